@@ -1,0 +1,214 @@
+//! Plain facts of what happened: the words that every other room shares.
+//!
+//! Nothing here knows libgit2, JSON or HTTP. `git/` fills these types in,
+//! `payload/` turns them into bytes.
+
+use std::fmt;
+
+/// An object id: 40 or 64 lower-case hex digits, never all zeros.
+///
+/// A ref that does not exist has no id (`Option::None`), so that past the
+/// parser nobody compares with forty zeros.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Oid {
+    bytes: [u8; 32],
+    len: u8,
+}
+
+impl Oid {
+    /// The id with these raw bytes: 20 (SHA-1) or 32 (SHA-256), not all zero.
+    #[must_use]
+    pub fn from_bytes(raw: &[u8]) -> Option<Self> {
+        if !matches!(raw.len(), 20 | 32) || raw.iter().all(|&byte| byte == 0) {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        bytes[..raw.len()].copy_from_slice(raw);
+        let len = u8::try_from(raw.len()).ok()?;
+        Some(Self { bytes, len })
+    }
+
+    /// The raw bytes, 20 or 32 of them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl fmt::Display for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a ref name stands for, by where it lies (gitglossary(7), "ref").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefKind {
+    /// Below `refs/heads/`.
+    Branch,
+    /// Below `refs/tags/`.
+    Tag,
+    /// Anything else: `refs/notes/commits`, `refs/pull/1/head`, …
+    Other,
+}
+
+/// A full ref name, as git spells it; not always UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RefName(Vec<u8>);
+
+impl RefName {
+    /// Takes the bytes as they are: git has checked them (git-check-ref-format(1)).
+    #[must_use]
+    pub fn new(name: impl Into<Vec<u8>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The full name as text; bytes that are no UTF-8 become U+FFFD.
+    #[must_use]
+    pub fn full(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+
+    /// The name without its first `refs/heads/` or `refs/tags/`, and only that:
+    /// `refs/heads/refs/heads/x` is the branch `refs/heads/x`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let (_, short) = self.split();
+        String::from_utf8_lossy(short).into_owned()
+    }
+
+    /// What the name stands for.
+    #[must_use]
+    pub fn kind(&self) -> RefKind {
+        self.split().0
+    }
+
+    fn split(&self) -> (RefKind, &[u8]) {
+        if let Some(short) = self.0.strip_prefix(b"refs/heads/") {
+            (RefKind::Branch, short)
+        } else if let Some(short) = self.0.strip_prefix(b"refs/tags/") {
+            (RefKind::Tag, short)
+        } else {
+            (RefKind::Other, &self.0)
+        }
+    }
+}
+
+/// One ref that moved: a line of `post-receive`'s standard input (githooks(5)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefUpdate {
+    /// Where the ref was; `None`: it was created.
+    pub old: Option<Oid>,
+    /// Where the ref is; `None`: it was deleted.
+    pub new: Option<Oid>,
+    /// The ref.
+    pub name: RefName,
+}
+
+/// Something worth a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The ref that it happened to.
+    pub name: RefName,
+    /// What happened.
+    pub change: Change,
+    /// Who wrote what the message is about, in order of first appearance from
+    /// the oldest commit. Never empty.
+    pub authors: Vec<Author>,
+}
+
+/// What happened to a ref.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A branch or a tag is there now, pointing at `rev`.
+    Created {
+        /// What the ref points at: of an annotated tag, the tag object.
+        rev: Oid,
+    },
+    /// A branch or a tag is gone; it pointed at `rev`.
+    Deleted {
+        /// What the ref pointed at: of an annotated tag, the tag object.
+        rev: Oid,
+    },
+    /// Commits arrived on a ref, or left it.
+    Received(Received),
+}
+
+/// Commits that a ref gained, and what they changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// What the listed commits build on, as hex; zeros of the repository's
+    /// length where there was nothing.
+    pub old_commit: String,
+    /// The oldest of the listed commits.
+    pub start_commit: Oid,
+    /// The newest of the listed commits.
+    pub end_commit: Oid,
+    /// How many are listed.
+    pub total_commits: usize,
+    /// Whether a commit reachable from the old value is not from the new one.
+    pub forced: bool,
+    /// The files that differ.
+    pub changed_files: ChangedFiles,
+}
+
+/// Files that differ between two trees, without rename detection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangedFiles {
+    /// Path and status, in the order of the path's bytes; no more than was asked for.
+    pub listed: Vec<(Vec<u8>, FileStatus)>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
+/// How a file differs (git-diff(1), `--name-status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileStatus {
+    /// Only in the new tree.
+    Added,
+    /// Another content or another mode.
+    Modified,
+    /// Only in the old tree.
+    Deleted,
+    /// Another type: file, symbolic link, submodule.
+    TypeChanged,
+}
+
+impl FileStatus {
+    /// git's letter for it.
+    #[must_use]
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Added => "A",
+            Self::Modified => "M",
+            Self::Deleted => "D",
+            Self::TypeChanged => "T",
+        }
+    }
+}
+
+/// Somebody to name in a message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Author {
+    /// The author of a commit or the tagger of a tag, decoded to text.
+    Person {
+        /// The name as it was written.
+        name: String,
+        /// The address between `<` and `>`.
+        email: String,
+    },
+    /// Nobody is named in the repository: whoever pushed.
+    Pusher,
+}

@@ -1,0 +1,4 @@
+//! refpost: a ref moves, a POST goes out.
+#![doc = ""]
+pub mod event;
+pub mod payload;
