@@ -1,0 +1,174 @@
+//! The table "which commits, which files" of the contract (docs/payloads.md).
+
+use super::repository::{DefaultBranch, Peeled, from_git2};
+use super::{Error, Repository, tree_diff, walk};
+use crate::event::{Author, Change, Event, Oid, Received, RefKind, RefUpdate};
+
+/// What the updates of one push are measured against.
+struct Push<'repo> {
+    repository: &'repo Repository,
+    default: DefaultBranch,
+    max_files: usize,
+}
+
+impl Repository {
+    /// The events of a push, in the order of its ref updates; of a created
+    /// branch its creation first. No more than `max_files` changed files are
+    /// listed for each.
+    ///
+    /// Refs are read as they are now, after the push, and only HEAD is: the
+    /// updates themselves say where the others were and are.
+    pub fn events(&self, updates: &[RefUpdate], max_files: usize) -> Result<Vec<Event>, Error> {
+        let push = Push {
+            repository: self,
+            default: self.default_branch()?,
+            max_files,
+        };
+        let mut events = Vec::new();
+        for update in updates {
+            push.events_of(update, &mut events)?;
+        }
+        Ok(events)
+    }
+}
+
+impl Push<'_> {
+    fn events_of(&self, update: &RefUpdate, events: &mut Vec<Event>) -> Result<(), Error> {
+        let mut push = |change, authors| {
+            events.push(Event {
+                name: update.name.clone(),
+                change,
+                authors,
+            });
+        };
+        let kind = update.name.kind();
+        match (update.old, update.new) {
+            (None, None) => {}
+            (Some(rev), None) => {
+                if kind != RefKind::Other {
+                    push(Change::Deleted { rev }, self.authors_of_deleted(rev));
+                }
+            }
+            (None, Some(rev)) => {
+                let peeled = self.repository.peel(rev)?;
+                if kind != RefKind::Other {
+                    push(Change::Created { rev }, self.authors_of(&peeled)?);
+                }
+                if kind != RefKind::Tag
+                    && let Peeled::Commit(new) = peeled
+                    && let Some((received, authors)) = self.created(update, new)?
+                {
+                    push(Change::Received(received), authors);
+                }
+            }
+            (Some(old), Some(rev)) => {
+                match (self.repository.peel(old)?, self.repository.peel(rev)?) {
+                    (Peeled::Commit(old_commit), Peeled::Commit(new_commit)) => {
+                        let (received, authors) = self.moved(old, old_commit, new_commit)?;
+                        push(Change::Received(received), authors);
+                    }
+                    // No list of commits leads from a commit to a blob: the tag is
+                    // announced as what it is now.
+                    (_, peeled) if kind == RefKind::Tag => {
+                        push(Change::Created { rev }, self.authors_of(&peeled)?);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn authors_of(&self, peeled: &Peeled) -> Result<Vec<Author>, Error> {
+        Ok(vec![match peeled {
+            Peeled::Commit(id) => self.repository.commit_author(*id)?,
+            Peeled::Other(tagger) => tagger.clone().unwrap_or(Author::Pusher),
+        }])
+    }
+
+    /// A ref whose object is damaged or gone can be deleted all the same
+    /// (git-receive-pack(1)), and that must be told.
+    fn authors_of_deleted(&self, rev: Oid) -> Vec<Author> {
+        self.repository
+            .peel(rev)
+            .and_then(|peeled| self.authors_of(&peeled))
+            .unwrap_or_else(|_| vec![Author::Pusher])
+    }
+
+    /// A branch or another ref that was not there before: what it has that the
+    /// default branch has not. `None` if that is nothing.
+    fn created(
+        &self,
+        update: &RefUpdate,
+        new: git2::Oid,
+    ) -> Result<Option<(Received, Vec<Author>)>, Error> {
+        let is_default = self.default.name.as_ref() == Some(&update.name);
+        let against = self.default.tip.filter(|_| !is_default);
+        let Some(listed) = walk::list(self.repository, new, against)? else {
+            return Ok(None);
+        };
+        let base = match against {
+            Some(tip) => self.repository.merge_base(tip, new)?,
+            None => None,
+        };
+        let zeros = "0".repeat(self.repository.oid_digits());
+        let received = self.received(listed, base, new, zeros, false)?;
+        Ok(Some(received))
+    }
+
+    /// A ref that was at `old`, whose commit is `old_commit`, and is at `new_commit`.
+    fn moved(
+        &self,
+        old: Oid,
+        old_commit: git2::Oid,
+        new_commit: git2::Oid,
+    ) -> Result<(Received, Vec<Author>), Error> {
+        let base = self.repository.merge_base(old_commit, new_commit)?;
+        let forced = base != Some(old_commit);
+        let (listed, base) = match walk::list(self.repository, new_commit, Some(old_commit))? {
+            Some(listed) => (listed, base.unwrap_or(old_commit)),
+            // Rewound: nothing new, and what is gone is what differs from old.
+            None => (
+                walk::Listed {
+                    oldest: new_commit,
+                    newest: new_commit,
+                    total: 0,
+                    authors: vec![self.repository.commit_author(new_commit)?],
+                },
+                old_commit,
+            ),
+        };
+        let old_commit_text = if base == old_commit {
+            old.to_string()
+        } else {
+            base.to_string()
+        };
+        self.received(listed, Some(base), new_commit, old_commit_text, forced)
+    }
+
+    fn received(
+        &self,
+        listed: walk::Listed,
+        base: Option<git2::Oid>,
+        new: git2::Oid,
+        old_commit: String,
+        forced: bool,
+    ) -> Result<(Received, Vec<Author>), Error> {
+        let old_tree = base.map(|base| self.repository.tree(base)).transpose()?;
+        let new_tree = Some(self.repository.tree(new)?);
+        let received = Received {
+            old_commit,
+            start_commit: from_git2(listed.oldest),
+            end_commit: from_git2(listed.newest),
+            total_commits: listed.total,
+            forced,
+            changed_files: tree_diff::changed_files(
+                self.repository,
+                old_tree,
+                new_tree,
+                self.max_files,
+            )?,
+        };
+        Ok((received, listed.authors))
+    }
+}

@@ -1,0 +1,81 @@
+//! What a repository says of itself without being asked for objects.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Repository;
+
+/// How git's templates begin a `description` that nobody wrote.
+const PLACEHOLDER: &str = "Unnamed repository";
+
+/// Longer descriptions are cut: gitweb and cgit show one line.
+const LONGEST_DESCRIPTION: u64 = 4096;
+
+/// A repository's path, and what its files tell.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The folder that users name: the bare repository, or the parent of `.git`.
+    pub path: PathBuf,
+    /// The first line of the `description` file; empty for git's placeholder.
+    pub description: String,
+    /// The user id that owns the repository.
+    pub owner_uid: u32,
+    /// When the repository's folder was made, in seconds since the epoch, as far
+    /// as the file system tells.
+    pub created: u64,
+    /// When the repository's configuration last changed.
+    pub modified: u64,
+}
+
+impl Repository {
+    /// Gathers the facts; what cannot be read is left empty, for none of it is
+    /// worth losing a message.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let git_dir = self.path();
+        let folder = fs::metadata(&git_dir).ok();
+        let config = fs::metadata(git_dir.join("config")).ok();
+        let modified = config
+            .as_ref()
+            .and_then(|data| data.modified().ok())
+            .map_or(0, seconds);
+        let created = folder
+            .as_ref()
+            .and_then(|data| data.created().ok())
+            .map_or(modified, seconds);
+        let path = match git_dir.parent() {
+            Some(parent) if !self.inner.is_bare() && git_dir.ends_with(".git") => parent.to_owned(),
+            _ => git_dir.clone(),
+        };
+        Facts {
+            description: description(&git_dir),
+            owner_uid: folder.map_or(0, |data| data.uid()),
+            created,
+            modified: modified.max(created),
+            path,
+        }
+    }
+}
+
+fn description(git_dir: &std::path::Path) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(file) = fs::File::open(git_dir.join("description")) {
+        // A description that cannot be read is no description.
+        file.take(LONGEST_DESCRIPTION).read_to_end(&mut bytes).ok();
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.starts_with(PLACEHOLDER) {
+        String::new()
+    } else {
+        line.to_owned()
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,63 @@
+//! What a push means: ref updates in, events out. The only user of git2.
+//!
+//! ```text
+//! ref_lines   bytes of stdin → RefUpdate
+//! repository  opening, peeling, the default branch
+//! object      headers of commits and tags → Author, parents never needed
+//! walk        which commits a ref gained
+//! tree_diff   which files differ
+//! events      the table of the contract: RefUpdate → Event
+//! pusher      who pushed, from the host's environment
+//! hooks_dir   where hooks are looked for
+//! facts       what a repository says of itself: path, owner, description
+//! ```
+
+mod events;
+mod facts;
+mod hooks_dir;
+mod object;
+mod pusher;
+mod ref_lines;
+mod repository;
+mod tree_diff;
+mod walk;
+
+pub use facts::Facts;
+pub use pusher::pusher;
+pub use ref_lines::{Malformed, read_ref_lines};
+pub use repository::Repository;
+
+/// Why a repository could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder is no repository, or one that cannot be opened.
+    #[error("cannot open repository `{path}`")]
+    Open {
+        /// As it was asked for.
+        path: String,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
+    /// An object is missing or damaged, or a ref cannot be resolved.
+    #[error("cannot read {what}")]
+    Read {
+        /// Which thing: "commit `…`", "HEAD".
+        what: String,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
+}
+
+/// Names what was being read when libgit2 failed.
+trait ReadContext<T> {
+    fn reading(self, what: impl FnOnce() -> String) -> Result<T, Error>;
+}
+
+impl<T> ReadContext<T> for Result<T, git2::Error> {
+    fn reading(self, what: impl FnOnce() -> String) -> Result<T, Error> {
+        self.map_err(|source| Error::Read {
+            what: what(),
+            source,
+        })
+    }
+}

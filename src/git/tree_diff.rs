@@ -1,0 +1,152 @@
+//! Which files differ between two trees.
+//!
+//! libgit2's own diff visits both trees whole; comparing entry by entry and
+//! skipping equal ids costs what differs, as `git diff-tree` does.
+
+use std::cmp::Ordering;
+
+use git2::{ObjectType, Oid, Tree, TreeEntry};
+
+use super::{Error, ReadContext, Repository};
+use crate::event::{ChangedFiles, FileStatus};
+
+/// A pair of folders being compared. The stack of these, not the call stack,
+/// grows with the depth of the trees.
+struct Folder<'repo> {
+    old: Option<Tree<'repo>>,
+    new: Option<Tree<'repo>>,
+    /// How many entries of each are done.
+    old_done: usize,
+    new_done: usize,
+    /// How much of the shared path buffer is this folder's.
+    path_len: usize,
+}
+
+/// Compares two trees; `None` is the empty one. Lists the first `limit` paths.
+pub(super) fn changed_files(
+    repository: &Repository,
+    old: Option<Oid>,
+    new: Option<Oid>,
+    limit: usize,
+) -> Result<ChangedFiles, Error> {
+    let mut files = ChangedFiles::default();
+    if old == new {
+        return Ok(files);
+    }
+    let mut path = Vec::new();
+    let mut stack = vec![open(repository, old, new, 0)?];
+    while let Some(folder) = stack.last_mut() {
+        path.truncate(folder.path_len);
+        match folder.step(&mut path) {
+            None => drop(stack.pop()),
+            Some(Step::Same) => {}
+            Some(Step::File(status)) => {
+                if files.listed.len() < limit {
+                    files.listed.push((path.clone(), status));
+                }
+                files.total += 1;
+            }
+            Some(Step::Folder(old, new)) => {
+                path.push(b'/');
+                stack.push(open(repository, old, new, path.len())?);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// What one name in a pair of folders turns out to be.
+enum Step {
+    Same,
+    File(FileStatus),
+    Folder(Option<Oid>, Option<Oid>),
+}
+
+fn open(
+    repository: &Repository,
+    old: Option<Oid>,
+    new: Option<Oid>,
+    path_len: usize,
+) -> Result<Folder<'_>, Error> {
+    let tree = |id: Option<Oid>| {
+        id.map(|id| {
+            repository
+                .inner
+                .find_tree(id)
+                .reading(|| format!("tree `{id}`"))
+        })
+        .transpose()
+    };
+    Ok(Folder {
+        old: tree(old)?,
+        new: tree(new)?,
+        old_done: 0,
+        new_done: 0,
+        path_len,
+    })
+}
+
+impl Folder<'_> {
+    /// Looks at the next name, which it appends to `path`. A file and a folder of
+    /// one name are two names, as in git's own order.
+    fn step(&mut self, path: &mut Vec<u8>) -> Option<Step> {
+        let old = self.old.as_ref().and_then(|tree| tree.get(self.old_done));
+        let new = self.new.as_ref().and_then(|tree| tree.get(self.new_done));
+        let order = match (&old, &new) {
+            (Some(old), Some(new)) => sort_key(old).cmp(sort_key(new)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        self.old_done += usize::from(order.is_le());
+        self.new_done += usize::from(order.is_ge());
+        let old = old.filter(|_| order.is_le());
+        let new = new.filter(|_| order.is_ge());
+        let named = old.as_ref().or(new.as_ref())?;
+        path.extend_from_slice(named.name_bytes());
+        if !is_tree(named) {
+            return Some(compare(old.as_ref(), new.as_ref()).map_or(Step::Same, Step::File));
+        }
+        let (old, new) = (old.map(|entry| entry.id()), new.map(|entry| entry.id()));
+        Some(if old == new {
+            Step::Same
+        } else {
+            Step::Folder(old, new)
+        })
+    }
+}
+
+/// git sorts a folder's entries as if the names of folders ended in `/`.
+fn sort_key<'a>(entry: &'a TreeEntry<'_>) -> impl Iterator<Item = u8> + 'a {
+    let slash = is_tree(entry).then_some(b'/');
+    entry.name_bytes().iter().copied().chain(slash)
+}
+
+fn is_tree(entry: &TreeEntry<'_>) -> bool {
+    entry.kind() == Some(ObjectType::Tree)
+}
+
+fn compare(old: Option<&TreeEntry<'_>>, new: Option<&TreeEntry<'_>>) -> Option<FileStatus> {
+    let (old, new) = match (old, new) {
+        (Some(old), Some(new)) => (old, new),
+        (None, _) => return Some(FileStatus::Added),
+        (_, None) => return Some(FileStatus::Deleted),
+    };
+    if old.kind() != new.kind() || file_type(old) != file_type(new) {
+        Some(FileStatus::TypeChanged)
+    } else if old.id() != new.id() || is_executable(old) != is_executable(new) {
+        Some(FileStatus::Modified)
+    } else {
+        None
+    }
+}
+
+/// The type bits of a mode: regular file, symbolic link, submodule. Of the
+/// others git keeps only whether a file is executable.
+fn file_type(entry: &TreeEntry<'_>) -> i32 {
+    entry.filemode_raw() & 0o170_000
+}
+
+fn is_executable(entry: &TreeEntry<'_>) -> bool {
+    entry.filemode_raw() & 0o100 != 0
+}
