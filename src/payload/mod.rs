@@ -3,6 +3,12 @@
 //! Everything here is pure. The body is serialised once; those bytes are what is
 //! stored, signed and sent.
 
+mod json;
+pub mod pagure;
+mod project;
+
+pub use project::{AccessGroups, AccessUsers, Account, People, Project, User};
+
 /// A wire format, by the name that it has in the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
