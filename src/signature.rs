@@ -1,0 +1,98 @@
+//! Keys, and the signatures that they make (RFC 2104, FIPS 198-1).
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+/// A text that nobody may see: a key, a header's value. Its memory is wiped
+/// when it goes; it has no `Display`, and its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a text into custody.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// HMAC-SHA-1 of the body as lower-case hex: `X-Pagure-Signature`.
+#[must_use]
+pub fn sha1(key: &Secret, body: &[u8]) -> String {
+    hex::encode(mac::<Hmac<Sha1>>(key, body).finalize().into_bytes())
+}
+
+/// HMAC-SHA-256 of the body as lower-case hex: `X-Pagure-Signature-256`.
+#[must_use]
+pub fn sha256(key: &Secret, body: &[u8]) -> String {
+    hex::encode(mac::<Hmac<Sha256>>(key, body).finalize().into_bytes())
+}
+
+/// Whether this is the body's signature: SHA-1 or SHA-256, told by its length
+/// of 40 or 64 hex digits. Takes the same time wherever they differ.
+#[must_use]
+pub fn verify(key: &Secret, body: &[u8], signature: &str) -> bool {
+    let Ok(signature) = hex::decode(signature) else {
+        return false;
+    };
+    match signature.len() {
+        20 => mac::<Hmac<Sha1>>(key, body)
+            .verify_slice(&signature)
+            .is_ok(),
+        32 => mac::<Hmac<Sha256>>(key, body)
+            .verify_slice(&signature)
+            .is_ok(),
+        _ => false,
+    }
+}
+
+fn mac<M: Mac + KeyInit>(key: &Secret, body: &[u8]) -> M {
+    let mut mac =
+        <M as KeyInit>::new_from_slice(key.expose().as_bytes()).expect("HMAC takes any key length");
+    mac.update(body);
+    mac
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The known answer of Pagure's own test suite.
+    #[test]
+    fn signs_as_pagure_does() {
+        let key = Secret::new("aaabbbccc");
+        let body = br#"{"i": 1, "msg": {"pagure_instance": "http://localhost.localdomain/", "payload": ["a", "b", "c"], "project_fullname": "test"}, "msg_id": "2018-not_so_random", "timestamp": 2, "topic": "topic"}"#;
+        let sha1_known = "74b12f0b25bf7767014a0c0de9f3c10191e943d8";
+        let sha256_known = "f3d757796554466eac49a5282b24ee32a1ecfb65dedd6c6231fb207240a9fe58";
+        assert_eq!(sha1(&key, body), sha1_known);
+        assert_eq!(sha256(&key, body), sha256_known);
+        assert!(verify(&key, body, sha1_known));
+        assert!(verify(&key, body, &sha256_known.to_uppercase()));
+        assert!(!verify(&key, b"{}", sha256_known));
+        assert!(!verify(&Secret::new("other"), body, sha1_known));
+        for nonsense in ["", "74", "zz", &sha1_known[..38]] {
+            assert!(!verify(&key, body, nonsense), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", Secret::new("hidden")), "Secret(…)");
+    }
+}
