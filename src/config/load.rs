@@ -1,0 +1,294 @@
+//! Reading the layers' files.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::{fs, path};
+
+use super::schema::Layer;
+use super::settings::{self, Settings};
+use super::values::SecretSource;
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is there and cannot be read.
+    #[error("cannot read config `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A key is misspelt or a value is not what its key takes.
+    #[error("cannot load config `{}`: line {line}: {why}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The key, and what is wrong; never a secret's text.
+        why: String,
+    },
+    /// The file holds a key, and everybody can read it.
+    #[error("cannot load config `{}`: it holds a key, and mode {mode:04o} lets others read it", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// There is a URL, and nothing to sign with.
+    #[error("cannot load config `{}`: endpoint `{endpoint}` has no key", path.display())]
+    NoKey {
+        /// The file that was read last.
+        path: PathBuf,
+        /// The endpoint.
+        endpoint: String,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exposed { path, .. } => Some(format!("chmod o= {}", path.display())),
+            Self::NoKey { .. } => Some(
+                "make one with `refpost keygen`, and name its file as `key_file`; \
+                 or say `unsigned = true`"
+                    .to_owned(),
+            ),
+            Self::Read { .. } | Self::Invalid { .. } => None,
+        }
+    }
+}
+
+/// Settings, and where they come from.
+pub struct Loaded {
+    /// What is in force.
+    pub settings: Settings,
+    /// The files that were read, the weakest first. None: nothing is wanted.
+    pub files: Vec<PathBuf>,
+    /// Every effective setting by its key.
+    pub shown: BTreeMap<String, Shown>,
+}
+
+/// A setting as people may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// As TOML; secrets are hidden.
+    pub value: String,
+    /// The file that says it, or `default`.
+    pub source: String,
+}
+
+/// Loads the server's file and the repository's, as far as they are there.
+///
+/// `required` says that the server's file was asked for by name, so that its
+/// absence is an error. `host` is the machine's name, for defaults.
+pub fn load(
+    system: &Path,
+    required: bool,
+    repository: Option<&Path>,
+    host: &str,
+) -> Result<Loaded, Error> {
+    let mut layers = vec![("default".to_owned(), settings::defaults(host))];
+    let mut files = Vec::new();
+    let own = repository.map(|folder| folder.join(super::REPOSITORY_FILE));
+    for (path, is_system) in [(Some(system), true), (own.as_deref(), false)] {
+        let Some(path) = path else { continue };
+        if let Some(layer) = read(path, is_system, is_system && required)? {
+            layers.push((path.display().to_string(), layer));
+            files.push(path.to_owned());
+        }
+    }
+    let shown = show(&layers);
+    let mut layers = layers.into_iter().map(|(_, layer)| layer);
+    let mut merged = layers.next().expect("the defaults are always there");
+    for layer in layers {
+        merged.update(layer);
+    }
+    let settings = settings::settle(merged).map_err(|endpoint| Error::NoKey {
+        path: files.last().cloned().unwrap_or_default(),
+        endpoint,
+    })?;
+    Ok(Loaded {
+        settings,
+        files,
+        shown,
+    })
+}
+
+/// Reads one file; `None` if it is not there and need not be.
+fn read(path: &Path, is_system: bool, required: bool) -> Result<Option<Layer>, Error> {
+    let failed = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !required => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let invalid = |(line, why)| Error::Invalid {
+        path: path.to_owned(),
+        line,
+        why,
+    };
+    let mut layer = parse(&text).map_err(invalid)?;
+    if !is_system && let Some(key) = layer.system_only() {
+        let why = format!("`{key}` can only be set in the server's file, not by a repository");
+        return Err(invalid((line_of_key(&text, key), why)));
+    }
+    let holds_key = |key: &Option<SecretSource>| matches!(key, Some(SecretSource::Text(_)));
+    if holds_key(&layer.key) || layer.endpoint.iter().any(|own| holds_key(&own.key)) {
+        let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o7777;
+        if mode & 0o007 != 0 {
+            return Err(Error::Exposed {
+                path: path.to_owned(),
+                mode,
+            });
+        }
+    }
+    let path = path::absolute(path).map_err(failed)?;
+    layer.rebase(path.parent().unwrap_or(&path));
+    Ok(Some(layer))
+}
+
+/// Parses one file's text. The error is a line and what is wrong with it.
+fn parse(text: &str) -> Result<Layer, (usize, String)> {
+    let line_at = |error: &toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start);
+        text.get(..at).unwrap_or(text).matches('\n').count() + 1
+    };
+    let syntax = |error: toml::de::Error| (line_at(&error), first_line(error.message()));
+    let document = toml::Deserializer::parse(text).map_err(syntax)?;
+    let layer: Layer = serde_path_to_error::deserialize(document).map_err(|error| {
+        let key = error.path().to_string();
+        let error = error.into_inner();
+        (line_at(&error), explain(&key, error.message()))
+    })?;
+    check(&layer).map_err(|(key, why)| (line_of_key(text, &key), why))?;
+    Ok(layer)
+}
+
+/// What cannot be said by the types: which keys exclude each other.
+fn check(layer: &Layer) -> Result<(), (String, String)> {
+    let both =
+        |key, file| format!("`{key}` and `{file}` are two answers to one question: take one");
+    if layer.key.is_some() && layer.key_file.is_some() {
+        return Err(("key_file".into(), both("key", "key_file")));
+    }
+    for (at, endpoint) in layer.endpoint.iter().enumerate() {
+        let name = &endpoint.name.0;
+        if endpoint.key.is_some() && endpoint.key_file.is_some() {
+            return Err(("endpoint".into(), both("key", "key_file")));
+        }
+        if layer.endpoint[..at]
+            .iter()
+            .any(|other| other.name.0 == *name)
+        {
+            return Err((
+                "endpoint".into(),
+                format!("two endpoints are named `{name}`"),
+            ));
+        }
+        if endpoint.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
+            return Err((
+                "endpoint".into(),
+                format!("`timeout` of `{name}` must be longer than nothing"),
+            ));
+        }
+    }
+    if layer.retry.schedule.as_ref().is_some_and(Vec::is_empty) {
+        return Err((
+            "retry".into(),
+            "`retry.schedule` needs one delay at least".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// The line on which a top-level key or table first stands.
+fn line_of_key(text: &str, key: &str) -> usize {
+    let is_it = |line: &str| {
+        let line = line.trim_start_matches(['[', ' ', '\t']);
+        line.strip_prefix(key)
+            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    text.lines().position(is_it).map_or(1, |at| at + 1)
+}
+
+/// Turns serde's words into ours: the nearest known key for an unknown one, and
+/// never the text of a value that may be a secret in the wrong place.
+fn explain(key: &str, message: &str) -> String {
+    let message = first_line(message);
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        let mut quoted = rest.split('`').skip(1).step_by(2);
+        let unknown = quoted.next().unwrap_or_default();
+        let nearest = quoted
+            .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+            .filter(|(distance, known)| *distance <= 1.max(known.len() / 3))
+            .min();
+        return match nearest {
+            Some((_, known)) => format!("unknown key `{unknown}`, did you mean `{known}`?"),
+            None => format!("unknown key `{unknown}`"),
+        };
+    }
+    let message = message.replace("missing field", "missing key");
+    // serde: ``invalid type: string "…", expected …``.
+    let message = match (message.find(": string \""), message.rfind("\", expected")) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}: text{}", &message[..start], &message[end + 1..])
+        }
+        _ => message,
+    };
+    if key == "." {
+        message
+    } else {
+        format!("`{key}`: {message}")
+    }
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Every setting by its dotted key, from the uppermost layer that has it.
+fn show(layers: &[(String, Layer)]) -> BTreeMap<String, Shown> {
+    let mut shown = BTreeMap::new();
+    for (source, layer) in layers {
+        let table = toml::Table::try_from(layer).expect("a layer came from TOML");
+        flatten("", &toml::Value::Table(table), &mut |key, value| {
+            let source = source.clone();
+            shown.insert(key, Shown { value, source });
+        });
+    }
+    shown
+}
+
+fn flatten(prefix: &str, value: &toml::Value, leaf: &mut dyn FnMut(String, String)) {
+    let join = |name: &str| {
+        if prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{prefix}.{name}")
+        }
+    };
+    match value {
+        toml::Value::Table(table) => {
+            for (name, value) in table {
+                flatten(&join(name), value, leaf);
+            }
+        }
+        toml::Value::Array(tables) if prefix == "endpoint" => {
+            for table in tables {
+                let name = table.get("name").and_then(toml::Value::as_str);
+                flatten(&join(name.unwrap_or_default()), table, leaf);
+            }
+        }
+        value => leaf(prefix.to_owned(), value.to_string()),
+    }
+}

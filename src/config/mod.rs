@@ -1,0 +1,33 @@
+//! The configuration: TOML in layers, effective settings out.
+//!
+//! ```text
+//! values     what one value may be: URL, duration, pattern, secret's source
+//! schema     which keys there are, and how one layer overrides another
+//! load       reading the layers' files, errors with file, line and key
+//! settings   the merged layers made whole: defaults, endpoints with names
+//! keys       a secret's source → the secret
+//! project    what [project] says and what the repository tells → Project
+//! ```
+//!
+//! Two layers: the server's file and the repository's `refpost.toml`, which
+//! overrides it key by key. docs/configuration.md has every key.
+
+mod keys;
+mod load;
+mod project;
+mod schema;
+mod settings;
+mod values;
+
+pub use keys::{Credentials, KeyError};
+pub use load::{Error, Loaded, Shown, load};
+pub use project::project;
+pub use schema::Mode;
+pub use settings::{Allow, Endpoint, Network, Retry, Settings, Signing};
+pub use values::{EndpointUrl, Patterns, SecretSource};
+
+/// The server's file, unless another is named.
+pub const SYSTEM_FILE: &str = "/etc/refpost/config.toml";
+
+/// The repository's file, inside the bare repository.
+pub const REPOSITORY_FILE: &str = "refpost.toml";

@@ -1,0 +1,102 @@
+//! What [project] says, and what the repository tells where it says nothing.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::Settings;
+use crate::git::Facts;
+use crate::payload::{AccessUsers, Project, User};
+
+/// The project of a repository. `owner` is the account that owns its files: the
+/// name and the full name.
+#[must_use]
+pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Project {
+    let set = settings.project.clone();
+    let instance = &settings.instance;
+    let (set_namespace, set_name) = match &set.fullname {
+        Some(fullname) => split(fullname),
+        None => split(&path_below(settings.root.as_deref(), &facts.path)),
+    };
+    let name = set.name.unwrap_or(set_name);
+    let namespace = set
+        .namespace
+        .or(set_namespace)
+        .filter(|namespace| !namespace.is_empty());
+    let fullname = set.fullname.unwrap_or_else(|| match &namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.clone(),
+    });
+    let url_path = set.url_path.unwrap_or_else(|| fullname.clone());
+    let user_name = set.user.name.unwrap_or_else(|| owner.0.to_owned());
+    let user_path = set
+        .user
+        .url_path
+        .unwrap_or_else(|| format!("user/{user_name}"));
+    Project {
+        access_groups: set.access_groups.unwrap_or_default(),
+        access_users: set.access_users.unwrap_or_else(|| AccessUsers {
+            owner: vec![user_name.clone()],
+            ..AccessUsers::default()
+        }),
+        close_status: set.close_status.unwrap_or_default(),
+        custom_keys: set.custom_keys.unwrap_or_default(),
+        date_created: set.date_created.unwrap_or(facts.created).to_string(),
+        date_modified: set.date_modified.unwrap_or(facts.modified).to_string(),
+        description: set.description.unwrap_or_else(|| facts.description.clone()),
+        full_url: set
+            .full_url
+            .unwrap_or_else(|| format!("{instance}{url_path}")),
+        id: set.id.unwrap_or_else(|| derived_id(&fullname)),
+        milestones: set.milestones.unwrap_or_default(),
+        name,
+        namespace,
+        parent: set.parent,
+        priorities: set.priorities.unwrap_or_default(),
+        tags: set.tags.unwrap_or_default(),
+        url_path,
+        user: User {
+            full_url: set
+                .user
+                .full_url
+                .unwrap_or_else(|| format!("{instance}{user_path}")),
+            fullname: set.user.fullname.unwrap_or_else(|| owner.1.to_owned()),
+            name: user_name,
+            url_path: user_path,
+        },
+        fullname,
+    }
+}
+
+/// The repository's path below `root`, without `.git`; outside of it, or
+/// without a root, its own name.
+fn path_below(root: Option<&Path>, path: &Path) -> String {
+    let root = root.and_then(|root| root.canonicalize().ok());
+    let below = root
+        .and_then(|root| path.strip_prefix(root).ok())
+        .filter(|below| below.file_name().is_some())
+        .or_else(|| path.file_name().map(Path::new))
+        .unwrap_or(path)
+        .to_string_lossy();
+    below.strip_suffix(".git").unwrap_or(&below).to_owned()
+}
+
+/// A namespace, if there is one, and a name.
+fn split(fullname: &str) -> (Option<String>, String) {
+    match fullname.rsplit_once('/') {
+        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+        None => (None, fullname.to_owned()),
+    }
+}
+
+/// A number that stays with the full name, where no database gave one: 31 bits
+/// of its hash, so that it fits whatever a receiver keeps it in.
+fn derived_id(fullname: &str) -> u64 {
+    let digest = Sha256::digest(fullname);
+    u64::from(u32::from_be_bytes([
+        digest[0] & 0x7f,
+        digest[1],
+        digest[2],
+        digest[3],
+    ]))
+}

@@ -1,0 +1,201 @@
+//! Which keys there are, and how one layer overrides another.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::values::{
+    EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, SecretSource, Urls,
+};
+use crate::payload::{AccessGroups, AccessUsers, People};
+
+/// When messages leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Spooled, and delivered at once by a flush that outlives the push.
+    Background,
+    /// Spooled; `refpost flush` from cron delivers.
+    Spool,
+    /// Spooled, and attempted while the pusher waits, within the push budget.
+    Sync,
+}
+
+/// One configuration file. Every key may be absent.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Layer {
+    pub(super) instance: Option<Instance>,
+    pub(super) root: Option<PathBuf>,
+    pub(super) mode: Option<Mode>,
+    pub(super) spool: Option<PathBuf>,
+    pub(super) push_budget: Option<Period>,
+    pub(super) require: Option<bool>,
+    pub(super) urls: Option<Urls>,
+    pub(super) key: Option<SecretSource>,
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) unsigned: Option<bool>,
+    pub(super) max_changed_files: Option<usize>,
+    pub(super) project: ProjectLayer,
+    pub(super) people: People,
+    pub(super) endpoint: Vec<EndpointLayer>,
+    pub(super) retry: RetryLayer,
+    pub(super) network: NetworkLayer,
+}
+
+/// `[[endpoint]]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointLayer {
+    pub(super) name: EndpointName,
+    pub(super) url: EndpointUrl,
+    #[serde(default)]
+    pub(super) topics: Patterns,
+    #[serde(default)]
+    pub(super) refs: Patterns,
+    pub(super) timeout: Option<Period>,
+    pub(super) key: Option<SecretSource>,
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) unsigned: Option<bool>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<HeaderName, SecretSource>,
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// `[retry]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RetryLayer {
+    pub(super) schedule: Option<Vec<Period>>,
+    pub(super) give_up_after: Option<Period>,
+}
+
+/// `[network]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NetworkLayer {
+    pub(super) allow: Option<super::Allow>,
+    pub(super) allow_hosts: Option<Vec<String>>,
+    pub(super) allow_cidrs: Option<Vec<IpNet>>,
+    pub(super) https_only: Option<bool>,
+}
+
+/// `[project]`: what Pagure keeps in its database.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ProjectLayer {
+    pub(super) id: Option<u64>,
+    pub(super) name: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) fullname: Option<String>,
+    pub(super) url_path: Option<String>,
+    pub(super) full_url: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) parent: Option<Value>,
+    pub(super) date_created: Option<u64>,
+    pub(super) date_modified: Option<u64>,
+    pub(super) user: UserLayer,
+    pub(super) access_users: Option<AccessUsers>,
+    pub(super) access_groups: Option<AccessGroups>,
+    pub(super) tags: Option<Vec<String>>,
+    pub(super) priorities: Option<BTreeMap<String, Value>>,
+    pub(super) custom_keys: Option<Vec<Value>>,
+    pub(super) close_status: Option<Vec<Value>>,
+    pub(super) milestones: Option<BTreeMap<String, Value>>,
+}
+
+/// `[project] user`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UserLayer {
+    pub(super) name: Option<String>,
+    pub(super) fullname: Option<String>,
+    pub(super) url_path: Option<String>,
+    pub(super) full_url: Option<String>,
+}
+
+/// Takes the upper layer's value of each named field where it has one.
+macro_rules! override_fields {
+    ($lower:expr, $upper:expr; $($field:ident),+ $(,)?) => {
+        $( if $upper.$field.is_some() { $lower.$field = $upper.$field; } )+
+    };
+}
+
+impl Layer {
+    /// Overrides this layer with `upper`, key by key.
+    ///
+    /// The three ways to say the key are one key. An empty `urls` stops all
+    /// notifications, those of endpoints too, that this layer or any below it
+    /// asks for. An endpoint replaces one of the same name whole, so that a
+    /// repository can never send the server's headers to a URL of its own.
+    pub(super) fn update(&mut self, upper: Self) {
+        if upper.key.is_some() || upper.key_file.is_some() || upper.unsigned.is_some() {
+            (self.key, self.key_file, self.unsigned) = (None, None, None);
+        }
+        override_fields!(self, upper; instance, root, mode, spool, push_budget, require,
+            key, key_file, unsigned, max_changed_files);
+        for endpoint in upper.endpoint {
+            self.endpoint
+                .retain(|lower| lower.name.0 != endpoint.name.0);
+            self.endpoint.push(endpoint);
+        }
+        if upper.urls.as_ref().is_some_and(|urls| urls.0.is_empty()) {
+            self.endpoint.clear();
+        }
+        override_fields!(self, upper; urls);
+        self.people.extend(upper.people);
+        self.project.update(upper.project);
+        override_fields!(self.retry, upper.retry; schedule, give_up_after);
+        override_fields!(self.network, upper.network; allow, allow_hosts, allow_cidrs, https_only);
+    }
+
+    /// Makes relative file names ones below the folder of the file they stand in.
+    pub(super) fn rebase(&mut self, folder: &Path) {
+        let rebase = |file: &mut Option<PathBuf>| {
+            if let Some(file) = file {
+                *file = folder.join(&*file);
+            }
+        };
+        rebase(&mut self.root);
+        rebase(&mut self.spool);
+        rebase(&mut self.key_file);
+        if let Some(source) = &mut self.key {
+            source.rebase(folder);
+        }
+        for endpoint in &mut self.endpoint {
+            rebase(&mut endpoint.key_file);
+            rebase(&mut endpoint.ca_file);
+            for source in endpoint.key.iter_mut().chain(endpoint.headers.values_mut()) {
+                source.rebase(folder);
+            }
+        }
+    }
+
+    /// Keys that only the server's file may have, as far as they are set here.
+    pub(super) fn system_only(&self) -> Option<&'static str> {
+        let network = &self.network;
+        if self.root.is_some() {
+            Some("root")
+        } else if network.allow.is_some()
+            || network.allow_hosts.is_some()
+            || network.allow_cidrs.is_some()
+            || network.https_only.is_some()
+        {
+            Some("network")
+        } else {
+            None
+        }
+    }
+}
+
+impl ProjectLayer {
+    fn update(&mut self, upper: Self) {
+        override_fields!(self, upper; id, name, namespace, fullname, url_path, full_url,
+            description, parent, date_created, date_modified, access_users, access_groups, tags,
+            priorities, custom_keys, close_status, milestones);
+        override_fields!(self.user, upper.user; name, fullname, url_path, full_url);
+    }
+}

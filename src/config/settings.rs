@@ -1,0 +1,234 @@
+//! The merged layers made whole.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::schema::{EndpointLayer, Layer, Mode, NetworkLayer, ProjectLayer, RetryLayer};
+use super::values::{EndpointUrl, Instance, Patterns, Period, SecretSource, Urls};
+use crate::payload::People;
+
+/// The longest that one attempt may take, unless the endpoint says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What is in force for one repository.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The instance's URL, ending in `/`.
+    pub instance: String,
+    /// Projects are named by their path below this; `None`: the repository's parent.
+    pub root: Option<PathBuf>,
+    /// When messages leave.
+    pub mode: Mode,
+    /// Where they wait; `None`: inside the repository.
+    pub spool: Option<PathBuf>,
+    /// The longest that a push waits for receivers.
+    pub push_budget: Duration,
+    /// Whether a push that cannot be recorded is refused.
+    pub require: bool,
+    /// How many changed files a message lists at most.
+    pub max_changed_files: usize,
+    /// Who the e-mails of authors belong to.
+    pub people: People,
+    /// Where messages go, in the order of the configuration, `urls` first.
+    pub endpoints: Vec<Endpoint>,
+    /// When to try again.
+    pub retry: Retry,
+    /// Which addresses may be dialled.
+    pub network: Network,
+    pub(super) project: ProjectLayer,
+}
+
+/// A receiver: where, and which messages, signed with what.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// What directories, logs and people see.
+    pub name: String,
+    /// Where to POST.
+    pub url: EndpointUrl,
+    /// Which topics it wants.
+    pub topics: Patterns,
+    /// Which refs it wants messages of; full names.
+    pub refs: Patterns,
+    /// The longest that one attempt may take.
+    pub timeout: Duration,
+    /// What to sign with.
+    pub signing: Signing,
+    /// Headers to send besides the format's own.
+    pub headers: Vec<(String, SecretSource)>,
+    /// Certificate authorities to trust besides the platform's, as PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Endpoint {
+    /// Whether it wants a message of this topic about this ref; one that is
+    /// about no ref (`ping`, `emit`) is chosen by its topic alone.
+    #[must_use]
+    pub fn wants(&self, topic: &str, reference: &str) -> bool {
+        self.topics.matches(topic) && (reference.is_empty() || self.refs.matches(reference))
+    }
+}
+
+/// Whether and with what messages are signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// With this key.
+    Key(SecretSource),
+    /// Not at all: `unsigned = true`.
+    Unsigned,
+}
+
+/// When to try again.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// The delay after the first failure, the second, …; the last one repeats.
+    pub schedule: Vec<Duration>,
+    /// How long after the push to give up.
+    pub give_up_after: Duration,
+}
+
+/// Which addresses may be dialled.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// What is allowed without an exception.
+    pub allow: Allow,
+    /// Hosts that are allowed whatever their address.
+    pub allow_hosts: Vec<String>,
+    /// Addresses that are allowed.
+    pub allow_cidrs: Vec<IpNet>,
+    /// Whether plain `http` is refused.
+    pub https_only: bool,
+}
+
+/// Which addresses are allowed without an exception. Link-local addresses, and
+/// with them the metadata services of clouds, never are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Allow {
+    /// All others.
+    Any,
+    /// Those that the whole internet can reach.
+    External,
+}
+
+/// The layer below all files. `host` is the machine's name.
+pub(super) fn defaults(host: &str) -> Layer {
+    let minutes = |minutes: u64| Period(Duration::from_secs(minutes * 60));
+    let hours = |hours: u64| minutes(hours * 60);
+    Layer {
+        instance: Some(Instance(format!("https://{host}/"))),
+        mode: Some(Mode::Background),
+        push_budget: Some(Period(Duration::from_secs(5))),
+        require: Some(false),
+        max_changed_files: Some(3000),
+        retry: RetryLayer {
+            schedule: Some(vec![
+                minutes(1),
+                minutes(5),
+                minutes(30),
+                hours(2),
+                hours(5),
+                hours(10),
+                hours(14),
+                hours(20),
+                hours(24),
+            ]),
+            give_up_after: Some(hours(5 * 24)),
+        },
+        network: NetworkLayer {
+            allow: Some(Allow::Any),
+            allow_hosts: Some(Vec::new()),
+            allow_cidrs: Some(Vec::new()),
+            https_only: Some(false),
+        },
+        ..Layer::default()
+    }
+}
+
+/// Makes settings of layers that were merged onto the defaults. The error is
+/// the name of the first endpoint that has neither a key nor `unsigned`.
+pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
+    const DEFAULTED: &str = "the defaults set this key";
+    let Layer { retry, network, .. } = layer;
+    let default = signing(layer.key, layer.key_file, layer.unsigned);
+    let from_urls = layer.urls.unwrap_or(Urls(Vec::new())).0.into_iter();
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for url in from_urls {
+        let name = url.endpoint_name();
+        // The same URL twice is one endpoint.
+        if endpoints.iter().all(|endpoint| endpoint.name != name) {
+            let signing = default.clone().ok_or_else(|| name.clone())?;
+            endpoints.push(Endpoint {
+                name,
+                url,
+                topics: Patterns::default(),
+                refs: Patterns::default(),
+                timeout: TIMEOUT,
+                signing,
+                headers: Vec::new(),
+                ca_file: None,
+            });
+        }
+    }
+    for endpoint in layer.endpoint {
+        endpoints.push(own_endpoint(endpoint, default.as_ref())?);
+    }
+    Ok(Settings {
+        instance: layer.instance.expect(DEFAULTED).0,
+        root: layer.root,
+        mode: layer.mode.expect(DEFAULTED),
+        spool: layer.spool,
+        push_budget: layer.push_budget.expect(DEFAULTED).0,
+        require: layer.require.expect(DEFAULTED),
+        max_changed_files: layer.max_changed_files.expect(DEFAULTED),
+        people: layer.people,
+        endpoints,
+        retry: Retry {
+            schedule: periods(retry.schedule.expect(DEFAULTED)),
+            give_up_after: retry.give_up_after.expect(DEFAULTED).0,
+        },
+        network: Network {
+            allow: network.allow.expect(DEFAULTED),
+            allow_hosts: network.allow_hosts.expect(DEFAULTED),
+            allow_cidrs: network.allow_cidrs.expect(DEFAULTED),
+            https_only: network.https_only.expect(DEFAULTED),
+        },
+        project: layer.project,
+    })
+}
+
+/// What one layer's three keys say; `None` if they say nothing.
+fn signing(
+    key: Option<SecretSource>,
+    key_file: Option<PathBuf>,
+    unsigned: Option<bool>,
+) -> Option<Signing> {
+    let key = key.or(key_file.map(SecretSource::File)).map(Signing::Key);
+    key.or((unsigned == Some(true)).then_some(Signing::Unsigned))
+}
+
+fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpoint, String> {
+    let signing = signing(layer.key, layer.key_file, layer.unsigned)
+        .or_else(|| default.cloned())
+        .ok_or_else(|| layer.name.0.clone())?;
+    Ok(Endpoint {
+        name: layer.name.0,
+        url: layer.url,
+        topics: layer.topics,
+        refs: layer.refs,
+        timeout: layer.timeout.map_or(TIMEOUT, |period| period.0),
+        signing,
+        headers: layer
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.0, value))
+            .collect(),
+        ca_file: layer.ca_file,
+    })
+}
+
+fn periods(periods: Vec<Period>) -> Vec<Duration> {
+    periods.into_iter().map(|period| period.0).collect()
+}

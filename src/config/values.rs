@@ -1,0 +1,328 @@
+//! What one value may be. Each is checked where it is read, so that an error
+//! has its line, and past this file a value is what its type says.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::signature::Secret;
+
+/// The URL of a receiver. Its path, query and userinfo can be secrets: nothing
+/// shows more of it than scheme and host.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointUrl(url::Url);
+
+impl EndpointUrl {
+    /// Parses an `http` or `https` URL. The error says what is wrong and never
+    /// shows the URL.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = url::Url::parse(text.trim())
+            .map_err(|error| format!("it is no URL ({error}), expected `https://host/path`"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(format!(
+                "scheme `{}` is not supported, expected `https` or `http`",
+                url.scheme()
+            ));
+        }
+        Ok(Self(url))
+    }
+
+    /// All of it, for the one place that dials it.
+    #[must_use]
+    pub fn expose(&self) -> &url::Url {
+        &self.0
+    }
+
+    /// The name of the endpoint that `urls` makes of it: the host and six digits
+    /// of a hash of the URL, so that another URL is another endpoint.
+    #[must_use]
+    pub fn endpoint_name(&self) -> String {
+        let digest = hex::encode(Sha256::digest(self.0.as_str()));
+        let host: String = self
+            .0
+            .host_str()
+            .unwrap_or("host")
+            .chars()
+            .map(|c| if is_name_char(c) { c } else { '-' })
+            .collect();
+        format!("{}-{}", host.trim_matches('-'), &digest[..6])
+    }
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.0.host_str().unwrap_or_default();
+        write!(f, "{}://{host}", self.0.scheme())?;
+        if let Some(port) = self.0.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str("/…")
+    }
+}
+
+impl fmt::Debug for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for EndpointUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EndpointUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// `urls`: an array, or one text with a URL a line. Blank ones are skipped.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Urls(pub(super) Vec<EndpointUrl>);
+
+impl Urls {
+    fn parse<'a, E: serde::de::Error>(lines: impl Iterator<Item = &'a str>) -> Result<Self, E> {
+        lines
+            .map(str::trim)
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty())
+            .map(|(at, line)| {
+                EndpointUrl::parse(line)
+                    .map_err(|why| E::custom(format_args!("URL number {}: {why}", at + 1)))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Urls {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UrlsVisitor;
+        impl<'de> Visitor<'de> for UrlsVisitor {
+            type Value = Urls;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of URLs, or one text with a URL a line")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Urls, E> {
+                Urls::parse(text.lines())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Urls, A::Error> {
+                let mut lines: Vec<String> = Vec::new();
+                while let Some(line) = seq.next_element()? {
+                    lines.push(line);
+                }
+                Urls::parse(lines.iter().map(String::as_str))
+            }
+        }
+        deserializer.deserialize_any(UrlsVisitor)
+    }
+}
+
+/// The instance's URL: with a scheme and, always, a `/` at its end.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Instance(pub(super) String);
+
+impl<'de> Deserialize<'de> for Instance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        EndpointUrl::parse(&text).map_err(D::Error::custom)?;
+        let text = text.trim();
+        let slash = if text.ends_with('/') { "" } else { "/" };
+        // It travels as a header: printable ASCII, as a URL is anyway.
+        if text.chars().all(|c| c.is_ascii_graphic()) {
+            Ok(Self(format!("{text}{slash}")))
+        } else {
+            Err(D::Error::custom(
+                "a URL has no spaces and nothing beyond ASCII",
+            ))
+        }
+    }
+}
+
+/// A duration as people write it: `15s`, `1m 30s`, `5d`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Period(pub(super) Duration);
+
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PeriodVisitor;
+        impl Visitor<'_> for PeriodVisitor {
+            type Value = Period;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration like `\"15s\"`, `\"5m\"` or `\"2h\"`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Period, E> {
+                humantime::parse_duration(text)
+                    .map(Period)
+                    .map_err(|error| {
+                        E::custom(format_args!(
+                            "no duration ({error}), expected one like `15s`"
+                        ))
+                    })
+            }
+        }
+        deserializer.deserialize_any(PeriodVisitor)
+    }
+}
+
+/// Globs that choose topics or ref names. `*` matches across `/` and `.`, as in
+/// git's refspecs; a pattern that starts with `!` takes away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patterns {
+    wanted: Vec<glob::Pattern>,
+    unwanted: Vec<glob::Pattern>,
+}
+
+impl Patterns {
+    /// Whether the text is chosen: by any pattern, or by there being none that
+    /// asks for something, and by no `!` pattern taken away.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let any = |patterns: &[glob::Pattern]| patterns.iter().any(|pattern| pattern.matches(text));
+        (self.wanted.is_empty() || any(&self.wanted)) && !any(&self.unwanted)
+    }
+}
+
+impl Serialize for Patterns {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let wanted = self.wanted.iter().map(ToString::to_string);
+        let unwanted = self.unwanted.iter().map(|pattern| format!("!{pattern}"));
+        serializer.collect_seq(wanted.chain(unwanted))
+    }
+}
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut patterns = Self::default();
+        for text in Vec::<String>::deserialize(deserializer)? {
+            let (list, glob) = match text.strip_prefix('!') {
+                Some(glob) => (&mut patterns.unwanted, glob),
+                None => (&mut patterns.wanted, text.as_str()),
+            };
+            let pattern = glob::Pattern::new(glob)
+                .map_err(|error| D::Error::custom(format_args!("pattern `{text}`: {error}")))?;
+            list.push(pattern);
+        }
+        Ok(patterns)
+    }
+}
+
+/// Where a secret text is to be found when it is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In the configuration itself.
+    Text(Secret),
+    /// The content of a file, without the white space around it.
+    File(PathBuf),
+    /// An environment variable.
+    Env(String),
+}
+
+impl SecretSource {
+    /// Makes a relative file name one below `folder`.
+    pub(super) fn rebase(&mut self, folder: &Path) {
+        if let Self::File(file) = self {
+            *file = folder.join(&*file);
+        }
+    }
+}
+
+impl Serialize for SecretSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(_) => serializer.serialize_str("(hidden)"),
+            Self::File(file) => serializer.collect_str(&format_args!("file {}", file.display())),
+            Self::Env(name) => serializer.collect_str(&format_args!("environment {name}")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            deny_unknown_fields,
+            expecting = "expected text, `{ file = \"…\" }` or `{ env = \"…\" }`"
+        )]
+        enum Form {
+            Text(String),
+            File { file: PathBuf },
+            Env { env: String },
+        }
+        Form::deserialize(deserializer).map(|form| match form {
+            Form::Text(text) => Self::Text(Secret::new(text)),
+            Form::File { file } => Self::File(file),
+            Form::Env { env } => Self::Env(env),
+        })
+    }
+}
+
+/// The name of an endpoint: what directories, logs and people see.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct EndpointName(pub(super) String);
+
+impl<'de> Deserialize<'de> for EndpointName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !starts_well || name.len() > 64 || !name.chars().all(is_name_char) {
+            return Err(D::Error::custom(
+                "an endpoint's name is at most 64 letters, digits, `.`, `_` and `-`, a letter or digit first",
+            ));
+        }
+        Ok(Self(name))
+    }
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// The name of a header that an endpoint is sent on top of the format's own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct HeaderName(pub(super) String);
+
+impl<'de> Deserialize<'de> for HeaderName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// What the format and HTTP itself set; two of them would be read either way.
+        const TAKEN: [&str; 6] = [
+            "host",
+            "content-length",
+            "content-type",
+            "connection",
+            "transfer-encoding",
+            "user-agent",
+        ];
+        let name = String::deserialize(deserializer)?;
+        let lower = name.to_ascii_lowercase();
+        // RFC 9110, section 5.6.2: token.
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if name.is_empty() || !name.chars().all(is_token) {
+            Err(D::Error::custom("this is no name of a header"))
+        } else if TAKEN.contains(&lower.as_str()) || lower.starts_with("x-pagure") {
+            Err(D::Error::custom(format_args!(
+                "refpost sets header `{name}` itself"
+            )))
+        } else {
+            Ok(Self(name))
+        }
+    }
+}
