@@ -1,0 +1,141 @@
+//! The only writer to the terminal: one voice, and nothing raw of what others wrote.
+//!
+//! Standard output has what was asked for; standard error has what a person
+//! must know, each line behind `refpost:`, `warning:` or `hint:`. During a push
+//! git carries standard error to the pusher (githooks(5)).
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+/// Prints a line of what was asked for.
+pub fn line(text: &str) {
+    raw(format!("{}\n", printable(text)).as_bytes());
+}
+
+/// Prints text of our own making, its line breaks kept.
+pub fn text(text: &str) {
+    raw(text.as_bytes());
+}
+
+/// Prints bytes as they are: bodies, man pages, completions.
+pub fn raw(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    // Whoever reads has read enough, or is gone: nobody is left to be told.
+    out.write_all(bytes).and_then(|()| out.flush()).ok();
+}
+
+/// Tells a person something.
+pub fn say(text: &str) {
+    complain("refpost", text);
+}
+
+/// Tells a person what may go wrong.
+pub fn warning(text: &str) {
+    complain("warning", text);
+}
+
+/// Tells a person what to do.
+pub fn hint(text: &str) {
+    complain("hint", text);
+}
+
+/// Tells a person what failed, its whole chain of causes in one line.
+pub fn error(error: &dyn Error) {
+    say(&chain(error));
+}
+
+fn complain(who: &str, text: &str) {
+    let line = format!("{who}: {}\n", printable(text));
+    // One write, so that git does not cut it with somebody else's.
+    io::stderr().lock().write_all(line.as_bytes()).ok();
+}
+
+/// An error and its causes, `: ` between them, in lower case.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = tidy(&error.to_string());
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = tidy(&cause.to_string());
+        // Some libraries' `Display` includes its source.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The system's `No space left on device (os error 28)` in our own style.
+fn tidy(text: &str) -> String {
+    let text = match text.rfind(" (os error ") {
+        Some(at) if text.ends_with(')') => &text[..at],
+        _ => text,
+    };
+    let mut chars = text.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {
+            format!("{}{}", first.to_lowercase(), chars.as_str())
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Text that cannot move a cursor, break a line or turn the reading direction:
+/// control and format characters are spelled out.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_printable) {
+        return Cow::Borrowed(text);
+    }
+    let mut spelled = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_printable(c) {
+            spelled.push(c);
+        } else {
+            write!(spelled, "{}", c.escape_unicode()).expect("memory takes every byte");
+        }
+    }
+    Cow::Owned(spelled)
+}
+
+fn is_printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// `1 message`, `2 messages`.
+#[must_use]
+pub fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_raw_reaches_a_terminal() {
+        assert_eq!(printable("plain é 日 ``"), "plain é 日 ``");
+        assert_eq!(
+            printable("a\x1b[31m\nb\u{202e}c\u{7f}"),
+            "a\\u{1b}[31m\\u{a}b\\u{202e}c\\u{7f}"
+        );
+    }
+
+    #[test]
+    fn a_chain_is_one_line_in_our_style() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot write `x`")]
+        struct Outer(#[source] io::Error);
+        assert_eq!(
+            chain(&Outer(io::Error::from_raw_os_error(28))),
+            "cannot write `x`: no space left on device"
+        );
+    }
+}
