@@ -1,0 +1,167 @@
+//! A small HTTP receiver, to try things with: `listen` and `demo` run it.
+//!
+//! It keeps header names and bodies exactly as they arrive, which is what one
+//! wants to see when a signature does not match.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use crate::signature::{self, Secret};
+
+/// More than any message has; a sender of more is cut off.
+const LARGEST_HEAD: usize = 64 * 1024;
+const LARGEST_BODY: usize = 64 * 1024 * 1024;
+
+/// A connection on which nothing arrives for so long is closed.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// `POST /path HTTP/1.1`.
+    pub request_line: String,
+    /// In the order and the spelling of the wire.
+    pub headers: Vec<(String, String)>,
+    /// Exactly the bytes that were signed.
+    pub body: Vec<u8>,
+}
+
+/// Whether a request is what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every signature that it carries is right, and there is one.
+    Verified,
+    /// A signature is wrong.
+    Mismatch,
+    /// It carries none.
+    Unsigned,
+}
+
+impl Received {
+    /// The value of a header, whatever its case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self
+            .headers
+            .iter()
+            .find(|(own, _)| own.eq_ignore_ascii_case(name))?;
+        Some(value)
+    }
+
+    /// Checks the signatures against the body's bytes.
+    #[must_use]
+    pub fn verify(&self, key: &Secret) -> Verdict {
+        let mut signatures = ["X-Pagure-Signature", "X-Pagure-Signature-256"]
+            .iter()
+            .filter_map(|name| self.header(name))
+            .peekable();
+        if signatures.peek().is_none() {
+            Verdict::Unsigned
+        } else if signatures.all(|signature| signature::verify(key, &self.body, signature)) {
+            Verdict::Verified
+        } else {
+            Verdict::Mismatch
+        }
+    }
+}
+
+/// Answers every request with 200 and hands it over, a thread per connection.
+/// Runs until the listener fails.
+pub fn serve(listener: &TcpListener, take: &(dyn Fn(Received) + Sync)) -> io::Result<()> {
+    thread::scope(|scope| {
+        for stream in listener.incoming() {
+            let stream = stream?;
+            // What a sender does wrong ends its own connection only.
+            scope.spawn(move || converse(stream, take).ok());
+        }
+        Ok(())
+    })
+}
+
+fn converse(mut stream: TcpStream, take: &(dyn Fn(Received) + Sync)) -> io::Result<()> {
+    stream.set_read_timeout(Some(IDLE))?;
+    let peer = stream.peer_addr()?;
+    let mut buffer = Vec::new();
+    while let Some(received) = read_request(&mut stream, &mut buffer, peer)? {
+        take(received);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+    }
+    Ok(())
+}
+
+/// Reads one request; `buffer` keeps what arrived of the next. `None` at the end
+/// of the connection.
+fn read_request(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    peer: SocketAddr,
+) -> io::Result<Option<Received>> {
+    let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    let (mut received, body_at, length) = loop {
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut request = httparse::Request::new(&mut headers);
+        match request
+            .parse(buffer)
+            .map_err(|error| invalid(error.to_string()))?
+        {
+            httparse::Status::Complete(body_at) => {
+                let received = head(&request, peer);
+                let length = received
+                    .header("Content-Length")
+                    .map_or(Ok(0), str::parse)
+                    .map_err(|_| invalid("Content-Length is no number".into()))?;
+                break (received, body_at, length);
+            }
+            httparse::Status::Partial if buffer.len() > LARGEST_HEAD => {
+                return Err(invalid("the headers are too long".into()));
+            }
+            httparse::Status::Partial => {
+                if read_more(stream, buffer)? == 0 {
+                    return Ok(None);
+                }
+            }
+        }
+    };
+    if length > LARGEST_BODY {
+        return Err(invalid("the body is too long".into()));
+    }
+    while buffer.len() < body_at + length {
+        if read_more(stream, buffer)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let rest = buffer.split_off(body_at + length);
+    received.body = buffer.split_off(body_at);
+    *buffer = rest;
+    Ok(Some(received))
+}
+
+fn head(request: &httparse::Request<'_, '_>, peer: SocketAddr) -> Received {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Received {
+        peer,
+        request_line: format!(
+            "{} {} HTTP/1.{}",
+            request.method.unwrap_or_default(),
+            request.path.unwrap_or_default(),
+            request.version.unwrap_or_default(),
+        ),
+        headers: request
+            .headers
+            .iter()
+            .map(|header| (header.name.to_owned(), text(header.value)))
+            .collect(),
+        body: Vec::new(),
+    }
+}
+
+fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let mut chunk = [0; 16 * 1024];
+    let length = stream.read(&mut chunk)?;
+    buffer.extend_from_slice(&chunk[..length]);
+    Ok(length)
+}
