@@ -1,0 +1,218 @@
+//! `check`: is all well, and what to do where it is not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::enable::HOOKS;
+use super::links::{Hook, Place};
+use super::surroundings::Surroundings;
+use super::{Done, Error, place};
+use crate::cli::CheckArgs;
+use crate::config::{Endpoint, Loaded, Settings};
+use crate::git::Repository;
+use crate::report;
+
+/// What was found, line by line.
+#[derive(Default)]
+struct Findings {
+    errors: usize,
+    warnings: usize,
+}
+
+impl Findings {
+    fn warning(&mut self, text: &str, hint: &str) {
+        self.warnings += 1;
+        report::line(&format!("warning: {text}"));
+        report::line(&format!("hint: {hint}"));
+    }
+
+    fn error(&mut self, text: &str, hint: Option<String>) {
+        self.errors += 1;
+        report::line(&format!("error: {text}"));
+        if let Some(hint) = hint {
+            report::line(&format!("hint: {hint}"));
+        }
+    }
+}
+
+fn ok(text: &str) {
+    report::line(&format!("ok: {text}"));
+}
+
+pub(super) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error> {
+    let here = [PathBuf::from(".")];
+    let repos = if args.repos.is_empty() {
+        &here[..]
+    } else {
+        &args.repos
+    };
+    let mut findings = Findings::default();
+    for repo in repos {
+        if args.show {
+            show(repo, around)?;
+        } else {
+            check(repo, &mut findings, around);
+        }
+    }
+    if !args.show {
+        let (errors, warnings) = (findings.errors, findings.warnings);
+        report::line(&format!(
+            "{}, {}",
+            report::count(errors, "error"),
+            report::count(warnings, "warning")
+        ));
+    }
+    Ok(if findings.errors == 0 {
+        Done::Well
+    } else {
+        Done::No
+    })
+}
+
+/// Prints the effective settings as TOML with their sources as comments.
+fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
+    let git_dir = place::repository(Some(repo))?.path();
+    for (key, shown) in around.load(Some(&git_dir))?.shown {
+        report::line(&format!("{key} = {}  # {}", shown.value, shown.source));
+    }
+    Ok(())
+}
+
+fn check(repo: &Path, findings: &mut Findings, around: &Surroundings) {
+    let repository = match place::repository(Some(repo)) {
+        Ok(repository) => repository,
+        Err(error) => {
+            let hint = "name a bare repository, or run this inside one".to_owned();
+            return findings.error(&report::chain(&error), Some(hint));
+        }
+    };
+    ok(&format!("repository `{}`", repository.path().display()));
+    check_hooks(&repository, repo, findings);
+    match around.load(Some(&repository.path())) {
+        Ok(loaded) => check_config(&loaded, &repository, repo, findings, around),
+        Err(error) => findings.error(&report::chain(&error), error.hint()),
+    }
+}
+
+fn check_hooks(repository: &Repository, repo: &Path, findings: &mut Findings) {
+    let enable = format!("refpost enable {}", repo.display());
+    let hooks_dir = repository.hooks_dir();
+    for name in HOOKS {
+        let hook = Hook::new(&hooks_dir, name);
+        let shown = hook.path().display().to_string();
+        match hook.place() {
+            Err(error) => findings.error(&report::chain(&error), None),
+            Ok(Place::Empty) => {
+                findings.error(
+                    &format!("no hook `{shown}`: pushes are not seen"),
+                    Some(enable.clone()),
+                );
+            }
+            Ok(Place::Foreign) => findings.error(
+                &format!("hook `{shown}` is another's: pushes are not seen"),
+                Some(format!("{enable} (the other one keeps running)")),
+            ),
+            Ok(Place::Linked(target)) if !hook.path().exists() => findings.error(
+                &format!(
+                    "hook `{shown}` leads to `{}`, which is gone",
+                    target.display()
+                ),
+                Some(enable.clone()),
+            ),
+            Ok(Place::Linked(_)) => ok(&format!("hook `{shown}`")),
+            Ok(Place::Chained) => ok(&format!("hook `{shown}`, behind the others in `{shown}.d`")),
+            Ok(Place::Dispatched) => ok(&format!("hook in `{shown}.d`")),
+        }
+    }
+}
+
+fn check_config(
+    loaded: &Loaded,
+    repository: &Repository,
+    repo: &Path,
+    findings: &mut Findings,
+    around: &Surroundings,
+) {
+    let settings = &loaded.settings;
+    for file in &loaded.files {
+        ok(&format!("config `{}`", file.display()));
+    }
+    if loaded.files.is_empty() {
+        let hint = format!("refpost enable {} --url URL", repo.display());
+        return findings.error("no config: nothing is sent", Some(hint));
+    }
+    let project = super::compose::project(repository, settings, around);
+    ok(&format!(
+        "project `{}` of {}",
+        project.fullname, settings.instance
+    ));
+    if let Some(root) = &settings.root {
+        let inside = root
+            .canonicalize()
+            .is_ok_and(|root| repository.path().starts_with(root));
+        if !inside {
+            findings.warning(
+                &format!("the repository is not below `root`, `{}`", root.display()),
+                "its project is named by its folder alone; set `project.fullname`",
+            );
+        }
+    }
+    if settings.endpoints.is_empty() {
+        findings.warning(
+            "no endpoint is configured: nothing is sent",
+            "name URLs in `urls`; an empty `urls` stops all notifications",
+        );
+    }
+    for endpoint in &settings.endpoints {
+        check_endpoint(endpoint, settings, findings, around);
+    }
+}
+
+fn check_endpoint(
+    endpoint: &Endpoint,
+    settings: &Settings,
+    findings: &mut Findings,
+    around: &Surroundings,
+) {
+    let name = &endpoint.name;
+    match endpoint.credentials(&|variable| around.variable(variable)) {
+        Err(error) => {
+            return findings.error(
+                &format!("endpoint `{name}`: {}", report::chain(&error)),
+                error.hint(),
+            );
+        }
+        Ok(credentials) if credentials.key.is_none() => findings.warning(
+            &format!("endpoint `{name}` is sent unsigned messages"),
+            "a receiver cannot tell them from anybody else's",
+        ),
+        Ok(_) => {}
+    }
+    if let Some(file) = &endpoint.ca_file
+        && let Err(error) = fs::File::open(file)
+    {
+        let text = format!(
+            "endpoint `{name}`: cannot read `{}`: {}",
+            file.display(),
+            report::chain(&error)
+        );
+        return findings.error(&text, None);
+    }
+    let url = endpoint.url.expose();
+    let is_local = url
+        .host_str()
+        .is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
+    if url.scheme() == "http" && settings.network.https_only {
+        findings.error(
+            &format!("endpoint `{name}` is plain http, which `https_only` forbids"),
+            Some("use https".to_owned()),
+        );
+    } else if url.scheme() == "http" && !is_local {
+        findings.warning(
+            &format!("endpoint `{name}` is plain http: messages travel in the open"),
+            "use https",
+        );
+    } else {
+        ok(&format!("endpoint `{name}` at {}", endpoint.url));
+    }
+}

@@ -1,0 +1,10 @@
+//! `keygen`: a fresh key.
+
+use super::surroundings::Surroundings;
+use super::{Done, Error};
+use crate::report;
+
+pub(super) fn run(around: &Surroundings) -> Result<Done, Error> {
+    report::line(around.fresh_key()?.expose());
+    Ok(Done::Well)
+}

@@ -1,0 +1,254 @@
+//! The hook in its place: what `enable`, `disable` and `check` know of it.
+//!
+//! A hook that was there before stays: it moves to `NAME.d/`, and the chain of
+//! `hooks/chain` takes its place. A host's own dispatcher over `NAME.d/` (GitLab,
+//! Gitea, Forgejo) is left alone and gets an entry of ours there.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::{Error, IoContext};
+
+/// The chain, whose one placeholder is the binary's path.
+const CHAIN: &str = include_str!("../../hooks/chain");
+const PLACEHOLDER: &str = "@REFPOST@";
+
+/// Our entry in `NAME.d/`, beside a dispatcher.
+const ENTRY: &str = "90-refpost";
+
+/// How refpost stands in the place of one hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing is there.
+    Empty,
+    /// A link to this binary, or one that leads nowhere.
+    Linked(PathBuf),
+    /// Our chain, which runs others too.
+    Chained,
+    /// An entry of ours beside a host's dispatcher.
+    Dispatched,
+    /// Somebody else's hook.
+    Foreign,
+}
+
+/// One hook of one repository.
+pub(super) struct Hook {
+    path: PathBuf,
+    folder: PathBuf,
+    /// Where the hook that was there before goes: its own name in `NAME.d/`, since
+    /// some hooks ask by what name they were called.
+    before: PathBuf,
+}
+
+impl Hook {
+    /// The hook of this name (githooks(5)) in a folder of hooks.
+    pub(super) fn new(hooks_dir: &Path, name: &str) -> Self {
+        let folder = hooks_dir.join(format!("{name}.d"));
+        Self {
+            path: hooks_dir.join(name),
+            before: folder.join(name),
+            folder,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How refpost stands here.
+    pub(super) fn place(&self) -> Result<Place, Error> {
+        if self.folder.join(ENTRY).exists() {
+            return Ok(Place::Dispatched);
+        }
+        let Ok(metadata) = fs::symlink_metadata(&self.path) else {
+            return Ok(Place::Empty);
+        };
+        if metadata.is_symlink() {
+            let target = fs::read_link(&self.path).doing("read link", &self.path)?;
+            if target.file_name().is_some_and(|name| name == "refpost") {
+                return Ok(Place::Linked(target));
+            }
+        }
+        let text = fs::read(&self.path).unwrap_or_default();
+        let first_words = CHAIN.lines().nth(1).unwrap_or_default();
+        if String::from_utf8_lossy(&text).contains(first_words) {
+            Ok(Place::Chained)
+        } else {
+            Ok(Place::Foreign)
+        }
+    }
+
+    /// Puts refpost in place. Says whether anything changed.
+    pub(super) fn enable(&self, binary: &Path) -> Result<bool, Error> {
+        match self.place()? {
+            Place::Linked(target) if target == binary => return Ok(false),
+            Place::Empty | Place::Linked(_) => {
+                let hooks_dir = self.path.parent().unwrap_or(Path::new("."));
+                self.make_folder(hooks_dir)?;
+                self.replace(|fresh| symlink(binary, fresh).doing("link", fresh))?;
+            }
+            Place::Chained => {
+                let chain = chain(binary);
+                if fs::read(&self.path).doing("read", &self.path)? == chain.as_bytes() {
+                    return Ok(false);
+                }
+                self.replace(|fresh| write_script(fresh, &chain))?;
+            }
+            Place::Dispatched => {
+                let entry = self.folder.join(ENTRY);
+                let script = entry_script(&self.path, binary);
+                if fs::read(&entry).doing("read", &entry)? == script.as_bytes() {
+                    return Ok(false);
+                }
+                fs::remove_file(&entry).doing("replace", &entry)?;
+                write_script(&entry, &script)?;
+            }
+            Place::Foreign if self.is_dispatcher() => {
+                self.make_folder(&self.folder)?;
+                let entry = self.folder.join(ENTRY);
+                write_script(&entry, &entry_script(&self.path, binary))?;
+                self.give_to_owner(&entry)?;
+            }
+            Place::Foreign => {
+                self.make_folder(&self.folder)?;
+                // First a second name for it, then the chain over the first one:
+                // no push ever finds it missing.
+                Self::copy_link(&self.path, &self.before, Path::new(".."))?;
+                self.replace(|fresh| write_script(fresh, &chain(binary)))?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes refpost out, and puts back what was there before. Says whether
+    /// anything changed.
+    pub(super) fn disable(&self) -> Result<bool, Error> {
+        match self.place()? {
+            Place::Empty | Place::Foreign => return Ok(false),
+            Place::Linked(_) => fs::remove_file(&self.path).doing("remove", &self.path)?,
+            Place::Dispatched => {
+                let entry = self.folder.join(ENTRY);
+                fs::remove_file(&entry).doing("remove", &entry)?;
+            }
+            Place::Chained => self.unchain()?,
+        }
+        Ok(true)
+    }
+
+    fn unchain(&self) -> Result<(), Error> {
+        let others: Vec<String> = fs::read_dir(&self.folder)
+            .doing("read", &self.folder)?
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .filter(|name| !self.before.ends_with(name))
+            .collect();
+        if let Some(other) = others.first() {
+            return Err(Error::Failed {
+                what: format!(
+                    "cannot disable `{}`: `{other}` in `{}` runs through it",
+                    self.path.display(),
+                    self.folder.display()
+                ),
+                hint: Some("move that hook elsewhere first".to_owned()),
+            });
+        }
+        if fs::symlink_metadata(&self.before).is_ok() {
+            self.replace(|fresh| Self::copy_link(&self.before, fresh, &self.folder_name()))?;
+            fs::remove_file(&self.before).doing("remove", &self.before)?;
+        } else {
+            fs::remove_file(&self.path).doing("remove", &self.path)?;
+        }
+        fs::remove_dir(&self.folder).doing("remove", &self.folder)
+    }
+
+    /// Makes a new file beside the hook and moves it into place in one step.
+    fn replace(&self, make: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+        let fresh = self.path.with_extension("refpost-new");
+        if fs::symlink_metadata(&fresh).is_ok() {
+            fs::remove_file(&fresh).doing("remove", &fresh)?;
+        }
+        make(&fresh)?;
+        self.give_to_owner(&fresh)?;
+        fs::rename(&fresh, &self.path).doing("replace", &self.path)
+    }
+
+    /// Gives a hook a second name in another folder, from which the first one is
+    /// `back`: a hard link, or of a relative symbolic link one that leads to
+    /// the same file.
+    fn copy_link(from: &Path, to: &Path, back: &Path) -> Result<(), Error> {
+        match fs::read_link(from) {
+            Ok(target) if target.is_relative() => {
+                let target = match (back == Path::new(".."), target.strip_prefix("..")) {
+                    (false, Ok(target)) => target.to_owned(),
+                    _ => back.join(target),
+                };
+                symlink(target, to).doing("link", to)
+            }
+            Ok(target) => symlink(target, to).doing("link", to),
+            Err(_) => fs::hard_link(from, to).doing("link", to),
+        }
+    }
+
+    fn folder_name(&self) -> PathBuf {
+        self.folder
+            .file_name()
+            .map(PathBuf::from)
+            .unwrap_or_default()
+    }
+
+    /// A script that itself runs what lies in `NAME.d/`.
+    fn is_dispatcher(&self) -> bool {
+        let name = self.folder_name();
+        let text = fs::read(&self.path).unwrap_or_default();
+        String::from_utf8_lossy(&text).contains(&*name.to_string_lossy())
+    }
+
+    fn make_folder(&self, folder: &Path) -> Result<(), Error> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(folder).doing("create", folder)?;
+        self.give_to_owner(folder)
+    }
+
+    /// root enables other people's repositories: what it makes there is theirs.
+    fn give_to_owner(&self, path: &Path) -> Result<(), Error> {
+        let hooks_dir = self.path.parent().unwrap_or(Path::new("."));
+        give_to_owner_of(hooks_dir.parent().unwrap_or(hooks_dir), path)
+    }
+}
+
+/// Gives `path` to the owner and the group of `folder`, as far as it is not so
+/// already.
+pub(super) fn give_to_owner_of(folder: &Path, path: &Path) -> Result<(), Error> {
+    let owner = fs::metadata(folder).doing("read", folder)?;
+    let now = fs::symlink_metadata(path).doing("read", path)?;
+    if (owner.uid(), owner.gid()) == (now.uid(), now.gid()) || !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    std::os::unix::fs::lchown(path, Some(owner.uid()), Some(owner.gid())).doing("give away", path)
+}
+
+fn chain(binary: &Path) -> String {
+    CHAIN.replacen(PLACEHOLDER, &shell_quoted(binary), 1)
+}
+
+fn entry_script(hook: &Path, binary: &Path) -> String {
+    let name = hook.file_name().unwrap_or_default().to_string_lossy();
+    format!(
+        "#!/bin/sh\n# Written by `refpost enable`.\nexec {} hook {name} \"$@\"\n",
+        shell_quoted(binary)
+    )
+}
+
+fn shell_quoted(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+}
+
+fn write_script(path: &Path, text: &str) -> Result<(), Error> {
+    let mut file = fs::File::create_new(path).doing("write", path)?;
+    file.write_all(text.as_bytes()).doing("write", path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o755))
+        .doing("write", path)
+}

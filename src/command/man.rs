@@ -1,0 +1,76 @@
+//! `man`: the man page, one for all subcommands.
+
+use std::io;
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
+
+use super::{Done, Error, IoContext};
+use crate::cli::Cli;
+use crate::report;
+
+/// What the options cannot tell. Exit codes are those of sysexits.h.
+const SECTIONS: [(&str, &str); 3] = [
+    (
+        "EXIT STATUS",
+        "0 done; 1 failed, or the answer is no; 2 wrong usage; 78 the configuration is wrong. \
+         As a hook always 0: a push never fails because of refpost.",
+    ),
+    (
+        "ENVIRONMENT",
+        "REFPOST_CONFIG names the server's configuration. The pusher is the first of \
+         REFPOST_PUSHER, GL_USER, GL_USERNAME, GITEA_PUSHER_NAME, SOFT_SERVE_USERNAME and \
+         REMOTE_USER that is set, else the system account.",
+    ),
+    (
+        "FILES",
+        "/etc/refpost/config.toml, the server's configuration; refpost.toml in a bare \
+         repository, which overrides it key by key.",
+    ),
+];
+
+pub(super) fn run() -> Result<Done, Error> {
+    report::raw(&page().doing("write", Path::new("the man page"))?);
+    Ok(Done::Well)
+}
+
+fn page() -> io::Result<Vec<u8>> {
+    let mut command = Cli::command();
+    command.build();
+    let mut page = Vec::new();
+    let whole = Man::new(command.clone());
+    whole.render_title(&mut page)?;
+    whole.render_name_section(&mut page)?;
+    whole.render_synopsis_section(&mut page)?;
+    whole.render_description_section(&mut page)?;
+    whole.render_options_section(&mut page)?;
+    for sub in command
+        .get_subcommands()
+        .filter(|sub| sub.get_name() != "help")
+    {
+        let mut heading = Roff::default();
+        let name = format!("refpost {}", sub.get_name());
+        heading.control("SH", [name.to_uppercase().as_str()]);
+        heading.to_writer(&mut page)?;
+        // Sections of a subcommand become subsections of the one page.
+        let mut sections = Vec::new();
+        let part = Man::new(sub.clone());
+        part.render_synopsis_section(&mut sections)?;
+        part.render_description_section(&mut sections)?;
+        part.render_options_section(&mut sections)?;
+        page.extend(
+            String::from_utf8_lossy(&sections)
+                .replace(".SH ", ".SS ")
+                .bytes(),
+        );
+    }
+    for (title, text) in SECTIONS {
+        let mut section = Roff::default();
+        section.control("SH", [title]);
+        section.text([roman(text)]);
+        section.to_writer(&mut page)?;
+    }
+    Ok(page)
+}

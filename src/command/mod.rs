@@ -1,0 +1,155 @@
+//! The subcommands: wiring, one file each, and the one place where errors become
+//! exit codes.
+
+mod check;
+mod completions;
+mod compose;
+mod demo;
+mod disable;
+mod enable;
+mod hook;
+mod keygen;
+mod links;
+mod listen;
+mod man;
+mod ping;
+mod place;
+mod preview;
+mod surroundings;
+mod verify;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use crate::cli::{Cli, Command, HookArgs, HookName};
+use crate::config::{self, KeyError};
+use crate::delivery::Fault;
+use crate::{git, report};
+use surroundings::Surroundings;
+
+/// What a command came to, short of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    /// All is well.
+    Well,
+    /// The answer is no: a signature is wrong, a check found something.
+    No,
+}
+
+/// What stops a command.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error("cannot {operation} `{}`", path.display())]
+    Io {
+        operation: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("{what}")]
+    Failed { what: String, hint: Option<String> },
+}
+
+impl Error {
+    fn failed(what: impl Into<String>) -> Self {
+        Self::Failed {
+            what: what.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => error.hint(),
+            Self::Key(error) => error.hint(),
+            Self::Fault(fault) => fault.hint(config::SYSTEM_FILE),
+            Self::Failed { hint, .. } => hint.clone(),
+            Self::Git(_) | Self::Io { .. } => None,
+        }
+    }
+
+    /// sysexits.h's 78 for what the configuration says, 1 for all else; clap
+    /// ends with 2 by itself.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Key(_) => 78,
+            _ => 1,
+        }
+    }
+}
+
+/// Names the operation and the path of an input or output error.
+trait IoContext<T> {
+    fn doing(self, operation: &'static str, path: &Path) -> Result<T, Error>;
+}
+
+impl<T> IoContext<T> for io::Result<T> {
+    fn doing(self, operation: &'static str, path: &Path) -> Result<T, Error> {
+        self.map_err(|source| Error::Io {
+            operation,
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+/// Runs what the arguments, the first one being the name that we were called by,
+/// ask for.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = as_hook(&args).unwrap_or_else(|| Cli::parse_from(args));
+    let around = Surroundings::new(cli.config);
+    match dispatch(cli.command, &around) {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::No) => ExitCode::FAILURE,
+        Err(error) => {
+            report::error(&error);
+            if let Some(hint) = error.hint() {
+                report::hint(&hint);
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Called by the name of a hook (a link in `hooks/`), refpost is that hook.
+fn as_hook(args: &[OsString]) -> Option<Cli> {
+    let name = Path::new(args.first()?).file_name()?.to_str()?;
+    let name = HookName::from_str(name, false).ok()?;
+    let args = args[1..]
+        .iter()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    Some(Cli {
+        config: None,
+        command: Command::Hook(HookArgs { name, args }),
+    })
+}
+
+fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
+    match command {
+        Command::Hook(args) => Ok(hook::run(&args, around)),
+        Command::Preview(args) => preview::run(&args, around),
+        Command::Check(args) => check::run(&args, around),
+        Command::Ping(args) => ping::run(&args, around),
+        Command::Enable(args) => enable::run(&args, around),
+        Command::Disable(args) => disable::run(&args),
+        Command::Keygen => keygen::run(around),
+        Command::Listen(args) => listen::run(&args, around),
+        Command::Verify(args) => verify::run(&args, around),
+        Command::Demo => demo::run(around),
+        Command::Completions(args) => Ok(completions::run(&args)),
+        Command::Man => man::run(),
+    }
+}

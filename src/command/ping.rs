@@ -1,0 +1,112 @@
+//! `ping`: a test message to each endpoint now, and what it answered.
+
+use serde_json::{Map, Value};
+
+use super::surroundings::Surroundings;
+use super::{Done, Error, compose, place};
+use crate::cli::PingArgs;
+use crate::config::{Endpoint, Settings};
+use crate::delivery::{self, Answer, Client, Outcome, Request};
+use crate::payload::Message;
+use crate::payload::pagure::{self, Context};
+use crate::report;
+
+/// Pagure's own test message.
+const TOPIC: &str = "Test.notification";
+const CONTENT: &str = "Test message";
+
+pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error> {
+    let repository = place::repository(args.repo.as_deref())?;
+    let settings = around.load(Some(&repository.path()))?.settings;
+    let chosen: Vec<&Endpoint> = settings
+        .endpoints
+        .iter()
+        .filter(|endpoint| {
+            args.endpoint
+                .as_ref()
+                .is_none_or(|name| *name == endpoint.name)
+        })
+        .collect();
+    if chosen.is_empty() {
+        return Err(Error::Failed {
+            what: match &args.endpoint {
+                Some(name) => format!("cannot ping `{name}`: there is no such endpoint"),
+                None => "cannot ping: no endpoint is configured".to_owned(),
+            },
+            hint: Some("`refpost check` lists the endpoints".to_owned()),
+        });
+    }
+    let project = compose::project(&repository, &settings, around);
+    let context = Context {
+        instance: &settings.instance,
+        project: &project,
+        people: &settings.people,
+        pusher: &compose::pusher(around),
+    };
+    let msg = Map::from_iter([("content".to_owned(), Value::from(CONTENT))]);
+    let stamp = compose::stamp(1, around.now(), around)?;
+    let message = pagure::other_message(TOPIC, msg, context, &stamp);
+    let mut all_well = true;
+    delivery::run(async {
+        let client = Client::new(settings.network.clone());
+        for endpoint in chosen {
+            all_well &= ping(endpoint, &message, &settings, &client, around).await;
+        }
+    });
+    Ok(if all_well { Done::Well } else { Done::No })
+}
+
+async fn ping(
+    endpoint: &Endpoint,
+    message: &Message,
+    settings: &Settings,
+    client: &Client,
+    around: &Surroundings,
+) -> bool {
+    match attempt(endpoint, message, settings, client, around).await {
+        Ok(answer) => {
+            report::line(&describe(&endpoint.name, &answer));
+            matches!(answer.outcome, Outcome::Delivered { .. })
+        }
+        Err(error) => {
+            report::say(&format!(
+                "cannot ping `{}`: {}",
+                endpoint.name,
+                report::chain(&error)
+            ));
+            if let Some(hint) = error.hint() {
+                report::hint(&hint);
+            }
+            false
+        }
+    }
+}
+
+async fn attempt(
+    endpoint: &Endpoint,
+    message: &Message,
+    settings: &Settings,
+    client: &Client,
+    around: &Surroundings,
+) -> Result<Answer, Error> {
+    let credentials = endpoint.credentials(&|name| around.variable(name))?;
+    let key = credentials.key.as_ref();
+    let request = Request::new(message, &settings.instance, key, credentials.headers);
+    Ok(client
+        .post(endpoint, &request, endpoint.timeout, around.now())
+        .await?)
+}
+
+/// One line: the endpoint, what it answered, how long it took.
+fn describe(name: &str, answer: &Answer) -> String {
+    let took = answer.took.as_millis();
+    let body = String::from_utf8_lossy(&answer.body);
+    let words = match body.lines().next().map(str::trim) {
+        Some(line) if !line.is_empty() => {
+            let line: String = line.chars().take(200).collect();
+            format!(": {line}")
+        }
+        _ => String::new(),
+    };
+    format!("`{name}` {} in {took} ms{words}", answer.outcome_text())
+}

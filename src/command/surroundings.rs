@@ -1,0 +1,98 @@
+//! What commands take from outside: clock, environment, accounts, chance. Below
+//! `command/` these arrive as values.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use nix::unistd::{Uid, User};
+
+use super::Error;
+use crate::config::{self, Loaded};
+use crate::signature::Secret;
+
+/// The world around one run of a command.
+pub(super) struct Surroundings {
+    config: Option<PathBuf>,
+}
+
+#[allow(
+    clippy::unused_self,
+    reason = "a command takes the world only from the value it is handed"
+)]
+impl Surroundings {
+    /// `config` is the server's file as the command line names it.
+    pub(super) fn new(config: Option<PathBuf>) -> Self {
+        Self { config }
+    }
+
+    /// Loads the configuration of a repository, or the server's alone.
+    pub(super) fn load(&self, git_dir: Option<&std::path::Path>) -> Result<Loaded, config::Error> {
+        let named = self
+            .config
+            .clone()
+            .or_else(|| std::env::var_os("REFPOST_CONFIG").map(PathBuf::from));
+        let required = named.is_some();
+        let system = named.unwrap_or_else(|| PathBuf::from(config::SYSTEM_FILE));
+        config::load(&system, required, git_dir, &self.host())
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// An environment variable as text.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    /// An environment variable that names a path.
+    pub(super) fn path_variable(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
+    /// The machine's name.
+    pub(super) fn host(&self) -> String {
+        nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "localhost".to_owned())
+    }
+
+    /// The account that this process runs as.
+    pub(super) fn own_account(&self) -> String {
+        self.account(Uid::effective().as_raw()).0
+    }
+
+    /// The name and the full name of an account (passwd(5)); its number where it
+    /// has no name.
+    pub(super) fn account(&self, uid: u32) -> (String, String) {
+        match User::from_uid(Uid::from_raw(uid)) {
+            Ok(Some(user)) => {
+                let gecos = user.gecos.to_string_lossy().into_owned();
+                let fullname = gecos.split(',').next().unwrap_or_default().trim();
+                let fullname = if fullname.is_empty() {
+                    &user.name
+                } else {
+                    fullname
+                };
+                (user.name.clone(), fullname.to_owned())
+            }
+            _ => (uid.to_string(), uid.to_string()),
+        }
+    }
+
+    /// Bytes that nobody can guess.
+    pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
+        let mut bytes = [0; N];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Error::failed(format!("cannot get random bytes: {error}")))?;
+        Ok(bytes)
+    }
+
+    /// A fresh key: 32 random bytes as hex, which every program takes for text.
+    pub(super) fn fresh_key(&self) -> Result<Secret, Error> {
+        Ok(Secret::new(hex::encode(self.random::<32>()?)))
+    }
+}
