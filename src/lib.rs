@@ -1,4 +1,5 @@
 //! refpost: a ref moves, a POST goes out.
 #![doc = ""]
+pub mod delivery;
 pub mod event;
 pub mod payload;
