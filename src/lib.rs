@@ -3,3 +3,4 @@
 pub mod delivery;
 pub mod event;
 pub mod payload;
+pub mod spool;
