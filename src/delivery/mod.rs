@@ -11,6 +11,7 @@ mod address;
 mod client;
 mod outcome;
 mod request;
+mod retry;
 
 pub use address::Forbidden;
 pub use client::{Answer, Client, Fault};
