@@ -28,6 +28,7 @@ use clap::{Parser, ValueEnum};
 use crate::cli::{Cli, Command, HookArgs, HookName};
 use crate::config::{self, KeyError};
 use crate::delivery::Fault;
+use crate::spool::SpoolError;
 use crate::{git, report};
 use surroundings::Surroundings;
 
@@ -57,6 +58,13 @@ enum Error {
         path: PathBuf,
         source: io::Error,
     },
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error("cannot enqueue {what}")]
+    Enqueue { what: String, source: SpoolError },
+    /// The push is recorded, and that is all that could be done.
+    #[error("{}: recorded, to be announced once that is mended", report::chain(.0.as_ref()))]
+    Owed(Box<Error>),
     #[error("{what}")]
     Failed { what: String, hint: Option<String> },
 }
@@ -73,9 +81,10 @@ impl Error {
         match self {
             Self::Config(error) => error.hint(),
             Self::Key(error) => error.hint(),
-            Self::Fault(fault) => fault.hint(config::SYSTEM_FILE),
+            Self::Fault(fault) => fault.hint(),
             Self::Failed { hint, .. } => hint.clone(),
-            Self::Git(_) | Self::Io { .. } => None,
+            Self::Owed(error) => error.hint(),
+            Self::Git(_) | Self::Io { .. } | Self::Spool(_) | Self::Enqueue { .. } => None,
         }
     }
 

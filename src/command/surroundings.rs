@@ -1,15 +1,25 @@
 //! What commands take from outside: clock, environment, accounts, chance. Below
 //! `command/` these arrive as values.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use nix::unistd::{Uid, User};
 
-use super::Error;
-use crate::config::{self, Loaded};
+use super::{Error, IoContext, compose};
+use crate::config::{self, Loaded, Settings};
+use crate::delivery::{Outside, Unavailable};
+use crate::git::Repository;
+use crate::payload::Message;
+use crate::report;
 use crate::signature::Secret;
+use crate::spool::{Built, Content, Draft, Header, Id, Spool, SpoolError, Stamp};
 
 /// The world around one run of a command.
 pub(super) struct Surroundings {
@@ -27,7 +37,7 @@ impl Surroundings {
     }
 
     /// Loads the configuration of a repository, or the server's alone.
-    pub(super) fn load(&self, git_dir: Option<&std::path::Path>) -> Result<Loaded, config::Error> {
+    pub(super) fn load(&self, git_dir: Option<&Path>) -> Result<Loaded, config::Error> {
         let named = self
             .config
             .clone()
@@ -83,6 +93,67 @@ impl Surroundings {
         }
     }
 
+    /// Enqueues an entry under an id made of here and now.
+    pub(super) fn enqueue(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
+        // Chance only tells apart what happens at one time on one host.
+        let random = self.random().map_or(0, u64::from_le_bytes);
+        let stamp = Stamp {
+            now: self.now(),
+            host: &self.host(),
+            random,
+        };
+        spool.enqueue(draft, &stamp)
+    }
+
+    /// Starts a flush of this spool that outlives us: neither git nor the pusher
+    /// waits for it.
+    pub(super) fn flush_detached(&self, spool: &Path) -> Result<(), Error> {
+        let binary = super::enable::own_binary()?;
+        let mut command = Command::new(&binary);
+        for (name, _) in std::env::vars_os() {
+            if name.as_bytes().starts_with(b"GIT_") {
+                command.env_remove(name);
+            }
+        }
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        command
+            .args(["flush", "--detached"])
+            .arg(spool)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .doing("run", &binary)?;
+        Ok(())
+    }
+
+    /// Cuts every tie to whoever started us: session, open files, folder.
+    pub(super) fn detach(&self) {
+        // It fails only for who leads a process group, and is detached already.
+        nix::unistd::setsid().ok();
+        let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+        let open: Vec<i32> = open
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|&fd| fd > 2)
+            .collect();
+        for fd in open {
+            // One of them was the listing itself, and is closed already.
+            nix::unistd::close(fd).ok();
+        }
+        std::env::set_current_dir("/").ok();
+    }
+
+    /// What deliveries and the building of owed messages take from here. It reads
+    /// each configuration once.
+    pub(super) fn outside(&self) -> World<'_> {
+        World {
+            around: self,
+            settings: RefCell::default(),
+        }
+    }
+
     /// Bytes that nobody can guess.
     pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
         let mut bytes = [0; N];
@@ -94,5 +165,71 @@ impl Surroundings {
     /// A fresh key: 32 random bytes as hex, which every program takes for text.
     pub(super) fn fresh_key(&self) -> Result<Secret, Error> {
         Ok(Secret::new(hex::encode(self.random::<32>()?)))
+    }
+}
+
+/// What deliveries take from outside; keeps the configurations of one run.
+pub(super) struct World<'a> {
+    around: &'a Surroundings,
+    settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
+}
+
+impl World<'_> {
+    /// Builds the messages of a push that could only be recorded when it was made.
+    pub(super) fn build(&self, header: &Header) -> Result<Built<Message>, String> {
+        let Content::Owed(updates) = &header.content else {
+            unreachable!("only what is owed is built")
+        };
+        let settings = match self.settings(&header.repository) {
+            Ok(settings) => settings,
+            Err(Unavailable::Gone) => {
+                return Err(format!(
+                    "repository `{}` is gone",
+                    header.repository.display()
+                ));
+            }
+            Err(Unavailable::Broken(why)) => return Err(why),
+        };
+        let pusher = header.pusher.as_deref().unwrap_or_default();
+        Repository::open(&header.repository)
+            .map_err(Error::from)
+            .and_then(|repository| {
+                let (time, around) = (header.time, self.around);
+                compose::built(&repository, &settings, updates, pusher, time, around)
+            })
+            .map_err(|error| report::chain(&error))
+    }
+}
+
+impl Outside for World<'_> {
+    fn now(&self) -> SystemTime {
+        self.around.now()
+    }
+
+    fn jitter(&self) -> f64 {
+        let random = self.around.random().map_or(0, i16::from_le_bytes);
+        f64::from(random) / f64::from(i16::MAX)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.around.variable(name)
+    }
+
+    fn settings(&self, repository: &Path) -> Result<Rc<Settings>, Unavailable> {
+        if let Some(known) = self.settings.borrow().get(repository) {
+            return known.clone();
+        }
+        let found = if repository.is_dir() {
+            self.around
+                .load(Some(repository))
+                .map(|loaded| Rc::new(loaded.settings))
+                .map_err(|error| Unavailable::Broken(report::chain(&error)))
+        } else {
+            Err(Unavailable::Gone)
+        };
+        self.settings
+            .borrow_mut()
+            .insert(repository.to_owned(), found.clone());
+        found
     }
 }

@@ -3,9 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use super::outcome::{LONGEST_RETRY_AFTER, Outcome};
+use crate::config::Retry;
 
-/// After so many failures in a row an endpoint is probed with one message a run.
-const PROBE_AFTER: u32 = 5;
+/// From so many failures in a row on an endpoint counts as down for good, until
+/// it answers the one message that each run probes it with.
+pub(super) const PROBE_AFTER: u32 = 5;
 /// How far jitter moves a delay, as a part of it.
 const JITTER: f64 = 0.2;
 /// Stands in for an empty schedule, which the config does not let through.
@@ -13,31 +15,22 @@ const NO_SCHEDULE: Duration = Duration::from_mins(1);
 
 /// What is known about the message besides the outcome of its attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct Situation {
+pub(super) struct Situation {
     /// How many attempts failed before this one.
-    pub attempts: u32,
+    pub(super) attempts: u32,
     /// When the message was enqueued.
-    pub enqueued: SystemTime,
+    pub(super) enqueued: SystemTime,
     /// The time now.
-    pub now: SystemTime,
+    pub(super) now: SystemTime,
     /// Where in the jitter's range the delay shall lie, from -1 to 1.
-    pub jitter: f64,
+    pub(super) jitter: f64,
 }
 
-/// When to try again, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// The delay after the first failure, the second, …; the last one repeats.
-    pub schedule: Vec<Duration>,
-    /// The age at which a message is given up.
-    pub give_up_after: Duration,
-}
-
-impl Policy {
+impl Retry {
     /// No due time lies further ahead than this, unless the clock was wrong
     /// when it was written.
     #[must_use]
-    pub fn longest_delay(&self) -> Duration {
+    pub(crate) fn longest_delay(&self) -> Duration {
         jittered(self.last_resort(), 1.0).max(LONGEST_RETRY_AFTER)
     }
 
@@ -54,7 +47,7 @@ impl Policy {
 
 /// What to do with a message after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// It is delivered.
     Done,
     /// It holds the endpoint's queue and is tried again.
@@ -77,7 +70,7 @@ pub enum Decision {
 /// that was switched off for a week would otherwise fail its whole spool
 /// because the network came up a second late.
 #[must_use]
-pub fn decide(outcome: &Outcome, situation: &Situation, policy: &Policy) -> Decision {
+pub(super) fn decide(outcome: &Outcome, situation: &Situation, policy: &Retry) -> Decision {
     let (delay, retry_after, aside) = match outcome {
         Outcome::Delivered { .. } => return Decision::Done,
         Outcome::TooLarge => return Decision::GiveUp,
@@ -105,12 +98,6 @@ pub fn decide(outcome: &Outcome, situation: &Situation, policy: &Policy) -> Deci
     }
 }
 
-/// Whether an endpoint with so many failures in a row gets but one message a run.
-#[must_use]
-pub fn probing(attempts: u32) -> bool {
-    attempts >= PROBE_AFTER
-}
-
 fn jittered(delay: Duration, jitter: f64) -> Duration {
     let jitter = if jitter.is_nan() { 0.0 } else { jitter };
     let seconds = delay.as_secs_f64() * (1.0 + JITTER * jitter.clamp(-1.0, 1.0));
@@ -130,8 +117,8 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + seconds)
     }
 
-    fn policy() -> Policy {
-        Policy {
+    fn policy() -> Retry {
+        Retry {
             schedule: [MINUTE, 5 * MINUTE, 2 * HOUR, DAY]
                 .map(Duration::from_secs)
                 .to_vec(),
@@ -232,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_empty_schedule_is_a_minute() {
-        let policy = Policy {
+        let policy = Retry {
             schedule: vec![],
             give_up_after: Duration::from_secs(DAY),
         };
@@ -252,16 +239,10 @@ mod tests {
             policy.longest_delay(),
             Duration::from_secs(DAY).mul_f64(1.2)
         );
-        let short = Policy {
+        let short = Retry {
             schedule: vec![Duration::from_secs(1)],
             ..policy
         };
         assert_eq!(short.longest_delay(), Duration::from_secs(HOUR));
-    }
-
-    #[test]
-    fn probing_begins_at_five() {
-        assert!(!probing(4));
-        assert!(probing(5));
     }
 }

@@ -113,19 +113,28 @@ pub struct Frozen {
 }
 
 impl Header {
+    /// The endpoint whose queue this is, by the name that people know.
+    #[must_use]
+    pub fn endpoint(&self, queue: &Queue) -> Option<&str> {
+        self.recipient(queue).map(|one| one.endpoint.as_str())
+    }
+
     /// What this queue gets of the entry: the messages' numbers in the entry, in
     /// order. An item's part counts in this list.
     #[must_use]
     pub fn messages_for(&self, queue: &Queue) -> Vec<usize> {
-        let Content::Built(built) = &self.content else {
-            return vec![];
-        };
-        let recipient = built.recipients.iter().find(|one| one.queue == *queue);
-        match recipient.map(|one| &one.messages) {
+        match self.recipient(queue).map(|one| &one.messages) {
             None => vec![],
-            Some(Selection::All) => (0..built.messages.len()).collect(),
+            Some(Selection::All) => (0..self.frozen().len()).collect(),
             Some(Selection::Only(numbers)) => numbers.clone(),
         }
+    }
+
+    fn recipient(&self, queue: &Queue) -> Option<&Recipient> {
+        let Content::Built(built) = &self.content else {
+            return None;
+        };
+        built.recipients.iter().find(|one| one.queue == *queue)
     }
 
     fn frozen(&self) -> &[Frozen] {

@@ -39,6 +39,7 @@ mod item;
 mod lane;
 mod log;
 mod queue;
+mod search;
 mod stamp;
 mod survey;
 mod sweep;
@@ -58,6 +59,7 @@ pub use item::{Failed, Item, Part};
 pub use lane::{Lane, Waiting};
 pub use log::{Attempt, Log, Status};
 pub use queue::{Queue, QueueNameError};
+pub use search::{Found, search};
 pub use survey::{QueueSurvey, Survey};
 pub use sweep::Swept;
 
