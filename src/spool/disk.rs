@@ -146,7 +146,7 @@ fn open_dir(path: &Path) -> io::Result<File> {
 
 /// Gives something new to the group, if it is a shared spool: the umask, which
 /// belongs to whoever pushes, does not apply to an explicit mode.
-pub(super) fn share(new: &File, access: Access, mode: u32) -> io::Result<()> {
+fn share(new: &File, access: Access, mode: u32) -> io::Result<()> {
     match access {
         Access::Owner => Ok(()),
         Access::Group => new.set_permissions(Permissions::from_mode(mode)),

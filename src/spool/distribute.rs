@@ -25,6 +25,9 @@ pub struct Distributed<E> {
     pub notices: Vec<Notice>,
     /// The repositories whose entries stay, in the order of the paths.
     pub blocked: BTreeMap<PathBuf, Blocked<E>>,
+    /// What kept the rest in `new/`: a full disk, say. Beside the others, for what
+    /// was set aside before it must be told all the same.
+    pub stopped: Option<SpoolError>,
 }
 
 /// Why the entries of a repository stay in `new/`.
@@ -68,7 +71,7 @@ impl Spool {
         &self,
         lock: Lock,
         build: impl FnMut(&Id, &Header) -> Result<Built<Message>, E>,
-    ) -> Result<Option<Distributed<E>>, SpoolError> {
+    ) -> Result<Option<Distributed<E>>, IoError> {
         let names = disk::names(&self.new_dir())?;
         let mut run = Run {
             spool: self,
@@ -78,6 +81,7 @@ impl Spool {
                 entries: 0,
                 notices: vec![],
                 blocked: BTreeMap::new(),
+                stopped: None,
             },
         };
         if names.is_empty() {
@@ -89,7 +93,10 @@ impl Spool {
         let (ids, strange) = self.ids_in_new()?;
         run.report.notices = strange.into_iter().map(Notice::Strange).collect();
         for batch in ids.chunks(BATCH) {
-            run.batch(batch)?;
+            run.report.stopped = run.batch(batch).err();
+            if run.report.stopped.is_some() {
+                break;
+            }
         }
         Ok(Some(run.report))
     }

@@ -86,13 +86,17 @@ impl Item {
         })
     }
 
-    /// Whether it is tried now. A due time further ahead than the `longest` delay
-    /// there is was written while the clock was wrong, and counts as come.
+    /// Whether it is tried now.
+    ///
+    /// A due time further ahead than the `longest` delay there is was written while
+    /// the clock was wrong, and counts as come. So does an id's own time, which is
+    /// ahead of the clock for as long as the clock is behind the newest id.
     #[must_use]
     pub fn is_due(&self, now: SystemTime, longest: Duration) -> bool {
+        let untried = self.attempts == 0 && self.due == Self::first(&self.id).due;
         let ahead = self.due.duration_since(now).unwrap_or_default();
         // A second more: due times are rounded up.
-        ahead.is_zero() || ahead > longest + Duration::from_secs(1)
+        untried || ahead.is_zero() || ahead > longest + Duration::from_secs(1)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One endpoint's queue, held while something is delivered from it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use super::entry::Entry;
 use super::error::{EntryError, IoError, SpoolError};
-use super::id::Id;
 use super::item::{Failed, Item, Part};
 use super::queue::Queue;
 use super::{Lock, Spool, disk, stamp};
@@ -42,36 +41,29 @@ impl Waiting {
                 None => waiting.strange.push(name),
             }
         }
-        // The one of each entry and part that is furthest on comes last, and stays.
-        let place = |item: &Item| match item.part {
-            Part::From(_) => (item.id.clone(), None),
-            Part::Only(n) => (item.id.clone(), Some(n)),
-        };
+        // Of each main and each aside, the one that is furthest on comes last, and stays.
         items.sort_by_key(|item| (item.part.first(), item.attempts, item.due));
         let mut leftovers = vec![];
-        let mut best: HashMap<(Id, Option<u32>), Item> = HashMap::new();
+        let mut furthest = BTreeMap::new();
         for item in items {
-            leftovers.extend(best.insert(place(&item), item));
+            let aside = match item.part {
+                Part::From(_) => None,
+                Part::Only(n) => Some(n),
+            };
+            leftovers.extend(furthest.insert((item.id.clone(), aside), item));
         }
-        let (asides, mains): (Vec<_>, Vec<_>) = best
-            .into_values()
-            .partition(|item| matches!(item.part, Part::Only(_)));
-        let reached: HashMap<&Id, u32> = mains
-            .iter()
-            .map(|main| (&main.id, main.part.first()))
-            .collect();
-        let is_left = |aside: &Item| {
-            let reached = reached.get(&aside.id);
-            reached.is_some_and(|&reached| aside.part.first() >= reached)
-        };
-        let (left, asides): (Vec<_>, Vec<_>) = asides.into_iter().partition(is_left);
-        leftovers.extend(left);
-        waiting.mains = mains;
-        waiting.asides = asides;
-        waiting.mains.sort_by(|a, b| a.id.cmp(&b.id));
-        waiting
-            .asides
-            .sort_by_key(|item| (item.due, item.id.clone(), item.part));
+        // In order of ids, and a main before the asides of its entry.
+        for item in furthest.into_values() {
+            let main = waiting.mains.last().filter(|main| main.id == item.id);
+            match item.part {
+                Part::From(_) => waiting.mains.push(item),
+                Part::Only(n) if main.is_some_and(|main| main.part.first() <= n) => {
+                    leftovers.push(item);
+                }
+                Part::Only(_) => waiting.asides.push(item),
+            }
+        }
+        waiting.asides.sort_by_key(|item| item.due);
         (waiting, leftovers)
     }
 }
@@ -151,10 +143,10 @@ impl Lane {
             self.remove(item)?;
             return Ok(None);
         }
+        // The endpoint takes messages: the rest is due at once.
         let rest = Item {
-            attempts: 0,
             part: Part::From(next),
-            ..item.clone()
+            ..Item::first(&item.id)
         };
         // Crash before: the message, which may have been delivered, is delivered again.
         self.rename(item, rest).map(Some)

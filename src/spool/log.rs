@@ -83,7 +83,7 @@ impl Log {
             serde_json::to_vec(attempt).expect("text and numbers always have a JSON form");
         line.push(b'\n');
         let path = self.path();
-        let file = self.open(&path).context("open", &path)?;
+        let file = self.open(&path)?;
         (&file).write_all(&line).context("write", &path)?;
         self.rotate_if_full(&file).context("rotate", &path)
     }
@@ -106,20 +106,21 @@ impl Log {
         Ok(found)
     }
 
-    fn open(&self, path: &Path) -> io::Result<File> {
+    fn open(&self, path: &Path) -> Result<File, IoError> {
         let mut options = OpenOptions::new();
         options.append(true).custom_flags(disk::SAFELY);
         match options.open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.keeping_mark(|| {
-                let file = options
-                    .create(true)
-                    .mode(self.access.file_mode())
-                    .open(path)?;
-                disk::share(&file, self.access, self.access.file_mode())?;
-                Ok(file)
-            }),
-            other => other,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match self.keeping_mark(|| disk::create(path, self.access)) {
+                    // Another writer was faster.
+                    Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => drop(made?),
+                }
+                options.open(path)
+            }
+            opened => opened,
         }
+        .context("open", path)
     }
 
     /// Puts the log away. The lock, and a look at whether the name still leads to

@@ -158,8 +158,12 @@ fn a_queue_that_cannot_be_made_stops_what_is_behind_and_repeats_nothing() {
     let stuck = fixture.push("/srv/a.git", &["2"], &["ci", "deploy"]);
     let behind = fixture.push("/srv/a.git", &["3"], &["ci"]);
     fs::write(fixture.path("retry/deploy"), "in the way").unwrap();
-    let result = fixture.spool.distribute(Lock::Try, |_, _| Err(()));
-    assert!(result.unwrap_err().to_string().starts_with("cannot link `"));
+    let report = fixture.spool.distribute(Lock::Try, |_, _| Err(()));
+    let stopped = report.unwrap().unwrap().stopped.unwrap();
+    assert!(
+        stopped.to_string().starts_with("cannot link `"),
+        "{stopped}"
+    );
     // The first is through; of the second nothing is in any queue.
     assert_eq!(fixture.ls("new"), [stuck.as_str(), behind.as_str()]);
     assert_eq!(fixture.deliver_all("ci"), ["1"]);

@@ -131,16 +131,20 @@ fn of_two_names_for_one_thing_the_one_further_on_stays() {
     let lane = fixture.lane("ci");
     let head = lane.waiting().unwrap().mains.remove(0);
     let path = |item: &Item| fixture.path("retry/ci").join(item.to_string());
-    let first = path(&head);
+    let first = path(&Item {
+        due: later(500),
+        ..head.clone()
+    });
     let head = lane.advance(&head, 3).unwrap().unwrap();
     let head = lane.step_aside(&head, 3, later(60), 1).unwrap().unwrap();
     let aside = lane.waiting().unwrap().asides.remove(0);
     let again = path(&Item {
         attempts: 7,
+        due: later(30),
         ..aside.clone()
     });
     fs::hard_link(path(&aside), &again).unwrap();
-    // Distributed once more, after a crash.
+    // Brought back from `failed/`, after a crash.
     fs::hard_link(path(&head), &first).unwrap();
     let waiting = lane.waiting().unwrap();
     assert_eq!(waiting.mains[0], head);

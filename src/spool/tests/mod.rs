@@ -68,7 +68,9 @@ impl Fixture {
                 Content::Owed(updates) => Ok(built(&[&updates[0].name.short()], &["ci"])),
                 Content::Built(_) => Err("built already"),
             });
-        built.unwrap().expect("nobody else distributes")
+        let report = built.unwrap().expect("nobody else distributes");
+        assert!(report.stopped.is_none(), "{:?}", report.stopped);
+        report
     }
 
     fn lane(&self, name: &str) -> Lane {

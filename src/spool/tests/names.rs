@@ -123,6 +123,7 @@ fn a_due_time_from_a_wrong_clock_has_come() {
     let due = |seconds| {
         let item = Item {
             due: noon() + Duration::from_secs(seconds),
+            attempts: 1,
             ..Item::first(&Id::new(noon(), "git1", 1))
         };
         item.is_due(noon() + Duration::from_secs(1000), longest)
@@ -132,6 +133,24 @@ fn a_due_time_from_a_wrong_clock_has_come() {
     assert!(!due(1001));
     assert!(!due(1101));
     assert!(due(1102));
+}
+
+#[test]
+fn what_was_not_tried_is_due_though_the_clock_was_set_back() {
+    let longest = Duration::from_hours(24);
+    let before = noon() - Duration::from_hours(1);
+    let item = Item::first(&Id::new(noon() + Duration::from_millis(1), "git1", 1));
+    assert!(item.is_due(before, longest));
+    let deferred = Item {
+        due: before + Duration::from_secs(1),
+        ..item.clone()
+    };
+    assert!(!deferred.is_due(before, longest));
+    let tried = Item {
+        attempts: 1,
+        ..item
+    };
+    assert!(!tried.is_due(before, longest));
 }
 
 #[test]
