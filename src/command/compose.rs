@@ -95,7 +95,7 @@ fn recipient(
 /// The name of an endpoint's queue: its own name; where repositories share a
 /// spool and this one's file made the name up, with six digits of a hash of the
 /// repository's path, so that one's dead receiver does not hold another's.
-fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
+pub(super) fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
     let name = if endpoint.is_own && settings.spool.is_some() {
         let digest = hex::encode(Sha256::digest(git_dir.as_os_str().as_bytes()));
         format!("{}@{}", endpoint.name, &digest[..6])

@@ -3,18 +3,20 @@
 //! Nothing here can fail a push: what goes wrong is one line to the pusher, and
 //! what could not be understood is recorded as it came, to be announced later.
 
-use std::path::{Path, PathBuf};
+use std::cell::Cell;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::surroundings::Surroundings;
+use super::world::World;
 use super::{Done, Error, compose, place};
 use crate::cli::{HookArgs, HookName};
-use crate::config::{self, Mode, Settings};
-use crate::delivery::{Client, Courier, LaneReport, Left, Limits};
+use crate::config::{Mode, Settings};
+use crate::delivery::{Client, Courier, LaneReport, Left, Limits, Surveyor};
 use crate::event::RefUpdate;
 use crate::git::{self, Repository};
 use crate::report;
-use crate::spool::{Built, Content, Draft, Id, Lock, Queue, Recipient, Spool};
+use crate::spool::{Content, Draft, Id, Lock, Queue, Recipient, Spool};
 use crate::{delivery, payload::Message};
 
 /// How often a held lock is looked at again, within the push budget.
@@ -187,11 +189,13 @@ fn deliver_now(
 ) -> Vec<Attempted> {
     let end = Instant::now() + settings.push_budget;
     let client = Client::new(settings.network.clone());
-    let world = around.outside();
+    let world = World::new(around, false);
+    let stop = Cell::new(false);
     let courier = Courier {
         spool,
         client: &client,
         outside: &world,
+        stop: &stop,
         limits: Limits {
             begin_before: None,
             end_by: Some(end),

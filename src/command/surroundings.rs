@@ -1,25 +1,18 @@
 //! What commands take from outside: clock, environment, accounts, chance. Below
 //! `command/` these arrive as values.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::rc::Rc;
 use std::time::SystemTime;
 
 use nix::unistd::{Uid, User};
 
-use super::{Error, IoContext, compose};
-use crate::config::{self, Loaded, Settings};
-use crate::delivery::{Outside, Unavailable};
-use crate::git::Repository;
-use crate::payload::Message;
-use crate::report;
+use super::{Error, IoContext};
+use crate::config::{self, Loaded};
 use crate::signature::Secret;
-use crate::spool::{Built, Content, Draft, Header, Id, Spool, SpoolError, Stamp};
+use crate::spool::{Draft, Id, Spool, SpoolError, Stamp};
 
 /// The world around one run of a command.
 pub(super) struct Surroundings {
@@ -45,6 +38,11 @@ impl Surroundings {
         let required = named.is_some();
         let system = named.unwrap_or_else(|| PathBuf::from(config::SYSTEM_FILE));
         config::load(&system, required, git_dir, &self.host())
+    }
+
+    /// The server's file as the command line names it.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -145,15 +143,6 @@ impl Surroundings {
         std::env::set_current_dir("/").ok();
     }
 
-    /// What deliveries and the building of owed messages take from here. It reads
-    /// each configuration once.
-    pub(super) fn outside(&self) -> World<'_> {
-        World {
-            around: self,
-            settings: RefCell::default(),
-        }
-    }
-
     /// Bytes that nobody can guess.
     pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
         let mut bytes = [0; N];
@@ -165,71 +154,5 @@ impl Surroundings {
     /// A fresh key: 32 random bytes as hex, which every program takes for text.
     pub(super) fn fresh_key(&self) -> Result<Secret, Error> {
         Ok(Secret::new(hex::encode(self.random::<32>()?)))
-    }
-}
-
-/// What deliveries take from outside; keeps the configurations of one run.
-pub(super) struct World<'a> {
-    around: &'a Surroundings,
-    settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
-}
-
-impl World<'_> {
-    /// Builds the messages of a push that could only be recorded when it was made.
-    pub(super) fn build(&self, header: &Header) -> Result<Built<Message>, String> {
-        let Content::Owed(updates) = &header.content else {
-            unreachable!("only what is owed is built")
-        };
-        let settings = match self.settings(&header.repository) {
-            Ok(settings) => settings,
-            Err(Unavailable::Gone) => {
-                return Err(format!(
-                    "repository `{}` is gone",
-                    header.repository.display()
-                ));
-            }
-            Err(Unavailable::Broken(why)) => return Err(why),
-        };
-        let pusher = header.pusher.as_deref().unwrap_or_default();
-        Repository::open(&header.repository)
-            .map_err(Error::from)
-            .and_then(|repository| {
-                let (time, around) = (header.time, self.around);
-                compose::built(&repository, &settings, updates, pusher, time, around)
-            })
-            .map_err(|error| report::chain(&error))
-    }
-}
-
-impl Outside for World<'_> {
-    fn now(&self) -> SystemTime {
-        self.around.now()
-    }
-
-    fn jitter(&self) -> f64 {
-        let random = self.around.random().map_or(0, i16::from_le_bytes);
-        f64::from(random) / f64::from(i16::MAX)
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        self.around.variable(name)
-    }
-
-    fn settings(&self, repository: &Path) -> Result<Rc<Settings>, Unavailable> {
-        if let Some(known) = self.settings.borrow().get(repository) {
-            return known.clone();
-        }
-        let found = if repository.is_dir() {
-            self.around
-                .load(Some(repository))
-                .map(|loaded| Rc::new(loaded.settings))
-                .map_err(|error| Unavailable::Broken(report::chain(&error)))
-        } else {
-            Err(Unavailable::Gone)
-        };
-        self.settings
-            .borrow_mut()
-            .insert(repository.to_owned(), found.clone());
-        found
     }
 }

@@ -118,6 +118,19 @@ pub struct Network {
     pub https_only: bool,
 }
 
+impl Network {
+    /// What is allowed while nobody can say what is.
+    #[must_use]
+    pub fn most_careful() -> Self {
+        Self {
+            allow: Allow::External,
+            allow_hosts: Vec::new(),
+            allow_cidrs: Vec::new(),
+            https_only: true,
+        }
+    }
+}
+
 /// Which addresses are allowed without an exception. Link-local addresses, and
 /// with them the metadata services of clouds, never are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]

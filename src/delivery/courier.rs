@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,11 +24,13 @@ pub trait Outside {
 }
 
 /// Why there are no settings for a repository.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Unavailable {
     /// There is no such folder, at least not now.
-    Gone,
+    #[error("repository `{}` is gone", .0.display())]
+    Gone(PathBuf),
     /// Its configuration cannot be loaded, for this reason.
+    #[error("{0}")]
     Broken(String),
 }
 

@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::client::Client;
-use super::courier::{Courier, LaneReport, Left, Limits, Outside};
+use super::courier::{Courier, LaneReport, Limits, Outside};
 use crate::payload::Message;
 use crate::spool::{Built, Distributed, Header, IoError, Lock, Queue, Spool, SpoolError};
 
@@ -25,7 +25,7 @@ pub trait Surveyor: Outside {
     /// Builds the messages of a push that could only be recorded.
     fn build(&self, header: &Header) -> Result<Built<Message>, String>;
     /// A spool's entries were brought to their queues, or were not.
-    fn distributed(&self, spool: &Spool, result: Result<Distributed<String>, SpoolError>);
+    fn distributed(&self, spool: &Spool, result: Result<Distributed<String>, IoError>);
     /// A queue was worked on.
     fn worked(&self, spool: &Spool, queue: &Queue, result: &Result<LaneReport, SpoolError>);
 }
@@ -90,13 +90,17 @@ impl<'a> Flush<'a> {
                     self.line_up(spool.clone(), queue);
                 }
             }
-            Err(error) => world.distributed(spool, Err(error.into())),
+            Err(error) => world.distributed(spool, Err(error)),
         }
     }
 
     /// Works until nothing is left that could be delivered now. Takes the spools
-    /// one by one, as there is room.
-    pub async fn drain(&mut self, spools: impl IntoIterator<Item = Spool>) {
+    /// one by one, as there is room, and calls `worked` after each queue.
+    pub async fn drain(
+        &mut self,
+        spools: impl IntoIterator<Item = Spool>,
+        worked: &mut dyn FnMut(),
+    ) {
         let mut spools = spools.into_iter();
         loop {
             while self.waiting.len() < SIDE_BY_SIDE && !self.stop.get() {
@@ -108,6 +112,7 @@ impl<'a> Flush<'a> {
             if !self.step().await {
                 return;
             }
+            worked();
         }
     }
 
@@ -120,6 +125,13 @@ impl<'a> Flush<'a> {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Works on; while there is nothing to do, waits for ever.
+    pub async fn work(&mut self) {
+        if !self.step().await {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -142,10 +154,10 @@ impl<'a> Flush<'a> {
 
     fn line_up(&mut self, spool: Spool, queue: Queue) {
         let key = (spool.root().to_owned(), queue.clone());
-        if !self.busy.insert(key.clone()) {
-            self.again.insert(key);
-        } else {
+        if self.busy.insert(key.clone()) {
             self.waiting.push_back((spool, queue));
+        } else {
+            self.again.insert(key);
         }
     }
 
@@ -191,7 +203,10 @@ impl<'a> Flush<'a> {
         let mut again = self.again.remove(&key);
         match &result {
             // Whoever has it looks once more after letting go, as we do below.
-            None => drop(self.due.insert(key, (spool.clone(), self.world.now() + BUSY))),
+            None => drop(
+                self.due
+                    .insert(key, (spool.clone(), self.world.now() + BUSY)),
+            ),
             Some(result) => {
                 self.world.worked(&spool, &queue, result);
                 let left = result.as_ref().ok().and_then(|report| report.left.as_ref());
@@ -214,5 +229,9 @@ impl<'a> Flush<'a> {
 fn next_due(spool: &Spool, queue: &Queue) -> Result<Option<SystemTime>, IoError> {
     let waiting = spool.peek(queue)?;
     let head = waiting.mains.first();
-    Ok(head.into_iter().chain(&waiting.asides).map(|item| item.due).min())
+    Ok(head
+        .into_iter()
+        .chain(&waiting.asides)
+        .map(|item| item.due)
+        .min())
 }

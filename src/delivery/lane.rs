@@ -76,12 +76,15 @@ impl Work<'_> {
     /// Tries again what was refused; each message waits for itself.
     pub(super) async fn asides(&mut self) -> Result<(), SpoolError> {
         for item in self.lane.waiting()?.asides {
-            if let Next::Held(left) = self.item(item).await? {
-                let is_down = left != Left::NotDue;
-                self.report.left.get_or_insert(left);
-                if is_down {
-                    break;
-                }
+            let left = match self.item(item).await? {
+                Next::Settled => continue,
+                Next::Blocked => Left::Fault,
+                Next::Held(left) => left,
+            };
+            let is_down = matches!(left, Left::Failed(_) | Left::OutOfTime);
+            self.report.left.get_or_insert(left);
+            if is_down {
+                break;
             }
         }
         Ok(())
@@ -123,7 +126,7 @@ impl Work<'_> {
         }
         let settings = match self.courier.outside.settings(repository) {
             Ok(settings) => settings,
-            Err(why) => return self.unavailable(item, header, why).map(ControlFlow::Break),
+            Err(why) => return self.unavailable(item, header, &why).map(ControlFlow::Break),
         };
         let name = header.endpoint(self.lane.queue());
         let endpoint = settings
@@ -152,20 +155,17 @@ impl Work<'_> {
         &mut self,
         item: &Item,
         header: &Header,
-        unavailable: Unavailable,
+        unavailable: &Unavailable,
     ) -> Result<Next, SpoolError> {
         let repository = header.repository.clone();
         let age = self.courier.outside.now().duration_since(item.id.time());
-        let why = match unavailable {
-            Unavailable::Gone if age.is_ok_and(|age| age > Retry::default().give_up_after) => {
-                self.lane.fail_rest(item)?;
-                self.report.failed += 1;
-                return Ok(Next::Settled);
-            }
-            Unavailable::Gone => format!("repository `{}` is gone", repository.display()),
-            Unavailable::Broken(why) => why,
-        };
-        self.fault(repository, why, None);
+        let is_old = age.is_ok_and(|age| age > Retry::default().give_up_after);
+        if is_old && matches!(unavailable, Unavailable::Gone(_)) {
+            self.lane.fail_rest(item)?;
+            self.report.failed += 1;
+            return Ok(Next::Settled);
+        }
+        self.fault(repository, unavailable.to_string(), None);
         Ok(Next::Blocked)
     }
 
@@ -248,7 +248,8 @@ impl Work<'_> {
         let outside = self.courier.outside;
         let situation = Situation {
             attempts: item.attempts,
-            enqueued: item.id.time(),
+            // Not the time of the id, which runs ahead after a clock that did.
+            enqueued: job.entry.header().time,
             now: outside.now(),
             jitter: outside.jitter(),
         };

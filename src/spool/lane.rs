@@ -88,8 +88,17 @@ impl Spool {
     /// Takes hold of a queue, so that nobody else delivers from it at the same time.
     /// `None`: somebody else has it, or it does not exist; there is nothing to do.
     pub fn lane(&self, queue: &Queue) -> Result<Option<Lane>, IoError> {
+        self.lane_with(queue, Lock::Try)
+    }
+
+    /// As [`Spool::lane`], but waits for whoever has it. `None`: it does not exist.
+    pub(super) fn lane_when_free(&self, queue: &Queue) -> Result<Option<Lane>, IoError> {
+        self.lane_with(queue, Lock::Wait)
+    }
+
+    fn lane_with(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane>, IoError> {
         let dir = self.retry_dir(queue);
-        Ok(disk::lock(&dir, Lock::Try)?.map(|held| Lane {
+        Ok(disk::lock(&dir, lock)?.map(|held| Lane {
             spool: self.clone(),
             queue: queue.clone(),
             dir,

@@ -34,6 +34,7 @@ mod enqueue;
 mod entry;
 mod error;
 mod failed;
+mod hands;
 mod id;
 mod item;
 mod lane;
@@ -116,6 +117,12 @@ impl Spool {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The folder where entries arrive, for whoever watches it.
+    #[must_use]
+    pub fn arrivals(&self) -> PathBuf {
+        self.new_dir()
     }
 
     /// Its log of attempts.
