@@ -1,6 +1,8 @@
 //! What commands take from outside: clock, environment, accounts, chance. Below
 //! `command/` these arrive as values.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -11,12 +13,14 @@ use nix::unistd::{Uid, User};
 
 use super::{Error, IoContext};
 use crate::config::{self, Loaded};
+use crate::report;
 use crate::signature::Secret;
 use crate::spool::{Draft, Id, Spool, SpoolError, Stamp};
 
 /// The world around one run of a command.
 pub(super) struct Surroundings {
     config: Option<PathBuf>,
+    told: RefCell<HashSet<String>>,
 }
 
 #[allow(
@@ -26,7 +30,10 @@ pub(super) struct Surroundings {
 impl Surroundings {
     /// `config` is the server's file as the command line names it.
     pub(super) fn new(config: Option<PathBuf>) -> Self {
-        Self { config }
+        Self {
+            config,
+            told: RefCell::default(),
+        }
     }
 
     /// Loads the configuration of a repository, or the server's alone.
@@ -38,6 +45,17 @@ impl Surroundings {
         let required = named.is_some();
         let system = named.unwrap_or_else(|| PathBuf::from(config::SYSTEM_FILE));
         config::load(&system, required, git_dir, &self.host())
+    }
+
+    /// Tells a person something, unless it was told before: one broken config can
+    /// stand in the way of many things.
+    pub(super) fn tell_once(&self, text: &str, hint: Option<&str>) {
+        if self.told.borrow_mut().insert(text.to_owned()) {
+            report::say(text);
+            if let Some(hint) = hint {
+                report::hint(hint);
+            }
+        }
     }
 
     /// The server's file as the command line names it.

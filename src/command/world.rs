@@ -1,7 +1,7 @@
 //! What deliveries take from outside, and how a flush tells what it did.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -11,19 +11,17 @@ use serde_json::json;
 use super::surroundings::Surroundings;
 use super::{Error, compose};
 use crate::config::Settings;
-use crate::delivery::{LaneReport, Notice, Outside, Surveyor, Unavailable};
+use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
 use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
 use crate::spool::{self, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError};
 
-/// Reads each configuration once, and tells each thing once, until it is told to
-/// forget.
+/// Reads each configuration once, until it is told to forget.
 pub(super) struct World<'a> {
     around: &'a Surroundings,
     as_json: bool,
     settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
-    told: RefCell<HashSet<String>>,
     /// Messages that were delivered.
     pub(super) delivered: Cell<usize>,
 }
@@ -35,7 +33,6 @@ impl<'a> World<'a> {
             around,
             as_json,
             settings: RefCell::default(),
-            told: RefCell::default(),
             delivered: Cell::default(),
         }
     }
@@ -45,20 +42,12 @@ impl<'a> World<'a> {
         self.settings.borrow_mut().clear();
     }
 
-    fn tell(&self, notice: &Notice) {
-        if self.told.borrow_mut().insert(notice.text.clone()) {
-            report::say(&notice.text);
-            if let Some(hint) = &notice.hint {
-                report::hint(hint);
-            }
-        }
+    fn tell(&self, text: &str) {
+        self.around.tell_once(text, None);
     }
 
     fn tell_error(&self, error: &dyn std::error::Error) {
-        self.tell(&Notice {
-            text: report::chain(error),
-            hint: None,
-        });
+        self.tell(&report::chain(error));
     }
 
     fn build_owed(&self, header: &Header) -> Result<Built<Message>, Error> {
@@ -121,30 +110,26 @@ impl Surveyor for World<'_> {
         };
         for notice in &done.notices {
             match notice {
-                spool::Notice::SetAside(error) => self.tell(&Notice {
-                    text: format!(
-                        "{}: it lies in `failed/unreadable/` now",
-                        report::chain(error)
-                    ),
-                    hint: None,
-                }),
+                spool::Notice::SetAside(error) => {
+                    let error = report::chain(error);
+                    self.tell(&format!("{error}: it lies in `failed/unreadable/` now"));
+                }
                 spool::Notice::Unopened(error) => self.tell_error(error),
-                spool::Notice::Strange(name) => self.tell(&Notice {
-                    text: format!("`{}` in `new/` is no entry", name.to_string_lossy()),
-                    hint: None,
-                }),
+                spool::Notice::Strange(name) => {
+                    self.tell(&format!(
+                        "`{}` in `new/` is no entry",
+                        name.to_string_lossy()
+                    ));
+                }
             }
         }
         for (repository, blocked) in &done.blocked {
-            self.tell(&Notice {
-                text: format!(
-                    "cannot announce {} of `{}`: {}",
-                    report::count(blocked.entries, "recorded push"),
-                    repository.display(),
-                    blocked.error
-                ),
-                hint: None,
-            });
+            self.tell(&blocked.error);
+            self.tell(&format!(
+                "{} of `{}` wait for that",
+                report::count(blocked.entries, "recorded push").replace("pushs", "pushes"),
+                repository.display(),
+            ));
         }
         if let Some(error) = &done.stopped {
             self.tell_error(error);
@@ -158,7 +143,7 @@ impl Surveyor for World<'_> {
         };
         self.delivered.set(self.delivered.get() + report.delivered);
         for notice in &report.notices {
-            self.tell(notice);
+            self.around.tell_once(&notice.text, notice.hint.as_deref());
         }
         if self.as_json {
             let line = json!({

@@ -9,7 +9,7 @@ use super::id::Id;
 use super::item::Item;
 use super::lane::Lane;
 use super::queue::Queue;
-use super::{Lock, Spool, disk};
+use super::{Lock, Spool, disk, stamp};
 
 impl Spool {
     /// Something that waits is due now, as if it had never failed.
@@ -20,7 +20,8 @@ impl Spool {
         now: SystemTime,
     ) -> Result<(), SpoolError> {
         if let Some((lane, item)) = self.hold(queue, item)? {
-            lane.defer(&item, now, 0)?;
+            // Due times are whole seconds, rounded up: "now" must not become later.
+            lane.defer(&item, stamp::round_down(now), 0)?;
         }
         Ok(())
     }
