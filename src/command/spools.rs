@@ -100,7 +100,7 @@ fn target(found: Found, around: &Surroundings) -> Target {
     let settings = around.load(Some(&git_dir)).map(|loaded| loaded.settings);
     if let Err(error) = &settings {
         // Pushes wait for it to be mended.
-        report::error(error);
+        around.tell_once(&report::chain(error), error.hint().as_deref());
     }
     let settings = settings.ok();
     let own = place::own_spool(&git_dir);
