@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Done, Error, IoContext, watch};
+use super::{Done, Error, IoContext, outbox, watch};
 use crate::cli::FlushArgs;
 use crate::config::Network;
 use crate::delivery::{self, Client, Flush, Limits, Surveyor};
@@ -76,6 +76,9 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
         .and_then(|()| target.spool.sweep(around.now()).map(drop));
     if let Err(error) = done {
         world.distributed(&target.spool, Err(error));
+    }
+    if let Err(error) = outbox::settle_all(&target.spool, around) {
+        around.tell_once(&report::chain(&error), error.hint().as_deref());
     }
 }
 

@@ -38,13 +38,19 @@ impl Surroundings {
 
     /// Loads the configuration of a repository, or the server's alone.
     pub(super) fn load(&self, git_dir: Option<&Path>) -> Result<Loaded, config::Error> {
+        let (system, required) = self.server_file();
+        config::load(&system, required, git_dir, &self.host())
+    }
+
+    /// The server's file, and whether it was asked for by name.
+    fn server_file(&self) -> (PathBuf, bool) {
         let named = self
             .config
             .clone()
             .or_else(|| std::env::var_os("REFPOST_CONFIG").map(PathBuf::from));
         let required = named.is_some();
-        let system = named.unwrap_or_else(|| PathBuf::from(config::SYSTEM_FILE));
-        config::load(&system, required, git_dir, &self.host())
+        let file = named.unwrap_or_else(|| PathBuf::from(config::SYSTEM_FILE));
+        (file, required)
     }
 
     /// Tells a person something, unless it was told before: one broken config can
@@ -119,6 +125,35 @@ impl Surroundings {
             random,
         };
         spool.enqueue(draft, &stamp)
+    }
+
+    /// Records an intent under an id made of here and now.
+    pub(super) fn intend(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
+        let random = self.random().map_or(0, u64::from_le_bytes);
+        let stamp = Stamp {
+            now: self.now(),
+            host: &self.host(),
+            random,
+        };
+        spool.intend(draft, &stamp)
+    }
+
+    /// Whether a push that cannot be recorded is to be refused; asked when even
+    /// the configuration may be the reason.
+    pub(super) fn requires(&self, git_dir: &Path) -> bool {
+        match self.load(Some(git_dir)) {
+            Ok(loaded) => loaded.settings.require,
+            Err(_) => config::asks_to_require(&self.server_file().0, git_dir),
+        }
+    }
+
+    /// What the pusher gave along (githooks(5), `GIT_PUSH_OPTION_COUNT`).
+    pub(super) fn push_options(&self) -> Vec<String> {
+        let count = self.variable("GIT_PUSH_OPTION_COUNT");
+        let count: usize = count.and_then(|count| count.parse().ok()).unwrap_or(0);
+        (0..count)
+            .map_while(|at| self.variable(&format!("GIT_PUSH_OPTION_{at}")))
+            .collect()
     }
 
     /// Starts a flush of this spool that outlives us: neither git nor the pusher

@@ -121,6 +121,23 @@ pub fn load(
     })
 }
 
+/// Whether files that cannot be loaded ask for `require`, as far as can be seen:
+/// the repository's says so, or it says nothing and the server's does.
+#[must_use]
+pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
+    let says = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let mut values = text.lines().filter_map(|line| {
+            let value = line.trim().strip_prefix("require")?.trim_start();
+            Some(value.strip_prefix('=')?.trim_start().starts_with("true"))
+        });
+        values.next()
+    };
+    says(&repository.join(super::REPOSITORY_FILE))
+        .or_else(|| says(system))
+        .unwrap_or(false)
+}
+
 /// Reads one file; `None` if it is not there and need not be.
 fn read(path: &Path, is_system: bool, required: bool) -> Result<Option<Layer>, Error> {
     let failed = |source| Error::Read {

@@ -35,6 +35,7 @@ pub(super) struct Layer {
     pub(super) push_budget: Option<Period>,
     pub(super) require: Option<bool>,
     pub(super) quiet: Option<bool>,
+    pub(super) refs: Option<Patterns>,
     pub(super) urls: Option<Urls>,
     pub(super) key: Option<SecretSource>,
     pub(super) key_file: Option<PathBuf>,
@@ -139,7 +140,7 @@ impl Layer {
         if upper.key.is_some() || upper.key_file.is_some() || upper.unsigned.is_some() {
             (self.key, self.key_file, self.unsigned) = (None, None, None);
         }
-        override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet,
+        override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet, refs,
             key, key_file, unsigned, max_changed_files);
         for endpoint in upper.endpoint {
             self.endpoint

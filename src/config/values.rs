@@ -191,6 +191,15 @@ pub struct Patterns {
 }
 
 impl Patterns {
+    /// Everything but what matches this glob.
+    pub(super) fn without(glob: &str) -> Self {
+        let pattern = glob::Pattern::new(glob).expect("a glob of ours is well-formed");
+        Self {
+            wanted: Vec::new(),
+            unwanted: vec![pattern],
+        }
+    }
+
     /// Whether the text is chosen: by any pattern, or by there being none that
     /// asks for something, and by no `!` pattern taken away.
     #[must_use]

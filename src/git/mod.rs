@@ -7,6 +7,8 @@
 //! walk        which commits a ref gained
 //! tree_diff   which files differ
 //! events      the table of the contract: RefUpdate → Event
+//! refs        where refs are and were
+//! replay      whether a ref moved as it was meant to (pure)
 //! pusher      who pushed, from the host's environment
 //! hooks_dir   where hooks are looked for
 //! facts       what a repository says of itself: path, owner, description
@@ -18,13 +20,17 @@ mod hooks_dir;
 mod object;
 mod pusher;
 mod ref_lines;
+mod refs;
+mod replay;
 mod repository;
 mod tree_diff;
 mod walk;
 
 pub use facts::Facts;
 pub use pusher::pusher;
-pub use ref_lines::{Malformed, read_ref_lines};
+pub use ref_lines::{Malformed, read_ref_lines, read_transaction};
+pub use refs::LogLine;
+pub use replay::{Verdict, replay};
 pub use repository::Repository;
 
 /// Why a repository could not be read.
@@ -37,6 +43,14 @@ pub enum Error {
         path: String,
         /// What libgit2 says.
         source: git2::Error,
+    },
+    /// git itself was asked, and did not answer.
+    #[error("cannot ask `git {command}`: {why}")]
+    Git {
+        /// The subcommand.
+        command: String,
+        /// The first line of what it said.
+        why: String,
     },
     /// An object is missing or damaged, or a ref cannot be resolved.
     #[error("cannot read {what}")]
