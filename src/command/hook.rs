@@ -135,8 +135,12 @@ fn announce(push: &Push, settings: &Settings, around: &Surroundings) -> Result<(
     let built = Repository::open_in_hook(&push.git_dir)
         .map_err(Error::from)
         .and_then(|repository| {
-            let who = &push.pusher;
-            compose::built(&repository, settings, &push.updates, who, push.time, around)
+            let push = compose::Push {
+                updates: &push.updates,
+                pusher: &push.pusher,
+                time: push.time,
+            };
+            compose::built(&push, &repository, settings, around)
         });
     let built = match built {
         Ok(built) => built,
