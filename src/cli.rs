@@ -27,6 +27,19 @@ pub struct Cli {
 pub enum Command {
     /// Run as a git hook, spelled out: for hook scripts that chain
     Hook(HookArgs),
+    /// Deliver what is due
+    ///
+    /// Each PATH is a repository, a spool, or a folder that is searched for them;
+    /// without one, the spool and all below the root of the server's configuration.
+    /// Silent unless a person must act.
+    Flush(FlushArgs),
+    /// See, try again or drop what waits and what failed
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Say how each endpoint stands: healthy, failing since when, how much waits
+    Status(StatusArgs),
+    /// Show the last attempts
+    Log(LogArgs),
     /// Show the messages of ref updates without sending them
     ///
     /// Reads `OLD NEW REF` lines from standard input, as post-receive does, and
@@ -73,6 +86,122 @@ pub struct HookArgs {
     pub name: HookName,
     /// The hook's own arguments, as git gives them
     pub args: Vec<String>,
+}
+
+/// Arguments of `flush`.
+#[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+pub struct FlushArgs {
+    /// Repositories, spools, or folders of them
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Stay, and deliver what comes and what falls due
+    #[arg(long)]
+    pub watch: bool,
+    /// Begin no attempt after this long, such as `55s`
+    #[arg(long, value_name = "DURATION")]
+    pub budget: Option<humantime::Duration>,
+    /// Exit with 75 if something is left
+    #[arg(long)]
+    pub strict: bool,
+    /// Print a JSON object for each queue that was worked on
+    #[arg(long)]
+    pub json: bool,
+    /// Leave the session of whoever started this
+    #[arg(long, hide = true)]
+    pub detached: bool,
+}
+
+/// What `queue` can do.
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// List what waits and what failed, a line each
+    List(QueueListArgs),
+    /// Show an entry: where it comes from, and its messages
+    Show(QueueShowArgs),
+    /// Try again now, what failed for good too
+    Retry(QueueChooseArgs),
+    /// Drop, never to be delivered
+    Drop(QueueChooseArgs),
+}
+
+/// Arguments of `queue list`.
+#[derive(Debug, Args)]
+pub struct QueueListArgs {
+    /// What to list; without any of it, everything
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Print a JSON object for each
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `queue show`.
+#[derive(Debug, Args)]
+pub struct QueueShowArgs {
+    /// The entry
+    pub id: String,
+    /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
+    #[arg(long = "in", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Arguments of `queue retry` and `queue drop`.
+#[derive(Debug, Args)]
+pub struct QueueChooseArgs {
+    /// What to take
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Everything
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Chooses entries; each condition narrows the choice.
+#[derive(Debug, Args)]
+pub struct Choice {
+    /// These entries
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Of this endpoint
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+    /// Of this repository
+    #[arg(long, value_name = "REPO")]
+    pub repository: Option<PathBuf>,
+    /// Enqueued longer ago than this, such as `2d`
+    #[arg(long, value_name = "DURATION")]
+    pub older_than: Option<humantime::Duration>,
+    /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
+    #[arg(long = "in", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Repositories, spools, or folders of them [default: this folder's repository, or the server's]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Print a JSON object for each endpoint
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `log`.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// The repository [default: this folder]
+    pub repo: Option<PathBuf>,
+    /// How many attempts
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
+    pub lines: usize,
+    /// Print them as the log has them, a JSON object each
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `preview`.

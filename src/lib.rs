@@ -10,3 +10,4 @@ pub mod payload;
 pub mod receiver;
 pub mod report;
 pub mod signature;
+pub mod spool;

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Prints a line of what was asked for.
 pub fn line(text: &str) {
@@ -106,6 +106,40 @@ fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Tells a person at a terminal what was done; programs and cron's mail are told
+/// only what somebody must act on.
+pub fn to_person(text: &str) {
+    if io::stdout().is_terminal() {
+        line(text);
+    }
+}
+
+/// How far long work is, for a person who watches.
+pub struct Progress(indicatif::ProgressBar);
+
+impl Progress {
+    /// Of so many steps. Shown only at a terminal, and only for work worth it.
+    #[must_use]
+    pub fn new(total: usize) -> Self {
+        let is_worth_it = total >= 100 && io::stderr().is_terminal();
+        Self(if is_worth_it {
+            indicatif::ProgressBar::new(total as u64)
+        } else {
+            indicatif::ProgressBar::hidden()
+        })
+    }
+
+    /// So many are done.
+    pub fn set(&self, done: usize) {
+        self.0.set_position(done as u64);
+    }
+
+    /// The work is over.
+    pub fn finish(self) {
+        self.0.finish_and_clear();
+    }
 }
 
 /// `1 message`, `2 messages`.

@@ -1,14 +1,20 @@
-//! From ref updates to messages: what `hook` and `preview` share.
+//! From ref updates to messages and who gets them: what `hook`, `preview` and
+//! `flush` share.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::surroundings::Surroundings;
-use crate::config::{self, Settings};
+use crate::config::{self, Endpoint, Settings};
 use crate::event::RefUpdate;
 use crate::git::{self, Repository};
 use crate::payload::pagure::{self, Context, Stamp};
 use crate::payload::{Message, Project};
+use crate::spool::{Built, Queue, Recipient, Selection};
 
 /// The messages of one push, in order. `made` is when it happened.
 pub(super) fn messages(
@@ -35,6 +41,68 @@ pub(super) fn messages(
             Ok(pagure::message(event, context, &stamp))
         })
         .collect()
+}
+
+/// The messages of one push and who gets which. An endpoint that wants none of
+/// them is no recipient.
+pub(super) fn built(
+    repository: &Repository,
+    settings: &Settings,
+    updates: &[RefUpdate],
+    pusher: &str,
+    made: SystemTime,
+    around: &Surroundings,
+) -> Result<Built<Message>, Error> {
+    let messages = messages(repository, settings, updates, pusher, made, around)?;
+    let git_dir = repository.path();
+    let recipients = settings
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| recipient(endpoint, &messages, settings, &git_dir))
+        .collect();
+    Ok(Built {
+        messages,
+        recipients,
+    })
+}
+
+fn recipient(
+    endpoint: &Endpoint,
+    messages: &[Message],
+    settings: &Settings,
+    git_dir: &Path,
+) -> Option<Recipient> {
+    let wanted: Vec<usize> = messages
+        .iter()
+        .enumerate()
+        .filter(|(_, message)| endpoint.wants(&message.topic, &message.reference))
+        .map(|(at, _)| at)
+        .collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    Some(Recipient {
+        queue: queue(endpoint, settings, git_dir),
+        endpoint: endpoint.name.clone(),
+        messages: if wanted.len() == messages.len() {
+            Selection::All
+        } else {
+            Selection::Only(wanted)
+        },
+    })
+}
+
+/// The name of an endpoint's queue: its own name; where repositories share a
+/// spool and this one's file made the name up, with six digits of a hash of the
+/// repository's path, so that one's dead receiver does not hold another's.
+pub(super) fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
+    let name = if endpoint.is_own && settings.spool.is_some() {
+        let digest = hex::encode(Sha256::digest(git_dir.as_os_str().as_bytes()));
+        format!("{}@{}", endpoint.name, &digest[..6])
+    } else {
+        endpoint.name.clone()
+    };
+    Queue::new(name).expect("the config lets no other names through")
 }
 
 /// The project of a repository.

@@ -7,16 +7,23 @@ mod compose;
 mod demo;
 mod disable;
 mod enable;
+mod flush;
 mod hook;
 mod keygen;
 mod links;
 mod listen;
+mod log;
 mod man;
 mod ping;
 mod place;
 mod preview;
+mod queue;
+mod spools;
+mod status;
 mod surroundings;
 mod verify;
+mod watch;
+mod world;
 
 use std::ffi::OsString;
 use std::io;
@@ -28,6 +35,7 @@ use clap::{Parser, ValueEnum};
 use crate::cli::{Cli, Command, HookArgs, HookName};
 use crate::config::{self, KeyError};
 use crate::delivery::Fault;
+use crate::spool::SpoolError;
 use crate::{git, report};
 use surroundings::Surroundings;
 
@@ -38,6 +46,8 @@ enum Done {
     Well,
     /// The answer is no: a signature is wrong, a check found something.
     No,
+    /// Something is left for later.
+    Deferred,
 }
 
 /// What stops a command.
@@ -57,6 +67,13 @@ enum Error {
         path: PathBuf,
         source: io::Error,
     },
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error("cannot enqueue {what}")]
+    Enqueue { what: String, source: SpoolError },
+    /// The push is recorded, and that is all that could be done.
+    #[error("{}: recorded, to be announced once that is mended", report::chain(.0.as_ref()))]
+    Owed(Box<Error>),
     #[error("{what}")]
     Failed { what: String, hint: Option<String> },
 }
@@ -73,9 +90,10 @@ impl Error {
         match self {
             Self::Config(error) => error.hint(),
             Self::Key(error) => error.hint(),
-            Self::Fault(fault) => fault.hint(config::SYSTEM_FILE),
+            Self::Fault(fault) => fault.hint(),
             Self::Failed { hint, .. } => hint.clone(),
-            Self::Git(_) | Self::Io { .. } => None,
+            Self::Owed(error) => error.hint(),
+            Self::Git(_) | Self::Io { .. } | Self::Spool(_) | Self::Enqueue { .. } => None,
         }
     }
 
@@ -113,6 +131,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(cli.command, &around) {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::No) => ExitCode::FAILURE,
+        // EX_TEMPFAIL of sysexits.h.
+        Ok(Done::Deferred) => ExitCode::from(75),
         Err(error) => {
             report::error(&error);
             if let Some(hint) = error.hint() {
@@ -140,6 +160,10 @@ fn as_hook(args: &[OsString]) -> Option<Cli> {
 fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
     match command {
         Command::Hook(args) => Ok(hook::run(&args, around)),
+        Command::Flush(args) => flush::run(&args, around),
+        Command::Queue(args) => queue::run(&args, around),
+        Command::Status(args) => status::run(&args, around),
+        Command::Log(args) => log::run(&args, around),
         Command::Preview(args) => preview::run(&args, around),
         Command::Check(args) => check::run(&args, around),
         Command::Ping(args) => ping::run(&args, around),

@@ -1,10 +1,14 @@
-//! Which repository a command is about.
+//! Which repository a command is about, and which spool is that repository's.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::surroundings::Surroundings;
+use crate::config::{OWN_SPOOL, Settings};
 use crate::git::Repository;
+use crate::spool::{Access, Spool};
 
 /// Opens the repository that an argument names, or else this folder's.
 pub(super) fn repository(named: Option<&Path>) -> Result<Repository, Error> {
@@ -13,7 +17,34 @@ pub(super) fn repository(named: Option<&Path>) -> Result<Repository, Error> {
 
 /// The repository whose hook we are: git says it in `GIT_DIR`.
 pub(super) fn hook_git_dir(around: &Surroundings) -> PathBuf {
-    around
-        .path_variable("GIT_DIR")
-        .map_or_else(|| PathBuf::from("."), PathBuf::from)
+    let named = around.path_variable("GIT_DIR");
+    let git_dir = named.map_or_else(|| PathBuf::from("."), PathBuf::from);
+    git_dir.canonicalize().unwrap_or(git_dir)
+}
+
+/// The spool of a repository. Without settings, since they cannot be loaded, the
+/// one inside it.
+pub(super) fn spool_of(git_dir: &Path, settings: Option<&Settings>) -> Spool {
+    match settings.and_then(|settings| settings.spool.as_deref()) {
+        Some(root) => spool_at(root),
+        None => own_spool(git_dir),
+    }
+}
+
+/// The spool inside a repository, which is as shared as the repository is
+/// (git-config(1), core.sharedRepository).
+pub(super) fn own_spool(git_dir: &Path) -> Spool {
+    Spool::new(git_dir.join(OWN_SPOOL), access(git_dir))
+}
+
+/// The spool in a folder, which is as shared as that folder is.
+pub(super) fn spool_at(root: &Path) -> Spool {
+    Spool::new(root, access(root))
+}
+
+fn access(folder: &Path) -> Access {
+    match fs::metadata(folder) {
+        Ok(metadata) if metadata.mode() & 0o2020 == 0o2020 => Access::Group,
+        _ => Access::Owner,
+    }
 }

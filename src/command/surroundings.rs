@@ -1,19 +1,26 @@
 //! What commands take from outside: clock, environment, accounts, chance. Below
 //! `command/` these arrive as values.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use nix::unistd::{Uid, User};
 
-use super::Error;
+use super::{Error, IoContext};
 use crate::config::{self, Loaded};
+use crate::report;
 use crate::signature::Secret;
+use crate::spool::{Draft, Id, Spool, SpoolError, Stamp};
 
 /// The world around one run of a command.
 pub(super) struct Surroundings {
     config: Option<PathBuf>,
+    told: RefCell<HashSet<String>>,
 }
 
 #[allow(
@@ -23,11 +30,14 @@ pub(super) struct Surroundings {
 impl Surroundings {
     /// `config` is the server's file as the command line names it.
     pub(super) fn new(config: Option<PathBuf>) -> Self {
-        Self { config }
+        Self {
+            config,
+            told: RefCell::default(),
+        }
     }
 
     /// Loads the configuration of a repository, or the server's alone.
-    pub(super) fn load(&self, git_dir: Option<&std::path::Path>) -> Result<Loaded, config::Error> {
+    pub(super) fn load(&self, git_dir: Option<&Path>) -> Result<Loaded, config::Error> {
         let named = self
             .config
             .clone()
@@ -35,6 +45,22 @@ impl Surroundings {
         let required = named.is_some();
         let system = named.unwrap_or_else(|| PathBuf::from(config::SYSTEM_FILE));
         config::load(&system, required, git_dir, &self.host())
+    }
+
+    /// Tells a person something, unless it was told before: one broken config can
+    /// stand in the way of many things.
+    pub(super) fn tell_once(&self, text: &str, hint: Option<&str>) {
+        if self.told.borrow_mut().insert(text.to_owned()) {
+            report::say(text);
+            if let Some(hint) = hint {
+                report::hint(hint);
+            }
+        }
+    }
+
+    /// The server's file as the command line names it.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -81,6 +107,58 @@ impl Surroundings {
             }
             _ => (uid.to_string(), uid.to_string()),
         }
+    }
+
+    /// Enqueues an entry under an id made of here and now.
+    pub(super) fn enqueue(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
+        // Chance only tells apart what happens at one time on one host.
+        let random = self.random().map_or(0, u64::from_le_bytes);
+        let stamp = Stamp {
+            now: self.now(),
+            host: &self.host(),
+            random,
+        };
+        spool.enqueue(draft, &stamp)
+    }
+
+    /// Starts a flush of this spool that outlives us: neither git nor the pusher
+    /// waits for it.
+    pub(super) fn flush_detached(&self, spool: &Path) -> Result<(), Error> {
+        let binary = super::enable::own_binary()?;
+        let mut command = Command::new(&binary);
+        for (name, _) in std::env::vars_os() {
+            if name.as_bytes().starts_with(b"GIT_") {
+                command.env_remove(name);
+            }
+        }
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        command
+            .args(["flush", "--detached"])
+            .arg(spool)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .doing("run", &binary)?;
+        Ok(())
+    }
+
+    /// Cuts every tie to whoever started us: session, open files, folder.
+    pub(super) fn detach(&self) {
+        // It fails only for who leads a process group, and is detached already.
+        nix::unistd::setsid().ok();
+        let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+        let open: Vec<i32> = open
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|&fd| fd > 2)
+            .collect();
+        for fd in open {
+            // One of them was the listing itself, and is closed already.
+            nix::unistd::close(fd).ok();
+        }
+        std::env::set_current_dir("/").ok();
     }
 
     /// Bytes that nobody can guess.

@@ -142,6 +142,9 @@ fn read(path: &Path, is_system: bool, required: bool) -> Result<Option<Layer>, E
         let why = format!("`{key}` can only be set in the server's file, not by a repository");
         return Err(invalid((line_of_key(&text, key), why)));
     }
+    if !is_system {
+        layer.own_endpoints();
+    }
     let holds_key = |key: &Option<SecretSource>| matches!(key, Some(SecretSource::Text(_)));
     if holds_key(&layer.key) || layer.endpoint.iter().any(|own| holds_key(&own.key)) {
         let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o7777;

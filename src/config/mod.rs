@@ -29,5 +29,8 @@ pub use values::{EndpointUrl, Patterns, SecretSource};
 /// The server's file, unless another is named.
 pub const SYSTEM_FILE: &str = "/etc/refpost/config.toml";
 
+/// Where a repository's spool lies unless `spool` says otherwise, inside it.
+pub const OWN_SPOOL: &str = "refpost/spool";
+
 /// The repository's file, inside the bare repository.
 pub const REPOSITORY_FILE: &str = "refpost.toml";

@@ -34,6 +34,7 @@ pub(super) struct Layer {
     pub(super) spool: Option<PathBuf>,
     pub(super) push_budget: Option<Period>,
     pub(super) require: Option<bool>,
+    pub(super) quiet: Option<bool>,
     pub(super) urls: Option<Urls>,
     pub(super) key: Option<SecretSource>,
     pub(super) key_file: Option<PathBuf>,
@@ -51,6 +52,9 @@ pub(super) struct Layer {
 #[serde(deny_unknown_fields)]
 pub(super) struct EndpointLayer {
     pub(super) name: EndpointName,
+    /// Whether the repository's file defines it; not a key.
+    #[serde(skip)]
+    pub(super) is_own: bool,
     pub(super) url: EndpointUrl,
     #[serde(default)]
     pub(super) topics: Patterns,
@@ -135,7 +139,7 @@ impl Layer {
         if upper.key.is_some() || upper.key_file.is_some() || upper.unsigned.is_some() {
             (self.key, self.key_file, self.unsigned) = (None, None, None);
         }
-        override_fields!(self, upper; instance, root, mode, spool, push_budget, require,
+        override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet,
             key, key_file, unsigned, max_changed_files);
         for endpoint in upper.endpoint {
             self.endpoint
@@ -150,6 +154,13 @@ impl Layer {
         self.project.update(upper.project);
         override_fields!(self.retry, upper.retry; schedule, give_up_after);
         override_fields!(self.network, upper.network; allow, allow_hosts, allow_cidrs, https_only);
+    }
+
+    /// Marks the endpoints as those of one repository.
+    pub(super) fn own_endpoints(&mut self) {
+        for endpoint in &mut self.endpoint {
+            endpoint.is_own = true;
+        }
     }
 
     /// Makes relative file names ones below the folder of the file they stand in.

@@ -28,6 +28,8 @@ pub struct Settings {
     pub push_budget: Duration,
     /// Whether a push that cannot be recorded is refused.
     pub require: bool,
+    /// Whether the pusher is told nothing when all is well.
+    pub quiet: bool,
     /// How many changed files a message lists at most.
     pub max_changed_files: usize,
     /// Who the e-mails of authors belong to.
@@ -44,8 +46,11 @@ pub struct Settings {
 /// A receiver: where, and which messages, signed with what.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// What directories, logs and people see.
+    /// What logs and people see.
     pub name: String,
+    /// Whether the repository's own file defines it, so that another
+    /// repository's endpoint of that name is another endpoint.
+    pub is_own: bool,
     /// Where to POST.
     pub url: EndpointUrl,
     /// Which topics it wants.
@@ -80,13 +85,24 @@ pub enum Signing {
     Unsigned,
 }
 
-/// When to try again.
-#[derive(Clone, Debug)]
+/// When to try again, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// The delay after the first failure, the second, …; the last one repeats.
     pub schedule: Vec<Duration>,
     /// How long after the push to give up.
     pub give_up_after: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let minutes = [1, 5, 30].map(Duration::from_mins);
+        let hours = [2, 5, 10, 14, 20, 24].map(Duration::from_hours);
+        Self {
+            schedule: minutes.into_iter().chain(hours).collect(),
+            give_up_after: Duration::from_hours(5 * 24),
+        }
+    }
 }
 
 /// Which addresses may be dialled.
@@ -102,6 +118,19 @@ pub struct Network {
     pub https_only: bool,
 }
 
+impl Network {
+    /// What is allowed while nobody can say what is.
+    #[must_use]
+    pub fn most_careful() -> Self {
+        Self {
+            allow: Allow::External,
+            allow_hosts: Vec::new(),
+            allow_cidrs: Vec::new(),
+            https_only: true,
+        }
+    }
+}
+
 /// Which addresses are allowed without an exception. Link-local addresses, and
 /// with them the metadata services of clouds, never are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -115,27 +144,17 @@ pub enum Allow {
 
 /// The layer below all files. `host` is the machine's name.
 pub(super) fn defaults(host: &str) -> Layer {
-    let minutes = |minutes: u64| Period(Duration::from_secs(minutes * 60));
-    let hours = |hours: u64| minutes(hours * 60);
+    let retry = Retry::default();
     Layer {
         instance: Some(Instance(format!("https://{host}/"))),
         mode: Some(Mode::Background),
         push_budget: Some(Period(Duration::from_secs(5))),
         require: Some(false),
+        quiet: Some(false),
         max_changed_files: Some(3000),
         retry: RetryLayer {
-            schedule: Some(vec![
-                minutes(1),
-                minutes(5),
-                minutes(30),
-                hours(2),
-                hours(5),
-                hours(10),
-                hours(14),
-                hours(20),
-                hours(24),
-            ]),
-            give_up_after: Some(hours(5 * 24)),
+            schedule: Some(retry.schedule.into_iter().map(Period).collect()),
+            give_up_after: Some(Period(retry.give_up_after)),
         },
         network: NetworkLayer {
             allow: Some(Allow::Any),
@@ -162,6 +181,7 @@ pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
             let signing = default.clone().ok_or_else(|| name.clone())?;
             endpoints.push(Endpoint {
                 name,
+                is_own: false,
                 url,
                 topics: Patterns::default(),
                 refs: Patterns::default(),
@@ -182,11 +202,17 @@ pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
         spool: layer.spool,
         push_budget: layer.push_budget.expect(DEFAULTED).0,
         require: layer.require.expect(DEFAULTED),
+        quiet: layer.quiet.expect(DEFAULTED),
         max_changed_files: layer.max_changed_files.expect(DEFAULTED),
         people: layer.people,
         endpoints,
         retry: Retry {
-            schedule: periods(retry.schedule.expect(DEFAULTED)),
+            schedule: retry
+                .schedule
+                .expect(DEFAULTED)
+                .into_iter()
+                .map(|period| period.0)
+                .collect(),
             give_up_after: retry.give_up_after.expect(DEFAULTED).0,
         },
         network: Network {
@@ -215,6 +241,7 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
         .ok_or_else(|| layer.name.0.clone())?;
     Ok(Endpoint {
         name: layer.name.0,
+        is_own: layer.is_own,
         url: layer.url,
         topics: layer.topics,
         refs: layer.refs,
@@ -227,8 +254,4 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
             .collect(),
         ca_file: layer.ca_file,
     })
-}
-
-fn periods(periods: Vec<Period>) -> Vec<Duration> {
-    periods.into_iter().map(|period| period.0).collect()
 }

@@ -283,6 +283,11 @@ impl<'de> Deserialize<'de> for EndpointName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if name == "unreadable" {
+            return Err(D::Error::custom(
+                "`unreadable` is where the spool keeps what it cannot read",
+            ));
+        }
         if !starts_well || name.len() > 64 || !name.chars().all(is_name_char) {
             return Err(D::Error::custom(
                 "an endpoint's name is at most 64 letters, digits, `.`, `_` and `-`, a letter or digit first",

@@ -20,6 +20,9 @@ use crate::config::{Endpoint, EndpointUrl, Network};
 /// The longest that connecting may take, within the attempt's own limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The log's word for an attempt that took too long.
+const TIMEOUT: &str = "timeout";
+
 /// How much of an answer is read and kept.
 const KEPT_OF_ANSWER: usize = 8 * 1024;
 
@@ -37,6 +40,18 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Whether it is the time limit that ended the attempt.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self.outcome,
+            Outcome::Down {
+                reason: Reason::Transport(TIMEOUT),
+                ..
+            }
+        )
+    }
+
     /// What it came to, for a person: `answered 200`, `is down (connection refused)`.
     #[must_use]
     pub fn outcome_text(&self) -> String {
@@ -77,12 +92,12 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What to do about it; `system_file` is the server's configuration.
+    /// What to do about it.
     #[must_use]
-    pub fn hint(&self, system_file: &str) -> Option<String> {
+    pub fn hint(&self) -> Option<String> {
         match self {
             Self::Forbidden(forbidden) if forbidden.can_be_allowed => Some(format!(
-                "`allow_cidrs = [\"{}/{}\"]` in `[network]` of {system_file} allows it",
+                "`allow_cidrs = [\"{}/{}\"]` in `[network]` of the server's config allows it",
                 forbidden.address,
                 if forbidden.address.is_ipv4() { 32 } else { 128 },
             )),
@@ -283,7 +298,7 @@ fn what_broke(error: reqwest::Error) -> Result<(&'static str, String), Fault> {
         }
     }
     let word = if is_timeout {
-        "timeout"
+        TIMEOUT
     } else if is_dns {
         "dns"
     } else if is_tls {

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 /// The most that a receiver can ask us to wait.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// What one attempt (one POST) came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,13 @@ pub enum Reason {
 }
 
 impl Outcome {
+    /// Whether it is the endpoint that takes nothing, rather than this message
+    /// that it does not take.
+    #[must_use]
+    pub fn is_about_the_endpoint(&self) -> bool {
+        matches!(self, Self::Down { .. } | Self::Gone)
+    }
+
     /// What an answer with this status means. A redirect is not followed, so 3xx
     /// is a refusal: somebody has to correct the URL.
     #[must_use]
@@ -67,7 +74,7 @@ impl Outcome {
 /// Reads a `Retry-After` header (RFC 9110, 10.2.3): seconds or a date, cut to
 /// [`LONGEST_RETRY_AFTER`]. What is neither is ignored; a date in the past is zero.
 #[must_use]
-pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim_matches([' ', '\t']);
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than a number holds still ask for a long time.

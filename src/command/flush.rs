@@ -1,0 +1,138 @@
+//! `flush`: deliver what is due.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use super::spools::{self, Target};
+use super::surroundings::Surroundings;
+use super::world::World;
+use super::{Done, Error, IoContext, watch};
+use crate::cli::FlushArgs;
+use crate::config::Network;
+use crate::delivery::{self, Client, Flush, Limits, Surveyor};
+use crate::report::{self, Progress};
+
+pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error> {
+    if args.detached {
+        around.detach();
+    }
+    let limits = Limits {
+        begin_before: args.budget.map(|budget| Instant::now() + *budget),
+        end_by: None,
+    };
+    let world = World::new(around, args.json);
+    let client = Client::new(network(around));
+    let stop = Cell::new(false);
+    let mut flush = Flush::new(&client, &world, limits, &stop);
+    if args.watch {
+        watch::run(&mut flush, &world, args, around, &stop)?;
+        return Ok(Done::Well);
+    }
+    let targets = spools::find(&args.paths, around)?;
+    let (targets, of_others) = ours_and_others(targets);
+    let mut is_all_done = hand_over(of_others, args, around)?;
+    let progress = Progress::new(waiting(&targets));
+    delivery::run(async {
+        let prepared = targets.iter().map(|target| {
+            prepare(target, &world, around);
+            target.spool.clone()
+        });
+        flush
+            .drain(prepared, &mut || progress.set(world.delivered.get()))
+            .await;
+    });
+    progress.finish();
+    let left = waiting(&targets);
+    is_all_done &= left == 0;
+    report::to_person(&format!(
+        "{} delivered, {left} waiting",
+        report::count(world.delivered.get(), "message")
+    ));
+    Ok(if args.strict && !is_all_done {
+        Done::Deferred
+    } else {
+        Done::Well
+    })
+}
+
+/// Where messages may go is the server's to say.
+fn network(around: &Surroundings) -> Network {
+    around.load(None).map_or_else(
+        |_| Network::most_careful(),
+        |loaded| loaded.settings.network,
+    )
+}
+
+/// Brings a spool up to date: adopts, and sweeps away what nobody needs.
+pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings) {
+    let done = target
+        .adopt()
+        .and_then(|()| target.spool.sweep(around.now()).map(drop));
+    if let Err(error) = done {
+        world.distributed(&target.spool, Err(error));
+    }
+}
+
+/// How many entries wait, in all queues.
+fn waiting(targets: &[Target]) -> usize {
+    let count = |target: &Target| {
+        let survey = target.spool.survey().ok()?;
+        let queues = survey.queues.iter();
+        Some(survey.new + queues.map(|one| one.waiting + one.aside).sum::<usize>())
+    };
+    targets.iter().filter_map(count).sum()
+}
+
+/// Spools by the account and the group that own them.
+type OfOthers = BTreeMap<(u32, u32), Vec<PathBuf>>;
+
+/// Parts the spools that are there: ours, and with root those of other accounts.
+fn ours_and_others(targets: Vec<Target>) -> (Vec<Target>, OfOthers) {
+    let is_root = nix::unistd::geteuid().is_root();
+    let mut ours = Vec::new();
+    let mut others: BTreeMap<_, Vec<PathBuf>> = BTreeMap::new();
+    for target in targets {
+        let folders = target.former.iter().chain([&target.spool]);
+        let Some(owner) = folders
+            .filter_map(|spool| fs::metadata(spool.root()).ok())
+            .next_back()
+        else {
+            continue;
+        };
+        if is_root && owner.uid() != 0 {
+            let paths = others.entry((owner.uid(), owner.gid())).or_default();
+            paths.push(target.spool.root().to_owned());
+        } else {
+            ours.push(target);
+        }
+    }
+    (ours, others)
+}
+
+/// What root makes in somebody's spool, that account's hooks could not use, and
+/// a link planted there could lead root anywhere: so a flush that runs as the
+/// owner does it. Whether nothing is left.
+fn hand_over(of_others: OfOthers, args: &FlushArgs, around: &Surroundings) -> Result<bool, Error> {
+    let binary = super::enable::own_binary()?;
+    let mut is_all_done = true;
+    for ((uid, gid), spools) in of_others {
+        let mut command = Command::new(&binary);
+        if let Some(config) = around.config() {
+            command.arg("--config").arg(config);
+        }
+        command.args(["flush", "--strict"]).uid(uid).gid(gid);
+        command.args(args.json.then_some("--json"));
+        if let Some(budget) = args.budget {
+            command.arg("--budget").arg(budget.to_string());
+        }
+        let status = command.args(spools).current_dir("/").status();
+        is_all_done &= status.doing("run", Path::new(&binary))?.success();
+    }
+    Ok(is_all_done)
+}

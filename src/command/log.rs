@@ -1,0 +1,48 @@
+//! `log`: the last attempts.
+
+use std::time::Duration;
+
+use super::surroundings::Surroundings;
+use super::{Done, Error, place};
+use crate::cli::LogArgs;
+use crate::report;
+use crate::spool::{Attempt, SpoolError, Status};
+
+pub(super) fn run(args: &LogArgs, around: &Surroundings) -> Result<Done, Error> {
+    let git_dir = place::repository(args.repo.as_deref())?.path();
+    let settings = around
+        .load(Some(&git_dir))
+        .ok()
+        .map(|loaded| loaded.settings);
+    let spool = place::spool_of(&git_dir, settings.as_ref());
+    let attempts = spool
+        .log()
+        .last(args.lines, |attempt| attempt.repository == git_dir)
+        .map_err(SpoolError::from)?;
+    for attempt in &attempts {
+        if args.json {
+            report::line(&serde_json::to_string(attempt).expect("it was read from JSON"));
+        } else {
+            report::line(&describe(attempt));
+        }
+    }
+    Ok(Done::Well)
+}
+
+fn describe(attempt: &Attempt) -> String {
+    let time = humantime::format_rfc3339_seconds(attempt.time);
+    let came_to = match &attempt.status {
+        Status::Http(status) => status.to_string(),
+        Status::Error(word) => word.clone(),
+    };
+    let note = attempt.note.as_ref();
+    let note = note.map_or_else(String::new, |note| format!(" ({note})"));
+    format!(
+        "{time} {} {} {} attempt {}: {came_to}{note} in {}",
+        attempt.endpoint,
+        attempt.topic,
+        attempt.msg_id,
+        attempt.attempt,
+        humantime::format_duration(Duration::from_millis(attempt.ms)),
+    )
+}

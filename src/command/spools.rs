@@ -1,0 +1,129 @@
+//! Which spools a command is about: its PATHs, or else the whole server's.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::surroundings::Surroundings;
+use super::{Error, compose, place};
+use crate::config::{OWN_SPOOL, REPOSITORY_FILE, Settings};
+use crate::report;
+use crate::spool::{self, Found, Queue, Spool};
+
+/// The folder inside a repository that is ours.
+const OWN_FOLDER: &str = "refpost";
+
+/// A spool, which need not be there yet.
+pub(super) struct Target {
+    pub(super) spool: Spool,
+    /// The queues of the endpoints that are configured to go through it, and the
+    /// endpoints' names.
+    pub(super) endpoints: BTreeMap<Queue, String>,
+    /// Spools inside repositories whose entries belong into this one: it was
+    /// named after they were made, or could not be known when they were.
+    pub(super) former: Vec<Spool>,
+}
+
+impl Target {
+    /// Takes over what lies in former spools.
+    pub(super) fn adopt(&self) -> Result<(), spool::IoError> {
+        self.former
+            .iter()
+            .try_for_each(|former| self.spool.adopt(former).map(drop))
+    }
+}
+
+/// As [`find`], but without a PATH the repository that this folder is, if it is one.
+pub(super) fn find_here(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Target>, Error> {
+    match place::repository(None) {
+        Ok(here) if paths.is_empty() => find(&[here.path()], around),
+        _ => find(paths, around),
+    }
+}
+
+/// Finds the spools. A PATH is a repository, a spool, or a folder that is searched
+/// for them; without one it is the server's `spool` and all below its `root`.
+pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Target>, Error> {
+    let mut found = Vec::new();
+    if paths.is_empty() {
+        let server = around.load(None)?.settings;
+        if server.spool.is_none() && server.root.is_none() {
+            return Err(Error::Failed {
+                what: "cannot tell which spools are meant".to_owned(),
+                hint: Some(
+                    "name repositories, spools or folders of them, or set `root` in the \
+                     server's config"
+                        .to_owned(),
+                ),
+            });
+        }
+        found.extend(server.spool.map(Found::Spool));
+        if let Some(root) = server.root {
+            search(&root, &mut found)?;
+        }
+    }
+    for path in paths {
+        let git_dir = path.join(".git");
+        search(if git_dir.is_dir() { &git_dir } else { path }, &mut found)?;
+    }
+    let mut targets: BTreeMap<PathBuf, Target> = BTreeMap::new();
+    for one in found.into_iter().map(|found| target(found, around)) {
+        // One spool can stand behind many repositories.
+        match targets.get_mut(one.spool.root()) {
+            Some(known) => {
+                known.endpoints.extend(one.endpoints);
+                known.former.extend(one.former);
+            }
+            None => drop(targets.insert(one.spool.root().to_owned(), one)),
+        }
+    }
+    Ok(targets.into_values().collect())
+}
+
+fn search(path: &Path, found: &mut Vec<Found>) -> Result<(), Error> {
+    spool::search(path, REPOSITORY_FILE, OWN_FOLDER, &mut |one| {
+        found.push(one);
+    })
+    .map_err(|error| Error::Spool(error.into()))
+}
+
+fn target(found: Found, around: &Surroundings) -> Target {
+    let git_dir = match found {
+        Found::Spool(root) => {
+            return Target {
+                spool: place::spool_at(&absolute(&root)),
+                endpoints: BTreeMap::new(),
+                former: Vec::new(),
+            };
+        }
+        Found::Repository(git_dir) => absolute(&git_dir),
+    };
+    let settings = around.load(Some(&git_dir)).map(|loaded| loaded.settings);
+    if let Err(error) = &settings {
+        // Pushes wait for it to be mended.
+        around.tell_once(&report::chain(error), error.hint().as_deref());
+    }
+    let settings = settings.ok();
+    let own = place::own_spool(&git_dir);
+    let spool = place::spool_of(&git_dir, settings.as_ref());
+    let is_former = spool.root() != own.root() && git_dir.join(OWN_SPOOL).is_dir();
+    Target {
+        endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
+        former: is_former.then_some(own).into_iter().collect(),
+        spool,
+    }
+}
+
+fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, String> {
+    settings
+        .endpoints
+        .iter()
+        .map(|endpoint| {
+            let queue = compose::queue(endpoint, settings, git_dir);
+            (queue, endpoint.name.clone())
+        })
+        .collect()
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,119 @@
+//! `status`: a line for each endpoint.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use super::spools::{self, Target};
+use super::surroundings::Surroundings;
+use super::{Done, Error};
+use crate::cli::StatusArgs;
+use crate::report;
+use crate::spool::{Queue, QueueSurvey, SpoolError};
+
+pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
+    for target in spools::find_here(&args.paths, around)? {
+        show(&target, args.json, around.now())?;
+    }
+    Ok(Done::Well)
+}
+
+fn show(target: &Target, as_json: bool, now: SystemTime) -> Result<(), Error> {
+    let survey = target.spool.survey().map_err(SpoolError::from)?;
+    let spool = target.spool.root().display().to_string();
+    if !as_json && survey.new + survey.unreadable > 0 {
+        let new = report::count(survey.new, "new entry").replace("entrys", "entries");
+        report::line(&format!("{spool}: {new}, {} unreadable", survey.unreadable));
+    }
+    let healthy = target
+        .endpoints
+        .keys()
+        .filter(|queue| survey.queues.iter().all(|one| one.queue != **queue))
+        .map(empty);
+    let queues: Vec<QueueSurvey> = survey.queues.iter().cloned().chain(healthy).collect();
+    for queue in queues {
+        let name = target.endpoints.get(&queue.queue);
+        let name = name.map_or(queue.queue.as_str(), String::as_str);
+        if as_json {
+            report::line(&object(&spool, name, &queue).to_string());
+        } else {
+            report::line(&format!("{spool}: `{name}` {}", describe(&queue, now)));
+        }
+    }
+    Ok(())
+}
+
+fn empty(queue: &Queue) -> QueueSurvey {
+    QueueSurvey {
+        queue: queue.clone(),
+        waiting: 0,
+        aside: 0,
+        failed: 0,
+        head: None,
+        oldest: None,
+    }
+}
+
+/// How an endpoint stands, in one word for programs.
+fn state(queue: &QueueSurvey) -> &'static str {
+    match &queue.head {
+        Some(head) if head.attempts > 0 => "failing",
+        Some(_) => "waiting",
+        None if queue.aside > 0 => "refusing",
+        None => "healthy",
+    }
+}
+
+fn describe(queue: &QueueSurvey, now: SystemTime) -> String {
+    let mut parts = Vec::new();
+    match &queue.head {
+        Some(head) if head.attempts > 0 => {
+            // The head failed first, soon after it was enqueued.
+            let since = humantime::format_rfc3339_seconds(head.id.time());
+            let failures = report::count(head.attempts as usize, "time");
+            parts.push(format!("failing since {since} ({failures})"));
+        }
+        _ => parts.push(state(queue).to_owned()),
+    }
+    if queue.waiting > 0 {
+        parts.push(format!("{} waiting", queue.waiting));
+    }
+    if queue.aside > 0 {
+        parts.push(format!("{} refused", queue.aside));
+    }
+    if let Some(oldest) = queue.oldest {
+        parts.push(format!("oldest {}", whole(now.duration_since(oldest))));
+    }
+    if let Some(head) = &queue.head {
+        parts.push(match head.due.duration_since(now) {
+            Ok(wait) => format!("next try in {}", whole(Ok(wait))),
+            Err(_) => "due now".to_owned(),
+        });
+    }
+    if queue.failed > 0 {
+        parts.push(format!("{} given up", queue.failed));
+    }
+    parts.join(", ")
+}
+
+fn whole(duration: Result<Duration, std::time::SystemTimeError>) -> String {
+    let seconds = Duration::from_secs(duration.unwrap_or_default().as_secs());
+    humantime::format_duration(seconds).to_string()
+}
+
+fn object(spool: &str, endpoint: &str, queue: &QueueSurvey) -> serde_json::Value {
+    let time = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
+    let failing = queue.head.as_ref().filter(|head| head.attempts > 0);
+    json!({
+        "spool": spool,
+        "endpoint": endpoint,
+        "state": state(queue),
+        "failing_since": failing.map(|head| time(head.id.time())),
+        "attempts": failing.map_or(0, |head| head.attempts),
+        "waiting": queue.waiting,
+        "refused": queue.aside,
+        "failed": queue.failed,
+        "oldest": queue.oldest.map(time),
+        "next_try": queue.head.as_ref().map(|head| time(head.due)),
+    })
+}

@@ -1,0 +1,161 @@
+//! `flush --watch`: deliver what comes and what falls due, until told to end.
+
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::sleep;
+
+use super::surroundings::Surroundings;
+use super::world::World;
+use super::{Error, IoContext, flush, spools};
+use crate::cli::FlushArgs;
+use crate::delivery::{self, Flush};
+use crate::spool::Spool;
+
+/// How often everything is looked at, whatever the kernel tells: a net below
+/// inotify(7), which knows nothing of other hosts on a network file system.
+const LOOK_AROUND: Duration = Duration::from_secs(20);
+
+pub(super) fn run(
+    flush: &mut Flush<'_>,
+    world: &World<'_>,
+    args: &FlushArgs,
+    around: &Surroundings,
+    stop: &Cell<bool>,
+) -> Result<(), Error> {
+    delivery::run(async {
+        let what = Path::new("signals");
+        let mut terminate = signal(SignalKind::terminate()).doing("wait for", what)?;
+        let mut interrupt = signal(SignalKind::interrupt()).doing("wait for", what)?;
+        let mut followed = Followed::new()?;
+        loop {
+            world.forget();
+            for target in spools::find(&args.paths, around)? {
+                followed.follow(&target.spool);
+                flush::prepare(&target, world, around);
+                flush.add(&target.spool);
+            }
+            let mut look_around = Box::pin(sleep(LOOK_AROUND));
+            loop {
+                let due = flush.line_up_due();
+                tokio::select! {
+                    () = flush.work() => {}
+                    changed = followed.next() => match changed {
+                        Changed::Entries(spool) => {
+                            world.forget();
+                            flush.add(&spool);
+                        }
+                        Changed::Spools => break,
+                    },
+                    () = until(due, around.now()) => {}
+                    () = &mut look_around => break,
+                    _ = terminate.recv() => stop.set(true),
+                    _ = interrupt.recv() => stop.set(true),
+                }
+                if stop.get() {
+                    // What is on its way ends by itself, within its timeout.
+                    while flush.step().await {}
+                    return Ok(());
+                }
+            }
+        }
+    })
+}
+
+/// Ends when it is `due`; never, if nothing is.
+async fn until(due: Option<SystemTime>, now: SystemTime) {
+    match due {
+        Some(due) => sleep(due.duration_since(now).unwrap_or_default()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the kernel tells of.
+enum Changed {
+    /// A spool may have new entries.
+    Entries(Spool),
+    /// A spool is there that was not.
+    Spools,
+}
+
+/// The folders that the kernel tells changes of.
+struct Followed {
+    watcher: RecommendedWatcher,
+    changes: UnboundedReceiver<PathBuf>,
+    /// By the folder where entries arrive.
+    spools: HashMap<PathBuf, Spool>,
+    /// Folders in which such a folder may appear, and which.
+    awaited: HashMap<PathBuf, HashSet<PathBuf>>,
+}
+
+impl Followed {
+    fn new() -> Result<Self, Error> {
+        let (sender, changes) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            for path in event.into_iter().flat_map(|event| event.paths) {
+                // Nobody listens any more: we are ending.
+                sender.send(path).ok();
+            }
+        })
+        .map_err(|error| Error::failed(format!("cannot watch folders: {error}")))?;
+        Ok(Self {
+            watcher,
+            changes,
+            spools: HashMap::new(),
+            awaited: HashMap::new(),
+        })
+    }
+
+    /// Follows a spool; one that is not there yet, by the folder above it that is.
+    fn follow(&mut self, spool: &Spool) {
+        let arrivals = spool.arrivals();
+        if self.spools.contains_key(&arrivals) {
+            return;
+        }
+        // What cannot be watched is looked at all the same, if less often.
+        if self.watch(&arrivals) {
+            self.spools.insert(arrivals, spool.clone());
+        } else if let Some(above) = arrivals.ancestors().find(|above| above.is_dir()) {
+            let awaited = self.awaited.entry(above.to_owned()).or_default();
+            awaited.insert(arrivals.clone());
+            let above = above.to_owned();
+            self.watch(&above);
+        }
+    }
+
+    fn watch(&mut self, folder: &Path) -> bool {
+        let mode = RecursiveMode::NonRecursive;
+        folder.is_dir() && self.watcher.watch(folder, mode).is_ok()
+    }
+
+    /// Waits for the next change that matters.
+    async fn next(&mut self) -> Changed {
+        while let Some(path) = self.changes.recv().await {
+            let folder = path.parent().unwrap_or(&path);
+            if let Some(spool) = self.spools.get(folder) {
+                return Changed::Entries(spool.clone());
+            }
+            if let Some(awaited) = self.awaited.get(folder)
+                && awaited
+                    .iter()
+                    .any(|arrivals| self.is_nearer(folder, arrivals))
+            {
+                self.awaited.remove(folder);
+                return Changed::Spools;
+            }
+        }
+        // The watcher is gone; looking around remains.
+        std::future::pending().await
+    }
+
+    /// Whether what is awaited, or a folder on the way there, has appeared.
+    fn is_nearer(&self, folder: &Path, arrivals: &Path) -> bool {
+        let nearest = arrivals.ancestors().find(|above| above.is_dir());
+        !self.spools.contains_key(arrivals) && nearest.is_some_and(|nearest| nearest != folder)
+    }
+}

@@ -1,0 +1,160 @@
+//! What deliveries take from outside, and how a flush tells what it did.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use serde_json::json;
+
+use super::surroundings::Surroundings;
+use super::{Error, compose};
+use crate::config::Settings;
+use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
+use crate::git::Repository;
+use crate::payload::Message;
+use crate::report;
+use crate::spool::{self, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError};
+
+/// Reads each configuration once, until it is told to forget.
+pub(super) struct World<'a> {
+    around: &'a Surroundings,
+    as_json: bool,
+    settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
+    /// Messages that were delivered.
+    pub(super) delivered: Cell<usize>,
+}
+
+impl<'a> World<'a> {
+    /// `as_json`: what happens is told to programs.
+    pub(super) fn new(around: &'a Surroundings, as_json: bool) -> Self {
+        Self {
+            around,
+            as_json,
+            settings: RefCell::default(),
+            delivered: Cell::default(),
+        }
+    }
+
+    /// Reads the configurations anew from now on.
+    pub(super) fn forget(&self) {
+        self.settings.borrow_mut().clear();
+    }
+
+    fn tell(&self, text: &str) {
+        self.around.tell_once(text, None);
+    }
+
+    fn tell_error(&self, error: &dyn std::error::Error) {
+        self.tell(&report::chain(error));
+    }
+
+    fn build_owed(&self, header: &Header) -> Result<Built<Message>, Error> {
+        let Content::Owed(updates) = &header.content else {
+            unreachable!("only what is owed is built")
+        };
+        let settings = self
+            .settings(&header.repository)
+            .map_err(|unavailable| Error::failed(unavailable.to_string()))?;
+        let repository = Repository::open(&header.repository)?;
+        let pusher = header.pusher.as_deref().unwrap_or_default();
+        let (time, around) = (header.time, self.around);
+        compose::built(&repository, &settings, updates, pusher, time, around)
+    }
+}
+
+impl Outside for World<'_> {
+    fn now(&self) -> SystemTime {
+        self.around.now()
+    }
+
+    fn jitter(&self) -> f64 {
+        let random = self.around.random().map_or(0, i16::from_le_bytes);
+        f64::from(random) / f64::from(i16::MAX)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.around.variable(name)
+    }
+
+    fn settings(&self, repository: &Path) -> Result<Rc<Settings>, Unavailable> {
+        if let Some(known) = self.settings.borrow().get(repository) {
+            return known.clone();
+        }
+        let found = if repository.is_dir() {
+            self.around
+                .load(Some(repository))
+                .map(|loaded| Rc::new(loaded.settings))
+                .map_err(|error| Unavailable::Broken(report::chain(&error)))
+        } else {
+            Err(Unavailable::Gone(repository.to_owned()))
+        };
+        self.settings
+            .borrow_mut()
+            .insert(repository.to_owned(), found.clone());
+        found
+    }
+}
+
+impl Surveyor for World<'_> {
+    fn build(&self, header: &Header) -> Result<Built<Message>, String> {
+        self.build_owed(header)
+            .map_err(|error| report::chain(&error))
+    }
+
+    fn distributed(&self, _: &Spool, result: Result<Distributed<String>, IoError>) {
+        let done = match result {
+            Ok(done) => done,
+            Err(error) => return self.tell_error(&error),
+        };
+        for notice in &done.notices {
+            match notice {
+                spool::Notice::SetAside(error) => {
+                    let error = report::chain(error);
+                    self.tell(&format!("{error}: it lies in `failed/unreadable/` now"));
+                }
+                spool::Notice::Unopened(error) => self.tell_error(error),
+                spool::Notice::Strange(name) => {
+                    self.tell(&format!(
+                        "`{}` in `new/` is no entry",
+                        name.to_string_lossy()
+                    ));
+                }
+            }
+        }
+        for (repository, blocked) in &done.blocked {
+            self.tell(&blocked.error);
+            self.tell(&format!(
+                "{} of `{}` wait for that",
+                report::count(blocked.entries, "recorded push").replace("pushs", "pushes"),
+                repository.display(),
+            ));
+        }
+        if let Some(error) = &done.stopped {
+            self.tell_error(error);
+        }
+    }
+
+    fn worked(&self, spool: &Spool, queue: &Queue, result: &Result<LaneReport, SpoolError>) {
+        let report = match result {
+            Ok(report) => report,
+            Err(error) => return self.tell_error(error),
+        };
+        self.delivered.set(self.delivered.get() + report.delivered);
+        for notice in &report.notices {
+            self.around.tell_once(&notice.text, notice.hint.as_deref());
+        }
+        if self.as_json {
+            let line = json!({
+                "spool": spool.root().to_string_lossy(),
+                "queue": queue.as_str(),
+                "delivered": report.delivered,
+                "failed": report.failed,
+                "dropped": report.dropped,
+                "left": report.left.is_some(),
+            });
+            report::line(&line.to_string());
+        }
+    }
+}

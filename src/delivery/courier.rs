@@ -1,0 +1,137 @@
+//! Delivering a queue: what that takes from outside, when it stops, what came of it.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::client::Client;
+use super::lane::Work;
+use crate::config::Settings;
+use crate::spool::{Id, Lane, Spool, SpoolError};
+
+/// What a delivery takes from outside, as values.
+pub trait Outside {
+    /// The time.
+    fn now(&self) -> SystemTime;
+    /// Chance, from -1 to 1.
+    fn jitter(&self) -> f64;
+    /// The environment, for keys that are kept there.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The settings in force for a repository.
+    fn settings(&self, repository: &Path) -> Result<Rc<Settings>, Unavailable>;
+}
+
+/// Why there are no settings for a repository.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// There is no such folder, at least not now.
+    #[error("repository `{}` is gone", .0.display())]
+    Gone(PathBuf),
+    /// Its configuration cannot be loaded, for this reason.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Something that a person must see to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Notice {
+    /// What is the matter.
+    pub text: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// What became of a queue.
+#[derive(Clone, Debug, Default)]
+pub struct LaneReport {
+    /// Messages that the endpoint took.
+    pub delivered: usize,
+    /// Messages that were given up.
+    pub failed: usize,
+    /// Deliveries that nobody wants any more.
+    pub dropped: usize,
+    /// Why something is left, if it is.
+    pub left: Option<Left>,
+    /// What a person must see to.
+    pub notices: Vec<Notice>,
+}
+
+/// Why a queue is not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Older messages wait, and are not overtaken.
+    Older,
+    /// It failed before, and is not due.
+    NotDue,
+    /// It failed now.
+    Failed(String),
+    /// A fault of ours, of which a notice tells.
+    Fault,
+    /// There was no time left.
+    OutOfTime,
+}
+
+/// When to stop.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// No attempt begins after this.
+    pub begin_before: Option<Instant>,
+    /// Nothing lasts longer than this; an attempt that is cut off does not count.
+    pub end_by: Option<Instant>,
+}
+
+impl Limits {
+    pub(super) fn is_over(&self) -> bool {
+        let over = |limit: Option<Instant>| limit.is_some_and(|limit| Instant::now() >= limit);
+        over(self.begin_before) || over(self.end_by)
+    }
+
+    pub(super) fn cut(&self, timeout: Duration) -> Duration {
+        let left = self
+            .end_by
+            .map(|end| end.saturating_duration_since(Instant::now()));
+        left.map_or(timeout, |left| left.min(timeout))
+    }
+}
+
+/// Delivers from the queues of one spool.
+#[derive(Clone, Copy)]
+pub struct Courier<'a> {
+    /// The spool.
+    pub spool: &'a Spool,
+    /// What sends.
+    pub client: &'a Client,
+    /// The world.
+    pub outside: &'a dyn Outside,
+    /// When to stop.
+    pub limits: Limits,
+    /// Once it is set, no attempt begins: somebody wants us to end.
+    pub stop: &'a Cell<bool>,
+    /// Deliver this entry alone, and only if nothing older waits.
+    pub only: Option<&'a Id>,
+}
+
+impl Courier<'_> {
+    pub(super) fn is_over(&self) -> bool {
+        self.stop.get() || self.limits.is_over()
+    }
+
+    /// Delivers what is due in a queue, until it is empty or held or time is up.
+    pub async fn run(&self, lane: &Lane) -> Result<LaneReport, SpoolError> {
+        let mut work = Work {
+            courier: *self,
+            lane,
+            report: LaneReport::default(),
+            blocked: HashSet::new(),
+        };
+        work.mains().await?;
+        if self.only.is_none()
+            && !matches!(work.report.left, Some(Left::Failed(_) | Left::OutOfTime))
+        {
+            work.asides().await?;
+        }
+        Ok(work.report)
+    }
+}

@@ -1,0 +1,105 @@
+//! What is written down of a delivery: the log's lines, and what a person must see to.
+
+use super::client::Answer;
+use super::courier::Notice;
+use super::lane::{Job, Work};
+use super::outcome::{Outcome, Reason};
+use super::retry::{Decision, PROBE_AFTER};
+use crate::payload::Message;
+use crate::report::chain;
+use crate::spool::{Attempt, Header, Item, Status};
+
+impl Work<'_> {
+    /// Tells a person what only a person can mend, and that once, not at each run.
+    pub(super) fn tell(
+        &mut self,
+        decision: &Decision,
+        job: &Job,
+        message: &Message,
+        answer: &Answer,
+        failures: u32,
+    ) {
+        let what = match decision {
+            Decision::GiveUp => "given up, kept in `failed/`",
+            Decision::StepAside { .. } if failures == 1 => "the others pass",
+            Decision::Hold { .. } if answer.outcome == Outcome::Gone || failures == PROBE_AFTER => {
+                "its queue is held"
+            }
+            _ => return,
+        };
+        let text = format!(
+            "cannot deliver {} of `{}` to `{}`: it {}; {what}",
+            message.topic,
+            message.project,
+            job.endpoint.name,
+            answer.outcome_text(),
+        );
+        let hint =
+            "`refpost status` and `refpost log` tell more, `refpost queue retry` tries again";
+        self.report.notices.push(Notice {
+            text,
+            hint: Some(hint.to_owned()),
+        });
+    }
+
+    pub(super) fn dropped(&self, item: &Item, header: &Header) -> Attempt {
+        Attempt {
+            time: self.courier.outside.now(),
+            repository: header.repository.clone(),
+            endpoint: self.lane.queue().to_string(),
+            msg_id: String::new(),
+            topic: String::new(),
+            id: item.id.to_string(),
+            attempt: item.attempts,
+            status: Status::Error("dropped".to_owned()),
+            ms: 0,
+            note: Some("the endpoint is no longer configured".to_owned()),
+        }
+    }
+
+    pub(super) fn log_attempt(
+        &mut self,
+        item: &Item,
+        job: &Job,
+        message: &Message,
+        answer: &Answer,
+    ) {
+        let status = match &answer.outcome {
+            Outcome::Delivered { status }
+            | Outcome::Refused { status, .. }
+            | Outcome::Down {
+                reason: Reason::Status(status),
+                ..
+            } => Status::Http(*status),
+            Outcome::Gone => Status::Http(410),
+            Outcome::TooLarge => Status::Http(413),
+            Outcome::Down {
+                reason: Reason::Transport(word),
+                ..
+            } => Status::Error((*word).to_owned()),
+        };
+        let cause = Some(answer.cause.clone()).filter(|cause| !cause.is_empty());
+        self.log(&Attempt {
+            time: self.courier.outside.now(),
+            repository: job.entry.header().repository.clone(),
+            endpoint: job.endpoint.name.clone(),
+            msg_id: message.msg_id.clone(),
+            topic: message.topic.clone(),
+            id: item.id.to_string(),
+            attempt: item.attempts.saturating_add(1),
+            status,
+            ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
+            note: cause,
+        });
+    }
+
+    /// A log that cannot be written stops no delivery, but a person should know.
+    pub(super) fn log(&mut self, attempt: &Attempt) {
+        if let Err(error) = self.courier.spool.log().append(attempt) {
+            self.report.notices.push(Notice {
+                text: chain(&error),
+                hint: None,
+            });
+        }
+    }
+}

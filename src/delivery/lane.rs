@@ -1,0 +1,324 @@
+//! One endpoint's queue: what is due is attempted, in order, until something holds it.
+//!
+//! A receiver that is *down* holds its queue, a message that it *refuses* steps
+//! aside, and a fault of ours (a key that cannot be read) stops the messages of
+//! that repository without counting against anybody. [`super::retry`] decides
+//! which; this file does it.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::client::{Answer, Fault};
+use super::courier::{Courier, LaneReport, Left, Notice, Unavailable};
+use super::request::Request;
+use super::retry::{Decision, Situation, decide};
+use crate::config::{Endpoint, KeyError, Retry, Settings};
+use crate::payload::Message;
+use crate::report::chain;
+use crate::spool::{Entry, EntryError, Header, Item, Lane, SpoolError};
+
+/// What one item came to.
+enum Next {
+    /// It is settled: on with the next.
+    Settled,
+    /// It holds the queue.
+    Held(Left),
+    /// A fault of ours stops this repository: on with the others.
+    Blocked,
+}
+
+/// One queue being worked on.
+pub(super) struct Work<'a> {
+    pub(super) courier: Courier<'a>,
+    pub(super) lane: &'a Lane,
+    pub(super) report: LaneReport,
+    /// Repositories whose messages a fault of ours stops.
+    pub(super) blocked: HashSet<PathBuf>,
+}
+
+/// An entry, and what its messages need to be sent.
+pub(super) struct Job {
+    pub(super) entry: Entry,
+    settings: Rc<Settings>,
+    pub(super) endpoint: Endpoint,
+    /// The numbers of the messages that this endpoint gets.
+    numbers: Vec<usize>,
+}
+
+impl Work<'_> {
+    /// Delivers in push order; what arrives in the meantime goes along.
+    pub(super) async fn mains(&mut self) -> Result<(), SpoolError> {
+        let mut settled = true;
+        while std::mem::take(&mut settled) {
+            for item in self.lane.waiting()?.mains {
+                if self.courier.only.is_some_and(|only| *only != item.id) {
+                    self.report.left = Some(Left::Older);
+                    return Ok(());
+                }
+                match self.item(item).await? {
+                    Next::Settled => settled = true,
+                    Next::Blocked => self.report.left = Some(Left::Fault),
+                    Next::Held(left) => {
+                        self.report.left = Some(left);
+                        return Ok(());
+                    }
+                }
+                if self.courier.only.is_some() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries again what was refused; each message waits for itself.
+    pub(super) async fn asides(&mut self) -> Result<(), SpoolError> {
+        for item in self.lane.waiting()?.asides {
+            let left = match self.item(item).await? {
+                Next::Settled => continue,
+                Next::Blocked => Left::Fault,
+                Next::Held(left) => left,
+            };
+            let is_down = matches!(left, Left::Failed(_) | Left::OutOfTime);
+            self.report.left.get_or_insert(left);
+            if is_down {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn item(&mut self, item: Item) -> Result<Next, SpoolError> {
+        let longest = Retry::default().longest_delay();
+        let now = self.courier.outside.now();
+        let far_ahead = item.due > now + longest;
+        if !far_ahead && !item.is_due(now, longest) {
+            return Ok(Next::Held(Left::NotDue));
+        }
+        let job = match self.prepare(&item)? {
+            ControlFlow::Continue(job) => job,
+            ControlFlow::Break(next) => return Ok(next),
+        };
+        // Only the repository's own schedule tells a long delay from a clock that
+        // was wrong.
+        if far_ahead && !item.is_due(now, job.settings.retry.longest_delay()) {
+            return Ok(Next::Held(Left::NotDue));
+        }
+        self.messages(item, &job).await
+    }
+
+    /// Looks up what the item's messages need; breaks if they are not to be sent.
+    fn prepare(&mut self, item: &Item) -> Result<ControlFlow<Next, Job>, SpoolError> {
+        let entry = match self.lane.open(item) {
+            Ok(entry) => entry,
+            Err(error) if error.is_corrupt() => {
+                self.set_aside(item, &error)?;
+                return Ok(ControlFlow::Break(Next::Settled));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let header = entry.header();
+        let repository = &header.repository;
+        if self.blocked.contains(repository) {
+            return Ok(ControlFlow::Break(Next::Blocked));
+        }
+        let settings = match self.courier.outside.settings(repository) {
+            Ok(settings) => settings,
+            Err(why) => return self.unavailable(item, header, &why).map(ControlFlow::Break),
+        };
+        let name = header.endpoint(self.lane.queue());
+        let endpoint = settings
+            .endpoints
+            .iter()
+            .find(|endpoint| Some(endpoint.name.as_str()) == name)
+            .cloned();
+        let Some(endpoint) = endpoint else {
+            // Clearing a URL stops its notifications, those that wait too.
+            let dropped = self.dropped(item, header);
+            self.log(&dropped);
+            self.lane.remove(item)?;
+            self.report.dropped += 1;
+            return Ok(ControlFlow::Break(Next::Settled));
+        };
+        let numbers = header.messages_for(self.lane.queue());
+        Ok(ControlFlow::Continue(Job {
+            entry,
+            settings,
+            endpoint,
+            numbers,
+        }))
+    }
+
+    fn unavailable(
+        &mut self,
+        item: &Item,
+        header: &Header,
+        unavailable: &Unavailable,
+    ) -> Result<Next, SpoolError> {
+        let repository = header.repository.clone();
+        let age = self.courier.outside.now().duration_since(item.id.time());
+        let is_old = age.is_ok_and(|age| age > Retry::default().give_up_after);
+        if is_old && matches!(unavailable, Unavailable::Gone(_)) {
+            self.lane.fail_rest(item)?;
+            self.report.failed += 1;
+            return Ok(Next::Settled);
+        }
+        self.fault(repository, unavailable.to_string(), None);
+        Ok(Next::Blocked)
+    }
+
+    /// Sends an item's messages, one after another.
+    async fn messages(&mut self, mut item: Item, job: &Job) -> Result<Next, SpoolError> {
+        let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
+        loop {
+            if self.courier.is_over() {
+                return Ok(Next::Held(Left::OutOfTime));
+            }
+            let at = item.part.first() as usize;
+            let Some(&number) = job.numbers.get(at) else {
+                self.lane.remove(&item)?;
+                return Ok(Next::Settled);
+            };
+            let message = match job.entry.message(number) {
+                Ok(message) => message,
+                Err(error) if error.is_corrupt() => {
+                    self.set_aside(&item, &error)?;
+                    return Ok(Next::Settled);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let answer = match self.attempt(job, &message).await {
+                Ok(answer) => answer,
+                Err(unsent) => {
+                    let why = format!("cannot send to `{}`", job.endpoint.name);
+                    self.fault(
+                        job.entry.header().repository.clone(),
+                        format!("{why}: {}", unsent.why),
+                        unsent.hint,
+                    );
+                    return Ok(Next::Blocked);
+                }
+            };
+            if answer.is_timeout() && self.courier.limits.is_over() {
+                // Our own limit cut it off: that is no fault of the receiver.
+                return Ok(Next::Held(Left::OutOfTime));
+            }
+            match self.settle(&item, job, &message, &answer, total)? {
+                ControlFlow::Continue(Some(rest)) => item = rest,
+                ControlFlow::Continue(None) => return Ok(Next::Settled),
+                ControlFlow::Break(()) => {
+                    return Ok(Next::Held(Left::Failed(answer.outcome_text())));
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, job: &Job, message: &Message) -> Result<Answer, Unsent> {
+        let Courier {
+            outside,
+            client,
+            limits,
+            ..
+        } = self.courier;
+        let credentials = job.endpoint.credentials(&|name| outside.variable(name))?;
+        let request = Request::new(
+            message,
+            &job.settings.instance,
+            credentials.key.as_ref(),
+            credentials.headers,
+        );
+        let limit = limits.cut(job.endpoint.timeout);
+        Ok(client
+            .post(&job.endpoint, &request, limit, outside.now())
+            .await?)
+    }
+
+    /// Does what the answer calls for. Breaks if that holds the queue, else gives
+    /// what is left of the item.
+    fn settle(
+        &mut self,
+        item: &Item,
+        job: &Job,
+        message: &Message,
+        answer: &Answer,
+        total: u32,
+    ) -> Result<ControlFlow<(), Option<Item>>, SpoolError> {
+        let outside = self.courier.outside;
+        let situation = Situation {
+            attempts: item.attempts,
+            // Not the time of the id, which runs ahead after a clock that did.
+            enqueued: job.entry.header().time,
+            now: outside.now(),
+            jitter: outside.jitter(),
+        };
+        let failures = item.attempts.saturating_add(1);
+        self.log_attempt(item, job, message, answer);
+        let decision = decide(&answer.outcome, &situation, &job.settings.retry);
+        self.tell(&decision, job, message, answer, failures);
+        match decision {
+            Decision::Done => {
+                self.report.delivered += 1;
+                Ok(ControlFlow::Continue(self.lane.advance(item, total)?))
+            }
+            Decision::Hold { due } => {
+                self.lane.defer(item, due, failures)?;
+                Ok(ControlFlow::Break(()))
+            }
+            Decision::StepAside { due } => {
+                let rest = self.lane.step_aside(item, total, due, failures)?;
+                Ok(ControlFlow::Continue(rest))
+            }
+            Decision::GiveUp if answer.outcome.is_about_the_endpoint() => {
+                self.report.failed += 1;
+                self.lane.fail_rest(item)?;
+                Ok(ControlFlow::Break(()))
+            }
+            Decision::GiveUp => {
+                self.report.failed += 1;
+                Ok(ControlFlow::Continue(self.lane.fail_one(item, total)?))
+            }
+        }
+    }
+
+    fn set_aside(&mut self, item: &Item, error: &EntryError) -> Result<(), SpoolError> {
+        self.lane.set_aside(item)?;
+        self.report.failed += 1;
+        self.report.notices.push(Notice {
+            text: format!("{}: it lies in `failed/unreadable/` now", chain(error)),
+            hint: None,
+        });
+        Ok(())
+    }
+
+    /// Remembers that nothing can be sent for a repository, and why.
+    fn fault(&mut self, repository: PathBuf, text: String, hint: Option<String>) {
+        self.blocked.insert(repository);
+        self.report.notices.push(Notice { text, hint });
+    }
+}
+
+/// Why nothing was sent; ours to mend.
+struct Unsent {
+    why: String,
+    hint: Option<String>,
+}
+
+impl From<KeyError> for Unsent {
+    fn from(error: KeyError) -> Self {
+        Self {
+            why: chain(&error),
+            hint: error.hint(),
+        }
+    }
+}
+
+impl From<Fault> for Unsent {
+    fn from(fault: Fault) -> Self {
+        Self {
+            why: chain(&fault),
+            hint: fault.hint(),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! From `new/` to the queues of those who get it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::entry::{Built, Content, Draft, Entry, Header};
+use super::error::{EntryError, EntryFault, IoError, SpoolError};
+use super::id::Id;
+use super::item::{Failed, Item, Part};
+use super::queue::Queue;
+use super::{Lock, Spool, disk, enqueue};
+use crate::payload::Message;
+
+/// How many entries share the flushes of the queues that they go to.
+const BATCH: usize = 256;
+
+/// What a distribution came to; `E` is why messages could not be built.
+#[derive(Debug)]
+pub struct Distributed<E> {
+    /// How many entries left `new/` for the queues.
+    pub entries: usize,
+    /// What a person should know.
+    pub notices: Vec<Notice>,
+    /// The repositories whose entries stay, in the order of the paths.
+    pub blocked: BTreeMap<PathBuf, Blocked<E>>,
+    /// What kept the rest in `new/`: a full disk, say. Beside the others, for what
+    /// was set aside before it must be told all the same.
+    pub stopped: Option<SpoolError>,
+}
+
+/// Why the entries of a repository stay in `new/`.
+#[derive(Debug)]
+pub struct Blocked<E> {
+    /// The first of them: its messages could not be built.
+    pub id: Id,
+    /// Why.
+    pub error: E,
+    /// How many stay, the first included.
+    pub entries: usize,
+}
+
+/// Something about `new/` that a person should know.
+#[derive(Debug)]
+pub enum Notice {
+    /// This entry makes no sense; it lies in `failed/unreadable/` now.
+    SetAside(EntryError),
+    /// The kernel does not let us read this entry; it stays, and others pass.
+    Unopened(EntryError),
+    /// This is no entry by its name; it stays.
+    Strange(OsString),
+}
+
+/// What became of one entry.
+enum Placed {
+    /// It has a name in each queue: it can leave `new/`.
+    Linked,
+    /// It stays.
+    Stays,
+}
+
+impl Spool {
+    /// Moves the entries of `new/`, oldest first, to `retry/<queue>/` for each of
+    /// their recipients. `None`: somebody else is doing that right now.
+    ///
+    /// `build` makes the messages of an entry that only has ref updates. If it
+    /// cannot, that entry and all later ones of its repository stay where they
+    /// are, in their order.
+    pub fn distribute<E>(
+        &self,
+        lock: Lock,
+        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, E>,
+    ) -> Result<Option<Distributed<E>>, IoError> {
+        let names = disk::names(&self.new_dir())?;
+        let mut run = Run {
+            spool: self,
+            build,
+            touched: BTreeSet::new(),
+            report: Distributed {
+                entries: 0,
+                notices: vec![],
+                blocked: BTreeMap::new(),
+                stopped: None,
+            },
+        };
+        if names.is_empty() {
+            return Ok(Some(run.report));
+        }
+        let Some(_held) = disk::lock(&self.new_dir(), lock)? else {
+            return Ok(None);
+        };
+        let (ids, strange) = self.ids_in_new()?;
+        run.report.notices = strange.into_iter().map(Notice::Strange).collect();
+        for batch in ids.chunks(BATCH) {
+            run.report.stopped = run.batch(batch).err();
+            if run.report.stopped.is_some() {
+                break;
+            }
+        }
+        Ok(Some(run.report))
+    }
+
+    /// The ids in `new/`, in push order, and the names there that are none.
+    pub fn ids_in_new(&self) -> Result<(Vec<Id>, Vec<OsString>), IoError> {
+        let mut ids = vec![];
+        let mut strange = vec![];
+        for name in disk::names(&self.new_dir())? {
+            match name.to_str().and_then(Id::parse) {
+                Some(id) => ids.push(id),
+                None => strange.push(name),
+            }
+        }
+        Ok((ids, strange))
+    }
+}
+
+struct Run<'a, E, B> {
+    spool: &'a Spool,
+    build: B,
+    report: Distributed<E>,
+    /// The queues that the batch has linked into.
+    touched: BTreeSet<Queue>,
+}
+
+impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
+    fn batch(&mut self, ids: &[Id]) -> Result<(), SpoolError> {
+        let mut linked = vec![];
+        let mut placed = Ok(());
+        for id in ids {
+            match self.place(id) {
+                Ok(Placed::Linked) => linked.push(id),
+                Ok(Placed::Stays) => {}
+                // On a full disk, say. Those before it leave `new/` all the same:
+                // they would be linked, hence delivered, once more at each run.
+                Err(error) => {
+                    placed = Err(error);
+                    break;
+                }
+            }
+        }
+        // Crash here: an entry is in some of its queues and in `new/`. The next run
+        // makes the same names, finds those that are there, and adds the others.
+        // What was delivered in between is delivered again.
+        let touched = std::mem::take(&mut self.touched);
+        for queue in &touched {
+            disk::flush_dir(&self.spool.retry_dir(queue))?;
+        }
+        if !touched.is_empty() {
+            // For queues whose directory is new, whoever made it.
+            disk::flush_dir(&self.spool.retry_root())?;
+        }
+        for id in linked {
+            disk::unlink(&self.spool.new_path(id))?;
+            self.report.entries += 1;
+        }
+        placed
+    }
+
+    fn place(&mut self, id: &Id) -> Result<Placed, SpoolError> {
+        let mut header = match self.spool.open_new(id) {
+            Ok(entry) => entry.header().clone(),
+            Err(error) => return self.unreadable(id, error),
+        };
+        if let Some(blocked) = self.report.blocked.get_mut(&header.repository) {
+            blocked.entries += 1;
+            return Ok(Placed::Stays);
+        }
+        if let Content::Owed(_) = header.content {
+            match (self.build)(id, &header) {
+                Ok(built) => header = self.replace(id, header, built)?,
+                Err(error) => {
+                    let blocked = Blocked {
+                        id: id.clone(),
+                        error,
+                        entries: 1,
+                    };
+                    self.report.blocked.insert(header.repository, blocked);
+                    return Ok(Placed::Stays);
+                }
+            }
+        }
+        if let Content::Built(built) = &header.content {
+            let queues = built.recipients.iter().map(|one| &one.queue);
+            self.link(id, queues.collect())?;
+        }
+        Ok(Placed::Linked)
+    }
+
+    /// Puts the messages where the ref updates were, under the same id.
+    fn replace(
+        &self,
+        id: &Id,
+        header: Header,
+        built: Built<Message>,
+    ) -> Result<Header, SpoolError> {
+        let draft = Draft {
+            repository: header.repository,
+            time: header.time,
+            pusher: header.pusher,
+            content: Content::Built(built),
+        };
+        let new = self.spool.new_path(id);
+        // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
+        let tmp = self.spool.tmp_dir().join(format!("{id}.built"));
+        // Crash inside: it is owed still, and built anew; or it is built for good.
+        // Its messages go nowhere before that is durable, so their `msg_id` lasts.
+        enqueue::replace(&draft, &tmp, &new, self.spool.access)?;
+        Ok(Entry::open(&new)?.header().clone())
+    }
+
+    fn link(&mut self, id: &Id, queues: BTreeSet<&Queue>) -> Result<(), IoError> {
+        let new = self.spool.new_path(id);
+        let mut made = vec![];
+        for queue in queues {
+            let name = self
+                .spool
+                .retry_dir(queue)
+                .join(Item::first(id).to_string());
+            match self.link_into(queue, &new, &name) {
+                Ok(true) => made.push(name),
+                Ok(false) => {}
+                Err(error) => {
+                    // It stays in `new/`: in no queue, rather than in some at each run.
+                    for name in made {
+                        let _ = disk::unlink(&name);
+                    }
+                    return Err(error);
+                }
+            }
+            self.touched.insert(queue.clone());
+        }
+        Ok(())
+    }
+
+    /// Links into a queue, which is made if need be; whether the name is new.
+    fn link_into(&self, queue: &Queue, new: &Path, name: &Path) -> Result<bool, IoError> {
+        match disk::link(new, name) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                disk::ensure_dir(&self.spool.retry_dir(queue), self.spool.access)?;
+                disk::link(new, name)
+            }
+            other => other,
+        }
+    }
+
+    fn unreadable(&mut self, id: &Id, error: EntryError) -> Result<Placed, SpoolError> {
+        if error.is_corrupt() {
+            self.spool.set_aside(&self.spool.new_path(id), id)?;
+            self.report.notices.push(Notice::SetAside(error));
+            return Ok(Placed::Stays);
+        }
+        match &error.fault {
+            // A person removed it.
+            EntryFault::Io(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            // This one alone cannot be read: another's file, or a bad sector.
+            EntryFault::Io(cause) if concerns_one_file(cause) => {
+                self.report.notices.push(Notice::Unopened(error));
+            }
+            // Too many open files, say: going on would break the order.
+            _ => return Err(error.into()),
+        }
+        Ok(Placed::Stays)
+    }
+}
+
+fn concerns_one_file(cause: &io::Error) -> bool {
+    use nix::errno::Errno;
+    cause.kind() == io::ErrorKind::PermissionDenied
+        || cause.raw_os_error() == Some(Errno::EIO as i32)
+}
+
+impl Spool {
+    /// Moves what cannot be read to `failed/unreadable/`.
+    pub(super) fn set_aside(&self, path: &Path, id: &Id) -> Result<(), SpoolError> {
+        let failed = Failed {
+            queue: Queue::unreadable(),
+            id: id.clone(),
+            part: Part::From(0),
+        };
+        self.move_to_failed(path, &failed)
+    }
+}

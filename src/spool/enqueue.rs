@@ -1,0 +1,106 @@
+//! A push becomes a file in `new/`.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::disk;
+use super::entry::{self, Draft};
+use super::error::{IoContext, IoError, SpoolError};
+use super::id::Id;
+use super::{Access, Spool};
+
+/// What makes an id: when, where, and 64 random bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// The time now.
+    pub now: SystemTime,
+    /// The host's name.
+    pub host: &'a str,
+    /// Random bits, new for each id.
+    pub random: u64,
+}
+
+impl Spool {
+    /// Makes `draft` durable, in its place in the order, and gives it its id.
+    ///
+    /// When this returns an error, the entry may be there all the same (its name
+    /// was made but could not be flushed); when it returns an id, it is.
+    pub fn enqueue(&self, draft: &Draft, stamp: &Stamp<'_>) -> Result<Id, SpoolError> {
+        let id = self.next_id(stamp);
+        let (tmp, new) = (self.tmp_dir().join(id.as_str()), self.new_path(&id));
+        let file = match disk::create(&tmp, self.access) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                self.create_layout()?;
+                disk::create(&tmp, self.access)?
+            }
+            other => other?,
+        };
+        disk::set_modified(&self.root, id.time());
+        let recorded = self.record(draft, &file, &tmp, &new);
+        // Recorded or not, its name in `tmp/` is of no more use: on a full disk least
+        // of all. If it cannot be removed, the sweep will.
+        let _ = disk::unlink(&tmp);
+        recorded.map(|()| id)
+    }
+
+    fn record(&self, draft: &Draft, file: &File, tmp: &Path, new: &Path) -> Result<(), SpoolError> {
+        // Crash before the link: a part of an entry in `tmp/`, which nobody reads and
+        // the sweep removes. The push was not recorded, and nobody was told it was.
+        entry::write(draft, file, tmp)?;
+        disk::flush(file, tmp)?;
+        // A link never overwrites, a rename would.
+        if !disk::link(tmp, new)? {
+            let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+            return Err(taken).context("link", new).map_err(SpoolError::from);
+        }
+        // Crash here: the entry is in `new/` whole, since its bytes were flushed
+        // before it had that name; and in `tmp/`, for the sweep.
+        Ok(disk::flush_dir(&self.new_dir())?)
+    }
+
+    /// An id later than all before it, even if the clock was set back: the time of
+    /// modification of the spool's directory is that of the newest id.
+    ///
+    /// Two pushes at the same instant may read the same mark; nobody can say which
+    /// of them was first. Where the mark cannot be set (another member of the group
+    /// owns the directory), the order is that of the clock.
+    fn next_id(&self, stamp: &Stamp<'_>) -> Id {
+        let after_mark = disk::modified(&self.root).map(|mark| mark + Duration::from_nanos(1));
+        let time = after_mark.map_or(stamp.now, |after| after.max(stamp.now));
+        Id::new(time, stamp.host, stamp.random)
+    }
+
+    /// Makes the spool's directories. `tmp/` comes last: once it is there the others
+    /// are durable, so that whoever finds it need not look at them.
+    pub(super) fn create_layout(&self) -> Result<(), IoError> {
+        for name in ["failed", "retry", "new"] {
+            disk::ensure_dir(&self.root.join(name), self.access)?;
+        }
+        disk::flush_dir(&self.root)?;
+        // The folders above, as far as they can be opened: most were there before.
+        for above in self.root.ancestors().skip(1).take(2) {
+            let _ = disk::flush_dir(above);
+        }
+        disk::ensure_dir(&self.tmp_dir(), self.access)
+    }
+}
+
+/// Puts `draft` over the entry `new`, under the same name, by way of `tmp`.
+pub(super) fn replace(
+    draft: &Draft,
+    tmp: &Path,
+    new: &Path,
+    access: Access,
+) -> Result<(), IoError> {
+    // What a crash left of the last try.
+    disk::unlink(tmp)?;
+    let file = disk::create(tmp, access)?;
+    // Crash before the rename: the old entry stands.
+    entry::write(draft, &file, tmp)?;
+    disk::flush(&file, tmp)?;
+    disk::rename(tmp, new)?;
+    // Crash here: either of the two stands, whole.
+    new.parent().map_or(Ok(()), disk::flush_dir)
+}

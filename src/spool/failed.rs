@@ -1,0 +1,78 @@
+//! What was given up: put there, tried again, dropped.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::error::{IoError, SpoolError};
+use super::item::{Failed, Item};
+use super::queue::Queue;
+use super::{Spool, disk, stamp};
+
+impl Spool {
+    /// The queues that have something in `failed/`, or had.
+    /// [`Queue::unreadable`] may be among them.
+    pub fn failed_queues(&self) -> Result<Vec<Queue>, IoError> {
+        let names = disk::names(&self.failed_root())?;
+        let queue = |name: &str| match Queue::unreadable() {
+            unreadable if unreadable.as_str() == name => Some(unreadable),
+            _ => Queue::new(name).ok(),
+        };
+        Ok(names
+            .iter()
+            .filter_map(|name| queue(name.to_str()?))
+            .collect())
+    }
+
+    /// What has failed in a queue, oldest first, an entry's parts in their order.
+    pub fn failed(&self, queue: &Queue) -> Result<Vec<Failed>, IoError> {
+        let names = disk::names(&self.failed_dir(queue))?;
+        let mut failed: Vec<_> = names
+            .iter()
+            .filter_map(|name| Failed::parse(queue, name.to_str()?))
+            .collect();
+        failed.sort_by(|a, b| (&a.id, a.part.first()).cmp(&(&b.id, b.part.first())));
+        Ok(failed)
+    }
+
+    /// Puts what has failed back into its queue, due at once and not yet tried. What
+    /// could not be read goes back to `new/`: a newer refpost may know its format.
+    pub fn retry_failed(&self, failed: &Failed, now: SystemTime) -> Result<(), SpoolError> {
+        let from = self.failed_path(failed);
+        if failed.queue.is_unreadable() {
+            disk::link(&from, &self.new_path(&failed.id))?;
+            disk::flush_dir(&self.new_dir())?;
+        } else {
+            let dir = self.retry_dir(&failed.queue);
+            disk::ensure_dir(&dir, self.access)?;
+            let due = stamp::round_down(now);
+            let item = Item::due_at(&failed.id, failed.part, due);
+            disk::link(&from, &dir.join(item.to_string()))?;
+            Self::flush_queue_dir(&dir)?;
+        }
+        // Crash here: it is in the queue and in `failed/`. It is delivered, and can
+        // be retried or dropped once more.
+        Ok(disk::unlink(&from)?)
+    }
+
+    /// Removes what has failed, for good.
+    pub fn drop_failed(&self, failed: &Failed) -> Result<(), IoError> {
+        disk::unlink(&self.failed_path(failed))
+    }
+
+    /// Moves a file of the spool to `failed/`. The directory is made, the link
+    /// durable, before the old name goes.
+    pub(super) fn move_to_failed(&self, path: &Path, failed: &Failed) -> Result<(), SpoolError> {
+        self.link_to_failed(path, failed)?;
+        // Crash here: it is in both places. In a queue it is tried again, and if it
+        // fails again it finds its name in `failed/` taken, by itself.
+        Ok(disk::unlink(path)?)
+    }
+
+    /// The first half of [`Spool::move_to_failed`].
+    pub(super) fn link_to_failed(&self, path: &Path, failed: &Failed) -> Result<(), SpoolError> {
+        let dir = self.failed_dir(&failed.queue);
+        disk::ensure_dir(&dir, self.access)?;
+        disk::link(path, &self.failed_path(failed))?;
+        Ok(Self::flush_queue_dir(&dir)?)
+    }
+}

@@ -1,0 +1,76 @@
+//! The name of an entry.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use super::stamp;
+
+/// The length of `20261123T214501.123456789Z`.
+const TIME_LEN: usize = 26;
+/// The length of the random part.
+const RANDOM_LEN: usize = 16;
+/// The most that is kept of a host's name.
+const HOST_LEN: usize = 32;
+
+/// `20261123T214501.123456789Z-git1-3f2a9c1b00ab12cd`: time, host, random.
+///
+/// Sorts in push order as text. Time, host and random together are unique across
+/// hosts, containers that share a host name, and process ids that come back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    // First, so that the derived order is that of the text.
+    text: String,
+    time: SystemTime,
+}
+
+impl Id {
+    /// The id of what happened at `time` on `host`, which is cut and cleaned to
+    /// letters, digits and `-`.
+    #[must_use]
+    pub fn new(time: SystemTime, host: &str, random: u64) -> Self {
+        let time = stamp::clamp(time);
+        let mut clean: String = host.chars().take(HOST_LEN).map(clean).collect();
+        if clean.is_empty() {
+            clean.push_str("localhost");
+        }
+        let text = format!("{}-{clean}-{random:016x}", stamp::nanoseconds(time));
+        Self { text, time }
+    }
+
+    /// Reads an id; `None` for anything that [`Id::new`] does not write.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let time = stamp::parse(text.get(..TIME_LEN)?)?;
+        let rest = text.get(TIME_LEN..)?.strip_prefix('-')?;
+        let (host, random) = rest.rsplit_once('-')?;
+        let host_fits = (1..=HOST_LEN).contains(&host.len()) && host.chars().all(|c| clean(c) == c);
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let random_fits = random.len() == RANDOM_LEN && random.bytes().all(is_hex);
+        (host_fits && random_fits).then(|| Self {
+            text: text.to_owned(),
+            time,
+        })
+    }
+
+    /// The id as it stands in file names.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its time: that of the push, unless the clock was set back in between.
+    #[must_use]
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn clean(c: char) -> char {
+    if c.is_ascii_alphanumeric() { c } else { '-' }
+}

@@ -1,0 +1,158 @@
+//! What waits in a queue or has failed, as its file name tells it.
+//!
+//! | in | name | is |
+//! |---|---|---|
+//! | `retry/` | `<due>.<attempts>.<n>.<id>` | *main*: message n and all after it |
+//! | `retry/` | `<due>.<attempts>.<n>.<id>,<n>` | *aside*: message n alone |
+//! | `failed/` | `<id>` | every message |
+//! | `failed/` | `<id>,<n>-` | message n and all after it |
+//! | `failed/` | `<id>,<n>` | message n alone |
+//!
+//! Messages count from 0 in the list of those that this endpoint gets.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use super::id::Id;
+use super::queue::Queue;
+use super::stamp;
+
+/// Which of an entry's messages for one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// This one and all after it.
+    From(u32),
+    /// This one alone.
+    Only(u32),
+}
+
+impl Part {
+    /// The first of its messages: the next to be delivered.
+    #[must_use]
+    pub fn first(self) -> u32 {
+        let (Self::From(n) | Self::Only(n)) = self;
+        n
+    }
+}
+
+/// Something that waits in `retry/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// When it shall be tried next: whole seconds.
+    pub due: SystemTime,
+    /// How many attempts of its next message failed.
+    pub attempts: u32,
+    /// The entry.
+    pub id: Id,
+    /// Which of the entry's messages are waiting.
+    pub part: Part,
+}
+
+impl Item {
+    /// What distribution makes of an entry. Due at the id's own time, so that
+    /// the name is the same whoever makes it, and is never made twice.
+    pub(super) fn first(id: &Id) -> Self {
+        Self::due_at(id, Part::From(0), stamp::round_down(id.time()))
+    }
+
+    /// What has not been tried since `due`, or never.
+    pub(super) fn due_at(id: &Id, part: Part, due: SystemTime) -> Self {
+        Self {
+            due,
+            attempts: 0,
+            id: id.clone(),
+            part,
+        }
+    }
+
+    /// Reads a file name.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        // The id holds a dot too, and comes last.
+        let mut fields = name.splitn(4, '.');
+        let due = stamp::parse(fields.next()?)?;
+        let attempts = number(fields.next()?)?;
+        let first = number(fields.next()?)?;
+        let id = fields.next()?;
+        let (id, part) = match id.split_once(',') {
+            None => (id, Part::From(first)),
+            Some((id, n)) if number(n)? == first => (id, Part::Only(first)),
+            Some(_) => return None,
+        };
+        Some(Self {
+            due,
+            attempts,
+            id: Id::parse(id)?,
+            part,
+        })
+    }
+
+    /// Whether it is tried now.
+    ///
+    /// A due time further ahead than the `longest` delay there is was written while
+    /// the clock was wrong, and counts as come. So does an id's own time, which is
+    /// ahead of the clock for as long as the clock is behind the newest id.
+    #[must_use]
+    pub fn is_due(&self, now: SystemTime, longest: Duration) -> bool {
+        let untried = self.attempts == 0 && self.due == Self::first(&self.id).due;
+        let ahead = self.due.duration_since(now).unwrap_or_default();
+        // A second more: due times are rounded up.
+        untried || ahead.is_zero() || ahead > longest + Duration::from_secs(1)
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let due = stamp::seconds(self.due);
+        let (attempts, id) = (self.attempts, &self.id);
+        match self.part {
+            Part::From(n) => write!(f, "{due}.{attempts}.{n}.{id}"),
+            Part::Only(n) => write!(f, "{due}.{attempts}.{n}.{id},{n}"),
+        }
+    }
+}
+
+/// Something in `failed/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Whose it was, or [`Queue::unreadable`].
+    pub queue: Queue,
+    /// The entry.
+    pub id: Id,
+    /// Which of the entry's messages have failed.
+    pub part: Part,
+}
+
+impl Failed {
+    /// Reads a file name.
+    pub(super) fn parse(queue: &Queue, name: &str) -> Option<Self> {
+        let (id, part) = match name.split_once(',') {
+            None => (name, Part::From(0)),
+            Some((id, part)) => match part.strip_suffix('-') {
+                // "From 0 on" has no suffix: one thing has one name.
+                Some(n) => (id, Part::From(number(n).filter(|&n| n > 0)?)),
+                None => (id, Part::Only(number(part)?)),
+            },
+        };
+        Some(Self {
+            queue: queue.clone(),
+            id: Id::parse(id)?,
+            part,
+        })
+    }
+
+    /// The file name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.part {
+            Part::From(0) => self.id.to_string(),
+            Part::From(n) => format!("{},{n}-", self.id),
+            Part::Only(n) => format!("{},{n}", self.id),
+        }
+    }
+}
+
+/// A number as this module writes it: no sign, no zeros in front.
+fn number(text: &str) -> Option<u32> {
+    let number: u32 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}

@@ -1,0 +1,252 @@
+//! One endpoint's queue, held while something is delivered from it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::entry::Entry;
+use super::error::{EntryError, IoError, SpoolError};
+use super::item::{Failed, Item, Part};
+use super::queue::Queue;
+use super::{Lock, Spool, disk, stamp};
+
+/// What waits in a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// In push order. The first holds all others, and only its due time counts.
+    pub mains: Vec<Item>,
+    /// Single messages that were refused, in order of their due times. Each waits
+    /// for itself.
+    pub asides: Vec<Item>,
+    /// Names that are none of ours.
+    pub strange: Vec<OsString>,
+}
+
+impl Waiting {
+    /// Sorts out names, and returns apart those that a crash left over.
+    ///
+    /// - Two mains of one entry: one came from distributing it again. The one that
+    ///   is further on knows more.
+    /// - Two asides of one message: the same, after stepping aside again.
+    /// - An aside that a main of its entry has yet to deliver: the crash came before
+    ///   the main went past it, and the main is the one that keeps the order.
+    fn from_names(names: Vec<OsString>) -> (Self, Vec<Item>) {
+        let mut waiting = Self::default();
+        let mut items = vec![];
+        for name in names {
+            match name.to_str().and_then(Item::parse) {
+                Some(item) => items.push(item),
+                None => waiting.strange.push(name),
+            }
+        }
+        // Of each main and each aside, the one that is furthest on comes last, and stays.
+        items.sort_by_key(|item| (item.part.first(), item.attempts, item.due));
+        let mut leftovers = vec![];
+        let mut furthest = BTreeMap::new();
+        for item in items {
+            let aside = match item.part {
+                Part::From(_) => None,
+                Part::Only(n) => Some(n),
+            };
+            leftovers.extend(furthest.insert((item.id.clone(), aside), item));
+        }
+        // In order of ids, and a main before the asides of its entry.
+        for item in furthest.into_values() {
+            let main = waiting.mains.last().filter(|main| main.id == item.id);
+            match item.part {
+                Part::From(_) => waiting.mains.push(item),
+                Part::Only(n) if main.is_some_and(|main| main.part.first() <= n) => {
+                    leftovers.push(item);
+                }
+                Part::Only(_) => waiting.asides.push(item),
+            }
+        }
+        waiting.asides.sort_by_key(|item| item.due);
+        (waiting, leftovers)
+    }
+}
+
+impl Spool {
+    /// The queues that have something waiting, or had.
+    pub fn queues(&self) -> Result<Vec<Queue>, IoError> {
+        let names = disk::names(&self.retry_root())?;
+        Ok(names
+            .iter()
+            .filter_map(|name| Queue::new(name.to_str()?).ok())
+            .collect())
+    }
+
+    /// What waits in a queue, by names alone. For looking, not for delivering:
+    /// somebody else may be at it.
+    pub fn peek(&self, queue: &Queue) -> Result<Waiting, IoError> {
+        let names = disk::names(&self.retry_dir(queue))?;
+        Ok(Waiting::from_names(names).0)
+    }
+
+    /// Takes hold of a queue, so that nobody else delivers from it at the same time.
+    /// `None`: somebody else has it, or it does not exist; there is nothing to do.
+    pub fn lane(&self, queue: &Queue) -> Result<Option<Lane>, IoError> {
+        self.lane_with(queue, Lock::Try)
+    }
+
+    /// As [`Spool::lane`], but waits for whoever has it. `None`: it does not exist.
+    pub(super) fn lane_when_free(&self, queue: &Queue) -> Result<Option<Lane>, IoError> {
+        self.lane_with(queue, Lock::Wait)
+    }
+
+    fn lane_with(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane>, IoError> {
+        let dir = self.retry_dir(queue);
+        Ok(disk::lock(&dir, lock)?.map(|held| Lane {
+            spool: self.clone(),
+            queue: queue.clone(),
+            dir,
+            _held: held,
+        }))
+    }
+}
+
+/// One endpoint's queue, held. Dropping it, or dying, lets go.
+///
+/// Each step takes an [`Item`] as [`Lane::waiting`] gave it, or as another step
+/// returned it. Only a step that could lose something waits for the disk; after a
+/// power failure the others may not have happened, which repeats an attempt.
+///
+/// `total` is how many of the entry's messages this queue gets
+/// ([`messages_for`](super::Header::messages_for)).
+#[derive(Debug)]
+pub struct Lane {
+    spool: Spool,
+    queue: Queue,
+    dir: PathBuf,
+    _held: File,
+}
+
+impl Lane {
+    /// Whose it is.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// What waits, by names alone; no entry is opened. Clears away what crashes left.
+    pub fn waiting(&self) -> Result<Waiting, IoError> {
+        let names = disk::names(&self.dir)?;
+        let (waiting, leftovers) = Waiting::from_names(names);
+        for item in leftovers {
+            disk::unlink(&self.path(&item))?;
+        }
+        Ok(waiting)
+    }
+
+    /// Opens the entry of something that waits.
+    pub fn open(&self, item: &Item) -> Result<Entry, EntryError> {
+        Entry::open(&self.path(item))
+    }
+
+    /// The item's next message is done. What is left of the item, if anything.
+    pub fn advance(&self, item: &Item, total: u32) -> Result<Option<Item>, IoError> {
+        let next = item.part.first().saturating_add(1);
+        if matches!(item.part, Part::Only(_)) || next >= total {
+            self.remove(item)?;
+            return Ok(None);
+        }
+        // The endpoint takes messages: the rest is due at once.
+        let rest = Item {
+            part: Part::From(next),
+            ..Item::first(&item.id)
+        };
+        // Crash before: the message, which may have been delivered, is delivered again.
+        self.rename(item, rest).map(Some)
+    }
+
+    /// The item's next message is tried again when `due`, after so many failures.
+    /// For trying again at once, whatever came before: now, and 0.
+    pub fn defer(&self, item: &Item, due: SystemTime, attempts: u32) -> Result<Item, IoError> {
+        let later = Item {
+            due: stamp::round_up(due),
+            attempts,
+            ..item.clone()
+        };
+        // Crash before: the attempt is repeated.
+        self.rename(item, later)
+    }
+
+    /// The item's next message waits for itself from now on, and lets the others
+    /// pass. What is left of the item, if anything. One that is aside already stays so.
+    pub fn step_aside(
+        &self,
+        item: &Item,
+        total: u32,
+        due: SystemTime,
+        attempts: u32,
+    ) -> Result<Option<Item>, IoError> {
+        if matches!(item.part, Part::Only(_)) {
+            self.defer(item, due, attempts)?;
+            return Ok(None);
+        }
+        let aside = Item {
+            due: stamp::round_up(due),
+            attempts,
+            part: Part::Only(item.part.first()),
+            ..item.clone()
+        };
+        disk::link(&self.path(item), &self.path(&aside))?;
+        // The main's name is changed only after the aside's is durable.
+        disk::flush_dir(&self.dir)?;
+        // Crash here: an aside of a message that the main has yet to deliver. The
+        // next listing removes the aside, and the main's attempt is repeated.
+        self.advance(item, total)
+    }
+
+    /// The item's next message is given up. What is left of the item, if anything.
+    pub fn fail_one(&self, item: &Item, total: u32) -> Result<Option<Item>, SpoolError> {
+        let n = item.part.first();
+        // The only message that there is needs no number.
+        let part = if total == 1 {
+            Part::From(0)
+        } else {
+            Part::Only(n)
+        };
+        self.spool
+            .link_to_failed(&self.path(item), &self.failed(item, part))?;
+        // Crash here: the message is in `failed/` and is the item's next one. It is
+        // tried again; if it is delivered, `failed/` keeps what could be dropped.
+        Ok(self.advance(item, total)?)
+    }
+
+    /// All that is left of the item is given up.
+    pub fn fail_rest(&self, item: &Item) -> Result<(), SpoolError> {
+        let failed = self.failed(item, item.part);
+        self.spool.move_to_failed(&self.path(item), &failed)
+    }
+
+    /// The item's entry cannot be read: it goes to `failed/unreadable/`.
+    pub fn set_aside(&self, item: &Item) -> Result<(), SpoolError> {
+        self.spool.set_aside(&self.path(item), &item.id)
+    }
+
+    /// All that is left of the item is done, or wanted no more.
+    pub fn remove(&self, item: &Item) -> Result<(), IoError> {
+        // Crash before: delivered again, as with `advance`.
+        disk::unlink(&self.path(item))
+    }
+
+    fn rename(&self, from: &Item, to: Item) -> Result<Item, IoError> {
+        disk::rename(&self.path(from), &self.path(&to))?;
+        Ok(to)
+    }
+
+    fn failed(&self, item: &Item, part: Part) -> Failed {
+        Failed {
+            queue: self.queue.clone(),
+            id: item.id.clone(),
+            part,
+        }
+    }
+
+    fn path(&self, item: &Item) -> PathBuf {
+        self.dir.join(item.to_string())
+    }
+}

@@ -1,0 +1,189 @@
+//! What is owed, on disk, until every endpoint has it.
+//!
+//! ```text
+//!  a push ── enqueue ──► new/<id> ── distribute ──► retry/<queue>/<due>.<attempts>.<n>.<id>
+//!              │  ▲                      │                    │ lane: advance, defer,
+//!           tmp/<id>                     │                    │ step aside
+//!                 │                      ▼                    ▼
+//!                 │        failed/unreadable/<id>    failed/<queue>/<id>[,<part>]
+//!                 └──────────────── retry ◄───────────────────┘
+//! ```
+//!
+//! State is where an entry lies and what it is called. The bytes of an entry never
+//! change; it moves by link and unlink, and its file is gone with its last name.
+//!
+//! An entry is *distributed* to the queues of its recipients before any of them is
+//! tried, rather than tried where it lies and linked for those who failed: so each
+//! delivery (an entry and an endpoint) lies in one place, a queue is read by its
+//! names alone, and every state that a crash can leave is one of the ordinary ones,
+//! or an ordinary one with a name too many, whose worst is a repeat. Beside each
+//! step stands what a crash there leaves; `disk` lets the tests make them all.
+//!
+//! What must survive power loss is flushed *before* what it replaces is unlinked.
+//! What would only be repeated (a delivery, an attempt, a due time) is not flushed.
+//!
+//! Locks (`flock` on a directory) only spare repeats: on `new/` while distributing,
+//! on `retry/<queue>/` while delivering. Nothing here reads the clock, the
+//! environment, the host's name or randomness.
+
+mod adopt;
+mod disk;
+mod distribute;
+mod encoding;
+mod enqueue;
+mod entry;
+mod error;
+mod failed;
+mod hands;
+mod id;
+mod item;
+mod lane;
+mod log;
+mod queue;
+mod search;
+mod stamp;
+mod survey;
+mod sweep;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by it")]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use adopt::Adopted;
+pub use distribute::{Blocked, Distributed, Notice};
+pub use enqueue::Stamp;
+pub use entry::{Built, Content, Draft, Entry, Frozen, Header, Recipient, Record, Selection};
+pub use error::{EntryError, EntryFault, IoError, SpoolError};
+pub use id::Id;
+pub use item::{Failed, Item, Part};
+pub use lane::{Lane, Waiting};
+pub use log::{Attempt, Log, Status};
+pub use queue::{Queue, QueueNameError};
+pub use search::{Found, search};
+pub use survey::{QueueSurvey, Survey};
+pub use sweep::Swept;
+
+/// Who may use a spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner only: directories 0700, files 0600.
+    Owner,
+    /// Its group too (`core.sharedRepository`, git-config(1)): 02770 and 0660.
+    Group,
+}
+
+impl Access {
+    fn dir_mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o700,
+            Self::Group => 0o2770,
+        }
+    }
+
+    fn file_mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Group => 0o660,
+        }
+    }
+}
+
+/// What to do when somebody else holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// Wait until it is free.
+    Wait,
+    /// Leave it.
+    Try,
+}
+
+/// A spool: a directory, which need not exist yet.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    root: PathBuf,
+    access: Access,
+}
+
+impl Spool {
+    /// The spool in the directory `root`. Touches nothing.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>, access: Access) -> Self {
+        let root = root.into();
+        Self { root, access }
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder where entries arrive, for whoever watches it.
+    #[must_use]
+    pub fn arrivals(&self) -> PathBuf {
+        self.new_dir()
+    }
+
+    /// Its log of attempts.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        Log::new(&self.root, self.access)
+    }
+
+    /// Opens an entry of `new/`.
+    pub fn open_new(&self, id: &Id) -> Result<Entry, EntryError> {
+        Entry::open(&self.new_path(id))
+    }
+
+    /// Opens the entry of something that waits.
+    pub fn open_item(&self, queue: &Queue, item: &Item) -> Result<Entry, EntryError> {
+        Entry::open(&self.retry_dir(queue).join(item.to_string()))
+    }
+
+    /// Opens the entry of something that failed.
+    pub fn open_failed(&self, failed: &Failed) -> Result<Entry, EntryError> {
+        Entry::open(&self.failed_path(failed))
+    }
+
+    fn tmp_dir(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    fn new_dir(&self) -> PathBuf {
+        self.root.join("new")
+    }
+
+    fn retry_root(&self) -> PathBuf {
+        self.root.join("retry")
+    }
+
+    fn failed_root(&self) -> PathBuf {
+        self.root.join("failed")
+    }
+
+    fn new_path(&self, id: &Id) -> PathBuf {
+        self.new_dir().join(id.as_str())
+    }
+
+    fn retry_dir(&self, queue: &Queue) -> PathBuf {
+        self.retry_root().join(queue)
+    }
+
+    fn failed_dir(&self, queue: &Queue) -> PathBuf {
+        self.failed_root().join(queue)
+    }
+
+    fn failed_path(&self, failed: &Failed) -> PathBuf {
+        self.failed_dir(&failed.queue).join(failed.name())
+    }
+
+    /// Makes a link in `dir`, a folder of a queue, durable.
+    ///
+    /// `dir`'s own parent is flushed too: whoever made `dir` may have died before
+    /// that, and without its name what is in it is lost.
+    fn flush_queue_dir(dir: &Path) -> Result<(), IoError> {
+        disk::flush_dir(dir)?;
+        dir.parent().map_or(Ok(()), disk::flush_dir)
+    }
+}

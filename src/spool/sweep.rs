@@ -1,0 +1,64 @@
+//! What nobody will come back for.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::error::IoError;
+use super::item::Failed;
+use super::{Spool, disk};
+
+const HOUR: Duration = Duration::from_hours(1);
+/// Long enough for the slowest hook, as Maildir has it.
+const TMP_LIFE: Duration = HOUR.saturating_mul(36);
+/// How long a person has to look at what has failed.
+const FAILED_LIFE: Duration = HOUR.saturating_mul(24 * 30);
+
+/// What a sweep removed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many files in `tmp/`.
+    pub tmp: usize,
+    /// What had failed too long ago.
+    pub failed: Vec<Failed>,
+}
+
+impl Spool {
+    /// Removes what was being written 36 hours ago, and what failed 30 days ago.
+    ///
+    /// A file in `tmp/` is as old as its last byte. What failed is as old as its
+    /// newest link, by the inode's time of change: the id tells when it was pushed,
+    /// which may be days before it failed. Empty directories stay: somebody may be
+    /// about to link into one.
+    pub fn sweep(&self, now: SystemTime) -> Result<Swept, IoError> {
+        let mut swept = Swept::default();
+        for name in disk::names(&self.tmp_dir())? {
+            let path = self.tmp_dir().join(name);
+            let written = fs::symlink_metadata(&path).and_then(|meta| meta.modified());
+            if written.is_ok_and(|written| is_older(written, TMP_LIFE, now)) {
+                disk::unlink(&path)?;
+                swept.tmp += 1;
+            }
+        }
+        for queue in self.failed_queues()? {
+            for failed in self.failed(&queue)? {
+                let changed = changed(&self.failed_path(&failed));
+                if changed.is_some_and(|changed| is_older(changed, FAILED_LIFE, now)) {
+                    self.drop_failed(&failed)?;
+                    swept.failed.push(failed);
+                }
+            }
+        }
+        Ok(swept)
+    }
+}
+
+fn is_older(time: SystemTime, life: Duration, now: SystemTime) -> bool {
+    now.duration_since(time).is_ok_and(|age| age > life)
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    let seconds = fs::symlink_metadata(path).ok()?.ctime();
+    Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}

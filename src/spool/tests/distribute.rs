@@ -1,0 +1,185 @@
+//! From `new/` to the queues.
+
+use std::fs;
+
+use super::*;
+
+#[test]
+fn each_recipient_gets_a_link_and_new_is_empty() {
+    let fixture = Fixture::new();
+    let first = fixture.push("/srv/a.git", &["1"], &["ci", "deploy"]);
+    let second = fixture.push("/srv/b.git", &["2"], &["ci"]);
+    let (report, steps) = fixture.traced(|| fixture.distribute());
+    assert_eq!(report.entries, 2);
+    assert!(report.notices.is_empty() && report.blocked.is_empty());
+    assert!(fixture.ls("new").is_empty());
+    let name = |id: &Id| Item::first(id).to_string();
+    assert_eq!(fixture.ls("retry/ci"), [name(&first), name(&second)]);
+    assert_eq!(fixture.ls("retry/deploy"), [name(&first)]);
+    // Each queue is flushed once, and before anything leaves `new/`.
+    let from = steps
+        .iter()
+        .position(|step| step.starts_with("flush"))
+        .unwrap();
+    let expected = [
+        "flush retry/ci".to_owned(),
+        "flush retry/deploy".to_owned(),
+        "flush retry".to_owned(),
+        format!("unlink new/{first}"),
+        format!("unlink new/{second}"),
+    ];
+    assert_eq!(steps[from..], expected);
+}
+
+#[test]
+fn an_entry_for_nobody_is_removed() {
+    let fixture = Fixture::new();
+    fixture.push("/srv/a.git", &["1"], &[]);
+    assert_eq!(fixture.distribute().entries, 1);
+    assert!(fixture.ls("new").is_empty());
+    assert!(fixture.ls("retry").is_empty());
+}
+
+#[test]
+fn only_one_distributes_at_a_time() {
+    let fixture = Fixture::new();
+    let nothing = fixture.spool.distribute(Lock::Try, |_, _| Err(())).unwrap();
+    assert_eq!(
+        nothing.map(|report| report.entries),
+        Some(0),
+        "no spool at all"
+    );
+    fixture.push("/srv/a.git", &["1"], &["ci"]);
+    let held = disk::lock(&fixture.path("new"), Lock::Try)
+        .unwrap()
+        .unwrap();
+    let busy = fixture.spool.distribute(Lock::Try, |_, _| Err(())).unwrap();
+    assert!(busy.is_none());
+    drop(held);
+    assert_eq!(fixture.distribute().entries, 1);
+}
+
+#[test]
+fn what_is_owed_holds_its_repository_and_no_other() {
+    let fixture = Fixture::new();
+    fixture.push("/srv/a.git", &["1"], &["ci"]);
+    let held = fixture.enqueue(&owed("/srv/a.git", "2")).unwrap();
+    let other = fixture.enqueue(&owed("/srv/b.git", "3")).unwrap();
+    let behind = fixture.push("/srv/a.git", &["4"], &["ci"]);
+
+    let report = fixture
+        .spool
+        .distribute(Lock::Try, |_, header| {
+            assert_eq!(header.pusher.as_deref(), Some("alice"));
+            if header.repository == Path::new("/srv/a.git") {
+                Err("no key")
+            } else {
+                Ok(built(&["3"], &["ci"]))
+            }
+        })
+        .unwrap()
+        .unwrap();
+    assert_eq!(report.entries, 2);
+    let blocked = &report.blocked[Path::new("/srv/a.git")];
+    assert_eq!(
+        (&blocked.id, blocked.error, blocked.entries),
+        (&held, "no key", 2)
+    );
+    assert_eq!(fixture.ls("new"), [held.as_str(), behind.as_str()]);
+    assert_eq!(fixture.deliver_all("ci"), ["1", "3"]);
+
+    // The cause is mended: in its place in the order, with who pushed and when.
+    fixture.distribute();
+    let item = &fixture.spool.peek(&queue("ci")).unwrap().mains[0];
+    assert_eq!(item.id, held);
+    let entry = fixture.spool.open_item(&queue("ci"), item).unwrap();
+    assert_eq!(entry.header().time, owed("", "").time);
+    assert_eq!(entry.header().pusher.as_deref(), Some("alice"));
+    assert_eq!(fixture.deliver_all("ci"), ["2", "4"]);
+    assert!(fixture.ls("tmp").is_empty());
+    assert!(
+        !fixture
+            .ls("retry/ci")
+            .contains(&Item::first(&other).to_string())
+    );
+}
+
+#[test]
+fn an_unreadable_entry_is_set_aside_and_the_others_pass() {
+    let fixture = Fixture::new();
+    let bad = fixture.push("/srv/a.git", &["1"], &["ci"]);
+    fixture.push("/srv/a.git", &["2"], &["ci"]);
+    let path = fixture.path("new").join(bad.as_str());
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    fs::write(fixture.path("new/README"), "").unwrap();
+
+    let report = fixture.distribute();
+    assert_eq!(report.entries, 1);
+    let [Notice::Strange(name), Notice::SetAside(error)] = &report.notices[..] else {
+        panic!("{:?}", report.notices);
+    };
+    assert_eq!(name, "README");
+    assert!(matches!(error.fault, EntryFault::Length { .. }));
+    assert_eq!(fixture.ls("failed/unreadable"), [bad.as_str()]);
+    assert_eq!(fixture.ls("new"), ["README"]);
+    assert_eq!(fixture.deliver_all("ci"), ["2"]);
+
+    // Mended, it goes back to where it was.
+    let [failed] = &fixture.spool.failed(&Queue::unreadable()).unwrap()[..] else {
+        panic!("it is there");
+    };
+    fs::write(fixture.path("failed/unreadable").join(bad.as_str()), bytes).unwrap();
+    fixture.spool.retry_failed(failed, noon()).unwrap();
+    fixture.distribute();
+    assert_eq!(fixture.deliver_all("ci"), ["1"]);
+    assert!(fixture.ls("failed/unreadable").is_empty());
+}
+
+#[test]
+fn a_planted_symbolic_link_is_set_aside_and_not_followed() {
+    let fixture = Fixture::new();
+    let id = fixture.push("/srv/a.git", &["1"], &["ci"]);
+    let path = fixture.path("new").join(id.as_str());
+    let elsewhere = fixture.dir.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    let report = fixture.distribute();
+    assert!(matches!(&report.notices[..], [Notice::SetAside(_)]));
+    assert!(fixture.ls("new").is_empty());
+    assert!(fixture.ls("retry").is_empty());
+    assert!(elsewhere.exists());
+}
+
+#[test]
+fn a_queue_that_cannot_be_made_stops_what_is_behind_and_repeats_nothing() {
+    let fixture = Fixture::new();
+    fixture.push("/srv/a.git", &["1"], &["ci"]);
+    let stuck = fixture.push("/srv/a.git", &["2"], &["ci", "deploy"]);
+    let behind = fixture.push("/srv/a.git", &["3"], &["ci"]);
+    fs::write(fixture.path("retry/deploy"), "in the way").unwrap();
+    let report = fixture.spool.distribute(Lock::Try, |_, _| Err(()));
+    let stopped = report.unwrap().unwrap().stopped.unwrap();
+    assert!(
+        stopped.to_string().starts_with("cannot link `"),
+        "{stopped}"
+    );
+    // The first is through; of the second nothing is in any queue.
+    assert_eq!(fixture.ls("new"), [stuck.as_str(), behind.as_str()]);
+    assert_eq!(fixture.deliver_all("ci"), ["1"]);
+    fs::remove_file(fixture.path("retry/deploy")).unwrap();
+    fixture.distribute();
+    assert_eq!(fixture.deliver_all("ci"), ["2", "3"]);
+    assert_eq!(fixture.deliver_all("deploy"), ["2"]);
+}
+
+#[test]
+fn more_entries_than_a_batch_keep_their_order() {
+    let fixture = Fixture::new();
+    let ids: Vec<String> = (1000..1300).map(|n| n.to_string()).collect();
+    for id in &ids {
+        fixture.push("/srv/a.git", &[id], &["ci"]);
+    }
+    assert_eq!(fixture.distribute().entries, 300);
+    assert_eq!(fixture.deliver_all("ci"), ids);
+}

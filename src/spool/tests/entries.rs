@@ -1,0 +1,230 @@
+//! What is written is read, and nothing else is.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+
+use super::*;
+
+/// An entry's bytes, changed by `change`, opened.
+fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<Entry, EntryError> {
+    let fixture = Fixture::new();
+    let id = fixture.push("/srv/a.git", &["1", "2"], &["ci"]);
+    let path = fixture.path("new").join(id.as_str());
+    let mut bytes = fs::read(&path).unwrap();
+    change(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    fixture.spool.open_new(&id)
+}
+
+fn replaced(from: &str, to: &str) -> Result<Entry, EntryError> {
+    changed(|bytes| {
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(text.contains(from));
+        *bytes = text.replacen(from, to, 1).into_bytes();
+    })
+}
+
+/// An entry with this header, and no bodies.
+fn with_header(header: &str) -> Result<Entry, EntryError> {
+    use sha2::Digest;
+    let sum = hex::encode(sha2::Sha256::digest(header));
+    changed(|bytes| *bytes = format!("refpost-entry 1 {} {sum}\n{header}", header.len()).into())
+}
+
+fn fault(result: Result<Entry, EntryError>) -> EntryFault {
+    let error = result.unwrap_err();
+    assert!(error.is_corrupt());
+    assert!(error.to_string().starts_with("cannot read entry `"));
+    error.fault
+}
+
+#[test]
+fn messages_come_back_byte_for_byte() {
+    let fixture = Fixture::new();
+    let mut draft = draft("/srv/a.git", &["1", "2", "3"], &["ci", "deploy"]);
+    let Content::Built(built) = &mut draft.content else {
+        unreachable!();
+    };
+    built.recipients[1].messages = Selection::Only(vec![0, 2]);
+    built.messages[1].body = (0..=255).collect();
+    built.messages[2].body = vec![];
+    let id = fixture.enqueue(&draft).unwrap();
+
+    let entry = fixture.spool.open_new(&id).unwrap();
+    let Content::Built(built) = draft.content else {
+        unreachable!();
+    };
+    for (number, message) in built.messages.iter().enumerate().rev() {
+        assert_eq!(&entry.message(number).unwrap(), message);
+    }
+    let header = entry.header();
+    assert_eq!(header.messages_for(&queue("ci")), [0, 1, 2]);
+    assert_eq!(header.messages_for(&queue("deploy")), [0, 2]);
+    assert!(header.messages_for(&queue("other")).is_empty());
+    assert_eq!(header.time, draft.time);
+    assert_eq!(header.pusher.as_deref(), Some("alice"));
+    let missing = entry.message(3).unwrap_err();
+    assert!(matches!(missing.fault, EntryFault::NoMessage(3)));
+}
+
+#[test]
+fn ref_updates_and_paths_that_are_no_utf8_come_back() {
+    let fixture = Fixture::new();
+    let mut draft = owed("", "main");
+    draft.repository = OsStr::from_bytes(b"/srv/\xff \n\"a.git").into();
+    draft.pusher = None;
+    let updates = vec![
+        RefUpdate {
+            old: Oid::from_bytes(&[1; 32]),
+            new: None,
+            name: RefName::new(*b"refs/heads/\xfe"),
+        },
+        RefUpdate {
+            old: None,
+            new: Oid::from_bytes(&[0xab; 20]),
+            name: RefName::new("refs/tags/v1"),
+        },
+    ];
+    draft.content = Content::Owed(updates.clone());
+    let id = fixture.enqueue(&draft).unwrap();
+
+    let entry = fixture.spool.open_new(&id).unwrap();
+    assert_eq!(entry.header().repository, draft.repository);
+    assert_eq!(entry.header().pusher, None);
+    assert_eq!(entry.header().content, Content::Owed(updates));
+}
+
+#[test]
+fn an_entry_stays_readable_without_a_name() {
+    let fixture = Fixture::new();
+    let id = fixture.push("/srv/a.git", &["1"], &["ci"]);
+    let entry = fixture.spool.open_new(&id).unwrap();
+    fs::remove_file(fixture.path("new").join(id.as_str())).unwrap();
+    assert_eq!(entry.message(0).unwrap(), message("1"));
+}
+
+#[test]
+fn a_truncated_entry_is_refused_wherever_it_was_cut() {
+    let mut length = 0;
+    changed(|bytes| length = bytes.len()).unwrap();
+    for cut in 0..length {
+        fault(changed(|bytes| bytes.truncate(cut)));
+    }
+    let result = changed(|bytes| bytes.truncate(bytes.len() - 1));
+    assert!(matches!(fault(result), EntryFault::Length { .. }));
+    let result = changed(|bytes| bytes.push(b'x'));
+    assert!(matches!(fault(result), EntryFault::Length { .. }));
+}
+
+#[test]
+fn an_altered_header_is_refused() {
+    let result = replaced("/srv/a.git", "/srv/b.git");
+    assert!(matches!(fault(result), EntryFault::HeaderChecksum));
+}
+
+#[test]
+fn an_altered_body_is_refused_and_the_others_are_not() {
+    let entry = changed(|bytes| *bytes.last_mut().unwrap() = b'x').unwrap();
+    assert_eq!(entry.message(0).unwrap(), message("1"));
+    let error = entry.message(1).unwrap_err();
+    assert!(error.is_corrupt());
+    assert!(matches!(error.fault, EntryFault::BodyChecksum(1)));
+}
+
+#[test]
+fn a_huge_claim_allocates_nothing() {
+    for claim in ["99999999999", "18446744073709551615"] {
+        let head = format!("refpost-entry 1 {claim} {}\n{{}}", "0".repeat(64));
+        let result = changed(|bytes| *bytes = head.into_bytes());
+        assert!(matches!(fault(result), EntryFault::Length { .. }));
+    }
+    // Two bodies whose lengths together do not fit into a number.
+    let body = r#"{"format":"pagure","topic":"","msg_id":"","project":"","length":18446744073709551615,"sha256":""}"#;
+    let header = format!(
+        r#"{{"repository":"/a","time":"2026-11-23T21:45:01Z","content":{{"built":{{"messages":[{body},{body}],"recipients":[]}}}}}}"#
+    );
+    let result = with_header(&header);
+    assert!(matches!(fault(result), EntryFault::Length { .. }));
+}
+
+#[test]
+fn another_version_says_so() {
+    let error = replaced("refpost-entry 1 ", "refpost-entry 2 new words ").unwrap_err();
+    assert!(matches!(error.fault, EntryFault::Version(2)));
+    assert_eq!(
+        error.fault.to_string(),
+        "its format version is 2, and this refpost reads version 1 only"
+    );
+}
+
+#[test]
+fn a_header_that_makes_no_sense_is_refused() {
+    assert!(matches!(fault(with_header("{}")), EntryFault::Header(_)));
+    let built = |built: &str| {
+        with_header(&format!(
+            r#"{{"repository":"/a","time":"2026-11-23T21:45:01Z","content":{{"built":{built}}}}}"#
+        ))
+    };
+    let recipient = |queue: &str| {
+        format!(
+            r#"{{"messages":[],"recipients":[{{"queue":"{queue}","endpoint":"x","messages":{{"only":[0]}}}}]}}"#
+        )
+    };
+    assert!(matches!(
+        fault(built(&recipient("../x"))),
+        EntryFault::Header(_)
+    ));
+    assert!(matches!(
+        fault(built(&recipient("x"))),
+        EntryFault::NoMessage(0)
+    ));
+    // What a later refpost may add is passed over.
+    assert!(built(r#"{"messages":[],"recipients":[],"more":1}"#).is_ok());
+}
+
+#[test]
+fn what_is_no_entry_is_refused() {
+    for text in [
+        "",
+        "\n",
+        "refpost-entry",
+        "refpost-entry\n",
+        "refpost-entry x\n",
+        "#!/bin/sh\n",
+    ] {
+        let result = changed(|bytes| *bytes = text.into());
+        assert!(matches!(fault(result), EntryFault::NotAnEntry), "{text:?}");
+    }
+    let result = changed(|bytes| *bytes = vec![b'x'; 1 << 20]);
+    assert!(matches!(fault(result), EntryFault::NotAnEntry));
+}
+
+#[test]
+fn a_planted_link_fifo_or_directory_is_refused() {
+    let fixture = Fixture::new();
+    let id = fixture.push("/srv/a.git", &["1"], &["ci"]);
+    let path = fixture.path("new").join(id.as_str());
+    let elsewhere = fixture.dir.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    assert!(matches!(
+        fault(fixture.spool.open_new(&id)),
+        EntryFault::NotRegular
+    ));
+    fs::remove_file(&path).unwrap();
+
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(matches!(
+        fault(fixture.spool.open_new(&id)),
+        EntryFault::NotRegular
+    ));
+    fs::remove_file(&path).unwrap();
+
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(
+        fault(fixture.spool.open_new(&id)),
+        EntryFault::NotRegular
+    ));
+}

@@ -1,0 +1,232 @@
+//! The spool on real directories, killed between any two of its system calls.
+
+mod adopt;
+mod crashes;
+mod distribute;
+mod enqueue;
+mod entries;
+mod failed;
+mod lane;
+mod log;
+mod model;
+mod names;
+mod power;
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::event::{Oid, RefName, RefUpdate};
+use crate::payload::{Format, Message};
+
+/// What is in the spool, queue by queue, by `msg_id`.
+type Kept = BTreeMap<String, BTreeSet<String>>;
+
+/// A spool in a folder of its own, with a clock that only moves when told to.
+struct Fixture {
+    dir: TempDir,
+    spool: Spool,
+    now: Cell<SystemTime>,
+    pushes: Cell<u64>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self {
+            spool: Spool::new(dir.path().join("spool"), Access::Owner),
+            dir,
+            now: Cell::new(noon()),
+            pushes: Cell::new(0),
+        }
+    }
+
+    /// A second later, enqueues messages with these ids for these queues.
+    fn push(&self, repository: &str, ids: &[&str], queues: &[&str]) -> Id {
+        self.enqueue(&draft(repository, ids, queues)).unwrap()
+    }
+
+    fn enqueue(&self, draft: &Draft) -> Result<Id, SpoolError> {
+        self.now.set(self.now.get() + Duration::from_secs(1));
+        self.pushes.set(self.pushes.get() + 1);
+        let stamp = Stamp {
+            now: self.now.get(),
+            host: "git1",
+            random: self.pushes.get(),
+        };
+        self.spool.enqueue(draft, &stamp)
+    }
+
+    fn distribute(&self) -> Distributed<&'static str> {
+        let built = self
+            .spool
+            .distribute(Lock::Try, |_, header| match &header.content {
+                Content::Owed(updates) => Ok(built(&[&updates[0].name.short()], &["ci"])),
+                Content::Built(_) => Err("built already"),
+            });
+        let report = built.unwrap().expect("nobody else distributes");
+        assert!(report.stopped.is_none(), "{:?}", report.stopped);
+        report
+    }
+
+    fn lane(&self, name: &str) -> Lane {
+        let lane = self.spool.lane(&queue(name)).unwrap();
+        lane.expect("nobody else delivers")
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.spool.root().join(path)
+    }
+
+    /// What `act` does to the disk: paths are those below the spool.
+    fn traced<T>(&self, act: impl FnOnce() -> T) -> (T, Vec<String>) {
+        let (result, steps) = disk::fault::traced(act);
+        let root = self.spool.root().to_str().unwrap();
+        let below = |step: String| step.replace(&format!("{root}/"), "").replace(root, ".");
+        (result, steps.into_iter().map(below).collect())
+    }
+
+    /// The names in one of the spool's folders.
+    fn ls(&self, path: &str) -> Vec<String> {
+        let names = disk::names(&self.path(path)).unwrap();
+        names
+            .into_iter()
+            .map(|name| name.into_string().unwrap())
+            .collect()
+    }
+
+    /// Everything that is waiting or has failed, after distributing. Every body is
+    /// read, and is that of its `msg_id`.
+    fn kept(&self) -> Kept {
+        self.distribute();
+        let mut kept = Kept::new();
+        for queue in self.spool.queues().unwrap() {
+            let Waiting { mains, asides, .. } = self.spool.peek(&queue).unwrap();
+            for item in mains.iter().chain(&asides) {
+                let entry = self.spool.open_item(&queue, item).unwrap();
+                keep(&mut kept, &queue, &entry, item.part);
+            }
+        }
+        for queue in self.spool.failed_queues().unwrap() {
+            for failed in self.spool.failed(&queue).unwrap() {
+                let entry = self.spool.open_failed(&failed).unwrap();
+                keep(&mut kept, &queue, &entry, failed.part);
+            }
+        }
+        kept
+    }
+
+    /// Delivers all that waits for one endpoint, and says in which order.
+    fn deliver_all(&self, name: &str) -> Vec<String> {
+        let Some(lane) = self.spool.lane(&queue(name)).unwrap() else {
+            return vec![];
+        };
+        let Waiting { mains, asides, .. } = lane.waiting().unwrap();
+        let mut delivered = vec![];
+        for item in mains.into_iter().chain(asides) {
+            let mut left = Some(item);
+            while let Some(item) = left {
+                let (message, total) = next_message(&lane, &item);
+                delivered.push(message.msg_id);
+                left = lane.advance(&item, total).unwrap();
+            }
+        }
+        delivered
+    }
+}
+
+/// The message that an item is about to deliver, and how many its queue gets.
+fn next_message(lane: &Lane, item: &Item) -> (Message, u32) {
+    let entry = lane.open(item).unwrap();
+    let numbers = entry.header().messages_for(lane.queue());
+    let message = entry.message(numbers[item.part.first() as usize]).unwrap();
+    assert_eq!(message, self::message(&message.msg_id), "the same bytes");
+    (message, u32::try_from(numbers.len()).unwrap())
+}
+
+fn keep(kept: &mut Kept, queue: &Queue, entry: &Entry, part: Part) {
+    let numbers = entry.header().messages_for(queue);
+    let numbers = match part {
+        Part::From(n) => &numbers[n as usize..],
+        Part::Only(n) => &numbers[n as usize..=n as usize],
+    };
+    for &number in numbers {
+        let message = entry.message(number).unwrap();
+        assert_eq!(message, self::message(&message.msg_id), "the same bytes");
+        kept.entry(queue.to_string())
+            .or_default()
+            .insert(message.msg_id);
+    }
+}
+
+/// `kept(&[("ci", &["1"])])`
+fn kept(queues: &[(&str, &[&str])]) -> Kept {
+    let set = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
+    queues
+        .iter()
+        .map(|(queue, ids)| ((*queue).to_owned(), set(ids)))
+        .collect()
+}
+
+/// Later than any clock on which the tests run.
+fn noon() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(4_000_000_000)
+}
+
+fn queue(name: &str) -> Queue {
+    Queue::new(name).unwrap()
+}
+
+fn message(id: &str) -> Message {
+    Message {
+        format: Format::Pagure,
+        topic: "git.receive".to_owned(),
+        msg_id: id.to_owned(),
+        project: "tools/a".to_owned(),
+        reference: "refs/heads/main".to_owned(),
+        body: format!("{{\"body of\": {id:?}}}").repeat(3).into_bytes(),
+    }
+}
+
+fn built(ids: &[&str], queues: &[&str]) -> Built<Message> {
+    let recipient = |name: &&str| Recipient {
+        queue: queue(name),
+        endpoint: (*name).to_owned(),
+        messages: Selection::All,
+    };
+    Built {
+        messages: ids.iter().map(|id| message(id)).collect(),
+        recipients: queues.iter().map(recipient).collect(),
+    }
+}
+
+fn draft(repository: &str, ids: &[&str], queues: &[&str]) -> Draft {
+    Draft {
+        repository: PathBuf::from(repository),
+        time: noon() + Duration::from_nanos(7),
+        pusher: Some("alice".to_owned()),
+        content: Content::Built(built(ids, queues)),
+    }
+}
+
+/// A push whose messages cannot be built yet: of a branch with this name.
+fn owed(repository: &str, branch: &str) -> Draft {
+    let update = RefUpdate {
+        old: None,
+        new: Oid::from_bytes(&[7; 20]),
+        name: RefName::new(format!("refs/heads/{branch}")),
+    };
+    Draft {
+        content: Content::Owed(vec![update]),
+        ..draft(repository, &[], &[])
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().unwrap().permissions().mode() & 0o7777
+}
