@@ -9,5 +9,11 @@
 mod commands;
 mod config;
 mod forgotten;
+mod meaning_branches;
+mod meaning_files;
+mod meaning_head;
+mod meaning_large;
+mod meaning_names;
+mod meaning_tags;
 mod scenarios;
 mod support;
