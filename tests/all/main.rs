@@ -8,7 +8,9 @@
 
 mod commands;
 mod config;
+mod demo;
 mod forgotten;
+mod input;
 mod meaning_branches;
 mod meaning_files;
 mod meaning_head;
