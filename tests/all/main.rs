@@ -6,9 +6,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod body;
 mod commands;
 mod config;
+mod delivery;
 mod demo;
+mod enable;
 mod forgotten;
 mod input;
 mod meaning_branches;
@@ -17,5 +20,7 @@ mod meaning_head;
 mod meaning_large;
 mod meaning_names;
 mod meaning_tags;
+mod promises;
+mod readme;
 mod scenarios;
 mod support;
