@@ -58,9 +58,12 @@ impl<'a> World<'a> {
             .settings(&header.repository)
             .map_err(|unavailable| Error::failed(unavailable.to_string()))?;
         let repository = Repository::open(&header.repository)?;
-        let pusher = header.pusher.as_deref().unwrap_or_default();
-        let (time, around) = (header.time, self.around);
-        compose::built(&repository, &settings, updates, pusher, time, around)
+        let push = compose::Push {
+            updates,
+            pusher: header.pusher.as_deref().unwrap_or_default(),
+            time: header.time,
+        };
+        compose::built(&push, &repository, &settings, self.around)
     }
 }
 

@@ -16,6 +16,7 @@ use super::address::{Forbidden, Resolver, permit};
 use super::outcome::{Outcome, Reason, retry_after};
 use super::request::{HeaderValue, Request};
 use crate::config::{Endpoint, EndpointUrl, Network};
+use crate::report::chain;
 
 /// The longest that connecting may take, within the attempt's own limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -311,7 +312,7 @@ fn what_broke(error: reqwest::Error) -> Result<(&'static str, String), Fault> {
     let cause = if is_timeout {
         "timed out".to_owned()
     } else {
-        cause.to_string()
+        chain(cause)
     };
     Ok((word, cause))
 }

@@ -127,9 +127,8 @@ impl Courier<'_> {
             blocked: HashSet::new(),
         };
         work.mains().await?;
-        if self.only.is_none()
-            && !matches!(work.report.left, Some(Left::Failed(_) | Left::OutOfTime))
-        {
+        // An endpoint that is down is not bothered with what it refused before.
+        if self.only.is_none() && matches!(work.report.left, None | Some(Left::Fault)) {
             work.asides().await?;
         }
         Ok(work.report)
