@@ -87,7 +87,8 @@ fn a_receiver_that_is_not_there_costs_the_push_nothing() {
         "{said:?}"
     );
     site.receiver.restart();
-    site.refpost(["queue", "retry", "test.git"]).run();
+    let retry = ["queue", "retry", "--all", "--in", "test.git"];
+    assert_eq!(site.refpost(retry).run().status, 0);
     site.refpost(["flush", "test.git"]).run();
     let requests = site.receiver.wait_for(2);
     let topics: Vec<_> = requests
@@ -177,7 +178,8 @@ fn a_key_that_cannot_be_read_costs_the_push_nothing() {
     );
     assert!(!push.said.contains("hidden-key"));
     crate::support::set_mode(&file, 0o600);
-    site.refpost(["queue", "retry", "test.git"]).run();
+    let retry = ["queue", "retry", "--all", "--in", "test.git"];
+    assert_eq!(site.refpost(retry).run().status, 0);
     site.refpost(["flush", "test.git"]).run();
     assert_eq!(site.receiver.wait_for(2).len(), 2);
 }
@@ -284,8 +286,9 @@ fn no_secret_is_in_any_output_or_in_the_spool() {
         &["status", "test.git"],
         &["status", "--json", "test.git"],
         &["log", "test.git"],
-        &["queue", "list", "test.git"],
-        &["queue", "retry", "test.git"],
+        &["queue", "list", "--in", "test.git"],
+        &["queue", "list", "--json", "--in", "test.git"],
+        &["queue", "retry", "--all", "--in", "test.git"],
         &["flush", "test.git"],
         &["flush", "--json", "test.git"],
         &["preview", "--http", "--repo", "test.git"],
