@@ -8,23 +8,20 @@ use std::path::{Path, PathBuf};
 use crate::support::{REFPOST, Site, set_mode};
 
 /// A site whose repository has no hook of ours and no others.
-fn bare_site() -> Site {
+pub(crate) fn bare_site() -> Site {
     let site = Site::new();
     fs::remove_dir_all(site.bare.join("hooks")).unwrap();
     fs::create_dir(site.bare.join("hooks")).unwrap();
     site
 }
-
 fn enable(site: &Site) -> String {
     site.refpost(["enable", "test.git"]).run().well().stdout
 }
-
 fn disable(site: &Site) -> String {
     site.refpost(["disable", "test.git"]).run().well().stdout
 }
-
 /// Everything below a folder: mode, and content or target.
-fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+pub(crate) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -47,13 +44,11 @@ fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     }
     found
 }
-
 /// A hook that keeps its name and its input.
 fn recorder(site: &Site) -> String {
     let record = site.path("record").display().to_string();
     format!("#!/bin/sh\n{{ echo \"${{0##*/}}\"; cat; }} >> {record}\n")
 }
-
 #[test]
 fn the_hook_is_linked_once_and_a_push_goes_through_it() {
     let site = bare_site();
@@ -74,7 +69,6 @@ fn the_hook_is_linked_once_and_a_push_goes_through_it() {
     site.commit("b");
     assert!(site.push(&["main"]).messages.is_empty());
 }
-
 #[test]
 fn several_repositories_are_enabled_at_once() {
     let site = bare_site();
@@ -98,7 +92,6 @@ fn several_repositories_are_enabled_at_once() {
         ran.stderr
     );
 }
-
 #[test]
 fn a_hook_that_was_there_keeps_running_and_comes_back_as_it_was() {
     let site = bare_site();
@@ -138,7 +131,6 @@ fn a_hook_that_was_there_keeps_running_and_comes_back_as_it_was() {
     disable(&site);
     assert_eq!(snapshot(&site.bare.join("hooks")), before);
 }
-
 #[test]
 fn a_hook_that_fails_is_told_and_costs_no_message() {
     let site = bare_site();
@@ -153,7 +145,6 @@ fn a_hook_that_fails_is_told_and_costs_no_message() {
         "{said:?}"
     );
 }
-
 #[test]
 fn further_hooks_in_the_folder_run_in_order() {
     let site = bare_site();
@@ -182,7 +173,6 @@ fn further_hooks_in_the_folder_run_in_order() {
     );
     assert_eq!(snapshot(&site.bare.join("hooks")), before);
 }
-
 #[test]
 fn a_linked_hook_stays_linked_to_the_same_file() {
     for target in ["../tools/notify", "notify-here", "ABSOLUTE"] {
@@ -214,7 +204,6 @@ fn a_linked_hook_stays_linked_to_the_same_file() {
         assert_eq!(snapshot(&site.bare.join("hooks")), before);
     }
 }
-
 #[test]
 fn a_hosts_dispatcher_is_left_alone_and_gets_an_entry() {
     let site = bare_site();
@@ -256,7 +245,6 @@ fn a_hosts_dispatcher_is_left_alone_and_gets_an_entry() {
     fs::remove_dir(site.bare.join("hooks/post-receive.d")).ok();
     assert_eq!(snapshot(&site.bare.join("hooks")), before);
 }
-
 #[test]
 fn core_hooks_path_is_where_the_hook_goes() {
     let site = bare_site();
@@ -277,7 +265,6 @@ fn core_hooks_path_is_where_the_hook_goes() {
     site.commit("b");
     assert_eq!(site.push(&["main"]).messages.len(), 1);
 }
-
 #[test]
 fn a_link_that_leads_nowhere_is_put_right() {
     let site = bare_site();
@@ -296,94 +283,6 @@ fn a_link_that_leads_nowhere_is_put_right() {
     assert!(hook.exists());
     assert!(!site.bare.join("hooks/post-receive.d").exists());
 }
-
-#[test]
-fn url_writes_a_first_config_that_only_the_owner_can_read() {
-    let site = bare_site();
-    let config = site.bare.join("refpost.toml");
-    fs::remove_file(&config).unwrap();
-    let url = site.receiver.url("/hook");
-    let first = site
-        .refpost(["enable", "test.git", "--url", &url])
-        .run()
-        .well();
-    let lines: Vec<_> = first.stdout.lines().collect();
-    assert_eq!(
-        lines[0],
-        format!(
-            "wrote `{}` with a fresh key: the receiver needs the same one",
-            config.display()
-        )
-    );
-    assert!(lines[1].starts_with("linked `"), "{lines:?}");
-    let text = fs::read_to_string(&config).unwrap();
-    let table: toml::Table = text.parse().unwrap();
-    assert_eq!(table["urls"].as_array().unwrap()[0].as_str(), Some(&*url));
-    let key = table["key"].as_str().unwrap();
-    assert!(
-        key.len() == 64 && !first.stdout.contains(key),
-        "a key is never shown"
-    );
-    assert_eq!(
-        fs::metadata(&config).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    site.refpost(["check", "test.git"]).run().well();
-    site.refpost(["ping", "test.git"]).run().well();
-    assert_eq!(site.receiver.take().len(), 1);
-
-    let again = site.refpost(["enable", "test.git", "--url", &url]).run();
-    again.fails(
-        1,
-        &format!(
-            "refpost: cannot write `{}`: it is there already\nhint: add the URL to its `urls`\n",
-            config.display()
-        ),
-    );
-    assert_eq!(fs::read_to_string(&config).unwrap(), text);
-}
-
-#[test]
-fn a_bad_url_is_refused_before_anything_changes() {
-    let site = bare_site();
-    fs::remove_file(site.bare.join("refpost.toml")).unwrap();
-    let before = snapshot(&site.bare);
-    for bad in ["ftp://user:hidden@host/", "hidden", "", "https://"] {
-        let ran = site.refpost(["enable", "test.git", "--url", bad]).run();
-        assert_eq!(ran.status, 1, "{bad}: {}", ran.stdout);
-        assert!(
-            ran.stderr.starts_with("refpost: cannot use URL number 1: "),
-            "{}",
-            ran.stderr
-        );
-        assert!(!ran.stderr.contains("hidden"), "{}", ran.stderr);
-    }
-    assert_eq!(snapshot(&site.bare), before);
-}
-
-#[test]
-fn enabling_without_a_config_says_that_nothing_is_sent() {
-    let site = bare_site();
-    fs::remove_file(site.bare.join("refpost.toml")).unwrap();
-    let ran = site
-        .refpost(["enable", "test.git"])
-        .without("REFPOST_CONFIG");
-    let ran = ran.run();
-    assert_eq!(ran.status, 0);
-    assert_eq!(
-        ran.stderr,
-        "warning: there is no config yet: nothing is sent\nhint: refpost enable test.git --url URL\n"
-    );
-    site.commit("a");
-    let push = site.push_by(
-        site.git_run(&["push", "origin", "main"])
-            .without("REFPOST_CONFIG"),
-    );
-    assert_eq!(push.status, 0);
-    assert!(push.remote().is_empty(), "{}", push.said);
-    assert!(push.messages.is_empty());
-}
-
 #[test]
 fn a_push_from_a_path_with_odd_characters_goes_through_the_chain() {
     let site = bare_site();

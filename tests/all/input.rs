@@ -1,5 +1,6 @@
 //! What a hook is given: lines, arguments, its own name, git's environment.
 
+use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -129,9 +130,10 @@ fn an_empty_input_is_nothing() {
 #[test]
 fn ten_thousand_lines_are_ten_thousand_messages() {
     let (site, tip) = started();
-    let input: String = (0..10_000)
-        .map(|number| format!("{ZEROS} {tip} refs/tags/v{number}\n"))
-        .collect();
+    let mut input = String::new();
+    for number in 0..10_000 {
+        writeln!(input, "{ZEROS} {tip} refs/tags/v{number}").unwrap();
+    }
     let preview = site
         .refpost(["preview", "--repo", "test.git"])
         .stdin(input)

@@ -9,9 +9,11 @@
 mod body;
 mod commands;
 mod config;
+mod config_errors;
 mod delivery;
 mod demo;
 mod enable;
+mod enable_config;
 mod forgotten;
 mod input;
 mod meaning_branches;

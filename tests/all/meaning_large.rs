@@ -43,9 +43,10 @@ fn five_thousand_tags_are_five_thousand_messages() {
     let site = Site::new();
     let tip = site.commit("a");
     site.push(&["main"]);
-    let lines: String = (0..5000)
-        .map(|number| format!("create refs/tags/v{number:04} {tip}\n"))
-        .collect();
+    let mut lines = String::new();
+    for number in 0..5000 {
+        writeln!(lines, "create refs/tags/v{number:04} {tip}").unwrap();
+    }
     site.git_run(&["update-ref", "--stdin"])
         .stdin(lines)
         .run()

@@ -18,7 +18,7 @@ fn remote(push: &crate::support::Push) -> Vec<String> {
                 } else {
                     name
                 };
-                text.push_str(&format!("`{name}`{rest}"));
+                text.extend(["`", name, "`", rest]);
             }
             text
         })
@@ -228,6 +228,54 @@ fn a_push_is_announced_whatever_reads_its_output() {
     );
     assert_eq!(site.push(&["main"]).messages.len(), 2);
     assert_eq!(fs::read_to_string(record).unwrap(), "0\n");
+}
+
+#[test]
+fn in_the_default_mode_messages_leave_beside_the_push() {
+    let site = Site::new();
+    let url = site.receiver.url("/hook");
+    let config = format!("urls = [\"{url}\"]\nkey = \"k\"\n");
+    site.write("test.git/refpost.toml", config);
+    site.commit("a");
+    let ran = site.git_run(&["push", "-q", "origin", "main"]).run();
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .starts_with("remote: refpost: 2 messages queued for `127.0.0.1-"),
+        "{}",
+        ran.stderr
+    );
+    let requests = site.receiver.wait_for(2);
+    let topics: Vec<_> = requests
+        .iter()
+        .map(|own| own.message().topic().to_owned())
+        .collect();
+    assert_eq!(topics, ["git.branch.creation", "git.receive"]);
+}
+
+#[test]
+fn in_mode_spool_messages_leave_with_flush() {
+    let site = Site::new();
+    let url = site.receiver.url("/hook");
+    let config = format!("mode = \"spool\"\nurls = [\"{url}\"]\nkey = \"k\"\n");
+    site.write("test.git/refpost.toml", config);
+    site.commit("a");
+    site.git(&["push", "-q", "origin", "main"]);
+    site.git(&["push", "-q", "origin", "main:refs/tags/v1"]);
+    assert!(site.receiver.take().is_empty());
+    let flush = site.refpost(["flush", "test.git"]).run().well();
+    assert_eq!(flush.stdout, "", "cron mails what it prints");
+    let requests = site.receiver.take();
+    let topics: Vec<_> = requests
+        .iter()
+        .map(|own| own.message().topic().to_owned())
+        .collect();
+    assert_eq!(
+        topics,
+        ["git.branch.creation", "git.receive", "git.tag.creation"]
+    );
+    site.refpost(["flush", "test.git"]).run().well();
+    assert!(site.receiver.take().is_empty(), "each is sent once");
 }
 
 const SECRETS: [&str; 6] = [

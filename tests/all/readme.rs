@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::{KEY, Site};
 
 /// What Pagure's documentation shows, corrected so that it runs.
-const SNIPPET: &str = r#"
+const SNIPPET: &str = r"
 import hmac
 import hashlib
 
@@ -19,7 +19,7 @@ hashhex = hmac.new(
 
 if not hmac.compare_digest(hashhex, headers.get('X-Pagure-Signature')):
     raise Exception('Message received with an invalid signature')
-"#;
+";
 
 /// The one fenced block below `<!-- ci: NAME -->` of the README.
 fn block(name: &str) -> String {
