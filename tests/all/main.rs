@@ -1,0 +1,29 @@
+//! The promises of refpost, held against the binary: one file per capability.
+//!
+//! Wherever it can be, a test is a real `git push` into a bare repository whose
+//! `hooks/post-receive` is a link to the binary, and a receiver that keeps every
+//! byte that arrives.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod body;
+mod commands;
+mod config;
+mod config_errors;
+mod damage;
+mod delivery;
+mod demo;
+mod enable;
+mod enable_config;
+mod forgotten;
+mod input;
+mod meaning_branches;
+mod meaning_files;
+mod meaning_head;
+mod meaning_large;
+mod meaning_names;
+mod meaning_tags;
+mod promises;
+mod readme;
+mod scenarios;
+mod support;
