@@ -107,7 +107,7 @@ pub struct FlushArgs {
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Stay, and deliver what comes and what falls due
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["budget", "strict"])]
     pub watch: bool,
     /// Begin no attempt after this long, such as `55s`
     #[arg(long, value_name = "DURATION")]
