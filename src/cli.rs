@@ -43,7 +43,8 @@ pub enum Command {
     /// Show the messages of ref updates without sending them
     ///
     /// Reads `OLD NEW REF` lines from standard input, as post-receive does, and
-    /// prints each message's body, one a line, exactly as it would be sent.
+    /// prints each message's body, one a line, exactly as it would be sent. Which
+    /// moves of refs are announced at all, `enable --help` says: three levels.
     Preview(PreviewArgs),
     /// Say whether all is well: config, hooks, keys, URLs
     Check(CheckArgs),
