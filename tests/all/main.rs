@@ -1,0 +1,11 @@
+//! The promises of refpost, held against the binary: one file per capability.
+//!
+//! Wherever it can be, a test is a real `git push` into a bare repository whose
+//! `hooks/post-receive` is a link to the binary, and a receiver that keeps every
+//! byte that arrives.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod forgotten;
+mod scenarios;
+mod support;

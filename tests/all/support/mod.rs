@@ -1,0 +1,19 @@
+//! What the tests stand on.
+
+mod environment;
+mod message;
+mod python;
+mod receiver;
+mod site;
+
+pub(crate) use environment::{Environment, Ran, Runner};
+pub(crate) use message::{Message, parse_bodies};
+pub(crate) use python::{Python, canonical};
+pub(crate) use receiver::{Answer, Receiver, Request};
+pub(crate) use site::{Push, Site};
+
+/// The binary under test.
+pub(crate) const REFPOST: &str = env!("CARGO_BIN_EXE_refpost");
+
+/// The id of no object, in a repository with SHA-1 ids.
+pub(crate) const ZEROS: &str = "0000000000000000000000000000000000000000";
