@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod commands;
+mod config;
 mod forgotten;
 mod scenarios;
 mod support;

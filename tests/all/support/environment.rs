@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -150,11 +150,6 @@ impl Runner {
         self
     }
 
-    /// Hands the command over, for what runs beside the test.
-    pub(crate) fn into_command(self) -> Command {
-        self.command
-    }
-
     /// Runs it to its end.
     pub(crate) fn run(mut self) -> Ran {
         let mut child = self
@@ -176,6 +171,24 @@ impl Runner {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             bytes: output.stdout,
         }
+    }
+}
+
+/// A command that runs beside the test; it ends with the test at the latest.
+pub(crate) struct Background(pub(crate) Child);
+
+impl Background {
+    pub(crate) fn start(runner: Runner) -> Self {
+        let mut command = runner.command;
+        let streams = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Self(streams.stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 

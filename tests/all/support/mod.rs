@@ -1,16 +1,18 @@
 //! What the tests stand on.
 
 mod environment;
+mod golden;
 mod message;
 mod python;
 mod receiver;
 mod site;
 
-pub(crate) use environment::{Environment, Ran, Runner};
+pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
+pub(crate) use golden::golden;
 pub(crate) use message::{Message, parse_bodies};
 pub(crate) use python::{Python, canonical};
 pub(crate) use receiver::{Answer, Receiver, Request};
-pub(crate) use site::{Push, Site};
+pub(crate) use site::{KEY, Push, Site};
 
 /// The binary under test.
 pub(crate) const REFPOST: &str = env!("CARGO_BIN_EXE_refpost");
