@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::AccessFlags;
 
 use super::enable::HOOKS;
 use super::links::{Hook, Place};
@@ -11,6 +14,9 @@ use crate::cli::CheckArgs;
 use crate::config::{Endpoint, Loaded, Settings};
 use crate::git::Repository;
 use crate::report;
+
+/// An entry that nobody has looked at for so long was forgotten.
+const LONG: Duration = Duration::from_mins(15);
 
 /// What was found, line by line.
 #[derive(Default)]
@@ -163,8 +169,63 @@ fn check_config(
             "name URLs in `urls`; an empty `urls` stops all notifications",
         );
     }
+    if settings.require {
+        findings.warning(
+            "`require` has no effect yet: no push is ever refused",
+            "it takes a pre-receive hook, which this version does not have",
+        );
+    }
     for endpoint in &settings.endpoints {
         check_endpoint(endpoint, settings, findings, around);
+    }
+    check_spool(settings, &repository.path(), findings, around);
+}
+
+/// A spool that is not there yet is made by the first push.
+fn check_spool(
+    settings: &Settings,
+    git_dir: &Path,
+    findings: &mut Findings,
+    around: &Surroundings,
+) {
+    let spool = place::spool_of(git_dir, Some(settings));
+    let root = spool.root();
+    let nearest = root.ancestors().find(|above| above.exists());
+    let nearest = nearest.unwrap_or(root);
+    let may = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
+    if !nearest.is_dir() || nix::unistd::access(nearest, may).is_err() {
+        let text = format!("cannot write to spool `{}`", root.display());
+        let hint = "hooks run as whoever pushes: that account must own it or be in its group";
+        return findings.error(&text, Some(hint.to_owned()));
+    }
+    let survey = match spool.survey() {
+        Ok(survey) => survey,
+        Err(error) => return findings.error(&report::chain(&error), None),
+    };
+    ok(&format!("spool `{}`", root.display()));
+    let is_old = |oldest| {
+        around
+            .now()
+            .duration_since(oldest)
+            .is_ok_and(|age| age > LONG)
+    };
+    if survey.oldest_new.is_some_and(is_old) {
+        findings.warning(
+            "pushes have been waiting for a flush for a while",
+            "with `mode = \"spool\"`, cron must run `refpost flush`; `refpost flush` says what is wrong",
+        );
+    }
+    for queue in survey.queues {
+        let failures = queue.head.as_ref().map_or(0, |head| head.attempts);
+        if failures > 0 || queue.failed > 0 {
+            let text = format!(
+                "queue `{}`: {} waiting, {} given up",
+                queue.queue,
+                queue.waiting + queue.aside,
+                queue.failed
+            );
+            findings.warning(&text, "`refpost status` and `refpost log` tell more");
+        }
     }
 }
 

@@ -3,24 +3,19 @@
 //! Nothing here can fail a push: what goes wrong is one line to the pusher, and
 //! what could not be understood is recorded as it came, to be announced later.
 
-use std::cell::Cell;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use super::surroundings::Surroundings;
-use super::world::World;
+use super::sync::{self, Attempted};
 use super::{Done, Error, compose, place};
 use crate::cli::{HookArgs, HookName};
 use crate::config::{Mode, Settings};
-use crate::delivery::{Client, Courier, LaneReport, Left, Limits, Surveyor};
 use crate::event::RefUpdate;
 use crate::git::{self, Repository};
+use crate::payload::Message;
 use crate::report;
-use crate::spool::{Content, Draft, Id, Lock, Queue, Recipient, Spool};
-use crate::{delivery, payload::Message};
-
-/// How often a held lock is looked at again, within the push budget.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+use crate::spool::{Content, Draft, Id, Recipient, Spool};
 
 /// No more malformed lines than this are told of one by one.
 const MALFORMED_TOLD: usize = 5;
@@ -151,138 +146,64 @@ fn announce(push: &Push, settings: &Settings, around: &Surroundings) -> Result<(
         return Ok(());
     }
     let spool = place::spool_of(&push.git_dir, Some(settings));
+    if let Some(former) = place::former_spool(&push.git_dir, &spool) {
+        // What was recorded there is older, and must be announced first.
+        spool
+            .adopt(&former)
+            .map_err(|error| Error::Spool(error.into()))?;
+    }
     let recipients = built.recipients.clone();
-    let draft = push.draft(Content::Built(built));
-    let Content::Built(built) = &draft.content else {
-        unreachable!("made so above")
-    };
     let total = built.messages.len();
+    let draft = push.draft(Content::Built(built));
     let id = enqueue(&spool, &draft, total, around)?;
-    let left = match settings.mode {
-        Mode::Sync => deliver_now(&spool, &id, &recipients, settings, around),
+    let attempted = match settings.mode {
+        Mode::Sync => sync::deliver_now(&spool, &id, &recipients, settings, around),
         Mode::Background | Mode::Spool => Vec::new(),
     };
+    tell(settings, &recipients, total, &attempted, around);
     match settings.mode {
-        Mode::Spool => {}
-        Mode::Sync if left.iter().all(|one| one.report.left.is_none()) => {}
-        // A queue that others hold, or that has older messages, goes on without us.
-        Mode::Sync | Mode::Background => around.flush_detached(spool.root())?,
+        Mode::Spool => Ok(()),
+        Mode::Sync if attempted.iter().all(Attempted::is_empty_now) => Ok(()),
+        // What is left, of this push or of others that found us in the way, goes
+        // on without the pusher.
+        Mode::Sync | Mode::Background => around.flush_detached(spool.root()),
     }
-    tell(settings, &recipients, total, &left);
-    Ok(())
 }
 
-/// What became of the push's messages for one endpoint.
-struct Attempted {
-    endpoint: String,
-    report: LaneReport,
-}
-
-/// Attempts the push's own entry, all endpoints at once, for as long as the push
-/// budget lasts.
-fn deliver_now(
-    spool: &Spool,
-    id: &Id,
-    recipients: &[Recipient],
+/// One honest line to the pusher, and what a person must see to.
+fn tell(
     settings: &Settings,
+    recipients: &[Recipient],
+    total: usize,
+    attempted: &[Attempted],
     around: &Surroundings,
-) -> Vec<Attempted> {
-    let end = Instant::now() + settings.push_budget;
-    let client = Client::new(settings.network.clone());
-    let world = World::new(around, false);
-    let stop = Cell::new(false);
-    let courier = Courier {
-        spool,
-        client: &client,
-        outside: &world,
-        stop: &stop,
-        limits: Limits {
-            begin_before: None,
-            end_by: Some(end),
-        },
-        only: Some(id),
-    };
-    delivery::run(async {
-        let is_distributed = wait_until(end, || {
-            let build = |_: &Id, header: &_| world.build(header);
-            spool.distribute(Lock::Try, build).ok().flatten().map(drop)
-        })
-        .await
-        .is_some();
-        let attempts = recipients.iter().map(async |recipient| {
-            let report = if is_distributed {
-                attempt(&courier, &recipient.queue, end).await
-            } else {
-                out_of_time()
-            };
-            Attempted {
-                endpoint: recipient.endpoint.clone(),
-                report,
-            }
-        });
-        futures_util::future::join_all(attempts).await
-    })
-}
-
-async fn attempt(courier: &Courier<'_>, queue: &Queue, end: Instant) -> LaneReport {
-    let lane = wait_until(end, || courier.spool.lane(queue).ok().flatten()).await;
-    match lane {
-        None => out_of_time(),
-        Some(lane) => courier.run(&lane).await.unwrap_or_else(|error| LaneReport {
-            left: Some(Left::Failed(report::chain(&error))),
-            ..LaneReport::default()
-        }),
+) {
+    for notice in attempted.iter().flat_map(|one| &one.report.notices) {
+        around.tell_once(&notice.text, notice.hint.as_deref());
     }
-}
-
-fn out_of_time() -> LaneReport {
-    LaneReport {
-        left: Some(Left::OutOfTime),
-        ..LaneReport::default()
-    }
-}
-
-/// Asks again and again, until there is an answer or no time is left.
-async fn wait_until<T>(end: Instant, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    loop {
-        match ask() {
-            Some(answer) => return Some(answer),
-            None if Instant::now() + LOOK_AGAIN >= end => return None,
-            None => delivery::pause(LOOK_AGAIN).await,
-        }
-    }
-}
-
-/// One honest line to the pusher.
-fn tell(settings: &Settings, recipients: &[Recipient], total: usize, attempted: &[Attempted]) {
-    let mut sent = Vec::new();
-    let mut queued = Vec::new();
-    for recipient in recipients {
-        let name = &recipient.endpoint;
-        let report = attempted
+    let is_sent = |name: &str| {
+        attempted
             .iter()
-            .find(|one| one.endpoint == *name)
-            .map(|one| &one.report);
-        for notice in report.iter().flat_map(|report| &report.notices) {
-            report::say(&notice.text);
-            if let Some(hint) = &notice.hint {
-                report::hint(hint);
-            }
-        }
-        match report {
-            Some(report) if report.left.is_none() && report.failed == 0 => {
-                sent.push(format!("`{name}`"));
-            }
-            Some(report) => queued.push(format!("`{name}`{}", reason(report.left.as_ref()))),
-            None => queued.push(format!("`{name}`")),
-        }
-    }
-    let is_well = attempted.len() == sent.len();
-    if settings.quiet && is_well {
+            .any(|one| one.endpoint == name && one.is_sent())
+    };
+    let now = around.now();
+    let state = |name: &str| {
+        let attempted = attempted.iter().find(|one| one.endpoint == name);
+        attempted.map_or_else(String::new, |one| one.state(now))
+    };
+    let names = recipients
+        .iter()
+        .map(|recipient| recipient.endpoint.as_str());
+    let (sent, queued): (Vec<&str>, Vec<&str>) = names.partition(|name| is_sent(name));
+    if settings.quiet && attempted.len() == sent.len() {
         return;
     }
-    let parts = [("sent to", sent), ("queued for", queued)];
-    let parts: Vec<String> = parts
+    let sent: Vec<String> = sent.iter().map(|name| format!("`{name}`")).collect();
+    let queued: Vec<String> = queued
+        .iter()
+        .map(|name| format!("`{name}`{}", state(name)))
+        .collect();
+    let parts: Vec<String> = [("sent to", sent), ("queued for", queued)]
         .iter()
         .filter(|(_, names)| !names.is_empty())
         .map(|(verb, names)| format!("{verb} {}", names.join(", ")))
@@ -292,14 +213,4 @@ fn tell(settings: &Settings, recipients: &[Recipient], total: usize, attempted: 
         report::count(total, "message"),
         parts.join(", ")
     ));
-}
-
-fn reason(left: Option<&Left>) -> String {
-    match left {
-        None | Some(Left::Fault) => String::new(),
-        Some(Left::Older) => " (behind older ones)".to_owned(),
-        Some(Left::NotDue) => " (it failed before)".to_owned(),
-        Some(Left::Failed(why)) => format!(" (it {why})"),
-        Some(Left::OutOfTime) => " (no time left)".to_owned(),
-    }
 }

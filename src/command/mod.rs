@@ -21,6 +21,7 @@ mod queue;
 mod spools;
 mod status;
 mod surroundings;
+mod sync;
 mod verify;
 mod watch;
 mod world;

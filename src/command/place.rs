@@ -37,6 +37,12 @@ pub(super) fn own_spool(git_dir: &Path) -> Spool {
     Spool::new(git_dir.join(OWN_SPOOL), access(git_dir))
 }
 
+/// The spool inside a repository, if entries go to another one by now.
+pub(super) fn former_spool(git_dir: &Path, now: &Spool) -> Option<Spool> {
+    let own = own_spool(git_dir);
+    (own.root() != now.root() && own.root().is_dir()).then_some(own)
+}
+
 /// The spool in a folder, which is as shared as that folder is.
 pub(super) fn spool_at(root: &Path) -> Spool {
     Spool::new(root, access(root))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::surroundings::Surroundings;
 use super::{Error, compose, place};
-use crate::config::{OWN_SPOOL, REPOSITORY_FILE, Settings};
+use crate::config::{REPOSITORY_FILE, Settings};
 use crate::report;
 use crate::spool::{self, Found, Queue, Spool};
 
@@ -103,12 +103,10 @@ fn target(found: Found, around: &Surroundings) -> Target {
         around.tell_once(&report::chain(error), error.hint().as_deref());
     }
     let settings = settings.ok();
-    let own = place::own_spool(&git_dir);
     let spool = place::spool_of(&git_dir, settings.as_ref());
-    let is_former = spool.root() != own.root() && git_dir.join(OWN_SPOOL).is_dir();
     Target {
         endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
-        former: is_former.then_some(own).into_iter().collect(),
+        former: place::former_spool(&git_dir, &spool).into_iter().collect(),
         spool,
     }
 }

@@ -1,0 +1,128 @@
+//! Mode `sync`: the push's own entry attempted while the pusher waits.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::surroundings::Surroundings;
+use super::world::World;
+use crate::config::Settings;
+use crate::delivery::{self, Client, Courier, LaneReport, Left, Limits, Surveyor};
+use crate::report;
+use crate::spool::{Id, Item, Lock, Queue, Recipient, Spool};
+
+/// How often a held lock is looked at again, within the push budget.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What became of the push's messages for one endpoint.
+pub(super) struct Attempted {
+    pub(super) endpoint: String,
+    pub(super) report: LaneReport,
+    /// What is in its queue now.
+    waiting: Vec<Item>,
+}
+
+impl Attempted {
+    /// Whether the endpoint took all of them.
+    pub(super) fn is_sent(&self) -> bool {
+        self.report.left.is_none() && self.report.failed == 0
+    }
+
+    /// Whether nothing waits, of this push or of another.
+    pub(super) fn is_empty_now(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Why it waits, for the pusher: ` (failing for 3h, 14 waiting)`.
+    pub(super) fn state(&self, now: SystemTime) -> String {
+        let count = self.waiting.len();
+        match (&self.report.left, self.waiting.first()) {
+            (Some(Left::NotDue | Left::Older), Some(head)) if head.attempts > 0 => {
+                let since = now.duration_since(head.id.time()).unwrap_or_default();
+                let since = Duration::from_secs(since.as_secs());
+                let since = humantime::format_duration(since);
+                format!(" (failing for {since}, {count} waiting)")
+            }
+            (Some(Left::Older), _) => format!(" (behind older ones, {count} waiting)"),
+            (Some(Left::Failed(why)), _) => format!(" (it {why})"),
+            (Some(Left::OutOfTime), _) => " (no time left)".to_owned(),
+            (None | Some(Left::NotDue | Left::Fault), _) => String::new(),
+        }
+    }
+}
+
+/// Attempts the push's own entry, all endpoints at once, for as long as the push
+/// budget lasts.
+pub(super) fn deliver_now(
+    spool: &Spool,
+    id: &Id,
+    recipients: &[Recipient],
+    settings: &Settings,
+    around: &Surroundings,
+) -> Vec<Attempted> {
+    let end = Instant::now() + settings.push_budget;
+    let client = Client::new(settings.network.clone());
+    let world = World::new(around, false);
+    let stop = Cell::new(false);
+    let courier = Courier {
+        spool,
+        client: &client,
+        outside: &world,
+        stop: &stop,
+        limits: Limits {
+            begin_before: None,
+            end_by: Some(end),
+        },
+        only: Some(id),
+    };
+    delivery::run(async {
+        let is_distributed = wait_until(end, || {
+            let build = |_: &Id, header: &_| world.build(header);
+            spool.distribute(Lock::Try, build).ok().flatten().map(drop)
+        })
+        .await
+        .is_some();
+        let attempts = recipients.iter().map(async |recipient| {
+            let report = if is_distributed {
+                attempt(&courier, &recipient.queue, end).await
+            } else {
+                out_of_time()
+            };
+            let waiting = spool.peek(&recipient.queue).unwrap_or_default();
+            Attempted {
+                endpoint: recipient.endpoint.clone(),
+                report,
+                waiting: waiting.mains,
+            }
+        });
+        futures_util::future::join_all(attempts).await
+    })
+}
+
+async fn attempt(courier: &Courier<'_>, queue: &Queue, end: Instant) -> LaneReport {
+    let lane = wait_until(end, || courier.spool.lane(queue).ok().flatten()).await;
+    match lane {
+        None => out_of_time(),
+        Some(lane) => courier.run(&lane).await.unwrap_or_else(|error| LaneReport {
+            left: Some(Left::Failed(report::chain(&error))),
+            ..LaneReport::default()
+        }),
+    }
+}
+
+fn out_of_time() -> LaneReport {
+    LaneReport {
+        left: Some(Left::OutOfTime),
+        ..LaneReport::default()
+    }
+}
+
+/// Asks again and again, until there is an answer or no time is left.
+async fn wait_until<T>(end: Instant, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    loop {
+        match ask() {
+            Some(answer) => return Some(answer),
+            None if Instant::now() + LOOK_AGAIN >= end => return None,
+            None => delivery::pause(LOOK_AGAIN).await,
+        }
+    }
+}
