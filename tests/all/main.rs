@@ -10,4 +10,5 @@ mod commands;
 mod config;
 mod forgotten;
 mod scenarios;
+mod spool_modes;
 mod support;
