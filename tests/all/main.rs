@@ -11,4 +11,5 @@ mod config;
 mod forgotten;
 mod scenarios;
 mod spool_modes;
+mod spool_owed;
 mod support;
