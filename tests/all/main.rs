@@ -11,5 +11,6 @@ mod config;
 mod forgotten;
 mod scenarios;
 mod spool_modes;
+mod spool_order;
 mod spool_owed;
 mod support;
