@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod forgotten;
 mod scenarios;
+mod spool_crash;
 mod spool_modes;
 mod spool_order;
 mod spool_owed;
