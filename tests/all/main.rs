@@ -11,6 +11,7 @@ mod config;
 mod forgotten;
 mod scenarios;
 mod spool_crash;
+mod spool_faults;
 mod spool_modes;
 mod spool_order;
 mod spool_owed;
