@@ -12,6 +12,7 @@ mod forgotten;
 mod scenarios;
 mod spool_crash;
 mod spool_faults;
+mod spool_flush;
 mod spool_modes;
 mod spool_order;
 mod spool_owed;
