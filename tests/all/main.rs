@@ -13,6 +13,7 @@ mod scenarios;
 mod spool_crash;
 mod spool_faults;
 mod spool_flush;
+mod spool_hands;
 mod spool_modes;
 mod spool_order;
 mod spool_owed;
