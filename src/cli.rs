@@ -75,8 +75,16 @@ pub enum Command {
 /// The git hooks that refpost can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum HookName {
+    /// Runs before any ref moves.
+    PreReceive,
+    /// Runs before each ref moves.
+    Update,
     /// Runs after the refs have moved (githooks(5)).
     PostReceive,
+    /// Runs after the refs have moved, and is told only their names.
+    PostUpdate,
+    /// Runs for each transaction of refs, pushed or not.
+    ReferenceTransaction,
 }
 
 /// Arguments of `hook`.
@@ -99,7 +107,7 @@ pub struct FlushArgs {
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Stay, and deliver what comes and what falls due
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["budget", "strict"])]
     pub watch: bool,
     /// Begin no attempt after this long, such as `55s`
     #[arg(long, value_name = "DURATION")]
@@ -245,6 +253,10 @@ pub struct EnableArgs {
     /// The repositories
     #[arg(value_name = "REPO", required = true)]
     pub repos: Vec<PathBuf>,
+    /// Link pre-receive and reference-transaction too: no ref moves unannounced,
+    /// whoever is killed, and what moves without a push is announced as well
+    #[arg(long)]
+    pub guaranteed: bool,
     /// Where to send messages: written to a first configuration, with a fresh key
     #[arg(long = "url", value_name = "URL")]
     pub urls: Vec<String>,

@@ -107,7 +107,7 @@ impl RefName {
 }
 
 /// One ref that moved: a line of `post-receive`'s standard input (githooks(5)).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RefUpdate {
     /// Where the ref was; `None`: it was created.
     pub old: Option<Oid>,

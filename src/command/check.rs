@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::unistd::AccessFlags;
 
-use super::enable::HOOKS;
+use super::enable::{GUARANTEED, ORDINARY};
 use super::links::{Hook, Place};
 use super::surroundings::Surroundings;
 use super::{Done, Error, place};
@@ -14,6 +14,7 @@ use crate::cli::CheckArgs;
 use crate::config::{Endpoint, Loaded, Settings};
 use crate::git::Repository;
 use crate::report;
+use crate::spool::{Content, Id, IoError, Spool};
 
 /// An entry that nobody has looked at for so long was forgotten.
 const LONG: Duration = Duration::from_mins(15);
@@ -103,17 +104,18 @@ fn check(repo: &Path, findings: &mut Findings, around: &Surroundings) {
 fn check_hooks(repository: &Repository, repo: &Path, findings: &mut Findings) {
     let enable = format!("refpost enable {}", repo.display());
     let hooks_dir = repository.hooks_dir();
-    for name in HOOKS {
+    let mut linked = Vec::new();
+    for name in GUARANTEED {
         let hook = Hook::new(&hooks_dir, name);
+        let is_needed = ORDINARY.contains(&name);
         let shown = hook.path().display().to_string();
         match hook.place() {
             Err(error) => findings.error(&report::chain(&error), None),
-            Ok(Place::Empty) => {
-                findings.error(
-                    &format!("no hook `{shown}`: pushes are not seen"),
-                    Some(enable.clone()),
-                );
-            }
+            Ok(Place::Empty | Place::Foreign) if !is_needed => {}
+            Ok(Place::Empty) => findings.error(
+                &format!("no hook `{shown}`: pushes are not seen"),
+                Some(enable.clone()),
+            ),
             Ok(Place::Foreign) => findings.error(
                 &format!("hook `{shown}` is another's: pushes are not seen"),
                 Some(format!("{enable} (the other one keeps running)")),
@@ -125,10 +127,25 @@ fn check_hooks(repository: &Repository, repo: &Path, findings: &mut Findings) {
                 ),
                 Some(enable.clone()),
             ),
-            Ok(Place::Linked(_)) => ok(&format!("hook `{shown}`")),
-            Ok(Place::Chained) => ok(&format!("hook `{shown}`, behind the others in `{shown}.d`")),
-            Ok(Place::Dispatched) => ok(&format!("hook in `{shown}.d`")),
+            Ok(place) => {
+                linked.push(name);
+                ok(&match place {
+                    Place::Chained => format!("hook `{shown}`, behind the others in `{shown}.d`"),
+                    Place::Dispatched => format!("hook in `{shown}.d`"),
+                    _ => format!("hook `{shown}`"),
+                });
+            }
         }
+    }
+    if linked == GUARANTEED {
+        ok(
+            "guaranteed: a push is recorded before its refs move, and moves without a push are announced",
+        );
+    } else if linked.contains(&"post-receive") {
+        ok(
+            "a machine that dies between a ref's move and its hook loses that message \
+            (`refpost enable --guaranteed` records it before)",
+        );
     }
 }
 
@@ -169,16 +186,38 @@ fn check_config(
             "name URLs in `urls`; an empty `urls` stops all notifications",
         );
     }
-    if settings.require {
+    let pre_receive = Hook::new(&repository.hooks_dir(), "pre-receive").place();
+    if settings.require && matches!(pre_receive, Ok(Place::Empty | Place::Foreign)) {
         findings.warning(
-            "`require` has no effect yet: no push is ever refused",
-            "it takes a pre-receive hook, which this version does not have",
+            "`require` has no effect: pre-receive is not linked",
+            &format!("refpost enable --guaranteed {}", repo.display()),
         );
     }
     for endpoint in &settings.endpoints {
         check_endpoint(endpoint, settings, findings, around);
     }
     check_spool(settings, &repository.path(), findings, around);
+}
+
+/// How many pushes of this repository could only be recorded.
+fn recorded(spool: &Spool, git_dir: &Path) -> Result<usize, IoError> {
+    let (ids, _) = spool.ids_in_new()?;
+    let is_owed = |id: &Id| {
+        spool.open_new(id).is_ok_and(|entry| {
+            let header = entry.header();
+            header.repository == git_dir && matches!(header.content, Content::Owed(_))
+        })
+    };
+    Ok(ids.iter().filter(|id| is_owed(id)).count())
+}
+
+/// `1 recorded push is`, `2 recorded pushes are`.
+pub(super) fn recorded_pushes(count: usize) -> String {
+    if count == 1 {
+        "1 recorded push is".to_owned()
+    } else {
+        format!("{count} recorded pushes are")
+    }
 }
 
 /// A spool that is not there yet is made by the first push.
@@ -203,6 +242,14 @@ fn check_spool(
         Err(error) => return findings.error(&report::chain(&error), None),
     };
     ok(&format!("spool `{}`", root.display()));
+    match recorded(&spool, git_dir) {
+        Ok(0) => {}
+        Ok(count) => findings.error(
+            &format!("{} not announced yet", recorded_pushes(count)),
+            Some("`refpost flush` says why; `refpost queue drop` gives one up".to_owned()),
+        ),
+        Err(error) => findings.error(&report::chain(&error), None),
+    }
     let is_old = |oldest| {
         around
             .now()

@@ -16,28 +16,35 @@ use crate::payload::pagure::{self, Context, Stamp};
 use crate::payload::{Message, Project};
 use crate::spool::{Built, Queue, Recipient, Selection};
 
-/// The messages of one push, in order. `made` is when it happened.
+/// One push, as far as messages tell of it.
+pub(super) struct Push<'a> {
+    pub(super) updates: &'a [RefUpdate],
+    /// The account name of whoever pushed.
+    pub(super) pusher: &'a str,
+    /// When it happened.
+    pub(super) time: SystemTime,
+}
+
+/// The messages of one push, in order.
 pub(super) fn messages(
+    push: &Push<'_>,
     repository: &Repository,
     settings: &Settings,
-    updates: &[RefUpdate],
-    pusher: &str,
-    made: SystemTime,
     around: &Surroundings,
 ) -> Result<Vec<Message>, Error> {
-    let events = repository.events(updates, settings.max_changed_files)?;
+    let events = repository.events(push.updates, settings.max_changed_files)?;
     let project = project(repository, settings, around);
     let context = Context {
         instance: &settings.instance,
         project: &project,
         people: &settings.people,
-        pusher,
+        pusher: push.pusher,
     };
     events
         .iter()
         .enumerate()
         .map(|(at, event)| {
-            let stamp = stamp(at + 1, made, around)?;
+            let stamp = stamp(at + 1, push.time, around)?;
             Ok(pagure::message(event, context, &stamp))
         })
         .collect()
@@ -46,14 +53,12 @@ pub(super) fn messages(
 /// The messages of one push and who gets which. An endpoint that wants none of
 /// them is no recipient.
 pub(super) fn built(
+    push: &Push<'_>,
     repository: &Repository,
     settings: &Settings,
-    updates: &[RefUpdate],
-    pusher: &str,
-    made: SystemTime,
     around: &Surroundings,
 ) -> Result<Built<Message>, Error> {
-    let messages = messages(repository, settings, updates, pusher, made, around)?;
+    let messages = messages(push, repository, settings, around)?;
     let git_dir = repository.path();
     let recipients = settings
         .endpoints

@@ -1,6 +1,6 @@
 //! `disable`: the hook unlinked; configuration and spool stay.
 
-use super::enable::HOOKS;
+use super::enable::{GUARANTEED, ORDINARY};
 use super::links::Hook;
 use super::{Done, Error, place};
 use crate::cli::DisableArgs;
@@ -9,14 +9,13 @@ use crate::report;
 pub(super) fn run(args: &DisableArgs) -> Result<Done, Error> {
     for repo in &args.repos {
         let hooks_dir = place::repository(Some(repo))?.hooks_dir();
-        for name in HOOKS {
+        for name in GUARANTEED {
             let hook = Hook::new(&hooks_dir, name);
-            let verb = if hook.disable()? {
-                "unlinked"
-            } else {
-                "not linked"
-            };
-            report::line(&format!("{verb} `{}`", hook.path().display()));
+            if hook.disable()? {
+                report::line(&format!("unlinked `{}`", hook.path().display()));
+            } else if ORDINARY.contains(&name) {
+                report::line(&format!("not linked `{}`", hook.path().display()));
+            }
         }
     }
     Ok(Done::Well)

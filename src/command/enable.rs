@@ -12,8 +12,12 @@ use crate::cli::EnableArgs;
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::report;
 
-/// The hooks that announce pushes.
-pub(super) const HOOKS: [&str; 1] = ["post-receive"];
+/// The hook that announces pushes.
+pub(super) const ORDINARY: [&str; 1] = ["post-receive"];
+
+/// The hooks that leave no moment in which a killed process costs a message, and
+/// that see what moves without a push.
+pub(super) const GUARANTEED: [&str; 3] = ["pre-receive", "post-receive", "reference-transaction"];
 
 pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
     for (at, url) in args.urls.iter().enumerate() {
@@ -27,7 +31,12 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
         if !args.urls.is_empty() {
             write_config(&repository.path(), &args.urls, around)?;
         }
-        for name in HOOKS {
+        let names = if args.guaranteed {
+            &GUARANTEED[..]
+        } else {
+            &ORDINARY
+        };
+        for name in names {
             let hook = Hook::new(&hooks_dir, name);
             let verb = if hook.enable(&binary)? {
                 "linked"

@@ -1,99 +1,206 @@
-//! `hook`, and refpost called by a hook's name: a push becomes an entry in the spool.
+//! `hook`, and refpost called by a hook's name.
 //!
-//! Nothing here can fail a push: what goes wrong is one line to the pusher, and
-//! what could not be understood is recorded as it came, to be announced later.
+//! | hook | does |
+//! |---|---|
+//! | pre-receive, update | record what is about to move (`intent/`) |
+//! | post-receive, post-update | announce what moved, settle the intent |
+//! | reference-transaction | both, for what moves without a push |
+//!
+//! Nothing here can fail a push, unless `require` asks for that: what goes wrong is
+//! one line to the pusher, and what could not be understood is recorded as it came,
+//! to be announced later.
 
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
 
+use super::announce::{Push, announce};
+use super::links::{Hook, Place};
+use super::process::{self, Caller};
 use super::surroundings::Surroundings;
-use super::sync::{self, Attempted};
-use super::{Done, Error, compose, place};
+use super::{Done, Error, IoContext, outbox, place, transaction};
 use crate::cli::{HookArgs, HookName};
-use crate::config::{Mode, Settings};
-use crate::event::RefUpdate;
+use crate::config::{self, Loaded};
+use crate::event::{RefName, RefUpdate};
 use crate::git::{self, Repository};
-use crate::payload::Message;
 use crate::report;
-use crate::spool::{Content, Draft, Id, Recipient, Spool};
+use crate::spool::Content;
 
 /// No more malformed lines than this are told of one by one.
 const MALFORMED_TOLD: usize = 5;
 
 pub(super) fn run(args: &HookArgs, around: &Surroundings) -> Done {
     match args.name {
-        HookName::PostReceive => {
-            if let Err(error) = post_receive(around) {
-                report::say(&format!(
-                    "{} (your push was accepted)",
-                    report::chain(&error)
-                ));
-                if let Some(hint) = error.hint() {
-                    report::hint(&hint);
-                }
-            }
+        HookName::PreReceive => before("push", || pre_receive(around), around),
+        HookName::Update => before("push", || update(&args.args, around), around),
+        HookName::PostReceive => after(post_receive(around)),
+        HookName::PostUpdate => after(post_update(&args.args, around)),
+        HookName::ReferenceTransaction => match args.args.first().map(String::as_str) {
+            Some("prepared") => before("transaction", || transaction::prepared(around), around),
+            Some("committed") => after(transaction::committed(around)),
+            Some("aborted") => after(transaction::aborted(around)),
+            _ => Done::Well,
+        },
+    }
+}
+
+/// Before refs move, failing refuses, if `require` asks for it.
+fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, around: &Surroundings) -> Done {
+    let Err(error) = record() else {
+        return Done::Well;
+    };
+    let is_required = around.requires(&place::hook_git_dir(around));
+    let outcome = if is_required {
+        format!("the {what} is refused, as `require` has it")
+    } else {
+        format!("the {what} goes on")
+    };
+    report::say(&format!(
+        "cannot record the {what}: {} ({outcome})",
+        report::chain(&error)
+    ));
+    if let Some(hint) = error.hint() {
+        report::hint(&hint);
+    }
+    if is_required { Done::No } else { Done::Well }
+}
+
+/// After refs have moved, nothing can be refused.
+fn after(result: Result<(), Error>) -> Done {
+    if let Err(error) = result {
+        report::say(&format!(
+            "{} (your push was accepted)",
+            report::chain(&error)
+        ));
+        if let Some(hint) = error.hint() {
+            report::hint(&hint);
         }
     }
     Done::Well
 }
 
-/// One push, and what is known of it.
-struct Push {
-    git_dir: PathBuf,
-    updates: Vec<RefUpdate>,
-    pusher: String,
-    time: SystemTime,
+/// The repository that a hook runs in, and its configuration, unless it has none
+/// or wants no notifications.
+pub(super) type Wanted = Option<(PathBuf, Result<Loaded, config::Error>)>;
+
+pub(super) fn wanted(around: &Surroundings) -> Wanted {
+    let git_dir = place::hook_git_dir(around);
+    let loaded = around.load(Some(&git_dir));
+    match &loaded {
+        Ok(loaded) if loaded.settings.endpoints.is_empty() => None,
+        _ => Some((git_dir, loaded)),
+    }
 }
 
-impl Push {
-    fn draft(&self, content: Content<Message>) -> Draft {
-        Draft {
-            repository: self.git_dir.clone(),
-            time: self.time,
-            pusher: Some(self.pusher.clone()),
-            content,
+fn pre_receive(around: &Surroundings) -> Result<(), Error> {
+    match wanted(around) {
+        Some((git_dir, loaded)) => {
+            intend(git_dir, loaded, read_updates()?, process::caller(), around)
         }
+        None => Ok(()),
     }
+}
+
+/// `update REF OLD NEW` (githooks(5)), once for each ref.
+fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
+    let [name, old, new] = args else {
+        return Err(Error::failed("expected the arguments REF OLD NEW"));
+    };
+    let line = format!("{old} {new} {name}");
+    match wanted(around) {
+        Some((git_dir, loaded)) => {
+            let updates = updates_in(&mut line.as_bytes())?;
+            intend(git_dir, loaded, updates, process::caller(), around)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Records what is about to move.
+pub(super) fn intend(
+    git_dir: PathBuf,
+    loaded: Result<Loaded, config::Error>,
+    updates: Vec<RefUpdate>,
+    caller: Option<Caller>,
+    around: &Surroundings,
+) -> Result<(), Error> {
+    if updates.is_empty() {
+        return Ok(());
+    }
+    let loaded = match loaded {
+        Ok(loaded) => Some(loaded),
+        Err(error) if around.requires(&git_dir) => return Err(error.into()),
+        Err(_) => around.load(None).ok(),
+    };
+    let settings = loaded.as_ref().map(|loaded| &loaded.settings);
+    let spool = place::spool_of(&git_dir, settings);
+    let push = Push::now(git_dir, updates, around);
+    let draft = push.draft(Content::Owed(push.updates.clone()));
+    outbox::intend(&spool, draft, caller, around).map(drop)
 }
 
 fn post_receive(around: &Surroundings) -> Result<(), Error> {
-    let git_dir = place::hook_git_dir(around);
-    let loaded = around.load(Some(&git_dir));
     // No config file, or no endpoint: nothing is wanted.
-    if let Ok(loaded) = &loaded
-        && loaded.settings.endpoints.is_empty()
-    {
+    let Some((git_dir, loaded)) = wanted(around) else {
         return Ok(());
-    }
-    let push = Push {
-        updates: read_updates()?,
-        pusher: compose::pusher(around),
-        time: around.now(),
-        git_dir,
     };
-    if push.updates.is_empty() {
+    let updates = read_updates()?;
+    if updates.is_empty() {
         return Ok(());
     }
-    match loaded {
-        Ok(loaded) => announce(&push, &loaded.settings, around),
-        Err(error) => {
-            // Which spool is meant may be in the part that can be read.
-            let server = around.load(None).ok();
-            let settings = server.as_ref().map(|loaded| &loaded.settings);
-            owe(&push, settings, error.into(), around)
+    let push = Push::now(git_dir, updates, around);
+    announce(&push, loaded, process::caller().as_ref(), around)
+}
+
+/// `post-update REF…`: names only. What they were before is in the intent, or in
+/// the reflog.
+fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
+    let Some((git_dir, loaded)) = wanted(around) else {
+        return Ok(());
+    };
+    let post_receive = Hook::new(&git_dir.join("hooks"), "post-receive");
+    if !matches!(post_receive.place(), Ok(Place::Empty | Place::Foreign)) {
+        // It has announced the push already, and knew better.
+        return Ok(());
+    }
+    let caller = process::caller();
+    let repository = Repository::open_in_hook(&git_dir)?;
+    let names: Vec<RefName> = names
+        .iter()
+        .map(|name| RefName::new(name.as_str()))
+        .collect();
+    let values = repository.ref_values(&names)?;
+    let spool = place::spool_of(
+        &git_dir,
+        loaded.as_ref().ok().map(|loaded| &loaded.settings),
+    );
+    let intents = outbox::intents_of(&spool, &git_dir);
+    let mut updates = Vec::new();
+    for name in names {
+        let new = values.get(&name).copied();
+        match outbox::move_to(&name, new, &intents, &repository) {
+            Some(update) => updates.push(update),
+            None => report::say(&format!(
+                "cannot tell what `{}` was before: it is not announced",
+                name.full()
+            )),
         }
     }
+    if updates.is_empty() {
+        return Ok(());
+    }
+    let push = Push::now(git_dir, updates, around);
+    announce(&push, loaded, caller.as_ref(), around)
 }
 
 /// Reads standard input. Lines that are no ref updates are told, and cost the
 /// others nothing.
 fn read_updates() -> Result<Vec<RefUpdate>, Error> {
+    updates_in(&mut std::io::stdin().lock())
+}
+
+fn updates_in(input: &mut dyn BufRead) -> Result<Vec<RefUpdate>, Error> {
     let (updates, malformed) =
-        git::read_ref_lines(&mut std::io::stdin().lock()).map_err(|source| Error::Io {
-            operation: "read",
-            path: PathBuf::from("standard input"),
-            source,
-        })?;
+        git::read_ref_lines(input).doing("read", Path::new("standard input"))?;
     for bad in malformed.iter().take(MALFORMED_TOLD) {
         report::error(bad);
     }
@@ -102,115 +209,4 @@ fn read_updates() -> Result<Vec<RefUpdate>, Error> {
         report::say(&format!("{} more like that", report::count(more, "line")));
     }
     Ok(updates)
-}
-
-/// Records the push as it came: its messages are built once that can be done.
-fn owe(
-    push: &Push,
-    settings: Option<&Settings>,
-    why: Error,
-    around: &Surroundings,
-) -> Result<(), Error> {
-    let spool = place::spool_of(&push.git_dir, settings);
-    let draft = push.draft(Content::Owed(push.updates.clone()));
-    enqueue(&spool, &draft, push.updates.len(), around)?;
-    Err(Error::Owed(Box::new(why)))
-}
-
-fn enqueue(
-    spool: &Spool,
-    draft: &Draft,
-    messages: usize,
-    around: &Surroundings,
-) -> Result<Id, Error> {
-    around
-        .enqueue(spool, draft)
-        .map_err(|source| Error::Enqueue {
-            what: report::count(messages, "message"),
-            source,
-        })
-}
-
-fn announce(push: &Push, settings: &Settings, around: &Surroundings) -> Result<(), Error> {
-    let built = Repository::open_in_hook(&push.git_dir)
-        .map_err(Error::from)
-        .and_then(|repository| {
-            let who = &push.pusher;
-            compose::built(&repository, settings, &push.updates, who, push.time, around)
-        });
-    let built = match built {
-        Ok(built) => built,
-        Err(error) => return owe(push, Some(settings), error, around),
-    };
-    if built.recipients.is_empty() {
-        return Ok(());
-    }
-    let spool = place::spool_of(&push.git_dir, Some(settings));
-    if let Some(former) = place::former_spool(&push.git_dir, &spool) {
-        // What was recorded there is older, and must be announced first.
-        spool
-            .adopt(&former)
-            .map_err(|error| Error::Spool(error.into()))?;
-    }
-    let recipients = built.recipients.clone();
-    let total = built.messages.len();
-    let draft = push.draft(Content::Built(built));
-    let id = enqueue(&spool, &draft, total, around)?;
-    let attempted = match settings.mode {
-        Mode::Sync => sync::deliver_now(&spool, &id, &recipients, settings, around),
-        Mode::Background | Mode::Spool => Vec::new(),
-    };
-    tell(settings, &recipients, total, &attempted, around);
-    match settings.mode {
-        Mode::Spool => Ok(()),
-        Mode::Sync if attempted.iter().all(Attempted::is_empty_now) => Ok(()),
-        // What is left, of this push or of others that found us in the way, goes
-        // on without the pusher.
-        Mode::Sync | Mode::Background => around.flush_detached(spool.root()),
-    }
-}
-
-/// One honest line to the pusher, and what a person must see to.
-fn tell(
-    settings: &Settings,
-    recipients: &[Recipient],
-    total: usize,
-    attempted: &[Attempted],
-    around: &Surroundings,
-) {
-    for notice in attempted.iter().flat_map(|one| &one.report.notices) {
-        around.tell_once(&notice.text, notice.hint.as_deref());
-    }
-    let is_sent = |name: &str| {
-        attempted
-            .iter()
-            .any(|one| one.endpoint == name && one.is_sent())
-    };
-    let now = around.now();
-    let state = |name: &str| {
-        let attempted = attempted.iter().find(|one| one.endpoint == name);
-        attempted.map_or_else(String::new, |one| one.state(now))
-    };
-    let names = recipients
-        .iter()
-        .map(|recipient| recipient.endpoint.as_str());
-    let (sent, queued): (Vec<&str>, Vec<&str>) = names.partition(|name| is_sent(name));
-    if settings.quiet && attempted.len() == sent.len() {
-        return;
-    }
-    let sent: Vec<String> = sent.iter().map(|name| format!("`{name}`")).collect();
-    let queued: Vec<String> = queued
-        .iter()
-        .map(|name| format!("`{name}`{}", state(name)))
-        .collect();
-    let parts: Vec<String> = [("sent to", sent), ("queued for", queued)]
-        .iter()
-        .filter(|(_, names)| !names.is_empty())
-        .map(|(verb, names)| format!("{verb} {}", names.join(", ")))
-        .collect();
-    report::say(&format!(
-        "{} {}",
-        report::count(total, "message"),
-        parts.join(", ")
-    ));
 }

@@ -1,6 +1,7 @@
 //! The subcommands: wiring, one file each, and the one place where errors become
 //! exit codes.
 
+mod announce;
 mod check;
 mod completions;
 mod compose;
@@ -14,14 +15,17 @@ mod links;
 mod listen;
 mod log;
 mod man;
+mod outbox;
 mod ping;
 mod place;
 mod preview;
+mod process;
 mod queue;
 mod spools;
 mod status;
 mod surroundings;
 mod sync;
+mod transaction;
 mod verify;
 mod watch;
 mod world;

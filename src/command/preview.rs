@@ -26,14 +26,12 @@ pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
         Some(name) => name.clone(),
         None => compose::pusher(around),
     };
-    let messages = compose::messages(
-        &repository,
-        &settings,
-        &updates,
-        &pusher,
-        around.now(),
-        around,
-    )?;
+    let push = compose::Push {
+        updates: &updates,
+        pusher: &pusher,
+        time: around.now(),
+    };
+    let messages = compose::messages(&push, &repository, &settings, around)?;
     for message in &messages {
         if args.http {
             for endpoint in &settings.endpoints {

@@ -20,7 +20,7 @@ mod settings;
 mod values;
 
 pub use keys::{Credentials, KeyError};
-pub use load::{Error, Loaded, Shown, load};
+pub use load::{Error, Loaded, Shown, asks_to_require, load};
 pub use project::project;
 pub use schema::Mode;
 pub use settings::{Allow, Endpoint, Network, Retry, Settings, Signing};

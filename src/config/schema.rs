@@ -35,6 +35,7 @@ pub(super) struct Layer {
     pub(super) push_budget: Option<Period>,
     pub(super) require: Option<bool>,
     pub(super) quiet: Option<bool>,
+    pub(super) refs: Option<Patterns>,
     pub(super) urls: Option<Urls>,
     pub(super) key: Option<SecretSource>,
     pub(super) key_file: Option<PathBuf>,
@@ -139,7 +140,7 @@ impl Layer {
         if upper.key.is_some() || upper.key_file.is_some() || upper.unsigned.is_some() {
             (self.key, self.key_file, self.unsigned) = (None, None, None);
         }
-        override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet,
+        override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet, refs,
             key, key_file, unsigned, max_changed_files);
         for endpoint in upper.endpoint {
             self.endpoint
@@ -154,6 +155,21 @@ impl Layer {
         self.project.update(upper.project);
         override_fields!(self.retry, upper.retry; schedule, give_up_after);
         override_fields!(self.network, upper.network; allow, allow_hosts, allow_cidrs, https_only);
+    }
+
+    /// Whether a secret's text stands in the file itself: a key, a header's value,
+    /// the userinfo of a URL.
+    pub(super) fn holds_secret(&self) -> bool {
+        let is_text = |source: &SecretSource| matches!(source, SecretSource::Text(_));
+        let urls = self.urls.iter().flat_map(|urls| &urls.0);
+        let mut urls = urls.chain(self.endpoint.iter().map(|endpoint| &endpoint.url));
+        let keys = self
+            .endpoint
+            .iter()
+            .filter_map(|endpoint| endpoint.key.as_ref());
+        let headers = self.endpoint.iter().flat_map(|own| own.headers.values());
+        let mut sources = self.key.iter().chain(keys).chain(headers);
+        sources.any(is_text) || urls.any(EndpointUrl::has_userinfo)
     }
 
     /// Marks the endpoints as those of one repository.

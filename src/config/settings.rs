@@ -30,6 +30,8 @@ pub struct Settings {
     pub require: bool,
     /// Whether the pusher is told nothing when all is well.
     pub quiet: bool,
+    /// Which refs count when they move without a push; full names.
+    pub refs: Patterns,
     /// How many changed files a message lists at most.
     pub max_changed_files: usize,
     /// Who the e-mails of authors belong to.
@@ -151,6 +153,8 @@ pub(super) fn defaults(host: &str) -> Layer {
         push_budget: Some(Period(Duration::from_secs(5))),
         require: Some(false),
         quiet: Some(false),
+        // A fetch moves these; they are what another server has.
+        refs: Some(Patterns::without("refs/remotes/*")),
         max_changed_files: Some(3000),
         retry: RetryLayer {
             schedule: Some(retry.schedule.into_iter().map(Period).collect()),
@@ -203,6 +207,7 @@ pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
         push_budget: layer.push_budget.expect(DEFAULTED).0,
         require: layer.require.expect(DEFAULTED),
         quiet: layer.quiet.expect(DEFAULTED),
+        refs: layer.refs.expect(DEFAULTED),
         max_changed_files: layer.max_changed_files.expect(DEFAULTED),
         people: layer.people,
         endpoints,

@@ -31,6 +31,11 @@ impl EndpointUrl {
         Ok(Self(url))
     }
 
+    /// Whether it carries a name or a password.
+    pub(super) fn has_userinfo(&self) -> bool {
+        !self.0.username().is_empty() || self.0.password().is_some()
+    }
+
     /// All of it, for the one place that dials it.
     #[must_use]
     pub fn expose(&self) -> &url::Url {
@@ -191,6 +196,15 @@ pub struct Patterns {
 }
 
 impl Patterns {
+    /// Everything but what matches this glob.
+    pub(super) fn without(glob: &str) -> Self {
+        let pattern = glob::Pattern::new(glob).expect("a glob of ours is well-formed");
+        Self {
+            wanted: Vec::new(),
+            unwanted: vec![pattern],
+        }
+    }
+
     /// Whether the text is chosen: by any pattern, or by there being none that
     /// asks for something, and by no `!` pattern taken away.
     #[must_use]

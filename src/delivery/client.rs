@@ -16,6 +16,7 @@ use super::address::{Forbidden, Resolver, permit};
 use super::outcome::{Outcome, Reason, retry_after};
 use super::request::{HeaderValue, Request};
 use crate::config::{Endpoint, EndpointUrl, Network};
+use crate::report::chain;
 
 /// The longest that connecting may take, within the attempt's own limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,10 +74,10 @@ impl Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// `[network]` forbids the address.
-    #[error("cannot send")]
+    #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// `[network] https_only` forbids the URL.
-    #[error("cannot send: `https_only` forbids plain `http`")]
+    #[error("`https_only` forbids plain `http`")]
     NotHttps,
     /// The endpoint's `ca_file` is of no use.
     #[error("cannot read `ca_file` `{}`", path.display())]
@@ -311,7 +312,7 @@ fn what_broke(error: reqwest::Error) -> Result<(&'static str, String), Fault> {
     let cause = if is_timeout {
         "timed out".to_owned()
     } else {
-        cause.to_string()
+        chain(cause)
     };
     Ok((word, cause))
 }

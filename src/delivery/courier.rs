@@ -48,6 +48,8 @@ pub struct Notice {
 pub struct LaneReport {
     /// Messages that the endpoint took.
     pub delivered: usize,
+    /// Messages that were refused, and are tried again later.
+    pub refused: usize,
     /// Messages that were given up.
     pub failed: usize,
     /// Deliveries that nobody wants any more.
@@ -127,9 +129,8 @@ impl Courier<'_> {
             blocked: HashSet::new(),
         };
         work.mains().await?;
-        if self.only.is_none()
-            && !matches!(work.report.left, Some(Left::Failed(_) | Left::OutOfTime))
-        {
+        // An endpoint that is down is not bothered with what it refused before.
+        if self.only.is_none() && matches!(work.report.left, None | Some(Left::Fault)) {
             work.asides().await?;
         }
         Ok(work.report)

@@ -3,10 +3,13 @@
 //! ```text
 //! ref_lines   bytes of stdin → RefUpdate
 //! repository  opening, peeling, the default branch
-//! object      headers of commits and tags → Author, parents never needed
+//! object      headers of commits and tags, read from their bytes
+//! graph       commits and their parents: rev-list and merge-base
 //! walk        which commits a ref gained
 //! tree_diff   which files differ
 //! events      the table of the contract: RefUpdate → Event
+//! refs        where refs are and were
+//! replay      whether a ref moved as it was meant to (pure)
 //! pusher      who pushed, from the host's environment
 //! hooks_dir   where hooks are looked for
 //! facts       what a repository says of itself: path, owner, description
@@ -14,17 +17,22 @@
 
 mod events;
 mod facts;
+mod graph;
 mod hooks_dir;
 mod object;
 mod pusher;
 mod ref_lines;
+mod refs;
+mod replay;
 mod repository;
 mod tree_diff;
 mod walk;
 
 pub use facts::Facts;
 pub use pusher::pusher;
-pub use ref_lines::{Malformed, read_ref_lines};
+pub use ref_lines::{Malformed, read_ref_lines, read_transaction};
+pub use refs::LogLine;
+pub use replay::{Verdict, replay};
 pub use repository::Repository;
 
 /// Why a repository could not be read.
@@ -37,6 +45,14 @@ pub enum Error {
         path: String,
         /// What libgit2 says.
         source: git2::Error,
+    },
+    /// git itself was asked, and did not answer.
+    #[error("cannot ask `git {command}`: {why}")]
+    Git {
+        /// The subcommand.
+        command: String,
+        /// The first line of what it said.
+        why: String,
     },
     /// An object is missing or damaged, or a ref cannot be resolved.
     #[error("cannot read {what}")]

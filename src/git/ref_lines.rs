@@ -46,6 +46,24 @@ pub fn read_ref_lines(input: &mut dyn BufRead) -> io::Result<(Vec<RefUpdate>, Ve
     Ok((updates, malformed))
 }
 
+/// Reads what a transaction of refs is to do: which ref goes where (githooks(5),
+/// reference-transaction). Symbolic refs (`ref:…`) and what is no ref below `refs/`
+/// (`HEAD`, `ORIG_HEAD`) are left out.
+pub fn read_transaction(input: &mut dyn BufRead) -> io::Result<Vec<(RefName, Option<Oid>)>> {
+    let mut moves = Vec::new();
+    let mut line = Vec::new();
+    while {
+        line.clear();
+        Read::take(&mut *input, LONGEST_LINE).read_until(b'\n', &mut line)? > 0
+    } {
+        line.pop_if(|&mut byte| byte == b'\n');
+        if let Ok(update) = parse(&line) {
+            moves.push((update.name, update.new));
+        }
+    }
+    Ok(moves)
+}
+
 fn parse(line: &[u8]) -> Result<RefUpdate, &'static str> {
     let mut fields = line.splitn(3, |&byte| byte == b' ');
     let (Some(old), Some(new), Some(name)) = (fields.next(), fields.next(), fields.next()) else {

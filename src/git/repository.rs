@@ -69,7 +69,19 @@ impl Repository {
         }
     }
 
+    /// Whether refs are kept in a reftable, which libgit2 cannot read
+    /// (git-config(1), extensions.refStorage).
+    pub(super) fn is_reftable(&self) -> bool {
+        self.inner
+            .config()
+            .and_then(|config| config.get_string("extensions.refstorage"))
+            .is_ok_and(|format| format == "reftable")
+    }
+
     pub(super) fn default_branch(&self) -> Result<DefaultBranch, Error> {
+        if self.is_reftable() {
+            return Ok(self.default_branch_by_git());
+        }
         let head = self
             .inner
             .find_reference("HEAD")
@@ -89,6 +101,22 @@ impl Repository {
         };
         let tip = tip.and_then(|tip| tip.target());
         Ok(DefaultBranch { name, tip })
+    }
+
+    fn default_branch_by_git(&self) -> DefaultBranch {
+        // It fails for a detached HEAD, which names no branch.
+        let name = self.ask_git(&["symbolic-ref", "--quiet", "HEAD"]).ok();
+        let value = |rev| {
+            let answer = self
+                .ask_git(&["rev-parse", "--verify", "--quiet", rev])
+                .ok()?;
+            let id = Oid::from_bytes(&hex::decode(answer.trim_ascii_end()).ok()?)?;
+            Some(to_git2(id))
+        };
+        DefaultBranch {
+            name: name.map(|name| RefName::new(name.trim_ascii_end())),
+            tip: value("HEAD"),
+        }
     }
 
     /// Follows annotated tags, any number of them, to what they tag.
@@ -120,24 +148,12 @@ impl Repository {
 
     /// The tree of a commit.
     pub(super) fn tree(&self, commit: git2::Oid) -> Result<git2::Oid, Error> {
-        self.inner
-            .find_commit(commit)
-            .map(|commit| commit.tree_id())
-            .reading(|| format!("commit `{commit}`"))
-    }
-
-    /// The best common ancestor, as `git merge-base` prints it; `None` for
-    /// unrelated histories.
-    pub(super) fn merge_base(
-        &self,
-        one: git2::Oid,
-        other: git2::Oid,
-    ) -> Result<Option<git2::Oid>, Error> {
-        match self.inner.merge_base(one, other) {
-            Ok(base) => Ok(Some(base)),
-            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(error).reading(|| format!("the histories of `{one}` and `{other}`")),
-        }
+        let what = || format!("commit `{commit}`");
+        let odb = self.inner.odb().reading(what)?;
+        let object = odb.read(commit).reading(what)?;
+        object::tree(object.data())
+            .ok_or_else(|| git2::Error::from_str("it names no tree"))
+            .reading(what)
     }
 }
 
@@ -156,6 +172,7 @@ pub(super) fn from_git2(id: git2::Oid) -> Oid {
 /// - git has already checked whose repository this is when it runs a hook
 ///   (safe.directory, git-config(1)), and libgit2's check can only be told about
 ///   exceptions through the very files that are not read.
+/// - Objects can be read whatever way the refs are kept; for refs git is asked.
 /// - Objects are not hashed anew at each read: git checked them on arrival.
 #[allow(unsafe_code)]
 fn settle_libgit2() {
@@ -173,6 +190,7 @@ fn settle_libgit2() {
                 git2::opts::set_search_path(level, "").ok();
             }
             git2::opts::set_verify_owner_validation(false).ok();
+            git2::opts::set_extensions(&["refstorage"]).ok();
         }
         git2::opts::strict_hash_verification(false);
     });

@@ -166,6 +166,7 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
             blocked.entries += 1;
             return Ok(Placed::Stays);
         }
+        self.spool.withdraw_confirmed(&header.confirms)?;
         if let Content::Owed(_) = header.content {
             match (self.build)(id, &header) {
                 Ok(built) => header = self.replace(id, header, built)?,
@@ -198,6 +199,9 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
             repository: header.repository,
             time: header.time,
             pusher: header.pusher,
+            push_options: header.push_options,
+            process: header.process,
+            confirms: header.confirms,
             content: Content::Built(built),
         };
         let new = self.spool.new_path(id);

@@ -119,3 +119,21 @@ pub(super) mod updates {
         Oid::from_bytes(&raw).ok_or_else(|| E::custom("no object id"))
     }
 }
+
+/// Ids: text.
+pub(super) mod ids {
+    use super::super::id::Id;
+    use super::{Deserialize, Deserializer, Serializer, de};
+
+    pub(in super::super) fn serialize<S: Serializer>(ids: &[Id], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(ids.iter().map(Id::as_str))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Id>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        let id = |text: &String| Id::parse(text).ok_or_else(|| de::Error::custom("no id"));
+        texts.iter().map(id).collect()
+    }
+}

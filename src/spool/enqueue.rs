@@ -28,8 +28,18 @@ impl Spool {
     /// When this returns an error, the entry may be there all the same (its name
     /// was made but could not be flushed); when it returns an id, it is.
     pub fn enqueue(&self, draft: &Draft, stamp: &Stamp<'_>) -> Result<Id, SpoolError> {
+        self.enqueue_in(&self.new_dir(), draft, stamp)
+    }
+
+    /// Makes `draft` durable in `new/` or in `intent/`.
+    pub(super) fn enqueue_in(
+        &self,
+        dir: &Path,
+        draft: &Draft,
+        stamp: &Stamp<'_>,
+    ) -> Result<Id, SpoolError> {
         let id = self.next_id(stamp);
-        let (tmp, new) = (self.tmp_dir().join(id.as_str()), self.new_path(&id));
+        let (tmp, new) = (self.tmp_dir().join(id.as_str()), dir.join(id.as_str()));
         let file = match disk::create(&tmp, self.access) {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
                 self.create_layout()?;
@@ -38,14 +48,20 @@ impl Spool {
             other => other?,
         };
         disk::set_modified(&self.root, id.time());
-        let recorded = self.record(draft, &file, &tmp, &new);
+        let recorded = Self::record(draft, &file, &tmp, &new);
         // Recorded or not, its name in `tmp/` is of no more use: on a full disk least
         // of all. If it cannot be removed, the sweep will.
         let _ = disk::unlink(&tmp);
         recorded.map(|()| id)
     }
 
-    fn record(&self, draft: &Draft, file: &File, tmp: &Path, new: &Path) -> Result<(), SpoolError> {
+    /// Writes an entry and gives it its name.
+    pub(super) fn record(
+        draft: &Draft,
+        file: &File,
+        tmp: &Path,
+        new: &Path,
+    ) -> Result<(), SpoolError> {
         // Crash before the link: a part of an entry in `tmp/`, which nobody reads and
         // the sweep removes. The push was not recorded, and nobody was told it was.
         entry::write(draft, file, tmp)?;
@@ -57,7 +73,7 @@ impl Spool {
         }
         // Crash here: the entry is in `new/` whole, since its bytes were flushed
         // before it had that name; and in `tmp/`, for the sweep.
-        Ok(disk::flush_dir(&self.new_dir())?)
+        Ok(new.parent().map_or(Ok(()), disk::flush_dir)?)
     }
 
     /// An id later than all before it, even if the clock was set back: the time of

@@ -22,6 +22,8 @@ use sha2::{Digest, Sha256};
 use super::disk;
 use super::encoding;
 use super::error::{EntryError, EntryFault, IoError};
+use super::id::Id;
+use super::intent::Process;
 use super::queue::Queue;
 use crate::event::RefUpdate;
 use crate::payload::{Format, Message};
@@ -43,6 +45,15 @@ pub struct Record<M> {
     /// Who pushed, if anybody is known to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pusher: Option<String>,
+    /// What the pusher gave along (`git push -o`, git-push(1)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub push_options: Vec<String>,
+    /// Of an intent, the process whose death abandons it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+    /// The intents that this entry settles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "encoding::ids")]
+    pub confirms: Vec<Id>,
     /// What is owed.
     pub content: Content<M>,
 }
@@ -190,6 +201,9 @@ fn freeze(draft: &Draft) -> Header {
         repository: draft.repository.clone(),
         time: draft.time,
         pusher: draft.pusher.clone(),
+        push_options: draft.push_options.clone(),
+        process: draft.process.clone(),
+        confirms: draft.confirms.clone(),
         content,
     }
 }

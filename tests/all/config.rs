@@ -1,21 +1,8 @@
-//! The configuration: layers, and errors that say file, line, key and what to do.
+//! The configuration: layers, what is in force, and what `check --show` tells of it.
 
 use std::fs;
 
-use crate::support::{Environment, Ran, ZEROS, set_mode};
-
-/// A repository with this configuration, asked for a preview of nothing.
-fn load(text: &str) -> (Environment, Ran) {
-    let environment = Environment::new();
-    environment.bare("a.git");
-    environment.write("a.git/refpost.toml", text);
-    let ran = preview(&environment);
-    (environment, ran)
-}
-
-fn preview(environment: &Environment) -> Ran {
-    environment.refpost(["preview", "--repo", "a.git"]).run()
-}
+use crate::support::{Environment, ZEROS};
 
 /// The effective settings, sources and all.
 fn show(environment: &Environment) -> String {
@@ -26,7 +13,6 @@ fn show(environment: &Environment) -> String {
     let folder = environment.path("");
     ran.stdout.replace(folder.to_str().unwrap(), "/…/")
 }
-
 /// What `--show` says of one key: value and source.
 fn shown(environment: &Environment, key: &str) -> Option<String> {
     let start = format!("{key} = ");
@@ -34,297 +20,6 @@ fn shown(environment: &Environment, key: &str) -> Option<String> {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(&*start));
     lines.next().map(str::to_owned)
 }
-
-#[test]
-fn an_error_names_file_line_and_key() {
-    let key = "key = \"k\"\n";
-    let table = [
-        (
-            "ulrs = []",
-            "line 1: unknown key `ulrs`, did you mean `urls`?",
-        ),
-        (
-            "\n\n[retry]\nshedule = []",
-            "line 4: unknown key `shedule`, did you mean `schedule`?",
-        ),
-        (
-            "\nfrobnicate_everything = 1",
-            "line 2: unknown key `frobnicate_everything`",
-        ),
-        (
-            "require = 1",
-            "line 1: `require`: invalid type: integer `1`, expected a boolean",
-        ),
-        (
-            "\nmode = \"later\"",
-            "line 2: `mode`: unknown variant `later`, expected one of `background`, `spool`, `sync`",
-        ),
-        (
-            "push_budget = 5",
-            "line 1: `push_budget`: invalid type: integer `5`, expected a duration like `\"15s\"`, \
-             `\"5m\"` or `\"2h\"`",
-        ),
-        (
-            "urls = 7",
-            "line 1: `urls`: invalid type: integer `7`, expected an array of URLs, or one text \
-             with a URL a line",
-        ),
-        (
-            "urls = [\"https://ok.example.org/\", \"ftp://user:pass@host/hidden\"]",
-            "line 1: `urls`: URL number 2: scheme `ftp` is not supported, expected `https` or `http`",
-        ),
-        (
-            "\nurls = \"\"\"\n\n  https://ok.example.org/\n user:pass@host/hidden\"\"\"",
-            "line 2: `urls`: URL number 3: scheme `user` is not supported, expected `https` or `http`",
-        ),
-        (
-            "urls = [\"/hidden\"]",
-            "line 1: `urls`: URL number 1: it is no URL (relative URL without a base), expected \
-             `https://host/path`",
-        ),
-        (
-            "\nroot = \"/srv/git\"",
-            "line 2: `root` can only be set in the server's file, not by a repository",
-        ),
-        (
-            "# [network]\n\n[network]\nallow = \"any\"",
-            "line 3: `network` can only be set in the server's file, not by a repository",
-        ),
-        (
-            "key = \"hidden\"\nkey_file = \"k\"",
-            "line 2: `key` and `key_file` are two answers to one question: take one",
-        ),
-        (
-            "key = 5",
-            "line 1: `key`: expected text, `{ file = \"…\" }` or `{ env = \"…\" }`",
-        ),
-        (
-            "instance = \"https://a b/\"",
-            "line 1: `instance`: it is no URL (invalid international \
-          domain name), expected `https://host/path`",
-        ),
-        ("urls = [", "line 1: unclosed array, expected `]`"),
-    ];
-    for (text, error) in table {
-        let (environment, ran) = load(text);
-        let file = environment.path("a.git/refpost.toml");
-        let expected = format!(
-            "refpost: cannot load config `{}`: {error}\n",
-            file.display()
-        );
-        assert_eq!((ran.status, ran.stderr), (78, expected), "{text}");
-        assert_eq!(ran.stdout, "", "{text}");
-    }
-    drop(load(key).1.well());
-}
-
-#[test]
-fn an_error_in_an_endpoint_names_the_endpoint() {
-    let endpoint = |more: &str| {
-        format!(
-            "key = \"k\"\n[[endpoint]]\nname = \"ci\"\nurl = \"https://ci.example.org/\"\n{more}"
-        )
-    };
-    let table = [
-        (
-            "[[endpoint]]\nname = \"ci\"\nurl = \"https://ci.example.org/\"".to_owned(),
-            "two endpoints are named `ci`",
-        ),
-        (
-            "timeout = \"0s\"".to_owned(),
-            "`timeout` of `ci` must be longer than nothing",
-        ),
-        (
-            "topic = []".to_owned(),
-            "line 5: unknown key `topic`, did you mean `topics`?",
-        ),
-        (
-            "refs = [\"[\"]".to_owned(),
-            "line 5: `endpoint[0].refs`: pattern `[`: ",
-        ),
-        (
-            "key = \"hidden\"\nkey_file = \"x\"".to_owned(),
-            "`key` and `key_file` are two answers to one question: take one",
-        ),
-    ];
-    for (more, error) in table {
-        let (_environment, ran) = load(&endpoint(&more));
-        assert_eq!(ran.status, 78, "{more}");
-        assert!(ran.stderr.contains(error), "{more}: {}", ran.stderr);
-        assert!(!ran.stderr.contains("hidden"), "{}", ran.stderr);
-    }
-    for name in ["../x", "", ".x", "a b", "ä", &"x".repeat(65)] {
-        let (_environment, ran) = load(&format!(
-            "[[endpoint]]\nname = \"{name}\"\nurl = \"https://ci.example.org/\""
-        ));
-        assert_eq!(ran.status, 78, "{name}");
-        assert!(
-            ran.stderr.contains("an endpoint's name is at most 64"),
-            "{}",
-            ran.stderr
-        );
-    }
-}
-
-#[test]
-fn headers_that_refpost_sets_are_not_to_be_set() {
-    for name in [
-        "Host",
-        "content-LENGTH",
-        "Content-Type",
-        "Connection",
-        "Transfer-Encoding",
-        "User-Agent",
-        "x-pagure",
-        "X-Pagure-Signature",
-        "X-Pagure-Whatever",
-    ] {
-        let (_environment, ran) = load(&format!(
-            "key = \"k\"\n[[endpoint]]\nname = \"ci\"\nurl = \"https://ci.example.org/\"\n\
-             headers = {{ {name} = \"hidden\" }}"
-        ));
-        assert_eq!(ran.status, 78, "{name}");
-        let error = format!("refpost sets header `{name}` itself\n");
-        assert!(ran.stderr.ends_with(&error), "{}", ran.stderr);
-    }
-    let (_environment, ran) = load(
-        "key = \"k\"\n[[endpoint]]\nname = \"ci\"\nurl = \"https://ci.example.org/\"\n\
-         headers = { \"A: B\" = \"hidden\" }",
-    );
-    assert!(
-        ran.stderr.ends_with("this is no name of a header\n"),
-        "{}",
-        ran.stderr
-    );
-}
-
-#[test]
-fn a_url_without_a_key_is_an_error_that_says_how_to_get_one() {
-    let (environment, ran) = load("[[endpoint]]\nname = \"ci\"\nurl = \"https://ci.example.org/\"");
-    let file = environment.path("a.git/refpost.toml");
-    ran.fails(
-        78,
-        &format!(
-            "refpost: cannot load config `{}`: endpoint `ci` has no key\n\
-             hint: make one with `refpost keygen`, and name its file as `key_file`; or say \
-             `unsigned = true`\n",
-            file.display()
-        ),
-    );
-    for fine in [
-        "",
-        "urls = []",
-        "urls = [\"https://a.example.org/\"]\nunsigned = true",
-    ] {
-        load(fine).1.well();
-    }
-}
-
-#[test]
-fn a_config_that_holds_a_key_must_not_be_for_everybody() {
-    let (environment, _) = load("urls = [\"https://a.example.org/\"]\nkey = \"hidden\"");
-    let file = environment.path("a.git/refpost.toml");
-    let shown = file.display();
-    for mode in [0o644, 0o604, 0o664] {
-        set_mode(&file, mode);
-        preview(&environment).fails(
-            78,
-            &format!(
-                "refpost: cannot load config `{shown}`: it holds a key, and mode {mode:04o} lets \
-                 others read it\nhint: chmod o= {shown}\n"
-            ),
-        );
-    }
-    for mode in [0o600, 0o640, 0o400] {
-        set_mode(&file, mode);
-        preview(&environment).well();
-    }
-    // Without a key in it there is nothing to hide.
-    environment.write(
-        "a.git/refpost.toml",
-        "urls = [\"https://a.example.org/\"]\nkey_file = \"k\"",
-    );
-    set_mode(&file, 0o644);
-    preview(&environment).well();
-}
-
-#[test]
-fn a_key_that_is_none_is_found_by_check() {
-    let environment = Environment::new();
-    let bare = environment.bare("a.git");
-    environment.refpost(["enable", "a.git"]).run();
-    let path = bare.join("secret");
-    let table = [
-        (
-            "key_file = \"secret\"",
-            format!(
-                "cannot read key `{}`: no such file or directory",
-                path.display()
-            ),
-        ),
-        (
-            "key = { file = \"secret\" }",
-            format!(
-                "cannot read key `{}`: no such file or directory",
-                path.display()
-            ),
-        ),
-        (
-            "key = \"\"",
-            "cannot read key: its text in the config is empty".to_owned(),
-        ),
-        (
-            "key = { env = \"NOT_SET\" }",
-            "cannot read key: environment variable `NOT_SET` is not set".to_owned(),
-        ),
-        (
-            "key = { env = \"EMPTY\" }",
-            "cannot read key: environment variable `EMPTY` is empty".to_owned(),
-        ),
-    ];
-    let check = |key: &str| {
-        let url = "https://a.example.org/hook";
-        environment.write(
-            "a.git/refpost.toml",
-            format!("{key}\n[[endpoint]]\nname = \"ci\"\nurl = \"{url}\""),
-        );
-        let check = environment.refpost(["check", "a.git"]);
-        check.env("EMPTY", "").env("FULL", "hidden").run()
-    };
-    let error = |key: &str, error: &str| {
-        let ran = check(key);
-        assert_eq!(ran.status, 1, "{key}: {}", ran.stdout);
-        let line = format!("error: endpoint `ci`: {error}\n");
-        assert!(ran.stdout.contains(&line), "{key}: {}", ran.stdout);
-    };
-    for (key, why) in table {
-        error(key, &why);
-    }
-    environment.write("a.git/secret", " \n");
-    let empty = format!(
-        "cannot read key: `{}` is empty\nhint: `refpost keygen` makes one",
-        path.display()
-    );
-    error("key_file = \"secret\"", &empty);
-    environment.write("a.git/secret", "hidden\n");
-    for mode in [0o644, 0o604] {
-        set_mode(&path, mode);
-        let (file, hint) = (path.display(), path.display());
-        let open = format!(
-            "cannot read key `{file}`: mode {mode:04o} lets others read it\nhint: chmod o= {hint}"
-        );
-        error("key_file = \"secret\"", &open);
-    }
-    set_mode(&path, 0o640);
-    for fine in [
-        "key_file = \"secret\"",
-        "key = { file = \"secret\" }",
-        "key = { env = \"FULL\" }",
-    ] {
-        assert_eq!(check(fine).status, 0, "{}", check(fine).stdout);
-    }
-}
-
 #[test]
 fn the_repository_overrides_the_server_key_by_key() {
     let environment = Environment::new();
@@ -384,7 +79,6 @@ fn the_repository_overrides_the_server_key_by_key() {
         say("\"https://two.example.org/…\"", system)
     );
 }
-
 /// What was overridden is not in force, so it is not shown: an endpoint is
 /// replaced whole, the three ways to say the key are one, an empty `urls` stops
 /// endpoints too.
@@ -405,7 +99,6 @@ fn check_show_tells_only_what_is_in_force() {
     environment.write("a.git/refpost.toml", "unsigned = true\nurls = []");
     assert_eq!(get("endpoint.one.url"), None);
 }
-
 #[test]
 fn an_empty_urls_stops_everything() {
     let environment = Environment::new();
@@ -442,7 +135,6 @@ fn an_empty_urls_stops_everything() {
     );
     assert_eq!(requests(), 3);
 }
-
 #[test]
 fn the_servers_file_must_be_there_if_it_was_named() {
     let environment = Environment::new();
@@ -475,7 +167,6 @@ fn the_servers_file_must_be_there_if_it_was_named() {
         ran.stdout
     );
 }
-
 #[test]
 fn check_show_is_toml_without_a_secret() {
     let environment = Environment::new();
@@ -505,7 +196,6 @@ fn check_show_is_toml_without_a_secret() {
     crate::support::golden("show.txt", &text);
     toml::from_str::<toml::Table>(&text.replace('\u{7}', "")).expect("it is TOML");
 }
-
 #[test]
 fn names_from_urls_stay_when_the_list_is_edited() {
     let environment = Environment::new();
@@ -539,7 +229,6 @@ fn names_from_urls_stay_when_the_list_is_edited() {
     );
     assert_ne!(names("\"https://ci.example.org/other\""), both[..1]);
 }
-
 #[test]
 fn no_config_at_all_is_no_error() {
     let environment = Environment::new();

@@ -6,9 +6,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod body;
 mod commands;
 mod config;
+mod config_errors;
+mod damage;
+mod delivery;
+mod demo;
+mod enable;
+mod enable_config;
 mod forgotten;
+mod input;
+mod meaning_branches;
+mod meaning_files;
+mod meaning_head;
+mod meaning_large;
+mod meaning_names;
+mod meaning_tags;
+mod promises;
+mod readme;
 mod scenarios;
 mod spool_crash;
 mod spool_faults;

@@ -61,6 +61,10 @@ fn bare_tag(tag: &str, rev: &str) -> Value {
     }})
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "a table reads better without `&`"
+)]
 fn receive(branch: &str, old: &str, new: &str, total: usize, forced: bool, files: Value) -> Value {
     json!({"topic": "git.receive", "msg": {
         "agent": "alice", "authors": alice(), "branch": branch, "changed_files": files,

@@ -209,6 +209,9 @@ fn draft(repository: &str, ids: &[&str], queues: &[&str]) -> Draft {
         repository: PathBuf::from(repository),
         time: noon() + Duration::from_nanos(7),
         pusher: Some("alice".to_owned()),
+        push_options: vec![],
+        process: None,
+        confirms: vec![],
         content: Content::Built(built(ids, queues)),
     }
 }

@@ -9,7 +9,6 @@ use super::canonical;
 /// A message, read from its bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
-    pub(crate) bytes: Vec<u8>,
     pub(crate) whole: Value,
 }
 
@@ -28,10 +27,7 @@ impl Message {
         assert!(whole["i"].as_u64().unwrap() > 0);
         assert!(whole["timestamp"].as_u64().unwrap() > 1_600_000_000);
         assert_msg_id(whole["msg_id"].as_str().unwrap());
-        let message = Self {
-            bytes: bytes.to_owned(),
-            whole,
-        };
+        let message = Self { whole };
         if message.topic().starts_with("git.") {
             message.assert_git_message();
         }
@@ -86,15 +82,12 @@ impl Message {
         let authors = self["authors"].as_array().unwrap();
         assert!(!authors.is_empty());
         for author in authors {
-            match author["name"].as_str() {
-                Some(name) => {
-                    assert_eq!(keys(author), ["full_url", "fullname", "name", "url_path"]);
-                    assert_eq!(author["url_path"], format!("user/{name}"));
-                }
-                None => {
-                    assert_eq!(keys(author), ["fullname", "name", "url_path"]);
-                    assert_eq!(author["url_path"], Value::Null);
-                }
+            if let Some(name) = author["name"].as_str() {
+                assert_eq!(keys(author), ["full_url", "fullname", "name", "url_path"]);
+                assert_eq!(author["url_path"], format!("user/{name}"));
+            } else {
+                assert_eq!(keys(author), ["fullname", "name", "url_path"]);
+                assert_eq!(author["url_path"], Value::Null);
             }
         }
         assert_repo(&self["repo"]);

@@ -3,6 +3,7 @@
 mod environment;
 mod golden;
 mod message;
+mod oracle;
 mod python;
 mod receiver;
 mod site;
@@ -11,6 +12,7 @@ pub(crate) mod spooled;
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use golden::golden;
 pub(crate) use message::{Message, parse_bodies};
+pub(crate) use oracle::Received;
 pub(crate) use python::{Python, canonical};
 pub(crate) use receiver::{Answer, Receiver, Request};
 pub(crate) use site::{KEY, Push, Site};

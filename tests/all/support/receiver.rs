@@ -1,5 +1,6 @@
 //! A receiver on loopback: raw sockets, every byte kept, answers by script.
 
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::Message;
 
 /// What does not happen in this time never will.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A request, exactly as it arrived.
 #[derive(Clone, Debug)]
@@ -42,8 +43,6 @@ impl Request {
 pub(crate) enum Answer {
     /// This status, these headers, this body.
     Reply(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// The same, but only after a while.
-    Late(Duration, u16),
     /// Nothing, until the receiver stops or the sender gives up.
     Nothing,
     /// Half of an answer's head, then the end of the connection.
@@ -96,13 +95,6 @@ impl Receiver {
             thread: None,
         };
         receiver.listen(listener);
-        receiver
-    }
-
-    /// Starts one that answers everything with this status.
-    pub(crate) fn answering(status: u16) -> Self {
-        let receiver = Self::start();
-        receiver.script(move |_| Answer::status(status));
         receiver
     }
 
@@ -228,10 +220,6 @@ fn converse(mut stream: TcpStream, number: usize, shared: &Shared) -> io::Result
 fn give(stream: &mut TcpStream, answer: &Answer) -> io::Result<bool> {
     match answer {
         Answer::Reply(status, headers, body) => reply(stream, *status, headers, body)?,
-        Answer::Late(delay, status) => {
-            thread::sleep(*delay);
-            reply(stream, *status, &[], &[])?;
-        }
         Answer::Nothing => {
             // Ends when the other side or `stop` closes the connection.
             while stream.read(&mut [0; 1024])? > 0 {}
@@ -263,10 +251,10 @@ fn reply(
 ) -> io::Result<()> {
     let mut head = format!("HTTP/1.1 {status} Whatever\r\n");
     if status != 204 {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
     }
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     head.push_str("\r\n");
     stream.write_all(&[head.as_bytes(), body].concat())

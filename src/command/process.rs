@@ -1,0 +1,93 @@
+//! Which process a push hangs on, and whether it is still there (proc(5)).
+
+use std::fs;
+
+use crate::spool::{Life, Process};
+
+/// More ancestors than a hook ever has between itself and git.
+const MOST_ANCESTORS: usize = 16;
+
+/// The git that runs us as a hook, and what it is doing.
+pub(super) struct Caller {
+    pub(super) process: Process,
+    /// Whether it receives a push (git-receive-pack(1)).
+    pub(super) receives: bool,
+}
+
+/// Finds the nearest git among our ancestors: between it and us there may be hook
+/// scripts that end before the push does. `None`: nothing tells.
+pub(super) fn caller() -> Option<Caller> {
+    let mut pid = nix::unistd::getppid().as_raw();
+    for _ in 0..MOST_ANCESTORS {
+        let stat = Stat::of(pid)?;
+        if stat.command.starts_with("git") {
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let receives = arguments
+                .split(|&byte| byte == 0)
+                .any(|argument| argument.ends_with(b"receive-pack"));
+            return Some(Caller {
+                process: Process {
+                    pid,
+                    started: stat.started,
+                    place: place()?,
+                },
+                receives,
+            });
+        }
+        pid = stat.parent;
+    }
+    None
+}
+
+/// Whether a process is there.
+pub(super) fn life(process: Option<&Process>) -> Life {
+    let Some(process) = process else {
+        return Life::Unknown;
+    };
+    if place().as_ref() != Some(&process.place) {
+        return Life::Unknown;
+    }
+    match Stat::of(process.pid) {
+        Some(stat) if stat.started == process.started && !stat.is_dead => Life::Alive,
+        _ => Life::Gone,
+    }
+}
+
+/// Host, boot and pid namespace: where a process number means what it does here.
+fn place() -> Option<String> {
+    let host = nix::unistd::gethostname().ok()?;
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!(
+        "{} {} {}",
+        host.to_string_lossy(),
+        boot.trim(),
+        namespace.display()
+    ))
+}
+
+/// What `/proc/PID/stat` tells (`proc_pid_stat(5)`).
+struct Stat {
+    command: String,
+    parent: i32,
+    started: u64,
+    /// A zombie: it ended, and nobody has taken notice.
+    is_dead: bool,
+}
+
+impl Stat {
+    fn of(pid: i32) -> Option<Self> {
+        let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        // The command stands in parentheses, and may hold some itself.
+        let (before, after) = text.rsplit_once(')')?;
+        let (_, command) = before.split_once('(')?;
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        Some(Self {
+            command: command.to_owned(),
+            is_dead: matches!(*fields.first()?, "Z" | "X"),
+            parent: fields.get(1)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! A push under way: what may move, recorded before any ref does.
+//!
+//! An intent is an entry in `intent/` that holds ref updates, like one that is
+//! owed, and the process whose life it hangs on. Whoever learns which refs moved
+//! makes an entry in `new/` that names the intents it settles; only then are those
+//! withdrawn. If nobody lives to do that, a flush settles the intent from the
+//! repository, under the intent's own id.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::disk;
+use super::enqueue::Stamp;
+use super::entry::{Content, Draft, Entry, Header, Record};
+use super::error::{IoError, SpoolError};
+use super::id::Id;
+use super::{Spool, enqueue};
+use crate::event::RefUpdate;
+
+/// An intent of a process that cannot be watched is settled when it is so old.
+const UNWATCHED_LIFE: Duration = Duration::from_hours(1);
+
+/// A process, so that another one with its number is not taken for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// When it started, in the kernel's ticks since boot (`proc_pid_stat(5)`).
+    pub started: u64,
+    /// Where that number means it: host, boot and pid namespace.
+    pub place: String,
+}
+
+/// Whether a process is there, as far as one can know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is.
+    Alive,
+    /// It is not.
+    Gone,
+    /// It runs, or ran, where we cannot look.
+    Unknown,
+}
+
+/// A push, or another transaction of refs, that is under way or died.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// Its name, which is its entry's if a flush settles it.
+    pub id: Id,
+    /// Which repository, who, when, and by what process.
+    pub header: Header,
+}
+
+impl Intent {
+    /// What it meant to move.
+    #[must_use]
+    pub fn updates(&self) -> &[RefUpdate] {
+        match &self.header.content {
+            Content::Owed(updates) => updates,
+            Content::Built(_) => &[],
+        }
+    }
+
+    /// Whether it is for somebody else than its own hooks to settle.
+    #[must_use]
+    pub fn is_abandoned(&self, life: Life, now: SystemTime) -> bool {
+        let age = now.duration_since(self.header.time).unwrap_or_default();
+        match life {
+            Life::Alive => false,
+            Life::Gone => true,
+            Life::Unknown => age > UNWATCHED_LIFE,
+        }
+    }
+}
+
+impl Spool {
+    /// Records what is about to happen, durably.
+    pub fn intend(&self, draft: &Draft, stamp: &Stamp<'_>) -> Result<Id, SpoolError> {
+        match self.enqueue_in(&self.intent_dir(), draft, stamp) {
+            Err(SpoolError::Io(error)) if error.source.kind() == io::ErrorKind::NotFound => {
+                disk::ensure_dir(&self.intent_dir(), self.access)?;
+                disk::flush_dir(&self.root)?;
+                self.enqueue_in(&self.intent_dir(), draft, stamp)
+            }
+            recorded => recorded,
+        }
+    }
+
+    /// What is recorded and not settled, in the order of its beginning. What
+    /// cannot be read is no intent.
+    pub fn intents(&self) -> Result<Vec<Intent>, IoError> {
+        let ids = disk::names(&self.intent_dir())?;
+        Ok(ids
+            .iter()
+            .filter_map(|name| Id::parse(name.to_str()?))
+            .filter_map(|id| {
+                let entry = Entry::open(&self.intent_path(&id)).ok()?;
+                let header = entry.header().clone();
+                Some(Intent { id, header })
+            })
+            .collect())
+    }
+
+    /// An intent is settled, and what it led to is on disk, or it led to nothing.
+    pub fn withdraw(&self, id: &Id) -> Result<(), IoError> {
+        disk::unlink(&self.intent_path(id))
+    }
+
+    /// Another push moved these refs in just this way, so this one did not.
+    pub fn strike(&self, intent: &Intent, moved: &[RefUpdate]) -> Result<(), SpoolError> {
+        let moved: HashSet<&RefUpdate> = moved.iter().collect();
+        let mut rest = intent.updates().to_vec();
+        rest.retain(|update| !moved.contains(update));
+        if rest.len() == intent.updates().len() {
+            return Ok(());
+        }
+        if rest.is_empty() {
+            return Ok(self.withdraw(&intent.id)?);
+        }
+        let path = self.intent_path(&intent.id);
+        let tmp = self.tmp_dir().join(format!("{}.struck", intent.id));
+        enqueue::replace(&draft_of(intent, rest), &tmp, &path, self.access)?;
+        Ok(())
+    }
+
+    /// An abandoned intent becomes an entry that owes the messages of what moved.
+    pub fn settle(&self, intent: &Intent, moved: Vec<RefUpdate>) -> Result<(), SpoolError> {
+        let new = self.new_path(&intent.id);
+        // An entry of that id is there if a settling was killed half-way.
+        if !moved.is_empty() && !new.exists() {
+            let mut draft = draft_of(intent, moved);
+            // Crash after this: whoever distributes the entry withdraws the intent
+            // first, so nothing comes of it twice.
+            draft.confirms.push(intent.id.clone());
+            let tmp = self.tmp_dir().join(format!("{}.settled", intent.id));
+            disk::unlink(&tmp)?;
+            let file = disk::create(&tmp, self.access)?;
+            Self::record(&draft, &file, &tmp, &new)?;
+            disk::unlink(&tmp)?;
+        }
+        Ok(self.withdraw(&intent.id)?)
+    }
+
+    /// Removes the intents that an entry settles, before it can be delivered and
+    /// be gone: else a crash could let them be settled once more.
+    pub(super) fn withdraw_confirmed(&self, ids: &[Id]) -> Result<(), IoError> {
+        ids.iter().try_for_each(|id| self.withdraw(id))?;
+        if ids.is_empty() {
+            return Ok(());
+        }
+        disk::flush_dir(&self.intent_dir())
+    }
+
+    pub(super) fn intent_dir(&self) -> PathBuf {
+        self.root.join("intent")
+    }
+
+    fn intent_path(&self, id: &Id) -> PathBuf {
+        self.intent_dir().join(id.as_str())
+    }
+}
+
+fn draft_of(intent: &Intent, updates: Vec<RefUpdate>) -> Draft {
+    let header = intent.header.clone();
+    Record {
+        repository: header.repository,
+        time: header.time,
+        pusher: header.pusher,
+        push_options: header.push_options,
+        process: header.process,
+        confirms: header.confirms,
+        content: Content::Owed(updates),
+    }
+}

@@ -1,0 +1,148 @@
+//! Where HEAD points decides which branch is the default one.
+
+use crate::support::{Received, Site, ZEROS};
+
+fn expect_all(site: &Site, push: &crate::support::Push, at: usize, branch: &str, new: &str) {
+    site.assert_received(
+        &push.messages[at],
+        &Received {
+            branch,
+            new,
+            without: None,
+            old_commit: ZEROS,
+            from: None,
+            forced: false,
+        },
+    );
+}
+
+#[test]
+fn while_head_is_unborn_every_branch_lists_all_that_it_has() {
+    let site = Site::new();
+    site.head("ref: refs/heads/trunk");
+    site.commit("a");
+    let first = site.commit("b");
+    let push = site.push(&["main"]);
+    assert_eq!(
+        push.about(),
+        [("git.branch.creation", "main"), ("git.receive", "main")]
+    );
+    expect_all(&site, &push, 1, "main", &first);
+    // The pushes after it work too.
+    let second = site.commit("c");
+    let push = site.push(&["main"]);
+    site.assert_received(
+        push.only(),
+        &Received {
+            branch: "main",
+            new: &second,
+            without: Some(&first),
+            old_commit: &first,
+            from: Some(&first),
+            forced: false,
+        },
+    );
+    let push = site.push(&["main~1:refs/heads/other"]);
+    expect_all(&site, &push, 1, "other", &first);
+    let push = site.push(&[":other"]);
+    assert_eq!(push.about(), [("git.branch.deletion", "other")]);
+}
+
+#[test]
+fn the_default_branch_can_come_last() {
+    let site = Site::new();
+    site.commit("a");
+    site.push(&["main:side"]);
+    let new = site.commit("b");
+    let push = site.push(&["main"]);
+    expect_all(&site, &push, 1, "main", &new);
+}
+
+#[test]
+fn of_several_first_branches_only_the_default_one_brings_what_they_share() {
+    let site = Site::new();
+    let shared = site.commit("a");
+    site.git(&["checkout", "-q", "-b", "another"]);
+    let own = site.commit("b");
+    let push = site.push(&["another", "main"]);
+    let of = |name: &str| {
+        let mut at = push.messages.iter().enumerate();
+        at.find(|(_, own)| own.about() == ("git.receive", name))
+            .unwrap()
+            .0
+    };
+    expect_all(&site, &push, of("main"), "main", &shared);
+    site.assert_received(
+        &push.messages[of("another")],
+        &Received {
+            branch: "another",
+            new: &own,
+            without: Some(&shared),
+            old_commit: ZEROS,
+            from: Some(&shared),
+            forced: false,
+        },
+    );
+}
+
+#[test]
+fn a_detached_head_stands_for_the_default_branch() {
+    let site = Site::new();
+    let first = site.commit("a");
+    site.push(&["main"]);
+    site.head(&first);
+    let new = site.commit("b");
+    let push = site.push(&["main:topic"]);
+    site.assert_received(
+        &push.messages[1],
+        &Received {
+            branch: "topic",
+            new: &new,
+            without: Some(&first),
+            old_commit: ZEROS,
+            from: Some(&first),
+            forced: false,
+        },
+    );
+}
+
+#[test]
+fn names_that_contain_the_default_branchs_name_are_other_names() {
+    let site = Site::new();
+    let base = site.commit("a");
+    site.push(&["main"]);
+    let new = site.commit("b");
+    for name in ["domain", "main-2024", "mainline", "x/main", "remain/ed"] {
+        let push = site.push(&[&format!("main:refs/heads/{name}")]);
+        site.assert_received(
+            &push.messages[1],
+            &Received {
+                branch: name,
+                new: &new,
+                without: Some(&base),
+                old_commit: ZEROS,
+                from: Some(&base),
+                forced: false,
+            },
+        );
+    }
+    let push = site.push(&["main:refs/tags/main-2025"]);
+    assert_eq!(push.about(), [("git.tag.creation", "main-2025")]);
+}
+
+#[test]
+fn the_default_branch_can_be_deleted_and_come_back() {
+    let site = Site::new();
+    site.bare_git(&["config", "receive.denyDeleteCurrent", "ignore"]);
+    let tip = site.commit("a");
+    site.push(&["main"]);
+    let push = site.push(&[":main"]);
+    assert_eq!(push.about(), [("git.branch.deletion", "main")]);
+    assert_eq!(push.only()["rev"], tip);
+    let push = site.push(&["main"]);
+    assert_eq!(
+        push.about(),
+        [("git.branch.creation", "main"), ("git.receive", "main")]
+    );
+    expect_all(&site, &push, 1, "main", &tip);
+}
