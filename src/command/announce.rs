@@ -13,7 +13,7 @@ use crate::event::RefUpdate;
 use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{Content, Draft, Id, Recipient, Spool, SpoolError};
+use crate::spool::{Content, Draft, Id, Recipient, Selection, Spool};
 
 /// One push, or another transaction of refs, and what is known of it.
 pub(super) struct Push {
@@ -102,14 +102,16 @@ fn enqueue(
             what: report::count(messages, "message"),
             source,
         })?;
-    for intent in &intents {
-        if draft.confirms.contains(&intent.id) {
-            spool.withdraw(&intent.id).map_err(SpoolError::from)?;
-        } else {
-            spool.strike(intent, &push.updates)?;
-        }
-    }
+    outbox::withdraw(spool, &intents, &draft.confirms, &push.updates)?;
     Ok(id)
+}
+
+/// Nobody wants a message of this push: its intents are settled all the same.
+fn forget(spool: &Spool, push: &Push, caller: Option<&Caller>) -> Result<(), Error> {
+    let intents = outbox::intents_of(spool, &push.git_dir);
+    let settled = outbox::settled_by(&push.updates, &intents, caller);
+    let settled: Vec<Id> = settled.iter().map(|intent| intent.id.clone()).collect();
+    outbox::withdraw(spool, &intents, &settled, &push.updates)
 }
 
 fn announce_as(
@@ -135,6 +137,9 @@ fn announce_as(
         Ok(built) => built,
         Err(error) => return owe(push, Some(settings), error, caller, around),
     };
+    if built.recipients.is_empty() {
+        return forget(&spool, push, caller);
+    }
     if let Some(former) = place::former_spool(&push.git_dir, &spool) {
         // What was recorded there is older, and must be announced first.
         spool
@@ -169,28 +174,29 @@ fn tell(
     for notice in attempted.iter().flat_map(|one| &one.report.notices) {
         around.tell_once(&notice.text, notice.hint.as_deref());
     }
-    let is_sent = |name: &str| {
-        attempted
-            .iter()
-            .any(|one| one.endpoint == name && one.is_sent())
-    };
     let now = around.now();
-    let state = |name: &str| {
-        let attempted = attempted.iter().find(|one| one.endpoint == name);
-        attempted.map_or_else(String::new, |one| one.state(now))
-    };
-    let names = recipients
-        .iter()
-        .map(|recipient| recipient.endpoint.as_str());
-    let (sent, queued): (Vec<&str>, Vec<&str>) = names.partition(|name| is_sent(name));
+    let mut sent = Vec::new();
+    let mut queued = Vec::new();
+    for recipient in recipients {
+        let wanted = match &recipient.messages {
+            Selection::All => total,
+            Selection::Only(numbers) => numbers.len(),
+        };
+        let share = if wanted == total {
+            String::new()
+        } else {
+            format!(" ({wanted} of them)")
+        };
+        let name = &recipient.endpoint;
+        match attempted.iter().find(|one| one.endpoint == *name) {
+            Some(one) if one.report.delivered >= wanted => sent.push(format!("`{name}`{share}")),
+            Some(one) => queued.push(format!("`{name}`{share}{}", one.state(now))),
+            None => queued.push(format!("`{name}`{share}")),
+        }
+    }
     if settings.quiet && attempted.len() == sent.len() {
         return;
     }
-    let sent: Vec<String> = sent.iter().map(|name| format!("`{name}`")).collect();
-    let queued: Vec<String> = queued
-        .iter()
-        .map(|name| format!("`{name}`{}", state(name)))
-        .collect();
     let parts: Vec<String> = [("sent to", sent), ("queued for", queued)]
         .iter()
         .filter(|(_, names)| !names.is_empty())

@@ -14,6 +14,7 @@ use crate::cli::CheckArgs;
 use crate::config::{Endpoint, Loaded, Settings};
 use crate::git::Repository;
 use crate::report;
+use crate::spool::{Content, Id, IoError, Spool};
 
 /// An entry that nobody has looked at for so long was forgotten.
 const LONG: Duration = Duration::from_mins(15);
@@ -198,6 +199,27 @@ fn check_config(
     check_spool(settings, &repository.path(), findings, around);
 }
 
+/// How many pushes of this repository could only be recorded.
+fn recorded(spool: &Spool, git_dir: &Path) -> Result<usize, IoError> {
+    let (ids, _) = spool.ids_in_new()?;
+    let is_owed = |id: &Id| {
+        spool.open_new(id).is_ok_and(|entry| {
+            let header = entry.header();
+            header.repository == git_dir && matches!(header.content, Content::Owed(_))
+        })
+    };
+    Ok(ids.iter().filter(|id| is_owed(id)).count())
+}
+
+/// `1 recorded push is`, `2 recorded pushes are`.
+pub(super) fn recorded_pushes(count: usize) -> String {
+    if count == 1 {
+        "1 recorded push is".to_owned()
+    } else {
+        format!("{count} recorded pushes are")
+    }
+}
+
 /// A spool that is not there yet is made by the first push.
 fn check_spool(
     settings: &Settings,
@@ -220,6 +242,14 @@ fn check_spool(
         Err(error) => return findings.error(&report::chain(&error), None),
     };
     ok(&format!("spool `{}`", root.display()));
+    match recorded(&spool, git_dir) {
+        Ok(0) => {}
+        Ok(count) => findings.error(
+            &format!("{} not announced yet", recorded_pushes(count)),
+            Some("`refpost flush` says why; `refpost queue drop` gives one up".to_owned()),
+        ),
+        Err(error) => findings.error(&report::chain(&error), None),
+    }
     let is_old = |oldest| {
         around
             .now()

@@ -6,7 +6,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use super::spools::{self, Target};
@@ -92,27 +91,24 @@ fn waiting(targets: &[Target]) -> usize {
     targets.iter().filter_map(count).sum()
 }
 
-/// Spools by the account and the group that own them.
-type OfOthers = BTreeMap<(u32, u32), Vec<PathBuf>>;
+/// Repositories and spools by the account and the group that own them.
+pub(super) type OfOthers = BTreeMap<(u32, u32), Vec<PathBuf>>;
 
 /// Parts the spools that are there: ours, and with root those of other accounts.
-fn ours_and_others(targets: Vec<Target>) -> (Vec<Target>, OfOthers) {
+/// Whose a repository's spool is, the repository says, wherever it lies.
+pub(super) fn ours_and_others(targets: Vec<Target>) -> (Vec<Target>, OfOthers) {
     let is_root = nix::unistd::geteuid().is_root();
     let mut ours = Vec::new();
-    let mut others: BTreeMap<_, Vec<PathBuf>> = BTreeMap::new();
+    let mut others = OfOthers::new();
     for target in targets {
-        let folders = target.former.iter().chain([&target.spool]);
-        let Some(owner) = folders
-            .filter_map(|spool| fs::metadata(spool.root()).ok())
-            .next_back()
-        else {
-            continue;
-        };
-        if is_root && owner.uid() != 0 {
-            let paths = others.entry((owner.uid(), owner.gid())).or_default();
-            paths.push(target.spool.root().to_owned());
-        } else {
-            ours.push(target);
+        let place = target.repository.as_deref().unwrap_or(target.spool.root());
+        match fs::metadata(place) {
+            Ok(owner) if is_root && owner.uid() != 0 => {
+                let paths = others.entry((owner.uid(), owner.gid())).or_default();
+                paths.push(place.to_owned());
+            }
+            Ok(_) => ours.push(target),
+            Err(_) => {}
         }
     }
     (ours, others)
@@ -122,20 +118,23 @@ fn ours_and_others(targets: Vec<Target>) -> (Vec<Target>, OfOthers) {
 /// a link planted there could lead root anywhere: so a flush that runs as the
 /// owner does it. Whether nothing is left.
 fn hand_over(of_others: OfOthers, args: &FlushArgs, around: &Surroundings) -> Result<bool, Error> {
-    let binary = super::enable::own_binary()?;
     let mut is_all_done = true;
-    for ((uid, gid), spools) in of_others {
-        let mut command = Command::new(&binary);
-        if let Some(config) = around.config() {
-            command.arg("--config").arg(config);
-        }
+    for ((uid, gid), paths) in of_others {
+        let mut command = around.refpost()?;
+        // Root's environment may hold what that account must not have.
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.args(["flush", "--strict"]).uid(uid).gid(gid);
         command.args(args.json.then_some("--json"));
         if let Some(budget) = args.budget {
             command.arg("--budget").arg(budget.to_string());
         }
-        let status = command.args(spools).current_dir("/").status();
-        is_all_done &= status.doing("run", Path::new(&binary))?.success();
+        let status = command
+            .args(paths)
+            .status()
+            .doing("run", Path::new("refpost"))?;
+        is_all_done &= status.success();
     }
     Ok(is_all_done)
 }

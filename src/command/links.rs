@@ -5,7 +5,7 @@
 //! Gitea, Forgejo) is left alone and gets an entry of ours there.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,9 @@ use super::{Error, IoContext};
 /// The chain, whose one placeholder is the binary's path.
 const CHAIN: &str = include_str!("../../hooks/chain");
 const PLACEHOLDER: &str = "@REFPOST@";
+
+/// A hook of more than this is no script that anybody wrote.
+const LONGEST_SCRIPT: u64 = 64 * 1024;
 
 /// Our entry in `NAME.d/`, beside a dispatcher.
 const ENTRY: &str = "90-refpost";
@@ -67,13 +70,14 @@ impl Hook {
         };
         if metadata.is_symlink() {
             let target = fs::read_link(&self.path).doing("read link", &self.path)?;
-            if target.file_name().is_some_and(|name| name == "refpost") {
+            // Through another link too: some hosts keep all hooks in one folder.
+            let end = self.path.canonicalize().unwrap_or_else(|_| target.clone());
+            if end.file_name().is_some_and(|name| name == "refpost") {
                 return Ok(Place::Linked(target));
             }
         }
-        let text = fs::read(&self.path).unwrap_or_default();
         let first_words = CHAIN.lines().nth(1).unwrap_or_default();
-        if String::from_utf8_lossy(&text).contains(first_words) {
+        if beginning(&self.path).contains(first_words) {
             Ok(Place::Chained)
         } else {
             Ok(Place::Foreign)
@@ -200,8 +204,7 @@ impl Hook {
     /// A script that itself runs what lies in `NAME.d/`.
     fn is_dispatcher(&self) -> bool {
         let name = self.folder_name();
-        let text = fs::read(&self.path).unwrap_or_default();
-        String::from_utf8_lossy(&text).contains(&*name.to_string_lossy())
+        beginning(&self.path).contains(&*name.to_string_lossy())
     }
 
     fn make_folder(&self, folder: &Path) -> Result<(), Error> {
@@ -228,6 +231,15 @@ pub(super) fn give_to_owner_of(folder: &Path, path: &Path) -> Result<(), Error> 
         return Ok(());
     }
     std::os::unix::fs::lchown(path, Some(owner.uid()), Some(owner.gid())).doing("give away", path)
+}
+
+/// The beginning of a hook's text. What cannot be read is some other's hook.
+fn beginning(hook: &Path) -> String {
+    let mut text = Vec::new();
+    if let Ok(file) = fs::File::open(hook) {
+        file.take(LONGEST_SCRIPT).read_to_end(&mut text).ok();
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn chain(binary: &Path) -> String {

@@ -59,6 +59,23 @@ pub(super) fn settled_by<'a>(
         .collect()
 }
 
+/// Withdraws what is settled now, and strikes these moves from what is not.
+pub(super) fn withdraw(
+    spool: &Spool,
+    intents: &[Intent],
+    settled: &[Id],
+    moved: &[RefUpdate],
+) -> Result<(), Error> {
+    for intent in intents {
+        if settled.contains(&intent.id) {
+            spool.withdraw(&intent.id).map_err(SpoolError::from)?;
+        } else {
+            spool.strike(intent, moved)?;
+        }
+    }
+    Ok(())
+}
+
 /// The intent of this very transaction: the same git meant all of it.
 pub(super) fn intent_of(
     spool: &Spool,

@@ -82,10 +82,14 @@ impl Listed {
 
     /// The numbers of its messages within the entry.
     fn messages(&self) -> Vec<usize> {
-        let (Some(header), Some(queue)) = (&self.header, self.place.queue()) else {
+        let Some(header) = &self.header else {
             return Vec::new();
         };
-        let all = header.messages_for(queue);
+        let all = match (self.place.queue(), &header.content) {
+            (Some(queue), _) => header.messages_for(queue),
+            (None, Content::Built(built)) => (0..built.messages.len()).collect(),
+            (None, Content::Owed(_)) => Vec::new(),
+        };
         let part = match &self.place {
             Place::New(_) => return all,
             Place::Waiting(_, item) => item.part,
@@ -122,13 +126,17 @@ fn chosen(target: &Target, choice: &Choice, now: SystemTime) -> Result<Vec<Liste
         is_named && choice.older_than.is_none_or(|least| age > *least)
     });
     places.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
-    let repository = choice.repository.as_ref().map(|repository| {
-        let repository = super::place::repository(Some(repository));
-        repository.map_or_else(
-            |_| choice.repository.clone().unwrap_or_default(),
-            |it| it.path(),
-        )
+    // Without a PATH this folder's repository is meant, not others in its spool.
+    let is_here = choice.paths.is_empty();
+    let here = target
+        .repository
+        .clone()
+        .filter(|_| is_here && target.is_alone);
+    let named = choice.repository.as_ref().map(|repository| {
+        let opened = super::place::repository(Some(repository));
+        opened.map_or_else(|_| repository.clone(), |it| it.path())
     });
+    let repository = named.or(here);
     let listed = places.into_iter().map(|place| {
         let entry = place.open(spool).ok();
         let header = entry.map(|entry| entry.header().clone());

@@ -15,6 +15,10 @@ const OWN_FOLDER: &str = "refpost";
 /// A spool, which need not be there yet.
 pub(super) struct Target {
     pub(super) spool: Spool,
+    /// The repository whose it is; `None` if it was found by itself.
+    pub(super) repository: Option<PathBuf>,
+    /// Whether no other repository with this spool was found.
+    pub(super) is_alone: bool,
     /// The queues of the endpoints that are configured to go through it, and the
     /// endpoints' names.
     pub(super) endpoints: BTreeMap<Queue, String>,
@@ -72,6 +76,7 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Targe
             Some(known) => {
                 known.endpoints.extend(one.endpoints);
                 known.former.extend(one.former);
+                known.is_alone = false;
             }
             None => drop(targets.insert(one.spool.root().to_owned(), one)),
         }
@@ -91,6 +96,8 @@ fn target(found: Found, around: &Surroundings) -> Target {
         Found::Spool(root) => {
             return Target {
                 spool: place::spool_at(&absolute(&root)),
+                repository: None,
+                is_alone: false,
                 endpoints: BTreeMap::new(),
                 former: Vec::new(),
             };
@@ -107,6 +114,8 @@ fn target(found: Found, around: &Surroundings) -> Target {
     Target {
         endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
         former: place::former_spool(&git_dir, &spool).into_iter().collect(),
+        repository: Some(git_dir),
+        is_alone: true,
         spool,
     }
 }

@@ -21,9 +21,14 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Erro
 fn show(target: &Target, as_json: bool, now: SystemTime) -> Result<(), Error> {
     let survey = target.spool.survey().map_err(SpoolError::from)?;
     let spool = target.spool.root().display().to_string();
-    if !as_json && survey.new + survey.unreadable > 0 {
-        let new = report::count(survey.new, "new entry").replace("entrys", "entries");
-        report::line(&format!("{spool}: {new}, {} unreadable", survey.unreadable));
+    if survey.new + survey.unreadable > 0 {
+        let (new, unreadable) = (survey.new, survey.unreadable);
+        report::line(&if as_json {
+            json!({ "spool": spool, "state": "undistributed", "new": new, "unreadable": unreadable })
+                .to_string()
+        } else {
+            format!("{spool}: {new} in `new/`, {unreadable} unreadable")
+        });
     }
     let healthy = target
         .endpoints
@@ -37,7 +42,11 @@ fn show(target: &Target, as_json: bool, now: SystemTime) -> Result<(), Error> {
         if as_json {
             report::line(&object(&spool, name, &queue).to_string());
         } else {
-            report::line(&format!("{spool}: `{name}` {}", describe(&queue, now)));
+            let queue_name = queue.queue.as_str();
+            report::line(&format!(
+                "{spool}: `{queue_name}` {}",
+                describe(&queue, now)
+            ));
         }
     }
     Ok(())
@@ -107,6 +116,7 @@ fn object(spool: &str, endpoint: &str, queue: &QueueSurvey) -> serde_json::Value
     json!({
         "spool": spool,
         "endpoint": endpoint,
+        "queue": queue.queue.as_str(),
         "state": state(queue),
         "failing_since": failing.map(|head| time(head.id.time())),
         "attempts": failing.map_or(0, |head| head.attempts),

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -64,9 +65,37 @@ impl Surroundings {
         }
     }
 
-    /// The server's file as the command line names it.
-    pub(super) fn config(&self) -> Option<&Path> {
-        self.config.as_deref()
+    /// Another refpost, in `/`, with the server's file that we have.
+    pub(super) fn refpost(&self) -> Result<Command, Error> {
+        let mut command = Command::new(super::enable::own_binary()?);
+        let (file, is_named) = self.server_file();
+        if is_named {
+            command
+                .arg("--config")
+                .arg(std::path::absolute(&file).unwrap_or(file));
+        }
+        command.current_dir("/");
+        Ok(command)
+    }
+
+    /// Refuses to act, as root, on what another account configured: it could name
+    /// files that only root may read, and a URL of its own to send them to.
+    pub(super) fn trust(&self, git_dir: &Path) -> Result<(), Error> {
+        let config = git_dir.join(config::REPOSITORY_FILE);
+        let owner = std::fs::metadata(&config).map_or(0, |data| data.uid());
+        if owner == 0 || !Uid::effective().is_root() {
+            return Ok(());
+        }
+        let (name, _) = self.account(owner);
+        Err(Error::Failed {
+            what: format!(
+                "cannot act on `{}` as root: it belongs to `{name}`",
+                config.display()
+            ),
+            hint: Some(format!(
+                "run it as that account: runuser -u {name} -- refpost …"
+            )),
+        })
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -159,15 +188,11 @@ impl Surroundings {
     /// Starts a flush of this spool that outlives us: neither git nor the pusher
     /// waits for it.
     pub(super) fn flush_detached(&self, spool: &Path) -> Result<(), Error> {
-        let binary = super::enable::own_binary()?;
-        let mut command = Command::new(&binary);
+        let mut command = self.refpost()?;
         for (name, _) in std::env::vars_os() {
             if name.as_bytes().starts_with(b"GIT_") {
                 command.env_remove(name);
             }
-        }
-        if let Some(config) = &self.config {
-            command.arg("--config").arg(config);
         }
         command
             .args(["flush", "--detached"])
@@ -176,11 +201,11 @@ impl Surroundings {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .doing("run", &binary)?;
+            .doing("run", Path::new("refpost"))?;
         Ok(())
     }
 
-    /// Cuts every tie to whoever started us: session, open files, folder.
+    /// Cuts every tie to whoever started us: session, open files.
     pub(super) fn detach(&self) {
         // It fails only for who leads a process group, and is detached already.
         nix::unistd::setsid().ok();
@@ -193,7 +218,6 @@ impl Surroundings {
             // One of them was the listing itself, and is closed already.
             nix::unistd::close(fd).ok();
         }
-        std::env::set_current_dir("/").ok();
     }
 
     /// Bytes that nobody can guess.

@@ -22,11 +22,6 @@ pub(super) struct Attempted {
 }
 
 impl Attempted {
-    /// Whether the endpoint took all of them.
-    pub(super) fn is_sent(&self) -> bool {
-        self.report.left.is_none() && self.report.failed == 0
-    }
-
     /// Whether nothing waits, of this push or of another.
     pub(super) fn is_empty_now(&self) -> bool {
         self.waiting.is_empty()
@@ -45,7 +40,13 @@ impl Attempted {
             (Some(Left::Older), _) => format!(" (behind older ones, {count} waiting)"),
             (Some(Left::Failed(why)), _) => format!(" (it {why})"),
             (Some(Left::OutOfTime), _) => " (no time left)".to_owned(),
-            (None | Some(Left::NotDue | Left::Fault), _) => String::new(),
+            (None, _) if self.report.failed > 0 => " (given up)".to_owned(),
+            (None, _) if self.report.refused > 0 => {
+                format!(" ({} refused)", self.report.refused)
+            }
+            // Nothing came to its queue: what was recorded before holds it back.
+            (None, _) => " (behind older ones)".to_owned(),
+            (Some(Left::NotDue | Left::Fault), _) => String::new(),
         }
     }
 }

@@ -35,7 +35,17 @@ pub(super) fn run(
         let mut followed = Followed::new()?;
         loop {
             world.forget();
-            for target in spools::find(&args.paths, around)? {
+            let (targets, of_others) = flush::ours_and_others(spools::find(&args.paths, around)?);
+            for path in of_others.values().flatten() {
+                around.tell_once(
+                    &format!(
+                        "cannot watch `{}` as root: it is another account's",
+                        path.display()
+                    ),
+                    Some("run a `refpost flush --watch` as that account"),
+                );
+            }
+            for target in targets {
                 followed.follow(&target.spool);
                 flush::prepare(&target, world, around);
                 flush.add(&target.spool);

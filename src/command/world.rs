@@ -87,7 +87,8 @@ impl Outside for World<'_> {
         }
         let found = if repository.is_dir() {
             self.around
-                .load(Some(repository))
+                .trust(repository)
+                .and_then(|()| Ok(self.around.load(Some(repository))?))
                 .map(|loaded| Rc::new(loaded.settings))
                 .map_err(|error| Unavailable::Broken(report::chain(&error)))
         } else {
@@ -128,11 +129,13 @@ impl Surveyor for World<'_> {
         }
         for (repository, blocked) in &done.blocked {
             self.tell(&blocked.error);
-            self.tell(&format!(
-                "{} of `{}` wait for that",
-                report::count(blocked.entries, "recorded push").replace("pushs", "pushes"),
+            let text = format!(
+                "{} held back by that in `{}`",
+                super::check::recorded_pushes(blocked.entries),
                 repository.display(),
-            ));
+            );
+            let hint = format!("mend it, or give it up: refpost queue drop {}", blocked.id);
+            self.around.tell_once(&text, Some(&hint));
         }
         if let Some(error) = &done.stopped {
             self.tell_error(error);

@@ -8,7 +8,6 @@ use std::{fs, path};
 
 use super::schema::Layer;
 use super::settings::{self, Settings};
-use super::values::SecretSource;
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +30,8 @@ pub enum Error {
         /// The key, and what is wrong; never a secret's text.
         why: String,
     },
-    /// The file holds a key, and everybody can read it.
-    #[error("cannot load config `{}`: it holds a key, and mode {mode:04o} lets others read it", path.display())]
+    /// The file holds a key or another secret, and everybody can read it.
+    #[error("cannot load config `{}`: it holds a secret, and mode {mode:04o} lets others read it", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -104,12 +103,11 @@ pub fn load(
             files.push(path.to_owned());
         }
     }
-    let shown = show(&layers);
-    let mut layers = layers.into_iter().map(|(_, layer)| layer);
-    let mut merged = layers.next().expect("the defaults are always there");
-    for layer in layers {
-        merged.update(layer);
+    let mut merged = Layer::default();
+    for (_, layer) in &layers {
+        merged.update(layer.clone());
     }
+    let shown = show(&merged, &layers);
     let settings = settings::settle(merged).map_err(|endpoint| Error::NoKey {
         path: files.last().cloned().unwrap_or_default(),
         endpoint,
@@ -162,8 +160,7 @@ fn read(path: &Path, is_system: bool, required: bool) -> Result<Option<Layer>, E
     if !is_system {
         layer.own_endpoints();
     }
-    let holds_key = |key: &Option<SecretSource>| matches!(key, Some(SecretSource::Text(_)));
-    if holds_key(&layer.key) || layer.endpoint.iter().any(|own| holds_key(&own.key)) {
+    if layer.holds_secret() {
         let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o7777;
         if mode & 0o007 != 0 {
             return Err(Error::Exposed {
@@ -276,17 +273,33 @@ fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Every setting by its dotted key, from the uppermost layer that has it.
-fn show(layers: &[(String, Layer)]) -> BTreeMap<String, Shown> {
-    let mut shown = BTreeMap::new();
-    for (source, layer) in layers {
-        let table = toml::Table::try_from(layer).expect("a layer came from TOML");
-        flatten("", &toml::Value::Table(table), &mut |key, value| {
-            let source = source.clone();
-            shown.insert(key, Shown { value, source });
-        });
-    }
-    shown
+/// Every setting in force by its dotted key, and the uppermost layer that says so.
+fn show(merged: &Layer, layers: &[(String, Layer)]) -> BTreeMap<String, Shown> {
+    let layers: Vec<_> = layers
+        .iter()
+        .map(|(source, layer)| (source, flat(layer)))
+        .collect();
+    let source_of = |key: &str, value: &str| {
+        let mut from_above = layers.iter().rev();
+        let found = from_above.find(|(_, layer)| layer.get(key).is_some_and(|own| own == value));
+        found.map_or_else(String::new, |(source, _)| (*source).clone())
+    };
+    flat(merged)
+        .into_iter()
+        .map(|(key, value)| {
+            let source = source_of(&key, &value);
+            (key, Shown { value, source })
+        })
+        .collect()
+}
+
+fn flat(layer: &Layer) -> BTreeMap<String, String> {
+    let table = toml::Table::try_from(layer).expect("a layer came from TOML");
+    let mut settings = BTreeMap::new();
+    flatten("", &toml::Value::Table(table), &mut |key, value| {
+        settings.insert(key, value);
+    });
+    settings
 }
 
 fn flatten(prefix: &str, value: &toml::Value, leaf: &mut dyn FnMut(String, String)) {

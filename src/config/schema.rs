@@ -157,6 +157,21 @@ impl Layer {
         override_fields!(self.network, upper.network; allow, allow_hosts, allow_cidrs, https_only);
     }
 
+    /// Whether a secret's text stands in the file itself: a key, a header's value,
+    /// the userinfo of a URL.
+    pub(super) fn holds_secret(&self) -> bool {
+        let is_text = |source: &SecretSource| matches!(source, SecretSource::Text(_));
+        let urls = self.urls.iter().flat_map(|urls| &urls.0);
+        let mut urls = urls.chain(self.endpoint.iter().map(|endpoint| &endpoint.url));
+        let keys = self
+            .endpoint
+            .iter()
+            .filter_map(|endpoint| endpoint.key.as_ref());
+        let headers = self.endpoint.iter().flat_map(|own| own.headers.values());
+        let mut sources = self.key.iter().chain(keys).chain(headers);
+        sources.any(is_text) || urls.any(EndpointUrl::has_userinfo)
+    }
+
     /// Marks the endpoints as those of one repository.
     pub(super) fn own_endpoints(&mut self) {
         for endpoint in &mut self.endpoint {

@@ -31,6 +31,11 @@ impl EndpointUrl {
         Ok(Self(url))
     }
 
+    /// Whether it carries a name or a password.
+    pub(super) fn has_userinfo(&self) -> bool {
+        !self.0.username().is_empty() || self.0.password().is_some()
+    }
+
     /// All of it, for the one place that dials it.
     #[must_use]
     pub fn expose(&self) -> &url::Url {

@@ -74,10 +74,10 @@ impl Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// `[network]` forbids the address.
-    #[error("cannot send")]
+    #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// `[network] https_only` forbids the URL.
-    #[error("cannot send: `https_only` forbids plain `http`")]
+    #[error("`https_only` forbids plain `http`")]
     NotHttps,
     /// The endpoint's `ca_file` is of no use.
     #[error("cannot read `ca_file` `{}`", path.display())]

@@ -48,6 +48,8 @@ pub struct Notice {
 pub struct LaneReport {
     /// Messages that the endpoint took.
     pub delivered: usize,
+    /// Messages that were refused, and are tried again later.
+    pub refused: usize,
     /// Messages that were given up.
     pub failed: usize,
     /// Deliveries that nobody wants any more.

@@ -267,6 +267,7 @@ impl Work<'_> {
                 Ok(ControlFlow::Break(()))
             }
             Decision::StepAside { due } => {
+                self.report.refused += 1;
                 let rest = self.lane.step_aside(item, total, due, failures)?;
                 Ok(ControlFlow::Continue(rest))
             }

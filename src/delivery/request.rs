@@ -36,6 +36,7 @@ impl<'a> Request<'a> {
             headers.push((name.to_owned(), HeaderValue::Plain(one_line(value))));
         };
         plain("Content-Type", "application/json");
+        plain("Accept", "*/*");
         plain("User-Agent", concat!("refpost/", env!("CARGO_PKG_VERSION")));
         match message.format {
             Format::Pagure => {
@@ -93,13 +94,14 @@ mod tests {
             names,
             [
                 "Content-Type",
+                "Accept",
                 "User-Agent",
                 "X-Pagure",
                 "X-Pagure-Project",
                 "X-Pagure-Topic"
             ]
         );
-        let HeaderValue::Plain(project) = &request.headers[3].1 else {
+        let HeaderValue::Plain(project) = &request.headers[4].1 else {
             panic!("a project's name is no secret")
         };
         assert_eq!(project, "a??X-Evil: 1?");

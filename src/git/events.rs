@@ -1,5 +1,6 @@
 //! The table "which commits, which files" of the contract (docs/payloads.md).
 
+use super::graph::Graph;
 use super::repository::{DefaultBranch, Peeled, from_git2};
 use super::{Error, Repository, tree_diff, walk};
 use crate::event::{Author, Change, Event, Oid, Received, RefKind, RefUpdate};
@@ -7,6 +8,7 @@ use crate::event::{Author, Change, Event, Oid, Received, RefKind, RefUpdate};
 /// What the updates of one push are measured against.
 struct Push<'repo> {
     repository: &'repo Repository,
+    graph: Graph<'repo>,
     default: DefaultBranch,
     max_files: usize,
 }
@@ -21,6 +23,7 @@ impl Repository {
     pub fn events(&self, updates: &[RefUpdate], max_files: usize) -> Result<Vec<Event>, Error> {
         let push = Push {
             repository: self,
+            graph: Graph::new(self)?,
             default: self.default_branch()?,
             max_files,
         };
@@ -104,11 +107,11 @@ impl Push<'_> {
     ) -> Result<Option<(Received, Vec<Author>)>, Error> {
         let is_default = self.default.name.as_ref() == Some(&update.name);
         let against = self.default.tip.filter(|_| !is_default);
-        let Some(listed) = walk::list(self.repository, new, against)? else {
+        let Some(listed) = walk::list(self.repository, &self.graph, new, against)? else {
             return Ok(None);
         };
         let base = match against {
-            Some(tip) => self.repository.merge_base(tip, new)?,
+            Some(tip) => self.graph.merge_base(tip, new)?,
             None => None,
         };
         let zeros = "0".repeat(self.repository.oid_digits());
@@ -123,21 +126,22 @@ impl Push<'_> {
         old_commit: git2::Oid,
         new_commit: git2::Oid,
     ) -> Result<(Received, Vec<Author>), Error> {
-        let base = self.repository.merge_base(old_commit, new_commit)?;
+        let base = self.graph.merge_base(old_commit, new_commit)?;
         let forced = base != Some(old_commit);
-        let (listed, base) = match walk::list(self.repository, new_commit, Some(old_commit))? {
-            Some(listed) => (listed, base.unwrap_or(old_commit)),
-            // Rewound: nothing new, and what is gone is what differs from old.
-            None => (
-                walk::Listed {
-                    oldest: new_commit,
-                    newest: new_commit,
-                    total: 0,
-                    authors: vec![self.repository.commit_author(new_commit)?],
-                },
-                old_commit,
-            ),
-        };
+        let (listed, base) =
+            match walk::list(self.repository, &self.graph, new_commit, Some(old_commit))? {
+                Some(listed) => (listed, base.unwrap_or(old_commit)),
+                // Rewound: nothing new, and what is gone is what differs from old.
+                None => (
+                    walk::Listed {
+                        oldest: new_commit,
+                        newest: new_commit,
+                        total: 0,
+                        authors: vec![self.repository.commit_author(new_commit)?],
+                    },
+                    old_commit,
+                ),
+            };
         let old_commit_text = if base == old_commit {
             old.to_string()
         } else {

@@ -3,7 +3,8 @@
 //! ```text
 //! ref_lines   bytes of stdin → RefUpdate
 //! repository  opening, peeling, the default branch
-//! object      headers of commits and tags → Author, parents never needed
+//! object      headers of commits and tags, read from their bytes
+//! graph       commits and their parents: rev-list and merge-base
 //! walk        which commits a ref gained
 //! tree_diff   which files differ
 //! events      the table of the contract: RefUpdate → Event
@@ -16,6 +17,7 @@
 
 mod events;
 mod facts;
+mod graph;
 mod hooks_dir;
 mod object;
 mod pusher;

@@ -4,6 +4,7 @@
 //! must not be lost for that, so only what is needed is read, leniently.
 
 use encoding_rs::{Encoding, UTF_8};
+use git2::Oid;
 
 use crate::event::Author;
 
@@ -18,6 +19,34 @@ pub(super) fn commit_author(commit: &[u8]) -> Author {
 /// Who made an annotated tag, from the tag's bytes; very old tags do not say.
 pub(super) fn tagger(tag: &[u8]) -> Option<Author> {
     person(tag, b"tagger ")
+}
+
+/// The parents of a commit, from the commit's bytes.
+pub(super) fn parents(commit: &[u8]) -> Vec<Oid> {
+    headers(commit)
+        .filter_map(|line| line.strip_prefix(b"parent "))
+        .filter_map(oid)
+        .collect()
+}
+
+/// The tree of a commit, from the commit's bytes.
+pub(super) fn tree(commit: &[u8]) -> Option<Oid> {
+    oid(header(commit, b"tree ")?)
+}
+
+/// When a commit was committed, in seconds since the epoch; 0 if that is not said.
+pub(super) fn commit_time(commit: &[u8]) -> i64 {
+    let time = header(commit, b"committer ").and_then(|ident| {
+        let at = ident.iter().rposition(|&byte| byte == b'>')?;
+        let after_email = &ident[at + 1..];
+        let text = std::str::from_utf8(after_email).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    });
+    time.unwrap_or(0)
+}
+
+fn oid(digits: &[u8]) -> Option<Oid> {
+    Oid::from_bytes(&hex::decode(digits).ok()?).ok()
 }
 
 /// Reads `NAME <EMAIL> TIME ZONE` behind `field`, in the encoding that the
@@ -42,10 +71,13 @@ fn person(object: &[u8], field: &[u8]) -> Option<Author> {
 /// The rest of the first header line that starts with `field`. Headers end at
 /// the first empty line; continuation lines start with a space.
 fn header<'a>(object: &'a [u8], field: &[u8]) -> Option<&'a [u8]> {
+    headers(object).find_map(|line| line.strip_prefix(field))
+}
+
+fn headers(object: &[u8]) -> impl Iterator<Item = &[u8]> {
     object
         .split(|&byte| byte == b'\n')
         .take_while(|line| !line.is_empty())
-        .find_map(|line| line.strip_prefix(field))
 }
 
 fn split_at_byte(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {

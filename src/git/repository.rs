@@ -148,24 +148,12 @@ impl Repository {
 
     /// The tree of a commit.
     pub(super) fn tree(&self, commit: git2::Oid) -> Result<git2::Oid, Error> {
-        self.inner
-            .find_commit(commit)
-            .map(|commit| commit.tree_id())
-            .reading(|| format!("commit `{commit}`"))
-    }
-
-    /// The best common ancestor, as `git merge-base` prints it; `None` for
-    /// unrelated histories.
-    pub(super) fn merge_base(
-        &self,
-        one: git2::Oid,
-        other: git2::Oid,
-    ) -> Result<Option<git2::Oid>, Error> {
-        match self.inner.merge_base(one, other) {
-            Ok(base) => Ok(Some(base)),
-            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(error).reading(|| format!("the histories of `{one}` and `{other}`")),
-        }
+        let what = || format!("commit `{commit}`");
+        let odb = self.inner.odb().reading(what)?;
+        let object = odb.read(commit).reading(what)?;
+        object::tree(object.data())
+            .ok_or_else(|| git2::Error::from_str("it names no tree"))
+            .reading(what)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Which commits a ref gained.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use git2::Oid;
 
-use super::{Error, ReadContext, Repository};
+use super::graph::Graph;
+use super::{Error, Repository};
 use crate::event::Author;
 
 /// The commits that a message lists.
@@ -20,35 +21,26 @@ pub(super) struct Listed {
 /// `git rev-list`; `None` if that is nothing.
 pub(super) fn list(
     repository: &Repository,
+    graph: &Graph<'_>,
     new: Oid,
     hidden: Option<Oid>,
 ) -> Result<Option<Listed>, Error> {
-    let what = || format!("the history of `{new}`");
-    let mut walk = repository.inner.revwalk().reading(what)?;
-    walk.push(new).reading(what)?;
-    if let Some(hidden) = hidden {
-        walk.hide(hidden).reading(what)?;
+    let ids = graph.list(new, hidden)?;
+    let (Some(&newest), Some(&oldest)) = (ids.first(), ids.last()) else {
+        return Ok(None);
+    };
+    let mut authors = Vec::new();
+    let mut named = HashSet::new();
+    for &id in ids.iter().rev() {
+        let author = repository.commit_author(id)?;
+        if named.insert(author.clone()) {
+            authors.push(author);
+        }
     }
-    let mut listed: Option<Listed> = None;
-    // The walk runs from the newest: where an author is seen last is their
-    // first appearance from the oldest.
-    let mut last_seen: HashMap<Author, usize> = HashMap::new();
-    for (position, id) in walk.enumerate() {
-        let id = id.reading(what)?;
-        last_seen.insert(repository.commit_author(id)?, position);
-        let listed = listed.get_or_insert(Listed {
-            oldest: id,
-            newest: id,
-            total: 0,
-            authors: Vec::new(),
-        });
-        listed.oldest = id;
-        listed.total += 1;
-    }
-    if let Some(listed) = &mut listed {
-        let mut authors: Vec<_> = last_seen.into_iter().collect();
-        authors.sort_by_key(|&(_, position)| std::cmp::Reverse(position));
-        listed.authors = authors.into_iter().map(|(author, _)| author).collect();
-    }
-    Ok(listed)
+    Ok(Some(Listed {
+        oldest,
+        newest,
+        total: ids.len(),
+        authors,
+    }))
 }

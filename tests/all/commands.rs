@@ -225,7 +225,7 @@ fn preview_with_http_shows_requests_and_hides_secrets() {
         head,
         format!(
             "POST /… HTTP/1.1\nHost: ci.example.org:8443\nContent-Length: {}\n\
-             Content-Type: application/json\nUser-Agent: refpost/{version}\n\
+             Content-Type: application/json\nAccept: */*\nUser-Agent: refpost/{version}\n\
              X-Pagure: https://git.example.org/\nX-Pagure-Project: test\n\
              X-Pagure-Signature: {sha1}\nX-Pagure-Signature-256: {sha256}\n\
              X-Pagure-Topic: git.tag.creation\nAuthorization: …",

@@ -209,7 +209,7 @@ fn a_config_that_holds_a_key_must_not_be_for_everybody() {
         preview(&environment).fails(
             78,
             &format!(
-                "refpost: cannot load config `{shown}`: it holds a key, and mode {mode:04o} lets \
+                "refpost: cannot load config `{shown}`: it holds a secret, and mode {mode:04o} lets \
                  others read it\nhint: chmod o= {shown}\n"
             ),
         );

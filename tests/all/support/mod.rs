@@ -8,6 +8,7 @@ mod outbox;
 mod python;
 mod receiver;
 mod site;
+pub(crate) mod spooled;
 
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use golden::golden;
@@ -17,6 +18,7 @@ pub(crate) use outbox::{Git, Told, names, read_entry, take_entries};
 pub(crate) use python::{Python, canonical};
 pub(crate) use receiver::{Answer, Receiver, Request};
 pub(crate) use site::{KEY, Push, Site};
+pub(crate) use spooled::Spooled;
 
 /// The binary under test.
 pub(crate) const REFPOST: &str = env!("CARGO_BIN_EXE_refpost");

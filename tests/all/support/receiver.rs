@@ -162,7 +162,15 @@ impl Receiver {
     /// Listens on the same port again.
     pub(crate) fn restart(&mut self) {
         self.stop();
-        let listener = TcpListener::bind(self.address).unwrap();
+        // Somebody may have the port meanwhile, as the near end of a connection.
+        let deadline = Instant::now() + PATIENCE;
+        let listener = loop {
+            match TcpListener::bind(self.address) {
+                Ok(listener) => break listener,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
         self.listen(listener);
     }
 }

@@ -1,0 +1,481 @@
+//! `flush`: what it finds, what it prints, how it ends; and `--watch`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::spooled::{
+    commits, eventually, files_below, names, objects, odd_receiver, signal,
+};
+use crate::support::{Answer, Background, KEY, REFPOST, Request, Spooled};
+
+/// Another repository with the configuration and the first commit of the site's.
+fn sibling(site: &Spooled, name: &str) -> PathBuf {
+    let bare = site.bare(name);
+    let text = bare.to_str().unwrap();
+    site.git(&["push", "-q", text, "main"]);
+    if site.bare.join("refpost.toml").exists() {
+        fs::copy(site.bare.join("refpost.toml"), bare.join("refpost.toml")).unwrap();
+    }
+    symlink(REFPOST, bare.join("hooks/post-receive")).unwrap();
+    bare
+}
+
+/// Commits, and pushes that to this repository.
+fn announce_to(site: &Spooled, bare: &Path) -> String {
+    let commit = site.commit("file");
+    let push = site.git_run(&["push", "-q"]).arg(bare).arg("main").run();
+    assert_eq!(push.status, 0, "{}", push.stderr);
+    commit
+}
+
+fn fullnames(requests: &[Request]) -> BTreeSet<String> {
+    let name = |request: &Request| {
+        request.message()["project_fullname"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    requests.iter().map(name).collect()
+}
+
+#[test]
+fn repositories_spools_and_folders_are_found() {
+    let site = Spooled::new();
+    let deep = sibling(&site, "group/deep.git");
+    let shared = site.path("shared");
+    let config = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    let spooled = sibling(&site, "group/spooled.git");
+    let text = format!("spool = \"{}\"\n{config}", shared.display());
+    site.write("group/spooled.git/refpost.toml", text);
+    let root = site.path("");
+    for (what, expected) in [
+        (vec![site.bare.clone()], vec!["test"]),
+        (vec![site.spool()], vec!["test"]),
+        (vec![site.path("group")], vec!["deep", "spooled"]),
+        (vec![shared], vec!["spooled"]),
+        (vec![spooled.clone()], vec!["spooled"]),
+        (vec![site.bare.clone(), deep.clone()], vec!["deep", "test"]),
+        (vec![root.clone()], vec!["deep", "spooled", "test"]),
+        // Twice the same is the same.
+        (vec![root.clone(), root], vec!["deep", "spooled", "test"]),
+    ] {
+        for bare in [&site.bare, &deep, &spooled] {
+            announce_to(&site, bare);
+        }
+        let ran = site.refpost(["flush"]).args(&what).run().well();
+        assert_eq!(ran.stdout, "", "{what:?}");
+        let requests = site.receiver.take();
+        let expected = expected.into_iter().map(str::to_owned).collect();
+        assert_eq!(fullnames(&requests), expected, "{what:?}");
+        let rest = site.refpost(["flush"]).arg(site.path("")).run().well();
+        assert_eq!(rest.stdout, "");
+        site.receiver.take();
+    }
+}
+
+#[test]
+fn without_a_path_it_is_the_whole_server() {
+    let site = Spooled::new();
+    let ran = site.refpost(["flush"]).run();
+    assert_eq!(ran.status, 1);
+    assert!(
+        ran.stderr.contains("cannot tell which spools are meant"),
+        "{}",
+        ran.stderr
+    );
+    let root = format!("root = \"{}\"\n", site.path("").display());
+    site.write("system.toml", root);
+    let (commit, _) = site.announce();
+    site.refpost(["flush"]).run().well();
+    assert_eq!(commits(&site.receiver.take()), [commit]);
+    let ran = site.refpost(["flush", "nowhere"]).run();
+    assert_eq!(ran.status, 1);
+    assert!(
+        ran.stderr
+            .contains("cannot list `nowhere`: no such file or directory")
+    );
+}
+
+#[test]
+fn ten_thousand_folders_are_searched() {
+    let site = Spooled::new();
+    let many = site.path("many");
+    for group in 0..100 {
+        for name in 0..100 {
+            let bare = many.join(format!("{group}/{name}.git"));
+            for folder in ["objects", "refs"] {
+                fs::create_dir_all(bare.join(folder)).unwrap();
+            }
+            fs::write(bare.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+        }
+    }
+    let bare = sibling(&site, "many/99/group/one-of-them.git");
+    let commit = announce_to(&site, &bare);
+    site.refpost(["flush"]).arg(&many).run().well();
+    assert_eq!(commits(&site.receiver.take()), [commit]);
+    // And left no trace in the others.
+    assert_eq!(names(&many.join("7/7.git")), ["HEAD", "objects", "refs"]);
+}
+
+#[test]
+fn nothing_is_printed_while_all_is_well() {
+    let site = Spooled::new();
+    let flush = |args: &[&str]| site.refpost(["flush"]).args(args).arg(&site.bare).run();
+    for args in [&[][..], &["--strict"]] {
+        // No spool yet, an empty one, something to do.
+        flush(args).well();
+        site.announce();
+        let ran = flush(args).well();
+        assert_eq!(ran.stdout, "");
+        flush(args).well();
+    }
+    // A receiver that is down is no matter for a person yet.
+    site.receiver.script(|_| Answer::status(503));
+    site.announce();
+    flush(&[]).well();
+    let ran = flush(&["--strict"]);
+    assert_eq!(
+        (ran.status, ran.stdout.as_str(), ran.stderr.as_str()),
+        (75, "", "")
+    );
+}
+
+#[test]
+fn json_has_a_line_for_each_queue() {
+    let site = Spooled::new();
+    site.configure("mode = \"spool\"", &site.endpoint("two"));
+    site.receiver.script(|request| {
+        let is_down = request.line.starts_with("POST /two ");
+        Answer::status(if is_down { 503 } else { 200 })
+    });
+    site.announce_many(2);
+    let mut lines = site.objects(&["flush", "--json"]);
+    lines.sort_by_key(|line| line["queue"].to_string());
+    let spool = site.spool();
+    let expected = |queue: &str, delivered: usize, left: bool| {
+        json!({
+            "spool": spool.to_str().unwrap(), "queue": queue, "delivered": delivered,
+            "failed": 0, "dropped": 0, "left": left,
+        })
+    };
+    assert_eq!(lines, [expected("one", 2, false), expected("two", 0, true)]);
+}
+
+#[test]
+fn the_budget_ends_new_work() {
+    let site = Spooled::new();
+    let chain = site.chain(5);
+    for commit in &chain {
+        site.push(&[&format!("{commit}:refs/heads/main")]);
+    }
+    site.receiver
+        .script(|_| Answer::Late(Duration::from_millis(700), 200));
+    let ran = site
+        .refpost(["flush", "--strict", "--budget", "1s"])
+        .arg(&site.bare)
+        .run();
+    assert_eq!((ran.status, ran.stderr.as_str()), (75, ""));
+    let mut arrived = site.receiver.take();
+    assert!(
+        !arrived.is_empty() && arrived.len() < 5,
+        "{}",
+        arrived.len()
+    );
+    // What had begun was ended: nothing is sent twice.
+    site.receiver.script(|_| Answer::status(200));
+    arrived.extend(site.flush_well());
+    assert_eq!(commits(&arrived), chain);
+    let ran = site
+        .refpost(["flush", "--budget", "0s"])
+        .arg(&site.bare)
+        .run();
+    ran.well();
+}
+
+#[test]
+fn a_new_spool_adopts_what_waits_in_the_old_one() {
+    for by_push in [false, true] {
+        let site = Spooled::new();
+        site.receiver.script(|_| Answer::status(503));
+        let (first, _) = site.announce();
+        site.flush_well();
+        let (second, _) = site.announce();
+        site.receiver.script(|_| Answer::status(200));
+        let moved = site.path("moved");
+        let top = format!("mode = \"spool\"\nspool = \"{}\"", moved.display());
+        // The endpoint becomes the server's, whose queue has the same name there.
+        let url = site.receiver.url("/one");
+        let endpoint = format!("key = \"{KEY}\"\n[[endpoint]]\nname = \"one\"\nurl = \"{url}\"\n");
+        site.write("system.toml", format!("{top}\n{endpoint}"));
+        site.settings("");
+        let mut pushed = vec![first, second];
+        if by_push {
+            pushed.push(site.announce().0);
+        }
+        site.flush_well();
+        site.queue(&["retry", "--all"]);
+        let mut arrived = Vec::new();
+        eventually("they arrived", || {
+            site.flush().well();
+            arrived.extend(site.receiver.take());
+            arrived.len() >= pushed.len()
+        });
+        assert_eq!(commits(&arrived), pushed, "{by_push}");
+        assert!(site.files().is_empty(), "{:?}", site.files());
+        eventually("the new spool is empty", || {
+            files_below(&moved).iter().all(|file| file == "log")
+        });
+    }
+}
+
+#[test]
+fn what_waited_under_a_repositorys_own_endpoint_survives_a_move() {
+    let site = Spooled::new();
+    site.receiver.script(|_| Answer::status(503));
+    let (first, _) = site.announce();
+    site.flush_well();
+    site.receiver.script(|_| Answer::status(200));
+    let moved = site.path("moved");
+    // The endpoint stays in the repository's file: its queue has another name there.
+    site.configure(
+        &format!("mode = \"spool\"\nspool = \"{}\"", moved.display()),
+        "",
+    );
+    let (second, _) = site.announce();
+    site.flush().well();
+    site.retry_all();
+    let mut arrived = Vec::new();
+    eventually("they arrived", || {
+        site.flush().well();
+        arrived.extend(site.receiver.take());
+        arrived.len() >= 2
+    });
+    assert_eq!(commits(&arrived), [first, second]);
+}
+
+#[test]
+fn repositories_share_a_servers_spool() {
+    let site = Spooled::new();
+    let shared = site.path("shared");
+    let url = site.receiver.url("/server");
+    site.write(
+        "system.toml",
+        format!(
+            "spool = \"{}\"\nroot = \"{}\"\nmode = \"spool\"\nkey = \"{KEY}\"\n\
+             [[endpoint]]\nname = \"server\"\nurl = \"{url}\"\n",
+            shared.display(),
+            site.path("").display(),
+        ),
+    );
+    let one = site.receiver.url("/one");
+    let two = site.receiver.url("/two");
+    let own =
+        |url: &str| format!("key = \"{KEY}\"\n[[endpoint]]\nname = \"mine\"\nurl = \"{url}\"\n");
+    site.settings(&own(&one));
+    let other = sibling(&site, "other.git");
+    site.write("other.git/refpost.toml", own(&two));
+    // A receiver of one repository is down: that holds nothing of the other's.
+    site.receiver.script(|request| {
+        let is_down = request.line.starts_with("POST /one ");
+        Answer::status(if is_down { 503 } else { 200 })
+    });
+    let mut pushed = Vec::new();
+    for bare in [&site.bare, &other, &site.bare, &other] {
+        pushed.push(announce_to(&site, bare));
+    }
+    site.refpost(["flush"]).run().well();
+    let requests = site.receiver.take();
+    let to = |path: &str| commits(&crate::support::spooled::to(path, &requests));
+    assert_eq!(to("/server"), pushed);
+    assert_eq!(to("/two"), [pushed[1].clone(), pushed[3].clone()]);
+    assert_eq!(to("/one"), pushed[..1]);
+    let queues = names(&shared.join("retry"));
+    assert_eq!(queues.len(), 3, "{queues:?}");
+    let mine: Vec<_> = queues
+        .iter()
+        .filter(|name| name.starts_with("mine@"))
+        .collect();
+    assert_eq!(mine.len(), 2, "{queues:?}");
+    assert!(
+        mine.iter().all(|name| name.len() == "mine@012345".len()),
+        "{mine:?}"
+    );
+    assert!(site.files().is_empty() && !other.join("refpost").exists());
+    // People see the endpoint's own name.
+    let status = site.refpost(["status"]).arg(&site.bare).run().well();
+    assert!(
+        status.stdout.contains("`mine` failing since"),
+        "{}",
+        status.stdout
+    );
+}
+
+/// A watch over these paths.
+fn watch(site: &Spooled, paths: &[&Path]) -> Background {
+    Background::start(site.refpost(["flush", "--watch"]).args(paths))
+}
+
+#[test]
+fn a_watch_delivers_what_comes() {
+    let site = Spooled::new();
+    let (first, _) = site.announce();
+    let mut watch = watch(&site, &[&site.bare]);
+    assert_eq!(commits(&site.receiver.wait_for(1)), [first]);
+    for _ in 0..3 {
+        let (commit, push) = site.announce();
+        let mut arrived = push.requests;
+        if arrived.is_empty() {
+            arrived = site.receiver.wait_for(1);
+        }
+        assert_eq!(commits(&arrived), [commit]);
+    }
+    signal("TERM", watch.0.id());
+    assert_eq!(watch.0.wait().unwrap().code(), Some(0));
+    eventually("the spool is empty", || site.files().is_empty());
+}
+
+#[test]
+fn a_watch_delivers_the_first_push_of_a_repository() {
+    let site = Spooled::new();
+    let other = sibling(&site, "group/other.git");
+    let shared = sibling(&site, "group/shared.git");
+    let config = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    let spool = site.path("not/yet/there");
+    site.write(
+        "group/shared.git/refpost.toml",
+        format!("spool = \"{}\"\n{config}", spool.display()),
+    );
+    let root = site.path("");
+    let mut watch = watch(&site, &[&root]);
+    // Once that has arrived, it is up.
+    announce_to(&site, &site.bare);
+    site.receiver.wait_for(1);
+    for bare in [&other, &shared, &other, &shared] {
+        let commit = announce_to(&site, bare);
+        assert_eq!(
+            commits(&site.receiver.wait_for(1)),
+            [commit],
+            "{}",
+            bare.display()
+        );
+    }
+    signal("TERM", watch.0.id());
+    assert_eq!(watch.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_watch_delivers_what_falls_due() {
+    let site = Spooled::new();
+    site.configure("mode = \"spool\"", "[retry]\nschedule = [\"1s\"]");
+    site.receiver.script(|_| Answer::status(503));
+    let _watch = watch(&site, &[&site.bare]);
+    let pushed = site.announce_many(2);
+    eventually("it failed twice", || site.attempts().len() >= 2);
+    site.receiver.script(|_| Answer::status(200));
+    eventually("the spool is empty", || site.files().is_empty());
+    let requests = site.receiver.take();
+    let last = &requests[requests.len() - 2..];
+    assert_eq!(commits(last), pushed);
+}
+
+#[test]
+fn a_watch_ends_what_it_began() {
+    let site = Spooled::new();
+    let pushed = site.announce_many(2);
+    site.receiver
+        .script(|_| Answer::Late(Duration::from_secs(1), 200));
+    let mut watch = watch(&site, &[&site.bare]);
+    eventually("the first is on its way", || {
+        site.receiver.connections() > 0
+    });
+    thread::sleep(Duration::from_millis(200));
+    signal("TERM", watch.0.id());
+    assert_eq!(watch.0.wait().unwrap().code(), Some(0));
+    site.receiver.script(|_| Answer::status(200));
+    site.flush().well();
+    // The first came once, for its answer was waited for.
+    assert_eq!(commits(&site.receiver.take()), pushed);
+}
+
+#[test]
+fn a_watch_takes_a_changed_config() {
+    let site = Spooled::new();
+    let good = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    let _watch = watch(&site, &[&site.bare]);
+    site.announce();
+    eventually("it is up", || {
+        site.files().is_empty() && site.spool().is_dir()
+    });
+    site.receiver.take();
+    site.settings("broken");
+    let (first, _) = site.announce();
+    site.settings(&good);
+    let (second, push) = site.announce();
+    let mut arrived = push.requests;
+    eventually("they arrived", || {
+        arrived.extend(site.receiver.take());
+        arrived.len() == 2
+    });
+    assert_eq!(commits(&arrived), [first, second]);
+}
+
+/// How often a process has read so far (proc(5), `io`).
+fn reads(process: u32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{process}/io")).unwrap();
+    let line = io.lines().find(|line| line.starts_with("syscr: ")).unwrap();
+    line["syscr: ".len()..].parse().unwrap()
+}
+
+#[test]
+fn a_watch_that_can_do_nothing_does_nothing() {
+    let site = Spooled::new();
+    let key = site.path("no-such-key");
+    let url = site.receiver.url("/hook");
+    site.settings(&format!(
+        "mode = \"spool\"\nkey_file = \"{}\"\nurls = [\"{url}\"]\n",
+        key.display()
+    ));
+    site.announce();
+    let watch = watch(&site, &[&site.bare]);
+    eventually("it has looked", || {
+        site.names("new").is_empty() && !site.files().is_empty()
+    });
+    thread::sleep(Duration::from_millis(500));
+    let before = reads(watch.0.id());
+    thread::sleep(Duration::from_secs(2));
+    // It looks around now and then; it does not spin.
+    let during = reads(watch.0.id()) - before;
+    assert!(during < 500, "{during} reads while nothing could be done");
+    // Once the key is there, it is delivered.
+    site.write("no-such-key", KEY);
+    site.receiver.wait_for(1);
+}
+
+#[test]
+fn a_hanging_receiver_does_not_hold_up_a_watch() {
+    let site = Spooled::new();
+    let hangs = odd_receiver(|stream| {
+        thread::spawn(move || {
+            thread::sleep(Duration::from_secs(90));
+            drop(stream);
+        });
+    });
+    let hanging =
+        format!("\n[[endpoint]]\nname = \"hangs\"\nurl = \"{hangs}\"\ntimeout = \"1h\"\n");
+    site.configure("mode = \"spool\"", &hanging);
+    let _watch = watch(&site, &[&site.bare]);
+    for _ in 0..3 {
+        let (commit, push) = site.announce();
+        let mut arrived = push.requests;
+        if arrived.is_empty() {
+            arrived = site.receiver.wait_for(1);
+        }
+        assert_eq!(commits(&arrived), [commit]);
+    }
+}

@@ -1,0 +1,400 @@
+//! `queue`, `status` and `log`: seeing what waits, and taking it into one's hands.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::spooled::{commits, eventually, names, objects, to};
+use crate::support::{Answer, REFPOST, Spooled};
+
+/// `one` takes everything, `two` is down and `three` refuses.
+fn mixed() -> Spooled {
+    let site = Spooled::new();
+    let rest = [site.endpoint("two"), site.endpoint("three")].concat();
+    site.configure("mode = \"spool\"", &rest);
+    site.receiver.script(|request| {
+        Answer::status(match request.line.split(' ').nth(1).unwrap() {
+            "/two" => 503,
+            "/three" => 400,
+            _ => 200,
+        })
+    });
+    site
+}
+
+fn ids(site: &Spooled, args: &[&str]) -> Vec<String> {
+    let listed = site.queue(&[&["list", "--json"], args].concat()).well();
+    let id = |line: &Value| line["id"].as_str().unwrap().to_owned();
+    objects(&listed.stdout).iter().map(id).collect()
+}
+
+/// The word for each endpoint.
+fn states(site: &Spooled) -> Vec<(String, String)> {
+    let text = |field: &Value| field.as_str().unwrap().to_owned();
+    let mut states: Vec<_> = site
+        .objects(&["status", "--json"])
+        .iter()
+        .map(|line| (text(&line["endpoint"]), text(&line["state"])))
+        .collect();
+    states.sort();
+    states
+}
+
+#[test]
+fn list_and_show_tell_what_waits() {
+    let site = mixed();
+    site.announce();
+    let new = site.queue(&["list"]).well();
+    let id = site.names("new")[0].clone();
+    let bare = site.bare.display();
+    let expected = format!("{id} new `-` 1 message of `{bare}`\n");
+    assert_eq!(new.stdout, expected);
+    site.flush();
+    let (commit, _) = site.announce();
+    let listed = site.queue(&["list", "--json"]).well();
+    let told: Vec<Value> = objects(&listed.stdout)
+        .into_iter()
+        .map(|line| {
+            json!([
+                line["endpoint"],
+                line["state"],
+                line["messages"],
+                line["attempts"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        json!(told),
+        json!([
+            ["three", "refused", 1, 1],
+            ["two", "waiting", 1, 1],
+            ["-", "new", 1, 0]
+        ])
+    );
+    let text = site.queue(&["list"]).well().stdout;
+    assert!(text.contains("waiting `two` 1 message of `"), "{text}");
+    assert!(text.contains("failed 1 time, due 20"), "{text}");
+
+    let shown = site.queue(&["show", &id]).well().stdout;
+    assert!(shown.contains(&format!("repository: {bare}\n")), "{shown}");
+    assert!(
+        shown.contains("pusher: alice\n") && shown.contains("git.receive"),
+        "{shown}"
+    );
+    let new = site.queue(&["show", &site.names("new")[0]]).well().stdout;
+    assert!(
+        new.contains(&commit) || new.contains("git.receive"),
+        "{new}"
+    );
+    let ran = site.queue(&["show", "20260101T000000.000000000Z-x-0123456789abcdef"]);
+    ran.fails(
+        1,
+        "refpost: nothing of that kind waits or has failed\nhint: `refpost queue list` shows what does\n",
+    );
+}
+
+#[test]
+fn nothing_is_retried_or_dropped_without_a_choice() {
+    let site = mixed();
+    site.announce();
+    for command in ["retry", "drop"] {
+        site.queue(&[command]).fails(
+            1,
+            "refpost: cannot tell which entries are meant\n\
+             hint: name ids, --endpoint, --repository, --older-than, or --all\n",
+        );
+        let ran = site.queue(&[command, "--endpoint", "nobody"]);
+        assert_eq!(ran.status, 1);
+        assert!(
+            ran.stderr.contains("nothing of that kind waits"),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert_eq!(site.files().len(), 1);
+}
+
+#[test]
+fn dropping_takes_what_is_chosen_and_no_more() {
+    let site = mixed();
+    let pushed = site.announce_many(3);
+    site.flush();
+    assert_eq!(ids(&site, &[]).len(), 6);
+    let first = ids(&site, &[])[0].clone();
+
+    let ran = site.queue(&["drop", &first, "--endpoint", "two"]).well();
+    assert_eq!(ran.stdout, "1 entry dropped\n");
+    assert_eq!(ids(&site, &["--endpoint", "two"]).len(), 2);
+    assert_eq!(ids(&site, &["--endpoint", "three"]).len(), 3);
+
+    let ran = site.queue(&["drop", &first]).well();
+    assert_eq!(ran.stdout, "1 entry dropped\n");
+    let ran = site.queue(&["drop", "--older-than", "1h"]);
+    assert_eq!(ran.status, 1, "nothing is that old");
+    let ran = site.queue(&["drop", "--endpoint", "three"]).well();
+    assert_eq!(ran.stdout, "2 entries dropped\n");
+    let other = site.bare("other.git");
+    let ran = site.queue(&["drop", "--repository", other.to_str().unwrap()]);
+    assert_eq!(ran.status, 1, "nothing of that repository");
+    assert_eq!(ids(&site, &[]).len(), 2);
+
+    // What is left is delivered, what was dropped is not.
+    eventually("it is quiet", || site.flush().stderr.is_empty());
+    site.receiver.take();
+    site.receiver.script(|_| Answer::status(200));
+    let bare = site.bare.to_str().unwrap();
+    let ran = site.queue(&["retry", "--repository", bare]).well();
+    assert_eq!(ran.stdout, "2 entries to be tried again now\n");
+    let mut arrived = Vec::new();
+    eventually("they arrived", || {
+        site.flush().well();
+        arrived.extend(site.receiver.take());
+        site.files().is_empty()
+    });
+    arrived.extend(site.receiver.take());
+    assert_eq!(commits(&arrived), pushed[1..]);
+    let ran = site.queue(&["drop", "--all"]).well();
+    assert_eq!(ran.stdout, "0 entries dropped\n");
+}
+
+#[test]
+fn dropping_takes_what_is_new_too() {
+    let site = Spooled::new();
+    site.announce_many(2);
+    let ran = site.queue(&["drop", "--all"]).well();
+    assert_eq!(ran.stdout, "2 entries dropped\n");
+    assert!(site.flush_well().is_empty());
+    assert!(site.files().is_empty());
+}
+
+#[test]
+fn retrying_needs_nobody_to_flush() {
+    let site = Spooled::new();
+    site.receiver.script(|_| Answer::status(503));
+    let pushed = site.announce_many(2);
+    site.flush_well();
+    site.receiver.script(|_| Answer::status(200));
+    let ran = site.queue(&["retry", "--older-than", "0s"]).well();
+    assert_eq!(ran.stdout, "2 entries to be tried again now\n");
+    assert_eq!(commits(&site.receiver.wait_for(2)), pushed);
+    eventually("the spool is empty", || site.files().is_empty());
+}
+
+#[test]
+fn what_has_failed_is_retried_in_its_place() {
+    let site = Spooled::new();
+    site.receiver.script(|_| Answer::status(413));
+    let (first, _) = site.announce();
+    site.flush();
+    assert_eq!(site.names("failed/one").len(), 1);
+    site.receiver.take();
+    site.receiver.script(|_| Answer::status(200));
+    let (second, _) = site.announce();
+    let listed = site.queue(&["list"]).well().stdout;
+    assert!(listed.contains(" failed `one` 1 message"), "{listed}");
+    // Older than what is new: it goes first.
+    site.queue(&["retry", "--endpoint", "one"]).well();
+    let mut arrived = Vec::new();
+    eventually("they arrived", || {
+        site.flush().well();
+        arrived.extend(site.receiver.take());
+        arrived.len() == 2
+    });
+    assert_eq!(commits(&arrived), [first, second]);
+    eventually("the spool is empty", || site.files().is_empty());
+}
+
+#[test]
+fn the_folder_one_is_in_says_which_repository() {
+    let site = Spooled::new();
+    site.announce();
+    let here = |args: &[&str]| site.refpost(args).dir(&site.bare).run().well().stdout;
+    assert!(here(&["queue", "list"]).contains(" new "));
+    assert!(here(&["status"]).contains("1 new entry"));
+    assert_eq!(here(&["queue", "drop", "--all"]), "1 entry dropped\n");
+    assert_eq!(here(&["log"]), "");
+}
+
+#[test]
+fn status_has_a_word_for_each_endpoint() {
+    let site = mixed();
+    let state = |endpoint: &str, state: &str| (endpoint.to_owned(), state.to_owned());
+    let all = |word: &str| ["one", "three", "two"].map(|name| state(name, word));
+    assert_eq!(states(&site), all("healthy"));
+    site.announce_many(2);
+    site.flush();
+    assert_eq!(
+        states(&site),
+        [
+            state("one", "healthy"),
+            state("three", "refusing"),
+            state("two", "failing")
+        ]
+    );
+    let lines = site.objects(&["status", "--json"]);
+    let of = |name: &str| lines.iter().find(|line| line["endpoint"] == name).unwrap();
+    let counts = |name: &str| {
+        let line = of(name);
+        json!([
+            line["waiting"],
+            line["refused"],
+            line["failed"],
+            line["attempts"]
+        ])
+    };
+    assert_eq!(counts("one"), json!([0, 0, 0, 0]));
+    assert_eq!(counts("two"), json!([2, 0, 0, 1]));
+    assert_eq!(counts("three"), json!([0, 2, 0, 0]));
+    assert_eq!(of("two")["failing_since"], of("two")["oldest"]);
+    assert_eq!(of("one")["next_try"], Value::Null);
+    let text = site.refpost(["status"]).arg(&site.bare).run().well().stdout;
+    let line = |name: &str| {
+        let start = format!("{}: `{name}` ", site.spool().display());
+        let found = text.lines().find_map(|line| line.strip_prefix(&start));
+        found.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    assert_eq!(line("one"), "healthy");
+    assert!(line("two").starts_with("failing since 20"), "{text}");
+    assert!(
+        line("two").contains(" (1 time), 2 waiting, oldest "),
+        "{text}"
+    );
+    assert!(line("two").contains(", next try in "), "{text}");
+    assert!(
+        line("three").starts_with("refusing, 2 refused, oldest "),
+        "{text}"
+    );
+
+    // Behind a lock or a budget, it waits and has not failed.
+    let site = Spooled::new();
+    site.announce();
+    site.refpost(["flush", "--budget", "0s"])
+        .arg(&site.bare)
+        .run();
+    assert_eq!(states(&site), [state("one", "waiting")]);
+}
+
+#[test]
+fn the_log_has_a_line_for_each_attempt() {
+    let site = mixed();
+    let (_, _) = site.announce();
+    site.flush();
+    let lines = site.objects(&["log", "--json"]);
+    let mut told: Vec<Value> = lines
+        .iter()
+        .map(|line| {
+            json!([
+                line["endpoint"],
+                line["status"],
+                line["attempt"],
+                line["topic"]
+            ])
+        })
+        .collect();
+    told.sort_by_key(Value::to_string);
+    assert_eq!(
+        json!(told),
+        json!([
+            ["one", 200, 1, "git.receive"],
+            ["three", 400, 1, "git.receive"],
+            ["two", 503, 1, "git.receive"]
+        ])
+    );
+    let requests = site.receiver.take();
+    let msg_id = to("/one", &requests)[0].message().msg_id().to_owned();
+    for line in &lines {
+        assert_eq!(line["msg_id"], msg_id);
+        assert_eq!(line["repository"], site.bare.to_str().unwrap());
+        assert!(line["ms"].is_u64());
+        humantime::parse_rfc3339(line["time"].as_str().unwrap()).unwrap();
+    }
+    let text = site.refpost(["log"]).arg(&site.bare).run().well().stdout;
+    assert_eq!(text.lines().count(), 3);
+    assert!(
+        text.contains(&format!(" one git.receive {msg_id} attempt 1: 200 in ")),
+        "{text}"
+    );
+    let last = site
+        .refpost(["log", "-n", "1"])
+        .arg(&site.bare)
+        .run()
+        .well()
+        .stdout;
+    assert!(text.ends_with(&last) && last.lines().count() == 1, "{last}");
+}
+
+#[test]
+fn a_shared_log_is_told_apart_by_repository() {
+    let site = Spooled::new();
+    let shared = site.path("shared");
+    site.configure(
+        &format!("mode = \"spool\"\nspool = \"{}\"", shared.display()),
+        "",
+    );
+    let other: PathBuf = site.bare("other.git");
+    fs::copy(site.bare.join("refpost.toml"), other.join("refpost.toml")).unwrap();
+    symlink(REFPOST, other.join("hooks/post-receive")).unwrap();
+    site.announce();
+    site.git(&["push", "-q", other.to_str().unwrap(), "main"]);
+    site.refpost(["flush"]).arg(&shared).run().well();
+    assert_eq!(site.receiver.take().len(), 3);
+    assert_eq!(site.objects(&["log", "--json"]).len(), 1);
+    let lines = site.refpost(["log", "--json"]).arg(&other).run().well();
+    assert_eq!(objects(&lines.stdout).len(), 2);
+}
+
+#[test]
+fn a_full_log_is_put_away_and_keeps_its_lines() {
+    let site = Spooled::new();
+    site.announce();
+    site.flush_well();
+    let log = site.spool().join("log");
+    let line = fs::read_to_string(&log).unwrap();
+    // A little below the size at which it is put away.
+    let count = 1024 * 1024 / line.len() - 10;
+    fs::write(&log, line.repeat(count)).unwrap();
+    site.receiver
+        .script(|_| Answer::Late(Duration::from_millis(1), 200));
+    let chain = site.chain(40);
+    for commit in &chain {
+        site.push(&[&format!("{commit}:refs/heads/main")]);
+    }
+    site.flush_well();
+    let spool = site.spool();
+    assert!(names(&spool).contains(&"log.1".to_owned()));
+    let mut lines = 0;
+    for name in ["log", "log.1"] {
+        lines += objects(&fs::read_to_string(spool.join(name)).unwrap()).len();
+    }
+    assert_eq!(lines, count + chain.len());
+    let last = site
+        .refpost(["log", "-n", "100", "--json"])
+        .arg(&site.bare)
+        .run()
+        .well();
+    let last = objects(&last.stdout);
+    assert_eq!(last.len(), 100);
+    let told = last
+        .iter()
+        .filter(|one| one["msg_id"] != last[0]["msg_id"])
+        .count();
+    assert_eq!(told, chain.len());
+}
+
+#[test]
+fn a_line_cut_off_in_the_log_costs_only_itself() {
+    let site = Spooled::new();
+    site.announce();
+    site.flush_well();
+    let log = site.spool().join("log");
+    let mut text = fs::read_to_string(&log).unwrap();
+    text.push_str("{\"time\":\"2026");
+    text.push('\n');
+    fs::write(&log, text).unwrap();
+    site.announce();
+    site.flush_well();
+    assert_eq!(site.objects(&["log", "--json"]).len(), 2);
+}
