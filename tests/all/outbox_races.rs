@@ -124,6 +124,12 @@ fn of_two_pushes_that_died_the_one_that_moved_is_announced() {
     }
 }
 
+/// A push whose reflog lines are as old as they are.
+fn push_now(site: &Site, refspecs: &[&str]) -> Push {
+    let push = site.git_run(&["push", "origin"]).args(refspecs);
+    site.push_by(push.without("GIT_COMMITTER_DATE"))
+}
+
 /// With a reflog there is a second witness, who must not be heard twice.
 fn with_and_without_reflog(test: impl Fn(&Site, &str)) {
     for reflog in ["false", "always"] {
@@ -135,7 +141,7 @@ fn with_and_without_reflog(test: impl Fn(&Site, &str)) {
 
 fn die_before(site: &Site, refspec: &str) -> Push {
     site.hook("pre-receive", "REFPOST hook pre-receive; kill -9 $PPID");
-    let push = site.try_push(&["origin", refspec]);
+    let push = push_now(site, &[refspec]);
     assert_ne!(push.status, 0);
     fs::remove_file(site.bare.join("hooks/pre-receive")).unwrap();
     site.guarantee();
@@ -149,7 +155,7 @@ fn a_push_that_died_and_is_tried_again_is_announced_once() {
         let refspec = format!("{next}:refs/heads/main");
         die_before(site, &refspec);
         assert_eq!(site.intents().len(), 1);
-        let push = site.push(&[&refspec]);
+        let push = push_now(site, &[&refspec]);
         assert_eq!(ends(&push.messages), [next.as_str()]);
         site.assert_quiet();
     });
@@ -162,7 +168,7 @@ fn a_push_that_died_twice_the_second_time_too_late_is_announced_once() {
         let refspec = format!("{next}:refs/heads/main");
         die_before(site, &refspec);
         site.hook("post-receive", "kill -9 $PPID");
-        site.try_push(&["origin", &refspec]);
+        push_now(site, &[&refspec]);
         assert_eq!(site.intents().len(), 2);
         assert_eq!(ends(&site.flush()), [next.as_str()]);
         site.assert_quiet();
@@ -174,16 +180,15 @@ fn a_push_that_died_twice_the_second_time_too_late_is_announced_once() {
 #[test]
 fn what_died_is_announced_by_the_next_push_in_order() {
     with_and_without_reflog(|site, first| {
+        site.spooled();
         let second = commit_on(site, first, "second");
         let third = commit_on(site, &second, "third");
         site.hook("post-receive", "kill -9 $PPID");
-        site.try_push(&["origin", &format!("{second}:refs/heads/main")]);
+        push_now(site, &[&format!("{second}:refs/heads/main")]);
         site.link_only(&[]);
         site.guarantee();
-        let push =
-            site.push_by(site.git_run(&["push", "origin", &format!("{third}:refs/heads/main")]));
-        let mut messages = push.messages;
-        messages.extend(site.flush());
+        push_now(site, &[&format!("{third}:refs/heads/main")]);
+        let messages = site.flush();
         assert_eq!(ends(&messages), [second.as_str(), third.as_str()]);
         site.assert_quiet();
     });
@@ -196,7 +201,7 @@ fn the_reflog_tells_of_a_move_that_was_undone() {
     site.bare_git(&["config", "core.logAllRefUpdates", "always"]);
     let next = commit_on(&site, &first, "next");
     site.hook("post-receive", "kill -9 $PPID");
-    site.try_push(&["origin", &format!("{next}:refs/heads/main")]);
+    push_now(&site, &[&format!("{next}:refs/heads/main")]);
     let unseen = [
         "-c",
         "core.hooksPath=/dev/null",
@@ -204,7 +209,8 @@ fn the_reflog_tells_of_a_move_that_was_undone() {
         "refs/heads/main",
         &first,
     ];
-    site.bare_git(&unseen);
+    let unseen = site.run("git").dir(&site.bare).args(unseen);
+    unseen.without("GIT_COMMITTER_DATE").run().well();
     assert_eq!(ends(&site.flush()), [next.as_str()]);
     site.assert_quiet();
 }

@@ -116,6 +116,13 @@ impl Site {
         names(&self.spool().join("intent"))
     }
 
+    /// From now on messages leave with a flush only.
+    pub(crate) fn spooled(&self) {
+        let url = self.receiver.url("/hook");
+        let config = format!("mode = \"spool\"\nurls = [\"{url}\"]\nunsigned = true\n");
+        self.write("test.git/refpost.toml", config);
+    }
+
     /// Flushes, and gives what arrived by it.
     #[track_caller]
     pub(crate) fn flush(&self) -> Vec<Message> {
