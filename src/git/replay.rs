@@ -32,20 +32,23 @@ pub fn replay(intended: &[&RefUpdate], now: Option<Oid>) -> Vec<Verdict> {
         let open = |i: &usize| verdicts[*i].is_none();
         let leads_here = |i: &usize| open(i) && intended[*i].new == at;
         let before = (0..earliest).rev().find(leads_here);
-        let (i, verdict) =
-            if let Some(i) = before.or_else(|| (earliest..intended.len()).rev().find(leads_here)) {
-                (i, Verdict::Moved)
-            } else if let Some(i) = (0..intended.len()).rev().find(open) {
-                let came_late = been.contains(&intended[i].old);
-                let verdict = if came_late {
-                    Verdict::Stayed
-                } else {
-                    Verdict::Unknown
-                };
-                (i, verdict)
+        // Recorded later, it led here only if it began where nobody else has.
+        let beside = (earliest..intended.len())
+            .rev()
+            .find(|i| leads_here(i) && !been.contains(&intended[*i].old));
+        let (i, verdict) = if let Some(i) = before.or(beside) {
+            (i, Verdict::Moved)
+        } else if let Some(i) = (0..intended.len()).rev().find(open) {
+            let came_late = been.contains(&intended[i].old);
+            let verdict = if came_late {
+                Verdict::Stayed
             } else {
-                break;
+                Verdict::Unknown
             };
+            (i, verdict)
+        } else {
+            break;
+        };
         verdicts[i] = Some(verdict);
         if verdict != Verdict::Stayed {
             at = intended[i].old;
@@ -85,6 +88,7 @@ mod tests {
             (&[(1, 2), (1, 3)], 2, &[Moved, Stayed]),
             (&[(1, 2), (1, 3), (2, 4)], 4, &[Moved, Stayed, Moved]),
             (&[(2, 3), (1, 2)], 3, &[Moved, Moved]),
+            (&[(0, 2), (2, 0), (2, 3)], 3, &[Moved, Stayed, Moved]),
             (&[(1, 2), (2, 3), (2, 4)], 4, &[Moved, Stayed, Moved]),
             (&[(1, 2), (2, 1), (1, 2)], 1, &[Moved, Moved, Stayed]),
             (&[(1, 2), (1, 3)], 1, &[Stayed, Stayed]),
