@@ -40,7 +40,8 @@ pub(super) fn intents_of(spool: &Spool, git_dir: &Path) -> Vec<Intent> {
 }
 
 /// The intents that a push, having moved these refs, settles: its own, which are
-/// those of the same git, and any that meant nothing but these very moves.
+/// those of the same git, and any that meant nothing but these very moves. Of a git
+/// that does not receive, another intent is another transaction.
 pub(super) fn settled_by<'a>(
     moved: &[RefUpdate],
     intents: &'a [Intent],
@@ -51,7 +52,8 @@ pub(super) fn settled_by<'a>(
         .iter()
         .filter(|intent| {
             let process = intent.header.process.as_ref();
-            let is_own = process.is_some() && process == caller.map(|caller| &caller.process);
+            let receiver = caller.filter(|caller| caller.receives);
+            let is_own = process.is_some() && process == receiver.map(|caller| &caller.process);
             let updates = intent.updates();
             let meets = updates.iter().any(|update| moved.contains(update));
             (is_own && meets) || updates.iter().all(|update| moved.contains(update))
@@ -94,6 +96,19 @@ pub(super) fn intent_of(
             && updates.all(|update| meant.contains(&(&update.name, update.new)))
     };
     intents_of(spool, git_dir).into_iter().find(is_it)
+}
+
+/// Whether the same git means all of this in another transaction too: to delete
+/// packed refs, git runs a transaction within the one that it was asked for.
+pub(super) fn is_part_of_another(spool: &Spool, git_dir: &Path, intent: &Intent) -> bool {
+    let process = &intent.header.process;
+    intents_of(spool, git_dir).iter().any(|other| {
+        let means: HashSet<&RefUpdate> = other.updates().iter().collect();
+        other.id != intent.id
+            && process.is_some()
+            && other.header.process == *process
+            && intent.updates().iter().all(|update| means.contains(update))
+    })
 }
 
 /// How a ref came to be where it is, by an intent or by its reflog.

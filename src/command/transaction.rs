@@ -52,6 +52,9 @@ pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
     let Some(intent) = outbox::intent_of(&spool, &git_dir, &meant, caller.as_ref()) else {
         return Ok(());
     };
+    if outbox::is_part_of_another(&spool, &git_dir, &intent) {
+        return withdraw(&spool, &intent);
+    }
     let repository = Repository::open_in_hook(&git_dir)?;
     let at = repository.ref_values(intent.updates().iter().map(|update| &update.name))?;
     let mut updates = intent.updates().to_vec();
