@@ -1,1 +1,470 @@
+//! SIGKILL at every step of a push, hundreds of times: no ref that moved goes
+//! unannounced, and none that did not is announced.
+//!
+//! The hooks are scripts around the binary that kill `git receive-pack`, the binary
+//! or both: before it, while it runs, after it, or a while later, wherever the push
+//! is by then. What happened is read from the refs after each push, and held
+//! against what arrived at the end.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::spooled::Chance;
+use crate::support::{Git, KEY, Message, REFPOST, Request, Site, names, read_entry};
+
+/// Kills that each of the tests must come to, besides those of flushes.
+const KILLS: usize = 100;
+/// More pushes than it takes; a test that needs them all does not hit.
+const MOST_PUSHES: usize = 400;
+
+/// Reads `hook state turn victim moment delay` from `plan`, and does it at that
+/// turn of that hook. `$PPID` is git.
+const WRAPPER: &str = r#"#!/bin/sh
+name=${0##*/}
+read -r hook state turn victim moment delay <../plan || :
+if [ "$name" != "$hook" ] || [ "${1:--}" != "$state" ]; then
+	exec REFPOST hook "$name" "$@"
+fi
+echo >>../turns
+if [ "$(wc -l <../turns)" -ne "$turn" ]; then
+	exec REFPOST hook "$name" "$@"
+fi
+input=$(cat)
+git=$PPID
+hit() {
+	echo "$hook $state $victim $moment" >>../kills
+	case $victim in git | both) kill -9 "$git" ;; esac
+	case $victim in refpost | both) test -z "$1" || kill -9 "$1" ;; esac
+}
+run() {
+	echo "$input" | REFPOST hook "$name" "$@"
+}
+case $moment in
+before)
+	hit ''
+	test "$victim" = git && run "$@"
+	;;
+during)
+	echo "$input" | REFPOST hook "$name" "$@" &
+	refpost=$!
+	sleep "$delay"
+	hit "$refpost"
+	wait "$refpost" 2>/dev/null
+	;;
+after)
+	run "$@"
+	hit ''
+	;;
+later)
+	run "$@"
+	{ sleep "$delay"; hit ''; } >/dev/null 2>&1 </dev/null &
+	;;
+esac
+exit 0
+"#;
+
+/// What may happen, the same in every run.
+struct Random(Chance);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.0.below(end as u64)).unwrap()
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn of<'a, T: ?Sized>(&mut self, all: &[&'a T]) -> &'a T {
+        all[self.below(all.len())]
+    }
+}
+
+type Refs = BTreeMap<String, String>;
+
+/// A move as it shows in a message: the topic, the name, and the commit or the
+/// object that it is about.
+type Shown = (String, String, String);
+
+struct Trial {
+    site: Site,
+    git: Git,
+    random: Random,
+    commits: usize,
+    /// Every move that was seen.
+    moved: Vec<Shown>,
+    /// The bodies that arrived.
+    arrived: Vec<Message>,
+    flushes_killed: usize,
+    /// What was done, for whoever must find out why a trial failed.
+    history: Vec<String>,
+}
+
+impl Trial {
+    fn new(seed: u64, git: Git, format: &str, config: &[&str]) -> Self {
+        let site = Site::new();
+        fs::remove_dir_all(&site.bare).unwrap();
+        let mut args = vec!["init", "-q", "--bare", "-b", "main", "test.git"];
+        let ref_format = format!("--ref-format={format}");
+        if format != "files" {
+            args.push(&ref_format);
+        }
+        let init = site.run("git").env("PATH", &git.path).args(args);
+        init.run().well();
+        let url = site.receiver.url("/");
+        site.write(
+            "test.git/refpost.toml",
+            format!("mode = \"spool\"\nurls = [\"{url}\"]\nkey = \"{KEY}\"\n"),
+        );
+        let hooks = site.bare.join("hooks");
+        for name in ["pre-receive", "post-receive", "reference-transaction"] {
+            let text = WRAPPER.replace("REFPOST", REFPOST);
+            site.script(hooks.join(name), &text);
+        }
+        let trial = Self {
+            site,
+            git,
+            random: Random(Chance::new(seed)),
+            commits: 0,
+            moved: Vec::new(),
+            arrived: Vec::new(),
+            flushes_killed: 0,
+            history: Vec::new(),
+        };
+        for setting in [&["receive.autogc", "false"], config]
+            .iter()
+            .filter(|it| !it.is_empty())
+        {
+            trial.bare_git(&[&["config"], *setting].concat());
+        }
+        trial
+    }
+
+    fn bare_git(&self, args: &[&str]) -> String {
+        let ran = self.site.run("git").env("PATH", &self.git.path);
+        let ran = ran.dir(&self.site.bare).args(args).run();
+        assert_eq!(ran.status, 0, "git {args:?}: {}", ran.stderr);
+        ran.stdout
+    }
+
+    fn refs(&self) -> Refs {
+        let listing = self.bare_git(&["for-each-ref", "--format=%(refname) %(objectname)"]);
+        let lines = listing.lines().filter_map(|line| line.split_once(' '));
+        lines.map(|(name, id)| (name.into(), id.into())).collect()
+    }
+
+    /// A commit that no ref ever was at.
+    fn commit(&mut self, parent: Option<&str>) -> String {
+        self.commits += 1;
+        let tree = self
+            .site
+            .git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
+        let text = format!("commit {}", self.commits);
+        let parent = parent.map(|parent| ["-p", parent]);
+        let parent = parent.as_ref().map_or(&[][..], |parent| &parent[..]);
+        let id = self
+            .site
+            .git(&[&["commit-tree", "-m", &text], parent, &[&tree]].concat());
+        if self.random.one_in(8) {
+            let tag = ["tag", "-f", "-a", "-m", &text, "moving", &id];
+            self.site.git(&tag);
+            return self.site.git(&["rev-parse", "moving"]);
+        }
+        id
+    }
+
+    /// A push of one to four refs: creations, updates, some of them forced, and
+    /// deletions.
+    fn push(&mut self, refs: &Refs) -> Vec<String> {
+        let all = [
+            "refs/heads/main",
+            "refs/heads/a",
+            "refs/heads/b",
+            "refs/heads/c/d",
+            "refs/tags/s",
+            "refs/tags/t",
+            "refs/tags/u",
+        ];
+        let mut args = vec!["push".into(), "-q".into(), "--force".into()];
+        args.extend(self.random.one_in(2).then(|| "--atomic".into()));
+        args.push("origin".into());
+        let mut chosen = BTreeSet::new();
+        for _ in 0..=self.random.below(4) {
+            chosen.insert(self.random.of(&all));
+        }
+        for name in chosen {
+            let old = refs.get(name).cloned();
+            let new = match (old, self.random.below(5)) {
+                (Some(_), 0) => String::new(),
+                (Some(_), 1) | (None, _) => self.fresh(name, None),
+                (Some(old), _) => self.fresh(name, Some(&old)),
+            };
+            args.push(format!("{new}:{name}"));
+        }
+        args
+    }
+
+    /// What a ref is to be at: a branch at a commit, a tag at anything.
+    fn fresh(&mut self, name: &str, parent: Option<&str>) -> String {
+        let parent = parent.map(|id| self.site.git(&["rev-parse", &format!("{id}^{{commit}}")]));
+        let id = self.commit(parent.as_deref());
+        if name.starts_with("refs/heads/") {
+            return self.site.git(&["rev-parse", &format!("{id}^{{commit}}")]);
+        }
+        id
+    }
+
+    /// Where the next push is hit.
+    fn plan(&mut self, refs: usize) {
+        let (hook, state) = match self.random.below(5) {
+            0 => ("pre-receive", "-"),
+            1 => ("post-receive", "-"),
+            2 | 3 => ("reference-transaction", "prepared"),
+            _ => ("reference-transaction", "committed"),
+        };
+        let turn = match hook {
+            "reference-transaction" => 1 + self.random.below(refs),
+            _ => 1,
+        };
+        let victim = self.random.of(&["git", "git", "both", "refpost"]);
+        let moment = match victim {
+            "refpost" => self.random.of(&["before", "during"]),
+            "both" => self.random.of(&["before", "during"]),
+            _ => self.random.of(&["before", "during", "after", "later"]),
+        };
+        let delay = self.random.below(40);
+        let plan = format!("{hook} {state} {turn} {victim} {moment} 0.{delay:03}\n");
+        self.site.write("plan", plan);
+        fs::remove_file(self.site.path("turns")).ok();
+    }
+
+    /// Pushes, and takes down which refs have moved.
+    fn run(&mut self, args: &[String], before: &Refs) -> Refs {
+        let push = self
+            .site
+            .git_run(&[])
+            .args(args)
+            .without("GIT_COMMITTER_DATE");
+        push.env("PATH", &self.git.path).run();
+        if self.random.one_in(4) && std::env::var_os("NOBESIDE").is_none() {
+            // Somebody flushes while what was orphaned may still be at it.
+            self.flush();
+        }
+        self.wait_for_orphans();
+        remove_locks(&self.site.bare);
+        let after = self.refs();
+        let plan = fs::read_to_string(self.site.path("plan")).unwrap();
+        let intents: Vec<_> = names(&self.site.spool().join("intent"));
+        let place = self.site.spool().join("intent");
+        let intents: Vec<_> = intents.iter().map(|id| format!("{id}: {:?}", read_entry(&place.join(id)))).collect();
+        self.history.push(format!("{args:?} under {plan} left {intents:#?}"));
+        let touched: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        for name in touched {
+            let (old, new) = (before.get(name), after.get(name));
+            if old != new {
+                self.moved.push(self.shown(name, old, new));
+            }
+        }
+        after
+    }
+
+    fn shown(&self, name: &str, old: Option<&String>, new: Option<&String>) -> Shown {
+        let (kind, short) = match name.strip_prefix("refs/heads/") {
+            Some(short) => ("branch", short),
+            None => ("tag", name.strip_prefix("refs/tags/").unwrap()),
+        };
+        let (topic, value) = match (old, new) {
+            (None, Some(new)) => (format!("git.{kind}.creation"), new.clone()),
+            (Some(old), None) => (format!("git.{kind}.deletion"), old.clone()),
+            (_, new) => {
+                let commit = format!("{}^{{commit}}", new.unwrap());
+                let commit = self.bare_git(&["rev-parse", &commit]);
+                ("git.receive".to_owned(), commit.trim().to_owned())
+            }
+        };
+        (topic, short.to_owned(), value)
+    }
+
+    /// Until no process of this world runs: a hook outlives the git that is killed.
+    fn wait_for_orphans(&self) {
+        let mark = format!("HOME={}", self.site.path("home").display());
+        let is_ours = |pid: &str| {
+            let environment = fs::read(Path::new("/proc").join(pid).join("environ"));
+            let environment = environment.unwrap_or_default();
+            let mut variables = environment.split(|&byte| byte == 0);
+            variables.any(|variable| variable == mark.as_bytes())
+        };
+        let is_number = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
+        let running = || {
+            let entries = fs::read_dir("/proc").unwrap().flatten();
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            names.filter(is_number).any(|pid| is_ours(&pid))
+        };
+        while running() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Delivers; one in four flushes is killed.
+    fn flush(&mut self) {
+        if self.random.one_in(4) {
+            let delay = self.random.below(60);
+            let line = format!(
+                "'{REFPOST}' flush test.git 2>/dev/null & sleep 0.{delay:03}; kill -9 $!; wait"
+            );
+            self.site.run("sh").args(["-c", &line]).run();
+            self.flushes_killed += 1;
+        } else {
+            let ran = self.site.refpost(["flush", "test.git"]).run();
+            // One that was killed may have left its orphans' locks.
+            assert_eq!(ran.status, 0, "{}", ran.stderr);
+        }
+        let requests = self.site.receiver.take();
+        self.arrived.extend(requests.iter().map(Request::message));
+    }
+
+    /// The moves that were announced, each `msg_id` once.
+    fn announced(&self) -> Vec<Shown> {
+        let mut ids = BTreeSet::new();
+        let mut shown = Vec::new();
+        for message in &self.arrived {
+            if !ids.insert(message.msg_id().to_owned()) {
+                continue;
+            }
+            let (topic, name) = message.about();
+            let value = match topic {
+                // It goes with a creation.
+                "git.receive" if is_zeros(&message["old_commit"]) => continue,
+                "git.receive" => &message["end_commit"],
+                _ => &message["rev"],
+            };
+            let name = name.strip_prefix("refs/tags/").unwrap_or(name);
+            let value = value.as_str().unwrap();
+            shown.push((topic.to_owned(), name.to_owned(), value.to_owned()));
+        }
+        shown
+    }
+
+    fn kills(&self) -> usize {
+        let kills = fs::read_to_string(self.site.path("kills"));
+        kills.unwrap_or_default().lines().count()
+    }
+
+    fn until_killed_enough(&mut self) {
+        let mut refs = self.refs();
+        let mut pushes = 0;
+        while self.kills() < KILLS {
+            pushes += 1;
+            assert!(pushes <= MOST_PUSHES, "{} kills only", self.kills());
+            let args = self.push(&refs);
+            self.plan(args.iter().filter(|arg| arg.contains(':')).count());
+            refs = self.run(&args, &refs);
+            if self.random.one_in(3) {
+                // A person whose push has died tries it again.
+                self.plan(4);
+                if self.random.one_in(2) {
+                    fs::remove_file(self.site.path("plan")).unwrap();
+                    self.site.write("plan", "none - 0 - - 0\n");
+                }
+                refs = self.run(&args, &refs);
+            }
+            if self.random.one_in(3) {
+                self.flush();
+            }
+            if self.random.one_in(10) {
+                self.site.write("plan", "none - 0 - - 0\n");
+                self.bare_git(&["pack-refs", "--all"]);
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        self.until_killed_enough();
+        for _ in 0..3 {
+            self.site.refpost(["flush", "test.git"]).run().well();
+        }
+        let requests = self.site.receiver.take();
+        self.arrived.extend(requests.iter().map(Request::message));
+        assert_eq!(names(&self.site.spool().join("new")), [""; 0]);
+        let moved: BTreeSet<_> = self.moved.iter().cloned().collect();
+        let announced = self.announced();
+        let lost: Vec<_> = moved.iter().filter(|it| !announced.contains(it)).collect();
+        let made_up: Vec<_> = announced.iter().filter(|it| !moved.contains(it)).collect();
+        let kills = fs::read_to_string(self.site.path("kills")).unwrap();
+        if !lost.is_empty() || !made_up.is_empty() || announced.len() > moved.len() {
+            for line in &self.history { eprintln!("{line}"); }
+            eprintln!("{}", fs::read_to_string(self.site.spool().join("log")).unwrap());
+            let mut counts = BTreeMap::new();
+            for one in &announced { *counts.entry(one).or_insert(0) += 1; }
+            counts.retain(|_, n| *n > 1);
+            eprintln!("DUP {counts:?}");
+        }
+        assert!(
+            lost.is_empty() && made_up.is_empty(),
+            "lost: {lost:#?} made up: {made_up:#?}"
+        );
+        assert!(moved.len() > KILLS / 2, "{} refs moved", moved.len());
+        eprintln!(
+            "{}: {} refs moved, {} announcements, {} kills, {} of flushes",
+            self.git.version,
+            moved.len(),
+            announced.len(),
+            kills.lines().count(),
+            self.flushes_killed
+        );
+    }
+}
+
+fn is_zeros(value: &serde_json::Value) -> bool {
+    value
+        .as_str()
+        .is_some_and(|text| text.bytes().all(|byte| byte == b'0'))
+}
+
+/// An admin does this after a crash: git leaves its locks, and refuses to push over
+/// them.
+fn remove_locks(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name().into_string().unwrap();
+        if path.is_dir() && name != "objects" && name != "refpost" {
+            remove_locks(&path);
+        } else if name.ends_with(".lock") || name == "packed-refs.new" {
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+fn newest() -> Git {
+    Git::all().remove(0)
+}
+
+#[test]
+fn refs_in_files() {
+    Trial::new(1, newest(), "files", &[]).finish();
+}
+
+#[test]
+fn refs_in_files_with_reflogs() {
+    let reflogs = ["core.logAllRefUpdates", "always"];
+    Trial::new(2, newest(), "files", &reflogs).finish();
+}
+
+#[test]
+fn refs_of_the_oldest_git() {
+    let git = Git::all().pop().unwrap();
+    Trial::new(3, git, "files", &[]).finish();
+}
+
+#[test]
+fn refs_in_a_reftable_where_git_has_it() {
+    let git = newest();
+    let format = if git.has_reftable(&Site::new()) {
+        "reftable"
+    } else {
+        "files"
+    };
+    Trial::new(4, git, format, &[]).finish();
+}
