@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::spooled::{
-    commits, eventually, files_below, names, objects, odd_receiver, signal,
-};
+use crate::support::spooled::{commits, eventually, files_below, names, odd_receiver, signal};
 use crate::support::{Answer, Background, KEY, REFPOST, Request, Spooled};
 
 /// Another repository with the configuration and the first commit of the site's.

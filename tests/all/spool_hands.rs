@@ -213,7 +213,7 @@ fn the_folder_one_is_in_says_which_repository() {
     site.announce();
     let here = |args: &[&str]| site.refpost(args).dir(&site.bare).run().well().stdout;
     assert!(here(&["queue", "list"]).contains(" new "));
-    assert!(here(&["status"]).contains("1 new entry"));
+    assert!(here(&["status"]).contains("1 in `new/`"));
     assert_eq!(here(&["queue", "drop", "--all"]), "1 entry dropped\n");
     assert_eq!(here(&["log"]), "");
 }

@@ -183,7 +183,7 @@ fn what_is_pushed_while_an_object_is_missing_comes_in_its_place() {
     assert_eq!(ran.status, 0);
     assert!(ran.stderr.contains(&tree), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("2 recorded pushes of"),
+        ran.stderr.contains("2 recorded pushes are held back"),
         "{}",
         ran.stderr
     );

@@ -1,5 +1,6 @@
 //! A site whose spool is looked into.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +14,7 @@ use serde_json::Value;
 use super::{KEY, Push, Ran, Request, Site};
 
 /// What does not happen in this time never will.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A site with one commit in it from the start, so that each push to `main` is one
 /// message, and with the receiver as endpoint `one`.
@@ -89,11 +90,13 @@ impl Spooled {
         let mut script = String::new();
         for n in 0..count {
             let from = if n == 0 { "from refs/heads/main\n" } else { "" };
-            script.push_str(&format!(
+            write!(
+                script,
                 "commit refs/heads/chain\ncommitter C <c@example.org> {} +0000\n\
                  data 1\nx\n{from}M 100644 inline chain\ndata <<END\n{n}\nEND\n\n",
                 1_800_000_000 + n
-            ));
+            )
+            .unwrap();
         }
         let args = ["fast-import", "--quiet"];
         self.git_run(&args).stdin(script).run().well();
