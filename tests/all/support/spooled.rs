@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{KEY, Push, Ran, Request, Site};
+use super::{Answer, KEY, Push, Ran, Request, Site};
 
 /// What does not happen in this time never will.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,9 +52,11 @@ impl Spooled {
         self.settings(&format!("key = \"{KEY}\"\n{top}\n{one}\n{rest}\n"));
     }
 
-    /// Writes the repository's configuration.
+    /// Writes the repository's configuration, which whoever reads it at the same
+    /// time finds whole: half of one asks for less.
     pub(crate) fn settings(&self, text: &str) {
-        self.write("test.git/refpost.toml", text);
+        let whole = self.write("refpost.toml", text);
+        fs::rename(whole, self.bare.join("refpost.toml")).unwrap();
     }
 
     /// Another endpoint at the same receiver, which tells them apart by their paths.
@@ -294,4 +296,10 @@ pub(crate) fn read_over(stream: &mut TcpStream) {
 /// Says something; whoever is gone need not hear it. Whether somebody is there.
 pub(crate) fn say(stream: &mut TcpStream, text: &str) -> bool {
     stream.write_all(text.as_bytes()).is_ok()
+}
+
+/// An answer with this status, after a while.
+pub(crate) fn late(delay: Duration, status: u16) -> Answer {
+    thread::sleep(delay);
+    Answer::status(status)
 }
