@@ -43,7 +43,8 @@ pub enum Command {
     /// Show the messages of ref updates without sending them
     ///
     /// Reads `OLD NEW REF` lines from standard input, as post-receive does, and
-    /// prints each message's body, one a line, exactly as it would be sent.
+    /// prints each message's body, one a line, exactly as it would be sent. Which
+    /// moves of refs are announced at all, `enable --help` says: three levels.
     Preview(PreviewArgs),
     /// Say whether all is well: config, hooks, keys, URLs
     Check(CheckArgs),
@@ -53,6 +54,13 @@ pub enum Command {
     ///
     /// With --url, a repository without a configuration gets one, readable by its
     /// owner only, with a fresh key.
+    ///
+    /// There are three levels. Linked as post-receive alone, refpost loses a message
+    /// only if the machine dies between a ref's move and the hook. With --guaranteed
+    /// it records a push before any ref moves, so that nothing can be lost, and
+    /// announces what moves without a push; that costs two more flushes of the disk.
+    /// With `require = true` in the configuration besides, a push that cannot be
+    /// recorded is refused.
     Enable(EnableArgs),
     /// Unlink the hook, and put back the one that was there before
     Disable(DisableArgs),

@@ -11,23 +11,45 @@ use super::{Done, Error, IoContext};
 use crate::cli::Cli;
 use crate::report;
 
-/// What the options cannot tell. Exit codes are those of sysexits.h.
-const SECTIONS: [(&str, &str); 3] = [
+/// What the options cannot tell, a paragraph each. Exit codes are those of
+/// sysexits.h.
+const SECTIONS: [(&str, &[&str]); 4] = [
+    (
+        "THREE LEVELS",
+        &[
+            "enable: linked as post-receive. Safe against crashes, dead receivers and full \
+             disks of others from the hook's end on; not against a machine that dies between \
+             a ref's move and the hook. Costs two flushes of the disk.",
+            "enable --guaranteed: pre-receive and reference-transaction too. No ref that moved \
+             goes unannounced, and what moves without a push is announced. Costs four flushes, \
+             and a process for each transaction of refs.",
+            "the same, with require = true: no ref moves that could not be recorded; the push \
+             is refused with one line.",
+        ],
+    ),
     (
         "EXIT STATUS",
-        "0 done; 1 failed, or the answer is no; 2 wrong usage; 78 the configuration is wrong. \
-         As a hook always 0: a push never fails because of refpost.",
+        &[
+            "0 done, queued counts; 1 failed, or the answer is no; 2 wrong usage; 75 something is \
+             left for later (flush --strict); 78 the configuration is wrong. As a hook 0, \
+             unless require refuses.",
+        ],
     ),
     (
         "ENVIRONMENT",
-        "REFPOST_CONFIG names the server's configuration. The pusher is the first of \
-         REFPOST_PUSHER, GL_USER, GL_USERNAME, GITEA_PUSHER_NAME, SOFT_SERVE_USERNAME and \
-         REMOTE_USER that is set, else the system account.",
+        &[
+            "REFPOST_CONFIG names the server's configuration. The pusher is the first of \
+             REFPOST_PUSHER, GL_USER, GL_USERNAME, GITEA_PUSHER_NAME, SOFT_SERVE_USERNAME and \
+             REMOTE_USER that is set, else the system account.",
+        ],
     ),
     (
         "FILES",
-        "/etc/refpost/config.toml, the server's configuration; refpost.toml in a bare \
-         repository, which overrides it key by key.",
+        &[
+            "/etc/refpost/config.toml: the server's configuration.",
+            "refpost.toml in a bare repository: overrides it key by key.",
+            "refpost/spool in a bare repository: what waits, unless spool names another folder.",
+        ],
     ),
 ];
 
@@ -66,10 +88,13 @@ fn page() -> io::Result<Vec<u8>> {
                 .bytes(),
         );
     }
-    for (title, text) in SECTIONS {
+    for (title, paragraphs) in SECTIONS {
         let mut section = Roff::default();
         section.control("SH", [title]);
-        section.text([roman(text)]);
+        for paragraph in paragraphs {
+            section.text([roman(*paragraph)]);
+            section.control("PP", []);
+        }
         section.to_writer(&mut page)?;
     }
     Ok(page)
