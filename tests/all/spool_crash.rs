@@ -98,12 +98,11 @@ fn drop_repeats(requests: Vec<Request>) -> (Vec<Request>, usize) {
     let mut first = Vec::new();
     for request in requests {
         let id = request.message().msg_id().to_owned();
-        match seen.get(&id) {
-            Some(body) => assert_eq!(*body, request.body, "{id}"),
-            None => {
-                seen.insert(id, request.body.clone());
-                first.push(request);
-            }
+        if let Some(body) = seen.get(&id) {
+            assert_eq!(*body, request.body, "{id}");
+        } else {
+            seen.insert(id, request.body.clone());
+            first.push(request);
         }
     }
     let repeats = total - first.len();

@@ -1,7 +1,8 @@
 //! A site whose spool is looked into.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use serde_json::Value;
 use super::{Answer, KEY, Push, Ran, Request, Site};
 
 /// What does not happen in this time never will.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A site with one commit in it from the start, so that each push to `main` is one
 /// message, and with the receiver as endpoint `one`.
@@ -91,11 +92,13 @@ impl Spooled {
         let mut script = String::new();
         for n in 0..count {
             let from = if n == 0 { "from refs/heads/main\n" } else { "" };
-            script.push_str(&format!(
-                "commit refs/heads/chain\ncommitter C <c@example.org> {} +0000\n\
+            let time = 1_800_000_000 + n;
+            write!(
+                script,
+                "commit refs/heads/chain\ncommitter C <c@example.org> {time} +0000\n\
                  data 1\nx\n{from}M 100644 inline chain\ndata <<END\n{n}\nEND\n\n",
-                1_800_000_000 + n
-            ));
+            )
+            .unwrap();
         }
         let args = ["fast-import", "--quiet"];
         self.git_run(&args).stdin(script).run().well();
