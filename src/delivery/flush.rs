@@ -215,6 +215,9 @@ impl<'a> Flush<'a> {
                     // The queue was empty for us, and is not: somebody who found it
                     // taken left something in it.
                     again |= left.is_none() && result.is_ok() && next <= self.world.now();
+                    // What is due and could not be done (a key that cannot be read) is
+                    // not tried without a pause.
+                    let next = next.max(self.world.now() + BUSY);
                     self.due.insert(key, (spool.clone(), next));
                 }
             }
