@@ -43,8 +43,6 @@ impl Request {
 pub(crate) enum Answer {
     /// This status, these headers, this body.
     Reply(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// This status, after a while.
-    Late(Duration, u16),
     /// Nothing, until the receiver stops or the sender gives up.
     Nothing,
     /// Half of an answer's head, then the end of the connection.
@@ -222,10 +220,6 @@ fn converse(mut stream: TcpStream, number: usize, shared: &Shared) -> io::Result
 fn give(stream: &mut TcpStream, answer: &Answer) -> io::Result<bool> {
     match answer {
         Answer::Reply(status, headers, body) => reply(stream, *status, headers, body)?,
-        Answer::Late(delay, status) => {
-            thread::sleep(*delay);
-            reply(stream, *status, &[], &[])?;
-        }
         Answer::Nothing => {
             // Ends when the other side or `stop` closes the connection.
             while stream.read(&mut [0; 1024])? > 0 {}

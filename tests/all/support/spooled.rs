@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{KEY, Push, Ran, Request, Site};
+use super::{Answer, KEY, Push, Ran, Request, Site};
 
 /// What does not happen in this time never will.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -53,9 +53,11 @@ impl Spooled {
         self.settings(&format!("key = \"{KEY}\"\n{top}\n{one}\n{rest}\n"));
     }
 
-    /// Writes the repository's configuration.
+    /// Writes the repository's configuration, which whoever reads it at the same
+    /// time finds whole: half of one asks for less.
     pub(crate) fn settings(&self, text: &str) {
-        self.write("test.git/refpost.toml", text);
+        let whole = self.write("refpost.toml", text);
+        fs::rename(whole, self.bare.join("refpost.toml")).unwrap();
     }
 
     /// Another endpoint at the same receiver, which tells them apart by their paths.
@@ -90,11 +92,11 @@ impl Spooled {
         let mut script = String::new();
         for n in 0..count {
             let from = if n == 0 { "from refs/heads/main\n" } else { "" };
+            let time = 1_800_000_000 + n;
             write!(
                 script,
-                "commit refs/heads/chain\ncommitter C <c@example.org> {} +0000\n\
+                "commit refs/heads/chain\ncommitter C <c@example.org> {time} +0000\n\
                  data 1\nx\n{from}M 100644 inline chain\ndata <<END\n{n}\nEND\n\n",
-                1_800_000_000 + n
             )
             .unwrap();
         }
@@ -297,4 +299,10 @@ pub(crate) fn read_over(stream: &mut TcpStream) {
 /// Says something; whoever is gone need not hear it. Whether somebody is there.
 pub(crate) fn say(stream: &mut TcpStream, text: &str) -> bool {
     stream.write_all(text.as_bytes()).is_ok()
+}
+
+/// An answer with this status, after a while.
+pub(crate) fn late(delay: Duration, status: u16) -> Answer {
+    thread::sleep(delay);
+    Answer::status(status)
 }
