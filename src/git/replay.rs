@@ -71,8 +71,9 @@ mod tests {
 
     #[test]
     fn the_last_value_tells_the_ones_before() {
-        // Moves as old → new, where the ref is now, and what that tells.
-        let table: &[(&[(u8, u8)], u8, &[Verdict])] = &[
+        /// Moves as old → new, where the ref is now, and what that tells.
+        type Row = (&'static [(u8, u8)], u8, &'static [Verdict]);
+        let table: &[Row] = &[
             (&[(1, 2)], 2, &[Moved]),
             (&[(1, 2)], 1, &[Stayed]),
             (&[(1, 2)], 3, &[Unknown]),

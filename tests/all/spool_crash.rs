@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::support::spooled::{Chance, commits, eventually, files_below, objects, processes, to};
+use crate::support::spooled::{
+    Chance, commits, eventually, files_below, late, objects, processes, to,
+};
 use crate::support::{Answer, Background, KEY, REFPOST, Receiver, Request, Spooled};
 
 /// Runs refpost, kills it after `$KILL_AFTER` seconds if that is set, and writes
@@ -96,12 +98,11 @@ fn drop_repeats(requests: Vec<Request>) -> (Vec<Request>, usize) {
     let mut first = Vec::new();
     for request in requests {
         let id = request.message().msg_id().to_owned();
-        match seen.get(&id) {
-            Some(body) => assert_eq!(*body, request.body, "{id}"),
-            None => {
-                seen.insert(id, request.body.clone());
-                first.push(request);
-            }
+        if let Some(body) = seen.get(&id) {
+            assert_eq!(*body, request.body, "{id}");
+        } else {
+            seen.insert(id, request.body.clone());
+            first.push(request);
         }
     }
     let repeats = total - first.len();
@@ -211,7 +212,7 @@ fn nothing_is_lost_whatever_is_killed() {
         chance.below(u64::from(u32::MAX)),
     ];
     site.receiver
-        .script(|_| Answer::Late(Duration::from_millis(3), 200));
+        .script(|_| late(Duration::from_millis(3), 200));
     let is_over = AtomicBool::new(false);
     let (flushes, detached) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (hooks_killed, announced, deaths) = thread::scope(|scope| {

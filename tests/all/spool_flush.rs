@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::spooled::{
-    commits, eventually, files_below, names, objects, odd_receiver, signal,
+    commits, eventually, files_below, late, names, odd_receiver, signal, to,
 };
 use crate::support::{Answer, Background, KEY, REFPOST, Request, Spooled};
 
@@ -175,7 +175,7 @@ fn the_budget_ends_new_work() {
         site.push(&[&format!("{commit}:refs/heads/main")]);
     }
     site.receiver
-        .script(|_| Answer::Late(Duration::from_millis(700), 200));
+        .script(|_| late(Duration::from_millis(700), 200));
     let ran = site
         .refpost(["flush", "--strict", "--budget", "1s"])
         .arg(&site.bare)
@@ -291,10 +291,10 @@ fn repositories_share_a_servers_spool() {
     }
     site.refpost(["flush"]).run().well();
     let requests = site.receiver.take();
-    let to = |path: &str| commits(&crate::support::spooled::to(path, &requests));
-    assert_eq!(to("/server"), pushed);
-    assert_eq!(to("/two"), [pushed[1].clone(), pushed[3].clone()]);
-    assert_eq!(to("/one"), pushed[..1]);
+    let arrived = |path: &str| commits(&to(path, &requests));
+    assert_eq!(arrived("/server"), pushed);
+    assert_eq!(arrived("/two"), [pushed[1].clone(), pushed[3].clone()]);
+    assert_eq!(arrived("/one"), pushed[..1]);
     let queues = names(&shared.join("retry"));
     assert_eq!(queues.len(), 3, "{queues:?}");
     let mine: Vec<_> = queues
@@ -309,11 +309,7 @@ fn repositories_share_a_servers_spool() {
     assert!(site.files().is_empty() && !other.join("refpost").exists());
     // People see the endpoint's own name.
     let status = site.refpost(["status"]).arg(&site.bare).run().well();
-    assert!(
-        status.stdout.contains("`mine` failing since"),
-        "{}",
-        status.stdout
-    );
+    assert!(status.stdout.contains("failing since"), "{}", status.stdout);
 }
 
 /// A watch over these paths.
@@ -388,8 +384,7 @@ fn a_watch_delivers_what_falls_due() {
 fn a_watch_ends_what_it_began() {
     let site = Spooled::new();
     let pushed = site.announce_many(2);
-    site.receiver
-        .script(|_| Answer::Late(Duration::from_secs(1), 200));
+    site.receiver.script(|_| late(Duration::from_secs(1), 200));
     let mut watch = watch(&site, &[&site.bare]);
     eventually("the first is on its way", || {
         site.receiver.connections() > 0

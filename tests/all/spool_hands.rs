@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::spooled::{commits, eventually, names, objects, to};
+use crate::support::spooled::{commits, eventually, late, names, objects, to};
 use crate::support::{Answer, REFPOST, Spooled};
 
 /// `one` takes everything, `two` is down and `three` refuses.
@@ -213,7 +213,7 @@ fn the_folder_one_is_in_says_which_repository() {
     site.announce();
     let here = |args: &[&str]| site.refpost(args).dir(&site.bare).run().well().stdout;
     assert!(here(&["queue", "list"]).contains(" new "));
-    assert!(here(&["status"]).contains("1 new entry"));
+    assert!(here(&["status"]).contains(": 1 in `new/`, 0 unreadable"));
     assert_eq!(here(&["queue", "drop", "--all"]), "1 entry dropped\n");
     assert_eq!(here(&["log"]), "");
 }
@@ -357,7 +357,7 @@ fn a_full_log_is_put_away_and_keeps_its_lines() {
     let count = 1024 * 1024 / line.len() - 10;
     fs::write(&log, line.repeat(count)).unwrap();
     site.receiver
-        .script(|_| Answer::Late(Duration::from_millis(1), 200));
+        .script(|_| late(Duration::from_millis(1), 200));
     let chain = site.chain(40);
     for commit in &chain {
         site.push(&[&format!("{commit}:refs/heads/main")]);

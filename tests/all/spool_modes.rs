@@ -128,7 +128,7 @@ fn a_background_flush_holds_nothing_of_the_push() {
     thread::spawn(move || sender.send(push.run()));
     // The receiver never answers. Who waited for the flush, or for the end of a
     // pipe that the flush has, would wait for an hour.
-    let ran = done.recv_timeout(Duration::from_secs(60)).unwrap();
+    let ran = done.recv_timeout(Duration::from_mins(1)).unwrap();
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let requests = site.receiver.wait_for(1);
     assert_eq!(commits(&requests), [commit]);

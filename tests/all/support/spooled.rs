@@ -1,7 +1,8 @@
 //! A site whose spool is looked into.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{KEY, Push, Ran, Request, Site};
+use super::{Answer, KEY, Push, Ran, Request, Site};
 
 /// What does not happen in this time never will.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A site with one commit in it from the start, so that each push to `main` is one
 /// message, and with the receiver as endpoint `one`.
@@ -52,9 +53,11 @@ impl Spooled {
         self.settings(&format!("key = \"{KEY}\"\n{top}\n{one}\n{rest}\n"));
     }
 
-    /// Writes the repository's configuration.
+    /// Writes the repository's configuration, which whoever reads it at the same
+    /// time finds whole: half of one asks for less.
     pub(crate) fn settings(&self, text: &str) {
-        self.write("test.git/refpost.toml", text);
+        let whole = self.write("refpost.toml", text);
+        fs::rename(whole, self.bare.join("refpost.toml")).unwrap();
     }
 
     /// Another endpoint at the same receiver, which tells them apart by their paths.
@@ -89,11 +92,13 @@ impl Spooled {
         let mut script = String::new();
         for n in 0..count {
             let from = if n == 0 { "from refs/heads/main\n" } else { "" };
-            script.push_str(&format!(
-                "commit refs/heads/chain\ncommitter C <c@example.org> {} +0000\n\
+            let time = 1_800_000_000 + n;
+            write!(
+                script,
+                "commit refs/heads/chain\ncommitter C <c@example.org> {time} +0000\n\
                  data 1\nx\n{from}M 100644 inline chain\ndata <<END\n{n}\nEND\n\n",
-                1_800_000_000 + n
-            ));
+            )
+            .unwrap();
         }
         let args = ["fast-import", "--quiet"];
         self.git_run(&args).stdin(script).run().well();
@@ -294,4 +299,10 @@ pub(crate) fn read_over(stream: &mut TcpStream) {
 /// Says something; whoever is gone need not hear it. Whether somebody is there.
 pub(crate) fn say(stream: &mut TcpStream, text: &str) -> bool {
     stream.write_all(text.as_bytes()).is_ok()
+}
+
+/// An answer with this status, after a while.
+pub(crate) fn late(delay: Duration, status: u16) -> Answer {
+    thread::sleep(delay);
+    Answer::status(status)
 }
