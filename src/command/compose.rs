@@ -101,7 +101,7 @@ fn recipient(
 /// spool and this one's file made the name up, with six digits of a hash of the
 /// repository's path, so that one's dead receiver does not hold another's.
 pub(super) fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
-    let name = if endpoint.is_own && settings.spool.is_some() {
+    let name = if endpoint.is_own && settings.spool_is_shared {
         let digest = hex::encode(Sha256::digest(git_dir.as_os_str().as_bytes()));
         format!("{}@{}", endpoint.name, &digest[..6])
     } else {

@@ -157,13 +157,13 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded)) = wanted(around) else {
         return Ok(());
     };
-    let post_receive = Hook::new(&git_dir.join("hooks"), "post-receive");
+    let caller = process::caller();
+    let repository = Repository::open_in_hook(&git_dir)?;
+    let post_receive = Hook::new(&repository.hooks_dir(), "post-receive");
     if !matches!(post_receive.place(), Ok(Place::Empty | Place::Foreign)) {
         // It has announced the push already, and knew better.
         return Ok(());
     }
-    let caller = process::caller();
-    let repository = Repository::open_in_hook(&git_dir)?;
     let names: Vec<RefName> = names
         .iter()
         .map(|name| RefName::new(name.as_str()))

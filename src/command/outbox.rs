@@ -15,7 +15,7 @@ use super::surroundings::Surroundings;
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::git::{Repository, Verdict, replay};
 use crate::report;
-use crate::spool::{Attempt, Draft, Id, Intent, Spool, SpoolError, Status};
+use crate::spool::{Attempt, Draft, Id, Intent, Life, Spool, SpoolError, Status};
 
 /// Clocks of reflogs have whole seconds.
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,9 +69,11 @@ pub(super) fn withdraw(
     for intent in intents {
         if settled.contains(&intent.id) {
             spool.withdraw(&intent.id).map_err(SpoolError::from)?;
-        } else {
+        } else if process::life(intent.header.process.as_ref()) != Life::Gone {
             spool.strike(intent, moved)?;
         }
+        // One of a process that is gone would be settled by now if it could be: its
+        // moves are better announced twice than never.
     }
     Ok(())
 }
@@ -141,24 +143,86 @@ pub(super) fn settle(
             None => drop(at.remove(&update.name)),
         }
     }
-    let verdicts = judge(intents, &at);
-    for intent in abandoned {
+    let judged = Judged {
+        verdicts: judge(intents, &at),
+        intents,
+        moved,
+    };
+    for (n, intent) in abandoned.iter().enumerate() {
         let mut unknown = 0;
         let mut announced = Vec::new();
         for update in intent.updates() {
-            let mut verdict = verdicts[&(intent.id.clone(), update.name.clone())];
-            if verdict != Verdict::Moved && reflog_tells(repository, update, intent.header.time) {
-                verdict = Verdict::Moved;
-            }
+            let verdict = judged.verdict(intent, update, repository);
             unknown += usize::from(verdict == Verdict::Unknown);
             if verdict != Verdict::Stayed {
                 announced.push(update.clone());
             }
         }
         log_settled(spool, intent, announced.len(), unknown, now)?;
+        for other in intents {
+            // Those that are settled already are gone.
+            if abandoned[..=n].iter().all(|done| done.id != other.id) {
+                spool.strike(other, &judged.lost_by(other, intent))?;
+            }
+        }
         spool.settle(intent, announced)?;
     }
     Ok(())
+}
+
+/// What is known of all moves that were meant.
+struct Judged<'a> {
+    verdicts: HashMap<(Id, RefName), Verdict>,
+    intents: &'a [Intent],
+    /// What the push that asks has moved.
+    moved: &'a [RefUpdate],
+}
+
+impl Judged<'_> {
+    fn by_replay(&self, intent: &Intent, name: &RefName) -> Option<Verdict> {
+        let key = (intent.id.clone(), name.clone());
+        self.verdicts.get(&key).copied()
+    }
+
+    fn verdict(&self, intent: &Intent, update: &RefUpdate, repository: &Repository) -> Verdict {
+        let verdict = self.by_replay(intent, &update.name);
+        match verdict.unwrap_or(Verdict::Unknown) {
+            Verdict::Moved => Verdict::Moved,
+            _ if self.reflog_tells(intent, update, repository) => Verdict::Moved,
+            // It never left git's quarantine (git-receive-pack(1)).
+            Verdict::Unknown if update.new.is_some_and(|new| !repository.has(new)) => {
+                Verdict::Stayed
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Whether the reflog has a line of this move that is no other push's.
+    fn reflog_tells(&self, intent: &Intent, update: &RefUpdate, repository: &Repository) -> bool {
+        let others = self.intents.iter().filter(|other| {
+            other.id != intent.id
+                && other.updates().contains(update)
+                && self.by_replay(other, &update.name) == Some(Verdict::Moved)
+        });
+        let others = others.count() + self.moved.iter().filter(|it| *it == update).count();
+        let log = repository.reflog(&update.name);
+        log.iter()
+            .take_while(|line| line.time + SECOND >= intent.header.time)
+            .filter(|line| (line.old, line.new) == (update.old, update.new))
+            .count()
+            > others
+    }
+
+    /// What `other` has not moved because `intent` did.
+    fn lost_by(&self, other: &Intent, intent: &Intent) -> Vec<RefUpdate> {
+        let has_moved =
+            |of, update: &RefUpdate| self.by_replay(of, &update.name) == Some(Verdict::Moved);
+        let updates = intent.updates().iter();
+        updates
+            .filter(|update| has_moved(intent, update) && !has_moved(other, update))
+            .cloned()
+            .collect()
+    }
 }
 
 /// Judges each move of each intent, all intents of a ref together.
@@ -179,14 +243,6 @@ fn judge(intents: &[Intent], at: &HashMap<RefName, Oid>) -> HashMap<(Id, RefName
         }
     }
     verdicts
-}
-
-fn reflog_tells(repository: &Repository, update: &RefUpdate, since: SystemTime) -> bool {
-    repository
-        .reflog(&update.name)
-        .iter()
-        .take_while(|line| line.time + SECOND >= since)
-        .any(|line| (line.old, line.new) == (update.old, update.new))
 }
 
 fn log_settled(

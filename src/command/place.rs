@@ -15,11 +15,20 @@ pub(super) fn repository(named: Option<&Path>) -> Result<Repository, Error> {
     Ok(Repository::open(named.unwrap_or(Path::new(".")))?)
 }
 
-/// The repository whose hook we are: git says it in `GIT_DIR`.
+/// The repository whose hook we are: git says it in `GIT_DIR`, or starts us where
+/// its `.git` is (githooks(5)). Of a worktree it is the one that it belongs to
+/// (gitrepository-layout(5), `commondir`).
 pub(super) fn hook_git_dir(around: &Surroundings) -> PathBuf {
-    let named = around.path_variable("GIT_DIR");
-    let git_dir = named.map_or_else(|| PathBuf::from("."), PathBuf::from);
-    git_dir.canonicalize().unwrap_or(git_dir)
+    let git_dir = match around.path_variable("GIT_DIR") {
+        Some(named) => PathBuf::from(named),
+        None if Path::new(".git").is_dir() => PathBuf::from(".git"),
+        None => PathBuf::from("."),
+    };
+    let common = match fs::read_to_string(git_dir.join("commondir")) {
+        Ok(text) => git_dir.join(text.trim_end()),
+        Err(_) => git_dir,
+    };
+    common.canonicalize().unwrap_or(common)
 }
 
 /// The spool of a repository. Without settings, since they cannot be loaded, the

@@ -43,10 +43,13 @@ fn show(target: &Target, as_json: bool, now: SystemTime) -> Result<(), Error> {
             report::line(&object(&spool, name, &queue).to_string());
         } else {
             let queue_name = queue.queue.as_str();
-            report::line(&format!(
-                "{spool}: `{queue_name}` {}",
-                describe(&queue, now)
-            ));
+            let apart = if queue_name == name {
+                String::new()
+            } else {
+                format!(", queue `{queue_name}`")
+            };
+            let text = describe(&queue, now);
+            report::line(&format!("{spool}: `{name}` {text}{apart}"));
         }
     }
     Ok(())

@@ -42,7 +42,7 @@ pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
     intend(git_dir, loaded, updates, caller, around)
 }
 
-/// The transaction is done: what its intent says, and is so now, has moved.
+/// The transaction is done: what its intent says, and is not where it was, has moved.
 pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around) else {
         return Ok(());
@@ -55,7 +55,9 @@ pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
     let repository = Repository::open_in_hook(&git_dir)?;
     let at = repository.ref_values(intent.updates().iter().map(|update| &update.name))?;
     let mut updates = intent.updates().to_vec();
-    updates.retain(|update| at.get(&update.name).copied() == update.new);
+    // Where it is now may be somebody's next move; where it was, it was left: git
+    // begins with the packed name of a ref, or only tidies up.
+    updates.retain(|update| at.get(&update.name).copied() != update.old);
     if updates.is_empty() {
         return withdraw(&spool, &intent);
     }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::ModifyKind;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::sleep;
@@ -107,7 +108,12 @@ impl Followed {
     fn new() -> Result<Self, Error> {
         let (sender, changes) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            for path in event.into_iter().flat_map(|event| event.paths) {
+            // Looking into a folder is an event too; only names that come matter.
+            let arrivals = event.into_iter().filter(|event| {
+                event.kind.is_create()
+                    || matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)))
+            });
+            for path in arrivals.flat_map(|event| event.paths) {
                 // Nobody listens any more: we are ending.
                 sender.send(path).ok();
             }

@@ -158,7 +158,7 @@ fn read(path: &Path, is_system: bool, required: bool) -> Result<Option<Layer>, E
         return Err(invalid((line_of_key(&text, key), why)));
     }
     if !is_system {
-        layer.own_endpoints();
+        layer.mark_own();
     }
     if layer.holds_secret() {
         let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o7777;

@@ -32,6 +32,9 @@ pub(super) struct Layer {
     pub(super) root: Option<PathBuf>,
     pub(super) mode: Option<Mode>,
     pub(super) spool: Option<PathBuf>,
+    /// Whether the repository's file names the spool; not a key.
+    #[serde(skip)]
+    pub(super) spool_is_own: bool,
     pub(super) push_budget: Option<Period>,
     pub(super) require: Option<bool>,
     pub(super) quiet: Option<bool>,
@@ -140,6 +143,9 @@ impl Layer {
         if upper.key.is_some() || upper.key_file.is_some() || upper.unsigned.is_some() {
             (self.key, self.key_file, self.unsigned) = (None, None, None);
         }
+        if upper.spool.is_some() {
+            self.spool_is_own = upper.spool_is_own;
+        }
         override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet, refs,
             key, key_file, unsigned, max_changed_files);
         for endpoint in upper.endpoint {
@@ -172,8 +178,9 @@ impl Layer {
         sources.any(is_text) || urls.any(EndpointUrl::has_userinfo)
     }
 
-    /// Marks the endpoints as those of one repository.
-    pub(super) fn own_endpoints(&mut self) {
+    /// Marks the endpoints and the spool as those of one repository.
+    pub(super) fn mark_own(&mut self) {
+        self.spool_is_own = self.spool.is_some();
         for endpoint in &mut self.endpoint {
             endpoint.is_own = true;
         }

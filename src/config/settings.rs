@@ -24,6 +24,8 @@ pub struct Settings {
     pub mode: Mode,
     /// Where they wait; `None`: inside the repository.
     pub spool: Option<PathBuf>,
+    /// Whether the server's file names the spool, so that repositories share it.
+    pub spool_is_shared: bool,
     /// The longest that a push waits for receivers.
     pub push_budget: Duration,
     /// Whether a push that cannot be recorded is refused.
@@ -203,6 +205,7 @@ pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
         instance: layer.instance.expect(DEFAULTED).0,
         root: layer.root,
         mode: layer.mode.expect(DEFAULTED),
+        spool_is_shared: layer.spool.is_some() && !layer.spool_is_own,
         spool: layer.spool,
         push_budget: layer.push_budget.expect(DEFAULTED).0,
         require: layer.require.expect(DEFAULTED),

@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::client::Client;
-use super::courier::{Courier, LaneReport, Limits, Outside};
+use super::courier::{Courier, LaneReport, Left, Limits, Outside};
 use crate::payload::Message;
 use crate::spool::{Built, Distributed, Header, IoError, Lock, Queue, Spool, SpoolError};
 
@@ -209,16 +209,15 @@ impl<'a> Flush<'a> {
             ),
             Some(result) => {
                 self.world.worked(&spool, &queue, result);
-                let left = result.as_ref().ok().and_then(|report| report.left.as_ref());
-                let next = next_due(&spool, &queue).unwrap_or(None);
-                if let Some(next) = next {
-                    // The queue was empty for us, and is not: somebody who found it
-                    // taken left something in it.
-                    again |= left.is_none() && result.is_ok() && next <= self.world.now();
-                    // What is due and could not be done (a key that cannot be read) is
-                    // not tried without a pause.
-                    let next = next.max(self.world.now() + BUSY);
-                    self.due.insert(key, (spool.clone(), next));
+                let left = result.as_ref().ok().map(|report| &report.left);
+                match next_due(&spool, &queue).unwrap_or(None) {
+                    Some(next) if next > self.world.now() => {
+                        self.due.insert(key, (spool.clone(), next));
+                    }
+                    // It is due and there: somebody who found the queue taken left it.
+                    // What a fault of ours stops is tried when things change.
+                    Some(_) => again |= matches!(left, Some(None | Some(Left::NotDue))),
+                    None => {}
                 }
             }
         }

@@ -106,8 +106,7 @@ mod tests {
         for status in 0..1000 {
             let expected = match status {
                 200..=299 => delivered(status),
-                408 | 425 | 429 => down(status),
-                500..=599 => down(status),
+                408 | 425 | 429 | 500..=599 => down(status),
                 410 => Outcome::Gone,
                 413 => Outcome::TooLarge,
                 other => refused(other),

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::repository::from_git2;
+use super::repository::{from_git2, to_git2};
 use super::{Error, Repository};
 use crate::event::{Oid, RefName};
 
@@ -46,6 +46,13 @@ impl Repository {
             }
         }
         Ok(values)
+    }
+
+    /// Whether this object is here.
+    #[must_use]
+    pub fn has(&self, id: Oid) -> bool {
+        let objects = self.inner.odb();
+        objects.is_ok_and(|objects| objects.exists(to_git2(id)))
     }
 
     /// What a ref's log tells (git-reflog(1)), the newest first; nothing, if there

@@ -38,10 +38,13 @@ impl Repository {
     /// directories that git's environment names (git(1), `GIT_DIR`,
     /// `GIT_OBJECT_DIRECTORY`, `GIT_ALTERNATE_OBJECT_DIRECTORIES`).
     pub fn open_in_hook(git_dir: &Path) -> Result<Self, Error> {
-        Self::open_with(
-            git_dir,
-            RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::FROM_ENV,
-        )
+        let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::FROM_ENV;
+        let opened = Self::open_with(git_dir, flags)?;
+        if opened.inner.is_worktree() {
+            // A worktree's HEAD is nobody else's business (git-worktree(1)).
+            return Self::open(git_dir);
+        }
+        Ok(opened)
     }
 
     fn open_with(path: &Path, flags: RepositoryOpenFlags) -> Result<Self, Error> {

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use nix::fcntl::OFlag;
+use nix::unistd::AccessFlags;
 
 use super::error::{IoContext, IoError};
 use super::{Access, Lock};
@@ -125,6 +126,13 @@ pub(super) fn lock(path: &Path, lock: Lock) -> Result<Option<File>, IoError> {
         },
     };
     Ok(locked.context("lock", path)?.then_some(dir))
+}
+
+/// Fails where names cannot be changed: a read-only file system, another's folder.
+pub(super) fn ensure_writable(path: &Path) -> Result<(), IoError> {
+    nix::unistd::access(path, AccessFlags::W_OK)
+        .map_err(io::Error::from)
+        .context("write", path)
 }
 
 /// A directory's time of modification, if there is such a directory.

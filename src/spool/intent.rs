@@ -110,11 +110,13 @@ impl Spool {
         disk::unlink(&self.intent_path(id))
     }
 
-    /// Another push moved these refs in just this way, so this one did not.
+    /// Another push moved these refs from where this one was to move them, so this
+    /// one did not (git compares the old value when it moves a ref).
     pub fn strike(&self, intent: &Intent, moved: &[RefUpdate]) -> Result<(), SpoolError> {
-        let moved: HashSet<&RefUpdate> = moved.iter().collect();
+        let from = |update: &RefUpdate| (update.name.clone(), update.old);
+        let moved: HashSet<_> = moved.iter().map(from).collect();
         let mut rest = intent.updates().to_vec();
-        rest.retain(|update| !moved.contains(update));
+        rest.retain(|update| !moved.contains(&from(update)));
         if rest.len() == intent.updates().len() {
             return Ok(());
         }

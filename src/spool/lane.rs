@@ -98,7 +98,12 @@ impl Spool {
 
     fn lane_with(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane>, IoError> {
         let dir = self.retry_dir(queue);
-        Ok(disk::lock(&dir, lock)?.map(|held| Lane {
+        let Some(held) = disk::lock(&dir, lock)? else {
+            return Ok(None);
+        };
+        // What cannot be crossed off would be delivered again at each run.
+        disk::ensure_writable(&dir)?;
+        Ok(Some(Lane {
             spool: self.clone(),
             queue: queue.clone(),
             dir,
