@@ -191,8 +191,7 @@ impl Trial {
         };
         let victim = self.random.of(&["git", "git", "both", "refpost"]);
         let moment = match victim {
-            "refpost" => self.random.of(&["before", "during"]),
-            "both" => self.random.of(&["before", "during"]),
+            "refpost" | "both" => self.random.of(&["before", "during"]),
             _ => self.random.of(&["before", "during", "after", "later"]),
         };
         let delay = self.random.below(40);
@@ -398,7 +397,7 @@ fn remove_locks(folder: &Path) {
         let name = entry.file_name().into_string().unwrap();
         if path.is_dir() && name != "objects" && name != "refpost" {
             remove_locks(&path);
-        } else if name.ends_with(".lock") || name == "packed-refs.new" {
+        } else if path.extension().is_some_and(|end| end == "lock") || name == "packed-refs.new" {
             fs::remove_file(path).unwrap();
         }
     }

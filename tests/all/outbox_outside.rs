@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::support::{Place, REFPOST, Request, everywhere};
+use crate::support::{Message, Place, REFPOST, Request, everywhere};
 
 const CREATED: &str = "git.branch.creation refs/heads/";
 
@@ -264,7 +264,7 @@ fn a_move_whose_git_dies_is_settled_by_a_flush() {
             flush.env("PATH", &outside.git.path).run().well();
             let requests = outside.receiver.take();
             let about: Vec<_> = requests.iter().map(Request::message).collect();
-            let about: Vec<_> = about.iter().map(|message| message.about()).collect();
+            let about: Vec<_> = about.iter().map(Message::about).collect();
             let expected = [("git.branch.creation", state)];
             assert_eq!(about, &expected[..usize::from(moved)], "{}", outside.refs);
             place.told_of(&["update-ref"], &[]);

@@ -138,7 +138,9 @@ impl Place<'_> {
         );
         assert_eq!(names(&self.spool.join("tmp")), [""; 0]);
         let mut entries = take_entries(&self.spool);
-        entries.iter_mut().for_each(|entry| entry.sort());
+        for entry in &mut entries {
+            entry.sort();
+        }
         entries
     }
 
