@@ -258,8 +258,12 @@ impl Trial {
         let plan = fs::read_to_string(self.site.path("plan")).unwrap();
         let intents: Vec<_> = names(&self.site.spool().join("intent"));
         let place = self.site.spool().join("intent");
-        let intents: Vec<_> = intents.iter().map(|id| format!("{id}: {:?}", read_entry(&place.join(id)))).collect();
-        self.history.push(format!("{args:?} under {plan} left {intents:#?}"));
+        let intents: Vec<_> = intents
+            .iter()
+            .map(|id| format!("{id}: {:?}", read_entry(&place.join(id))))
+            .collect();
+        self.history
+            .push(format!("{args:?} under {plan} left {intents:#?}"));
         let touched: BTreeSet<_> = before.keys().chain(after.keys()).collect();
         for name in touched {
             let (old, new) = (before.get(name), after.get(name));
@@ -394,10 +398,17 @@ impl Trial {
         let made_up: Vec<_> = announced.iter().filter(|it| !moved.contains(it)).collect();
         let kills = fs::read_to_string(self.site.path("kills")).unwrap();
         if !lost.is_empty() || !made_up.is_empty() || announced.len() > moved.len() {
-            for line in &self.history { eprintln!("{line}"); }
-            eprintln!("{}", fs::read_to_string(self.site.spool().join("log")).unwrap());
+            for line in &self.history {
+                eprintln!("{line}");
+            }
+            eprintln!(
+                "{}",
+                fs::read_to_string(self.site.spool().join("log")).unwrap()
+            );
             let mut counts = BTreeMap::new();
-            for one in &announced { *counts.entry(one).or_insert(0) += 1; }
+            for one in &announced {
+                *counts.entry(one).or_insert(0) += 1;
+            }
             counts.retain(|_, n| *n > 1);
             eprintln!("DUP {counts:?}");
         }

@@ -14,7 +14,7 @@ pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use golden::golden;
 pub(crate) use message::{Message, parse_bodies};
 pub(crate) use oracle::Received;
-pub(crate) use outbox::{Git, Told, names, read_entry, take_entries};
+pub(crate) use outbox::{Git, names, read_entry, take_entries};
 pub(crate) use python::{Python, canonical};
 pub(crate) use receiver::{Answer, Receiver, Request};
 pub(crate) use site::{KEY, Push, Site};
