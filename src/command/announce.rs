@@ -124,8 +124,7 @@ fn announce_as(
     let built = Repository::open_in_hook(&push.git_dir)
         .map_err(Error::from)
         .and_then(|repository| {
-            let intents = outbox::intents_of(&spool, &push.git_dir);
-            outbox::settle(&spool, &repository, &intents, &push.updates, around)?;
+            outbox::settle(&spool, &repository, &push.git_dir, &push.updates, around)?;
             let push = compose::Push {
                 updates: &push.updates,
                 pusher: &push.pusher,

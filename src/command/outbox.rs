@@ -71,11 +71,16 @@ pub(super) fn withdraw(
     for intent in intents {
         if settled.contains(&intent.id) {
             spool.withdraw(&intent.id).map_err(SpoolError::from)?;
-        } else if process::life(intent.header.process.as_ref()) != Life::Gone {
+        } else if process::life(intent.header.process.as_ref()) == Life::Gone {
+            // It may have moved a ref before another moved that back and on: only
+            // what is announced now is struck.
+            let meant: HashSet<&RefUpdate> = intent.updates().iter().collect();
+            let mut same = moved.to_vec();
+            same.retain(|update| meant.contains(update));
+            spool.strike(intent, &same)?;
+        } else {
             spool.strike(intent, moved)?;
         }
-        // One of a process that is gone would be settled by now if it could be: its
-        // moves are better announced twice than never.
     }
     Ok(())
 }
@@ -131,25 +136,33 @@ pub(super) fn move_to(
 }
 
 /// Settles what was abandoned. `moved`: what the push that asks is known to have
-/// moved, so that before it those refs were at their old values.
+/// moved, so that before it those refs were at their old values. It settles the
+/// intents of these moves itself, once its own entry is there.
 pub(super) fn settle(
     spool: &Spool,
     repository: &Repository,
-    intents: &[Intent],
+    git_dir: &Path,
     moved: &[RefUpdate],
     around: &Surroundings,
 ) -> Result<(), Error> {
     let now = around.now();
-    let abandoned: Vec<&Intent> = intents
+    let announced: HashSet<&RefUpdate> = moved.iter().collect();
+    let is_abandoned = |intent: &&Intent| {
+        let life = process::life(intent.header.process.as_ref());
+        let mut updates = intent.updates().iter();
+        intent.is_abandoned(life, now) && !updates.any(|update| announced.contains(update))
+    };
+    if !intents_of(spool, git_dir)
         .iter()
-        .filter(|intent| {
-            let life = process::life(intent.header.process.as_ref());
-            intent.is_abandoned(life, now)
-        })
-        .collect();
-    if abandoned.is_empty() {
+        .any(|it| is_abandoned(&it))
+    {
         return Ok(());
     }
+    // From here on no entry leaves `new/`: what confirms an intent can be seen there.
+    let _held = spool.hold_new().map_err(SpoolError::from)?;
+    let intents = &intents_of(spool, git_dir)[..];
+    let confirmed = spool.confirmed().map_err(SpoolError::from)?;
+    let abandoned: Vec<&Intent> = intents.iter().filter(is_abandoned).collect();
     let names = intents.iter().flat_map(Intent::updates).map(|it| &it.name);
     let mut at = repository.ref_values(names)?;
     for update in moved {
@@ -164,23 +177,18 @@ pub(super) fn settle(
         moved,
     };
     for (n, intent) in abandoned.iter().enumerate() {
-        let mut unknown = 0;
-        let mut announced = Vec::new();
-        for update in intent.updates() {
-            let verdict = judged.verdict(intent, update, repository);
-            unknown += usize::from(verdict == Verdict::Unknown);
-            if verdict != Verdict::Stayed {
-                announced.push(update.clone());
-            }
-        }
-        log_settled(spool, intent, announced.len(), unknown, now)?;
         for other in intents {
             // Those that are settled already are gone.
             if abandoned[..=n].iter().all(|done| done.id != other.id) {
                 spool.strike(other, &judged.lost_by(other, intent))?;
             }
         }
-        spool.settle(intent, announced)?;
+        if confirmed.contains(&intent.id) {
+            // Whoever made the entry died before this.
+            spool.withdraw(&intent.id).map_err(SpoolError::from)?;
+        } else {
+            judged.settle(spool, intent, repository, now)?;
+        }
     }
     Ok(())
 }
@@ -197,6 +205,26 @@ impl Judged<'_> {
     fn by_replay(&self, intent: &Intent, name: &RefName) -> Option<Verdict> {
         let key = (intent.id.clone(), name.clone());
         self.verdicts.get(&key).copied()
+    }
+
+    fn settle(
+        &self,
+        spool: &Spool,
+        intent: &Intent,
+        repository: &Repository,
+        now: SystemTime,
+    ) -> Result<(), SpoolError> {
+        let mut unknown = 0;
+        let mut announced = Vec::new();
+        for update in intent.updates() {
+            let verdict = self.verdict(intent, update, repository);
+            unknown += usize::from(verdict == Verdict::Unknown);
+            if verdict != Verdict::Stayed {
+                announced.push(update.clone());
+            }
+        }
+        log_settled(spool, intent, announced.len(), unknown, now)?;
+        spool.settle(intent, announced)
     }
 
     fn verdict(&self, intent: &Intent, update: &RefUpdate, repository: &Repository) -> Verdict {
@@ -292,10 +320,9 @@ pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Err
     let intents = spool.intents().map_err(SpoolError::from)?;
     let repositories: BTreeSet<_> = intents.iter().map(|it| &it.header.repository).collect();
     for git_dir in repositories {
-        let own = intents_of(spool, git_dir);
         // One that is gone, or cannot be read, is settled once it is back.
         match Repository::open(git_dir) {
-            Ok(repository) => settle(spool, &repository, &own, &[], around)?,
+            Ok(repository) => settle(spool, &repository, git_dir, &[], around)?,
             Err(error) => around.tell_once(&report::chain(&error), None),
         }
     }

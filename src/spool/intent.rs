@@ -7,6 +7,7 @@
 //! repository, under the intent's own id.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -18,7 +19,7 @@ use super::enqueue::Stamp;
 use super::entry::{Content, Draft, Entry, Header, Record};
 use super::error::{IoError, SpoolError};
 use super::id::Id;
-use super::{Spool, enqueue};
+use super::{Lock, Spool, enqueue};
 use crate::event::RefUpdate;
 
 /// An intent of a process that cannot be watched is settled when it is so old.
@@ -145,6 +146,21 @@ impl Spool {
             disk::unlink(&tmp)?;
         }
         Ok(self.withdraw(&intent.id)?)
+    }
+
+    /// The intents that entries in `new/` settle: whoever made one of those may have
+    /// died before it withdrew them.
+    pub fn confirmed(&self) -> Result<HashSet<Id>, IoError> {
+        let (ids, _) = self.ids_in_new()?;
+        let entries = ids.iter().filter_map(|id| self.open_new(id).ok());
+        Ok(entries
+            .flat_map(|entry| entry.header().confirms.clone())
+            .collect())
+    }
+
+    /// Keeps entries in `new/` until the result is dropped: nobody distributes them.
+    pub fn hold_new(&self) -> Result<Option<File>, IoError> {
+        disk::lock(&self.new_dir(), Lock::Wait)
     }
 
     /// Removes the intents that an entry settles, before it can be delivered and

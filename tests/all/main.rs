@@ -27,6 +27,8 @@ mod outbox_kills;
 mod outbox_levels;
 mod outbox_outside;
 mod outbox_races;
+mod outbox_update;
+mod outbox_work;
 mod promises;
 mod readme;
 mod scenarios;

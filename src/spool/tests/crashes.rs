@@ -6,7 +6,7 @@ use super::*;
 
 /// Prepares a spool, kills `act` after 0, 1, 2, … system calls until it is through,
 /// and looks at what is left each time. Returns how many states there were.
-fn at_every_crash<T>(
+pub(super) fn at_every_crash<T>(
     prepare: impl Fn() -> Fixture,
     act: impl Fn(&Fixture) -> T,
     look: impl Fn(&Fixture, T),

@@ -6,6 +6,7 @@ mod distribute;
 mod enqueue;
 mod entries;
 mod failed;
+mod intents;
 mod lane;
 mod log;
 mod model;

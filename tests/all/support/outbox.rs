@@ -53,11 +53,8 @@ impl Git {
     }
 }
 
-/// A ref name and what is said of it: `git.tag.creation refs/tags/v1`.
-pub(crate) type Told = Vec<String>;
-
 /// What an entry or an intent holds: its messages, or else the ref updates.
-pub(crate) fn read_entry(path: &Path) -> Told {
+pub(crate) fn read_entry(path: &Path) -> Vec<String> {
     let bytes = fs::read(path).unwrap();
     let line = bytes.iter().position(|&byte| byte == b'\n').unwrap();
     let first = String::from_utf8_lossy(&bytes[..line]).into_owned();
@@ -84,7 +81,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Takes what was recorded out of a spool: each entry's messages.
-pub(crate) fn take_entries(spool: &Path) -> Vec<Told> {
+pub(crate) fn take_entries(spool: &Path) -> Vec<Vec<String>> {
     let new = spool.join("new");
     let take = |name: String| {
         let told = read_entry(&new.join(&name));
