@@ -5,13 +5,14 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::ops::Deref;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Answer, KEY, Push, Ran, Request, Site};
+use super::{Answer, KEY, Push, REFPOST, Ran, Receiver, Request, Site};
 
 /// What does not happen in this time never will.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -305,4 +306,37 @@ pub(crate) fn say(stream: &mut TcpStream, text: &str) -> bool {
 pub(crate) fn late(delay: Duration, status: u16) -> Answer {
     thread::sleep(delay);
     Answer::status(status)
+}
+
+/// Refuses messages about these commits with this status.
+pub(crate) fn refuse(receiver: &Receiver, status: u16, commits_: &[&String]) {
+    let refused: Vec<String> = commits_.iter().map(|&commit| commit.clone()).collect();
+    receiver.script(move |request| {
+        let commit = &commits(std::slice::from_ref(request))[0];
+        Answer::status(if refused.contains(commit) {
+            status
+        } else {
+            200
+        })
+    });
+}
+
+/// Another repository with the configuration and the first commit of the site's.
+pub(crate) fn sibling(site: &Spooled, name: &str) -> PathBuf {
+    let bare = site.bare(name);
+    let text = bare.to_str().unwrap();
+    site.git(&["push", "-q", text, "main"]);
+    if site.bare.join("refpost.toml").exists() {
+        fs::copy(site.bare.join("refpost.toml"), bare.join("refpost.toml")).unwrap();
+    }
+    symlink(REFPOST, bare.join("hooks/post-receive")).unwrap();
+    bare
+}
+
+/// Commits, and pushes that to this repository.
+pub(crate) fn announce_to(site: &Spooled, bare: &Path) -> String {
+    let commit = site.commit("file");
+    let push = site.git_run(&["push", "-q"]).arg(bare).arg("main").run();
+    assert_eq!(push.status, 0, "{}", push.stderr);
+    commit
 }

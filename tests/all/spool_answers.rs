@@ -1,0 +1,175 @@
+//! What each answer does to a queue, and what becomes of what nobody wants.
+
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use crate::support::spooled::{commits, eventually, refuse, to};
+use crate::support::{Answer, KEY, Receiver, Spooled};
+
+fn seconds(field: &Value) -> u64 {
+    let time = humantime::parse_rfc3339(field.as_str().unwrap()).unwrap();
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    since.as_secs()
+}
+
+#[test]
+fn gone_for_good_holds_the_queue_and_is_told() {
+    let site = Spooled::new();
+    let pushed = site.announce_many(2);
+    site.receiver.script(|_| Answer::status(410));
+    let ran = site.flush();
+    assert!(
+        ran.stderr
+            .contains("it says that it is gone for good; its queue is held")
+    );
+    assert_eq!(commits(&site.receiver.take()), pushed[..1]);
+    assert_eq!(site.names("retry/one").len(), 2);
+    assert!(site.flush_well().is_empty());
+}
+
+#[test]
+fn what_is_too_large_is_given_up_at_once() {
+    let site = Spooled::new();
+    let pushed = site.announce_many(3);
+    refuse(&site.receiver, 413, &[&pushed[1]]);
+    let ran = site.flush();
+    assert_eq!(ran.status, 0);
+    assert!(
+        ran.stderr
+            .contains("too large for it; given up, kept in `failed/`")
+    );
+    assert_eq!(commits(&site.receiver.take()), pushed);
+    assert_eq!(site.names("retry/one"), [""; 0]);
+    assert_eq!(site.names("failed/one").len(), 1);
+    assert!(site.flush_well().is_empty());
+}
+
+#[test]
+fn a_receiver_can_ask_for_time() {
+    for (asked, at_least, at_most) in [("120", 120, 125), ("999999", 3600, 3605)] {
+        let site = Spooled::new();
+        site.configure("mode = \"spool\"", "[retry]\nschedule = [\"1s\"]");
+        site.receiver
+            .script(move |_| Answer::Reply(503, vec![("Retry-After", asked.to_owned())], vec![]));
+        site.announce();
+        site.flush_well();
+        let status = &site.objects(&["status", "--json"])[0];
+        let tried = seconds(&site.attempts()[0]["time"]);
+        let wait = seconds(&status["next_try"]) - tried;
+        assert!((at_least..=at_most).contains(&wait), "{asked}: {wait}");
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let elsewhere = Receiver::start();
+    for status in [301, 302, 303, 307, 308] {
+        let site = Spooled::new();
+        let location = elsewhere.url("/elsewhere");
+        site.receiver
+            .script(move |_| Answer::Reply(status, vec![("Location", location.clone())], vec![]));
+        site.announce();
+        let ran = site.flush();
+        assert!(
+            ran.stderr.contains(&format!("refused it with {status}")),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(site.receiver.take().len(), 1);
+        assert_eq!(site.names("retry/one").len(), 1);
+    }
+    assert!(elsewhere.take().is_empty());
+}
+
+#[test]
+fn what_is_too_old_is_given_up_and_kept() {
+    let site = Spooled::new();
+    let retry = "[retry]\nschedule = [\"1s\"]\ngive_up_after = \"1s\"";
+    site.configure("mode = \"spool\"", &[&site.endpoint("two"), retry].concat());
+    site.receiver.script(|request| {
+        let is_down = request.line.starts_with("POST /two ");
+        Answer::status(if is_down { 503 } else { 200 })
+    });
+    let (first, _) = site.announce();
+    // The first failure gives nothing up.
+    site.flush_well();
+    assert_eq!(site.names("retry/two").len(), 1);
+    let mut said = String::new();
+    eventually("it was given up", || {
+        let ran = site.flush();
+        assert_eq!(ran.status, 0);
+        said.push_str(&ran.stderr);
+        site.names("failed/two").len() == 1
+    });
+    assert!(said.contains("given up, kept in `failed/`"), "{said}");
+    assert_eq!(site.names("retry/two"), [""; 0]);
+    site.receiver.take();
+
+    site.receiver.script(|_| Answer::status(200));
+    let (second, _) = site.announce();
+    assert_eq!(commits(&to("/two", &site.flush_well())), [second]);
+    // It is kept until somebody retries it.
+    site.retry_all();
+    let mut arrived = Vec::new();
+    eventually("it arrived", || {
+        site.flush().well();
+        arrived.extend(site.receiver.take());
+        !arrived.is_empty()
+    });
+    assert_eq!(commits(&arrived), [first]);
+    assert!(site.files().is_empty());
+}
+
+#[test]
+fn what_waits_for_an_endpoint_that_is_configured_no_more_is_dropped() {
+    let retry = "[retry]\nschedule = [\"1s\"]";
+    let rest = |site: &Spooled| [&site.endpoint("two"), retry].concat();
+    for left in [Some("two"), None] {
+        let site = Spooled::new();
+        site.configure("mode = \"spool\"", &rest(&site));
+        site.receiver.script(|_| Answer::status(503));
+        site.announce();
+        site.flush_well();
+        site.announce();
+        match left {
+            Some(_) => site.settings(&format!("key = \"{KEY}\"\n{}", rest(&site))),
+            None => site.settings("urls = []\n"),
+        }
+        site.receiver.script(|_| Answer::status(200));
+        // The queue is looked at when its first is due.
+        let mut arrived = Vec::new();
+        eventually("nothing waits", || {
+            arrived.extend(site.flush_well());
+            site.files().is_empty()
+        });
+        assert!(to("/one", &arrived).is_empty());
+        assert_eq!(arrived.len(), if left.is_some() { 2 } else { 0 });
+        let attempts = site.attempts();
+        let dropped: Vec<_> = attempts
+            .iter()
+            .filter(|one| one["status"] == "dropped" && one["endpoint"] == "one")
+            .collect();
+        assert_eq!(dropped.len(), 2, "{attempts:?}");
+        assert_eq!(dropped[0]["note"], "the endpoint is no longer configured");
+    }
+}
+
+#[test]
+fn another_url_in_urls_never_gets_what_waited_for_the_first() {
+    let site = Spooled::new();
+    let urls = |path: &str| {
+        let url = site.receiver.url(path);
+        site.settings(&format!(
+            "mode = \"spool\"\nkey = \"{KEY}\"\nurls = [\"{url}\"]"
+        ));
+    };
+    urls("/old");
+    site.announce();
+    urls("/new");
+    let (second, _) = site.announce();
+    let requests = site.flush_well();
+    assert_eq!(commits(&requests), [second]);
+    assert!(requests[0].line.starts_with("POST /new "));
+    assert_eq!(site.attempts()[0]["status"], "dropped");
+}

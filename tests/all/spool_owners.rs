@@ -1,0 +1,105 @@
+//! Spools of other accounts, flushed by root.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::spooled::{commits, eventually, files_below, names};
+use crate::support::{Answer, REFPOST, Spooled, set_mode};
+
+/// The account without rights that every system has.
+const NOBODY: u32 = 65534;
+
+fn give_away(path: &Path) {
+    for file in [String::new()].into_iter().chain(files_below(path)) {
+        let file = path.join(file);
+        let chown = Command::new("chown")
+            .args(["-hR", "65534:65534"])
+            .arg(&file)
+            .status();
+        assert!(chown.unwrap().success());
+    }
+}
+
+/// The owners of everything below a folder.
+fn owners(path: &Path) -> Vec<u32> {
+    let mut owners = vec![fs::symlink_metadata(path).unwrap().uid()];
+    if path.is_dir() {
+        for name in names(path) {
+            owners.extend(self::owners(&path.join(name)));
+        }
+    }
+    owners.sort_unstable();
+    owners.dedup();
+    owners
+}
+
+/// A site whose repository is another account's, which can run the binary. Root
+/// alone can make that; where somebody else runs the tests, that is said.
+fn of_nobody() -> Option<(Spooled, PathBuf)> {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("warning: only root hands a flush over, so that is not tested");
+        return None;
+    }
+    let site = Spooled::new();
+    set_mode(&site.path(""), 0o755);
+    set_mode(&site.path("system.toml"), 0o644);
+    let binary = site.path("refpost");
+    fs::copy(REFPOST, &binary).unwrap();
+    set_mode(&binary, 0o755);
+    site.write("gitconfig", "[safe]\ndirectory = *\n");
+    give_away(&site.bare);
+    Some((site, binary))
+}
+
+#[test]
+fn root_hands_a_flush_over_to_the_owner_of_the_spool() {
+    let Some((site, binary)) = of_nobody() else {
+        return;
+    };
+    let (first, _) = site.announce();
+    give_away(&site.bare);
+    let (second, _) = site.announce();
+    give_away(&site.bare);
+    site.receiver.script(|_| Answer::status(503));
+    let flush = || site.run(&binary).arg("flush").arg(&site.bare).run();
+    flush().well();
+    assert_eq!(owners(&site.spool()), [NOBODY]);
+    site.receiver.take();
+    site.receiver.script(|_| Answer::status(200));
+    let queue = ["queue", "retry", "--all", "--in"];
+    let ran = site.run(&binary).args(queue).arg(&site.bare).run();
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let mut arrived = Vec::new();
+    eventually("they arrived", || {
+        flush().well();
+        arrived.extend(site.receiver.take());
+        arrived.len() == 2
+    });
+    assert_eq!(commits(&arrived), [first, second]);
+    eventually("the spool is empty", || site.files().is_empty());
+    assert_eq!(owners(&site.spool()), [NOBODY]);
+}
+
+#[test]
+fn root_hands_over_what_is_to_be_adopted_too() {
+    let Some((site, binary)) = of_nobody() else {
+        return;
+    };
+    let (commit, _) = site.announce();
+    give_away(&site.bare);
+    let moved = site.path("moved");
+    fs::create_dir(&moved).unwrap();
+    give_away(&moved);
+    site.configure(
+        &format!("mode = \"spool\"\nspool = \"{}\"", moved.display()),
+        "",
+    );
+    give_away(&site.bare);
+    let ran = site.run(&binary).arg("flush").arg(&site.bare).run();
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert_eq!(commits(&site.receiver.take()), [commit]);
+    assert_eq!(owners(&moved), [NOBODY]);
+}
