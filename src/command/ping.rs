@@ -66,7 +66,7 @@ async fn ping(
 ) -> bool {
     match attempt(endpoint, message, settings, client, around).await {
         Ok(answer) => {
-            report::line(&describe(&endpoint.name, &answer));
+            report::line(&describe(endpoint, &answer));
             matches!(answer.outcome, Outcome::Delivered { .. })
         }
         Err(error) => {
@@ -99,9 +99,16 @@ async fn attempt(
 }
 
 /// One line: the endpoint, what it answered, how long it took.
-fn describe(name: &str, answer: &Answer) -> String {
+fn describe(endpoint: &Endpoint, answer: &Answer) -> String {
     let took = answer.took.as_millis();
+    // Some receivers repeat the path that was asked for, which may be a secret.
+    let path = endpoint.url.expose().path();
     let body = String::from_utf8_lossy(&answer.body);
+    let body = if path.len() > 1 {
+        body.replace(path, "/…")
+    } else {
+        body.into_owned()
+    };
     let words = match body.lines().next().map(str::trim) {
         Some(line) if !line.is_empty() => {
             let line: String = line.chars().take(200).collect();
@@ -109,5 +116,9 @@ fn describe(name: &str, answer: &Answer) -> String {
         }
         _ => String::new(),
     };
-    format!("`{name}` {} in {took} ms{words}", answer.outcome_text())
+    format!(
+        "`{}` {} in {took} ms{words}",
+        endpoint.name,
+        answer.outcome_text()
+    )
 }

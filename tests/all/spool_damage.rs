@@ -1,7 +1,6 @@
 //! Entries that are damaged or planted, and clocks that jump.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 

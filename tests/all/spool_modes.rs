@@ -167,7 +167,7 @@ fn sync_has_sent_when_the_push_is_over() {
     let (commit, push) = site.announce();
     assert_eq!(push.remote(), ["refpost: 1 message sent to `one`"]);
     assert_eq!(commits(&push.requests), [commit]);
-    assert!(site.files().is_empty());
+    eventually("the spool is empty", || site.files().is_empty());
 }
 
 #[test]

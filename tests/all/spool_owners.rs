@@ -1,7 +1,6 @@
 //! Spools of other accounts, flushed by root.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;

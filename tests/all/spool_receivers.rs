@@ -1,6 +1,5 @@
 //! Receivers that answer badly, late or never.
 
-use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
