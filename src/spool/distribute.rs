@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::entry::{Built, Content, Draft, Entry, Header};
+use super::entry::{Built, Content, Entry, Header};
 use super::error::{EntryError, EntryFault, IoError, SpoolError};
 use super::id::Id;
 use super::item::{Failed, Item, Part};
@@ -169,7 +169,7 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
         self.spool.withdraw_confirmed(&header.confirms)?;
         if let Content::Owed(_) = header.content {
             match (self.build)(id, &header) {
-                Ok(built) => header = self.replace(id, header, built)?,
+                Ok(built) => header = self.replace(id, &header, built)?,
                 Err(error) => {
                     let blocked = Blocked {
                         id: id.clone(),
@@ -192,18 +192,10 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
     fn replace(
         &self,
         id: &Id,
-        header: Header,
+        header: &Header,
         built: Built<Message>,
     ) -> Result<Header, SpoolError> {
-        let draft = Draft {
-            repository: header.repository,
-            time: header.time,
-            pusher: header.pusher,
-            push_options: header.push_options,
-            process: header.process,
-            confirms: header.confirms,
-            content: Content::Built(built),
-        };
+        let draft = header.with(Content::Built(built));
         let new = self.spool.new_path(id);
         // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
         let tmp = self.spool.tmp_dir().join(format!("{id}.built"));

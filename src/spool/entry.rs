@@ -123,6 +123,21 @@ pub struct Frozen {
     pub sha256: String,
 }
 
+impl<M> Record<M> {
+    /// The same push with another content.
+    pub(super) fn with<N>(&self, content: Content<N>) -> Record<N> {
+        Record {
+            repository: self.repository.clone(),
+            time: self.time,
+            pusher: self.pusher.clone(),
+            push_options: self.push_options.clone(),
+            process: self.process.clone(),
+            confirms: self.confirms.clone(),
+            content,
+        }
+    }
+}
+
 impl Header {
     /// The endpoint whose queue this is, by the name that people know.
     #[must_use]
@@ -197,15 +212,7 @@ fn freeze(draft: &Draft) -> Header {
             messages: built.messages.iter().map(freeze_message).collect(),
         }),
     };
-    Header {
-        repository: draft.repository.clone(),
-        time: draft.time,
-        pusher: draft.pusher.clone(),
-        push_options: draft.push_options.clone(),
-        process: draft.process.clone(),
-        confirms: draft.confirms.clone(),
-        content,
-    }
+    draft.with(content)
 }
 
 fn freeze_message(message: &Message) -> Frozen {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk;
 use super::enqueue::Stamp;
-use super::entry::{Content, Draft, Entry, Header, Record};
+use super::entry::{Content, Draft, Entry, Header};
 use super::error::{IoError, SpoolError};
 use super::id::Id;
 use super::{Lock, Spool, enqueue};
@@ -126,7 +126,12 @@ impl Spool {
         }
         let path = self.intent_path(&intent.id);
         let tmp = self.tmp_dir().join(format!("{}.struck", intent.id));
-        enqueue::replace(&draft_of(intent, rest), &tmp, &path, self.access)?;
+        enqueue::replace(
+            &intent.header.with(Content::Owed(rest)),
+            &tmp,
+            &path,
+            self.access,
+        )?;
         Ok(())
     }
 
@@ -135,7 +140,7 @@ impl Spool {
         let new = self.new_path(&intent.id);
         // An entry of that id is there if a settling was killed half-way.
         if !moved.is_empty() && !new.exists() {
-            let mut draft = draft_of(intent, moved);
+            let mut draft = intent.header.with(Content::Owed(moved));
             // Crash after this: whoever distributes the entry withdraws the intent
             // first, so nothing comes of it twice.
             draft.confirms.push(intent.id.clone());
@@ -179,18 +184,5 @@ impl Spool {
 
     fn intent_path(&self, id: &Id) -> PathBuf {
         self.intent_dir().join(id.as_str())
-    }
-}
-
-fn draft_of(intent: &Intent, updates: Vec<RefUpdate>) -> Draft {
-    let header = intent.header.clone();
-    Record {
-        repository: header.repository,
-        time: header.time,
-        pusher: header.pusher,
-        push_options: header.push_options,
-        process: header.process,
-        confirms: header.confirms,
-        content: Content::Owed(updates),
     }
 }
