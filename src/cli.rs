@@ -6,6 +6,19 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+/// What each level of `enable` is safe against and costs: in help and man page.
+pub const LEVELS: &str = "\
+Three levels:
+  level                   safe against                        costs a push
+  enable                  all that happens from the hook's    two flushes of
+                          end on: crashes, dead receivers     the disk
+  enable --guaranteed     a machine that dies between a       four flushes, and a
+                          ref's move and the hook, too;       process for each
+                          what moves without a push is        transaction of refs
+                          announced
+  the same, and           moving a ref that cannot be         the same
+  `require = true`        recorded: the push is refused";
+
 /// A ref moves, a POST goes out: signed web-hook messages from bare git repositories.
 ///
 /// Linked as `hooks/post-receive` of a repository, refpost announces each push to
@@ -44,7 +57,8 @@ pub enum Command {
     ///
     /// Reads `OLD NEW REF` lines from standard input, as post-receive does, and
     /// prints each message's body, one a line, exactly as it would be sent. Which
-    /// moves of refs are announced at all, `enable --help` says: three levels.
+    /// moves of refs reach refpost at all depends on the level that is enabled.
+    #[command(after_long_help = LEVELS)]
     Preview(PreviewArgs),
     /// Say whether all is well: config, hooks, keys, URLs
     Check(CheckArgs),
@@ -54,13 +68,7 @@ pub enum Command {
     ///
     /// With --url, a repository without a configuration gets one, readable by its
     /// owner only, with a fresh key.
-    ///
-    /// There are three levels. Linked as post-receive alone, refpost loses a message
-    /// only if the machine dies between a ref's move and the hook. With --guaranteed
-    /// it records a push before any ref moves, so that nothing can be lost, and
-    /// announces what moves without a push; that costs two more flushes of the disk.
-    /// With `require = true` in the configuration besides, a push that cannot be
-    /// recorded is refused.
+    #[command(after_long_help = LEVELS)]
     Enable(EnableArgs),
     /// Unlink the hook, and put back the one that was there before
     Disable(DisableArgs),

@@ -8,25 +8,12 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use super::{Done, Error, IoContext};
-use crate::cli::Cli;
+use crate::cli::{Cli, LEVELS};
 use crate::report;
 
 /// What the options cannot tell, a paragraph each. Exit codes are those of
 /// sysexits.h.
-const SECTIONS: [(&str, &[&str]); 4] = [
-    (
-        "THREE LEVELS",
-        &[
-            "enable: linked as post-receive. Safe against crashes, dead receivers and full \
-             disks of others from the hook's end on; not against a machine that dies between \
-             a ref's move and the hook. Costs two flushes of the disk.",
-            "enable --guaranteed: pre-receive and reference-transaction too. No ref that moved \
-             goes unannounced, and what moves without a push is announced. Costs four flushes, \
-             and a process for each transaction of refs.",
-            "the same, with require = true: no ref moves that could not be recorded; the push \
-             is refused with one line.",
-        ],
-    ),
+const SECTIONS: [(&str, &[&str]); 3] = [
     (
         "EXIT STATUS",
         &[
@@ -88,6 +75,12 @@ fn page() -> io::Result<Vec<u8>> {
                 .bytes(),
         );
     }
+    let mut levels = Roff::default();
+    levels.control("SH", ["THREE LEVELS"]);
+    levels.control("nf", []);
+    levels.text([roman(LEVELS)]);
+    levels.control("fi", []);
+    levels.to_writer(&mut page)?;
     for (title, paragraphs) in SECTIONS {
         let mut section = Roff::default();
         section.control("SH", [title]);
