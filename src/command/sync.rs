@@ -37,6 +37,7 @@ impl Attempted {
                 let since = humantime::format_duration(since);
                 format!(" (failing for {since}, {count} waiting)")
             }
+            (Some(Left::Older), None) => " (behind older ones)".to_owned(),
             (Some(Left::Older), _) => format!(" (behind older ones, {count} waiting)"),
             (Some(Left::Failed(why)), _) => format!(" (it {why})"),
             (Some(Left::OutOfTime), _) => " (no time left)".to_owned(),
@@ -44,9 +45,7 @@ impl Attempted {
             (None, _) if self.report.refused > 0 => {
                 format!(" ({} refused)", self.report.refused)
             }
-            // Nothing came to its queue: what was recorded before holds it back.
-            (None, _) => " (behind older ones)".to_owned(),
-            (Some(Left::NotDue | Left::Fault), _) => String::new(),
+            (None | Some(Left::NotDue | Left::Fault), _) => String::new(),
         }
     }
 }
@@ -76,17 +75,22 @@ pub(super) fn deliver_now(
         only: Some(id),
     };
     delivery::run(async {
-        let is_distributed = wait_until(end, || {
+        let ran = wait_until(end, || {
             let build = |_: &Id, header: &_| world.build(header);
             spool.distribute(Lock::Try, build).ok().flatten().map(drop)
         })
-        .await
-        .is_some();
+        .await;
+        // What was recorded before and cannot be announced yet holds it in `new/`:
+        // no queue is worth waiting for.
+        let is_held = ran.is_some() && spool.open_new(id).is_ok();
         let attempts = recipients.iter().map(async |recipient| {
-            let report = if is_distributed {
-                attempt(&courier, &recipient.queue, end).await
-            } else {
-                out_of_time()
+            let report = match ran {
+                None => out_of_time(),
+                Some(()) if is_held => LaneReport {
+                    left: Some(Left::Older),
+                    ..LaneReport::default()
+                },
+                Some(()) => attempt(&courier, &recipient.queue, end).await,
             };
             let waiting = spool.peek(&recipient.queue).unwrap_or_default();
             Attempted {
