@@ -146,25 +146,21 @@ impl Surroundings {
 
     /// Enqueues an entry under an id made of here and now.
     pub(super) fn enqueue(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
-        // Chance only tells apart what happens at one time on one host.
-        let random = self.random().map_or(0, u64::from_le_bytes);
-        let stamp = Stamp {
-            now: self.now(),
-            host: &self.host(),
-            random,
-        };
-        spool.enqueue(draft, &stamp)
+        spool.enqueue(draft, &self.stamp(&self.host()))
     }
 
     /// Records an intent under an id made of here and now.
     pub(super) fn intend(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
-        let random = self.random().map_or(0, u64::from_le_bytes);
-        let stamp = Stamp {
+        spool.intend(draft, &self.stamp(&self.host()))
+    }
+
+    fn stamp<'a>(&self, host: &'a str) -> Stamp<'a> {
+        Stamp {
             now: self.now(),
-            host: &self.host(),
-            random,
-        };
-        spool.intend(draft, &stamp)
+            host,
+            // Chance only tells apart what happens at one time on one host.
+            random: self.random().map_or(0, u64::from_le_bytes),
+        }
     }
 
     /// Whether a push that cannot be recorded is to be refused; asked when even

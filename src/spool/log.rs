@@ -70,9 +70,9 @@ impl Log {
         }
     }
 
-    /// The same log, put away from another size on. The default is 1 MiB.
-    #[must_use]
-    pub fn rotating_at(self, bytes: u64) -> Self {
+    /// The same log, put away from a size on that a test can reach.
+    #[cfg(test)]
+    pub(super) fn rotating_at(self, bytes: u64) -> Self {
         let rotate_at = bytes;
         Self { rotate_at, ..self }
     }
