@@ -23,6 +23,7 @@
 //! | [`git`] | what a push means: ref updates → events; the only user of git2 |
 //! | [`event`] | the plain facts that all rooms share |
 //! | [`payload`] | events → bodies, byte for byte; pure |
+//! | [`json`] | JSON in pure ASCII, as Python writes it |
 //! | [`signature`] | secrets, and the signatures that they make |
 //! | [`spool`] | what is owed, on disk: state is in names, bodies never change |
 //! | [`delivery`] | sign, POST, decide, in order; the only user of reqwest |
@@ -39,6 +40,7 @@ pub mod config;
 pub mod delivery;
 pub mod event;
 pub mod git;
+pub mod json;
 pub mod payload;
 pub mod receiver;
 pub mod report;

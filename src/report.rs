@@ -9,9 +9,20 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
+use serde::Serialize;
+
+use crate::json;
+
 /// Prints a line of what was asked for.
 pub fn line(text: &str) {
     raw(format!("{}\n", printable(text)).as_bytes());
+}
+
+/// Prints an object for programs, in one line of pure ASCII.
+pub fn json(value: &impl Serialize) {
+    let mut line = json::to_bytes(value);
+    line.push(b'\n');
+    raw(&line);
 }
 
 /// Prints text of our own making, its line breaks kept.
@@ -84,8 +95,9 @@ fn tidy(text: &str) -> String {
     }
 }
 
-/// Text that cannot move a cursor, break a line or turn the reading direction:
-/// control and format characters are spelled out.
+/// Text that cannot move a cursor, break a line, turn the reading direction or
+/// hide: control characters, and what Unicode calls format characters (`Cf`) and
+/// separators of lines, are spelled out.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_printable) {
@@ -105,7 +117,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Tells a person at a terminal what was done; programs and cron's mail are told
@@ -160,6 +175,18 @@ mod tests {
             printable("a\x1b[31m\nb\u{202e}c\u{7f}"),
             "a\\u{1b}[31m\\u{a}b\\u{202e}c\\u{7f}"
         );
+        for hidden in [
+            '\u{9b}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200f}',
+            '\u{2067}',
+            '\u{feff}',
+            '\u{e0041}',
+        ] {
+            let spelled = printable(&format!("x{hidden}y")).into_owned();
+            assert_eq!(spelled, format!("x{}y", hidden.escape_unicode()));
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) fn run(args: &LogArgs, around: &Surroundings) -> Result<Done, Error> 
         .map_err(SpoolError::from)?;
     for attempt in &attempts {
         if args.json {
-            report::line(&serde_json::to_string(attempt).expect("it was read from JSON"));
+            report::json(attempt);
         } else {
             report::line(&describe(attempt));
         }

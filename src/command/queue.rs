@@ -166,7 +166,7 @@ fn list(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
     for target in spools::find_here(&args.choice.paths, around)? {
         for listed in chosen(&target, &args.choice, around.now())? {
             if args.json {
-                report::line(&object(&target.spool, &listed).to_string());
+                report::json(&object(&target.spool, &listed));
             } else {
                 report::line(&describe(&listed));
             }

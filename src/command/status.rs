@@ -23,12 +23,15 @@ fn show(target: &Target, as_json: bool, now: SystemTime) -> Result<(), Error> {
     let spool = target.spool.root().display().to_string();
     if survey.new + survey.unreadable > 0 {
         let (new, unreadable) = (survey.new, survey.unreadable);
-        report::line(&if as_json {
-            json!({ "spool": spool, "state": "undistributed", "new": new, "unreadable": unreadable })
-                .to_string()
+        if as_json {
+            report::json(
+                &json!({ "spool": spool, "state": "undistributed", "new": new, "unreadable": unreadable }),
+            );
         } else {
-            format!("{spool}: {new} in `new/`, {unreadable} unreadable")
-        });
+            report::line(&format!(
+                "{spool}: {new} in `new/`, {unreadable} unreadable"
+            ));
+        }
     }
     let healthy = target
         .endpoints
@@ -40,7 +43,7 @@ fn show(target: &Target, as_json: bool, now: SystemTime) -> Result<(), Error> {
         let name = target.endpoints.get(&queue.queue);
         let name = name.map_or(queue.queue.as_str(), String::as_str);
         if as_json {
-            report::line(&object(&spool, name, &queue).to_string());
+            report::json(&object(&spool, name, &queue));
         } else {
             let queue_name = queue.queue.as_str();
             let apart = if queue_name == name {

@@ -160,7 +160,7 @@ impl Surveyor for World<'_> {
                 "dropped": report.dropped,
                 "left": report.left.is_some(),
             });
-            report::line(&line.to_string());
+            report::json(&line);
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Everything here is pure. The body is serialised once; those bytes are what is
 //! stored, signed and sent.
 
-mod json;
 pub mod pagure;
 mod project;
 

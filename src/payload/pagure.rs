@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::json;
 use super::project::{Account, People, Project};
 use super::{Format, Message};
 use crate::event::{Author, Change, Event, Received, RefKind};
+use crate::json;
 
 /// What all messages of one push have in common.
 #[derive(Clone, Copy)]

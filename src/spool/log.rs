@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::encoding;
 use super::error::{IoContext, IoError};
 use super::{Access, disk};
+use crate::json;
 
 /// The size from which on a log is put away.
 const ROTATE_AT: u64 = 1024 * 1024;
 
-/// One attempt, as the log has it. Control characters are escaped, as in any JSON.
+/// One attempt, as the log has it: a line of JSON in pure ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// When it ended.
@@ -79,8 +80,7 @@ impl Log {
 
     /// Adds a line, in one write, so that lines of many writers do not mix.
     pub fn append(&self, attempt: &Attempt) -> Result<(), IoError> {
-        let mut line =
-            serde_json::to_vec(attempt).expect("text and numbers always have a JSON form");
+        let mut line = json::to_bytes(attempt);
         line.push(b'\n');
         let path = self.path();
         let file = self.open(&path)?;

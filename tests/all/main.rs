@@ -16,6 +16,7 @@ mod demo;
 mod enable;
 mod enable_config;
 mod forgotten;
+mod hostile_text;
 mod input;
 mod meaning_branches;
 mod meaning_files;

@@ -3,6 +3,10 @@
 //! `", "` and `": "` as separators, everything beyond printable ASCII as
 //! `\uXXXX`, floats as Python's `repr`. Keys come sorted from the types: maps
 //! here are ordered, and structs list their fields by name.
+//!
+//! Bodies must be these bytes (docs/payloads.md). The log and what `--json` prints
+//! are written so too: pure ASCII moves no cursor and turns no text around,
+//! whoever looks at it.
 
 use std::io::{self, Write};
 
@@ -10,12 +14,13 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 /// The value's bytes; what cannot fail in memory does not.
-pub(super) fn to_bytes(value: &impl Serialize) -> Vec<u8> {
+#[must_use]
+pub fn to_bytes(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut bytes, Python);
     value
         .serialize(&mut serializer)
-        .expect("messages have text for keys, and memory takes every byte");
+        .expect("our maps have text for keys, and memory takes every byte");
     bytes
 }
 
