@@ -292,17 +292,17 @@ pub struct ListenArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub addr: SocketAddr,
-    /// The key to verify signatures with
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
+    /// The key to verify signatures with; given twice, either will do
+    #[arg(long = "key-file", value_name = "FILE")]
+    pub key_files: Vec<PathBuf>,
 }
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The file that holds the key
-    #[arg(long, value_name = "FILE")]
-    pub key_file: PathBuf,
+    /// The file that holds the key; given twice, either will do
+    #[arg(long = "key-file", value_name = "FILE", required = true)]
+    pub key_files: Vec<PathBuf>,
     /// The signature, as hex
     #[arg(long, value_name = "HEX")]
     pub signature: String,

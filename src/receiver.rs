@@ -33,9 +33,10 @@ pub struct Received {
 /// Whether a request is what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every signature that it carries is right, and there is one.
+    /// One of the keys has made its signatures: those of the sender's key, or those
+    /// of the key before it.
     Verified,
-    /// A signature is wrong.
+    /// No key has.
     Mismatch,
     /// It carries none.
     Unsigned,
@@ -52,16 +53,24 @@ impl Received {
         Some(value)
     }
 
-    /// Checks the signatures against the body's bytes.
+    /// Checks the signatures against the body's bytes. Whoever has the key that
+    /// the sender is replacing, or the one that replaces it, has one that is right.
     #[must_use]
-    pub fn verify(&self, key: &Secret) -> Verdict {
-        let mut signatures = ["X-Pagure-Signature", "X-Pagure-Signature-256"]
-            .iter()
-            .filter_map(|name| self.header(name))
-            .peekable();
-        if signatures.peek().is_none() {
+    pub fn verify(&self, keys: &[Secret]) -> Verdict {
+        let signed = ["", "-Previous"].map(|suffix| {
+            let names = ["X-Pagure-Signature", "X-Pagure-Signature-256"];
+            let names = names.map(|name| format!("{name}{suffix}"));
+            let signatures = names.iter().filter_map(|name| self.header(name));
+            signatures.collect::<Vec<_>>()
+        });
+        let is_by = |signatures: &Vec<&str>, key: &Secret| {
+            let mut signatures = signatures.iter();
+            signatures.all(|signature| signature::verify(key, &self.body, signature))
+        };
+        let mut signed = signed.iter().filter(|by_one| !by_one.is_empty()).peekable();
+        if signed.peek().is_none() {
             Verdict::Unsigned
-        } else if signatures.all(|signature| signature::verify(key, &self.body, signature)) {
+        } else if signed.any(|by_one| keys.iter().any(|key| is_by(by_one, key))) {
             Verdict::Verified
         } else {
             Verdict::Mismatch

@@ -1,6 +1,5 @@
 //! `check`: is all well, and what to do where it is not.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,9 +8,9 @@ use nix::unistd::AccessFlags;
 use super::enable::{GUARANTEED, ORDINARY};
 use super::links::{Hook, Place};
 use super::surroundings::Surroundings;
-use super::{Done, Error, place};
+use super::{Done, Error, check_endpoint, place};
 use crate::cli::CheckArgs;
-use crate::config::{Endpoint, Loaded, Settings};
+use crate::config::{Loaded, Settings};
 use crate::git::Repository;
 use crate::report;
 use crate::spool::{Content, Id, IoError, Spool};
@@ -21,19 +20,19 @@ const LONG: Duration = Duration::from_mins(15);
 
 /// What was found, line by line.
 #[derive(Default)]
-struct Findings {
+pub(super) struct Findings {
     errors: usize,
     warnings: usize,
 }
 
 impl Findings {
-    fn warning(&mut self, text: &str, hint: &str) {
+    pub(super) fn warning(&mut self, text: &str, hint: &str) {
         self.warnings += 1;
         report::line(&format!("warning: {text}"));
         report::line(&format!("hint: {hint}"));
     }
 
-    fn error(&mut self, text: &str, hint: Option<String>) {
+    pub(super) fn error(&mut self, text: &str, hint: Option<String>) {
         self.errors += 1;
         report::line(&format!("error: {text}"));
         if let Some(hint) = hint {
@@ -42,7 +41,7 @@ impl Findings {
     }
 }
 
-fn ok(text: &str) {
+pub(super) fn ok(text: &str) {
     report::line(&format!("ok: {text}"));
 }
 
@@ -194,7 +193,7 @@ fn check_config(
         );
     }
     for endpoint in &settings.endpoints {
-        check_endpoint(endpoint, settings, findings, around);
+        check_endpoint::check(endpoint, settings, findings, around);
     }
     check_spool(settings, &repository.path(), findings, around);
 }
@@ -273,54 +272,5 @@ fn check_spool(
             );
             findings.warning(&text, "`refpost status` and `refpost log` tell more");
         }
-    }
-}
-
-fn check_endpoint(
-    endpoint: &Endpoint,
-    settings: &Settings,
-    findings: &mut Findings,
-    around: &Surroundings,
-) {
-    let name = &endpoint.name;
-    match endpoint.credentials(&|variable| around.variable(variable)) {
-        Err(error) => {
-            return findings.error(
-                &format!("endpoint `{name}`: {}", report::chain(&error)),
-                error.hint(),
-            );
-        }
-        Ok(credentials) if credentials.key.is_none() => findings.warning(
-            &format!("endpoint `{name}` is sent unsigned messages"),
-            "a receiver cannot tell them from anybody else's",
-        ),
-        Ok(_) => {}
-    }
-    if let Some(file) = &endpoint.ca_file
-        && let Err(error) = fs::File::open(file)
-    {
-        let text = format!(
-            "endpoint `{name}`: cannot read `{}`: {}",
-            file.display(),
-            report::chain(&error)
-        );
-        return findings.error(&text, None);
-    }
-    let url = endpoint.url.expose();
-    let is_local = url
-        .host_str()
-        .is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
-    if url.scheme() == "http" && settings.network.https_only {
-        findings.error(
-            &format!("endpoint `{name}` is plain http, which `https_only` forbids"),
-            Some("use https".to_owned()),
-        );
-    } else if url.scheme() == "http" && !is_local {
-        findings.warning(
-            &format!("endpoint `{name}` is plain http: messages travel in the open"),
-            "use https",
-        );
-    } else {
-        ok(&format!("endpoint `{name}` at {}", endpoint.url));
     }
 }

@@ -74,8 +74,9 @@ pub(super) fn run(around: &Surroundings) -> Result<Done, Error> {
         let received: Received = arrivals
             .recv_timeout(PATIENCE)
             .map_err(|_| Error::failed("the message did not arrive"))?;
-        listen::show(&received, Some(&key));
-        if received.verify(&key) != Verdict::Verified {
+        let keys = std::slice::from_ref(&key);
+        listen::show(&received, keys);
+        if received.verify(keys) != Verdict::Verified {
             return Ok(Done::No);
         }
     }

@@ -3,33 +3,27 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::surroundings::Surroundings;
-use super::{Done, Error, IoContext};
+use super::{Done, Error, IoContext, verify};
 use crate::cli::ListenArgs;
-use crate::config::SecretSource;
 use crate::receiver::{self, Received, Verdict};
 use crate::report;
 use crate::signature::Secret;
 
-pub(super) fn run(args: &ListenArgs, around: &Surroundings) -> Result<Done, Error> {
-    let key = args
-        .key_file
-        .clone()
-        .map(|file| SecretSource::File(file).read(&|name| around.variable(name)))
-        .transpose()?;
+pub(super) fn run(args: &ListenArgs) -> Result<Done, Error> {
+    let keys = verify::read_keys(&args.key_files)?;
     let address = args.addr.to_string();
     let listener = TcpListener::bind(args.addr).doing("listen on", Path::new(&address))?;
     let bound = listener
         .local_addr()
         .doing("listen on", Path::new(&address))?;
     report::line(&format!("listening on http://{bound}/"));
-    receiver::serve(&listener, &|received| show(&received, key.as_ref()))
+    receiver::serve(&listener, &|received| show(&received, &keys))
         .doing("listen on", Path::new(&address))?;
     Ok(Done::Well)
 }
 
 /// Prints a request as it arrived, its body laid out, and the verdict.
-pub(super) fn show(received: &Received, key: Option<&Secret>) {
+pub(super) fn show(received: &Received, keys: &[Secret]) {
     let mut text = format!("\n{}\n", report::printable(&received.request_line));
     for (name, value) in &received.headers {
         let header = format!("{name}: {value}");
@@ -46,11 +40,11 @@ pub(super) fn show(received: &Received, key: Option<&Secret>) {
         text.push('\n');
     }
     text.push('\n');
-    text.push_str(match key.map(|key| received.verify(key)) {
-        Some(Verdict::Verified) => "signature verified\n",
-        Some(Verdict::Mismatch) => "signature DOES NOT MATCH\n",
-        Some(Verdict::Unsigned) => "not signed\n",
-        None => "signature not checked (no --key-file)\n",
+    text.push_str(match received.verify(keys) {
+        _ if keys.is_empty() => "signature not checked (no --key-file)\n",
+        Verdict::Verified => "signature verified\n",
+        Verdict::Mismatch => "signature DOES NOT MATCH\n",
+        Verdict::Unsigned => "not signed\n",
     });
     report::text(&text);
 }

@@ -3,6 +3,7 @@
 
 mod announce;
 mod check;
+mod check_endpoint;
 mod completions;
 mod compose;
 mod demo;
@@ -175,8 +176,8 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
         Command::Enable(args) => enable::run(&args, around),
         Command::Disable(args) => disable::run(&args),
         Command::Keygen => keygen::run(around),
-        Command::Listen(args) => listen::run(&args, around),
-        Command::Verify(args) => verify::run(&args, around),
+        Command::Listen(args) => listen::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Demo => demo::run(around),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Man => man::run(),

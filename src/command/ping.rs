@@ -90,9 +90,8 @@ async fn attempt(
     client: &Client,
     around: &Surroundings,
 ) -> Result<Answer, Error> {
-    let credentials = endpoint.credentials(&|name| around.variable(name))?;
-    let key = credentials.key.as_ref();
-    let request = Request::new(message, &settings.instance, key, credentials.headers);
+    let credentials = endpoint.credentials(&|name| around.variable(name), around.now())?;
+    let request = Request::new(message, &settings.instance, credentials);
     Ok(client
         .post(endpoint, &request, endpoint.timeout, around.now())
         .await?)

@@ -57,9 +57,8 @@ fn show_request(
     settings: &Settings,
     around: &Surroundings,
 ) -> Result<(), Error> {
-    let credentials = endpoint.credentials(&|name| around.variable(name))?;
-    let key = credentials.key.as_ref();
-    let request = Request::new(message, &settings.instance, key, credentials.headers);
+    let credentials = endpoint.credentials(&|name| around.variable(name), around.now())?;
+    let request = Request::new(message, &settings.instance, credentials);
     let url = endpoint.url.expose();
     report::line("POST /… HTTP/1.1");
     match (url.host_str().unwrap_or_default(), url.port()) {

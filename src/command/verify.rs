@@ -1,21 +1,25 @@
 //! `verify`: is this the signature of the body on standard input?
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext};
 use crate::cli::VerifyArgs;
-use crate::config::SecretSource;
-use crate::{report, signature};
+use crate::config::{KeyError, SecretFile};
+use crate::report;
+use crate::signature::{self, Secret};
 
-pub(super) fn run(args: &VerifyArgs, around: &Surroundings) -> Result<Done, Error> {
-    let key = SecretSource::File(args.key_file.clone()).read(&|name| around.variable(name))?;
+pub(super) fn run(args: &VerifyArgs) -> Result<Done, Error> {
+    let keys = read_keys(&args.key_files)?;
     let mut body = Vec::new();
     std::io::stdin()
         .read_to_end(&mut body)
         .doing("read", Path::new("standard input"))?;
-    if signature::verify(&key, &body, args.signature.trim()) {
+    let signature = args.signature.trim();
+    if keys
+        .iter()
+        .any(|key| signature::verify(key, &body, signature))
+    {
         report::line("signature verified");
         return Ok(Done::Well);
     }
@@ -24,4 +28,10 @@ pub(super) fn run(args: &VerifyArgs, around: &Surroundings) -> Result<Done, Erro
         report::hint("the body ends in a line break, which a body as sent does not");
     }
     Ok(Done::No)
+}
+
+/// The keys in the files that the command line names.
+pub(super) fn read_keys(files: &[PathBuf]) -> Result<Vec<Secret>, KeyError> {
+    let files = files.iter().cloned().map(SecretFile::named_here);
+    files.map(|file| file.read()).collect()
 }

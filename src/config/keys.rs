@@ -1,18 +1,24 @@
 //! A secret's source → the secret. Read at each use, so that a rotated key takes
 //! effect at once.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
-use super::{Endpoint, SecretSource, Signing};
+use super::sources::{SecretFile, SecretSource};
+use super::{Endpoint, Signing};
 use crate::signature::Secret;
 
 /// Longer files are no keys.
-const LONGEST: u64 = 64 * 1024;
+const LONGEST: usize = 64 * 1024;
+
+/// Where systemd puts the credentials of a service (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Why a secret cannot be had. Never shows any of it.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +39,31 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Somebody else owns the file, and can change it.
+    #[error("cannot read key `{}`: it belongs to user {owner}, who can change it", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The account's number.
+        owner: u32,
+    },
+    /// A folder, a pipe, a device.
+    #[error("cannot read key `{}`: it is no regular file", .0.display())]
+    NotRegular(PathBuf),
+    /// No key is so long.
+    #[error("cannot read key `{}`: it is longer than 64 KiB", .0.display())]
+    TooLong(PathBuf),
     /// There is nothing in it.
     #[error("cannot read key: {0} is empty")]
     Empty(String),
     /// The environment variable is not set.
     #[error("cannot read key: environment variable `{0}` is not set")]
     Unset(String),
+    /// No systemd has handed credentials over.
+    #[error(
+        "cannot read key: no credential `{0}`: environment variable `{CREDENTIALS}` is not set"
+    )]
+    NoCredentials(String),
 }
 
 impl KeyError {
@@ -47,8 +72,12 @@ impl KeyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Exposed { path, .. } => Some(format!("chmod o= {}", path.display())),
+            Self::Foreign { path, .. } => Some(format!("chown root {}", path.display())),
             Self::Empty(_) => Some("`refpost keygen` makes one".to_owned()),
-            Self::Read { .. } | Self::Unset(_) => None,
+            Self::NoCredentials(name) => Some(format!(
+                "`LoadCredential={name}:FILE` in the systemd unit that runs refpost"
+            )),
+            Self::Read { .. } | Self::NotRegular(_) | Self::TooLong(_) | Self::Unset(_) => None,
         }
     }
 }
@@ -61,7 +90,11 @@ impl SecretSource {
                 Err(KeyError::Empty("its text in the config".to_owned()))
             }
             Self::Text(secret) => Ok(secret.clone()),
-            Self::File(path) => read_file(path),
+            Self::File(file) => file.read(),
+            Self::Credential(name) => match variable(CREDENTIALS) {
+                None => Err(KeyError::NoCredentials(name.clone())),
+                Some(folder) => SecretFile::named_here(Path::new(&folder).join(name)).read(),
+            },
             Self::Env(name) => match variable(name) {
                 None => Err(KeyError::Unset(name.clone())),
                 Some(text) if text.is_empty() => {
@@ -73,26 +106,58 @@ impl SecretSource {
     }
 }
 
-fn read_file(path: &std::path::Path) -> Result<Secret, KeyError> {
-    let failed = |source| KeyError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
-    if mode & 0o007 != 0 {
-        return Err(KeyError::Exposed {
-            path: path.to_owned(),
-            mode,
-        });
+impl SecretFile {
+    /// Reads the secret text in it, without the white space around it.
+    pub fn read(&self) -> Result<Secret, KeyError> {
+        let text = self.read_whole()?;
+        match text.trim() {
+            "" => Err(KeyError::Empty(format!("`{}`", self.path.display()))),
+            key => Ok(Secret::new(key)),
+        }
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(LONGEST)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    match text.trim() {
-        "" => Err(KeyError::Empty(format!("`{}`", path.display()))),
-        key => Ok(Secret::new(key)),
+
+    /// Reads all of it.
+    pub fn read_whole(&self) -> Result<Zeroizing<String>, KeyError> {
+        let failed = |source| KeyError::Read {
+            path: self.path.clone(),
+            source,
+        };
+        let file = self.open()?;
+        // Once and for all: a text that grows leaves copies behind in memory.
+        let mut text = Zeroizing::new(String::with_capacity(LONGEST + 1));
+        let length = file
+            .take(LONGEST as u64 + 1)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
+        if length > LONGEST {
+            return Err(KeyError::TooLong(self.path.clone()));
+        }
+        Ok(text)
+    }
+
+    /// Opens it, if it is a secret: what is checked is what is read.
+    fn open(&self) -> Result<File, KeyError> {
+        let path = self.path.clone();
+        let failed = |source| KeyError::Read {
+            path: self.path.clone(),
+            source,
+        };
+        // A pipe that nobody writes to must not hang us.
+        let mut options = OpenOptions::new();
+        let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let file = options.open(&path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+        let may_own = [0, nix::unistd::geteuid().as_raw()];
+        if !metadata.is_file() {
+            Err(KeyError::NotRegular(path))
+        } else if mode & 0o007 != 0 {
+            Err(KeyError::Exposed { path, mode })
+        } else if !may_own.contains(&owner) && self.named_by != Some(owner) {
+            Err(KeyError::Foreign { path, owner })
+        } else {
+            Ok(file)
+        }
     }
 }
 
@@ -100,6 +165,8 @@ fn read_file(path: &std::path::Path) -> Result<Secret, KeyError> {
 pub struct Credentials {
     /// What to sign with; `None`: nothing is signed.
     pub key: Option<Secret>,
+    /// The key before it, while it lasts.
+    pub previous: Option<Secret>,
     /// The headers of its configuration.
     pub headers: Vec<(String, Secret)>,
 }
@@ -110,16 +177,29 @@ impl Endpoint {
     pub fn credentials(
         &self,
         variable: &dyn Fn(&str) -> Option<String>,
+        now: SystemTime,
     ) -> Result<Credentials, KeyError> {
-        let key = match &self.signing {
-            Signing::Key(source) => Some(source.read(variable)?),
-            Signing::Unsigned => None,
+        let (key, previous) = match &self.signing {
+            Signing::Unsigned => (None, None),
+            Signing::Key { current, previous } => {
+                let lasting = previous.as_ref().filter(|previous| now < previous.until);
+                (
+                    Some(current.read(variable)?),
+                    lasting
+                        .map(|previous| previous.source.read(variable))
+                        .transpose()?,
+                )
+            }
         };
         let headers = self
             .headers
             .iter()
             .map(|(name, source)| Ok((name.clone(), source.read(variable)?)))
             .collect::<Result<_, KeyError>>()?;
-        Ok(Credentials { key, headers })
+        Ok(Credentials {
+            key,
+            previous,
+            headers,
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, path};
 
@@ -160,8 +160,9 @@ fn read(path: &Path, is_system: bool, required: bool) -> Result<Option<Layer>, E
     if !is_system {
         layer.mark_own();
     }
+    let metadata = fs::metadata(path).map_err(failed)?;
     if layer.holds_secret() {
-        let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o7777;
+        let mode = metadata.permissions().mode() & 0o7777;
         if mode & 0o007 != 0 {
             return Err(Error::Exposed {
                 path: path.to_owned(),
@@ -170,7 +171,7 @@ fn read(path: &Path, is_system: bool, required: bool) -> Result<Option<Layer>, E
         }
     }
     let path = path::absolute(path).map_err(failed)?;
-    layer.rebase(path.parent().unwrap_or(&path));
+    layer.rebase(path.parent().unwrap_or(&path), metadata.uid());
     Ok(Some(layer))
 }
 
@@ -198,10 +199,18 @@ fn check(layer: &Layer) -> Result<(), (String, String)> {
     if layer.key.is_some() && layer.key_file.is_some() {
         return Err(("key_file".into(), both("key", "key_file")));
     }
+    let alone = "`previous_key` stands beside the key that replaces it, `key` or `key_file`";
+    if layer.previous_key.is_some() && layer.key.is_none() && layer.key_file.is_none() {
+        return Err(("previous_key".into(), alone.into()));
+    }
     for (at, endpoint) in layer.endpoint.iter().enumerate() {
         let name = &endpoint.name.0;
         if endpoint.key.is_some() && endpoint.key_file.is_some() {
             return Err(("endpoint".into(), both("key", "key_file")));
+        }
+        let has_key = endpoint.key.is_some() || endpoint.key_file.is_some();
+        if endpoint.previous_key.is_some() && !has_key {
+            return Err(("endpoint".into(), alone.into()));
         }
         if layer.endpoint[..at]
             .iter()

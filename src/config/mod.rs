@@ -1,7 +1,8 @@
 //! The configuration: TOML in layers, effective settings out.
 //!
 //! ```text
-//! values     what one value may be: URL, duration, pattern, secret's source
+//! values     what one value may be: URL, duration, pattern
+//! sources    where a secret is: text, file, environment, credential
 //! schema     which keys there are, and how one layer overrides another
 //! load       reading the layers' files, errors with file, line and key
 //! settings   the merged layers made whole: defaults, endpoints with names
@@ -17,6 +18,7 @@ mod load;
 mod project;
 mod schema;
 mod settings;
+mod sources;
 mod values;
 
 pub use keys::{Credentials, KeyError};
@@ -24,7 +26,8 @@ pub use load::{Error, Loaded, Shown, asks_to_require, load};
 pub use project::project;
 pub use schema::Mode;
 pub use settings::{Allow, Endpoint, Network, Retry, Settings, Signing};
-pub use values::{EndpointUrl, Patterns, SecretSource};
+pub use sources::{PreviousKey, SecretFile, SecretSource};
+pub use values::{EndpointUrl, Patterns};
 
 /// The server's file, unless another is named.
 pub const SYSTEM_FILE: &str = "/etc/refpost/config.toml";

@@ -7,9 +7,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::values::{
-    EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, SecretSource, Urls,
-};
+use super::sources::{PreviousKey, SecretFile, SecretSource};
+use super::values::{EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, Urls};
 use crate::payload::{AccessGroups, AccessUsers, People};
 
 /// When messages leave.
@@ -41,7 +40,8 @@ pub(super) struct Layer {
     pub(super) refs: Option<Patterns>,
     pub(super) urls: Option<Urls>,
     pub(super) key: Option<SecretSource>,
-    pub(super) key_file: Option<PathBuf>,
+    pub(super) key_file: Option<SecretFile>,
+    pub(super) previous_key: Option<PreviousKey>,
     pub(super) unsigned: Option<bool>,
     pub(super) max_changed_files: Option<usize>,
     pub(super) project: ProjectLayer,
@@ -66,7 +66,8 @@ pub(super) struct EndpointLayer {
     pub(super) refs: Patterns,
     pub(super) timeout: Option<Period>,
     pub(super) key: Option<SecretSource>,
-    pub(super) key_file: Option<PathBuf>,
+    pub(super) key_file: Option<SecretFile>,
+    pub(super) previous_key: Option<PreviousKey>,
     pub(super) unsigned: Option<bool>,
     #[serde(default)]
     pub(super) headers: BTreeMap<HeaderName, SecretSource>,
@@ -135,19 +136,21 @@ macro_rules! override_fields {
 impl Layer {
     /// Overrides this layer with `upper`, key by key.
     ///
-    /// The three ways to say the key are one key. An empty `urls` stops all
+    /// The three ways to say the key are one key, and the one before it goes with
+    /// it. An empty `urls` stops all
     /// notifications, those of endpoints too, that this layer or any below it
     /// asks for. An endpoint replaces one of the same name whole, so that a
     /// repository can never send the server's headers to a URL of its own.
     pub(super) fn update(&mut self, upper: Self) {
         if upper.key.is_some() || upper.key_file.is_some() || upper.unsigned.is_some() {
             (self.key, self.key_file, self.unsigned) = (None, None, None);
+            self.previous_key = None;
         }
         if upper.spool.is_some() {
             self.spool_is_own = upper.spool_is_own;
         }
         override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet, refs,
-            key, key_file, unsigned, max_changed_files);
+            key, key_file, previous_key, unsigned, max_changed_files);
         for endpoint in upper.endpoint {
             self.endpoint
                 .retain(|lower| lower.name.0 != endpoint.name.0);
@@ -174,7 +177,14 @@ impl Layer {
             .iter()
             .filter_map(|endpoint| endpoint.key.as_ref());
         let headers = self.endpoint.iter().flat_map(|own| own.headers.values());
-        let mut sources = self.key.iter().chain(keys).chain(headers);
+        let previous = self.endpoint.iter().map(|own| &own.previous_key);
+        let previous = previous.chain([&self.previous_key]).flatten();
+        let mut sources = self
+            .key
+            .iter()
+            .chain(keys)
+            .chain(headers)
+            .chain(previous.map(|previous| &previous.source));
         sources.any(is_text) || urls.any(EndpointUrl::has_userinfo)
     }
 
@@ -186,8 +196,9 @@ impl Layer {
         }
     }
 
-    /// Makes relative file names ones below the folder of the file they stand in.
-    pub(super) fn rebase(&mut self, folder: &Path) {
+    /// Makes relative file names ones below the folder of the file they stand in,
+    /// which belongs to `owner`.
+    pub(super) fn rebase(&mut self, folder: &Path, owner: u32) {
         let rebase = |file: &mut Option<PathBuf>| {
             if let Some(file) = file {
                 *file = folder.join(&*file);
@@ -195,17 +206,30 @@ impl Layer {
         };
         rebase(&mut self.root);
         rebase(&mut self.spool);
-        rebase(&mut self.key_file);
-        if let Some(source) = &mut self.key {
-            source.rebase(folder);
-        }
         for endpoint in &mut self.endpoint {
-            rebase(&mut endpoint.key_file);
             rebase(&mut endpoint.ca_file);
-            for source in endpoint.key.iter_mut().chain(endpoint.headers.values_mut()) {
-                source.rebase(folder);
-            }
         }
+        for file in self.secret_files() {
+            file.rebase(folder, owner);
+        }
+    }
+
+    /// Every file with a secret in it that is named here.
+    fn secret_files(&mut self) -> Vec<&mut SecretFile> {
+        let mut files: Vec<&mut SecretFile> = self.key_file.iter_mut().collect();
+        let mut sources: Vec<&mut SecretSource> = self.key.iter_mut().collect();
+        sources.extend(self.previous_key.iter_mut().map(|own| &mut own.source));
+        for endpoint in &mut self.endpoint {
+            files.extend(&mut endpoint.key_file);
+            sources.extend(&mut endpoint.key);
+            sources.extend(endpoint.previous_key.iter_mut().map(|own| &mut own.source));
+            sources.extend(endpoint.headers.values_mut());
+        }
+        files.extend(sources.into_iter().filter_map(|source| match source {
+            SecretSource::File(file) => Some(file),
+            _ => None,
+        }));
+        files
     }
 
     /// Keys that only the server's file may have, as far as they are set here.

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::schema::{EndpointLayer, Layer, Mode, NetworkLayer, ProjectLayer, RetryLayer};
-use super::values::{EndpointUrl, Instance, Patterns, Period, SecretSource, Urls};
+use super::sources::{PreviousKey, SecretFile, SecretSource};
+use super::values::{EndpointUrl, Instance, Patterns, Period, Urls};
 use crate::payload::People;
 
 /// The longest that one attempt may take, unless the endpoint says otherwise.
@@ -84,7 +85,12 @@ impl Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signing {
     /// With this key.
-    Key(SecretSource),
+    Key {
+        /// The key.
+        current: SecretSource,
+        /// The one before it.
+        previous: Option<PreviousKey>,
+    },
     /// Not at all: `unsigned = true`.
     Unsigned,
 }
@@ -177,7 +183,12 @@ pub(super) fn defaults(host: &str) -> Layer {
 pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
     const DEFAULTED: &str = "the defaults set this key";
     let Layer { retry, network, .. } = layer;
-    let default = signing(layer.key, layer.key_file, layer.unsigned);
+    let default = signing(
+        layer.key,
+        layer.key_file,
+        layer.previous_key,
+        layer.unsigned,
+    );
     let from_urls = layer.urls.unwrap_or(Urls(Vec::new())).0.into_iter();
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for url in from_urls {
@@ -233,18 +244,27 @@ pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
     })
 }
 
-/// What one layer's three keys say; `None` if they say nothing.
+/// What the keys of one table say; `None` if they say nothing.
 fn signing(
     key: Option<SecretSource>,
-    key_file: Option<PathBuf>,
+    key_file: Option<SecretFile>,
+    previous: Option<PreviousKey>,
     unsigned: Option<bool>,
 ) -> Option<Signing> {
-    let key = key.or(key_file.map(SecretSource::File)).map(Signing::Key);
-    key.or((unsigned == Some(true)).then_some(Signing::Unsigned))
+    match key.or(key_file.map(SecretSource::File)) {
+        Some(current) => Some(Signing::Key { current, previous }),
+        None => (unsigned == Some(true)).then_some(Signing::Unsigned),
+    }
 }
 
 fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpoint, String> {
-    let signing = signing(layer.key, layer.key_file, layer.unsigned)
+    let own = signing(
+        layer.key,
+        layer.key_file,
+        layer.previous_key,
+        layer.unsigned,
+    );
+    let signing = own
         .or_else(|| default.cloned())
         .ok_or_else(|| layer.name.0.clone())?;
     Ok(Endpoint {

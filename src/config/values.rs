@@ -2,14 +2,11 @@
 //! has its line, and past this file a value is what its type says.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
-
-use crate::signature::Secret;
 
 /// The URL of a receiver. Its path, query and userinfo can be secrets: nothing
 /// shows more of it than scheme and host.
@@ -235,57 +232,6 @@ impl<'de> Deserialize<'de> for Patterns {
             list.push(pattern);
         }
         Ok(patterns)
-    }
-}
-
-/// Where a secret text is to be found when it is needed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// In the configuration itself.
-    Text(Secret),
-    /// The content of a file, without the white space around it.
-    File(PathBuf),
-    /// An environment variable.
-    Env(String),
-}
-
-impl SecretSource {
-    /// Makes a relative file name one below `folder`.
-    pub(super) fn rebase(&mut self, folder: &Path) {
-        if let Self::File(file) = self {
-            *file = folder.join(&*file);
-        }
-    }
-}
-
-impl Serialize for SecretSource {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(_) => serializer.serialize_str("(hidden)"),
-            Self::File(file) => serializer.collect_str(&format_args!("file {}", file.display())),
-            Self::Env(name) => serializer.collect_str(&format_args!("environment {name}")),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretSource {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(
-            untagged,
-            deny_unknown_fields,
-            expecting = "expected text, `{ file = \"…\" }` or `{ env = \"…\" }`"
-        )]
-        enum Form {
-            Text(String),
-            File { file: PathBuf },
-            Env { env: String },
-        }
-        Form::deserialize(deserializer).map(|form| match form {
-            Form::Text(text) => Self::Text(Secret::new(text)),
-            Form::File { file } => Self::File(file),
-            Form::Env { env } => Self::Env(env),
-        })
     }
 }
 

@@ -222,13 +222,9 @@ impl Work<'_> {
             limits,
             ..
         } = self.courier;
-        let credentials = job.endpoint.credentials(&|name| outside.variable(name))?;
-        let request = Request::new(
-            message,
-            &job.settings.instance,
-            credentials.key.as_ref(),
-            credentials.headers,
-        );
+        let variable = |name: &str| outside.variable(name);
+        let credentials = job.endpoint.credentials(&variable, outside.now())?;
+        let request = Request::new(message, &job.settings.instance, credentials);
         let limit = limits.cut(job.endpoint.timeout);
         Ok(client
             .post(&job.endpoint, &request, limit, outside.now())

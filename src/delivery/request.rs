@@ -1,5 +1,6 @@
 //! Message + endpoint → request. Pure: `preview --http` shows what is sent.
 
+use crate::config::Credentials;
 use crate::payload::{Format, Message};
 use crate::signature::{self, Secret};
 
@@ -22,16 +23,11 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The request that carries this message. `key` is `None` for an endpoint that
-    /// wants no signature; `extra` are the headers of its configuration.
+    /// The request that carries this message to the endpoint whose credentials
+    /// these are.
     #[must_use]
-    pub fn new(
-        message: &'a Message,
-        instance: &str,
-        key: Option<&Secret>,
-        extra: Vec<(String, Secret)>,
-    ) -> Self {
-        let mut headers = Vec::with_capacity(8 + extra.len());
+    pub fn new(message: &'a Message, instance: &str, credentials: Credentials) -> Self {
+        let mut headers = Vec::with_capacity(10 + credentials.headers.len());
         let mut plain = |name: &str, value: &str| {
             headers.push((name.to_owned(), HeaderValue::Plain(one_line(value))));
         };
@@ -42,18 +38,23 @@ impl<'a> Request<'a> {
             Format::Pagure => {
                 plain("X-Pagure", instance);
                 plain("X-Pagure-Project", &message.project);
-                if let Some(key) = key {
-                    plain("X-Pagure-Signature", &signature::sha1(key, &message.body));
-                    plain(
-                        "X-Pagure-Signature-256",
-                        &signature::sha256(key, &message.body),
-                    );
+                let body = &message.body;
+                for (key, suffix) in [(&credentials.key, ""), (&credentials.previous, "-Previous")]
+                {
+                    if let Some(key) = key {
+                        let name = |base: &str| format!("{base}{suffix}");
+                        plain(&name("X-Pagure-Signature"), &signature::sha1(key, body));
+                        plain(
+                            &name("X-Pagure-Signature-256"),
+                            &signature::sha256(key, body),
+                        );
+                    }
                 }
                 plain("X-Pagure-Topic", &message.topic);
             }
         }
         let hidden = |(name, value)| (name, HeaderValue::Hidden(value));
-        headers.extend(extra.into_iter().map(hidden));
+        headers.extend(credentials.headers.into_iter().map(hidden));
         Self {
             headers,
             body: &message.body,
@@ -84,7 +85,12 @@ mod tests {
             reference: String::new(),
             body: b"{}".to_vec(),
         };
-        let request = Request::new(&message, "https://x/", None, Vec::new());
+        let unsigned = Credentials {
+            key: None,
+            previous: None,
+            headers: Vec::new(),
+        };
+        let request = Request::new(&message, "https://x/", unsigned);
         let names: Vec<_> = request
             .headers
             .iter()

@@ -75,7 +75,7 @@ fn an_error_names_file_line_and_key() {
         ),
         (
             "key = 5",
-            "line 1: `key`: expected text, `{ file = \"…\" }` or `{ env = \"…\" }`",
+            "line 1: `key`: expected text, `{ file = \"…\" }`, `{ env = \"…\" }` or `{ credential = \"…\" }`",
         ),
         (
             "instance = \"https://a b/\"",

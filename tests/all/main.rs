@@ -18,6 +18,7 @@ mod enable_config;
 mod forgotten;
 mod hostile_text;
 mod input;
+mod keys;
 mod meaning_branches;
 mod meaning_files;
 mod meaning_head;

@@ -44,7 +44,7 @@ fn a_line_is_json_and_comes_back() {
     log.append(&attempt("1")).unwrap();
     log.append(&bad).unwrap();
     let text = fs::read_to_string(fixture.path("log")).unwrap();
-    let expected = r#"{"time":"2096-10-02T07:06:40.000000000Z","repository":"/srv/a.git","endpoint":"ci","msg_id":"1","topic":"git.receive","id":"20261123T214501.123456789Z-git1-3f2a9c1b00ab12cd","attempt":1,"status":200,"ms":12}"#;
+    let expected = r#"{"time": "2096-10-02T07:06:40.000000000Z", "repository": "/srv/a.git", "endpoint": "ci", "msg_id": "1", "topic": "git.receive", "id": "20261123T214501.123456789Z-git1-3f2a9c1b00ab12cd", "attempt": 1, "status": 200, "ms": 12}"#;
     assert_eq!(text.lines().next(), Some(expected));
     assert_eq!(text.lines().count(), 2);
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'));

@@ -1,0 +1,93 @@
+//! `check`, of one endpoint: its secrets, its certificates, its URL.
+
+use std::fs;
+
+use super::check::{Findings, ok};
+use super::surroundings::Surroundings;
+use crate::config::{Credentials, Endpoint, Settings, Signing};
+use crate::report;
+use crate::signature::Secret;
+
+/// Fewer bytes than this can be guessed (RFC 2104 asks for the length of the hash).
+const SHORT_KEY: usize = 16;
+
+pub(super) fn check(
+    endpoint: &Endpoint,
+    settings: &Settings,
+    findings: &mut Findings,
+    around: &Surroundings,
+) {
+    let name = &endpoint.name;
+    match endpoint.credentials(&|variable| around.variable(variable), around.now()) {
+        Err(error) => {
+            let text = format!("endpoint `{name}`: {}", report::chain(&error));
+            return findings.error(&text, error.hint());
+        }
+        Ok(credentials) => check_keys(endpoint, &credentials, findings),
+    }
+    if let Some(file) = &endpoint.ca_file
+        && let Err(error) = fs::File::open(file)
+    {
+        let text = format!(
+            "endpoint `{name}`: cannot read `{}`: {}",
+            file.display(),
+            report::chain(&error)
+        );
+        return findings.error(&text, None);
+    }
+    check_url(endpoint, settings, findings);
+}
+
+fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Findings) {
+    let name = &endpoint.name;
+    let is_short = |key: &&Secret| key.expose().len() < SHORT_KEY;
+    match &credentials.key {
+        None => findings.warning(
+            &format!("endpoint `{name}` is sent unsigned messages"),
+            "a receiver cannot tell them from anybody else's",
+        ),
+        Some(key) if is_short(&key) => findings.warning(
+            &format!("endpoint `{name}`: its key is shorter than {SHORT_KEY} bytes"),
+            "a short key can be guessed; `refpost keygen` makes one of 32 bytes",
+        ),
+        Some(_) => {}
+    }
+    if let Signing::Key {
+        previous: Some(previous),
+        ..
+    } = &endpoint.signing
+    {
+        let until = humantime::format_rfc3339_seconds(previous.until);
+        if credentials.previous.is_none() {
+            findings.warning(
+                &format!("endpoint `{name}`: its `previous_key` signed until {until}"),
+                "every receiver has the new key by now? then remove `previous_key`",
+            );
+        } else {
+            ok(&format!(
+                "endpoint `{name}` is signed with its previous key too, until {until}"
+            ));
+        }
+    }
+}
+
+fn check_url(endpoint: &Endpoint, settings: &Settings, findings: &mut Findings) {
+    let name = &endpoint.name;
+    let url = endpoint.url.expose();
+    let is_local = url
+        .host_str()
+        .is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
+    if url.scheme() == "http" && settings.network.https_only {
+        findings.error(
+            &format!("endpoint `{name}` is plain http, which `https_only` forbids"),
+            Some("use https".to_owned()),
+        );
+    } else if url.scheme() == "http" && !is_local {
+        findings.warning(
+            &format!("endpoint `{name}` is plain http: messages travel in the open"),
+            "use https",
+        );
+    } else {
+        ok(&format!("endpoint `{name}` at {}", endpoint.url));
+    }
+}
