@@ -8,7 +8,7 @@ use super::process::Caller;
 use super::surroundings::Surroundings;
 use super::sync::{self, Attempted};
 use super::{Error, compose, place};
-use crate::config::{self, Loaded, Mode, Settings};
+use crate::config::{self, Endpoint, Loaded, Mode, Settings};
 use crate::event::RefUpdate;
 use crate::git::Repository;
 use crate::payload::Message;
@@ -170,9 +170,20 @@ fn tell(
     attempted: &[Attempted],
     around: &Surroundings,
 ) {
+    let verbose = settings.verbose_to_pusher;
     for notice in attempted.iter().flat_map(|one| &one.report.notices) {
-        around.tell_once(&notice.text, notice.hint.as_deref());
+        let words = if verbose {
+            &notice.admin
+        } else {
+            &notice.pusher
+        };
+        around.tell_once(&words.text, words.hint.as_deref());
     }
+    let shown = |name: &str| {
+        let mut endpoints = settings.endpoints.iter();
+        let endpoint = endpoints.find(|endpoint| endpoint.name == name && !verbose);
+        endpoint.map_or_else(|| name.to_owned(), Endpoint::name_for_pusher)
+    };
     let now = around.now();
     let mut sent = Vec::new();
     let mut queued = Vec::new();
@@ -186,10 +197,13 @@ fn tell(
         } else {
             format!(" ({wanted} of them)")
         };
-        let name = &recipient.endpoint;
-        match attempted.iter().find(|one| one.endpoint == *name) {
+        let name = shown(&recipient.endpoint);
+        let attempt = attempted
+            .iter()
+            .find(|one| one.endpoint == recipient.endpoint);
+        match attempt {
             Some(one) if one.report.delivered >= wanted => sent.push(format!("`{name}`{share}")),
-            Some(one) => queued.push(format!("`{name}`{share}{}", one.state(now))),
+            Some(one) => queued.push(format!("`{name}`{share}{}", one.state(now, verbose))),
             None => queued.push(format!("`{name}`{share}")),
         }
     }

@@ -1,12 +1,10 @@
 //! `check`, of one endpoint: its secrets, its certificates, its URL.
 
-use std::fs;
-
 use super::check::{Findings, ok};
 use super::surroundings::Surroundings;
 use crate::config::{Credentials, Endpoint, Settings, Signing};
-use crate::report;
 use crate::signature::Secret;
+use crate::{delivery, report};
 
 /// Fewer bytes than this can be guessed (RFC 2104 asks for the length of the hash).
 const SHORT_KEY: usize = 16;
@@ -25,15 +23,9 @@ pub(super) fn check(
         }
         Ok(credentials) => check_keys(endpoint, &credentials, findings),
     }
-    if let Some(file) = &endpoint.ca_file
-        && let Err(error) = fs::File::open(file)
-    {
-        let text = format!(
-            "endpoint `{name}`: cannot read `{}`: {}",
-            file.display(),
-            report::chain(&error)
-        );
-        return findings.error(&text, None);
+    if let Err(fault) = delivery::check_tls(endpoint) {
+        let text = format!("endpoint `{name}`: {}", report::chain(&fault));
+        return findings.error(&text, fault.hint());
     }
     check_url(endpoint, settings, findings);
 }

@@ -13,7 +13,6 @@ use super::surroundings::Surroundings;
 use super::world::World;
 use super::{Done, Error, IoContext, outbox, watch};
 use crate::cli::FlushArgs;
-use crate::config::Network;
 use crate::delivery::{self, Client, Flush, Limits, Surveyor};
 use crate::report::{self, Progress};
 
@@ -26,7 +25,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
         end_by: None,
     };
     let world = World::new(around, args.json);
-    let client = Client::new(network(around));
+    let client = Client::default();
     let stop = Cell::new(false);
     let mut flush = Flush::new(&client, &world, limits, &stop);
     if args.watch {
@@ -58,14 +57,6 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     } else {
         Done::Well
     })
-}
-
-/// Where messages may go is the server's to say.
-fn network(around: &Surroundings) -> Network {
-    around.load(None).map_or_else(
-        |_| Network::most_careful(),
-        |loaded| loaded.settings.network,
-    )
 }
 
 /// Brings a spool up to date: adopts, and sweeps away what nobody needs.

@@ -49,7 +49,7 @@ pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error>
     let message = pagure::other_message(TOPIC, msg, context, &stamp);
     let mut all_well = true;
     delivery::run(async {
-        let client = Client::new(settings.network.clone());
+        let client = Client::default();
         for endpoint in chosen {
             all_well &= ping(endpoint, &message, &settings, &client, around).await;
         }
@@ -67,6 +67,9 @@ async fn ping(
     match attempt(endpoint, message, settings, client, around).await {
         Ok(answer) => {
             report::line(&describe(endpoint, &answer));
+            if let Some(hint) = answer.broken.as_ref().and_then(|own| own.hint.as_ref()) {
+                report::hint(hint);
+            }
             matches!(answer.outcome, Outcome::Delivered { .. })
         }
         Err(error) => {
@@ -93,7 +96,13 @@ async fn attempt(
     let credentials = endpoint.credentials(&|name| around.variable(name), around.now())?;
     let request = Request::new(message, &settings.instance, credentials);
     Ok(client
-        .post(endpoint, &request, endpoint.timeout, around.now())
+        .post(
+            endpoint,
+            &settings.network,
+            &request,
+            endpoint.timeout,
+            around.now(),
+        )
         .await?)
 }
 

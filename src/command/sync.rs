@@ -28,7 +28,8 @@ impl Attempted {
     }
 
     /// Why it waits, for the pusher: ` (failing for 3h, 14 waiting)`.
-    pub(super) fn state(&self, now: SystemTime) -> String {
+    /// `verbose`: with what is the administrator's to know.
+    pub(super) fn state(&self, now: SystemTime, verbose: bool) -> String {
         let count = self.waiting.len();
         match (&self.report.left, self.waiting.first()) {
             (Some(Left::NotDue | Left::Older), Some(head)) if head.attempts > 0 => {
@@ -39,7 +40,9 @@ impl Attempted {
             }
             (Some(Left::Older), None) => " (behind older ones)".to_owned(),
             (Some(Left::Older), _) => format!(" (behind older ones, {count} waiting)"),
-            (Some(Left::Failed(why)), _) => format!(" (it {why})"),
+            (Some(Left::Failed { why, for_pusher }), _) => {
+                format!(" (it {})", if verbose { why } else { for_pusher })
+            }
             (Some(Left::OutOfTime), _) => " (no time left)".to_owned(),
             (None, _) if self.report.failed > 0 => " (given up)".to_owned(),
             (None, _) if self.report.refused > 0 => {
@@ -60,7 +63,7 @@ pub(super) fn deliver_now(
     around: &Surroundings,
 ) -> Vec<Attempted> {
     let end = Instant::now() + settings.push_budget;
-    let client = Client::new(settings.network.clone());
+    let client = Client::default();
     let world = World::new(around, false);
     let stop = Cell::new(false);
     let courier = Courier {
@@ -108,7 +111,10 @@ async fn attempt(courier: &Courier<'_>, queue: &Queue, end: Instant) -> LaneRepo
     match lane {
         None => out_of_time(),
         Some(lane) => courier.run(&lane).await.unwrap_or_else(|error| LaneReport {
-            left: Some(Left::Failed(report::chain(&error))),
+            left: Some(Left::Failed {
+                why: report::chain(&error),
+                for_pusher: report::chain(&error),
+            }),
             ..LaneReport::default()
         }),
     }

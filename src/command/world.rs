@@ -149,7 +149,8 @@ impl Surveyor for World<'_> {
         };
         self.delivered.set(self.delivered.get() + report.delivered);
         for notice in &report.notices {
-            self.around.tell_once(&notice.text, notice.hint.as_deref());
+            let words = &notice.admin;
+            self.around.tell_once(&words.text, words.hint.as_deref());
         }
         if self.as_json {
             let line = json!({

@@ -108,7 +108,7 @@ pub fn load(
         merged.update(layer.clone());
     }
     let shown = show(&merged, &layers);
-    let settings = settings::settle(merged).map_err(|endpoint| Error::NoKey {
+    let settings = settings::settle(merged, system).map_err(|endpoint| Error::NoKey {
         path: files.last().cloned().unwrap_or_default(),
         endpoint,
     })?;
@@ -220,6 +220,12 @@ fn check(layer: &Layer) -> Result<(), (String, String)> {
                 "endpoint".into(),
                 format!("two endpoints are named `{name}`"),
             ));
+        }
+        if endpoint.client_cert_file.is_some() != endpoint.client_key_file.is_some() {
+            let why = format!(
+                "`client_cert_file` and `client_key_file` of `{name}` are of use only together"
+            );
+            return Err(("endpoint".into(), why));
         }
         if endpoint.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
             return Err((

@@ -25,7 +25,7 @@ pub use keys::{Credentials, KeyError};
 pub use load::{Error, Loaded, Shown, asks_to_require, load};
 pub use project::project;
 pub use schema::Mode;
-pub use settings::{Allow, Endpoint, Network, Retry, Settings, Signing};
+pub use settings::{Allow, ClientCert, Endpoint, Network, Retry, Settings, Signing};
 pub use sources::{PreviousKey, SecretFile, SecretSource};
 pub use values::{EndpointUrl, Patterns};
 

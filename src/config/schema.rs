@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::sources::{PreviousKey, SecretFile, SecretSource};
-use super::values::{EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, Urls};
+use super::values::{
+    EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, ProxyUrl, Urls,
+};
 use crate::payload::{AccessGroups, AccessUsers, People};
 
 /// When messages leave.
@@ -37,6 +39,7 @@ pub(super) struct Layer {
     pub(super) push_budget: Option<Period>,
     pub(super) require: Option<bool>,
     pub(super) quiet: Option<bool>,
+    pub(super) verbose_to_pusher: Option<bool>,
     pub(super) refs: Option<Patterns>,
     pub(super) urls: Option<Urls>,
     pub(super) key: Option<SecretSource>,
@@ -72,6 +75,8 @@ pub(super) struct EndpointLayer {
     #[serde(default)]
     pub(super) headers: BTreeMap<HeaderName, SecretSource>,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) client_cert_file: Option<PathBuf>,
+    pub(super) client_key_file: Option<SecretFile>,
 }
 
 /// `[retry]`.
@@ -90,6 +95,8 @@ pub(super) struct NetworkLayer {
     pub(super) allow_hosts: Option<Vec<String>>,
     pub(super) allow_cidrs: Option<Vec<IpNet>>,
     pub(super) https_only: Option<bool>,
+    pub(super) proxy: Option<ProxyUrl>,
+    pub(super) no_proxy: Option<Vec<String>>,
 }
 
 /// `[project]`: what Pagure keeps in its database.
@@ -149,8 +156,8 @@ impl Layer {
         if upper.spool.is_some() {
             self.spool_is_own = upper.spool_is_own;
         }
-        override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet, refs,
-            key, key_file, previous_key, unsigned, max_changed_files);
+        override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet,
+            verbose_to_pusher, refs, key, key_file, previous_key, unsigned, max_changed_files);
         for endpoint in upper.endpoint {
             self.endpoint
                 .retain(|lower| lower.name.0 != endpoint.name.0);
@@ -163,7 +170,8 @@ impl Layer {
         self.people.extend(upper.people);
         self.project.update(upper.project);
         override_fields!(self.retry, upper.retry; schedule, give_up_after);
-        override_fields!(self.network, upper.network; allow, allow_hosts, allow_cidrs, https_only);
+        override_fields!(self.network, upper.network; allow, allow_hosts, allow_cidrs, https_only,
+            proxy, no_proxy);
     }
 
     /// Whether a secret's text stands in the file itself: a key, a header's value,
@@ -171,7 +179,10 @@ impl Layer {
     pub(super) fn holds_secret(&self) -> bool {
         let is_text = |source: &SecretSource| matches!(source, SecretSource::Text(_));
         let urls = self.urls.iter().flat_map(|urls| &urls.0);
-        let mut urls = urls.chain(self.endpoint.iter().map(|endpoint| &endpoint.url));
+        let proxy = self.network.proxy.iter().map(|proxy| &proxy.0);
+        let mut urls = urls
+            .chain(self.endpoint.iter().map(|endpoint| &endpoint.url))
+            .chain(proxy);
         let keys = self
             .endpoint
             .iter()
@@ -208,6 +219,7 @@ impl Layer {
         rebase(&mut self.spool);
         for endpoint in &mut self.endpoint {
             rebase(&mut endpoint.ca_file);
+            rebase(&mut endpoint.client_cert_file);
         }
         for file in self.secret_files() {
             file.rebase(folder, owner);
@@ -221,6 +233,7 @@ impl Layer {
         sources.extend(self.previous_key.iter_mut().map(|own| &mut own.source));
         for endpoint in &mut self.endpoint {
             files.extend(&mut endpoint.key_file);
+            files.extend(&mut endpoint.client_key_file);
             sources.extend(&mut endpoint.key);
             sources.extend(endpoint.previous_key.iter_mut().map(|own| &mut own.source));
             sources.extend(endpoint.headers.values_mut());
@@ -241,6 +254,8 @@ impl Layer {
             || network.allow_hosts.is_some()
             || network.allow_cidrs.is_some()
             || network.https_only.is_some()
+            || network.proxy.is_some()
+            || network.no_proxy.is_some()
         {
             Some("network")
         } else {

@@ -1,6 +1,7 @@
 //! The merged layers made whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -16,6 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What is in force for one repository.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key")]
 pub struct Settings {
     /// The instance's URL, ending in `/`.
     pub instance: String,
@@ -33,6 +35,8 @@ pub struct Settings {
     pub require: bool,
     /// Whether the pusher is told nothing when all is well.
     pub quiet: bool,
+    /// Whether the pusher is told addresses, and what exactly is wrong with a receiver.
+    pub verbose_to_pusher: bool,
     /// Which refs count when they move without a push; full names.
     pub refs: Patterns,
     /// How many changed files a message lists at most.
@@ -43,8 +47,8 @@ pub struct Settings {
     pub endpoints: Vec<Endpoint>,
     /// When to try again.
     pub retry: Retry,
-    /// Which addresses may be dialled.
-    pub network: Network,
+    /// Which addresses may be dialled, and through what.
+    pub network: Arc<Network>,
     pub(super) project: ProjectLayer,
 }
 
@@ -70,6 +74,17 @@ pub struct Endpoint {
     pub headers: Vec<(String, SecretSource)>,
     /// Certificate authorities to trust besides the platform's, as PEM.
     pub ca_file: Option<PathBuf>,
+    /// How the receiver knows that it is us (TLS client authentication).
+    pub client_cert: Option<ClientCert>,
+}
+
+/// A certificate of our own, and its key.
+#[derive(Clone, Debug)]
+pub struct ClientCert {
+    /// The certificate and those that lead to its authority, as PEM.
+    pub cert_file: PathBuf,
+    /// Its private key, as PEM.
+    pub key_file: SecretFile,
 }
 
 impl Endpoint {
@@ -78,6 +93,19 @@ impl Endpoint {
     #[must_use]
     pub fn wants(&self, topic: &str, reference: &str) -> bool {
         self.topics.matches(topic) && (reference.is_empty() || self.refs.matches(reference))
+    }
+
+    /// What a pusher sees of its name: an endpoint that is named by its address is
+    /// `receiver-` and the digits of its name, for the address is no pusher's business.
+    #[must_use]
+    pub fn name_for_pusher(&self) -> String {
+        let is_from_url = self.name == self.url.endpoint_name();
+        match self.name.rsplit_once('-') {
+            Some((_, digits)) if is_from_url && self.url.address().is_some() => {
+                format!("receiver-{digits}")
+            }
+            _ => self.name.clone(),
+        }
     }
 }
 
@@ -115,9 +143,11 @@ impl Default for Retry {
     }
 }
 
-/// Which addresses may be dialled.
-#[derive(Clone, Debug)]
+/// Which addresses may be dialled, and through what: the server's file alone says it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
+    /// The server's file, where exceptions are to be written.
+    pub file: PathBuf,
     /// What is allowed without an exception.
     pub allow: Allow,
     /// Hosts that are allowed whatever their address.
@@ -126,24 +156,15 @@ pub struct Network {
     pub allow_cidrs: Vec<IpNet>,
     /// Whether plain `http` is refused.
     pub https_only: bool,
-}
-
-impl Network {
-    /// What is allowed while nobody can say what is.
-    #[must_use]
-    pub fn most_careful() -> Self {
-        Self {
-            allow: Allow::External,
-            allow_hosts: Vec::new(),
-            allow_cidrs: Vec::new(),
-            https_only: true,
-        }
-    }
+    /// The proxy that everything goes through; `None`: receivers are dialled directly.
+    pub proxy: Option<EndpointUrl>,
+    /// Hosts, domains (`.example.org`) and networks that are dialled directly.
+    pub no_proxy: Vec<String>,
 }
 
 /// Which addresses are allowed without an exception. Link-local addresses, and
 /// with them the metadata services of clouds, never are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Allow {
     /// All others.
@@ -161,6 +182,7 @@ pub(super) fn defaults(host: &str) -> Layer {
         push_budget: Some(Period(Duration::from_secs(5))),
         require: Some(false),
         quiet: Some(false),
+        verbose_to_pusher: Some(false),
         // A fetch moves these; they are what another server has.
         refs: Some(Patterns::without("refs/remotes/*")),
         max_changed_files: Some(3000),
@@ -173,14 +195,17 @@ pub(super) fn defaults(host: &str) -> Layer {
             allow_hosts: Some(Vec::new()),
             allow_cidrs: Some(Vec::new()),
             https_only: Some(false),
+            proxy: None,
+            no_proxy: Some(Vec::new()),
         },
         ..Layer::default()
     }
 }
 
-/// Makes settings of layers that were merged onto the defaults. The error is
-/// the name of the first endpoint that has neither a key nor `unsigned`.
-pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
+/// Makes settings of layers that were merged onto the defaults; `system` is the
+/// server's file. The error is the name of the first endpoint that has neither a key
+/// nor `unsigned`.
+pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
     const DEFAULTED: &str = "the defaults set this key";
     let Layer { retry, network, .. } = layer;
     let default = signing(
@@ -206,6 +231,7 @@ pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
                 signing,
                 headers: Vec::new(),
                 ca_file: None,
+                client_cert: None,
             });
         }
     }
@@ -221,6 +247,7 @@ pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
         push_budget: layer.push_budget.expect(DEFAULTED).0,
         require: layer.require.expect(DEFAULTED),
         quiet: layer.quiet.expect(DEFAULTED),
+        verbose_to_pusher: layer.verbose_to_pusher.expect(DEFAULTED),
         refs: layer.refs.expect(DEFAULTED),
         max_changed_files: layer.max_changed_files.expect(DEFAULTED),
         people: layer.people,
@@ -234,12 +261,15 @@ pub(super) fn settle(layer: Layer) -> Result<Settings, String> {
                 .collect(),
             give_up_after: retry.give_up_after.expect(DEFAULTED).0,
         },
-        network: Network {
+        network: Arc::new(Network {
+            file: system.to_owned(),
             allow: network.allow.expect(DEFAULTED),
             allow_hosts: network.allow_hosts.expect(DEFAULTED),
             allow_cidrs: network.allow_cidrs.expect(DEFAULTED),
             https_only: network.https_only.expect(DEFAULTED),
-        },
+            proxy: network.proxy.map(|proxy| proxy.0),
+            no_proxy: network.no_proxy.expect(DEFAULTED),
+        }),
         project: layer.project,
     })
 }
@@ -281,5 +311,11 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
             .map(|(name, value)| (name.0, value))
             .collect(),
         ca_file: layer.ca_file,
+        client_cert: layer.client_cert_file.zip(layer.client_key_file).map(
+            |(cert_file, key_file)| ClientCert {
+                cert_file,
+                key_file,
+            },
+        ),
     })
 }

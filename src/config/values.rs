@@ -2,6 +2,7 @@
 //! has its line, and past this file a value is what its type says.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
@@ -10,22 +11,46 @@ use sha2::{Digest, Sha256};
 
 /// The URL of a receiver. Its path, query and userinfo can be secrets: nothing
 /// shows more of it than scheme and host.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EndpointUrl(url::Url);
 
 impl EndpointUrl {
     /// Parses an `http` or `https` URL. The error says what is wrong and never
     /// shows the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::of_scheme(text, ["https", "http"])
+    }
+
+    /// Parses the URL of a proxy, `http` or `socks5`.
+    fn parse_proxy(text: &str) -> Result<Self, String> {
+        let url = Self::of_scheme(text, ["socks5", "http"])?;
+        if url.0.host_str().is_none_or(str::is_empty) {
+            return Err("it names no host, expected `socks5://host:port`".to_owned());
+        }
+        Ok(url)
+    }
+
+    fn of_scheme(text: &str, schemes: [&str; 2]) -> Result<Self, String> {
+        let [first, second] = schemes;
         let url = url::Url::parse(text.trim())
-            .map_err(|error| format!("it is no URL ({error}), expected `https://host/path`"))?;
-        if !matches!(url.scheme(), "http" | "https") {
+            .map_err(|error| format!("it is no URL ({error}), expected `{first}://host/path`"))?;
+        if !schemes.contains(&url.scheme()) {
             return Err(format!(
-                "scheme `{}` is not supported, expected `https` or `http`",
+                "scheme `{}` is not supported, expected `{first}` or `{second}`",
                 url.scheme()
             ));
         }
         Ok(Self(url))
+    }
+
+    /// Whether the host is an address, not a name.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.0.host()? {
+            url::Host::Ipv4(v4) => Some(v4.into()),
+            url::Host::Ipv6(v6) => Some(v6.into()),
+            url::Host::Domain(_) => None,
+        }
     }
 
     /// Whether it carries a name or a password.
@@ -81,6 +106,18 @@ impl Serialize for EndpointUrl {
 impl<'de> Deserialize<'de> for EndpointUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// `network.proxy`.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ProxyUrl(pub(super) EndpointUrl);
+
+impl<'de> Deserialize<'de> for ProxyUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        EndpointUrl::parse_proxy(&String::deserialize(deserializer)?)
+            .map(Self)
+            .map_err(D::Error::custom)
     }
 }
 

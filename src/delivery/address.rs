@@ -1,67 +1,106 @@
 //! Which addresses may be dialled (`[network]`), decided on the address itself.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::config::{Allow, Network};
 
 /// An address that must not be dialled.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("address {address} of `{host}` is not allowed")]
 pub struct Forbidden {
     /// The address.
     pub address: IpAddr,
     /// The name that led to it.
     pub host: String,
-    /// Whether an exception in `[network]` could allow it.
-    pub can_be_allowed: bool,
+    /// What would allow it.
+    pub hint: String,
 }
 
 /// Whether this host may be dialled at this address.
 pub(super) fn permit(network: &Network, host: &str, address: IpAddr) -> Result<(), Forbidden> {
     let address = address.to_canonical();
-    let forbidden = |can_be_allowed| Forbidden {
+    let forbidden = |hint| Forbidden {
         address,
         host: host.to_owned(),
-        can_be_allowed,
+        hint,
     };
     if is_never_allowed(address) {
-        return Err(forbidden(false));
+        let hint = "no setting allows link-local, multicast and unspecified addresses and the \
+                    metadata services of clouds; correct the URL";
+        return Err(forbidden(hint.to_owned()));
     }
     let excepted = network.allow == Allow::Any
-        || network
-            .allow_hosts
-            .iter()
-            .any(|allowed| allowed.eq_ignore_ascii_case(host))
+        || is_allowed_host(network, host)
         || network.allow_cidrs.iter().any(|net| net.contains(&address));
     if excepted || is_external(address) {
         Ok(())
     } else {
-        Err(forbidden(true))
+        Err(forbidden(exception(network, address)))
     }
+}
+
+/// Whether `allow_hosts` names it.
+pub(super) fn is_allowed_host(network: &Network, host: &str) -> bool {
+    let mut hosts = network.allow_hosts.iter();
+    hosts.any(|allowed| allowed.eq_ignore_ascii_case(host))
+}
+
+/// The line that allows the address, whole, and where it belongs.
+fn exception(network: &Network, address: IpAddr) -> String {
+    let nets = network.allow_cidrs.iter().copied();
+    let nets: Vec<String> = nets
+        .chain([IpNet::from(address)])
+        .map(|net| format!("\"{net}\""))
+        .collect();
+    in_network(network, &format!("allow_cidrs = [{}]", nets.join(", ")))
+}
+
+/// Where a line of `[network]` belongs.
+pub(super) fn in_network(network: &Network, line: &str) -> String {
+    format!(
+        "`{line}` below `[network]` in `{}` allows it",
+        network.file.display()
+    )
 }
 
 /// Link-local addresses, clouds' metadata services, and what is no host at all.
 fn is_never_allowed(address: IpAddr) -> bool {
-    const AWS_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    /// Where Alibaba Cloud, Oracle Cloud and Azure keep theirs, away from 169.254.0.0/16.
+    const METADATA_V4: [Ipv4Addr; 3] = [
+        Ipv4Addr::new(100, 100, 100, 200),
+        Ipv4Addr::new(192, 0, 0, 192),
+        Ipv4Addr::new(168, 63, 129, 16),
+    ];
     match address {
         IpAddr::V4(v4) => {
-            v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()
+            v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || METADATA_V4.contains(&v4)
         }
         IpAddr::V6(v6) => {
-            v6.is_unicast_link_local()
+            // Amazon's services of an instance, and Google Cloud's.
+            let is_metadata = matches!(
+                v6.segments(),
+                [0xfd00, 0xec2, ..] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
+            );
+            is_metadata
+                || v6.is_unicast_link_local()
                 || v6.is_unspecified()
                 || v6.is_multicast()
-                || v6 == AWS_METADATA
                 || embedded_v4(v6).is_some_and(|v4| is_never_allowed(v4.into()))
         }
     }
 }
 
 /// Whether the whole internet can reach the address (IANA's special-purpose
-/// address registries).
+/// address registries, RFC 6890).
 fn is_external(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
@@ -73,30 +112,35 @@ fn is_external(address: IpAddr) -> bool {
                 || a >= 240
                 || (a, b & 0xc0) == (100, 64)
                 || (a, b & 0xfe) == (198, 18)
-                || (a, b, c) == (192, 0, 0))
+                || (a, b, c) == (192, 0, 0)
+                || (a, b, c) == (192, 88, 99))
         }
         IpAddr::V6(v6) => {
             let [a, b, ..] = v6.segments();
-            !(v6.is_loopback()
-                || v6.is_unique_local()
-                || (a & 0xffc0) == 0xfec0
-                || (a, b) == (0x2001, 0xdb8)
-                || (a, b) == (0x2001, 0)
-                || embedded_v4(v6).is_some())
+            // Of all of IPv6 only 2000::/3 is given out, and of that these are special:
+            // 2001::/23 (Teredo, benchmarks, ORCHID), documentation, and 6to4 below.
+            (a & 0xe000) == 0x2000
+                && !(a == 0x2001 && b < 0x200)
+                && (a, b) != (0x2001, 0xdb8)
+                && (a, b & 0xf000) != (0x3fff, 0)
+                && embedded_v4(v6).is_none()
         }
     }
 }
 
-/// The address inside an IPv4-compatible, NAT64 or 6to4 one.
+/// The address inside an IPv4-compatible, NAT64, 6to4, Teredo or ISATAP one.
 fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
-    let last = |segments: [u16; 2]| {
-        let [a, b] = segments[0].to_be_bytes();
-        let [c, d] = segments[1].to_be_bytes();
-        Ipv4Addr::new(a, b, c, d)
-    };
+    let join = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
     match v6.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, a, b] | [0x2002, a, b, ..] => Some(last([a, b])),
-        [0, 0, 0, 0, 0, 0, a, b] if a != 0 => Some(last([a, b])),
+        // NAT64 (RFC 6052; RFC 8215 for networks of one's own), 6to4 (RFC 3056), ISATAP
+        // (RFC 5214).
+        [0x64, 0xff9b, 0, 0, 0, 0, a, b]
+        | [0x64, 0xff9b, 1, _, _, _, a, b]
+        | [0x2002, a, b, ..]
+        | [.., 0 | 0x200, 0x5efe, a, b] => Some(join(a, b)),
+        // Teredo (RFC 4380): the client's address, every bit turned round.
+        [0x2001, 0, .., a, b] => Some(join(!a, !b)),
+        [0, 0, 0, 0, 0, 0, a, b] if a != 0 => Some(join(a, b)),
         _ => None,
     }
 }
@@ -110,8 +154,7 @@ impl Resolve for Resolver {
         let network = Arc::clone(&self.0);
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let found = look_up(&host).await?;
             let mut refused = None;
             let mut allowed = Vec::new();
             for address in found {
@@ -128,12 +171,21 @@ impl Resolve for Resolver {
     }
 }
 
+/// The addresses of a name, or of an address, which may stand in brackets.
+pub(super) async fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    Ok(tokio::net::lookup_host((bare, 0)).await?.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn network(allow: Allow) -> Network {
         Network {
+            file: "/etc/refpost/config.toml".into(),
+            proxy: None,
+            no_proxy: Vec::new(),
             allow,
             allow_hosts: vec!["build.example.org".into()],
             allow_cidrs: vec!["10.1.0.0/16".parse().expect("a network")],
@@ -159,6 +211,14 @@ mod tests {
             "::ffff:169.254.169.254",
             "64:ff9b::a9fe:a9fe",
             "2002:a9fe:a9fe::1",
+            "64:ff9b:1::a9fe:a9fe",
+            "2001:0:c000:201:0:0:5601:5601",
+            "2001:db8::5efe:a9fe:a9fe",
+            "100.100.100.200",
+            "192.0.0.192",
+            "168.63.129.16",
+            "fd00:ec2::23",
+            "fd20:ce::254",
         ] {
             assert!(
                 !allowed(Allow::Any, "build.example.org", address),
@@ -189,6 +249,14 @@ mod tests {
             "2002:808:808::1",
             "::ffff:127.0.0.1",
             "fec0::1",
+            "192.88.99.1",
+            "100::1",
+            "2001:2::1",
+            "2001:20::1",
+            "3fff::1",
+            "5f00::1",
+            "64:ff9b:1::808:808",
+            "4000::1",
         ] {
             assert!(
                 !allowed(Allow::External, "x.example.org", address),
@@ -209,5 +277,15 @@ mod tests {
         assert!(allowed(Allow::External, "BUILD.example.org", "192.168.1.1"));
         assert!(allowed(Allow::External, "x.example.org", "10.1.2.3"));
         assert!(!allowed(Allow::External, "x.example.org", "10.2.2.3"));
+    }
+    #[test]
+    fn a_refusal_names_the_line_that_allows_it() {
+        let address = "192.168.1.5".parse().expect("an address");
+        let refused = permit(&network(Allow::External), "x", address).expect_err("refused");
+        assert_eq!(
+            refused.hint,
+            "`allow_cidrs = [\"10.1.0.0/16\", \"192.168.1.5/32\"]` below `[network]` in \
+             `/etc/refpost/config.toml` allows it"
+        );
     }
 }

@@ -35,12 +35,32 @@ pub enum Unavailable {
 }
 
 /// Something that a person must see to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
+    /// For whoever looks after the server.
+    pub admin: Words,
+    /// For whoever pushes: no address, no name that a certificate tells.
+    pub pusher: Words,
+}
+
+/// What a person is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
     /// What is the matter.
     pub text: String,
     /// What to do.
     pub hint: Option<String>,
+}
+
+impl Notice {
+    /// What everybody may know.
+    pub(super) fn open(text: String, hint: Option<String>) -> Self {
+        let words = Words { text, hint };
+        Self {
+            admin: words.clone(),
+            pusher: words,
+        }
+    }
 }
 
 /// What became of a queue.
@@ -68,7 +88,12 @@ pub enum Left {
     /// It failed before, and is not due.
     NotDue,
     /// It failed now.
-    Failed(String),
+    Failed {
+        /// How.
+        why: String,
+        /// What whoever pushes may know of that.
+        for_pusher: String,
+    },
     /// A fault of ours, of which a notice tells.
     Fault,
     /// There was no time left.

@@ -1,7 +1,7 @@
 //! What is written down of a delivery: the log's lines, and what a person must see to.
 
-use super::client::Answer;
-use super::courier::Notice;
+use super::answer::Answer;
+use super::courier::{Notice, Words};
 use super::lane::{Job, Work};
 use super::outcome::{Outcome, Reason};
 use super::retry::{Decision, PROBE_AFTER};
@@ -27,18 +27,30 @@ impl Work<'_> {
             }
             _ => return,
         };
-        let text = format!(
-            "cannot deliver {} of `{}` to `{}`: it {}; {what}",
-            message.topic,
-            message.project,
-            job.endpoint.name,
-            answer.outcome_text(),
-        );
-        let hint =
-            "`refpost status` and `refpost log` tell more, `refpost queue retry` tries again";
+        let text = |name: &str, outcome: &str| {
+            format!(
+                "cannot deliver {} of `{}` to `{name}`: it {outcome}; {what}",
+                message.topic, message.project,
+            )
+        };
+        let hint = answer
+            .broken
+            .as_ref()
+            .and_then(|broken| broken.hint.clone());
+        let hint = hint.unwrap_or_else(|| {
+            "`refpost status` and `refpost log` tell more, `refpost queue retry` tries again"
+                .to_owned()
+        });
+        let endpoint = &job.endpoint;
         self.report.notices.push(Notice {
-            text,
-            hint: Some(hint.to_owned()),
+            admin: Words {
+                text: text(&endpoint.name, &answer.outcome_text()),
+                hint: Some(hint),
+            },
+            pusher: Words {
+                text: text(&endpoint.name_for_pusher(), &answer.outcome_for_pusher()),
+                hint: None,
+            },
         });
     }
 
@@ -78,7 +90,7 @@ impl Work<'_> {
                 ..
             } => Status::Error((*word).to_owned()),
         };
-        let cause = Some(answer.cause.clone()).filter(|cause| !cause.is_empty());
+        let cause = answer.broken.as_ref().map(|broken| broken.cause.clone());
         self.log(&Attempt {
             time: self.courier.outside.now(),
             repository: job.entry.header().repository.clone(),
@@ -96,10 +108,8 @@ impl Work<'_> {
     /// A log that cannot be written stops no delivery, but a person should know.
     pub(super) fn log(&mut self, attempt: &Attempt) {
         if let Err(error) = self.courier.spool.log().append(attempt) {
-            self.report.notices.push(Notice {
-                text: chain(&error),
-                hint: None,
-            });
+            let notice = Notice::open(chain(&error), None);
+            self.report.notices.push(notice);
         }
     }
 }

@@ -10,8 +10,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::client::{Answer, Fault};
-use super::courier::{Courier, LaneReport, Left, Notice, Unavailable};
+use super::answer::Answer;
+use super::courier::{Courier, LaneReport, Left, Notice, Unavailable, Words};
+use super::fault::Fault;
 use super::request::Request;
 use super::retry::{Decision, Situation, decide};
 use crate::config::{Endpoint, KeyError, Retry, Settings};
@@ -81,7 +82,7 @@ impl Work<'_> {
                 Next::Blocked => Left::Fault,
                 Next::Held(left) => left,
             };
-            let is_down = matches!(left, Left::Failed(_) | Left::OutOfTime);
+            let is_down = matches!(left, Left::Failed { .. } | Left::OutOfTime);
             self.report.left.get_or_insert(left);
             if is_down {
                 break;
@@ -165,7 +166,7 @@ impl Work<'_> {
             self.report.failed += 1;
             return Ok(Next::Settled);
         }
-        self.fault(repository, unavailable.to_string(), None);
+        self.fault(repository, Notice::open(unavailable.to_string(), None));
         Ok(Next::Blocked)
     }
 
@@ -192,12 +193,8 @@ impl Work<'_> {
             let answer = match self.attempt(job, &message).await {
                 Ok(answer) => answer,
                 Err(unsent) => {
-                    let why = format!("cannot send to `{}`", job.endpoint.name);
-                    self.fault(
-                        job.entry.header().repository.clone(),
-                        format!("{why}: {}", unsent.why),
-                        unsent.hint,
-                    );
+                    let repository = job.entry.header().repository.clone();
+                    self.fault(repository, unsent.notice(&job.endpoint));
                     return Ok(Next::Blocked);
                 }
             };
@@ -209,7 +206,10 @@ impl Work<'_> {
                 ControlFlow::Continue(Some(rest)) => item = rest,
                 ControlFlow::Continue(None) => return Ok(Next::Settled),
                 ControlFlow::Break(()) => {
-                    return Ok(Next::Held(Left::Failed(answer.outcome_text())));
+                    return Ok(Next::Held(Left::Failed {
+                        why: answer.outcome_text(),
+                        for_pusher: answer.outcome_for_pusher(),
+                    }));
                 }
             }
         }
@@ -227,7 +227,13 @@ impl Work<'_> {
         let request = Request::new(message, &job.settings.instance, credentials);
         let limit = limits.cut(job.endpoint.timeout);
         Ok(client
-            .post(&job.endpoint, &request, limit, outside.now())
+            .post(
+                &job.endpoint,
+                &job.settings.network,
+                &request,
+                limit,
+                outside.now(),
+            )
             .await?)
     }
 
@@ -282,31 +288,46 @@ impl Work<'_> {
     fn set_aside(&mut self, item: &Item, error: &EntryError) -> Result<(), SpoolError> {
         self.lane.set_aside(item)?;
         self.report.failed += 1;
-        self.report.notices.push(Notice {
-            text: format!("{}: it lies in `failed/unreadable/` now", chain(error)),
-            hint: None,
-        });
+        let text = format!("{}: it lies in `failed/unreadable/` now", chain(error));
+        self.report.notices.push(Notice::open(text, None));
         Ok(())
     }
 
     /// Remembers that nothing can be sent for a repository, and why.
-    fn fault(&mut self, repository: PathBuf, text: String, hint: Option<String>) {
+    fn fault(&mut self, repository: PathBuf, notice: Notice) {
         self.blocked.insert(repository);
-        self.report.notices.push(Notice { text, hint });
+        self.report.notices.push(notice);
     }
 }
 
 /// Why nothing was sent; ours to mend.
 struct Unsent {
-    why: String,
-    hint: Option<String>,
+    admin: Words,
+    pusher: Words,
+}
+
+impl Unsent {
+    fn notice(self, endpoint: &Endpoint) -> Notice {
+        let to = |name: &str, words: Words| Words {
+            text: format!("cannot send to `{name}`: {}", words.text),
+            hint: words.hint,
+        };
+        Notice {
+            admin: to(&endpoint.name, self.admin),
+            pusher: to(&endpoint.name_for_pusher(), self.pusher),
+        }
+    }
 }
 
 impl From<KeyError> for Unsent {
     fn from(error: KeyError) -> Self {
-        Self {
-            why: chain(&error),
+        let words = Words {
+            text: chain(&error),
             hint: error.hint(),
+        };
+        Self {
+            admin: words.clone(),
+            pusher: words,
         }
     }
 }
@@ -314,8 +335,14 @@ impl From<KeyError> for Unsent {
 impl From<Fault> for Unsent {
     fn from(fault: Fault) -> Self {
         Self {
-            why: chain(&fault),
-            hint: fault.hint(),
+            admin: Words {
+                text: chain(&fault),
+                hint: fault.hint(),
+            },
+            pusher: Words {
+                text: fault.for_pusher().to_owned(),
+                hint: None,
+            },
         }
     }
 }

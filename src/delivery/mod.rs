@@ -3,7 +3,11 @@
 //! ```text
 //! request   message + endpoint → headers and body (pure)
 //! address   which addresses may be dialled
+//! proxy     the proxy in between, and what may be reached through it
+//! tls       whom to trust, who we are, what a failed handshake means
 //! client    one attempt: request → Answer
+//! answer    what came of it: an answer, or what broke
+//! fault     why nothing was sent, when that is ours to mend
 //! outcome   what an answer means, and whose fault it is (pure)
 //! retry     what follows from an outcome: now, later, aside, never (pure)
 //! courier   delivering a queue: from outside what, until when, with what result
@@ -13,33 +17,45 @@
 //! ```
 
 mod address;
+mod answer;
 mod client;
 mod courier;
+mod fault;
 mod flush;
 mod journal;
 mod lane;
 mod outcome;
+mod proxy;
 mod request;
 mod retry;
+mod tls;
 
 pub use address::Forbidden;
-pub use client::{Answer, Client, Fault};
-pub use courier::{Courier, LaneReport, Left, Limits, Notice, Outside, Unavailable};
+pub use answer::{Answer, Broken};
+pub use client::Client;
+pub use courier::{Courier, LaneReport, Left, Limits, Notice, Outside, Unavailable, Words};
+pub use fault::Fault;
 pub use flush::{Flush, Surveyor};
 pub use outcome::{Outcome, Reason};
+pub use proxy::ProxyFault;
 pub use request::{HeaderValue, Request};
+pub use tls::{TlsFault, check_tls};
 
 /// Lets others go on for a while.
 pub async fn pause(duration: std::time::Duration) {
     tokio::time::sleep(duration).await;
 }
 
-/// Runs what awaits answers, on this thread alone.
+/// Runs what awaits answers, on this thread alone; only names are looked up on
+/// another one, which nobody waits for once the work is done: a name server that
+/// does not answer must hold no push up.
 pub fn run<F: Future>(work: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
-        .expect("a runtime needs a few file descriptors")
-        .block_on(work)
+        .expect("a runtime needs a few file descriptors");
+    let output = runtime.block_on(work);
+    runtime.shutdown_background();
+    output
 }

@@ -13,7 +13,7 @@ fn remote(push: &crate::support::Push) -> Vec<String> {
             let mut parts = line.split('`');
             let mut text = parts.next().unwrap().to_owned();
             while let (Some(name), Some(rest)) = (parts.next(), parts.next()) {
-                let name = if name.starts_with("127.0.0.1-") {
+                let name = if name.starts_with("receiver-") {
                     "NAME"
                 } else {
                     name
@@ -241,7 +241,7 @@ fn in_the_default_mode_messages_leave_beside_the_push() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(
         ran.stderr
-            .starts_with("remote: refpost: 2 messages queued for `127.0.0.1-"),
+            .starts_with("remote: refpost: 2 messages queued for `receiver-"),
         "{}",
         ran.stderr
     );

@@ -10,6 +10,7 @@ mod python;
 mod receiver;
 mod site;
 pub(crate) mod spooled;
+mod tls;
 
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use golden::golden;
@@ -21,6 +22,7 @@ pub(crate) use python::{Python, canonical};
 pub(crate) use receiver::{Answer, Receiver, Request};
 pub(crate) use site::{KEY, Push, Site};
 pub(crate) use spooled::Spooled;
+pub(crate) use tls::{Authority, Identity, TlsReceiver};
 
 /// The binary under test.
 pub(crate) const REFPOST: &str = env!("CARGO_BIN_EXE_refpost");

@@ -1,0 +1,55 @@
+//! A fault of ours: nothing was sent, and it says nothing about the receiver.
+
+use super::address::Forbidden;
+use super::proxy::ProxyFault;
+use super::tls::TlsFault;
+
+/// Why nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// `[network]` forbids the address.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// `[network] https_only` forbids the URL; how to allow it.
+    #[error("`https_only` forbids plain `http`")]
+    NotHttps(String),
+    /// It cannot go through the proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyFault),
+    /// Our side of TLS is broken.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// The client cannot be made, or a configured header cannot be sent.
+    #[error("cannot prepare the request")]
+    Prepare(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Fault {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Forbidden(forbidden) | Self::Proxy(ProxyFault::Forbidden(forbidden)) => {
+                Some(forbidden.hint.clone())
+            }
+            Self::NotHttps(allowed) => Some(format!("use https; {allowed}")),
+            Self::Proxy(ProxyFault::Unknown { hint, .. }) => Some(hint.clone()),
+            Self::Tls(fault) => fault.hint(),
+            Self::Proxy(ProxyFault::Unusable { .. }) | Self::Prepare(_) => None,
+        }
+    }
+
+    /// What whoever pushes may know of it: no address, no name, no hint for others.
+    #[must_use]
+    pub fn for_pusher(&self) -> &'static str {
+        match self {
+            Self::Forbidden(_) | Self::Proxy(ProxyFault::Forbidden(_)) => {
+                "its address is not allowed"
+            }
+            Self::NotHttps(_) => "plain `http` is not allowed",
+            Self::Proxy(_) => "it cannot be reached through the proxy",
+            Self::Tls(_) => "TLS is not configured well",
+            Self::Prepare(_) => "the request cannot be made",
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The proxy that messages go through (`network.proxy`), and what may be reached
+//! through it.
+//!
+//! A `socks5` proxy is told an address, which the resolver has let through: it is
+//! decided here, once. An `http` proxy is told a name and looks it up itself, so a
+//! name that leads elsewhere there than here is for the proxy's own rules to stop.
+
+use reqwest::Url;
+
+use super::address::{Forbidden, in_network, is_allowed_host, look_up, permit};
+use crate::config::{Allow, EndpointUrl, Network};
+
+/// Why nothing can go through the proxy; ours to mend.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProxyFault {
+    /// It has no address, or none that may be dialled.
+    #[error("cannot use `proxy` {proxy}: {why}")]
+    Unusable {
+        /// The proxy.
+        proxy: EndpointUrl,
+        /// What is the matter.
+        why: String,
+    },
+    /// Nobody can tell where the proxy would send it.
+    #[error("`{host}` is not known here, and only external addresses are allowed")]
+    Unknown {
+        /// The receiver's name.
+        host: String,
+        /// What would allow it.
+        hint: String,
+    },
+    /// The receiver has an address that must not be reached.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+}
+
+/// The proxy, with its address of now in place of its name. Named by the server's admin, it may be
+/// anywhere that may be dialled at all.
+pub(super) async fn resolve(network: &Network) -> Result<Option<Url>, ProxyFault> {
+    let Some(proxy) = &network.proxy else {
+        return Ok(None);
+    };
+    let unusable = |why: String| ProxyFault::Unusable {
+        proxy: proxy.clone(),
+        why,
+    };
+    let mut url = proxy.expose().clone();
+    let host = proxy.expose().host_str().unwrap_or_default();
+    let found = look_up(host).await;
+    let found = found.map_err(|error| unusable(error.to_string()))?;
+    let anywhere = Network {
+        allow: Allow::Any,
+        ..network.clone()
+    };
+    let mut found = found.into_iter();
+    let address = found.find(|one| permit(&anywhere, host, one.ip()).is_ok());
+    let address = address.ok_or_else(|| unusable("its address is not allowed".to_owned()))?;
+    url.set_ip_host(address.ip())
+        .map_err(|()| unusable("it names no host".to_owned()))?;
+    Ok(Some(url))
+}
+
+/// Whether a receiver may be reached through an `http` proxy, for all that can be
+/// told from here.
+pub(super) async fn permit_target(network: &Network, url: &EndpointUrl) -> Result<(), ProxyFault> {
+    let asks_by_name = network
+        .proxy
+        .as_ref()
+        .is_some_and(|proxy| proxy.expose().scheme() == "http");
+    let Some(host) = url.expose().host_str().filter(|_| asks_by_name) else {
+        return Ok(());
+    };
+    let found = look_up(host).await.unwrap_or_default();
+    if found.is_empty() && network.allow == Allow::External && !is_allowed_host(network, host) {
+        let hosts = network.allow_hosts.iter().map(String::as_str);
+        let hosts: Vec<String> = hosts
+            .chain([host])
+            .map(|own| format!("\"{own}\""))
+            .collect();
+        return Err(ProxyFault::Unknown {
+            host: host.to_owned(),
+            hint: in_network(network, &format!("allow_hosts = [{}]", hosts.join(", "))),
+        });
+    }
+    for address in found {
+        permit(network, host, address.ip())?;
+    }
+    Ok(())
+}

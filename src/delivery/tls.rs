@@ -1,0 +1,250 @@
+//! Whom to trust, who we are, and what a failed handshake means.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+
+use crate::config::{ClientCert, Endpoint, KeyError};
+
+/// What is wrong with our side of TLS; nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFault {
+    /// A file of certificates is of no use.
+    #[error("cannot read `{key}` `{}`", path.display())]
+    Certificates {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: pem::Error,
+    },
+    /// The client certificate's key cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The client certificate's key is none.
+    #[error("cannot read `client_key_file` `{}`: it holds no private key in PEM that is not encrypted", .0.display())]
+    NoKey(PathBuf),
+    /// The client certificate and its key do not go together.
+    #[error("cannot use `client_cert_file` `{}` with its key", path.display())]
+    ClientCert {
+        /// The certificate's file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// The machine has no list of authorities.
+    #[error("cannot find any certificate authority on this machine")]
+    NoAuthorities,
+    /// The TLS library does not work.
+    #[error("cannot prepare TLS")]
+    Library(#[from] rustls::Error),
+}
+
+impl TlsFault {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoAuthorities => {
+                Some("install the package `ca-certificates`, or name a `ca_file`".to_owned())
+            }
+            Self::NoKey(path) => Some(format!(
+                "openssl pkey -in {0} -out {0}.plain, and name that file",
+                path.display()
+            )),
+            Self::Key(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// What an endpoint's connections depend on: the files that it names, as they are
+/// now, so that a renewed certificate counts from the next attempt on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Trust {
+    files: [Option<Version>; 3],
+}
+
+/// A file at one time: its path, number, size and time of modification.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Version(PathBuf, Option<(u64, u64, i64, i64)>);
+
+impl Version {
+    fn of(path: &Path) -> Self {
+        let seen = fs::metadata(path).ok();
+        let seen = seen.map(|meta| (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()));
+        Self(path.to_owned(), seen)
+    }
+}
+
+impl Trust {
+    pub(super) fn of(endpoint: &Endpoint) -> Self {
+        let client = endpoint.client_cert.as_ref();
+        let files = [
+            endpoint.ca_file.as_deref(),
+            client.map(|client| client.cert_file.as_path()),
+            client.map(|client| client.key_file.path.as_path()),
+        ];
+        Self {
+            files: files.map(|file| file.map(Version::of)),
+        }
+    }
+}
+
+/// Whether an endpoint's certificates and keys can be used, as far as that shows
+/// without dialling.
+pub fn check_tls(endpoint: &Endpoint) -> Result<(), TlsFault> {
+    let is_https = endpoint.url.expose().scheme() == "https";
+    config(is_https.then_some(endpoint)).map(drop)
+}
+
+/// The TLS of connections to this endpoint; without one, for plain http alone, no
+/// certificate is loaded.
+pub(super) fn config(endpoint: Option<&Endpoint>) -> Result<ClientConfig, TlsFault> {
+    let mut roots = RootCertStore::empty();
+    if let Some(endpoint) = endpoint {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = &endpoint.ca_file {
+            roots.add_parsable_certificates(certificates("ca_file", path)?);
+        }
+        if roots.is_empty() {
+            return Err(TlsFault::NoAuthorities);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    match endpoint.and_then(|endpoint| endpoint.client_cert.as_ref()) {
+        Some(own) => with_client_cert(config, own),
+        None => Ok(config.with_no_client_auth()),
+    }
+}
+
+fn with_client_cert(
+    config: rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>,
+    own: &ClientCert,
+) -> Result<ClientConfig, TlsFault> {
+    let certificates = certificates("client_cert_file", &own.cert_file)?;
+    let text = own.key_file.read_whole()?;
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
+        .map_err(|_| TlsFault::NoKey(own.key_file.path.clone()))?;
+    config
+        .with_client_auth_cert(certificates, key)
+        .map_err(|source| TlsFault::ClientCert {
+            path: own.cert_file.clone(),
+            source,
+        })
+}
+
+/// The certificates in a file, one at least.
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+    let failed = |source| TlsFault::Certificates {
+        key,
+        path: path.to_owned(),
+        source,
+    };
+    let found = CertificateDer::pem_file_iter(path).map_err(failed)?;
+    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(failed)?;
+    if found.is_empty() {
+        return Err(failed(pem::Error::NoItemsFound));
+    }
+    Ok(found)
+}
+
+/// What a handshake that failed means, and what to do; `None`: the library's own
+/// words will do.
+pub(super) fn explain(error: &rustls::Error, host: &str) -> Option<(String, Option<String>)> {
+    let (cause, hint) = match error {
+        rustls::Error::InvalidCertificate(why) => explain_certificate(why, host)?,
+        rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::AccessDenied,
+        ) => (
+            format!("it does not accept our client certificate, or our having none ({error})"),
+            "name one in the endpoint's `client_cert_file` and `client_key_file`".to_owned(),
+        ),
+        rustls::Error::AlertReceived(
+            AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
+        )
+        | rustls::Error::PeerIncompatible(_) => (
+            format!("it speaks no TLS that is safe ({error})"),
+            "the receiver must offer TLS 1.2 or 1.3 with a cipher of today".to_owned(),
+        ),
+        rustls::Error::InvalidMessage(_) => (
+            "what answers there does not speak TLS".to_owned(),
+            "is the port right, or the URL `http://`?".to_owned(),
+        ),
+        _ => return None,
+    };
+    Some((cause, Some(hint)))
+}
+
+fn explain_certificate(why: &CertificateError, host: &str) -> Option<(String, String)> {
+    let is_an_authoritys_own = matches!(why, CertificateError::Other(other)
+        if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity));
+    Some(match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
+            "its certificate has expired".to_owned(),
+            "renew it on the receiver; is the clock here right?".to_owned(),
+        ),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
+            "its certificate is not valid yet".to_owned(),
+            "is the clock here right?".to_owned(),
+        ),
+        CertificateError::NotValidForName => (
+            format!("its certificate is not for `{host}`"),
+            format!("give the receiver a certificate for `{host}`"),
+        ),
+        CertificateError::NotValidForNameContext { presented, .. } => (
+            format!(
+                "its certificate is not for `{host}` but for {}",
+                presented_names(presented)
+            ),
+            format!("use that name in the URL, or give the receiver a certificate for `{host}`"),
+        ),
+        CertificateError::BadSignature => (
+            "its certificate is signed by another authority than the trusted one of that name"
+                .to_owned(),
+            "has the authority a new key? then its new certificate belongs in `ca_file`".to_owned(),
+        ),
+        CertificateError::UnknownIssuer => (
+            "its certificate is signed by nobody who is trusted here".to_owned(),
+            "if it is yours, name the certificate that signed it in the endpoint's `ca_file`; a \
+             self-signed one is its own"
+                .to_owned(),
+        ),
+        _ if is_an_authoritys_own => (
+            "its certificate is that of an authority (`CA:TRUE`), which cannot be a server's".to_owned(),
+            "make it one for a server, `basicConstraints=CA:FALSE`, or let the authority sign another"
+                .to_owned(),
+        ),
+        _ => return None,
+    })
+}
+
+/// The names that a certificate is for, as rustls hands them over: `DnsName("a.example")`.
+fn presented_names(presented: &[String]) -> String {
+    let name = |text: &String| {
+        let inside = text
+            .split_once('(')
+            .and_then(|(_, rest)| rest.strip_suffix(')'));
+        inside.unwrap_or(text).trim_matches('"').to_owned()
+    };
+    let names: Vec<String> = presented.iter().map(name).collect();
+    if names.is_empty() {
+        "no name at all".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
