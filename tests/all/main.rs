@@ -10,6 +10,7 @@ mod body;
 mod commands;
 mod config;
 mod config_errors;
+mod config_trust;
 mod damage;
 mod delivery;
 mod demo;
