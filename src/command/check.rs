@@ -78,7 +78,7 @@ pub(super) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error
 
 /// Prints the effective settings as TOML with their sources as comments.
 fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
-    let git_dir = place::repository(Some(repo))?.path();
+    let git_dir = place::repository(Some(repo), around)?.path();
     for (key, shown) in around.load(Some(&git_dir))?.shown {
         report::line(&format!("{key} = {}  # {}", shown.value, shown.source));
     }
@@ -86,10 +86,12 @@ fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
 }
 
 fn check(repo: &Path, findings: &mut Findings, around: &Surroundings) {
-    let repository = match place::repository(Some(repo)) {
+    let repository = match place::repository(Some(repo), around) {
         Ok(repository) => repository,
         Err(error) => {
-            let hint = "name a bare repository, or run this inside one".to_owned();
+            let hint = error
+                .hint()
+                .unwrap_or_else(|| "name a bare repository, or run this inside one".to_owned());
             return findings.error(&report::chain(&error), Some(hint));
         }
     };

@@ -11,8 +11,10 @@ use crate::git::Repository;
 use crate::spool::{Access, Spool};
 
 /// Opens the repository that an argument names, or else this folder's.
-pub(super) fn repository(named: Option<&Path>) -> Result<Repository, Error> {
-    Ok(Repository::open(named.unwrap_or(Path::new(".")))?)
+pub(super) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<Repository, Error> {
+    let repository = Repository::open(named.unwrap_or(Path::new(".")))?;
+    around.ensure_trusted(&repository.path())?;
+    Ok(repository)
 }
 
 /// The repository whose hook we are: git says it in `GIT_DIR`, or starts us where

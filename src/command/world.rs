@@ -50,6 +50,12 @@ impl<'a> World<'a> {
         self.tell(&report::chain(error));
     }
 
+    fn load(&self, repository: &Path) -> Result<Settings, Error> {
+        self.around.ensure_trusted(repository)?;
+        self.around.trust(repository)?;
+        Ok(self.around.load(Some(repository))?.settings)
+    }
+
     fn build_owed(&self, header: &Header) -> Result<Built<Message>, Error> {
         let Content::Owed(updates) = &header.content else {
             unreachable!("only what is owed is built")
@@ -86,11 +92,11 @@ impl Outside for World<'_> {
             return known.clone();
         }
         let found = if repository.is_dir() {
-            self.around
-                .trust(repository)
-                .and_then(|()| Ok(self.around.load(Some(repository))?))
-                .map(|loaded| Rc::new(loaded.settings))
-                .map_err(|error| Unavailable::Broken(report::chain(&error)))
+            self.load(repository).map(Rc::new).map_err(|error| {
+                let why = report::chain(&error);
+                self.around.tell_once(&why, error.hint().as_deref());
+                Unavailable::Broken(why)
+            })
         } else {
             Err(Unavailable::Gone(repository.to_owned()))
         };

@@ -30,6 +30,7 @@ mod outbox_outside;
 mod outbox_races;
 mod outbox_update;
 mod outbox_work;
+mod ownership;
 mod promises;
 mod readme;
 mod scenarios;
