@@ -241,8 +241,11 @@ fn check_spool(
     }
     let survey = match spool.survey() {
         Ok(survey) => survey,
-        Err(error) => return findings.error(&report::chain(&error), None),
+        Err(error) => return findings.error(&report::chain(&error), error.hint()),
     };
+    for error in &survey.refused {
+        findings.error(&report::chain(error), error.hint());
+    }
     ok(&format!("spool `{}`", root.display()));
     match recorded(&spool, git_dir) {
         Ok(0) => {}
@@ -250,7 +253,7 @@ fn check_spool(
             &format!("{} not announced yet", recorded_pushes(count)),
             Some("`refpost flush` says why; `refpost queue drop` gives one up".to_owned()),
         ),
-        Err(error) => findings.error(&report::chain(&error), None),
+        Err(error) => findings.error(&report::chain(&error), error.hint()),
     }
     let is_old = |oldest| {
         around

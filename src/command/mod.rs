@@ -99,7 +99,8 @@ impl Error {
             Self::Failed { hint, .. } => hint.clone(),
             Self::Owed(error) => error.hint(),
             Self::Git(error) => error.hint(),
-            Self::Io { .. } | Self::Spool(_) | Self::Enqueue { .. } => None,
+            Self::Spool(error) | Self::Enqueue { source: error, .. } => error.hint(),
+            Self::Io { .. } => None,
         }
     }
 

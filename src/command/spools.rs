@@ -98,7 +98,7 @@ fn target(found: Found, around: &Surroundings) -> Option<Target> {
     let git_dir = match found {
         Found::Spool(root) => {
             return Some(Target {
-                spool: place::spool_at(&absolute(&root)),
+                spool: place::spool_named(&root),
                 repository: None,
                 is_alone: false,
                 endpoints: BTreeMap::new(),

@@ -44,6 +44,7 @@ mod spool_modes;
 mod spool_order;
 mod spool_owed;
 mod spool_owners;
+mod spool_planted;
 mod spool_receivers;
 mod spool_watch;
 mod support;
