@@ -77,7 +77,7 @@ pub(super) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error
 
 /// Prints the effective settings as TOML with their sources as comments.
 fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
-    let git_dir = place::repository(Some(repo))?.path();
+    let git_dir = place::repository(Some(repo), around)?.path();
     for (key, shown) in around.load(Some(&git_dir))?.shown {
         report::line(&format!("{key} = {}  # {}", shown.value, shown.source));
     }
@@ -85,10 +85,12 @@ fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
 }
 
 fn check(repo: &Path, findings: &mut Findings, around: &Surroundings) {
-    let repository = match place::repository(Some(repo)) {
+    let repository = match place::repository(Some(repo), around) {
         Ok(repository) => repository,
         Err(error) => {
-            let hint = "name a bare repository, or run this inside one".to_owned();
+            let hint = error
+                .hint()
+                .unwrap_or_else(|| "name a bare repository, or run this inside one".to_owned());
             return findings.error(&report::chain(&error), Some(hint));
         }
     };
@@ -238,8 +240,11 @@ fn check_spool(
     }
     let survey = match spool.survey() {
         Ok(survey) => survey,
-        Err(error) => return findings.error(&report::chain(&error), None),
+        Err(error) => return findings.error(&report::chain(&error), error.hint()),
     };
+    for error in &survey.refused {
+        findings.error(&report::chain(error), error.hint());
+    }
     ok(&format!("spool `{}`", root.display()));
     match recorded(&spool, git_dir) {
         Ok(0) => {}
@@ -247,7 +252,7 @@ fn check_spool(
             &format!("{} not announced yet", recorded_pushes(count)),
             Some("`refpost flush` says why; `refpost queue drop` gives one up".to_owned()),
         ),
-        Err(error) => findings.error(&report::chain(&error), None),
+        Err(error) => findings.error(&report::chain(&error), error.hint()),
     }
     let is_old = |oldest| {
         around

@@ -2,13 +2,14 @@
 
 use super::enable::{GUARANTEED, ORDINARY};
 use super::links::Hook;
+use super::surroundings::Surroundings;
 use super::{Done, Error, place};
 use crate::cli::DisableArgs;
 use crate::report;
 
-pub(super) fn run(args: &DisableArgs) -> Result<Done, Error> {
+pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Error> {
     for repo in &args.repos {
-        let hooks_dir = place::repository(Some(repo))?.hooks_dir();
+        let hooks_dir = place::repository(Some(repo), around)?.hooks_dir();
         for name in GUARANTEED {
             let hook = Hook::new(&hooks_dir, name);
             if hook.disable()? {

@@ -26,7 +26,7 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
     }
     let binary = own_binary()?;
     for repo in &args.repos {
-        let repository = place::repository(Some(repo))?;
+        let repository = place::repository(Some(repo), around)?;
         let hooks_dir = repository.hooks_dir();
         if !args.urls.is_empty() {
             write_config(&repository.path(), &args.urls, around)?;

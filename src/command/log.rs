@@ -9,7 +9,7 @@ use crate::report;
 use crate::spool::{Attempt, SpoolError, Status};
 
 pub(super) fn run(args: &LogArgs, around: &Surroundings) -> Result<Done, Error> {
-    let git_dir = place::repository(args.repo.as_deref())?.path();
+    let git_dir = place::repository(args.repo.as_deref(), around)?.path();
     let settings = around
         .load(Some(&git_dir))
         .ok()

@@ -99,7 +99,9 @@ impl Error {
             Self::Fault(fault) => fault.hint(),
             Self::Failed { hint, .. } => hint.clone(),
             Self::Owed(error) => error.hint(),
-            Self::Git(_) | Self::Io { .. } | Self::Spool(_) | Self::Enqueue { .. } => None,
+            Self::Git(error) => error.hint(),
+            Self::Spool(error) | Self::Enqueue { source: error, .. } => error.hint(),
+            Self::Io { .. } => None,
         }
     }
 
@@ -174,7 +176,7 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
         Command::Check(args) => check::run(&args, around),
         Command::Ping(args) => ping::run(&args, around),
         Command::Enable(args) => enable::run(&args, around),
-        Command::Disable(args) => disable::run(&args),
+        Command::Disable(args) => disable::run(&args, around),
         Command::Keygen => keygen::run(around),
         Command::Listen(args) => listen::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -9,9 +9,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::Error;
 use super::process::{self, Caller};
 use super::surroundings::Surroundings;
+use super::{Error, place};
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::git::{Repository, Verdict, replay};
 use crate::report;
@@ -321,9 +321,9 @@ pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Err
     let repositories: BTreeSet<_> = intents.iter().map(|it| &it.header.repository).collect();
     for git_dir in repositories {
         // One that is gone, or cannot be read, is settled once it is back.
-        match Repository::open(git_dir) {
+        match place::repository(Some(git_dir), around) {
             Ok(repository) => settle(spool, &repository, git_dir, &[], around)?,
-            Err(error) => around.tell_once(&report::chain(&error), None),
+            Err(error) => around.tell_once(&report::chain(&error), error.hint().as_deref()),
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ const TOPIC: &str = "Test.notification";
 const CONTENT: &str = "Test message";
 
 pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error> {
-    let repository = place::repository(args.repo.as_deref())?;
+    let repository = place::repository(args.repo.as_deref(), around)?;
     around.trust(&repository.path())?;
     let settings = around.load(Some(&repository.path()))?.settings;
     let chosen: Vec<&Endpoint> = settings

@@ -11,8 +11,10 @@ use crate::git::Repository;
 use crate::spool::{Access, Spool};
 
 /// Opens the repository that an argument names, or else this folder's.
-pub(super) fn repository(named: Option<&Path>) -> Result<Repository, Error> {
-    Ok(Repository::open(named.unwrap_or(Path::new(".")))?)
+pub(super) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<Repository, Error> {
+    let repository = Repository::open(named.unwrap_or(Path::new(".")))?;
+    around.ensure_trusted(&repository.path())?;
+    Ok(repository)
 }
 
 /// The repository whose hook we are: git says it in `GIT_DIR`, or starts us where
@@ -43,7 +45,8 @@ pub(super) fn spool_of(git_dir: &Path, settings: Option<&Settings>) -> Spool {
 /// The spool inside a repository, which is as shared as the repository is
 /// (git-config(1), core.sharedRepository).
 pub(super) fn own_spool(git_dir: &Path) -> Spool {
-    Spool::new(git_dir.join(OWN_SPOOL), access(git_dir))
+    // Whoever may write a shared repository could put a link there.
+    Spool::within(git_dir, OWN_SPOOL, access(git_dir))
 }
 
 /// The spool inside a repository, if entries go to another one by now.
@@ -54,7 +57,28 @@ pub(super) fn former_spool(git_dir: &Path, now: &Spool) -> Option<Spool> {
 
 /// The spool in a folder, which is as shared as that folder is.
 pub(super) fn spool_at(root: &Path) -> Spool {
-    Spool::new(root, access(root))
+    match of_repository(root) {
+        Some(git_dir) => Spool::within(git_dir, OWN_SPOOL, access(root)),
+        None => Spool::new(root, access(root)),
+    }
+}
+
+/// The spool that a person or another refpost names: its path without links, but
+/// for those that must not be followed.
+pub(super) fn spool_named(root: &Path) -> Spool {
+    let absolute = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    match of_repository(root) {
+        Some(git_dir) => spool_at(&absolute(git_dir).join(OWN_SPOOL)),
+        None => spool_at(&absolute(root)),
+    }
+}
+
+/// The repository inside which a spool is by default.
+fn of_repository(root: &Path) -> Option<&Path> {
+    let levels = Path::new(OWN_SPOOL).components().count();
+    root.ends_with(OWN_SPOOL)
+        .then(|| root.ancestors().nth(levels))?
+        .filter(|git_dir| !git_dir.as_os_str().is_empty())
 }
 
 fn access(folder: &Path) -> Access {

@@ -1,7 +1,6 @@
 //! `queue`: what waits and what failed, and taking it into one's own hands.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use serde_json::json;
 
@@ -105,8 +104,9 @@ impl Listed {
 }
 
 /// Everything in a spool that the choice takes, in push order.
-fn chosen(target: &Target, choice: &Choice, now: SystemTime) -> Result<Vec<Listed>, Error> {
+fn chosen(target: &Target, choice: &Choice, around: &Surroundings) -> Result<Vec<Listed>, Error> {
     let spool = &target.spool;
+    let now = around.now();
     let mut places: Vec<Place> = Vec::new();
     let (new, _) = spool.ids_in_new().map_err(SpoolError::from)?;
     places.extend(new.into_iter().map(Place::New));
@@ -133,7 +133,7 @@ fn chosen(target: &Target, choice: &Choice, now: SystemTime) -> Result<Vec<Liste
         .clone()
         .filter(|_| is_here && target.is_alone);
     let named = choice.repository.as_ref().map(|repository| {
-        let opened = super::place::repository(Some(repository));
+        let opened = super::place::repository(Some(repository), around);
         opened.map_or_else(|_| repository.clone(), |it| it.path())
     });
     let repository = named.or(here);
@@ -164,7 +164,7 @@ fn chosen(target: &Target, choice: &Choice, now: SystemTime) -> Result<Vec<Liste
 
 fn list(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
     for target in spools::find_here(&args.choice.paths, around)? {
-        for listed in chosen(&target, &args.choice, around.now())? {
+        for listed in chosen(&target, &args.choice, around)? {
             if args.json {
                 report::json(&object(&target.spool, &listed));
             } else {
@@ -231,7 +231,7 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
     };
     let mut shown = None;
     for target in spools::find_here(&choice.paths, around)? {
-        for listed in chosen(&target, &choice, around.now())? {
+        for listed in chosen(&target, &choice, around)? {
             report::line(&describe(&listed));
             // In whichever queue, it is one file.
             shown.get_or_insert(listed.place.open(&target.spool).map_err(SpoolError::from)?);
@@ -333,7 +333,7 @@ fn on_chosen(
     must_choose(args)?;
     let mut done = 0;
     for target in spools::find_here(&args.choice.paths, around)? {
-        let chosen = chosen(&target, &args.choice, around.now())?;
+        let chosen = chosen(&target, &args.choice, around)?;
         for listed in &chosen {
             act(&target.spool, listed)?;
         }

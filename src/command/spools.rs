@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::surroundings::Surroundings;
 use super::{Error, compose, place};
 use crate::config::{REPOSITORY_FILE, Settings};
+use crate::git;
 use crate::report;
 use crate::spool::{self, Found, Queue, Spool};
 
@@ -38,8 +39,9 @@ impl Target {
 
 /// As [`find`], but without a PATH the repository that this folder is, if it is one.
 pub(super) fn find_here(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Target>, Error> {
-    match place::repository(None) {
+    match place::repository(None, around) {
         Ok(here) if paths.is_empty() => find(&[here.path()], around),
+        Err(error @ Error::Git(git::Error::Dubious { .. })) if paths.is_empty() => Err(error),
         _ => find(paths, around),
     }
 }
@@ -70,7 +72,7 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Targe
         search(if git_dir.is_dir() { &git_dir } else { path }, &mut found)?;
     }
     let mut targets: BTreeMap<PathBuf, Target> = BTreeMap::new();
-    for one in found.into_iter().map(|found| target(found, around)) {
+    for one in found.into_iter().filter_map(|found| target(found, around)) {
         // One spool can stand behind many repositories.
         match targets.get_mut(one.spool.root()) {
             Some(known) => {
@@ -91,19 +93,26 @@ fn search(path: &Path, found: &mut Vec<Found>) -> Result<(), Error> {
     .map_err(|error| Error::Spool(error.into()))
 }
 
-fn target(found: Found, around: &Surroundings) -> Target {
+/// `None`: it belongs to another account. What root finds of others it hands over.
+fn target(found: Found, around: &Surroundings) -> Option<Target> {
     let git_dir = match found {
         Found::Spool(root) => {
-            return Target {
-                spool: place::spool_at(&absolute(&root)),
+            return Some(Target {
+                spool: place::spool_named(&root),
                 repository: None,
                 is_alone: false,
                 endpoints: BTreeMap::new(),
                 former: Vec::new(),
-            };
+            });
         }
         Found::Repository(git_dir) => absolute(&git_dir),
     };
+    if !nix::unistd::geteuid().is_root()
+        && let Err(error) = around.ensure_trusted(&git_dir)
+    {
+        around.tell_once(&report::chain(&error), error.hint().as_deref());
+        return None;
+    }
     let settings = around.load(Some(&git_dir)).map(|loaded| loaded.settings);
     if let Err(error) = &settings {
         // Pushes wait for it to be mended.
@@ -111,13 +120,13 @@ fn target(found: Found, around: &Surroundings) -> Target {
     }
     let settings = settings.ok();
     let spool = place::spool_of(&git_dir, settings.as_ref());
-    Target {
+    Some(Target {
         endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
         former: place::former_spool(&git_dir, &spool).into_iter().collect(),
         repository: Some(git_dir),
         is_alone: true,
         spool,
-    }
+    })
 }
 
 fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, String> {

@@ -13,13 +13,17 @@ use crate::spool::{Queue, QueueSurvey, SpoolError};
 
 pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
     for target in spools::find_here(&args.paths, around)? {
-        show(&target, args.json, around.now())?;
+        show(&target, args.json, around)?;
     }
     Ok(Done::Well)
 }
 
-fn show(target: &Target, as_json: bool, now: SystemTime) -> Result<(), Error> {
+fn show(target: &Target, as_json: bool, around: &Surroundings) -> Result<(), Error> {
+    let now = around.now();
     let survey = target.spool.survey().map_err(SpoolError::from)?;
+    for error in &survey.refused {
+        around.tell_once(&report::chain(error), error.hint().as_deref());
+    }
     let spool = target.spool.root().display().to_string();
     if survey.new + survey.unreadable > 0 {
         let (new, unreadable) = (survey.new, survey.unreadable);

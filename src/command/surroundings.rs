@@ -14,6 +14,7 @@ use nix::unistd::{Uid, User};
 
 use super::{Error, IoContext};
 use crate::config::{self, Loaded};
+use crate::git::{self, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;
 use crate::spool::{Draft, Id, Spool, SpoolError, Stamp};
@@ -22,6 +23,8 @@ use crate::spool::{Draft, Id, Spool, SpoolError, Stamp};
 pub(super) struct Surroundings {
     config: Option<PathBuf>,
     told: RefCell<HashSet<String>>,
+    /// Repositories of others that git trusts, and who those are: it is asked once.
+    trusted: RefCell<HashSet<(PathBuf, u32)>>,
 }
 
 #[allow(
@@ -34,6 +37,7 @@ impl Surroundings {
         Self {
             config,
             told: RefCell::default(),
+            trusted: RefCell::default(),
         }
     }
 
@@ -76,6 +80,22 @@ impl Surroundings {
         }
         command.current_dir("/");
         Ok(command)
+    }
+
+    /// Refuses another account's repository, unless git itself trusts it. In a hook
+    /// git has looked at that already.
+    pub(super) fn ensure_trusted(&self, git_dir: &Path) -> Result<(), git::Error> {
+        let Ok(meta) = std::fs::metadata(git_dir) else {
+            return Ok(());
+        };
+        let running = Uid::effective().as_raw();
+        let known = (git_dir.to_owned(), meta.uid());
+        if meta.uid() == running || self.trusted.borrow().contains(&known) {
+            return Ok(());
+        }
+        git::ensure_trusted(git_dir, running)?;
+        self.trusted.borrow_mut().insert(known);
+        Ok(())
     }
 
     /// Refuses to act, as root, on what another account configured: it could name
@@ -186,7 +206,8 @@ impl Surroundings {
     pub(super) fn flush_detached(&self, spool: &Path) -> Result<(), Error> {
         let mut command = self.refpost()?;
         for (name, _) in std::env::vars_os() {
-            if name.as_bytes().starts_with(b"GIT_") {
+            let is_kept = WHERE_CONFIG_IS.iter().any(|kept| name == **kept);
+            if name.as_bytes().starts_with(b"GIT_") && !is_kept {
                 command.env_remove(name);
             }
         }

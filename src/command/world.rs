@@ -50,6 +50,22 @@ impl<'a> World<'a> {
         self.tell(&report::chain(error));
     }
 
+    fn tell_io(&self, error: &IoError) {
+        self.around
+            .tell_once(&report::chain(error), error.hint().as_deref());
+    }
+
+    fn tell_spool(&self, error: &SpoolError) {
+        self.around
+            .tell_once(&report::chain(error), error.hint().as_deref());
+    }
+
+    fn load(&self, repository: &Path) -> Result<Settings, Error> {
+        self.around.ensure_trusted(repository)?;
+        self.around.trust(repository)?;
+        Ok(self.around.load(Some(repository))?.settings)
+    }
+
     fn build_owed(&self, header: &Header) -> Result<Built<Message>, Error> {
         let Content::Owed(updates) = &header.content else {
             unreachable!("only what is owed is built")
@@ -86,11 +102,11 @@ impl Outside for World<'_> {
             return known.clone();
         }
         let found = if repository.is_dir() {
-            self.around
-                .trust(repository)
-                .and_then(|()| Ok(self.around.load(Some(repository))?))
-                .map(|loaded| Rc::new(loaded.settings))
-                .map_err(|error| Unavailable::Broken(report::chain(&error)))
+            self.load(repository).map(Rc::new).map_err(|error| {
+                let why = report::chain(&error);
+                self.around.tell_once(&why, error.hint().as_deref());
+                Unavailable::Broken(why)
+            })
         } else {
             Err(Unavailable::Gone(repository.to_owned()))
         };
@@ -110,7 +126,7 @@ impl Surveyor for World<'_> {
     fn distributed(&self, _: &Spool, result: Result<Distributed<String>, IoError>) {
         let done = match result {
             Ok(done) => done,
-            Err(error) => return self.tell_error(&error),
+            Err(error) => return self.tell_io(&error),
         };
         for notice in &done.notices {
             match notice {
@@ -119,6 +135,11 @@ impl Surveyor for World<'_> {
                     self.tell(&format!("{error}: it lies in `failed/unreadable/` now"));
                 }
                 spool::Notice::Unopened(error) => self.tell_error(error),
+                spool::Notice::Refused(repository, error) => {
+                    self.tell_io(error);
+                    let held = repository.display();
+                    self.tell(&format!("pushes to `{held}` wait for that"));
+                }
                 spool::Notice::Strange(name) => {
                     self.tell(&format!(
                         "`{}` in `new/` is no entry",
@@ -138,14 +159,14 @@ impl Surveyor for World<'_> {
             self.around.tell_once(&text, Some(&hint));
         }
         if let Some(error) = &done.stopped {
-            self.tell_error(error);
+            self.tell_spool(error);
         }
     }
 
     fn worked(&self, spool: &Spool, queue: &Queue, result: &Result<LaneReport, SpoolError>) {
         let report = match result {
             Ok(report) => report,
-            Err(error) => return self.tell_error(error),
+            Err(error) => return self.tell_spool(error),
         };
         self.delivered.set(self.delivered.get() + report.delivered);
         for notice in &report.notices {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::{fs, path};
+use std::path::{self, Path, PathBuf};
 
+use super::file::{self, Refusal, Unread};
 use super::schema::Layer;
 use super::settings::{self, Settings};
 
@@ -19,6 +18,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Somebody could have written it who may not, or it is no file of text.
+    #[error("cannot load config `{}`: {why}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What is the matter with it.
+        why: Refusal,
     },
     /// A key is misspelt or a value is not what its key takes.
     #[error("cannot load config `{}`: line {line}: {why}", path.display())]
@@ -53,6 +60,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Refused { path, why } => why.hint(path),
             Self::Exposed { path, .. } => Some(format!("chmod o= {}", path.display())),
             Self::NoKey { .. } => Some(
                 "make one with `refpost keygen`, and name its file as `key_file`; \
@@ -96,9 +104,9 @@ pub fn load(
     let mut layers = vec![("default".to_owned(), settings::defaults(host))];
     let mut files = Vec::new();
     let own = repository.map(|folder| folder.join(super::REPOSITORY_FILE));
-    for (path, is_system) in [(Some(system), true), (own.as_deref(), false)] {
+    for (path, repository) in [(Some(system), None), (own.as_deref(), repository)] {
         let Some(path) = path else { continue };
-        if let Some(layer) = read(path, is_system, is_system && required)? {
+        if let Some(layer) = read(path, repository, required && repository.is_none())? {
             layers.push((path.display().to_string(), layer));
             files.push(path.to_owned());
         }
@@ -120,58 +128,66 @@ pub fn load(
 }
 
 /// Whether files that cannot be loaded ask for `require`, as far as can be seen:
-/// the repository's says so, or it says nothing and the server's does.
+/// the repository's says so, or it says nothing and the server's does. A file that
+/// anybody could have written says nothing.
 #[must_use]
 pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
-    let says = |path: &Path| {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let mut values = text.lines().filter_map(|line| {
+    let says = |path: &Path, repository| {
+        let text = file::read(path, repository).ok()?;
+        let mut values = text.as_str().ok()?.lines().filter_map(|line| {
             let value = line.trim().strip_prefix("require")?.trim_start();
             Some(value.strip_prefix('=')?.trim_start().starts_with("true"))
         });
         values.next()
     };
-    says(&repository.join(super::REPOSITORY_FILE))
-        .or_else(|| says(system))
+    says(&repository.join(super::REPOSITORY_FILE), Some(repository))
+        .or_else(|| says(system, None))
         .unwrap_or(false)
 }
 
-/// Reads one file; `None` if it is not there and need not be.
-fn read(path: &Path, is_system: bool, required: bool) -> Result<Option<Layer>, Error> {
+/// Reads one file, the server's or that of a `repository`; `None` if it is not there
+/// and need not be.
+fn read(path: &Path, repository: Option<&Path>, required: bool) -> Result<Option<Layer>, Error> {
+    let is_system = repository.is_none();
     let failed = |source| Error::Read {
         path: path.to_owned(),
         source,
     };
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !required => return Ok(None),
-        Err(error) => return Err(failed(error)),
+    let file = match file::read(path, repository) {
+        Ok(file) => file,
+        Err(Unread::Io(error)) if error.kind() == io::ErrorKind::NotFound && !required => {
+            return Ok(None);
+        }
+        Err(Unread::Io(error)) => return Err(failed(error)),
+        Err(Unread::Refused(why)) => {
+            return Err(Error::Refused {
+                path: path.to_owned(),
+                why,
+            });
+        }
     };
+    let text = file.as_str().map_err(failed)?;
     let invalid = |(line, why)| Error::Invalid {
         path: path.to_owned(),
         line,
         why,
     };
-    let mut layer = parse(&text).map_err(invalid)?;
+    let mut layer = parse(text).map_err(invalid)?;
     if !is_system && let Some(key) = layer.system_only() {
         let why = format!("`{key}` can only be set in the server's file, not by a repository");
-        return Err(invalid((line_of_key(&text, key), why)));
+        return Err(invalid((line_of_key(text, key), why)));
     }
     if !is_system {
         layer.mark_own();
     }
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if layer.holds_secret() {
-        let mode = metadata.permissions().mode() & 0o7777;
-        if mode & 0o007 != 0 {
-            return Err(Error::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
-        }
+    if layer.holds_secret() && file.mode & 0o007 != 0 {
+        return Err(Error::Exposed {
+            path: path.to_owned(),
+            mode: file.mode,
+        });
     }
     let path = path::absolute(path).map_err(failed)?;
-    layer.rebase(path.parent().unwrap_or(&path), metadata.uid());
+    layer.rebase(path.parent().unwrap_or(&path), file.owner);
     Ok(Some(layer))
 }
 

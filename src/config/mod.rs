@@ -4,6 +4,7 @@
 //! values     what one value may be: URL, duration, pattern
 //! sources    where a secret is: text, file, environment, credential
 //! schema     which keys there are, and how one layer overrides another
+//! file       whose file it is, what kind and how large, before it is read
 //! load       reading the layers' files, errors with file, line and key
 //! settings   the merged layers made whole: defaults, endpoints with names
 //! keys       a secret's source → the secret
@@ -13,6 +14,7 @@
 //! Two layers: the server's file and the repository's `refpost.toml`, which
 //! overrides it key by key. docs/configuration.md has every key.
 
+mod file;
 mod keys;
 mod load;
 mod project;
@@ -21,6 +23,7 @@ mod settings;
 mod sources;
 mod values;
 
+pub use file::Refusal;
 pub use keys::{Credentials, KeyError};
 pub use load::{Error, Loaded, Shown, asks_to_require, load};
 pub use project::project;

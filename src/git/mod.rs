@@ -12,6 +12,7 @@
 //! replay      whether a ref moved as it was meant to (pure)
 //! pusher      who pushed, from the host's environment
 //! hooks_dir   where hooks are looked for
+//! ownership   whose a repository is, and whether git trusts that
 //! facts       what a repository says of itself: path, owner, description
 //! ```
 
@@ -20,6 +21,7 @@ mod facts;
 mod graph;
 mod hooks_dir;
 mod object;
+mod ownership;
 mod pusher;
 mod ref_lines;
 mod refs;
@@ -29,11 +31,14 @@ mod tree_diff;
 mod walk;
 
 pub use facts::Facts;
+pub use ownership::{WHERE_CONFIG_IS, ensure_trusted};
 pub use pusher::pusher;
 pub use ref_lines::{Malformed, read_ref_lines, read_transaction};
 pub use refs::LogLine;
 pub use replay::{Verdict, replay};
 pub use repository::Repository;
+
+use std::path::PathBuf;
 
 /// Why a repository could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +50,16 @@ pub enum Error {
         path: String,
         /// What libgit2 says.
         source: git2::Error,
+    },
+    /// It belongs to somebody whom git does not trust either.
+    #[error("cannot trust repository `{}`: it belongs to account {owner}, not to {account}, who runs this", path.display())]
+    Dubious {
+        /// The repository.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        account: u32,
     },
     /// git itself was asked, and did not answer.
     #[error("cannot ask `git {command}`: {why}")]
@@ -62,6 +77,19 @@ pub enum Error {
         /// What libgit2 says.
         source: git2::Error,
     },
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let Self::Dubious { path, .. } = self else {
+            return None;
+        };
+        let path = path.display();
+        // git's own words.
+        Some(format!("git config --global --add safe.directory {path}"))
+    }
 }
 
 /// Names what was being read when libgit2 failed.

@@ -1,16 +1,13 @@
 //! Taking over what another spool holds: `spool =` was changed, or the entry was
 //! recorded in the repository's own spool while the config could not be read.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use super::error::{IoContext, IoError};
 use super::id::Id;
 use super::item::{Failed, Item};
 use super::queue::Queue;
-use super::{Lock, Spool, disk};
+use super::{Folder, Lock, Name, Spool, disk};
 
 /// What was taken over.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,11 +26,15 @@ impl Spool {
             return Ok(adopted);
         }
         self.create_layout()?;
+        let mut refused = None;
         for queue in other.queues()? {
             // Oldest first: what is in the queues is older than what is in `new/`.
-            match disk::lock(&other.retry_dir(&queue), Lock::Try)? {
-                None => adopted.busy.push(queue),
-                Some(_held) => {
+            match disk::lock(&other.retry_dir(&queue), Lock::Try) {
+                // What is planted in one queue's place keeps no other here.
+                Err(error) if error.refused().is_some() => refused = Some(error),
+                Err(error) => return Err(error),
+                Ok(None) => adopted.busy.push(queue),
+                Ok(Some(_held)) => {
                     let (from, to) = (other.retry_dir(&queue), self.retry_dir(&queue));
                     adopted.files +=
                         self.adopt_dir(&from, &to, |name| Item::parse(name).is_some())?;
@@ -49,19 +50,20 @@ impl Spool {
             let is_ours = |name: &str| Id::parse(name).is_some();
             adopted.files += self.adopt_dir(&other.new_dir(), &self.new_dir(), is_ours)?;
         }
-        Ok(adopted)
+        refused.map_or(Ok(adopted), Err)
     }
 
     /// Whether nothing waits here and nothing has failed.
     pub fn is_empty(&self) -> Result<bool, IoError> {
         let survey = self.survey()?;
-        Ok(survey.new == 0 && survey.unreadable == 0 && survey.queues.is_empty())
+        let is_known = survey.refused.is_empty();
+        Ok(is_known && survey.new == 0 && survey.unreadable == 0 && survey.queues.is_empty())
     }
 
     fn adopt_dir(
         &self,
-        from: &Path,
-        to: &Path,
+        from: &Folder,
+        to: &Folder,
         is_ours: impl Fn(&str) -> bool,
     ) -> Result<usize, IoError> {
         let mut names = disk::names(from)?;
@@ -71,18 +73,18 @@ impl Spool {
         }
         disk::ensure_dir(to, self.access)?;
         for name in &names {
-            self.link_or_copy(&from.join(name), &to.join(name))?;
+            self.link_or_copy(&from.entry(name), &to.entry(name))?;
         }
         Self::flush_queue_dir(to)?;
         // Crash here: some are in both spools, and are delivered from both, with the
         // same `msg_id`; or are adopted again, and find their names taken.
         for name in &names {
-            disk::unlink(&from.join(name))?;
+            disk::unlink(&from.entry(name))?;
         }
         Ok(names.len())
     }
 
-    fn link_or_copy(&self, from: &Path, to: &Path) -> Result<(), IoError> {
+    fn link_or_copy(&self, from: &Name, to: &Name) -> Result<(), IoError> {
         match disk::link(from, to) {
             Err(error) if error.source.kind() == io::ErrorKind::CrossesDevices => {
                 self.copy(from, to)
@@ -92,16 +94,15 @@ impl Spool {
     }
 
     /// As with enqueue: whole and durable in `tmp/` before it has its name.
-    pub(super) fn copy(&self, from: &Path, to: &Path) -> Result<(), IoError> {
-        let name = to.file_name().unwrap_or_default();
-        let tmp = self.tmp_dir().join(name).with_added_extension("copy");
+    pub(super) fn copy(&self, from: &Name, to: &Name) -> Result<(), IoError> {
+        let mut copy = to.name().to_owned();
+        copy.push(".copy");
+        let tmp = self.tmp_dir().entry(copy);
         // What a crash left of the last try.
         disk::unlink(&tmp)?;
-        let mut options = OpenOptions::new();
-        let source = options.read(true).custom_flags(disk::SAFELY).open(from);
-        let mut source = source.context("open", from)?;
+        let mut source = disk::open(from).context("open", || from.path())?;
         let mut file = disk::create(&tmp, self.access)?;
-        io::copy(&mut source, &mut file).context("write", &tmp)?;
+        io::copy(&mut source, &mut file).context("write", || tmp.path())?;
         disk::flush(&file, &tmp)?;
         disk::link(&tmp, to)?;
         disk::unlink(&tmp)

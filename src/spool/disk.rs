@@ -3,119 +3,211 @@
 //! Every change goes through here, so that an error always has its operation and
 //! its path, and so that a test can stop the process between any two of them
 //! (`fault`, which exists in tests only).
+//!
+//! Each call is made on an open [`Folder`] and one name in it, and no link on the way
+//! is followed: whoever can make names in a spool cannot lead a call out of it.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::fcntl::OFlag;
-use nix::unistd::AccessFlags;
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{FileStat, Mode, UtimensatFlags, fstat, fstatat, mkdirat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
 
-use super::error::{IoContext, IoError};
+use super::error::{IoContext, IoError, Refused};
+use super::folder::{Folder, Name};
 use super::{Access, Lock};
 
 /// Opening a planted symbolic link fails, and a planted fifo does not hang.
-pub(super) const SAFELY: i32 = OFlag::O_NOFOLLOW.bits() | OFlag::O_NONBLOCK.bits();
+const SAFELY: OFlag = OFlag::O_NOFOLLOW
+    .union(OFlag::O_NONBLOCK)
+    .union(OFlag::O_CLOEXEC);
 
 /// A new file that nobody else has.
-pub(super) fn create(path: &Path, access: Access) -> Result<File, IoError> {
-    step("create", path)
+pub(super) fn create(name: &Name, access: Access) -> Result<File, IoError> {
+    step("create", || name.path())
         .and_then(|()| {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            options.mode(access.file_mode()).custom_flags(SAFELY);
-            let file = options.open(path)?;
-            share(&file, access, access.file_mode())?;
+            let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+            let mode = access.file_mode();
+            let file = open_with(name, flags, mode)?;
+            share(&file, access, mode)?;
             Ok(file)
         })
-        .context("create", path)
+        .context("create", || name.path())
+}
+
+/// Opens a file to read it.
+pub(super) fn open(name: &Name) -> io::Result<File> {
+    open_with(name, OFlag::O_RDONLY, 0)
+}
+
+/// Opens a file to add to it: one that has no other name, which a person may have
+/// given it to get something written elsewhere.
+pub(super) fn append(name: &Name) -> io::Result<File> {
+    let file =
+        open_with(name, OFlag::O_WRONLY | OFlag::O_APPEND, 0).map_err(|error| {
+            match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::ELOOP) => io::Error::other(Refused::Link(name.path())),
+                _ => error,
+            }
+        })?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.nlink() > 1 {
+        return Err(io::Error::other(Refused::OtherNames(name.path())));
+    }
+    Ok(file)
+}
+
+fn open_with(name: &Name, flags: OFlag, mode: u32) -> io::Result<File> {
+    let folder = name.folder().fd()?;
+    let mode = Mode::from_bits_truncate(mode);
+    Ok(File::from(openat(
+        folder,
+        name.name(),
+        flags | SAFELY,
+        mode,
+    )?))
 }
 
 /// Writes all of `parts`, one after another.
-pub(super) fn write(mut file: &File, path: &Path, parts: &[&[u8]]) -> Result<(), IoError> {
-    step("write", path)
+pub(super) fn write(mut file: &File, name: &Name, parts: &[&[u8]]) -> Result<(), IoError> {
+    step("write", || name.path())
         .and_then(|()| parts.iter().try_for_each(|part| file.write_all(part)))
-        .context("write", path)
+        .context("write", || name.path())
 }
 
-pub(super) fn flush(file: &File, path: &Path) -> Result<(), IoError> {
-    step("flush", path)
+pub(super) fn flush(file: &File, name: &Name) -> Result<(), IoError> {
+    step("flush", || name.path())
         .and_then(|()| file.sync_all())
-        .context("flush", path)
+        .context("flush", || name.path())
 }
 
 /// Makes the links, renames and unlinks in a directory durable.
-pub(super) fn flush_dir(path: &Path) -> Result<(), IoError> {
-    step("flush", path)
-        .and_then(|()| File::open(path)?.sync_all())
-        .context("flush", path)
+pub(super) fn flush_dir(folder: &Folder) -> Result<(), IoError> {
+    step("flush", || folder.path())
+        .and_then(|()| folder.reopen()?.sync_all())
+        .context("flush", || folder.path())
+}
+
+/// The same for a directory above a spool.
+pub(super) fn flush_above(path: &Path) -> io::Result<()> {
+    step("flush", || path.to_owned()).and_then(|()| File::open(path)?.sync_all())
 }
 
 /// Whether the link was made; otherwise the name was taken, by the same thing if
 /// the name has an id in it.
-pub(super) fn link(from: &Path, to: &Path) -> Result<bool, IoError> {
-    match step("link", to).and_then(|()| fs::hard_link(from, to)) {
+pub(super) fn link(from: &Name, to: &Name) -> Result<bool, IoError> {
+    let linked = step("link", || to.path()).and_then(|()| {
+        let (old, new) = (from.folder().fd()?, to.folder().fd()?);
+        // A symbolic link is not followed: it is linked itself.
+        Ok(linkat(old, from.name(), new, to.name(), AtFlags::empty())?)
+    });
+    match linked {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error).context("link", to),
+        Err(error) => Err(error).context("link", || to.path()),
     }
 }
 
-pub(super) fn rename(from: &Path, to: &Path) -> Result<(), IoError> {
-    step("rename", to)
-        .and_then(|()| fs::rename(from, to))
-        .context("rename", from)
+pub(super) fn rename(from: &Name, to: &Name) -> Result<(), IoError> {
+    step("rename", || to.path())
+        .and_then(|()| {
+            let (old, new) = (from.folder().fd()?, to.folder().fd()?);
+            Ok(renameat(old, from.name(), new, to.name())?)
+        })
+        .context("rename", || from.path())
 }
 
 /// Removes a name; one that is gone already is as good.
-pub(super) fn unlink(path: &Path) -> Result<(), IoError> {
-    match step("unlink", path).and_then(|()| fs::remove_file(path)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("remove", path),
+pub(super) fn unlink(name: &Name) -> Result<(), IoError> {
+    let gone = step("unlink", || name.path()).and_then(|()| {
+        let folder = name.folder().fd()?;
+        Ok(unlinkat(folder, name.name(), UnlinkatFlags::NoRemoveDir)?)
+    });
+    match gone {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).context("remove", || name.path())
+        }
         _ => Ok(()),
     }
 }
 
 /// Makes a directory and its missing parents. They are not flushed.
-pub(super) fn ensure_dir(path: &Path, access: Access) -> Result<(), IoError> {
-    let attempt = || DirBuilder::new().mode(access.dir_mode()).create(path);
-    let mut made = step("mkdir", path).and_then(|()| attempt());
-    if let (Err(error), Some(parent)) = (&made, path.parent())
-        && error.kind() == io::ErrorKind::NotFound
-    {
+pub(super) fn ensure_dir(folder: &Folder, access: Access) -> Result<(), IoError> {
+    let Some(parent) = folder.parent() else {
+        return ensure_above(&folder.path(), access);
+    };
+    let mode = Mode::from_bits_truncate(access.dir_mode());
+    let attempt = || Ok(mkdirat(parent.fd()?, folder.name(), mode)?);
+    let mut made = step("mkdir", || folder.path()).and_then(|()| attempt());
+    if is_not_found(&made) {
         ensure_dir(parent, access)?;
         made = attempt();
     }
     match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made
-            .and_then(|()| share(&open_dir(path)?, access, access.dir_mode()))
-            .context("create", path),
+            .and_then(|()| share(&folder.reopen()?, access, access.dir_mode()))
+            .context("create", || folder.path()),
     }
 }
 
+/// The same for where a spool's way down begins, and what is above it.
+fn ensure_above(path: &Path, access: Access) -> Result<(), IoError> {
+    let attempt = || DirBuilder::new().mode(access.dir_mode()).create(path);
+    let mut made = step("mkdir", || path.to_owned()).and_then(|()| attempt());
+    if let (true, Some(parent)) = (is_not_found(&made), path.parent()) {
+        ensure_above(parent, access)?;
+        made = attempt();
+    }
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made
+            .and_then(|()| share(&File::open(path)?, access, access.dir_mode()))
+            .context("create", || path.to_owned()),
+    }
+}
+
+fn is_not_found<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
 /// The names in a directory, sorted; none if there is no such directory.
-pub(super) fn names(path: &Path) -> Result<Vec<OsString>, IoError> {
-    let entries = match fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-        other => other.context("list", path)?,
-    };
-    let mut names = entries
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<io::Result<Vec<_>>>()
-        .context("list", path)?;
+pub(super) fn names(folder: &Folder) -> Result<Vec<OsString>, IoError> {
+    match list(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+        other => other.context("list", || folder.path()),
+    }
+}
+
+fn list(folder: &Folder) -> io::Result<Vec<OsString>> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut dir = Dir::from_fd(folder.reopen()?.into())?;
+    let mut names = vec![];
+    for entry in dir.iter() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(std::ffi::OsStr::from_bytes(name).to_owned());
+        }
+    }
     names.sort_unstable();
     Ok(names)
 }
 
 /// A directory's lock, which the kernel frees when its holder dies. `None`: it is
 /// held by somebody else, or there is no such directory.
-pub(super) fn lock(path: &Path, lock: Lock) -> Result<Option<File>, IoError> {
-    let dir = match open_dir(path) {
+pub(super) fn lock(folder: &Folder, lock: Lock) -> Result<Option<File>, IoError> {
+    let dir = match folder.reopen() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.context("open", path)?,
+        other => other.context("open", || folder.path())?,
     };
     let locked = match lock {
         Lock::Wait => dir.lock().map(|()| true),
@@ -125,31 +217,44 @@ pub(super) fn lock(path: &Path, lock: Lock) -> Result<Option<File>, IoError> {
             Err(TryLockError::Error(error)) => Err(error),
         },
     };
-    Ok(locked.context("lock", path)?.then_some(dir))
+    Ok(locked.context("lock", || folder.path())?.then_some(dir))
 }
 
 /// Fails where names cannot be changed: a read-only file system, another's folder.
-pub(super) fn ensure_writable(path: &Path) -> Result<(), IoError> {
-    nix::unistd::access(path, AccessFlags::W_OK)
-        .map_err(io::Error::from)
-        .context("write", path)
+pub(super) fn ensure_writable(folder: &Folder) -> Result<(), IoError> {
+    folder
+        .fd()
+        .and_then(|fd| Ok(faccessat(fd, ".", AccessFlags::W_OK, AtFlags::empty())?))
+        .context("write", || folder.path())
+}
+
+/// What a name stands for; a link is not followed.
+pub(super) fn stat(name: &Name) -> io::Result<FileStat> {
+    let folder = name.folder().fd()?;
+    Ok(fstatat(folder, name.name(), AtFlags::AT_SYMLINK_NOFOLLOW)?)
+}
+
+/// A time of the kernel's; those before 1970 are as good as that.
+pub(super) fn time(seconds: i64, nanoseconds: i64) -> SystemTime {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    let nanoseconds = u64::try_from(nanoseconds).unwrap_or(0);
+    UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
 }
 
 /// A directory's time of modification, if there is such a directory.
-pub(super) fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|meta| meta.modified()).ok()
+pub(super) fn modified(folder: &Folder) -> Option<SystemTime> {
+    let stat = fstat(folder.fd().ok()?).ok()?;
+    Some(time(stat.st_mtime, stat.st_mtime_nsec))
 }
 
 /// Best effort: only the owner may.
-pub(super) fn set_modified(path: &Path, time: SystemTime) {
-    let _ = open_dir(path).and_then(|dir| dir.set_modified(time));
-}
-
-fn open_dir(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlag::O_DIRECTORY.bits())
-        .open(path)
+pub(super) fn set_modified(folder: &Folder, to: SystemTime) {
+    let since = to.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (keep, to) = (TimeSpec::UTIME_OMIT, TimeSpec::from_duration(since));
+    let follow = UtimensatFlags::NoFollowSymlink;
+    let _ = folder
+        .fd()
+        .and_then(|fd| Ok(utimensat(fd, ".", &keep, &to, follow)?));
 }
 
 /// Gives something new to the group, if it is a shared spool: the umask, which
@@ -163,7 +268,7 @@ fn share(new: &File, access: Access, mode: u32) -> io::Result<()> {
 
 #[cfg(not(test))]
 #[expect(clippy::unnecessary_wraps, reason = "in tests it can fail")]
-fn step(_operation: &str, _path: &Path) -> io::Result<()> {
+fn step(_operation: &str, _path: impl FnOnce() -> std::path::PathBuf) -> io::Result<()> {
     Ok(())
 }
 
@@ -175,21 +280,21 @@ use fault::step;
 pub(super) mod fault {
     use std::cell::{Cell, RefCell};
     use std::io;
-    use std::path::Path;
+    use std::path::PathBuf;
 
     thread_local! {
         static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
         static TRACE: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
     }
 
-    pub(super) fn step(operation: &str, path: &Path) -> io::Result<()> {
+    pub(super) fn step(operation: &str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
         match LEFT.get() {
             // A dead process does not clean up: everything after fails too.
             Some(0) => return Err(io::Error::other("killed")),
             Some(left) => LEFT.set(Some(left - 1)),
             None => {}
         }
-        TRACE.with_borrow_mut(|trace| trace.push(format!("{operation} {}", path.display())));
+        TRACE.with_borrow_mut(|trace| trace.push(format!("{operation} {}", path().display())));
         Ok(())
     }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::entry::{Built, Content, Entry, Header};
 use super::error::{EntryError, EntryFault, IoError, SpoolError};
 use super::id::Id;
 use super::item::{Failed, Item, Part};
 use super::queue::Queue;
-use super::{Lock, Spool, disk, enqueue};
+use super::{Lock, Name, Spool, disk, enqueue};
 use crate::payload::Message;
 
 /// How many entries share the flushes of the queues that they go to.
@@ -50,6 +50,9 @@ pub enum Notice {
     Unopened(EntryError),
     /// This is no entry by its name; it stays.
     Strange(OsString),
+    /// A queue is not what it should be: the entries of this repository that came
+    /// after one for it stay, in their order.
+    Refused(PathBuf, IoError),
 }
 
 /// What became of one entry.
@@ -77,6 +80,7 @@ impl Spool {
             spool: self,
             build,
             touched: BTreeSet::new(),
+            held: BTreeSet::new(),
             report: Distributed {
                 entries: 0,
                 notices: vec![],
@@ -121,6 +125,8 @@ struct Run<'a, E, B> {
     report: Distributed<E>,
     /// The queues that the batch has linked into.
     touched: BTreeSet<Queue>,
+    /// Repositories one of whose queues is refused.
+    held: BTreeSet<PathBuf>,
 }
 
 impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
@@ -151,7 +157,7 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
             disk::flush_dir(&self.spool.retry_root())?;
         }
         for id in linked {
-            disk::unlink(&self.spool.new_path(id))?;
+            disk::unlink(&self.spool.new_name(id))?;
             self.report.entries += 1;
         }
         placed
@@ -164,6 +170,9 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
         };
         if let Some(blocked) = self.report.blocked.get_mut(&header.repository) {
             blocked.entries += 1;
+            return Ok(Placed::Stays);
+        }
+        if self.held.contains(&header.repository) {
             return Ok(Placed::Stays);
         }
         self.spool.withdraw_confirmed(&header.confirms)?;
@@ -183,7 +192,16 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
         }
         if let Content::Built(built) = &header.content {
             let queues = built.recipients.iter().map(|one| &one.queue);
-            self.link(id, queues.collect())?;
+            match self.link(id, queues.collect()) {
+                Err(error) if error.refused().is_some() => {
+                    let repository = header.repository;
+                    self.held.insert(repository.clone());
+                    let notice = Notice::Refused(repository, error);
+                    self.report.notices.push(notice);
+                    return Ok(Placed::Stays);
+                }
+                linked => linked?,
+            }
         }
         Ok(Placed::Linked)
     }
@@ -196,9 +214,9 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
         built: Built<Message>,
     ) -> Result<Header, SpoolError> {
         let draft = header.with(Content::Built(built));
-        let new = self.spool.new_path(id);
+        let new = self.spool.new_name(id);
         // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
-        let tmp = self.spool.tmp_dir().join(format!("{id}.built"));
+        let tmp = self.spool.tmp_dir().entry(format!("{id}.built"));
         // Crash inside: it is owed still, and built anew; or it is built for good.
         // Its messages go nowhere before that is durable, so their `msg_id` lasts.
         enqueue::replace(&draft, &tmp, &new, self.spool.access)?;
@@ -206,14 +224,14 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
     }
 
     fn link(&mut self, id: &Id, queues: BTreeSet<&Queue>) -> Result<(), IoError> {
-        let new = self.spool.new_path(id);
+        let new = self.spool.new_name(id);
         let mut made = vec![];
         for queue in queues {
             let name = self
                 .spool
                 .retry_dir(queue)
-                .join(Item::first(id).to_string());
-            match self.link_into(queue, &new, &name) {
+                .entry(Item::first(id).to_string());
+            match self.link_into(&new, &name) {
                 Ok(true) => made.push(name),
                 Ok(false) => {}
                 Err(error) => {
@@ -230,10 +248,10 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
     }
 
     /// Links into a queue, which is made if need be; whether the name is new.
-    fn link_into(&self, queue: &Queue, new: &Path, name: &Path) -> Result<bool, IoError> {
+    fn link_into(&self, new: &Name, name: &Name) -> Result<bool, IoError> {
         match disk::link(new, name) {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
-                disk::ensure_dir(&self.spool.retry_dir(queue), self.spool.access)?;
+                disk::ensure_dir(name.folder(), self.spool.access)?;
                 disk::link(new, name)
             }
             other => other,
@@ -242,7 +260,7 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
 
     fn unreadable(&mut self, id: &Id, error: EntryError) -> Result<Placed, SpoolError> {
         if error.is_corrupt() {
-            self.spool.set_aside(&self.spool.new_path(id), id)?;
+            self.spool.set_aside(&self.spool.new_name(id), id)?;
             self.report.notices.push(Notice::SetAside(error));
             return Ok(Placed::Stays);
         }
@@ -268,12 +286,12 @@ fn concerns_one_file(cause: &io::Error) -> bool {
 
 impl Spool {
     /// Moves what cannot be read to `failed/unreadable/`.
-    pub(super) fn set_aside(&self, path: &Path, id: &Id) -> Result<(), SpoolError> {
+    pub(super) fn set_aside(&self, name: &Name, id: &Id) -> Result<(), SpoolError> {
         let failed = Failed {
             queue: Queue::unreadable(),
             id: id.clone(),
             part: Part::From(0),
         };
-        self.move_to_failed(path, &failed)
+        self.move_to_failed(name, &failed)
     }
 }

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::disk;
 use super::entry::{self, Draft};
 use super::error::{IoContext, IoError, SpoolError};
 use super::id::Id;
-use super::{Access, Spool};
+use super::{Access, Folder, NEW, Name, Spool, TMP};
 
 /// What makes an id: when, where, and 64 random bits.
 #[derive(Clone, Copy, Debug)]
@@ -28,18 +27,20 @@ impl Spool {
     /// When this returns an error, the entry may be there all the same (its name
     /// was made but could not be flushed); when it returns an id, it is.
     pub fn enqueue(&self, draft: &Draft, stamp: &Stamp<'_>) -> Result<Id, SpoolError> {
-        self.enqueue_in(&self.new_dir(), draft, stamp)
+        self.enqueue_in(NEW, draft, stamp)
     }
 
     /// Makes `draft` durable in `new/` or in `intent/`.
     pub(super) fn enqueue_in(
         &self,
-        dir: &Path,
+        dir: &str,
         draft: &Draft,
         stamp: &Stamp<'_>,
     ) -> Result<Id, SpoolError> {
-        let id = self.next_id(stamp);
-        let (tmp, new) = (self.tmp_dir().join(id.as_str()), dir.join(id.as_str()));
+        let root = self.root_dir();
+        let id = Self::next_id(&root, stamp);
+        let (tmp, new) = (root.child(TMP), root.child(dir));
+        let (tmp, new) = (tmp.entry(id.as_str()), new.entry(id.as_str()));
         let file = match disk::create(&tmp, self.access) {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
                 self.create_layout()?;
@@ -47,7 +48,7 @@ impl Spool {
             }
             other => other?,
         };
-        disk::set_modified(&self.root, id.time());
+        disk::set_modified(&root, id.time());
         let recorded = Self::record(draft, &file, &tmp, &new);
         // Recorded or not, its name in `tmp/` is of no more use: on a full disk least
         // of all. If it cannot be removed, the sweep will.
@@ -59,8 +60,8 @@ impl Spool {
     pub(super) fn record(
         draft: &Draft,
         file: &File,
-        tmp: &Path,
-        new: &Path,
+        tmp: &Name,
+        new: &Name,
     ) -> Result<(), SpoolError> {
         // Crash before the link: a part of an entry in `tmp/`, which nobody reads and
         // the sweep removes. The push was not recorded, and nobody was told it was.
@@ -69,11 +70,13 @@ impl Spool {
         // A link never overwrites, a rename would.
         if !disk::link(tmp, new)? {
             let taken = io::Error::from(io::ErrorKind::AlreadyExists);
-            return Err(taken).context("link", new).map_err(SpoolError::from);
+            return Err(taken)
+                .context("link", || new.path())
+                .map_err(SpoolError::from);
         }
         // Crash here: the entry is in `new/` whole, since its bytes were flushed
         // before it had that name; and in `tmp/`, for the sweep.
-        Ok(new.parent().map_or(Ok(()), disk::flush_dir)?)
+        Ok(disk::flush_dir(new.folder())?)
     }
 
     /// An id later than all before it, even if the clock was set back: the time of
@@ -82,8 +85,8 @@ impl Spool {
     /// Two pushes at the same instant may read the same mark; nobody can say which
     /// of them was first. Where the mark cannot be set (another member of the group
     /// owns the directory), the order is that of the clock.
-    fn next_id(&self, stamp: &Stamp<'_>) -> Id {
-        let after_mark = disk::modified(&self.root).map(|mark| mark + Duration::from_nanos(1));
+    fn next_id(root: &Folder, stamp: &Stamp<'_>) -> Id {
+        let after_mark = disk::modified(root).map(|mark| mark + Duration::from_nanos(1));
         let time = after_mark.map_or(stamp.now, |after| after.max(stamp.now));
         Id::new(time, stamp.host, stamp.random)
     }
@@ -91,23 +94,24 @@ impl Spool {
     /// Makes the spool's directories. `tmp/` comes last: once it is there the others
     /// are durable, so that whoever finds it need not look at them.
     pub(super) fn create_layout(&self) -> Result<(), IoError> {
-        for name in ["failed", "retry", "new"] {
-            disk::ensure_dir(&self.root.join(name), self.access)?;
+        let root = self.root_dir();
+        for name in ["failed", "retry", NEW] {
+            disk::ensure_dir(&root.child(name), self.access)?;
         }
-        disk::flush_dir(&self.root)?;
+        disk::flush_dir(&root)?;
         // The folders above, as far as they can be opened: most were there before.
         for above in self.root.ancestors().skip(1).take(2) {
-            let _ = disk::flush_dir(above);
+            let _ = disk::flush_above(above);
         }
-        disk::ensure_dir(&self.tmp_dir(), self.access)
+        disk::ensure_dir(&root.child(TMP), self.access)
     }
 }
 
 /// Puts `draft` over the entry `new`, under the same name, by way of `tmp`.
 pub(super) fn replace(
     draft: &Draft,
-    tmp: &Path,
-    new: &Path,
+    tmp: &Name,
+    new: &Name,
     access: Access,
 ) -> Result<(), IoError> {
     // What a crash left of the last try.
@@ -118,5 +122,5 @@ pub(super) fn replace(
     disk::flush(&file, tmp)?;
     disk::rename(tmp, new)?;
     // Crash here: either of the two stands, whole.
-    new.parent().map_or(Ok(()), disk::flush_dir)
+    disk::flush_dir(new.folder())
 }

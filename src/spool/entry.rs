@@ -9,10 +9,10 @@
 //! The header holds no URL, no key and no header value of an endpoint, only its
 //! name: where and how to send is looked up at each attempt.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use nix::errno::Errno;
@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use super::disk;
 use super::encoding;
 use super::error::{EntryError, EntryFault, IoError};
+use super::folder::Name;
 use super::id::Id;
 use super::intent::Process;
 use super::queue::Queue;
@@ -190,7 +191,7 @@ impl Header {
 }
 
 /// Writes an entry to a file.
-pub(super) fn write(draft: &Draft, file: &File, path: &Path) -> Result<(), IoError> {
+pub(super) fn write(draft: &Draft, file: &File, name: &Name) -> Result<(), IoError> {
     let bodies: Vec<&[u8]> = match &draft.content {
         Content::Built(built) => built.messages.iter().map(|m| &m.body[..]).collect(),
         Content::Owed(_) => vec![],
@@ -201,7 +202,7 @@ pub(super) fn write(draft: &Draft, file: &File, path: &Path) -> Result<(), IoErr
     let mut head = format!("{MAGIC} {VERSION} {length} {}\n", checksum(&header)).into_bytes();
     head.extend(header);
     let parts: Vec<&[u8]> = [&head[..]].into_iter().chain(bodies).collect();
-    disk::write(file, path, &parts)
+    disk::write(file, name, &parts)
 }
 
 fn freeze(draft: &Draft) -> Header {
@@ -244,15 +245,15 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn open(path: &Path) -> Result<Self, EntryError> {
-        Self::read(path).map_err(|fault| EntryError {
-            path: path.to_owned(),
+    pub(super) fn open(name: &Name) -> Result<Self, EntryError> {
+        Self::read(name).map_err(|fault| EntryError {
+            path: name.path(),
             fault,
         })
     }
 
-    fn read(path: &Path) -> Result<Self, EntryFault> {
-        let (file, size) = open_regular(path)?;
+    fn read(name: &Name) -> Result<Self, EntryFault> {
+        let (file, size) = open_regular(name)?;
         let (start, length, sha256) = first_line(&file, size)?;
         // Nothing is allocated on the word of a file that is not that long.
         let bodies = start.saturating_add(length);
@@ -281,7 +282,7 @@ impl Entry {
             return Err(EntryFault::NoMessage(number));
         }
         Ok(Self {
-            path: path.to_owned(),
+            path: name.path(),
             file,
             header,
             bodies,
@@ -322,13 +323,12 @@ impl Entry {
     }
 }
 
-fn open_regular(path: &Path) -> Result<(File, u64), EntryFault> {
-    let mut options = OpenOptions::new();
-    let opened = options.read(true).custom_flags(disk::SAFELY).open(path);
-    let file = opened.map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ELOOP | Errno::ENXIO) => EntryFault::NotRegular,
-        _ => EntryFault::Io(error),
-    })?;
+fn open_regular(name: &Name) -> Result<(File, u64), EntryFault> {
+    let file =
+        disk::open(name).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ELOOP | Errno::ENXIO) => EntryFault::NotRegular,
+            _ => EntryFault::Io(error),
+        })?;
     let meta = file.metadata()?;
     if meta.is_file() {
         Ok((file, meta.len()))

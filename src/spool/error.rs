@@ -2,7 +2,7 @@
 //! prints the chain prints each link once.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -19,16 +19,67 @@ pub struct IoError {
     pub source: io::Error,
 }
 
+impl IoError {
+    /// What the spool refuses to use, if that is what is the matter.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Refused> {
+        self.source.get_ref()?.downcast_ref()
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.refused().map(Refused::hint)
+    }
+}
+
+/// What is in a spool, and is not used as it is: somebody may have put it there to
+/// lead us elsewhere. It travels inside an [`io::Error`].
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// Where a folder or the log should be.
+    #[error("`{}` is a symbolic link", .0.display())]
+    Link(PathBuf),
+    /// Anybody can make names in this folder.
+    #[error("mode {mode:04o} of `{}` lets others write it", path.display())]
+    Writable {
+        /// The folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// What is written there would be written elsewhere.
+    #[error("`{}` is no file of its own", .0.display())]
+    OtherNames(PathBuf),
+}
+
+impl Refused {
+    fn hint(&self) -> String {
+        match self {
+            Self::Link(path) | Self::OtherNames(path) => {
+                let path = path.display();
+                format!("see whose it is (ls -l {path}), then remove it: rm {path}")
+            }
+            Self::Writable { path, .. } => format!("chmod o-w {}", path.display()),
+        }
+    }
+}
+
 /// Gives an [`io::Error`] its operation and its path.
 pub(super) trait IoContext<T> {
-    fn context(self, operation: &'static str, path: &Path) -> Result<T, IoError>;
+    fn context(self, operation: &'static str, path: impl FnOnce() -> PathBuf)
+    -> Result<T, IoError>;
 }
 
 impl<T> IoContext<T> for io::Result<T> {
-    fn context(self, operation: &'static str, path: &Path) -> Result<T, IoError> {
+    fn context(
+        self,
+        operation: &'static str,
+        path: impl FnOnce() -> PathBuf,
+    ) -> Result<T, IoError> {
         self.map_err(|source| IoError {
             operation,
-            path: path.to_owned(),
+            path: path(),
             source,
         })
     }
@@ -100,4 +151,15 @@ pub enum SpoolError {
     /// An entry cannot be read.
     #[error(transparent)]
     Entry(#[from] EntryError),
+}
+
+impl SpoolError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io(error) => error.hint(),
+            Self::Entry(_) => None,
+        }
+    }
 }

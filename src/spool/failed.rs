@@ -1,12 +1,11 @@
 //! What was given up: put there, tried again, dropped.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use super::error::{IoError, SpoolError};
 use super::item::{Failed, Item};
 use super::queue::Queue;
-use super::{Spool, disk, stamp};
+use super::{Name, Spool, disk, stamp};
 
 impl Spool {
     /// The queues that have something in `failed/`, or had.
@@ -37,16 +36,17 @@ impl Spool {
     /// Puts what has failed back into its queue, due at once and not yet tried. What
     /// could not be read goes back to `new/`: a newer refpost may know its format.
     pub fn retry_failed(&self, failed: &Failed, now: SystemTime) -> Result<(), SpoolError> {
-        let from = self.failed_path(failed);
+        let from = self.failed_name(failed);
         if failed.queue.is_unreadable() {
-            disk::link(&from, &self.new_path(&failed.id))?;
-            disk::flush_dir(&self.new_dir())?;
+            let new = self.new_name(&failed.id);
+            disk::link(&from, &new)?;
+            disk::flush_dir(new.folder())?;
         } else {
             let dir = self.retry_dir(&failed.queue);
             disk::ensure_dir(&dir, self.access)?;
             let due = stamp::round_down(now);
             let item = Item::due_at(&failed.id, failed.part, due);
-            disk::link(&from, &dir.join(item.to_string()))?;
+            disk::link(&from, &dir.entry(item.to_string()))?;
             Self::flush_queue_dir(&dir)?;
         }
         // Crash here: it is in the queue and in `failed/`. It is delivered, and can
@@ -56,23 +56,23 @@ impl Spool {
 
     /// Removes what has failed, for good.
     pub fn drop_failed(&self, failed: &Failed) -> Result<(), IoError> {
-        disk::unlink(&self.failed_path(failed))
+        disk::unlink(&self.failed_name(failed))
     }
 
     /// Moves a file of the spool to `failed/`. The directory is made, the link
     /// durable, before the old name goes.
-    pub(super) fn move_to_failed(&self, path: &Path, failed: &Failed) -> Result<(), SpoolError> {
-        self.link_to_failed(path, failed)?;
+    pub(super) fn move_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
+        self.link_to_failed(name, failed)?;
         // Crash here: it is in both places. In a queue it is tried again, and if it
         // fails again it finds its name in `failed/` taken, by itself.
-        Ok(disk::unlink(path)?)
+        Ok(disk::unlink(name)?)
     }
 
     /// The first half of [`Spool::move_to_failed`].
-    pub(super) fn link_to_failed(&self, path: &Path, failed: &Failed) -> Result<(), SpoolError> {
+    pub(super) fn link_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
         let dir = self.failed_dir(&failed.queue);
         disk::ensure_dir(&dir, self.access)?;
-        disk::link(path, &self.failed_path(failed))?;
+        disk::link(name, &dir.entry(failed.name()))?;
         Ok(Self::flush_queue_dir(&dir)?)
     }
 }

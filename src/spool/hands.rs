@@ -37,7 +37,7 @@ impl Spool {
     /// Something that was not yet brought to its queues is not delivered.
     pub fn drop_new(&self, id: &Id) -> Result<(), IoError> {
         let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
-        disk::unlink(&self.new_path(id))
+        disk::unlink(&self.new_name(id))
     }
 
     /// Waits for the queue, and finds the item by the name that it has by then.

@@ -9,7 +9,6 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -19,8 +18,11 @@ use super::enqueue::Stamp;
 use super::entry::{Content, Draft, Entry, Header};
 use super::error::{IoError, SpoolError};
 use super::id::Id;
-use super::{Lock, Spool, enqueue};
+use super::{Folder, Lock, Name, Spool, enqueue};
 use crate::event::RefUpdate;
+
+/// Where intents are.
+const INTENT: &str = "intent";
 
 /// An intent of a process that cannot be watched is settled when it is so old.
 const UNWATCHED_LIFE: Duration = Duration::from_hours(1);
@@ -81,11 +83,12 @@ impl Intent {
 impl Spool {
     /// Records what is about to happen, durably.
     pub fn intend(&self, draft: &Draft, stamp: &Stamp<'_>) -> Result<Id, SpoolError> {
-        match self.enqueue_in(&self.intent_dir(), draft, stamp) {
+        match self.enqueue_in(INTENT, draft, stamp) {
             Err(SpoolError::Io(error)) if error.source.kind() == io::ErrorKind::NotFound => {
-                disk::ensure_dir(&self.intent_dir(), self.access)?;
-                disk::flush_dir(&self.root)?;
-                self.enqueue_in(&self.intent_dir(), draft, stamp)
+                let root = self.root_dir();
+                disk::ensure_dir(&root.child(INTENT), self.access)?;
+                disk::flush_dir(&root)?;
+                self.enqueue_in(INTENT, draft, stamp)
             }
             recorded => recorded,
         }
@@ -94,12 +97,13 @@ impl Spool {
     /// What is recorded and not settled, in the order of its beginning. What
     /// cannot be read is no intent.
     pub fn intents(&self) -> Result<Vec<Intent>, IoError> {
-        let ids = disk::names(&self.intent_dir())?;
+        let intents = self.intent_dir();
+        let ids = disk::names(&intents)?;
         Ok(ids
             .iter()
             .filter_map(|name| Id::parse(name.to_str()?))
             .filter_map(|id| {
-                let entry = Entry::open(&self.intent_path(&id)).ok()?;
+                let entry = Entry::open(&intents.entry(id.as_str())).ok()?;
                 let header = entry.header().clone();
                 Some(Intent { id, header })
             })
@@ -108,7 +112,7 @@ impl Spool {
 
     /// An intent is settled, and what it led to is on disk, or it led to nothing.
     pub fn withdraw(&self, id: &Id) -> Result<(), IoError> {
-        disk::unlink(&self.intent_path(id))
+        disk::unlink(&self.intent_name(id))
     }
 
     /// Another push moved these refs from where this one was to move them, so this
@@ -124,12 +128,12 @@ impl Spool {
         if rest.is_empty() {
             return Ok(self.withdraw(&intent.id)?);
         }
-        let path = self.intent_path(&intent.id);
-        let tmp = self.tmp_dir().join(format!("{}.struck", intent.id));
+        let name = self.intent_name(&intent.id);
+        let tmp = self.tmp_dir().entry(format!("{}.struck", intent.id));
         enqueue::replace(
             &intent.header.with(Content::Owed(rest)),
             &tmp,
-            &path,
+            &name,
             self.access,
         )?;
         Ok(())
@@ -137,14 +141,14 @@ impl Spool {
 
     /// An abandoned intent becomes an entry that owes the messages of what moved.
     pub fn settle(&self, intent: &Intent, moved: Vec<RefUpdate>) -> Result<(), SpoolError> {
-        let new = self.new_path(&intent.id);
+        let new = self.new_name(&intent.id);
         // An entry of that id is there if a settling was killed half-way.
-        if !moved.is_empty() && !new.exists() {
+        if !moved.is_empty() && disk::stat(&new).is_err() {
             let mut draft = intent.header.with(Content::Owed(moved));
             // Crash after this: whoever distributes the entry withdraws the intent
             // first, so nothing comes of it twice.
             draft.confirms.push(intent.id.clone());
-            let tmp = self.tmp_dir().join(format!("{}.settled", intent.id));
+            let tmp = self.tmp_dir().entry(format!("{}.settled", intent.id));
             disk::unlink(&tmp)?;
             let file = disk::create(&tmp, self.access)?;
             Self::record(&draft, &file, &tmp, &new)?;
@@ -178,11 +182,11 @@ impl Spool {
         disk::flush_dir(&self.intent_dir())
     }
 
-    pub(super) fn intent_dir(&self) -> PathBuf {
-        self.root.join("intent")
+    fn intent_dir(&self) -> Folder {
+        self.root_dir().child(INTENT)
     }
 
-    fn intent_path(&self, id: &Id) -> PathBuf {
-        self.intent_dir().join(id.as_str())
+    fn intent_name(&self, id: &Id) -> Name {
+        self.intent_dir().entry(id.as_str())
     }
 }

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::entry::Entry;
 use super::error::{EntryError, IoError, SpoolError};
 use super::item::{Failed, Item, Part};
 use super::queue::Queue;
-use super::{Lock, Spool, disk, stamp};
+use super::{Folder, Lock, Name, Spool, disk, stamp};
 
 /// What waits in a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,7 +123,7 @@ impl Spool {
 pub struct Lane {
     spool: Spool,
     queue: Queue,
-    dir: PathBuf,
+    dir: Folder,
     _held: File,
 }
 
@@ -140,14 +139,14 @@ impl Lane {
         let names = disk::names(&self.dir)?;
         let (waiting, leftovers) = Waiting::from_names(names);
         for item in leftovers {
-            disk::unlink(&self.path(&item))?;
+            disk::unlink(&self.name(&item))?;
         }
         Ok(waiting)
     }
 
     /// Opens the entry of something that waits.
     pub fn open(&self, item: &Item) -> Result<Entry, EntryError> {
-        Entry::open(&self.path(item))
+        Entry::open(&self.name(item))
     }
 
     /// The item's next message is done. What is left of the item, if anything.
@@ -197,7 +196,7 @@ impl Lane {
             part: Part::Only(item.part.first()),
             ..item.clone()
         };
-        disk::link(&self.path(item), &self.path(&aside))?;
+        disk::link(&self.name(item), &self.name(&aside))?;
         // The main's name is changed only after the aside's is durable.
         disk::flush_dir(&self.dir)?;
         // Crash here: an aside of a message that the main has yet to deliver. The
@@ -215,7 +214,7 @@ impl Lane {
             Part::Only(n)
         };
         self.spool
-            .link_to_failed(&self.path(item), &self.failed(item, part))?;
+            .link_to_failed(&self.name(item), &self.failed(item, part))?;
         // Crash here: the message is in `failed/` and is the item's next one. It is
         // tried again; if it is delivered, `failed/` keeps what could be dropped.
         Ok(self.advance(item, total)?)
@@ -224,22 +223,22 @@ impl Lane {
     /// All that is left of the item is given up.
     pub fn fail_rest(&self, item: &Item) -> Result<(), SpoolError> {
         let failed = self.failed(item, item.part);
-        self.spool.move_to_failed(&self.path(item), &failed)
+        self.spool.move_to_failed(&self.name(item), &failed)
     }
 
     /// The item's entry cannot be read: it goes to `failed/unreadable/`.
     pub fn set_aside(&self, item: &Item) -> Result<(), SpoolError> {
-        self.spool.set_aside(&self.path(item), &item.id)
+        self.spool.set_aside(&self.name(item), &item.id)
     }
 
     /// All that is left of the item is done, or wanted no more.
     pub fn remove(&self, item: &Item) -> Result<(), IoError> {
         // Crash before: delivered again, as with `advance`.
-        disk::unlink(&self.path(item))
+        disk::unlink(&self.name(item))
     }
 
     fn rename(&self, from: &Item, to: Item) -> Result<Item, IoError> {
-        disk::rename(&self.path(from), &self.path(&to))?;
+        disk::rename(&self.name(from), &self.name(&to))?;
         Ok(to)
     }
 
@@ -251,7 +250,7 @@ impl Lane {
         }
     }
 
-    fn path(&self, item: &Item) -> PathBuf {
-        self.dir.join(item.to_string())
+    fn name(&self, item: &Item) -> Name {
+        self.dir.entry(item.to_string())
     }
 }

@@ -1,17 +1,21 @@
 //! One line for each attempt, for people.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::encoding;
 use super::error::{IoContext, IoError};
-use super::{Access, disk};
+use super::{Folder, Name, Spool, disk};
 use crate::json;
+
+/// Its name, and what it is called once it is full.
+const LOG: &str = "log";
+const OLD_LOG: &str = "log.1";
 
 /// The size from which on a log is put away.
 const ROTATE_AT: u64 = 1024 * 1024;
@@ -57,16 +61,14 @@ pub enum Status {
 /// The spool's log: `log`, and `log.1` before it.
 #[derive(Clone, Debug)]
 pub struct Log {
-    root: PathBuf,
-    access: Access,
+    spool: Spool,
     rotate_at: u64,
 }
 
 impl Log {
-    pub(super) fn new(root: &Path, access: Access) -> Self {
+    pub(super) fn new(spool: Spool) -> Self {
         Self {
-            root: root.to_owned(),
-            access,
+            spool,
             rotate_at: ROTATE_AT,
         }
     }
@@ -82,10 +84,10 @@ impl Log {
     pub fn append(&self, attempt: &Attempt) -> Result<(), IoError> {
         let mut line = json::to_bytes(attempt);
         line.push(b'\n');
-        let path = self.path();
-        let file = self.open(&path)?;
-        (&file).write_all(&line).context("write", &path)?;
-        self.rotate_if_full(&file).context("rotate", &path)
+        let log = self.spool.root_dir().entry(LOG);
+        let file = self.open(&log)?;
+        (&file).write_all(&line).context("write", || log.path())?;
+        Self::rotate_if_full(&log, &file, self.rotate_at).context("rotate", || log.path())
     }
 
     /// The last `count` lines that `wanted` lets through, oldest first. A line that
@@ -96,8 +98,10 @@ impl Log {
         wanted: impl Fn(&Attempt) -> bool,
     ) -> Result<Vec<Attempt>, IoError> {
         let mut found = vec![];
-        for path in [self.path(), self.old_path()] {
-            let bytes = read(&path).context("read", &path)?;
+        let root = self.spool.root_dir();
+        for name in [LOG, OLD_LOG] {
+            let name = root.entry(name);
+            let bytes = read(&name).context("read", || name.path())?;
             let lines = bytes.rsplit(|&byte| byte == b'\n');
             let attempts = lines.filter_map(|line| serde_json::from_slice(line).ok());
             found.extend(attempts.filter(&wanted).take(count - found.len()));
@@ -106,64 +110,54 @@ impl Log {
         Ok(found)
     }
 
-    fn open(&self, path: &Path) -> Result<File, IoError> {
-        let mut options = OpenOptions::new();
-        options.append(true).custom_flags(disk::SAFELY);
-        match options.open(path) {
+    fn open(&self, log: &Name) -> Result<File, IoError> {
+        match disk::append(log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match self.keeping_mark(|| disk::create(path, self.access)) {
+                let access = self.spool.access;
+                match keeping_mark(log.folder(), || disk::create(log, access)) {
                     // Another writer was faster.
                     Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}
                     made => drop(made?),
                 }
-                options.open(path)
+                disk::append(log)
             }
             opened => opened,
         }
-        .context("open", path)
+        .context("open", || log.path())
     }
 
     /// Puts the log away. The lock, and a look at whether the name still leads to
     /// the same file, see to it that of many writers one does so. Whoever opened the
     /// file before writes to it all the same: that line is in `log.1`.
-    pub(super) fn rotate_if_full(&self, file: &File) -> io::Result<()> {
-        if file.metadata()?.len() < self.rotate_at || file.try_lock().is_err() {
+    pub(super) fn rotate_if_full(log: &Name, file: &File, rotate_at: u64) -> io::Result<()> {
+        let opened = file.metadata()?;
+        if opened.len() < rotate_at || file.try_lock().is_err() {
             return Ok(());
         }
-        let named = fs::symlink_metadata(self.path()).map(|meta| (meta.dev(), meta.ino()));
-        let opened = file.metadata().map(|meta| (meta.dev(), meta.ino()))?;
-        if named.is_ok_and(|named| named == opened) {
-            self.keeping_mark(|| fs::rename(self.path(), self.old_path()))?;
+        let named = disk::stat(log);
+        if named.is_ok_and(|named| (named.st_dev, named.st_ino) == (opened.dev(), opened.ino())) {
+            let old = log.folder().entry(OLD_LOG);
+            keeping_mark(log.folder(), || disk::rename(log, &old)).map_err(|error| error.source)?;
         }
         Ok(())
     }
+}
 
-    /// The root's time of modification orders ids; a name made or changed in the
-    /// root would set it to a clock that may have been set back.
-    fn keeping_mark<T>(&self, act: impl FnOnce() -> T) -> T {
-        let mark = disk::modified(&self.root);
-        let result = act();
-        if let Some(mark) = mark {
-            disk::set_modified(&self.root, mark);
-        }
-        result
+/// The root's time of modification orders ids; a name made or changed in the
+/// root would set it to a clock that may have been set back.
+fn keeping_mark<T>(root: &Folder, act: impl FnOnce() -> T) -> T {
+    let mark = disk::modified(root);
+    let result = act();
+    if let Some(mark) = mark {
+        disk::set_modified(root, mark);
     }
-
-    fn path(&self) -> PathBuf {
-        self.root.join("log")
-    }
-
-    fn old_path(&self) -> PathBuf {
-        self.root.join("log.1")
-    }
+    result
 }
 
 /// What is in a file; nothing if there is none.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut options = OpenOptions::new();
-    let opened = options.read(true).custom_flags(disk::SAFELY).open(path);
+fn read(name: &Name) -> io::Result<Vec<u8>> {
     let mut bytes = vec![];
-    match opened {
+    match disk::open(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         other => drop(other?.read_to_end(&mut bytes)?),
     }

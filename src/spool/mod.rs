@@ -34,6 +34,7 @@ mod enqueue;
 mod entry;
 mod error;
 mod failed;
+mod folder;
 mod hands;
 mod id;
 mod intent;
@@ -51,11 +52,13 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use folder::{Folder, Name, Writers};
+
 pub use adopt::Adopted;
 pub use distribute::{Blocked, Distributed, Notice};
 pub use enqueue::Stamp;
 pub use entry::{Built, Content, Draft, Entry, Frozen, Header, Recipient, Record, Selection};
-pub use error::{EntryError, EntryFault, IoError, SpoolError};
+pub use error::{EntryError, EntryFault, IoError, Refused, SpoolError};
 pub use id::Id;
 pub use intent::{Intent, Life, Process};
 pub use item::{Failed, Item, Part};
@@ -65,6 +68,11 @@ pub use queue::{Queue, QueueNameError};
 pub use search::{Found, search};
 pub use survey::{QueueSurvey, Survey};
 pub use sweep::Swept;
+
+/// Where entries are written.
+const TMP: &str = "tmp";
+/// Where they arrive.
+const NEW: &str = "new";
 
 /// Who may use a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +111,10 @@ pub enum Lock {
 /// A spool: a directory, which need not exist yet.
 #[derive(Clone, Debug)]
 pub struct Spool {
+    /// Where links are the admin's.
+    start: PathBuf,
+    /// Where it is from there; no link is followed on this way.
+    below: PathBuf,
     root: PathBuf,
     access: Access,
 }
@@ -111,8 +123,21 @@ impl Spool {
     /// The spool in the directory `root`. Touches nothing.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, access: Access) -> Self {
-        let root = root.into();
-        Self { root, access }
+        Self::within(root, "", access)
+    }
+
+    /// The spool that is at `below` in `folder`: no link in `below` is followed.
+    /// Touches nothing.
+    #[must_use]
+    pub fn within(folder: impl Into<PathBuf>, below: impl Into<PathBuf>, access: Access) -> Self {
+        let (start, below) = (folder.into(), below.into());
+        let root = start.components().chain(below.components()).collect();
+        Self {
+            start,
+            below,
+            root,
+            access,
+        }
     }
 
     /// Its directory.
@@ -124,67 +149,79 @@ impl Spool {
     /// The folder where entries arrive, for whoever watches it.
     #[must_use]
     pub fn arrivals(&self) -> PathBuf {
-        self.new_dir()
+        self.root.join(NEW)
     }
 
     /// Its log of attempts.
     #[must_use]
     pub fn log(&self) -> Log {
-        Log::new(&self.root, self.access)
+        Log::new(self.clone())
     }
 
     /// Opens an entry of `new/`.
     pub fn open_new(&self, id: &Id) -> Result<Entry, EntryError> {
-        Entry::open(&self.new_path(id))
+        Entry::open(&self.new_name(id))
     }
 
     /// Opens the entry of something that waits.
     pub fn open_item(&self, queue: &Queue, item: &Item) -> Result<Entry, EntryError> {
-        Entry::open(&self.retry_dir(queue).join(item.to_string()))
+        Entry::open(&self.retry_dir(queue).entry(item.to_string()))
     }
 
     /// Opens the entry of something that failed.
     pub fn open_failed(&self, failed: &Failed) -> Result<Entry, EntryError> {
-        Entry::open(&self.failed_path(failed))
+        Entry::open(&self.failed_name(failed))
     }
 
-    fn tmp_dir(&self) -> PathBuf {
-        self.root.join("tmp")
+    /// Its directory, opened anew for each operation: a flush of ten thousand spools
+    /// has few of them open at once.
+    fn root_dir(&self) -> Folder {
+        let mut components = self.below.components().peekable();
+        let writers = match components.peek() {
+            None => Writers::Known,
+            Some(_) => Writers::Any,
+        };
+        let start = Folder::start(&self.start, writers);
+        components.fold(start, |folder, name| folder.child(name))
     }
 
-    fn new_dir(&self) -> PathBuf {
-        self.root.join("new")
+    fn tmp_dir(&self) -> Folder {
+        self.root_dir().child(TMP)
     }
 
-    fn retry_root(&self) -> PathBuf {
-        self.root.join("retry")
+    fn new_dir(&self) -> Folder {
+        self.root_dir().child(NEW)
     }
 
-    fn failed_root(&self) -> PathBuf {
-        self.root.join("failed")
+    fn retry_root(&self) -> Folder {
+        self.root_dir().child("retry")
     }
 
-    fn new_path(&self, id: &Id) -> PathBuf {
-        self.new_dir().join(id.as_str())
+    fn failed_root(&self) -> Folder {
+        self.root_dir().child("failed")
     }
 
-    fn retry_dir(&self, queue: &Queue) -> PathBuf {
-        self.retry_root().join(queue)
+    fn new_name(&self, id: &Id) -> Name {
+        self.new_dir().entry(id.as_str())
     }
 
-    fn failed_dir(&self, queue: &Queue) -> PathBuf {
-        self.failed_root().join(queue)
+    fn retry_dir(&self, queue: &Queue) -> Folder {
+        self.retry_root().child(queue.as_str())
     }
 
-    fn failed_path(&self, failed: &Failed) -> PathBuf {
-        self.failed_dir(&failed.queue).join(failed.name())
+    fn failed_dir(&self, queue: &Queue) -> Folder {
+        self.failed_root().child(queue.as_str())
+    }
+
+    fn failed_name(&self, failed: &Failed) -> Name {
+        self.failed_dir(&failed.queue).entry(failed.name())
     }
 
     /// Makes a link in `dir`, a folder of a queue, durable.
     ///
     /// `dir`'s own parent is flushed too: whoever made `dir` may have died before
     /// that, and without its name what is in it is lost.
-    fn flush_queue_dir(dir: &Path) -> Result<(), IoError> {
+    fn flush_queue_dir(dir: &Folder) -> Result<(), IoError> {
         disk::flush_dir(dir)?;
         dir.parent().map_or(Ok(()), disk::flush_dir)
     }

@@ -39,7 +39,7 @@ fn below(
     take: &mut dyn FnMut(Found),
 ) -> Result<(), IoError> {
     let entries: Vec<DirEntry> = fs::read_dir(folder)
-        .context("list", folder)?
+        .context("list", || folder.to_owned())?
         .filter_map(Result::ok)
         .collect();
     let has = |name: &str| entries.iter().any(|entry| entry.file_name() == name);

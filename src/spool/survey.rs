@@ -9,7 +9,7 @@ use super::item::Item;
 use super::queue::Queue;
 
 /// How a spool stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Survey {
     /// How many entries are in `new/`.
     pub new: usize,
@@ -19,6 +19,8 @@ pub struct Survey {
     pub unreadable: usize,
     /// Every queue that has something, by name.
     pub queues: Vec<QueueSurvey>,
+    /// Queues that are not looked into, as what is in their place may lead elsewhere.
+    pub refused: Vec<IoError>,
 }
 
 /// How a queue stands.
@@ -42,17 +44,23 @@ impl Spool {
     /// How the spool stands. Takes no lock and opens no entry.
     pub fn survey(&self) -> Result<Survey, IoError> {
         let (new, _) = self.ids_in_new()?;
-        let mut queues: BTreeSet<Queue> = self.queues()?.into_iter().collect();
-        queues.extend(self.failed_queues()?);
-        queues.remove(&Queue::unreadable());
-        let queues = queues.into_iter().map(|queue| self.survey_queue(queue));
-        let mut queues = queues.collect::<Result<Vec<_>, _>>()?;
+        let mut names: BTreeSet<Queue> = self.queues()?.into_iter().collect();
+        names.extend(self.failed_queues()?);
+        names.remove(&Queue::unreadable());
+        let (mut queues, mut refused) = (vec![], vec![]);
+        for queue in names {
+            match self.survey_queue(queue) {
+                Err(error) if error.refused().is_some() => refused.push(error),
+                survey => queues.push(survey?),
+            }
+        }
         queues.retain(|one| one.waiting + one.aside + one.failed > 0);
         Ok(Survey {
             new: new.len(),
             oldest_new: new.first().map(super::Id::time),
             unreadable: self.failed(&Queue::unreadable())?.len(),
             queues,
+            refused,
         })
     }
 

@@ -1,13 +1,10 @@
 //! What nobody will come back for.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::error::IoError;
 use super::item::Failed;
-use super::{Spool, disk};
+use super::{Name, Spool, disk};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// Long enough for the slowest hook, as Maildir has it.
@@ -33,17 +30,19 @@ impl Spool {
     /// about to link into one.
     pub fn sweep(&self, now: SystemTime) -> Result<Swept, IoError> {
         let mut swept = Swept::default();
-        for name in disk::names(&self.tmp_dir())? {
-            let path = self.tmp_dir().join(name);
-            let written = fs::symlink_metadata(&path).and_then(|meta| meta.modified());
+        let tmp = self.tmp_dir();
+        for name in disk::names(&tmp)? {
+            let name = tmp.entry(name);
+            let written = disk::stat(&name);
+            let written = written.map(|stat| disk::time(stat.st_mtime, stat.st_mtime_nsec));
             if written.is_ok_and(|written| is_older(written, TMP_LIFE, now)) {
-                disk::unlink(&path)?;
+                disk::unlink(&name)?;
                 swept.tmp += 1;
             }
         }
         for queue in self.failed_queues()? {
             for failed in self.failed(&queue)? {
-                let changed = changed(&self.failed_path(&failed));
+                let changed = changed(&self.failed_name(&failed));
                 if changed.is_some_and(|changed| is_older(changed, FAILED_LIFE, now)) {
                     self.drop_failed(&failed)?;
                     swept.failed.push(failed);
@@ -58,7 +57,7 @@ fn is_older(time: SystemTime, life: Duration, now: SystemTime) -> bool {
     now.duration_since(time).is_ok_and(|age| age > life)
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
-    let seconds = fs::symlink_metadata(path).ok()?.ctime();
-    Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+fn changed(name: &Name) -> Option<SystemTime> {
+    let stat = disk::stat(name).ok()?;
+    Some(disk::time(stat.st_ctime, 0))
 }

@@ -21,11 +21,9 @@ fn of_everything() -> Fixture {
     fixture
 }
 
-fn listing(spool: &Spool) -> Vec<Vec<std::ffi::OsString>> {
+fn listing(spool: &Spool) -> Vec<Vec<String>> {
     let dirs = ["new", "retry/ci", "retry/deploy", "failed/ci"];
-    dirs.iter()
-        .map(|dir| disk::names(&spool.root().join(dir)).unwrap())
-        .collect()
+    dirs.iter().map(|dir| ls(&spool.root().join(dir))).collect()
 }
 
 #[test]
@@ -67,14 +65,14 @@ fn across_file_systems_it_is_copied() {
     let central = place("central", &fixture);
     central.create_layout().unwrap();
     central
-        .copy(&fixture.spool.new_path(&id), &central.new_path(&id))
+        .copy(&fixture.spool.new_name(&id), &central.new_name(&id))
         .unwrap();
     let entry = central.open_new(&id).unwrap();
     assert_eq!(entry.message(0).unwrap(), message("1"));
-    assert_eq!(mode(&central.new_path(&id)), 0o600);
-    assert!(disk::names(&central.tmp_dir()).unwrap().is_empty());
+    assert_eq!(mode(&central.new_name(&id).path()), 0o600);
+    assert!(ls(&central.root().join("tmp")).is_empty());
     // Once more, after a crash: the same.
     central
-        .copy(&fixture.spool.new_path(&id), &central.new_path(&id))
+        .copy(&fixture.spool.new_name(&id), &central.new_name(&id))
         .unwrap();
 }

@@ -261,7 +261,7 @@ fn retry_and_drop_of_what_failed() {
 fn set_aside() {
     let act = |fixture: &Fixture| {
         let id = fixture.spool.ids_in_new().unwrap().0.remove(0);
-        let _ = fixture.spool.set_aside(&fixture.spool.new_path(&id), &id);
+        let _ = fixture.spool.set_aside(&fixture.spool.new_name(&id), &id);
     };
     at_every_crash(enqueued, act, |fixture, ()| {
         for failed in fixture.spool.failed(&Queue::unreadable()).unwrap() {

@@ -50,7 +50,7 @@ fn only_one_distributes_at_a_time() {
         "no spool at all"
     );
     fixture.push("/srv/a.git", &["1"], &["ci"]);
-    let held = disk::lock(&fixture.path("new"), Lock::Try)
+    let held = disk::lock(&fixture.spool.new_dir(), Lock::Try)
         .unwrap()
         .unwrap();
     let busy = fixture.spool.distribute(Lock::Try, |_, _| Err(())).unwrap();

@@ -88,7 +88,7 @@ fn an_id_that_is_taken_overwrites_nothing() {
     let fixture = Fixture::new();
     let id = fixture.push("/srv/a.git", &["1"], &["ci"]);
     let before = UNIX_EPOCH + Duration::from_secs(1);
-    disk::set_modified(fixture.spool.root(), before);
+    disk::set_modified(&fixture.spool.root_dir(), before);
     let stamp = Stamp {
         now: id.time(),
         host: "git1",

@@ -167,20 +167,18 @@ fn a_survey_needs_names_only() {
         fs::write(fixture.path("retry/ci").join(name), "not read").unwrap();
     }
     let survey = fixture.spool.survey().unwrap();
-    let expected = Survey {
-        new: 1,
-        oldest_new: Some(id.time()),
-        unreadable: 0,
-        queues: vec![QueueSurvey {
-            queue: queue("ci"),
-            waiting: 2,
-            aside: 1,
-            failed: 1,
-            head: Some(head),
-            oldest: Some(oldest),
-        }],
+    assert_eq!(survey.new, 1);
+    assert_eq!(survey.oldest_new, Some(id.time()));
+    assert_eq!(survey.unreadable, 0);
+    let expected = QueueSurvey {
+        queue: queue("ci"),
+        waiting: 2,
+        aside: 1,
+        failed: 1,
+        head: Some(head),
+        oldest: Some(oldest),
     };
-    assert_eq!(survey, expected);
+    assert_eq!(survey.queues, [expected]);
     let nothing = Fixture::new().spool.survey().unwrap();
     assert_eq!((nothing.new, nothing.queues.len()), (0, 0));
 }

@@ -116,7 +116,8 @@ fn a_log_that_was_put_away_already_is_not_put_away_again() {
         log.append(&attempt(&n.to_string())).unwrap();
     }
     let before = log.last(9, |_| true).unwrap();
-    log.rotate_if_full(&opened).unwrap();
+    let name = fixture.spool.root_dir().entry("log");
+    Log::rotate_if_full(&name, &opened, 1000).unwrap();
     assert_eq!(log.last(9, |_| true).unwrap(), before);
     assert!(fixture.path("log").exists());
 }

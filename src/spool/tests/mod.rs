@@ -11,6 +11,7 @@ mod lane;
 mod log;
 mod model;
 mod names;
+mod planted;
 mod power;
 
 use std::cell::Cell;
@@ -93,11 +94,7 @@ impl Fixture {
 
     /// The names in one of the spool's folders.
     fn ls(&self, path: &str) -> Vec<String> {
-        let names = disk::names(&self.path(path)).unwrap();
-        names
-            .into_iter()
-            .map(|name| name.into_string().unwrap())
-            .collect()
+        ls(&self.path(path))
     }
 
     /// Everything that is waiting or has failed, after distributing. Every body is
@@ -228,6 +225,16 @@ fn owed(repository: &str, branch: &str) -> Draft {
         content: Content::Owed(vec![update]),
         ..draft(repository, &[], &[])
     }
+}
+
+/// The names in a folder, sorted; none if it is not there.
+fn ls(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
 }
 
 fn mode(path: &Path) -> u32 {

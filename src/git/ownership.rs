@@ -1,0 +1,53 @@
+//! Whose a repository is. What lies in another account's repository can make a git
+//! command run what that account likes; git refuses to, and so do we.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::Error;
+
+/// Variables that say where configuration is which no repository can write
+/// (git(1)). All others of git's would be about some other repository.
+pub const WHERE_CONFIG_IS: [&str; 3] = [
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+];
+
+/// Fails for a repository that belongs neither to `account` nor, as git has it, to
+/// anybody whom that account trusts (git-config(1), `safe.directory`). `git_dir` is
+/// the folder with `HEAD` in it, its links resolved.
+///
+/// git is asked only about what is another's, and by discovery: a repository that
+/// is named with `--git-dir` or `GIT_DIR` it trusts whosever it is.
+pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
+    // What is not there is nobody's; whoever opens it will see.
+    let owner = std::fs::metadata(git_dir).map_or(account, |meta| meta.uid());
+    if owner == account || is_trusted_by_git(git_dir) {
+        return Ok(());
+    }
+    Err(Error::Dubious {
+        path: git_dir.to_owned(),
+        owner,
+        account,
+    })
+}
+
+fn is_trusted_by_git(git_dir: &Path) -> bool {
+    let mut command = Command::new("git");
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("GIT_") && !WHERE_CONFIG_IS.contains(&&*name_text) {
+            command.env_remove(name);
+        }
+    }
+    // `safe.bareRepository` is about stumbling into one; this one was named.
+    command
+        .args(["-c", "safe.bareRepository=all", "-C"])
+        .arg(git_dir)
+        .args(["rev-parse", "--git-dir"])
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|answer| answer.status.success())
+}

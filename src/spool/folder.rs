@@ -1,0 +1,168 @@
+//! Folders of a spool, and names in them: reached without following a link.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
+
+use super::error::Refused;
+
+/// Enough to make, change and look at names in a folder. It asks for no right to
+/// read it: into a mail drop one can only put something.
+const FOR_NAMES: OFlag = OFlag::O_PATH
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_CLOEXEC);
+
+/// Who else may be allowed to make names in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writers {
+    /// Not ours to judge: it is above the spool.
+    Any,
+    /// Its owner, and its group.
+    Known,
+    /// Everybody, if nobody can remove what is another's: it is sticky.
+    Droppers,
+}
+
+/// A folder of a spool. It is opened at its first use, and stays open until the last
+/// clone is dropped: what happens to its path meanwhile changes nothing.
+///
+/// The way down begins at a path, in which links are the admin's, and goes on one
+/// component at a time, none of which can be a link. (Not by openat2(2), which older
+/// kernels and some containers' filters do not know.)
+#[derive(Clone, Debug)]
+pub(super) struct Folder(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parent: Option<Folder>,
+    /// One component; without a parent, a path.
+    name: PathBuf,
+    writers: Writers,
+    fd: OnceLock<OwnedFd>,
+}
+
+impl Folder {
+    /// Where the way down begins.
+    pub(super) fn start(path: &Path, writers: Writers) -> Self {
+        Self::new(None, path.to_owned(), writers)
+    }
+
+    /// A folder in this one.
+    pub(super) fn child(&self, name: impl AsRef<OsStr>) -> Self {
+        self.child_of(name, Writers::Known)
+    }
+
+    /// The same, if others may make names there.
+    pub(super) fn child_of(&self, name: impl AsRef<OsStr>, writers: Writers) -> Self {
+        Self::new(Some(self.clone()), PathBuf::from(name.as_ref()), writers)
+    }
+
+    fn new(parent: Option<Self>, name: PathBuf, writers: Writers) -> Self {
+        Self(Arc::new(Inner {
+            parent,
+            name,
+            writers,
+            fd: OnceLock::new(),
+        }))
+    }
+
+    /// A name in this folder: one component.
+    pub(super) fn entry(&self, name: impl AsRef<OsStr>) -> Name {
+        Name {
+            folder: self.clone(),
+            name: name.as_ref().to_owned(),
+        }
+    }
+
+    pub(super) fn parent(&self) -> Option<&Self> {
+        self.0.parent.as_ref()
+    }
+
+    /// Its own name; without a parent, its path.
+    pub(super) fn name(&self) -> &Path {
+        &self.0.name
+    }
+
+    /// Its path, for people.
+    pub(super) fn path(&self) -> PathBuf {
+        match self.parent() {
+            Some(parent) => parent.path().join(&self.0.name),
+            None => self.0.name.clone(),
+        }
+    }
+
+    /// What calls on names in this folder are made on.
+    pub(super) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+        if let Some(fd) = self.0.fd.get() {
+            return Ok(fd.as_fd());
+        }
+        let fd = match self.parent() {
+            None => open(&self.0.name, FOR_NAMES, Mode::empty())?,
+            Some(parent) => {
+                let fd = parent.fd()?;
+                let flags = FOR_NAMES | OFlag::O_NOFOLLOW;
+                openat(fd, &self.0.name, flags, Mode::empty())
+                    .map_err(|error| self.explain(fd, error))?
+            }
+        };
+        self.ensure_guarded(fd.as_fd())?;
+        Ok(self.0.fd.get_or_init(|| fd).as_fd())
+    }
+
+    /// The folder itself, to be read, locked or flushed.
+    pub(super) fn reopen(&self) -> io::Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(File::from(openat(self.fd()?, ".", flags, Mode::empty())?))
+    }
+
+    fn explain(&self, parent: BorrowedFd<'_>, error: Errno) -> io::Error {
+        let found = fstatat(parent, &self.0.name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let is_link = |mode| mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits();
+        match found {
+            Ok(found) if is_link(found.st_mode) => io::Error::other(Refused::Link(self.path())),
+            _ => error.into(),
+        }
+    }
+
+    fn ensure_guarded(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        if self.0.writers == Writers::Any {
+            return Ok(());
+        }
+        let mode = fstat(fd)?.st_mode & 0o7777;
+        let is_sticky = mode & 0o1000 != 0;
+        if mode & 0o002 == 0 || (is_sticky && self.0.writers == Writers::Droppers) {
+            return Ok(());
+        }
+        let path = self.path();
+        Err(io::Error::other(Refused::Writable { path, mode }))
+    }
+}
+
+/// A name in a folder of a spool.
+#[derive(Clone, Debug)]
+pub(super) struct Name {
+    folder: Folder,
+    name: OsString,
+}
+
+impl Name {
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub(super) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// Its path, for people.
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path().join(&self.name)
+    }
+}
