@@ -10,6 +10,7 @@ use crate::delivery::{self, Answer, Client, Outcome, Request};
 use crate::payload::Message;
 use crate::payload::pagure::{self, Context};
 use crate::report;
+use crate::signature::Secret;
 
 /// Pagure's own test message.
 const TOPIC: &str = "Test.notification";
@@ -65,8 +66,9 @@ async fn ping(
     around: &Surroundings,
 ) -> bool {
     match attempt(endpoint, message, settings, client, around).await {
-        Ok(answer) => {
-            report::line(&describe(endpoint, &answer));
+        Ok(answered) => {
+            report::line(&describe(endpoint, &answered));
+            let answer = answered.answer;
             if let Some(hint) = answer.broken.as_ref().and_then(|own| own.hint.as_ref()) {
                 report::hint(hint);
             }
@@ -86,16 +88,24 @@ async fn ping(
     }
 }
 
+/// An answer, and the header values that it must not repeat to anybody.
+struct Answered {
+    answer: Answer,
+    headers: Vec<Secret>,
+}
+
 async fn attempt(
     endpoint: &Endpoint,
     message: &Message,
     settings: &Settings,
     client: &Client,
     around: &Surroundings,
-) -> Result<Answer, Error> {
+) -> Result<Answered, Error> {
     let credentials = endpoint.credentials(&|name| around.variable(name), around.now())?;
+    let headers = credentials.headers.iter();
+    let headers = headers.map(|(_, value)| value.clone()).collect();
     let request = Request::new(message, &settings.instance, credentials);
-    Ok(client
+    let answer = client
         .post(
             endpoint,
             &settings.network,
@@ -103,20 +113,22 @@ async fn attempt(
             endpoint.timeout,
             around.now(),
         )
-        .await?)
+        .await?;
+    Ok(Answered { answer, headers })
 }
 
-/// One line: the endpoint, what it answered, how long it took.
-fn describe(endpoint: &Endpoint, answer: &Answer) -> String {
+/// One line: the endpoint, what it answered, how long it took. Some receivers repeat
+/// what they were asked: of that nothing secret is shown.
+fn describe(endpoint: &Endpoint, answered: &Answered) -> String {
+    let answer = &answered.answer;
     let took = answer.took.as_millis();
-    // Some receivers repeat the path that was asked for, which may be a secret.
-    let path = endpoint.url.expose().path();
-    let body = String::from_utf8_lossy(&answer.body);
-    let body = if path.len() > 1 {
-        body.replace(path, "/…")
-    } else {
-        body.into_owned()
-    };
+    let mut body = String::from_utf8_lossy(&answer.body).into_owned();
+    for secret in endpoint.url.secrets() {
+        body = body.replace(&secret, "…");
+    }
+    for header in &answered.headers {
+        body = body.replace(header.expose(), "…");
+    }
     let words = match body.lines().next().map(str::trim) {
         Some(line) if !line.is_empty() => {
             let line: String = line.chars().take(200).collect();

@@ -237,6 +237,16 @@ fn check(layer: &Layer) -> Result<(), (String, String)> {
                 format!("two endpoints are named `{name}`"),
             ));
         }
+        let mut headers = endpoint.headers.keys();
+        if endpoint.url.has_userinfo()
+            && headers.any(|header| header.0.eq_ignore_ascii_case("authorization"))
+        {
+            let why = format!(
+                "the name and password in the URL of `{name}` and its header `Authorization` are \
+                 two answers to one question: take one"
+            );
+            return Err(("endpoint".into(), why));
+        }
         if endpoint.client_cert_file.is_some() != endpoint.client_key_file.is_some() {
             let why = format!(
                 "`client_cert_file` and `client_key_file` of `{name}` are of use only together"

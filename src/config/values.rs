@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use percent_encoding::percent_decode_str;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -34,16 +36,42 @@ impl EndpointUrl {
         let [first, second] = schemes;
         let url = url::Url::parse(text.trim())
             .map_err(|error| format!("it is no URL ({error}), expected `{first}://host/path`"))?;
-        if !schemes.contains(&url.scheme()) {
-            return Err(format!(
+        if schemes.contains(&url.scheme()) {
+            Ok(Self(url))
+        } else if text.contains("://") {
+            Err(format!(
                 "scheme `{}` is not supported, expected `{first}` or `{second}`",
                 url.scheme()
-            ));
+            ))
+        } else {
+            // What stands before the colon can be a user's name.
+            Err(format!("it has no scheme, expected `{first}://host/path`"))
         }
-        Ok(Self(url))
     }
 
-    /// Whether the host is an address, not a name.
+    /// What of it nobody may see, in every spelling in which somebody could repeat it.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let url = &self.0;
+        let password = url.password().unwrap_or_default();
+        let mut parts = vec![
+            url.path().to_owned(),
+            url.query().unwrap_or_default().to_owned(),
+        ];
+        if self.has_userinfo() {
+            let (name, password) = (decoded(url.username()), decoded(password));
+            parts.push(BASE64_STANDARD.encode(format!("{name}:{password}")));
+            parts.extend([url.username(), url.password().unwrap_or_default()].map(str::to_owned));
+        }
+        let decoded: Vec<String> = parts.iter().map(|part| decoded(part)).collect();
+        parts.extend(decoded);
+        parts.retain(|part| !matches!(part.as_str(), "" | "/"));
+        // A longer one may have a shorter one in it.
+        parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+        parts
+    }
+
+    /// The address that the host is, if it is not a name.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         match self.0.host()? {
@@ -107,6 +135,11 @@ impl<'de> Deserialize<'de> for EndpointUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
+}
+
+/// `%41` → `A`.
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// `network.proxy`.

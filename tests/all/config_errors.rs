@@ -54,7 +54,7 @@ fn an_error_names_file_line_and_key() {
         ),
         (
             "\nurls = \"\"\"\n\n  https://ok.example.org/\n user:pass@host/hidden\"\"\"",
-            "line 2: `urls`: URL number 3: scheme `user` is not supported, expected `https` or `http`",
+            "line 2: `urls`: URL number 3: it has no scheme, expected `https://host/path`",
         ),
         (
             "urls = [\"/hidden\"]",
@@ -108,6 +108,12 @@ fn an_error_in_an_endpoint_names_the_endpoint() {
         (
             "[[endpoint]]\nname = \"ci\"\nurl = \"https://ci.example.org/\"".to_owned(),
             "two endpoints are named `ci`",
+        ),
+        (
+            "[[endpoint]]\nname = \"b\"\nurl = \"https://a:b@host/\"\nheaders = { authorization = \"x\" }"
+                .to_owned(),
+            "the name and password in the URL of `b` and its header `Authorization` are two answers \
+             to one question: take one",
         ),
         (
             "timeout = \"0s\"".to_owned(),

@@ -38,6 +38,7 @@ mod promises;
 mod proxies;
 mod readme;
 mod scenarios;
+mod secrets;
 mod spool_answers;
 mod spool_crash;
 mod spool_damage;
