@@ -73,6 +73,9 @@ fn show_request(
         (host, None) => report::line(&format!("Host: {host}")),
     }
     report::line(&format!("Content-Length: {}", request.body.len()));
+    if endpoint.url.has_userinfo() {
+        report::line("Authorization: …");
+    }
     for (name, value) in &request.headers {
         match value {
             HeaderValue::Plain(value) => report::line(&format!("{name}: {value}")),

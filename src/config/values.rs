@@ -81,8 +81,9 @@ impl EndpointUrl {
         }
     }
 
-    /// Whether it carries a name or a password.
-    pub(super) fn has_userinfo(&self) -> bool {
+    /// Whether it carries a name or a password, which become `Authorization: Basic`.
+    #[must_use]
+    pub fn has_userinfo(&self) -> bool {
         !self.0.username().is_empty() || self.0.password().is_some()
     }
 
