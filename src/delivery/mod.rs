@@ -36,7 +36,7 @@ pub use client::Client;
 pub use courier::{Courier, LaneReport, Left, Limits, Notice, Outside, Unavailable, Words};
 pub use fault::Fault;
 pub use flush::{Flush, Surveyor};
-pub use outcome::{Outcome, Reason};
+pub use outcome::{Outcome, Reason, retry_after};
 pub use proxy::ProxyFault;
 pub use request::{HeaderValue, Request};
 pub use tls::{TlsFault, check_tls};

@@ -74,7 +74,7 @@ impl Outcome {
 /// Reads a `Retry-After` header (RFC 9110, 10.2.3): seconds or a date, cut to
 /// [`LONGEST_RETRY_AFTER`]. What is neither is ignored; a date in the past is zero.
 #[must_use]
-pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim_matches([' ', '\t']);
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than a number holds still ask for a long time.

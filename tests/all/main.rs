@@ -17,6 +17,7 @@ mod demo;
 mod enable;
 mod enable_config;
 mod forgotten;
+mod fuzz;
 mod hostile_receivers;
 mod hostile_text;
 mod input;

@@ -1,7 +1,6 @@
 //! A push never fails because of refpost.
 
 use std::fs;
-use std::path::Path;
 
 use crate::support::{Answer, Receiver, Site};
 

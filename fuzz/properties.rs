@@ -1,0 +1,127 @@
+//! What must hold of whatever bytes others send: one function for each reader.
+//!
+//! Two drivers call them: `cargo fuzz run TARGET` with a fuzzer that looks for new
+//! paths through the code, and `cargo test` with proptest, a few hundred times each.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+use refpost::spool::{Access, Id, Spool};
+use refpost::{config, delivery, git, json};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// `old new ref` lines: every line is an update, moved nothing, or is told to be
+/// malformed; and what is read says the same when it is written down and read again.
+pub(crate) fn ref_lines(data: &[u8]) {
+    let (updates, malformed) = git::read_ref_lines(&mut &data[..]).expect("a slice can be read");
+    let lines = data.split_inclusive(|&byte| byte == b'\n').count();
+    assert!(updates.len() + malformed.len() <= lines);
+    let mut written = Vec::new();
+    for update in &updates {
+        assert_ne!(update.old, update.new);
+        let id = |id: Option<refpost::event::Oid>| {
+            let other = update.old.or(update.new).expect("one of them is there");
+            id.map_or_else(|| "0".repeat(other.to_string().len()), |id| id.to_string())
+        };
+        written.extend(format!("{} {} ", id(update.old), id(update.new)).bytes());
+        written.extend(update.name.as_bytes());
+        written.push(b'\n');
+    }
+    let (again, malformed) = git::read_ref_lines(&mut &written[..]).expect("a slice can be read");
+    assert!(malformed.is_empty());
+    assert_eq!(again, updates);
+    git::read_transaction(&mut &data[..]).expect("a slice can be read");
+}
+
+/// A configuration: it is loaded and shown, or there is one line that says why not,
+/// and that is on a line of the file.
+pub(crate) fn config(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("refpost.toml");
+    fs::write(&path, data).expect("a file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+    match config::load(
+        &folder.path().join("none"),
+        false,
+        Some(folder.path()),
+        "host",
+    ) {
+        Ok(loaded) => {
+            assert!(loaded.settings.instance.ends_with('/'));
+            let dump = format!("{:?}", loaded.settings);
+            for secret in ["s3cret"] {
+                assert!(!dump.contains(secret), "{dump}");
+                for shown in loaded.shown.values() {
+                    let is_name = !shown.value.contains("hidden");
+                    assert!(is_name || !shown.value.contains(secret), "{}", shown.value);
+                }
+            }
+        }
+        Err(config::Error::Invalid { line, why, .. }) => {
+            let lines = data.split(|&byte| byte == b'\n').count();
+            assert!((1..=lines).contains(&line), "line {line} of {lines}");
+            assert!(!why.is_empty() && !why.contains('\n'), "{why}");
+        }
+        Err(_) => {}
+    }
+}
+
+/// An entry of the spool, as it lies there, and as it would with a header whose
+/// checksum is right: it is read whole, or refused.
+pub(crate) fn entry(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spool = Spool::new(folder.path().join("spool"), Access::Owner);
+    let id = Id::new(SystemTime::UNIX_EPOCH, "host", 7);
+    let new = folder.path().join("spool/new");
+    fs::create_dir_all(&new).expect("folders");
+    let digest = hex::encode(Sha256::digest(data));
+    let with_checksum = format!("refpost-entry 1 {} {digest}\n", data.len());
+    for bytes in [data, &[with_checksum.as_bytes(), data].concat()] {
+        fs::write(new.join(id.as_str()), bytes).expect("a file");
+        let Ok(entry) = spool.open_new(&id) else {
+            continue;
+        };
+        if let refpost::spool::Content::Built(built) = &entry.header().content {
+            for (number, frozen) in built.messages.iter().enumerate() {
+                if let Ok(message) = entry.message(number) {
+                    assert_eq!(message.body.len() as u64, frozen.length);
+                }
+            }
+            for recipient in &built.recipients {
+                for number in entry.header().messages_for(&recipient.queue) {
+                    assert!(number < built.messages.len());
+                }
+            }
+        }
+    }
+}
+
+/// JSON as Python writes it: pure ASCII, the same value when it is read again, and
+/// the same bytes when that is written again.
+pub(crate) fn json(data: &[u8]) {
+    let Ok(value) = serde_json::from_slice::<Value>(data) else {
+        // Then a text of it.
+        let text = Value::from(String::from_utf8_lossy(data));
+        return same_again(&text);
+    };
+    same_again(&value);
+}
+
+fn same_again(value: &Value) {
+    let bytes = json::to_bytes(value);
+    assert!(bytes.iter().all(|byte| (b' '..=b'~').contains(byte)));
+    let again: Value = serde_json::from_slice(&bytes).expect("it is JSON");
+    assert_eq!(again, *value);
+    assert_eq!(json::to_bytes(&again), bytes);
+}
+
+/// `Retry-After`: nothing, or no more than an hour.
+pub(crate) fn retry_after(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    if let Some(wait) = delivery::retry_after(&text, now) {
+        assert!(wait <= Duration::from_secs(3600));
+    }
+}
