@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -144,6 +144,26 @@ impl Surroundings {
     /// The account that this process runs as.
     pub(super) fn own_account(&self) -> String {
         self.account(Uid::effective().as_raw()).0
+    }
+
+    /// The account that this process runs as.
+    pub(super) fn own_uid(&self) -> u32 {
+        Uid::effective().as_raw()
+    }
+
+    /// The groups of an account (getgrouplist(3)); none, if it has no name.
+    pub(super) fn groups(&self, uid: u32) -> Vec<u32> {
+        let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else {
+            return Vec::new();
+        };
+        let groups = CString::new(user.name)
+            .ok()
+            .and_then(|name| nix::unistd::getgrouplist(&name, user.gid).ok());
+        groups
+            .iter()
+            .flatten()
+            .map(|group| group.as_raw())
+            .collect()
     }
 
     /// The name and the full name of an account (passwd(5)); its number where it
