@@ -99,7 +99,7 @@ fn target(found: Found, around: &Surroundings) -> Option<Target> {
     let git_dir = match found {
         Found::Spool(root) => {
             let spool = place::spool_named(&root);
-            if !is_open_to_us(&spool, around) {
+            if !is_open_to_us(&spool, around) || !is_for_us(&spool, around) {
                 return None;
             }
             return Some(Target {
@@ -125,6 +125,9 @@ fn target(found: Found, around: &Surroundings) -> Option<Target> {
     }
     let settings = settings.ok();
     let spool = place::spool_of(&git_dir, settings.as_ref());
+    if !is_for_us(&spool, around) {
+        return None;
+    }
     if !is_open_to_us(&spool, around) {
         return None;
     }
@@ -156,6 +159,28 @@ fn is_open_to_us(spool: &Spool, around: &Surroundings) -> bool {
             spool.root().display()
         ),
         Some(&format!("runuser -u {name} -- refpost …")),
+    );
+    false
+}
+
+/// Whoever owns a mail drop sends with keys that are his alone. From a spool of somebody
+/// else's, who could write anything into it, he takes nothing.
+fn is_for_us(spool: &Spool, around: &Surroundings) -> bool {
+    let running = around.own_uid();
+    let owner = std::fs::metadata(spool.root()).map_or(running, |meta| meta.uid());
+    if owner == running || running == 0 {
+        return true;
+    }
+    let Some(drop) = around.own_drop() else {
+        return true;
+    };
+    around.tell_once(
+        &format!(
+            "cannot flush `{}`: it is another account's, and `{}`, a mail drop, is ours",
+            spool.root().display(),
+            drop.root().display()
+        ),
+        Some("flush it as the account that owns it"),
     );
     false
 }

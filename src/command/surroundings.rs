@@ -12,8 +12,8 @@ use std::time::SystemTime;
 
 use nix::unistd::{Uid, User};
 
-use super::{Error, IoContext};
-use crate::config::{self, Loaded};
+use super::{Error, IoContext, place};
+use crate::config::{self, Borrowed, Loaded, Settings};
 use crate::git::{self, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;
@@ -116,6 +116,38 @@ impl Surroundings {
                 "run it as that account: runuser -u {name} -- refpost …"
             )),
         })
+    }
+
+    /// The settings of a repository, to send what they ask for.
+    pub(super) fn load_to_send(&self, git_dir: &Path) -> Result<Settings, Error> {
+        self.trust(git_dir)?;
+        let loaded = self.load(Some(git_dir))?;
+        match loaded.borrowed {
+            Some(borrowed) if self.own_drop().is_some() => Err(self.no_loan(&borrowed)),
+            _ => Ok(loaded.settings),
+        }
+    }
+
+    /// The server's spool, if it is a mail drop and we are the account that owns it. Then
+    /// we send for many accounts, none of which is trusted with what we may read.
+    pub(super) fn own_drop(&self) -> Option<Spool> {
+        let spool = place::spool_at(&self.load(None).ok()?.settings.spool?);
+        let owner = std::fs::metadata(spool.root()).ok()?.uid();
+        (spool.is_drop() && owner == self.own_uid()).then_some(spool)
+    }
+
+    fn no_loan(&self, borrowed: &Borrowed) -> Error {
+        let (path, key) = (borrowed.path.display(), &borrowed.key);
+        let (owner, us) = (self.account(borrowed.owner).0, self.own_account());
+        Error::Failed {
+            what: format!(
+                "cannot send what `{path}` asks for: it belongs to `{owner}`, and what `{key}` \
+                 names would be read with the rights of `{us}`"
+            ),
+            hint: Some(format!(
+                "put that into the server's file, or see what it names, then: chown root {path}"
+            )),
+        }
     }
 
     pub(super) fn now(&self) -> SystemTime {

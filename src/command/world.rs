@@ -64,8 +64,7 @@ impl<'a> World<'a> {
 
     fn load(&self, repository: &Path) -> Result<Settings, Error> {
         self.around.ensure_trusted(repository)?;
-        self.around.trust(repository)?;
-        Ok(self.around.load(Some(repository))?.settings)
+        self.around.load_to_send(repository)
     }
 
     fn build_owed(&self, header: &Header) -> Result<Built<Message>, Error> {

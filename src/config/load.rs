@@ -80,6 +80,20 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// Every effective setting by its key.
     pub shown: BTreeMap<String, Shown>,
+    /// What the repository's file would have us read for another account.
+    pub borrowed: Option<Borrowed>,
+}
+
+/// The repository's file is another account's, and names a file or the like: it would be
+/// read with our rights, and sent where that account says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Borrowed {
+    /// The configuration.
+    pub path: PathBuf,
+    /// Whose it is.
+    pub owner: u32,
+    /// The first key in it that names something to be read.
+    pub key: String,
 }
 
 /// A setting as people may see it.
@@ -103,10 +117,12 @@ pub fn load(
 ) -> Result<Loaded, Error> {
     let mut layers = vec![("default".to_owned(), settings::defaults(host))];
     let mut files = Vec::new();
+    let mut borrowed = None;
     let own = repository.map(|folder| folder.join(super::REPOSITORY_FILE));
     for (path, repository) in [(Some(system), None), (own.as_deref(), repository)] {
         let Some(path) = path else { continue };
-        if let Some(layer) = read(path, repository, required && repository.is_none())? {
+        if let Some((layer, lent)) = read(path, repository, required && repository.is_none())? {
+            borrowed = lent;
             layers.push((path.display().to_string(), layer));
             files.push(path.to_owned());
         }
@@ -124,6 +140,7 @@ pub fn load(
         settings,
         files,
         shown,
+        borrowed,
     })
 }
 
@@ -147,7 +164,7 @@ pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
 
 /// Reads one file, the server's or that of a `repository`; `None` if it is not there
 /// and need not be.
-fn read(path: &Path, repository: Option<&Path>, required: bool) -> Result<Option<Layer>, Error> {
+fn read(path: &Path, repository: Option<&Path>, required: bool) -> Result<Read, Error> {
     let is_system = repository.is_none();
     let failed = |source| Error::Read {
         path: path.to_owned(),
@@ -188,7 +205,33 @@ fn read(path: &Path, repository: Option<&Path>, required: bool) -> Result<Option
     }
     let path = path::absolute(path).map_err(failed)?;
     layer.rebase(path.parent().unwrap_or(&path));
-    Ok(Some(layer))
+    let borrowed = file.stranger.and_then(|owner| {
+        let key = names_something(&toml::from_str(text).ok()?)?;
+        Some(Borrowed { path, owner, key })
+    });
+    Ok(Some((layer, borrowed)))
+}
+
+/// A layer, and what it would borrow; `None` if there is no file.
+type Read = Option<(Layer, Option<Borrowed>)>;
+
+/// The first key that names a file, a variable or a credential, whichever keys there are.
+fn names_something(table: &toml::Table) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        let names = key.ends_with("_file") || ["file", "env", "credential"].contains(&&**key);
+        if names {
+            return Some(key.clone());
+        }
+        let within = match value {
+            toml::Value::Table(table) => names_something(table),
+            toml::Value::Array(values) => values.iter().find_map(|value| {
+                let table = value.as_table()?;
+                names_something(table)
+            }),
+            _ => None,
+        };
+        within.map(|within| format!("{key}.{within}"))
+    })
 }
 
 /// Parses one file's text. The error is a line and what is wrong with it.

@@ -23,7 +23,7 @@ mod values;
 
 pub use file::Refusal;
 pub use keys::{Credentials, KeyError};
-pub use load::{Error, Loaded, Shown, asks_to_require, load};
+pub use load::{Borrowed, Error, Loaded, Shown, asks_to_require, load};
 pub use project::project;
 pub use schema::Mode;
 pub use settings::{Allow, Endpoint, Network, Retry, Settings, Signing};

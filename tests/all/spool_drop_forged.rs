@@ -208,3 +208,88 @@ fn what_is_no_entry_keeps_no_other_and_leads_nowhere() {
     let owner = fs::metadata(drop.spool.join("failed/unreadable")).unwrap();
     assert_eq!(owner.uid(), SERVICE);
 }
+
+#[test]
+fn nobody_has_the_services_files_sent_to_him() {
+    let Some(drop) = MailDrop::new() else { return };
+    let url = drop.receiver.url("/alices");
+    let key = drop.accounts.path("service.key");
+    let endpoint = format!("[[endpoint]]\nname = \"mine\"\nurl = \"{url}\"\n");
+    for (names, what) in [
+        (
+            "endpoint.headers.X.file",
+            format!("headers = {{ X = {{ file = \"{0}\" }} }}", key.display()),
+        ),
+        (
+            "endpoint.headers.X.env",
+            "headers = { X = { env = \"HOME\" } }".to_owned(),
+        ),
+        (
+            "endpoint.key_file",
+            format!("key_file = \"{}\"", key.display()),
+        ),
+        (
+            "endpoint.ca_file",
+            format!("ca_file = \"{}\"", key.display()),
+        ),
+    ] {
+        drop.own_config(ALICE, "alice", &format!("{endpoint}{what}\n"));
+        drop.push(ALICE, "alice");
+        let (commit, _) = drop.push(BOB, "bob");
+        let ran = drop.flush();
+        let why = format!(
+            "cannot send what `{}` asks for: it belongs to `4301`, and what `{names}` names would \
+             be read with the rights of `4300`",
+            drop.bare("alice").join("refpost.toml").display()
+        );
+        assert!(ran.stderr.contains(&why), "{}", ran.stderr);
+        assert_eq!(commits(&drop.receiver.take()), [commit]);
+        let ping = drop.service(&["ping", drop.bare("alice").to_str().unwrap()]);
+        assert!(ping.stderr.contains(&why), "{}", ping.stderr);
+        assert!(drop.receiver.take().is_empty());
+    }
+    // What names nothing of the service's is sent, and so is what has waited.
+    drop.own_config(
+        ALICE,
+        "alice",
+        &format!("{endpoint}key = {{ file = \"x\" }}\n"),
+    );
+    assert!(drop.flush().stderr.contains("`endpoint.key.file`"));
+    drop.own_config(ALICE, "alice", &endpoint);
+    // Each of the four pushes, to her endpoint and to the server's.
+    assert_eq!(drop.flush_well().len(), 8);
+}
+
+#[test]
+fn the_owner_of_a_drop_takes_nothing_from_another_accounts_spool() {
+    let Some(drop) = MailDrop::new() else { return };
+    drop.push(BOB, "bob");
+    let entry = drop.entry();
+    let genuine = fs::read(&entry).unwrap();
+    fs::remove_file(&entry).unwrap();
+    plant(&drop, ALICE, "bobs", &genuine);
+    // In the drop, Alice can make a folder of the service's group, which that could write.
+    let home = drop.accounts.folder("alices", ALICE);
+    let (new, spool) = (drop.spool.join("new"), home.join("spool"));
+    let line = format!(
+        "umask 0; mkdir {new}/evil {new}/evil/new {new}/evil/tmp {new}/evil/retry \
+         {new}/evil/failed && chmod 2770 {new}/evil {new}/evil/* && cp {new}/bobs \
+         {new}/evil/new/{} && mv {new}/evil {} && rm {new}/bobs",
+        id(1),
+        spool.display(),
+        new = new.display(),
+    );
+    drop.accounts.shell(ALICE, &line).well();
+    assert_eq!(fs::metadata(&spool).unwrap().gid(), SERVICE);
+    let config = format!("spool = \"{}\"\n", spool.display());
+    drop.own_config(ALICE, "alice", &config);
+    let why = format!(
+        "cannot flush `{}`: it is another account's",
+        spool.display()
+    );
+    for path in [drop.bare("alice"), spool, home] {
+        let ran = drop.service(&["flush", path.to_str().unwrap()]);
+        assert!(ran.stderr.contains(&why), "{path:?}: {}", ran.stderr);
+        assert!(drop.receiver.take().is_empty());
+    }
+}

@@ -13,11 +13,18 @@ pub(crate) const SERVICE: u32 = 4300;
 pub(crate) const ALICE: u32 = 4301;
 pub(crate) const BOB: u32 = 4302;
 
-/// How docs/operations.md makes a mail drop, with its service account's number.
-const INSTALL: &str = "\
-install -d -o 4300 -g 4300 -m 0711 SPOOL
-install -d -o 4300 -g 4300 -m 3733 SPOOL/tmp SPOOL/new
-install -d -o 4300 -g 4300 -m 0700 SPOOL/retry SPOOL/failed";
+/// How docs/operations.md makes a mail drop, with the service account's number.
+fn install(spool: &str) -> String {
+    let docs = include_str!("../../../docs/operations.md");
+    let lines = docs.lines();
+    let lines: Vec<_> = lines
+        .filter(|line| line.starts_with("install -d -o refpost "))
+        .map(|line| line.replace("-o refpost -g refpost", "-o 4300 -g 4300"))
+        .map(|line| line.replace("/var/spool/refpost", spool))
+        .collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    lines.join("\n")
+}
 
 pub(crate) struct MailDrop {
     pub(crate) accounts: Accounts,
@@ -36,9 +43,7 @@ impl MailDrop {
             accounts,
         };
         let spool = drop.spool.to_str().unwrap();
-        let made = Command::new("sh")
-            .args(["-ec", &INSTALL.replace("SPOOL", spool)])
-            .status();
+        let made = Command::new("sh").args(["-ec", &install(spool)]).status();
         assert!(made.unwrap().success());
         let key = drop.accounts.environment.write("service.key", KEY);
         chown(&key, Some(SERVICE), Some(SERVICE)).unwrap();
