@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{self, Path, PathBuf};
 
+use super::borrowed::Borrowed;
 use super::file::{self, Refusal, Unread};
 use super::schema::Layer;
 use super::settings::{self, Settings};
@@ -82,18 +83,6 @@ pub struct Loaded {
     pub shown: BTreeMap<String, Shown>,
     /// What the repository's file would have us read for another account.
     pub borrowed: Option<Borrowed>,
-}
-
-/// The repository's file is another account's, and names a file or the like: it would be
-/// read with our rights, and sent where that account says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Borrowed {
-    /// The configuration.
-    pub path: PathBuf,
-    /// Whose it is.
-    pub owner: u32,
-    /// The first key in it that names something to be read.
-    pub key: String,
 }
 
 /// A setting as people may see it.
@@ -205,34 +194,14 @@ fn read(path: &Path, repository: Option<&Path>, required: bool) -> Result<Read, 
     }
     let path = path::absolute(path).map_err(failed)?;
     layer.rebase(path.parent().unwrap_or(&path));
-    let borrowed = file.stranger.and_then(|owner| {
-        let key = names_something(&toml::from_str(text).ok()?)?;
-        Some(Borrowed { path, owner, key })
-    });
+    let borrowed = file
+        .stranger
+        .and_then(|owner| Borrowed::by(owner, path, text));
     Ok(Some((layer, borrowed)))
 }
 
 /// A layer, and what it would borrow; `None` if there is no file.
 type Read = Option<(Layer, Option<Borrowed>)>;
-
-/// The first key that names a file, a variable or a credential, whichever keys there are.
-fn names_something(table: &toml::Table) -> Option<String> {
-    table.iter().find_map(|(key, value)| {
-        let names = key.ends_with("_file") || ["file", "env", "credential"].contains(&&**key);
-        if names {
-            return Some(key.clone());
-        }
-        let within = match value {
-            toml::Value::Table(table) => names_something(table),
-            toml::Value::Array(values) => values.iter().find_map(|value| {
-                let table = value.as_table()?;
-                names_something(table)
-            }),
-            _ => None,
-        };
-        within.map(|within| format!("{key}.{within}"))
-    })
-}
 
 /// Parses one file's text. The error is a line and what is wrong with it.
 fn parse(text: &str) -> Result<Layer, (usize, String)> {

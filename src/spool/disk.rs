@@ -144,8 +144,8 @@ pub(super) fn ensure_dir(folder: &Folder, access: Access) -> Result<(), IoError>
     let Some(parent) = folder.parent() else {
         return ensure_above(&folder.path(), access);
     };
-    let mode = Mode::from_bits_truncate(access.dir_mode());
-    let attempt = || Ok(mkdirat(parent.fd()?, folder.name(), mode)?);
+    let bits = Mode::from_bits_truncate(access.dir_mode());
+    let attempt = || Ok(mkdirat(parent.fd()?, folder.name(), bits)?);
     let mut made = step("mkdir", || folder.path()).and_then(|()| attempt());
     if is_not_found(&made) {
         ensure_dir(parent, access)?;

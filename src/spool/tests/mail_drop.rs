@@ -1,7 +1,7 @@
 //! A mail drop, killed between any two system calls.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::crashes::at_every_crash;
 use super::disk::fault::killed_after;
@@ -106,7 +106,6 @@ fn the_copy_is_durable_before_the_dropped_file_goes() {
     assert_eq!(steps[..6], expected);
     let item = fixture.path("retry/ci").join(&fixture.ls("retry/ci")[0]);
     assert_eq!(mode(&item), 0o600);
-    use std::os::unix::fs::MetadataExt;
     assert_ne!(item.metadata().unwrap().ino(), dropped.ino());
 }
 

@@ -51,12 +51,9 @@ impl MailDrop {
         for (account, name) in [(ALICE, "alice"), (BOB, "bob")] {
             drop.repository(account, name);
         }
-        let repositories: String = ["alice", "bob"]
-            .iter()
-            .map(|name| format!("\tdirectory = {}\n", drop.bare(name).display()))
-            .collect();
-        drop.accounts
-            .public("service.gitconfig", &format!("[safe]\n{repositories}"));
+        let trusted = |name| format!("\tdirectory = {}\n", drop.bare(name).display());
+        let config = format!("[safe]\n{}{}", trusted("alice"), trusted("bob"));
+        drop.accounts.public("service.gitconfig", &config);
         Some(drop)
     }
 
