@@ -17,6 +17,8 @@ usage: ./install.sh [OPTION…]
   --repo PATH    then enable this repository; can be repeated
   --cron         also install /etc/cron.d/refpost, which delivers each minute
   --systemd      the same as systemd units, in /etc/systemd/system
+  --mail-drop    also install a service account `refpost`, a spool that all
+                 accounts put messages into, and a service that delivers them
   --no-build     install the binary that was built before
   --dry-run      show what would be done, and do nothing
   --uninstall    remove what was installed, after disabling each --repo
@@ -41,6 +43,9 @@ cron 644 refpost.cron /etc/cron.d/refpost
 systemd 644 refpost-flush.service /etc/systemd/system/refpost-flush.service
 systemd 644 refpost-flush.timer /etc/systemd/system/refpost-flush.timer
 systemd 644 refpost-flush.path /etc/systemd/system/refpost-flush.path
+drop 644 refpost.sysusers /etc/sysusers.d/refpost.conf
+drop 644 refpost.tmpfiles /etc/tmpfiles.d/refpost.conf
+drop 644 refpost-watch.service /etc/systemd/system/refpost-watch.service
 END
 }
 
@@ -49,6 +54,7 @@ wanted() {
     always) true ;;
     cron) [ "$cron" = yes ] ;;
     systemd) [ "$systemd" = yes ] ;;
+    drop) [ "$drop" = yes ] ;;
     esac
 }
 
@@ -218,6 +224,19 @@ start_units() {
     echo 'with `spool = "/var/spool/refpost"` also `systemctl enable --now refpost-flush.path`'
 }
 
+# The account first, then what belongs to it, then what runs as it.
+start_drop() {
+    if systemd_runs; then
+        run systemd-sysusers /etc/sysusers.d/refpost.conf
+        run systemd-tmpfiles --create /etc/tmpfiles.d/refpost.conf
+        run systemctl daemon-reload
+        run systemctl enable --now refpost-watch.service
+    else
+        echo 'then run `systemd-sysusers`, `systemd-tmpfiles --create`, `systemctl daemon-reload` and `systemctl enable --now refpost-watch.service`'
+    fi
+    echo 'then set `spool = "/var/spool/refpost"` in /etc/refpost/config.toml; docs/operations.md has the rest'
+}
+
 install() {
     if [ "$build" = yes ]; then
         check_git
@@ -240,6 +259,9 @@ install() {
     if [ "$systemd" = yes ]; then
         start_units
     fi
+    if [ "$drop" = yes ]; then
+        start_drop
+    fi
     for repo; do
         run "$prefix/bin/refpost" enable "$repo" ||
             fail "cannot enable \`$repo\`: \`refpost enable\` failed"
@@ -254,6 +276,9 @@ uninstall() {
     if grep -qsF "=$prefix/bin/refpost " "$DESTDIR/etc/systemd/system/refpost-flush.service"; then
         systemd=yes
     fi
+    if grep -qsF "=$prefix/bin/refpost " "$DESTDIR/etc/systemd/system/refpost-watch.service"; then
+        drop=yes
+    fi
     # While the binary is there; a repository whose hook stays is worse than
     # a binary that stays.
     for repo; do
@@ -265,11 +290,14 @@ uninstall() {
     if [ "$systemd" = yes ] && systemd_runs; then
         run systemctl disable --now refpost-flush.timer refpost-flush.path
     fi
+    if [ "$drop" = yes ] && systemd_runs; then
+        run systemctl disable --now refpost-watch.service
+    fi
     remove_files
-    if [ "$systemd" = yes ] && systemd_runs; then
+    if [ "$systemd$drop" != nono ] && systemd_runs; then
         run systemctl daemon-reload
     fi
-    echo 'left alone: spools, configs and keys (in /etc/refpost, /var/spool/refpost and the repositories)'
+    echo 'left alone: spools, configs, keys and accounts (in /etc/refpost, /var/spool/refpost and the repositories)'
 }
 
 prefix=${PREFIX:-/usr/local}
@@ -279,6 +307,7 @@ action=install
 build=yes
 cron=no
 systemd=no
+drop=no
 dry_run=no
 
 # Takes the options from the front and puts each repository at the back.
@@ -304,6 +333,7 @@ while [ "$left" -gt 0 ]; do
     --repo) set -- "$@" "$value" ;;
     --cron) cron=yes ;;
     --systemd) systemd=yes ;;
+    --mail-drop) drop=yes ;;
     --no-build) build=no ;;
     --dry-run) dry_run=yes ;;
     --uninstall) action=uninstall ;;
@@ -319,7 +349,7 @@ case $prefix in
 /*) prefix=${prefix%/} ;;
 *) misused "cannot install to \`$prefix\`: not an absolute path" ;;
 esac
-if [ "$cron$systemd" != nono ]; then
+if [ "$cron$systemd$drop" != nonono ]; then
     # It stands unquoted in the cron line and the unit.
     case $prefix in
     *[!A-Za-z0-9._+/-]*) misused "cannot run flush from \`$prefix\`: only letters, digits and \`._+-/\` can be in it" ;;

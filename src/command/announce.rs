@@ -141,19 +141,31 @@ fn announce_as(
     }
     if let Some(former) = place::former_spool(&push.git_dir, &spool) {
         // What was recorded there is older, and must be announced first.
-        spool
+        let adopted = spool
             .adopt(&former)
             .map_err(|error| Error::Spool(error.into()))?;
+        if spool.is_drop() && !adopted.busy.is_empty() {
+            let former = former.root().display();
+            let why = format!("older messages wait in `{former}`: a mail drop cannot take them");
+            let hint = format!("run, as its owner: refpost flush {former}");
+            around.tell_once(&why, Some(&hint));
+        }
     }
     let recipients = built.recipients.clone();
     let total = built.messages.len();
     let id = enqueue(&spool, push, Content::Built(built), total, caller, around)?;
-    let attempted = match settings.mode {
+    // What is in a mail drop only its owner can deliver.
+    let mode = if spool.is_drop() {
+        Mode::Spool
+    } else {
+        settings.mode
+    };
+    let attempted = match mode {
         Mode::Sync => sync::deliver_now(&spool, &id, &recipients, settings, around),
         Mode::Background | Mode::Spool => Vec::new(),
     };
     tell(settings, &recipients, total, &attempted, around);
-    match settings.mode {
+    match mode {
         Mode::Spool => Ok(()),
         Mode::Sync if attempted.iter().all(Attempted::is_empty_now) => Ok(()),
         // What is left, of this push or of others that found us in the way, goes

@@ -1,5 +1,7 @@
 //! `check`: is all well, and what to do where it is not.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -230,6 +232,9 @@ fn check_spool(
 ) {
     let spool = place::spool_of(git_dir, Some(settings));
     let root = spool.root();
+    if spool.is_drop() && !check_drop(&spool, git_dir, findings, around) {
+        return;
+    }
     let nearest = root.ancestors().find(|above| above.exists());
     let nearest = nearest.unwrap_or(root);
     let may = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
@@ -245,7 +250,9 @@ fn check_spool(
     for error in &survey.refused {
         findings.error(&report::chain(error), error.hint());
     }
-    ok(&format!("spool `{}`", root.display()));
+    if !spool.is_drop() {
+        ok(&format!("spool `{}`", root.display()));
+    }
     match recorded(&spool, git_dir) {
         Ok(0) => {}
         Ok(count) => findings.error(
@@ -278,4 +285,49 @@ fn check_spool(
             findings.warning(&text, "`refpost status` and `refpost log` tell more");
         }
     }
+}
+
+/// Looks at a mail drop from outside; whether there is more to see from inside.
+fn check_drop(
+    spool: &Spool,
+    git_dir: &Path,
+    findings: &mut Findings,
+    around: &Surroundings,
+) -> bool {
+    let faults = spool.drop_faults();
+    for fault in &faults {
+        findings.error(&fault.text, Some(fault.mend.clone()));
+    }
+    if is_guaranteed(git_dir) {
+        let error = super::outbox::no_intents(spool);
+        findings.error(&report::chain(&error), error.hint());
+    }
+    if let Some(former) = place::former_spool(git_dir, spool)
+        && !former.is_empty().unwrap_or(true)
+    {
+        findings.warning(
+            &format!("messages wait in `{}`", former.root().display()),
+            "the next push puts those that are not yet distributed into the mail drop; for the \
+             others run, as the owner of the repository, `refpost flush` with that path",
+        );
+    }
+    let owner = fs::metadata(spool.root()).map_or(0, |meta| meta.uid());
+    let (name, _) = around.account(owner);
+    if faults.is_empty() {
+        ok(&format!(
+            "spool `{}`, a mail drop of `{name}`, which must flush it",
+            spool.root().display()
+        ));
+    }
+    [0, owner].contains(&around.own_uid())
+}
+
+fn is_guaranteed(git_dir: &Path) -> bool {
+    let hooks_dir = Repository::open(git_dir).map(|repository| repository.hooks_dir());
+    hooks_dir.is_ok_and(|hooks_dir| {
+        GUARANTEED.iter().any(|name| {
+            let place = Hook::new(&hooks_dir, name).place();
+            !ORDINARY.contains(name) && !matches!(place, Ok(Place::Empty | Place::Foreign))
+        })
+    })
 }

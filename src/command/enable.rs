@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::links::{Hook, give_to_owner_of};
 use super::surroundings::Surroundings;
-use super::{Done, Error, IoContext, place};
+use super::{Done, Error, IoContext, outbox, place};
 use crate::cli::EnableArgs;
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::report;
@@ -30,6 +30,12 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
         let hooks_dir = repository.hooks_dir();
         if !args.urls.is_empty() {
             write_config(&repository.path(), &args.urls, around)?;
+        }
+        let settings = around.load(Some(&repository.path())).ok();
+        let settings = settings.as_ref().map(|loaded| &loaded.settings);
+        let spool = place::spool_of(&repository.path(), settings);
+        if args.guaranteed && spool.is_drop() {
+            return Err(outbox::no_intents(&spool));
         }
         let names = if args.guaranteed {
             &GUARANTEED[..]

@@ -86,13 +86,16 @@ fn waiting(targets: &[Target]) -> usize {
 pub(super) type OfOthers = BTreeMap<(u32, u32), Vec<PathBuf>>;
 
 /// Parts the spools that are there: ours, and with root those of other accounts.
-/// Whose a repository's spool is, the repository says, wherever it lies.
+/// Whose a repository's spool is, the repository says, wherever it lies; but a mail
+/// drop is its own owner's.
 pub(super) fn ours_and_others(targets: Vec<Target>) -> (Vec<Target>, OfOthers) {
     let is_root = nix::unistd::geteuid().is_root();
     let mut ours = Vec::new();
     let mut others = OfOthers::new();
     for target in targets {
-        let place = target.repository.as_deref().unwrap_or(target.spool.root());
+        let repository = target.repository.as_deref();
+        let place = repository.filter(|_| !target.spool.is_drop());
+        let place = place.unwrap_or(target.spool.root());
         match fs::metadata(place) {
             Ok(owner) if is_root && owner.uid() != 0 => {
                 let paths = others.entry((owner.uid(), owner.gid())).or_default();

@@ -1,6 +1,7 @@
 //! The subcommands: wiring, one file each, and the one place where errors become
 //! exit codes.
 
+mod admission;
 mod announce;
 mod check;
 mod check_endpoint;

@@ -18,8 +18,7 @@ const CONTENT: &str = "Test message";
 
 pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error> {
     let repository = place::repository(args.repo.as_deref(), around)?;
-    around.trust(&repository.path())?;
-    let settings = around.load(Some(&repository.path()))?.settings;
+    let settings = around.load_to_send(&repository.path())?;
     let chosen: Vec<&Endpoint> = settings
         .endpoints
         .iter()

@@ -84,6 +84,17 @@ fn of_repository(root: &Path) -> Option<&Path> {
 fn access(folder: &Path) -> Access {
     match fs::metadata(folder) {
         Ok(metadata) if metadata.mode() & 0o2020 == 0o2020 => Access::Group,
+        Ok(metadata) if takes_mail(folder, metadata.mode()) => Access::Drop,
         _ => Access::Owner,
     }
+}
+
+/// Whether a spool is meant to be a mail drop: everybody can make names in its `new`,
+/// which is sticky, or in which everybody can get. Whether its modes are good enough to
+/// be used, the spool says.
+fn takes_mail(folder: &Path, mode: u32) -> bool {
+    fs::symlink_metadata(folder.join("new")).is_ok_and(|new| {
+        let is_sticky = new.mode() & 0o1000 != 0;
+        new.mode() & 0o002 != 0 && (is_sticky || mode & 0o001 != 0)
+    })
 }

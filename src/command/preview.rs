@@ -12,16 +12,15 @@ use crate::payload::Message;
 use crate::report;
 
 pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Error> {
-    let repository = match &args.repo {
-        Some(repo) => place::repository(Some(repo), around)?,
-        None => {
-            let git_dir = place::hook_git_dir(around);
-            // As git does, which also trusts whatever `GIT_DIR` names.
-            if around.path_variable("GIT_DIR").is_none() {
-                around.ensure_trusted(&git_dir)?;
-            }
-            Repository::open_in_hook(&git_dir)?
+    let repository = if let Some(repo) = &args.repo {
+        place::repository(Some(repo), around)?
+    } else {
+        let git_dir = place::hook_git_dir(around);
+        // As git does, which also trusts whatever `GIT_DIR` names.
+        if around.path_variable("GIT_DIR").is_none() {
+            around.ensure_trusted(&git_dir)?;
         }
+        Repository::open_in_hook(&git_dir)?
     };
     let (updates, malformed) = git::read_ref_lines(&mut std::io::stdin().lock())
         .doing("read", Path::new("standard input"))?;

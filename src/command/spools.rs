@@ -1,6 +1,7 @@
 //! Which spools a command is about: its PATHs, or else the whole server's.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::surroundings::Surroundings;
@@ -97,8 +98,12 @@ fn search(path: &Path, found: &mut Vec<Found>) -> Result<(), Error> {
 fn target(found: Found, around: &Surroundings) -> Option<Target> {
     let git_dir = match found {
         Found::Spool(root) => {
+            let spool = place::spool_named(&root);
+            if !is_open_to_us(&spool, around) || !is_for_us(&spool, around) {
+                return None;
+            }
             return Some(Target {
-                spool: place::spool_named(&root),
+                spool,
                 repository: None,
                 is_alone: false,
                 endpoints: BTreeMap::new(),
@@ -120,13 +125,64 @@ fn target(found: Found, around: &Surroundings) -> Option<Target> {
     }
     let settings = settings.ok();
     let spool = place::spool_of(&git_dir, settings.as_ref());
+    if !is_for_us(&spool, around) {
+        return None;
+    }
+    if !is_open_to_us(&spool, around) {
+        return None;
+    }
+    // Into a mail drop, whoever may read it puts the rest: the next push.
+    let former = place::former_spool(&git_dir, &spool).filter(|_| !spool.is_drop());
     Some(Target {
         endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
-        former: place::former_spool(&git_dir, &spool).into_iter().collect(),
+        former: former.into_iter().collect(),
         repository: Some(git_dir),
         is_alone: true,
         spool,
     })
+}
+
+/// A mail drop is looked into by its owner alone, and by root, who hands it over.
+fn is_open_to_us(spool: &Spool, around: &Surroundings) -> bool {
+    let owner = std::fs::metadata(spool.root()).map(|meta| meta.uid());
+    let running = around.own_uid();
+    let (true, Ok(owner)) = (spool.is_drop() && running != 0, owner) else {
+        return true;
+    };
+    if owner == running {
+        return true;
+    }
+    let (name, _) = around.account(owner);
+    around.tell_once(
+        &format!(
+            "cannot look into `{}`: it is a mail drop, which only `{name}` reads",
+            spool.root().display()
+        ),
+        Some(&format!("runuser -u {name} -- refpost …")),
+    );
+    false
+}
+
+/// Whoever owns a mail drop sends with keys that are his alone. From a spool of somebody
+/// else's, who could write anything into it, he takes nothing.
+fn is_for_us(spool: &Spool, around: &Surroundings) -> bool {
+    let running = around.own_uid();
+    let owner = std::fs::metadata(spool.root()).map_or(running, |meta| meta.uid());
+    if owner == running || running == 0 {
+        return true;
+    }
+    let Some(drop) = around.own_drop() else {
+        return true;
+    };
+    around.tell_once(
+        &format!(
+            "cannot flush `{}`: it is another account's, and `{}`, a mail drop, is ours",
+            spool.root().display(),
+            drop.root().display()
+        ),
+        Some("flush it as the account that owns it"),
+    );
+    false
 }
 
 fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, String> {

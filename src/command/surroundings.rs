@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use std::time::SystemTime;
 
 use nix::unistd::{Uid, User};
 
-use super::{Error, IoContext};
-use crate::config::{self, Loaded};
+use super::{Error, IoContext, place};
+use crate::config::{self, Borrowed, Loaded, Settings};
 use crate::git::{self, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;
@@ -118,6 +118,38 @@ impl Surroundings {
         })
     }
 
+    /// The settings of a repository, to send what they ask for.
+    pub(super) fn load_to_send(&self, git_dir: &Path) -> Result<Settings, Error> {
+        self.trust(git_dir)?;
+        let loaded = self.load(Some(git_dir))?;
+        match loaded.borrowed {
+            Some(borrowed) if self.own_drop().is_some() => Err(self.no_loan(&borrowed)),
+            _ => Ok(loaded.settings),
+        }
+    }
+
+    /// The server's spool, if it is a mail drop and we are the account that owns it. Then
+    /// we send for many accounts, none of which is trusted with what we may read.
+    pub(super) fn own_drop(&self) -> Option<Spool> {
+        let spool = place::spool_at(&self.load(None).ok()?.settings.spool?);
+        let owner = std::fs::metadata(spool.root()).ok()?.uid();
+        (spool.is_drop() && owner == self.own_uid()).then_some(spool)
+    }
+
+    fn no_loan(&self, borrowed: &Borrowed) -> Error {
+        let (path, key) = (borrowed.path.display(), &borrowed.key);
+        let (owner, us) = (self.account(borrowed.owner).0, self.own_account());
+        Error::Failed {
+            what: format!(
+                "cannot send what `{path}` asks for: it belongs to `{owner}`, and what `{key}` \
+                 names would be read with the rights of `{us}`"
+            ),
+            hint: Some(format!(
+                "put that into the server's file, or see what it names, then: chown root {path}"
+            )),
+        }
+    }
+
     pub(super) fn now(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -144,6 +176,26 @@ impl Surroundings {
     /// The account that this process runs as.
     pub(super) fn own_account(&self) -> String {
         self.account(Uid::effective().as_raw()).0
+    }
+
+    /// The account that this process runs as.
+    pub(super) fn own_uid(&self) -> u32 {
+        Uid::effective().as_raw()
+    }
+
+    /// The groups of an account (getgrouplist(3)); none, if it has no name.
+    pub(super) fn groups(&self, uid: u32) -> Vec<u32> {
+        let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else {
+            return Vec::new();
+        };
+        let groups = CString::new(user.name)
+            .ok()
+            .and_then(|name| nix::unistd::getgrouplist(&name, user.gid).ok());
+        groups
+            .iter()
+            .flatten()
+            .map(|group| group.as_raw())
+            .collect()
     }
 
     /// The name and the full name of an account (passwd(5)); its number where it

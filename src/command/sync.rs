@@ -80,7 +80,9 @@ pub(super) fn deliver_now(
     delivery::run(async {
         let ran = wait_until(end, || {
             let build = |_: &Id, header: &_| world.build(header);
-            spool.distribute(Lock::Try, build).ok().flatten().map(drop)
+            let admit = |account, header: &_| world.admit(account, header);
+            let done = spool.distribute(Lock::Try, build, admit);
+            done.ok().flatten().map(drop)
         })
         .await;
         // What was recorded before and cannot be announced yet holds it in `new/`:

@@ -15,11 +15,13 @@ use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
 use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{self, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError};
+use crate::spool::{
+    self, Admission, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError,
+};
 
 /// Reads each configuration once, until it is told to forget.
 pub(super) struct World<'a> {
-    around: &'a Surroundings,
+    pub(super) around: &'a Surroundings,
     as_json: bool,
     settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
     /// Messages that were delivered.
@@ -62,8 +64,7 @@ impl<'a> World<'a> {
 
     fn load(&self, repository: &Path) -> Result<Settings, Error> {
         self.around.ensure_trusted(repository)?;
-        self.around.trust(repository)?;
-        Ok(self.around.load(Some(repository))?.settings)
+        self.around.load_to_send(repository)
     }
 
     fn build_owed(&self, header: &Header) -> Result<Built<Message>, Error> {
@@ -123,6 +124,10 @@ impl Surveyor for World<'_> {
             .map_err(|error| report::chain(&error))
     }
 
+    fn admit(&self, account: u32, header: &Header) -> Admission {
+        self.admission(account, header)
+    }
+
     fn distributed(&self, _: &Spool, result: Result<Distributed<String>, IoError>) {
         let done = match result {
             Ok(done) => done,
@@ -137,6 +142,11 @@ impl Surveyor for World<'_> {
                 spool::Notice::Unopened(error) => self.tell_error(error),
                 spool::Notice::Refused(repository, error) => {
                     self.tell_io(error);
+                    let held = repository.display();
+                    self.tell(&format!("pushes to `{held}` wait for that"));
+                }
+                spool::Notice::Later(repository, why) => {
+                    self.tell(why);
                     let held = repository.display();
                     self.tell(&format!("pushes to `{held}` wait for that"));
                 }

@@ -78,6 +78,8 @@ pub(super) struct Text {
     pub(super) mode: u32,
     /// Whose it is.
     pub(super) owner: u32,
+    /// Whose the file is, if it is neither root's nor ours.
+    pub(super) stranger: Option<u32>,
 }
 
 impl Text {
@@ -104,7 +106,8 @@ pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unrea
         return Err(Unread::Refused(Refusal::Writable(mode)));
     }
     let (owner, running) = (meta.uid(), Uid::effective().as_raw());
-    if owner != 0 && owner != running {
+    let is_strange = owner != 0 && owner != running;
+    if is_strange {
         let repository = repository.map(fs::metadata).transpose()?;
         let repository = repository.map(|meta| meta.uid());
         if repository != Some(owner) {
@@ -116,7 +119,12 @@ pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unrea
         }
     }
     let bytes = bounded(&file, meta.len())?;
-    Ok(Text { bytes, mode, owner })
+    Ok(Text {
+        bytes,
+        mode,
+        owner,
+        stranger: is_strange.then_some(owner),
+    })
 }
 
 /// Room is made once, so that no shorter copy of a key stays behind.

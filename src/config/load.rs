@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{self, Path, PathBuf};
 
+use super::borrowed::Borrowed;
 use super::file::{self, Refusal, Unread};
 use super::schema::Layer;
 use super::settings::{self, Settings};
@@ -80,6 +81,8 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// Every effective setting by its key.
     pub shown: BTreeMap<String, Shown>,
+    /// What the repository's file would have us read for another account.
+    pub borrowed: Option<Borrowed>,
 }
 
 /// A setting as people may see it.
@@ -103,10 +106,12 @@ pub fn load(
 ) -> Result<Loaded, Error> {
     let mut layers = vec![("default".to_owned(), settings::defaults(host))];
     let mut files = Vec::new();
+    let mut borrowed = None;
     let own = repository.map(|folder| folder.join(super::REPOSITORY_FILE));
     for (path, repository) in [(Some(system), None), (own.as_deref(), repository)] {
         let Some(path) = path else { continue };
-        if let Some(layer) = read(path, repository, required && repository.is_none())? {
+        if let Some((layer, lent)) = read(path, repository, required && repository.is_none())? {
+            borrowed = lent;
             layers.push((path.display().to_string(), layer));
             files.push(path.to_owned());
         }
@@ -124,6 +129,7 @@ pub fn load(
         settings,
         files,
         shown,
+        borrowed,
     })
 }
 
@@ -147,7 +153,7 @@ pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
 
 /// Reads one file, the server's or that of a `repository`; `None` if it is not there
 /// and need not be.
-fn read(path: &Path, repository: Option<&Path>, required: bool) -> Result<Option<Layer>, Error> {
+fn read(path: &Path, repository: Option<&Path>, required: bool) -> Result<Read, Error> {
     let is_system = repository.is_none();
     let failed = |source| Error::Read {
         path: path.to_owned(),
@@ -188,8 +194,14 @@ fn read(path: &Path, repository: Option<&Path>, required: bool) -> Result<Option
     }
     let path = path::absolute(path).map_err(failed)?;
     layer.rebase(path.parent().unwrap_or(&path), file.owner);
-    Ok(Some(layer))
+    let borrowed = file
+        .stranger
+        .and_then(|owner| Borrowed::by(owner, path, text));
+    Ok(Some((layer, borrowed)))
 }
+
+/// A layer, and what it would borrow; `None` if there is no file.
+type Read = Option<(Layer, Option<Borrowed>)>;
 
 /// Parses one file's text. The error is a line and what is wrong with it.
 fn parse(text: &str) -> Result<Layer, (usize, String)> {

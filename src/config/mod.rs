@@ -5,6 +5,7 @@
 //! sources    where a secret is: text, file, environment, credential
 //! schema     which keys there are, and how one layer overrides another
 //! file       whose file it is, what kind and how large, before it is read
+//! borrowed   what another account's file would have read with our rights
 //! load       reading the layers' files, errors with file, line and key
 //! settings   the merged layers made whole: defaults, endpoints with names
 //! keys       a secret's source → the secret
@@ -14,6 +15,7 @@
 //! Two layers: the server's file and the repository's `refpost.toml`, which
 //! overrides it key by key. docs/configuration.md has every key.
 
+mod borrowed;
 mod file;
 mod keys;
 mod load;
@@ -23,6 +25,7 @@ mod settings;
 mod sources;
 mod values;
 
+pub use borrowed::Borrowed;
 pub use file::Refusal;
 pub use keys::{Credentials, KeyError};
 pub use load::{Error, Loaded, Shown, asks_to_require, load};

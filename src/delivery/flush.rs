@@ -12,7 +12,9 @@ use futures_util::stream::FuturesUnordered;
 use super::client::Client;
 use super::courier::{Courier, LaneReport, Left, Limits, Outside};
 use crate::payload::Message;
-use crate::spool::{Built, Distributed, Header, IoError, Lock, Queue, Spool, SpoolError};
+use crate::spool::{
+    Admission, Built, Distributed, Header, Id, IoError, Lock, Queue, Spool, SpoolError,
+};
 
 /// How many queues are worked on side by side.
 const SIDE_BY_SIDE: usize = 8;
@@ -24,6 +26,8 @@ const BUSY: Duration = Duration::from_millis(500);
 pub trait Surveyor: Outside {
     /// Builds the messages of a push that could only be recorded.
     fn build(&self, header: &Header) -> Result<Built<Message>, String>;
+    /// Whether this account may announce what an entry in a mail drop says.
+    fn admit(&self, account: u32, header: &Header) -> Admission;
     /// A spool's entries were brought to their queues, or were not.
     fn distributed(&self, spool: &Spool, result: Result<Distributed<String>, IoError>);
     /// A queue was worked on.
@@ -79,7 +83,9 @@ impl<'a> Flush<'a> {
     /// Brings a spool's entries to their queues, and lines the queues up.
     pub fn add(&mut self, spool: &Spool) {
         let world = self.world;
-        match spool.distribute(Lock::Wait, |_, header| world.build(header)) {
+        let build = |_: &Id, header: &_| world.build(header);
+        let admit = |account, header: &_| world.admit(account, header);
+        match spool.distribute(Lock::Wait, build, admit) {
             Ok(Some(done)) => world.distributed(spool, Ok(done)),
             Ok(None) => {}
             Err(error) => world.distributed(spool, Err(error)),

@@ -14,7 +14,8 @@ use super::{Folder, Lock, Name, Spool, disk};
 pub struct Adopted {
     /// How many files, of all three places.
     pub files: usize,
-    /// Queues that somebody else is delivering from: nothing of them was taken.
+    /// Queues of which nothing was taken: somebody else is delivering from them, or
+    /// we are a mail drop.
     pub busy: Vec<Queue>,
 }
 
@@ -24,6 +25,9 @@ impl Spool {
         let mut adopted = Adopted::default();
         if other.is_empty()? {
             return Ok(adopted);
+        }
+        if self.is_drop() {
+            return self.adopt_arrivals(other);
         }
         self.create_layout()?;
         let mut refused = None;
@@ -60,6 +64,23 @@ impl Spool {
         Ok(is_known && survey.new == 0 && survey.unreadable == 0 && survey.queues.is_empty())
     }
 
+    /// Into a mail drop only what was not yet distributed can be put.
+    fn adopt_arrivals(&self, other: &Spool) -> Result<Adopted, IoError> {
+        let mut adopted = Adopted::default();
+        let survey = other.survey()?;
+        adopted.busy = survey.queues.into_iter().map(|one| one.queue).collect();
+        let from = other.new_dir();
+        if let Some(_held) = disk::lock(&from, Lock::Wait)? {
+            for id in other.ids_in_new()?.0 {
+                self.copy(&from.entry(id.as_str()), &self.new_name(&id))?;
+                // Crash here: it is in both, and comes from both with the same `msg_id`.
+                disk::unlink(&from.entry(id.as_str()))?;
+                adopted.files += 1;
+            }
+        }
+        Ok(adopted)
+    }
+
     fn adopt_dir(
         &self,
         from: &Folder,
@@ -71,7 +92,7 @@ impl Spool {
         if names.is_empty() {
             return Ok(0);
         }
-        disk::ensure_dir(to, self.access)?;
+        disk::ensure_dir(to, self.own_access())?;
         for name in &names {
             self.link_or_copy(&from.entry(name), &to.entry(name))?;
         }
@@ -105,6 +126,9 @@ impl Spool {
         io::copy(&mut source, &mut file).context("write", || tmp.path())?;
         disk::flush(&file, &tmp)?;
         disk::link(&tmp, to)?;
+        if self.is_drop() {
+            disk::flush(&file, to)?;
+        }
         disk::unlink(&tmp)
     }
 }

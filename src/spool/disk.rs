@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, UtimensatFlags, fstat, fstatat, mkdirat, utimensat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
 
@@ -144,8 +144,8 @@ pub(super) fn ensure_dir(folder: &Folder, access: Access) -> Result<(), IoError>
     let Some(parent) = folder.parent() else {
         return ensure_above(&folder.path(), access);
     };
-    let mode = Mode::from_bits_truncate(access.dir_mode());
-    let attempt = || Ok(mkdirat(parent.fd()?, folder.name(), mode)?);
+    let bits = Mode::from_bits_truncate(access.dir_mode());
+    let attempt = || Ok(mkdirat(parent.fd()?, folder.name(), bits)?);
     let mut made = step("mkdir", || folder.path()).and_then(|()| attempt());
     if is_not_found(&made) {
         ensure_dir(parent, access)?;
@@ -234,6 +234,10 @@ pub(super) fn stat(name: &Name) -> io::Result<FileStat> {
     Ok(fstatat(folder, name.name(), AtFlags::AT_SYMLINK_NOFOLLOW)?)
 }
 
+pub(super) fn is_dir(stat: &FileStat) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits()
+}
+
 /// A time of the kernel's; those before 1970 are as good as that.
 pub(super) fn time(seconds: i64, nanoseconds: i64) -> SystemTime {
     let seconds = u64::try_from(seconds).unwrap_or(0);
@@ -262,7 +266,7 @@ pub(super) fn set_modified(folder: &Folder, to: SystemTime) {
 fn share(new: &File, access: Access, mode: u32) -> io::Result<()> {
     match access {
         Access::Owner => Ok(()),
-        Access::Group => new.set_permissions(Permissions::from_mode(mode)),
+        Access::Group | Access::Drop => new.set_permissions(Permissions::from_mode(mode)),
     }
 }
 

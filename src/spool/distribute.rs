@@ -9,6 +9,7 @@ use super::entry::{Built, Content, Entry, Header};
 use super::error::{EntryError, EntryFault, IoError, SpoolError};
 use super::id::Id;
 use super::item::{Failed, Item, Part};
+use super::mail_drop::{Admission, Taken};
 use super::queue::Queue;
 use super::{Lock, Name, Spool, disk, enqueue};
 use crate::payload::Message;
@@ -48,6 +49,9 @@ pub enum Notice {
     SetAside(EntryError),
     /// The kernel does not let us read this entry; it stays, and others pass.
     Unopened(EntryError),
+    /// In a mail drop, whether the entries of this repository may be announced cannot be
+    /// told, for this reason; they stay.
+    Later(PathBuf, String),
     /// This is no entry by its name; it stays.
     Strange(OsString),
     /// A queue is not what it should be: the entries of this repository that came
@@ -70,15 +74,20 @@ impl Spool {
     /// `build` makes the messages of an entry that only has ref updates. If it
     /// cannot, that entry and all later ones of its repository stay where they
     /// are, in their order.
+    ///
+    /// `admit` is asked only in a mail drop: whether the owner of an entry's file may
+    /// announce what the entry says.
     pub fn distribute<E>(
         &self,
         lock: Lock,
         build: impl FnMut(&Id, &Header) -> Result<Built<Message>, E>,
+        admit: impl FnMut(u32, &Header) -> Admission,
     ) -> Result<Option<Distributed<E>>, IoError> {
         let names = disk::names(&self.new_dir())?;
         let mut run = Run {
             spool: self,
             build,
+            admit,
             touched: BTreeSet::new(),
             held: BTreeSet::new(),
             report: Distributed {
@@ -119,9 +128,10 @@ impl Spool {
     }
 }
 
-struct Run<'a, E, B> {
+struct Run<'a, E, B, A> {
     spool: &'a Spool,
     build: B,
+    admit: A,
     report: Distributed<E>,
     /// The queues that the batch has linked into.
     touched: BTreeSet<Queue>,
@@ -129,7 +139,11 @@ struct Run<'a, E, B> {
     held: BTreeSet<PathBuf>,
 }
 
-impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
+impl<E, B, A> Run<'_, E, B, A>
+where
+    B: FnMut(&Id, &Header) -> Result<Built<Message>, E>,
+    A: FnMut(u32, &Header) -> Admission,
+{
     fn batch(&mut self, ids: &[Id]) -> Result<(), SpoolError> {
         let mut linked = vec![];
         let mut placed = Ok(());
@@ -164,10 +178,11 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
     }
 
     fn place(&mut self, id: &Id) -> Result<Placed, SpoolError> {
-        let mut header = match self.spool.open_new(id) {
-            Ok(entry) => entry.header().clone(),
+        let entry = match self.spool.open_new(id) {
+            Ok(entry) => entry,
             Err(error) => return self.unreadable(id, error),
         };
+        let mut header = entry.header().clone();
         if let Some(blocked) = self.report.blocked.get_mut(&header.repository) {
             blocked.entries += 1;
             return Ok(Placed::Stays);
@@ -175,7 +190,15 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
         if self.held.contains(&header.repository) {
             return Ok(Placed::Stays);
         }
-        self.spool.withdraw_confirmed(&header.confirms)?;
+        if self.spool.is_drop() {
+            match self.take_over(id, &entry)? {
+                Some(taken) => header = taken,
+                None => return Ok(Placed::Stays),
+            }
+        } else {
+            // A mail drop holds no intents, whatever an entry says.
+            self.spool.withdraw_confirmed(&header.confirms)?;
+        }
         if let Content::Owed(_) = header.content {
             match (self.build)(id, &header) {
                 Ok(built) => header = self.replace(id, &header, built)?,
@@ -206,6 +229,25 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
         Ok(Placed::Linked)
     }
 
+    /// What a dropped entry says, once it is ours. `None`: it may not be announced, or
+    /// not now.
+    fn take_over(&mut self, id: &Id, entry: &Entry) -> Result<Option<Header>, SpoolError> {
+        let why = match self.spool.take_over(id, entry, &mut self.admit) {
+            Ok(Taken::Over(header)) => return Ok(Some(header)),
+            Ok(Taken::Later(why)) => {
+                let repository = entry.header().repository.clone();
+                self.held.insert(repository.clone());
+                self.report.notices.push(Notice::Later(repository, why));
+                return Ok(None);
+            }
+            Ok(Taken::Refused(why)) => EntryFault::Refused(why),
+            Err(error) => error.into_corrupt()?.fault,
+        };
+        let path = self.spool.new_name(id).path();
+        self.unreadable(id, EntryError { path, fault: why })?;
+        Ok(None)
+    }
+
     /// Puts the messages where the ref updates were, under the same id.
     fn replace(
         &self,
@@ -216,10 +258,10 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
         let draft = header.with(Content::Built(built));
         let new = self.spool.new_name(id);
         // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
-        let tmp = self.spool.tmp_dir().entry(format!("{id}.built"));
+        let tmp = self.spool.work_dir()?.entry(format!("{id}.built"));
         // Crash inside: it is owed still, and built anew; or it is built for good.
         // Its messages go nowhere before that is durable, so their `msg_id` lasts.
-        enqueue::replace(&draft, &tmp, &new, self.spool.access)?;
+        enqueue::replace(&draft, &tmp, &new, self.spool.own_access())?;
         Ok(Entry::open(&new)?.header().clone())
     }
 
@@ -251,7 +293,7 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
     fn link_into(&self, new: &Name, name: &Name) -> Result<bool, IoError> {
         match disk::link(new, name) {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
-                disk::ensure_dir(name.folder(), self.spool.access)?;
+                disk::ensure_dir(name.folder(), self.spool.own_access())?;
                 disk::link(new, name)
             }
             other => other,
@@ -260,8 +302,14 @@ impl<E, B: FnMut(&Id, &Header) -> Result<Built<Message>, E>> Run<'_, E, B> {
 
     fn unreadable(&mut self, id: &Id, error: EntryError) -> Result<Placed, SpoolError> {
         if error.is_corrupt() {
-            self.spool.set_aside(&self.spool.new_name(id), id)?;
-            self.report.notices.push(Notice::SetAside(error));
+            match self.spool.set_aside(&self.spool.new_name(id), id) {
+                Ok(()) => self.report.notices.push(Notice::SetAside(error)),
+                // A folder, or another's file: it stays, and the others pass.
+                Err(SpoolError::Io(cause)) if concerns_one_file(&cause.source) => {
+                    self.report.notices.push(Notice::Unopened(error));
+                }
+                Err(cause) => return Err(cause),
+            }
             return Ok(Placed::Stays);
         }
         match &error.fault {

@@ -8,6 +8,7 @@ use super::disk;
 use super::entry::{self, Draft};
 use super::error::{IoContext, IoError, SpoolError};
 use super::id::Id;
+use super::mail_drop::flush_name;
 use super::{Access, Folder, NEW, Name, Spool, TMP};
 
 /// What makes an id: when, where, and 64 random bits.
@@ -39,17 +40,18 @@ impl Spool {
     ) -> Result<Id, SpoolError> {
         let root = self.root_dir();
         let id = Self::next_id(&root, stamp);
-        let (tmp, new) = (root.child(TMP), root.child(dir));
+        let (tmp, new) = (self.arriving(&root, TMP), self.arriving(&root, dir));
         let (tmp, new) = (tmp.entry(id.as_str()), new.entry(id.as_str()));
         let file = match disk::create(&tmp, self.access) {
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+            // A mail drop is made by its owner, with modes that are his to set.
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound && !self.is_drop() => {
                 self.create_layout()?;
                 disk::create(&tmp, self.access)?
             }
             other => other?,
         };
         disk::set_modified(&root, id.time());
-        let recorded = Self::record(draft, &file, &tmp, &new);
+        let recorded = self.record(draft, &file, &tmp, &new);
         // Recorded or not, its name in `tmp/` is of no more use: on a full disk least
         // of all. If it cannot be removed, the sweep will.
         let _ = disk::unlink(&tmp);
@@ -58,6 +60,7 @@ impl Spool {
 
     /// Writes an entry and gives it its name.
     pub(super) fn record(
+        &self,
         draft: &Draft,
         file: &File,
         tmp: &Name,
@@ -76,6 +79,9 @@ impl Spool {
         }
         // Crash here: the entry is in `new/` whole, since its bytes were flushed
         // before it had that name; and in `tmp/`, for the sweep.
+        if self.is_drop() {
+            return flush_name(file, new);
+        }
         Ok(disk::flush_dir(new.folder())?)
     }
 

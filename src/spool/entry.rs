@@ -10,8 +10,8 @@
 //! name: where and how to send is looked up at each attempt.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -239,6 +239,9 @@ fn checksum(bytes: &[u8]) -> String {
 pub struct Entry {
     path: PathBuf,
     file: File,
+    size: u64,
+    /// Whose the file is.
+    owner: u32,
     header: Header,
     /// Where the first body begins.
     bodies: u64,
@@ -253,7 +256,7 @@ impl Entry {
     }
 
     fn read(name: &Name) -> Result<Self, EntryFault> {
-        let (file, size) = open_regular(name)?;
+        let (file, size, owner) = open_regular(name)?;
         let (start, length, sha256) = first_line(&file, size)?;
         // Nothing is allocated on the word of a file that is not that long.
         let bodies = start.saturating_add(length);
@@ -284,9 +287,33 @@ impl Entry {
         Ok(Self {
             path: name.path(),
             file,
+            size,
+            owner,
             header,
             bodies,
         })
+    }
+
+    /// Whose the file is.
+    pub(super) fn owner(&self) -> u32 {
+        self.owner
+    }
+
+    /// How long it was when it was opened.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Copies the whole file, and no more than was there when it was opened.
+    pub(super) fn copy_to(&self, mut to: &File) -> io::Result<()> {
+        let mut from = &self.file;
+        from.seek(SeekFrom::Start(0))?;
+        io::copy(&mut from.take(self.size), &mut to).map(drop)
+    }
+
+    /// Reads every body, one at a time.
+    pub(super) fn verify(&self) -> Result<(), EntryError> {
+        (0..self.header.frozen().len()).try_for_each(|number| self.message(number).map(drop))
     }
 
     /// Everything but the bodies.
@@ -323,7 +350,7 @@ impl Entry {
     }
 }
 
-fn open_regular(name: &Name) -> Result<(File, u64), EntryFault> {
+fn open_regular(name: &Name) -> Result<(File, u64, u32), EntryFault> {
     let file =
         disk::open(name).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ELOOP | Errno::ENXIO) => EntryFault::NotRegular,
@@ -331,7 +358,7 @@ fn open_regular(name: &Name) -> Result<(File, u64), EntryFault> {
         })?;
     let meta = file.metadata()?;
     if meta.is_file() {
-        Ok((file, meta.len()))
+        Ok((file, meta.len(), meta.uid()))
     } else {
         Err(EntryFault::NotRegular)
     }

@@ -60,7 +60,15 @@ impl Refused {
                 let path = path.display();
                 format!("see whose it is (ls -l {path}), then remove it: rm {path}")
             }
-            Self::Writable { path, .. } => format!("chmod o-w {}", path.display()),
+            Self::Writable { path, .. } => {
+                let takes_mail = path.ends_with("new") || path.ends_with("tmp");
+                let path = path.display();
+                if takes_mail {
+                    format!("chmod o-w {path} (in a mail drop, chmod 3733 {path})")
+                } else {
+                    format!("chmod o-w {path}")
+                }
+            }
         }
     }
 }
@@ -105,6 +113,9 @@ pub enum EntryFault {
     /// A symbolic link, a directory, a fifo, …
     #[error("it is no regular file")]
     NotRegular,
+    /// Whoever dropped it may not.
+    #[error("{0}")]
+    Refused(String),
     /// The first line is not that of an entry.
     #[error("its first line is not that of an entry")]
     NotAnEntry,

@@ -43,7 +43,7 @@ impl Spool {
             disk::flush_dir(new.folder())?;
         } else {
             let dir = self.retry_dir(&failed.queue);
-            disk::ensure_dir(&dir, self.access)?;
+            disk::ensure_dir(&dir, self.own_access())?;
             let due = stamp::round_down(now);
             let item = Item::due_at(&failed.id, failed.part, due);
             disk::link(&from, &dir.entry(item.to_string()))?;
@@ -62,7 +62,16 @@ impl Spool {
     /// Moves a file of the spool to `failed/`. The directory is made, the link
     /// durable, before the old name goes.
     pub(super) fn move_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
-        self.link_to_failed(name, failed)?;
+        match self.link_to_failed(name, failed) {
+            // Not ours to link (`fs.protected_hardlinks`, proc_sys_fs(5)); in a mail drop
+            // it is ours to move.
+            Err(SpoolError::Io(error)) if self.is_drop() && is_forbidden(&error) => {
+                let to = self.failed_name(failed);
+                disk::rename(name, &to)?;
+                return Ok(Self::flush_queue_dir(to.folder())?);
+            }
+            linked => linked?,
+        }
         // Crash here: it is in both places. In a queue it is tried again, and if it
         // fails again it finds its name in `failed/` taken, by itself.
         Ok(disk::unlink(name)?)
@@ -71,8 +80,12 @@ impl Spool {
     /// The first half of [`Spool::move_to_failed`].
     pub(super) fn link_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
         let dir = self.failed_dir(&failed.queue);
-        disk::ensure_dir(&dir, self.access)?;
+        disk::ensure_dir(&dir, self.own_access())?;
         disk::link(name, &dir.entry(failed.name()))?;
         Ok(Self::flush_queue_dir(&dir)?)
     }
+}
+
+fn is_forbidden(error: &IoError) -> bool {
+    error.source.kind() == std::io::ErrorKind::PermissionDenied
 }

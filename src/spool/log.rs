@@ -113,7 +113,7 @@ impl Log {
     fn open(&self, log: &Name) -> Result<File, IoError> {
         match disk::append(log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let access = self.spool.access;
+                let access = self.spool.own_access();
                 match keeping_mark(log.folder(), || disk::create(log, access)) {
                     // Another writer was faster.
                     Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}

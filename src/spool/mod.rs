@@ -41,6 +41,7 @@ mod intent;
 mod item;
 mod lane;
 mod log;
+mod mail_drop;
 mod queue;
 mod search;
 mod stamp;
@@ -64,6 +65,7 @@ pub use intent::{Intent, Life, Process};
 pub use item::{Failed, Item, Part};
 pub use lane::{Lane, Waiting};
 pub use log::{Attempt, Log, Status};
+pub use mail_drop::{Admission, Fault};
 pub use queue::{Queue, QueueNameError};
 pub use search::{Found, search};
 pub use survey::{QueueSurvey, Survey};
@@ -74,6 +76,9 @@ const TMP: &str = "tmp";
 /// Where they arrive.
 const NEW: &str = "new";
 
+/// Where the owner of a mail drop writes.
+const WORK: &str = "work";
+
 /// Who may use a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -81,12 +86,15 @@ pub enum Access {
     Owner,
     /// Its group too (`core.sharedRepository`, git-config(1)): 02770 and 0660.
     Group,
+    /// Its owner only, but everybody may put entries in: a mail drop. What is put
+    /// there is 0660, of its owner's group.
+    Drop,
 }
 
 impl Access {
     fn dir_mode(self) -> u32 {
         match self {
-            Self::Owner => 0o700,
+            Self::Owner | Self::Drop => 0o700,
             Self::Group => 0o2770,
         }
     }
@@ -94,7 +102,7 @@ impl Access {
     fn file_mode(self) -> u32 {
         match self {
             Self::Owner => 0o600,
-            Self::Group => 0o660,
+            Self::Group | Self::Drop => 0o660,
         }
     }
 }
@@ -186,11 +194,20 @@ impl Spool {
     }
 
     fn tmp_dir(&self) -> Folder {
-        self.root_dir().child(TMP)
+        self.arriving(&self.root_dir(), TMP)
     }
 
     fn new_dir(&self) -> Folder {
-        self.root_dir().child(NEW)
+        self.arriving(&self.root_dir(), NEW)
+    }
+
+    /// A folder into which pushes write.
+    fn arriving(&self, root: &Folder, name: &str) -> Folder {
+        let writers = match self.access {
+            Access::Owner | Access::Group => Writers::Known,
+            Access::Drop => Writers::Droppers,
+        };
+        root.child_of(name, writers)
     }
 
     fn retry_root(&self) -> Folder {

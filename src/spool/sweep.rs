@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::error::IoError;
 use super::item::Failed;
-use super::{Name, Spool, disk};
+use super::{Name, Spool, WORK, disk};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// Long enough for the slowest hook, as Maildir has it.
@@ -30,14 +30,16 @@ impl Spool {
     /// about to link into one.
     pub fn sweep(&self, now: SystemTime) -> Result<Swept, IoError> {
         let mut swept = Swept::default();
-        let tmp = self.tmp_dir();
-        for name in disk::names(&tmp)? {
-            let name = tmp.entry(name);
-            let written = disk::stat(&name);
-            let written = written.map(|stat| disk::time(stat.st_mtime, stat.st_mtime_nsec));
-            if written.is_ok_and(|written| is_older(written, TMP_LIFE, now)) {
-                disk::unlink(&name)?;
-                swept.tmp += 1;
+        for tmp in [self.tmp_dir(), self.root_dir().child(WORK)] {
+            for name in disk::names(&tmp)? {
+                let name = tmp.entry(name);
+                // A folder is none of ours, and cannot be unlinked.
+                let written = disk::stat(&name).ok().filter(|stat| !disk::is_dir(stat));
+                let written = written.map(|stat| disk::time(stat.st_mtime, stat.st_mtime_nsec));
+                if written.is_some_and(|written| is_older(written, TMP_LIFE, now)) {
+                    disk::unlink(&name)?;
+                    swept.tmp += 1;
+                }
             }
         }
         for queue in self.failed_queues()? {

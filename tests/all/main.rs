@@ -45,6 +45,8 @@ mod spool_answers;
 mod spool_crash;
 mod spool_damage;
 mod spool_disks;
+mod spool_drop;
+mod spool_drop_forged;
 mod spool_flush;
 mod spool_hands;
 mod spool_modes;

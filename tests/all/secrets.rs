@@ -1,7 +1,7 @@
 //! No secret is ever shown: in no output, log, spool, dump or title of a process.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
@@ -73,15 +73,15 @@ fn repeat(request: &Request) -> Answer {
 #[test]
 fn no_secret_is_in_any_output_or_in_the_spool() {
     let site = started();
-    let answers: [Box<dyn Fn(&Request) -> Answer + Send + Sync>; 5] = [
-        Box::new(|_| Answer::status(200)),
-        Box::new(repeat),
-        Box::new(|_| {
+    let answers: [fn(&Request) -> Answer; 5] = [
+        |_| Answer::status(200),
+        repeat,
+        |_| {
             let to = "http://hidden-user@x/hidden-path".into();
             Answer::Reply(302, vec![("Location", to)], Vec::new())
-        }),
-        Box::new(|_| Answer::CutHead),
-        Box::new(|_| Answer::status(404)),
+        },
+        |_| Answer::CutHead,
+        |_| Answer::status(404),
     ];
     for (at, answer) in answers.into_iter().enumerate() {
         site.receiver.script(answer);
@@ -240,7 +240,7 @@ fn no_process_has_a_secret_in_its_title() {
 fn titles() -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let ours = processes.filter(|process| {
-        fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == PathBuf::from(REFPOST))
+        fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == Path::new(REFPOST))
     });
     ours.filter_map(|process| {
         let line = fs::read(process.path().join("cmdline")).ok()?;

@@ -43,7 +43,10 @@ fn an_entry_for_nobody_is_removed() {
 #[test]
 fn only_one_distributes_at_a_time() {
     let fixture = Fixture::new();
-    let nothing = fixture.spool.distribute(Lock::Try, |_, _| Err(())).unwrap();
+    let nothing = fixture
+        .spool
+        .distribute(Lock::Try, |_, _| Err(()), nobody)
+        .unwrap();
     assert_eq!(
         nothing.map(|report| report.entries),
         Some(0),
@@ -53,7 +56,10 @@ fn only_one_distributes_at_a_time() {
     let held = disk::lock(&fixture.spool.new_dir(), Lock::Try)
         .unwrap()
         .unwrap();
-    let busy = fixture.spool.distribute(Lock::Try, |_, _| Err(())).unwrap();
+    let busy = fixture
+        .spool
+        .distribute(Lock::Try, |_, _| Err(()), nobody)
+        .unwrap();
     assert!(busy.is_none());
     drop(held);
     assert_eq!(fixture.distribute().entries, 1);
@@ -69,14 +75,18 @@ fn what_is_owed_holds_its_repository_and_no_other() {
 
     let report = fixture
         .spool
-        .distribute(Lock::Try, |_, header| {
-            assert_eq!(header.pusher.as_deref(), Some("alice"));
-            if header.repository == Path::new("/srv/a.git") {
-                Err("no key")
-            } else {
-                Ok(built(&["3"], &["ci"]))
-            }
-        })
+        .distribute(
+            Lock::Try,
+            |_, header| {
+                assert_eq!(header.pusher.as_deref(), Some("alice"));
+                if header.repository == Path::new("/srv/a.git") {
+                    Err("no key")
+                } else {
+                    Ok(built(&["3"], &["ci"]))
+                }
+            },
+            nobody,
+        )
         .unwrap()
         .unwrap();
     assert_eq!(report.entries, 2);
@@ -158,7 +168,7 @@ fn a_queue_that_cannot_be_made_stops_what_is_behind_and_repeats_nothing() {
     let stuck = fixture.push("/srv/a.git", &["2"], &["ci", "deploy"]);
     let behind = fixture.push("/srv/a.git", &["3"], &["ci"]);
     fs::write(fixture.path("retry/deploy"), "in the way").unwrap();
-    let report = fixture.spool.distribute(Lock::Try, |_, _| Err(()));
+    let report = fixture.spool.distribute(Lock::Try, |_, _| Err(()), nobody);
     let stopped = report.unwrap().unwrap().stopped.unwrap();
     assert!(
         stopped.to_string().starts_with("cannot link `"),

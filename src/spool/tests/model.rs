@@ -172,7 +172,7 @@ fn distribute(fixture: &Fixture, model: &mut Model, can_build: bool, life: usize
         let built = Model::built(push, count, model.builds);
         can_build.then_some(built).ok_or(())
     };
-    let _ = killed_after(life, || fixture.spool.distribute(Lock::Try, build));
+    let _ = killed_after(life, || fixture.spool.distribute(Lock::Try, build, nobody));
 }
 
 fn attempt(

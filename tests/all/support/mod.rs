@@ -1,7 +1,9 @@
 //! What the tests stand on.
 
+mod accounts;
 mod environment;
 mod golden;
+mod mail_drop;
 mod message;
 mod oracle;
 mod outbox;
@@ -12,8 +14,10 @@ mod site;
 pub(crate) mod spooled;
 mod tls;
 
+pub(crate) use accounts::Accounts;
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use golden::golden;
+pub(crate) use mail_drop::{ALICE, BOB, MailDrop, SERVICE};
 pub(crate) use message::{Message, parse_bodies};
 pub(crate) use oracle::Received;
 pub(crate) use outbox::{Git, names, read_entry, take_entries};
