@@ -5,11 +5,12 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::entry::{Built, Content, Entry, Header};
+use super::entry::Entry;
 use super::error::{EntryError, EntryFault, IoError, SpoolError};
 use super::id::Id;
 use super::item::{Failed, Item, Part};
 use super::queue::Queue;
+use super::record::{Built, Content, Header};
 use super::{Lock, Spool, disk, enqueue};
 use crate::payload::Message;
 

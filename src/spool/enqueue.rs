@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::disk;
-use super::entry::{self, Draft};
+use super::entry;
 use super::error::{IoContext, IoError, SpoolError};
 use super::id::Id;
+use super::record::Draft;
 use super::{Access, Spool};
 
 /// What makes an id: when, where, and 64 random bits.
