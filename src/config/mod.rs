@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! values     what one value may be: URL, duration, pattern, secret's source
+//! size       the same: a number of bytes
 //! schema     which keys there are, and how one layer overrides another
 //! load       reading the layers' files, errors with file, line and key
 //! settings   the merged layers made whole: defaults, endpoints with names
@@ -17,6 +18,7 @@ mod load;
 mod project;
 mod schema;
 mod settings;
+mod size;
 mod values;
 
 pub use keys::{Credentials, KeyError};

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::size::BodySize;
 use super::values::{
     EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, SecretSource, Urls,
 };
@@ -44,6 +45,7 @@ pub(super) struct Layer {
     pub(super) key_file: Option<PathBuf>,
     pub(super) unsigned: Option<bool>,
     pub(super) max_changed_files: Option<usize>,
+    pub(super) max_body: Option<BodySize>,
     pub(super) project: ProjectLayer,
     pub(super) people: People,
     pub(super) endpoint: Vec<EndpointLayer>,
@@ -147,7 +149,7 @@ impl Layer {
             self.spool_is_own = upper.spool_is_own;
         }
         override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet, refs,
-            key, key_file, unsigned, max_changed_files);
+            key, key_file, unsigned, max_changed_files, max_body);
         for endpoint in upper.endpoint {
             self.endpoint
                 .retain(|lower| lower.name.0 != endpoint.name.0);
