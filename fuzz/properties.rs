@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
+use refpost::event::{Oid, RefUpdate};
 use refpost::spool::{Access, Id, Spool};
 use refpost::{config, delivery, git, json};
 use serde_json::Value;
@@ -15,13 +16,13 @@ use sha2::{Digest, Sha256};
 /// `old new ref` lines: every line is an update, moved nothing, or is told to be
 /// malformed; and what is read says the same when it is written down and read again.
 pub(crate) fn ref_lines(data: &[u8]) {
-    let (updates, malformed) = git::read_ref_lines(&mut &data[..]).expect("a slice can be read");
+    let (updates, malformed) = all_of(git::RefLines::of_push(data));
     let lines = data.split_inclusive(|&byte| byte == b'\n').count();
-    assert!(updates.len() + malformed.len() <= lines);
+    assert!(updates.len() + malformed <= lines);
     let mut written = Vec::new();
     for update in &updates {
         assert_ne!(update.old, update.new);
-        let id = |id: Option<refpost::event::Oid>| {
+        let id = |id: Option<Oid>| {
             let other = update.old.or(update.new).expect("one of them is there");
             id.map_or_else(|| "0".repeat(other.to_string().len()), |id| id.to_string())
         };
@@ -29,10 +30,23 @@ pub(crate) fn ref_lines(data: &[u8]) {
         written.extend(update.name.as_bytes());
         written.push(b'\n');
     }
-    let (again, malformed) = git::read_ref_lines(&mut &written[..]).expect("a slice can be read");
-    assert!(malformed.is_empty());
+    let (again, malformed) = all_of(git::RefLines::of_push(&written[..]));
+    assert_eq!(malformed, 0);
     assert_eq!(again, updates);
-    git::read_transaction(&mut &data[..]).expect("a slice can be read");
+    let (moves, _) = all_of(git::RefLines::of_transaction(data));
+    assert!(moves.len() <= lines);
+}
+
+fn all_of(mut lines: git::RefLines<&[u8]>) -> (Vec<RefUpdate>, usize) {
+    let mut all = Vec::new();
+    loop {
+        let batch = lines.batch().expect("a slice can be read");
+        if batch.is_empty() {
+            break;
+        }
+        all.extend(batch);
+    }
+    (all, lines.malformed_count())
 }
 
 /// A configuration: it is loaded and shown, or there is one line that says why not,

@@ -127,6 +127,8 @@ pub struct Event {
     /// Who wrote what the message is about, in order of first appearance from
     /// the oldest commit. Never empty.
     pub authors: Vec<Author>,
+    /// Whether there are more of them than are gathered.
+    pub more_authors: bool,
 }
 
 /// What happened to a ref.
@@ -167,10 +169,13 @@ pub struct Received {
 /// Files that differ between two trees, without rename detection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangedFiles {
-    /// Path and status, in the order of the path's bytes; no more than was asked for.
+    /// Path and status, in the order of the path's bytes; no more than was asked
+    /// for, and none if their paths are longer than was asked for.
     pub listed: Vec<(Vec<u8>, FileStatus)>,
-    /// How many there are in all.
+    /// How many there are in all, as far as they were counted.
     pub total: usize,
+    /// Whether counting stopped before the end.
+    pub more: bool,
 }
 
 /// How a file differs (git-diff(1), `--name-status`).

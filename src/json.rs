@@ -16,12 +16,43 @@ use serde_json::ser::{Formatter, Serializer};
 /// The value's bytes; what cannot fail in memory does not.
 #[must_use]
 pub fn to_bytes(value: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut bytes, Python);
-    value
-        .serialize(&mut serializer)
-        .expect("our maps have text for keys, and memory takes every byte");
-    bytes
+    to_bytes_within(value, usize::MAX).expect("there is room for every byte")
+}
+
+/// The value's bytes; `None` if there are more than `longest`, which is noticed
+/// before they are all there.
+#[must_use]
+pub fn to_bytes_within(value: &impl Serialize, longest: usize) -> Option<Vec<u8>> {
+    let mut room = Room {
+        bytes: Vec::new(),
+        longest,
+    };
+    let mut serializer = Serializer::with_formatter(&mut room, Python);
+    match value.serialize(&mut serializer) {
+        Ok(()) => Some(room.bytes),
+        Err(error) if error.is_io() => None,
+        Err(error) => unreachable!("our maps have text for keys: {error}"),
+    }
+}
+
+/// Takes so many bytes, and no more.
+struct Room {
+    bytes: Vec<u8>,
+    longest: usize,
+}
+
+impl Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.longest - self.bytes.len() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 struct Python;
@@ -90,7 +121,21 @@ mod tests {
     use super::*;
 
     fn text(value: &serde_json::Value) -> String {
-        String::from_utf8(to_bytes(value)).expect("ASCII is UTF-8")
+        let bytes = to_bytes(value);
+        String::from_utf8(bytes).expect("ASCII is UTF-8")
+    }
+
+    #[test]
+    fn is_never_longer_than_was_asked_for() {
+        let value = json!({"a": ["é", 1.5, null, "x"], "b": {}});
+        let length = text(&value).len();
+        for longest in 0..length {
+            assert_eq!(to_bytes_within(&value, longest), None, "{longest}");
+        }
+        assert_eq!(
+            to_bytes_within(&value, length).map(|it| it.len()),
+            Some(length)
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! `flush` share.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
@@ -11,64 +11,114 @@ use super::Error;
 use super::surroundings::Surroundings;
 use crate::config::{self, Endpoint, Settings};
 use crate::event::RefUpdate;
-use crate::git::{self, Repository};
+use crate::git::{self, Events, Repository};
 use crate::payload::pagure::{self, Context, Stamp};
-use crate::payload::{Message, Project};
+use crate::payload::{Allowance, Message, Project};
 use crate::spool::{Built, Queue, Recipient, Selection};
 
-/// One push, as far as messages tell of it.
-pub(super) struct Push<'a> {
-    pub(super) updates: &'a [RefUpdate],
+/// The bodies of one entry never come to more: what cannot be left out of them, all
+/// of `repo` above all, is multiplied by their number.
+const MOST_BYTES: usize = 256 << 20;
+
+/// Makes the messages of one push, batch by batch.
+pub(super) struct Composer<'a> {
+    events: Events<'a>,
+    git_dir: PathBuf,
+    project: Project,
+    settings: &'a Settings,
+    around: &'a Surroundings,
     /// The account name of whoever pushed.
-    pub(super) pusher: &'a str,
+    pusher: &'a str,
     /// When it happened.
-    pub(super) time: SystemTime,
+    time: SystemTime,
+    /// How many messages were made.
+    made: usize,
 }
 
-/// The messages of one push, in order.
-pub(super) fn messages(
-    push: &Push<'_>,
-    repository: &Repository,
-    settings: &Settings,
-    around: &Surroundings,
-) -> Result<Vec<Message>, Error> {
-    let events = repository.events(push.updates, settings.max_changed_files)?;
-    let project = project(repository, settings, around);
-    let context = Context {
-        instance: &settings.instance,
-        project: &project,
-        people: &settings.people,
-        pusher: push.pusher,
-    };
-    events
-        .iter()
-        .enumerate()
-        .map(|(at, event)| {
-            let stamp = stamp(at + 1, push.time, around)?;
-            Ok(pagure::message(event, context, &stamp))
+impl<'a> Composer<'a> {
+    pub(super) fn new(
+        repository: &'a Repository,
+        settings: &'a Settings,
+        around: &'a Surroundings,
+        pusher: &'a str,
+        time: SystemTime,
+    ) -> Result<Self, Error> {
+        let limits = git::Limits {
+            files: settings.max_changed_files,
+            // With more than that the body would be longer, and list none.
+            path_bytes: settings.max_body,
+        };
+        Ok(Self {
+            events: repository.events(limits)?,
+            git_dir: repository.path(),
+            project: project(repository, settings, around),
+            settings,
+            around,
+            pusher,
+            time,
+            made: 0,
         })
-        .collect()
-}
+    }
 
-/// The messages of one push and who gets which. An endpoint that wants none of
-/// them is no recipient.
-pub(super) fn built(
-    push: &Push<'_>,
-    repository: &Repository,
-    settings: &Settings,
-    around: &Surroundings,
-) -> Result<Built<Message>, Error> {
-    let messages = messages(push, repository, settings, around)?;
-    let git_dir = repository.path();
-    let recipients = settings
-        .endpoints
-        .iter()
-        .filter_map(|endpoint| recipient(endpoint, &messages, settings, &git_dir))
-        .collect();
-    Ok(Built {
-        messages,
-        recipients,
-    })
+    /// How many messages were made, which is the `i` of the last one.
+    pub(super) fn made(&self) -> usize {
+        self.made
+    }
+
+    /// The messages after the first `made` were in vain.
+    pub(super) fn rewind(&mut self, made: usize) {
+        self.made = made;
+    }
+
+    /// Makes the messages of a batch, in order, one at a time.
+    pub(super) fn each(
+        &mut self,
+        updates: &[RefUpdate],
+        mut take: impl FnMut(Message) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut allowance = Allowance::new(self.settings.max_body);
+        for update in updates {
+            for event in self.events.of(update)? {
+                let context = Context {
+                    instance: &self.settings.instance,
+                    project: &self.project,
+                    people: &self.settings.people,
+                    pusher: self.pusher,
+                };
+                let stamp = stamp(self.made + 1, self.time, self.around)?;
+                let message = pagure::message(&event, context, &stamp, allowance.longest());
+                if allowance.spend(message.body.len()) > MOST_BYTES && updates.len() > 1 {
+                    return Err(Error::TooLarge { most: MOST_BYTES });
+                }
+                take(message)?;
+                self.made += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The messages of a batch and who gets which. An endpoint that wants none of
+    /// them is no recipient.
+    pub(super) fn built(&mut self, updates: &[RefUpdate]) -> Result<Built<Message>, Error> {
+        let made = self.made;
+        let mut messages = Vec::new();
+        let gathered = self.each(updates, |message| {
+            messages.push(message);
+            Ok(())
+        });
+        if let Err(error) = gathered {
+            self.rewind(made);
+            return Err(error);
+        }
+        let endpoints = self.settings.endpoints.iter();
+        let recipients = endpoints
+            .filter_map(|endpoint| recipient(endpoint, &messages, self.settings, &self.git_dir))
+            .collect();
+        Ok(Built {
+            messages,
+            recipients,
+        })
+    }
 }
 
 fn recipient(

@@ -11,22 +11,27 @@
 //! to be announced later.
 
 use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::announce::{Push, announce};
+use super::batches::{self, Batch, Input};
 use super::links::{Hook, Place};
 use super::process::{self, Caller};
 use super::surroundings::Surroundings;
-use super::{Done, Error, IoContext, outbox, place, transaction};
+use super::{Done, Error, outbox, place, transaction};
 use crate::cli::{HookArgs, HookName};
 use crate::config::{self, Loaded};
-use crate::event::{RefName, RefUpdate};
-use crate::git::{self, Repository};
+use crate::event::RefName;
+use crate::git::Repository;
 use crate::report;
 use crate::spool::Content;
 
 /// No more malformed lines than this are told of one by one.
 const MALFORMED_TOLD: usize = 5;
+
+/// No more refs than this are recorded before they move: whoever settles a push has
+/// all of it in memory.
+const MOST_INTENDED: usize = 200_000;
 
 pub(super) fn run(args: &HookArgs, around: &Surroundings) -> Done {
     match args.name {
@@ -94,7 +99,8 @@ pub(super) fn wanted(around: &Surroundings) -> Wanted {
 fn pre_receive(around: &Surroundings) -> Result<(), Error> {
     match wanted(around) {
         Some((git_dir, loaded)) => {
-            intend(git_dir, loaded, read_updates()?, process::caller(), around)
+            let input = read_updates();
+            intend(git_dir, loaded, input, process::caller().as_ref(), around)
         }
         None => Ok(()),
     }
@@ -108,22 +114,26 @@ fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
     let line = format!("{old} {new} {name}");
     match wanted(around) {
         Some((git_dir, loaded)) => {
-            let updates = updates_in(&mut line.as_bytes())?;
-            intend(git_dir, loaded, updates, process::caller(), around)
+            let input = Input::new(line.as_bytes(), MALFORMED_TOLD);
+            intend(git_dir, loaded, input, process::caller().as_ref(), around)
         }
         None => Ok(()),
     }
 }
 
-/// Records what is about to move.
+/// Records what is about to move, all of it or nothing.
+///
+/// Crash between two batches: git takes a hook that dies for one that refuses, and
+/// nothing moves; a flush finds that out.
 pub(super) fn intend(
     git_dir: PathBuf,
     loaded: Result<Loaded, config::Error>,
-    updates: Vec<RefUpdate>,
-    caller: Option<Caller>,
+    batches: impl Iterator<Item = Batch>,
+    caller: Option<&Caller>,
     around: &Surroundings,
 ) -> Result<(), Error> {
-    if updates.is_empty() {
+    let mut batches = batches.peekable();
+    if batches.peek().is_none() {
         return Ok(());
     }
     let loaded = match loaded {
@@ -133,9 +143,27 @@ pub(super) fn intend(
     };
     let settings = loaded.as_ref().map(|loaded| &loaded.settings);
     let spool = place::spool_of(&git_dir, settings);
-    let push = Push::now(git_dir, updates, around);
-    let draft = push.draft(Content::Owed(push.updates.clone()));
-    outbox::intend(&spool, draft, caller, around).map(drop)
+    let push = Push::now(git_dir, around);
+    let mut refs = 0;
+    let mut recorded = Vec::new();
+    let result = batches.try_for_each(|batch| {
+        let updates = batch?;
+        refs += updates.len();
+        if refs > MOST_INTENDED {
+            let why = format!("it moves more than {MOST_INTENDED} refs");
+            return Err(Error::failed(why));
+        }
+        let draft = push.draft(Content::Owed(updates));
+        recorded.push(outbox::intend(&spool, draft, caller, around)?);
+        Ok(())
+    });
+    if result.is_err() {
+        for id in recorded {
+            // What cannot be withdrawn now is settled by a flush.
+            spool.withdraw(&id).ok();
+        }
+    }
+    result
 }
 
 fn post_receive(around: &Surroundings) -> Result<(), Error> {
@@ -143,12 +171,9 @@ fn post_receive(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded)) = wanted(around) else {
         return Ok(());
     };
-    let updates = read_updates()?;
-    if updates.is_empty() {
-        return Ok(());
-    }
-    let push = Push::now(git_dir, updates, around);
-    announce(&push, loaded, process::caller().as_ref(), around)
+    let push = Push::now(git_dir, around);
+    let caller = process::caller();
+    announce(&push, read_updates(), loaded, caller.as_ref(), around)
 }
 
 /// `post-update REF…`: names only. What they were before is in the intent, or in
@@ -185,28 +210,11 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
             )),
         }
     }
-    if updates.is_empty() {
-        return Ok(());
-    }
-    let push = Push::now(git_dir, updates, around);
-    announce(&push, loaded, caller.as_ref(), around)
+    let push = Push::now(git_dir, around);
+    let batches = batches::of(&updates);
+    announce(&push, batches, loaded, caller.as_ref(), around)
 }
 
-/// Reads standard input. Lines that are no ref updates are told, and cost the
-/// others nothing.
-fn read_updates() -> Result<Vec<RefUpdate>, Error> {
-    updates_in(&mut std::io::stdin().lock())
-}
-
-fn updates_in(input: &mut dyn BufRead) -> Result<Vec<RefUpdate>, Error> {
-    let (updates, malformed) =
-        git::read_ref_lines(input).doing("read", Path::new("standard input"))?;
-    for bad in malformed.iter().take(MALFORMED_TOLD) {
-        report::error(bad);
-    }
-    if malformed.len() > MALFORMED_TOLD {
-        let more = malformed.len() - MALFORMED_TOLD;
-        report::say(&format!("{} more like that", report::count(more, "line")));
-    }
-    Ok(updates)
+fn read_updates() -> Input<impl BufRead> {
+    Input::new(std::io::stdin().lock(), MALFORMED_TOLD)
 }

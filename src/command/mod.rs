@@ -3,6 +3,7 @@
 
 mod admission;
 mod announce;
+mod batches;
 mod check;
 mod check_endpoint;
 mod completions;
@@ -23,6 +24,7 @@ mod place;
 mod preview;
 mod process;
 mod queue;
+mod recorder;
 mod spools;
 mod status;
 mod surroundings;
@@ -76,8 +78,11 @@ enum Error {
     },
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    #[error("cannot enqueue {what}")]
-    Enqueue { what: String, source: SpoolError },
+    #[error("cannot enqueue {}", report::count(*messages, "message"))]
+    Enqueue { messages: usize, source: SpoolError },
+    /// One entry cannot hold it; of several updates, each half may fit.
+    #[error("cannot build the messages: they have more than {most} bytes in all")]
+    TooLarge { most: usize },
     /// The push is recorded, and that is all that could be done.
     #[error("{}: recorded, to be announced once that is mended", report::chain(.0.as_ref()))]
     Owed(Box<Error>),
@@ -102,7 +107,19 @@ impl Error {
             Self::Owed(error) => error.hint(),
             Self::Git(error) => error.hint(),
             Self::Spool(error) | Self::Enqueue { source: error, .. } => error.hint(),
-            Self::Io { .. } => None,
+            Self::Io { .. } | Self::TooLarge { .. } => None,
+        }
+    }
+
+    /// Whether one entry cannot hold what should be in it.
+    fn is_too_large(&self) -> bool {
+        match self {
+            Self::TooLarge { .. } => true,
+            Self::Enqueue {
+                source: SpoolError::Io(error),
+                ..
+            } => error.source.kind() == io::ErrorKind::FileTooLarge,
+            _ => false,
         }
     }
 

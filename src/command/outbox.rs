@@ -24,13 +24,13 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(super) fn intend(
     spool: &Spool,
     mut draft: Draft,
-    caller: Option<Caller>,
+    caller: Option<&Caller>,
     around: &Surroundings,
 ) -> Result<Id, Error> {
     if spool.is_drop() {
         return Err(no_intents(spool));
     }
-    draft.process = caller.map(|caller| caller.process);
+    draft.process = caller.map(|caller| caller.process.clone());
     Ok(around.intend(spool, &draft)?)
 }
 
@@ -55,26 +55,42 @@ pub(super) fn intents_of(spool: &Spool, git_dir: &Path) -> Vec<Intent> {
     intents
 }
 
-/// The intents that a push, having moved these refs, settles: its own, which are
-/// those of the same git, and any that meant nothing but these very moves. Of a git
-/// that does not receive, another intent is another transaction.
-pub(super) fn settled_by<'a>(
+/// What these moves mean for the intents there are.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// These are settled.
+    pub(super) settled: Vec<Id>,
+    /// These are the push's own, and have one of the moves at least.
+    pub(super) met: Vec<Id>,
+}
+
+/// The intents that a push, having moved these refs, settles: any that meant nothing
+/// but these very moves and, with its last moves, its own that it has `met` with these
+/// or with those before. Its own are those of the same git; of a git that does not
+/// receive, another intent is another transaction.
+pub(super) fn settled_by(
     moved: &[RefUpdate],
-    intents: &'a [Intent],
+    intents: &[Intent],
     caller: Option<&Caller>,
-) -> Vec<&'a Intent> {
+    met: Option<&HashSet<Id>>,
+) -> Settled {
     let moved: HashSet<&RefUpdate> = moved.iter().collect();
-    intents
-        .iter()
-        .filter(|intent| {
-            let process = intent.header.process.as_ref();
-            let receiver = caller.filter(|caller| caller.receives);
-            let is_own = process.is_some() && process == receiver.map(|caller| &caller.process);
-            let updates = intent.updates();
-            let meets = updates.iter().any(|update| moved.contains(update));
-            (is_own && meets) || updates.iter().all(|update| moved.contains(update))
-        })
-        .collect()
+    let receiver = caller.filter(|caller| caller.receives);
+    let mut judged = Settled::default();
+    for intent in intents {
+        let process = intent.header.process.as_ref();
+        let is_own = process.is_some() && process == receiver.map(|caller| &caller.process);
+        let updates = intent.updates();
+        let meets = is_own && updates.iter().any(|update| moved.contains(update));
+        let is_done = met.is_some_and(|met| meets || (is_own && met.contains(&intent.id)));
+        if is_done || updates.iter().all(|update| moved.contains(update)) {
+            judged.settled.push(intent.id.clone());
+        }
+        if meets {
+            judged.met.push(intent.id.clone());
+        }
+    }
+    judged
 }
 
 /// Withdraws what is settled now, and strikes these moves from what is not.
@@ -99,37 +115,6 @@ pub(super) fn withdraw(
         }
     }
     Ok(())
-}
-
-/// The intent of this very transaction: the same git meant all of it.
-pub(super) fn intent_of(
-    spool: &Spool,
-    git_dir: &Path,
-    meant: &[(RefName, Option<Oid>)],
-    caller: Option<&Caller>,
-) -> Option<Intent> {
-    let meant: HashSet<(&RefName, Option<Oid>)> =
-        meant.iter().map(|(name, new)| (name, *new)).collect();
-    let is_it = |intent: &Intent| {
-        let process = intent.header.process.as_ref();
-        let mut updates = intent.updates().iter();
-        process == caller.map(|caller| &caller.process)
-            && updates.all(|update| meant.contains(&(&update.name, update.new)))
-    };
-    intents_of(spool, git_dir).into_iter().find(is_it)
-}
-
-/// Whether the same git means all of this in another transaction too: to delete
-/// packed refs, git runs a transaction within the one that it was asked for.
-pub(super) fn is_part_of_another(spool: &Spool, git_dir: &Path, intent: &Intent) -> bool {
-    let process = &intent.header.process;
-    intents_of(spool, git_dir).iter().any(|other| {
-        let means: HashSet<&RefUpdate> = other.updates().iter().collect();
-        other.id != intent.id
-            && process.is_some()
-            && other.header.process == *process
-            && intent.updates().iter().all(|update| means.contains(update))
-    })
 }
 
 /// How a ref came to be where it is, by an intent or by its reflog.

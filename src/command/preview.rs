@@ -1,13 +1,13 @@
 //! `preview`: what would be sent, nothing sent.
 
-use std::path::Path;
-
+use super::batches::Input;
+use super::compose::{self, Composer};
 use super::surroundings::Surroundings;
-use super::{Done, Error, IoContext, compose, place};
+use super::{Done, Error, place};
 use crate::cli::PreviewArgs;
 use crate::config::{Endpoint, Settings};
 use crate::delivery::{HeaderValue, Request};
-use crate::git::{self, Repository};
+use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
 
@@ -22,38 +22,30 @@ pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
         }
         Repository::open_in_hook(&git_dir)?
     };
-    let (updates, malformed) = git::read_ref_lines(&mut std::io::stdin().lock())
-        .doing("read", Path::new("standard input"))?;
-    for bad in &malformed {
-        report::error(bad);
-    }
     let settings = around.load(Some(&repository.path()))?.settings;
     let pusher = match &args.pusher {
         Some(name) => name.clone(),
         None => compose::pusher(around),
     };
-    let push = compose::Push {
-        updates: &updates,
-        pusher: &pusher,
-        time: around.now(),
-    };
-    let messages = compose::messages(&push, &repository, &settings, around)?;
-    for message in &messages {
-        if args.http {
-            for endpoint in &settings.endpoints {
-                if endpoint.wants(&message.topic, &message.reference) {
-                    show_request(message, endpoint, &settings, around)?;
-                }
+    let mut composer = Composer::new(&repository, &settings, around, &pusher, around.now())?;
+    let mut batches = Input::new(std::io::stdin().lock(), usize::MAX);
+    for batch in &mut batches {
+        composer.each(&batch?, |message| {
+            if !args.http {
+                report::raw(&message.body);
+                report::raw(b"\n");
+                return Ok(());
             }
-        } else {
-            report::raw(&message.body);
-            report::raw(b"\n");
-        }
+            let endpoints = settings.endpoints.iter();
+            endpoints
+                .filter(|endpoint| endpoint.wants(&message.topic, &message.reference))
+                .try_for_each(|endpoint| show_request(&message, endpoint, &settings, around))
+        })?;
     }
-    Ok(if malformed.is_empty() {
-        Done::Well
-    } else {
+    Ok(if batches.is_malformed() {
         Done::No
+    } else {
+        Done::Well
     })
 }
 

@@ -4,16 +4,18 @@
 //! about to move, `committed` announces what did, `aborted` forgets. git reports
 //! housekeeping in the same way, so what counts is where a ref is before and after.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::announce::{Push, announce};
+use super::batches::{self, Batch};
 use super::hook::{intend, wanted};
 use super::process::{self, Caller};
 use super::surroundings::Surroundings;
 use super::{Error, IoContext, outbox, place};
-use crate::config::{self, Loaded, Settings};
+use crate::config::{self, Loaded, Patterns, Settings};
 use crate::event::{Oid, RefName, RefUpdate};
-use crate::git::{self, Repository};
+use crate::git::{RefLines, Repository};
 use crate::spool::{Intent, Spool, SpoolError};
 
 /// Refs that belong to one worktree, and are nobody else's business
@@ -26,56 +28,71 @@ pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
         return Ok(());
     };
     let repository = Repository::open_in_hook(&git_dir)?;
-    let meant = read_moves(loaded.as_ref().ok())?;
-    let at = repository.ref_values(meant.iter().map(|(name, _)| name))?;
-    // What git gives as the old value may be "any": housekeeping looks like a
-    // creation of what is there already.
-    let updates = meant
-        .into_iter()
-        .map(|(name, new)| RefUpdate {
-            old: at.get(&name).copied(),
-            new,
-            name,
-        })
-        .filter(|update| update.old != update.new)
-        .collect();
-    intend(git_dir, loaded, updates, caller, around)
+    let refs = loaded.as_ref().ok().map(|it| it.settings.refs.clone());
+    let moves = named().map(|batch| moved(batch?, &repository, refs.as_ref()));
+    // Most of what a large transaction names may not move at all: git packs refs.
+    let moves = moves.filter(|batch| !batch.as_ref().is_ok_and(Vec::is_empty));
+    intend(git_dir, loaded, moves, caller.as_ref(), around)
 }
 
-/// The transaction is done: what its intent says, and is not where it was, has moved.
+/// Which of the named refs move, as far as they count.
+fn moved(mut named: Vec<RefUpdate>, repository: &Repository, refs: Option<&Patterns>) -> Batch {
+    named.retain(|update| {
+        let name = update.name.full();
+        let of_all = !OF_A_WORKTREE.iter().any(|prefix| name.starts_with(prefix));
+        of_all && refs.is_none_or(|refs| refs.matches(&name))
+    });
+    let at = repository.ref_values(named.iter().map(|update| &update.name))?;
+    for update in &mut named {
+        // What git gives as the old value may be "any": housekeeping looks like a
+        // creation of what is there already.
+        update.old = at.get(&update.name).copied();
+    }
+    named.retain(|update| update.old != update.new);
+    Ok(named)
+}
+
+/// The transaction is done: what its intents say, and is not where it was, has moved.
 pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around) else {
         return Ok(());
     };
-    let meant = read_moves(loaded.as_ref().ok())?;
     let spool = place::spool_of(&git_dir, settings(&loaded));
-    let Some(intent) = outbox::intent_of(&spool, &git_dir, &meant, caller.as_ref()) else {
+    let transactions = transactions_of(&spool, &git_dir, caller.as_ref());
+    let Some(which) = the_one(&transactions, named())? else {
         return Ok(());
     };
-    if outbox::is_part_of_another(&spool, &git_dir, &intent) {
-        return withdraw(&spool, &intent);
+    let transaction = &transactions[which];
+    if is_part_of_another(&transactions, which) {
+        return transaction.withdraw(&spool);
     }
     let repository = Repository::open_in_hook(&git_dir)?;
-    let at = repository.ref_values(intent.updates().iter().map(|update| &update.name))?;
-    let mut updates = intent.updates().to_vec();
+    let at = repository.ref_values(transaction.updates().map(|update| &update.name))?;
     // Where it is now may be somebody's next move; where it was, it was left: git
     // begins with the packed name of a ref, or only tidies up.
-    updates.retain(|update| at.get(&update.name).copied() != update.old);
+    let has_moved = |update: &&RefUpdate| at.get(&update.name).copied() != update.old;
+    let updates: Vec<RefUpdate> = transaction.updates().filter(has_moved).cloned().collect();
     if updates.is_empty() {
-        return withdraw(&spool, &intent);
+        return transaction.withdraw(&spool);
     }
-    let push = Push::now(git_dir, updates, around);
-    announce(&push, loaded, caller.as_ref(), around)
+    let push = Push::now(git_dir, around);
+    announce(
+        &push,
+        batches::of(&updates),
+        loaded,
+        caller.as_ref(),
+        around,
+    )
 }
 
 pub(super) fn aborted(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around) else {
         return Ok(());
     };
-    let meant = read_moves(loaded.as_ref().ok())?;
     let spool = place::spool_of(&git_dir, settings(&loaded));
-    match outbox::intent_of(&spool, &git_dir, &meant, caller.as_ref()) {
-        Some(intent) => withdraw(&spool, &intent),
+    let transactions = transactions_of(&spool, &git_dir, caller.as_ref());
+    match the_one(&transactions, named())? {
+        Some(which) => transactions[which].withdraw(&spool),
         None => Ok(()),
     }
 }
@@ -95,19 +112,78 @@ fn settings(loaded: &Result<Loaded, config::Error>) -> Option<&Settings> {
     loaded.as_ref().ok().map(|loaded| &loaded.settings)
 }
 
-fn withdraw(spool: &Spool, intent: &Intent) -> Result<(), Error> {
-    Ok(spool.withdraw(&intent.id).map_err(SpoolError::from)?)
+/// What git says that the transaction is to do.
+fn named() -> impl Iterator<Item = Batch> {
+    let mut lines = RefLines::of_transaction(std::io::stdin().lock());
+    std::iter::from_fn(move || {
+        let batch = lines.batch().doing("read", Path::new("standard input"));
+        (!batch.as_ref().is_ok_and(Vec::is_empty)).then_some(batch)
+    })
 }
 
-/// Reads which refs are to go where, as far as they count.
-fn read_moves(loaded: Option<&Loaded>) -> Result<Vec<(RefName, Option<Oid>)>, Error> {
-    let mut moves = git::read_transaction(&mut std::io::stdin().lock())
-        .doing("read", Path::new("standard input"))?;
-    moves.retain(|(name, _)| {
-        let name = name.full();
-        let of_all = !OF_A_WORKTREE.iter().any(|prefix| name.starts_with(prefix));
-        let counts = loaded.is_none_or(|loaded| loaded.settings.refs.matches(&name));
-        of_all && counts
-    });
-    Ok(moves)
+/// The intents of one transaction: as many as it has batches.
+struct Transaction(Vec<Intent>);
+
+impl Transaction {
+    /// Everything that it was to move.
+    fn updates(&self) -> impl Iterator<Item = &RefUpdate> {
+        self.0.iter().flat_map(Intent::updates)
+    }
+
+    fn withdraw(&self, spool: &Spool) -> Result<(), Error> {
+        for intent in &self.0 {
+            spool.withdraw(&intent.id).map_err(SpoolError::from)?;
+        }
+        Ok(())
+    }
+}
+
+/// The transactions that this git has under way, in the order of their beginning.
+fn transactions_of(spool: &Spool, git_dir: &Path, caller: Option<&Caller>) -> Vec<Transaction> {
+    let mut found: Vec<Transaction> = Vec::new();
+    for intent in outbox::intents_of(spool, git_dir) {
+        let header = &intent.header;
+        if header.process.as_ref() != caller.map(|caller| &caller.process) {
+            continue;
+        }
+        // What is recorded at one time by one process is of one transaction.
+        let is_its = |of: &&mut Transaction| of.0[0].header.time == header.time;
+        match found.iter_mut().find(is_its) {
+            Some(transaction) => transaction.0.push(intent),
+            None => found.push(Transaction(vec![intent])),
+        }
+    }
+    found
+}
+
+/// Which of them is the one that meant all of what git names now, if one is.
+fn the_one(
+    transactions: &[Transaction],
+    named: impl Iterator<Item = Batch>,
+) -> Result<Option<usize>, Error> {
+    let meant = |of: &Transaction| -> HashSet<(RefName, Option<Oid>)> {
+        of.updates().map(|it| (it.name.clone(), it.new)).collect()
+    };
+    let mut left: Vec<_> = transactions.iter().map(meant).collect();
+    for batch in named {
+        for update in batch? {
+            let update = (update.name, update.new);
+            for meant in &mut left {
+                meant.remove(&update);
+            }
+        }
+    }
+    Ok(left.iter().position(HashSet::is_empty))
+}
+
+/// Whether the same git means all of this in another transaction too: to delete
+/// packed refs, git runs a transaction within the one that it was asked for.
+fn is_part_of_another(transactions: &[Transaction], which: usize) -> bool {
+    let own = &transactions[which];
+    let has_process = own.0.iter().any(|intent| intent.header.process.is_some());
+    has_process
+        && transactions.iter().enumerate().any(|(at, other)| {
+            let means: HashSet<&RefUpdate> = other.updates().collect();
+            at != which && own.updates().all(|update| means.contains(update))
+        })
 }

@@ -8,8 +8,9 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
+use super::Error;
+use super::compose::Composer;
 use super::surroundings::Surroundings;
-use super::{Error, compose};
 use crate::config::Settings;
 use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
 use crate::git::Repository;
@@ -75,12 +76,8 @@ impl<'a> World<'a> {
             .settings(&header.repository)
             .map_err(|unavailable| Error::failed(unavailable.to_string()))?;
         let repository = Repository::open(&header.repository)?;
-        let push = compose::Push {
-            updates,
-            pusher: header.pusher.as_deref().unwrap_or_default(),
-            time: header.time,
-        };
-        compose::built(&push, &repository, &settings, self.around)
+        let pusher = header.pusher.as_deref().unwrap_or_default();
+        Composer::new(&repository, &settings, self.around, pusher, header.time)?.built(updates)
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! values     what one value may be: URL, duration, pattern
 //! sources    where a secret is: text, file, environment, credential
+//! size       the same: a number of bytes
 //! schema     which keys there are, and how one layer overrides another
 //! file       whose file it is, what kind and how large, before it is read
 //! borrowed   what another account's file would have read with our rights
@@ -22,6 +23,7 @@ mod load;
 mod project;
 mod schema;
 mod settings;
+mod size;
 mod sources;
 mod values;
 

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::size::BodySize;
 use super::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::{
     EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, ProxyUrl, Urls,
@@ -47,6 +48,7 @@ pub(super) struct Layer {
     pub(super) previous_key: Option<PreviousKey>,
     pub(super) unsigned: Option<bool>,
     pub(super) max_changed_files: Option<usize>,
+    pub(super) max_body: Option<BodySize>,
     pub(super) project: ProjectLayer,
     pub(super) people: People,
     pub(super) endpoint: Vec<EndpointLayer>,
@@ -157,7 +159,8 @@ impl Layer {
             self.spool_is_own = upper.spool_is_own;
         }
         override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet,
-            verbose_to_pusher, refs, key, key_file, previous_key, unsigned, max_changed_files);
+            verbose_to_pusher, refs, key, key_file, previous_key, unsigned, max_changed_files,
+            max_body);
         for endpoint in upper.endpoint {
             self.endpoint
                 .retain(|lower| lower.name.0 != endpoint.name.0);

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::schema::{EndpointLayer, Layer, Mode, NetworkLayer, ProjectLayer, RetryLayer};
+use super::size::BodySize;
 use super::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::{EndpointUrl, Instance, Patterns, Period, Urls};
 use crate::payload::People;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub refs: Patterns,
     /// How many changed files a message lists at most.
     pub max_changed_files: usize,
+    /// How long a message's body is at most, as far as that can be.
+    pub max_body: usize,
     /// Who the e-mails of authors belong to.
     pub people: People,
     /// Where messages go, in the order of the configuration, `urls` first.
@@ -186,6 +189,7 @@ pub(super) fn defaults(host: &str) -> Layer {
         // A fetch moves these; they are what another server has.
         refs: Some(Patterns::without("refs/remotes/*")),
         max_changed_files: Some(3000),
+        max_body: Some(BodySize(1 << 20)),
         retry: RetryLayer {
             schedule: Some(retry.schedule.into_iter().map(Period).collect()),
             give_up_after: Some(Period(retry.give_up_after)),
@@ -250,6 +254,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
         verbose_to_pusher: layer.verbose_to_pusher.expect(DEFAULTED),
         refs: layer.refs.expect(DEFAULTED),
         max_changed_files: layer.max_changed_files.expect(DEFAULTED),
+        max_body: layer.max_body.expect(DEFAULTED).0,
         people: layer.people,
         endpoints,
         retry: Retry {

@@ -2,46 +2,56 @@
 
 use super::graph::Graph;
 use super::repository::{DefaultBranch, Peeled, from_git2};
-use super::{Error, Repository, tree_diff, walk};
+use super::tree_diff::{self, Budget};
+use super::walk::{self, Authors};
+use super::{Error, Repository};
 use crate::event::{Author, Change, Event, Oid, Received, RefKind, RefUpdate};
 
+/// How much of one push's changes is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most files that an event lists.
+    pub files: usize,
+    /// The most bytes that their paths have: with more, none is listed.
+    pub path_bytes: usize,
+}
+
 /// What the updates of one push are measured against.
-struct Push<'repo> {
+pub struct Events<'repo> {
     repository: &'repo Repository,
     graph: Graph<'repo>,
     default: DefaultBranch,
-    max_files: usize,
+    limits: Limits,
+    /// What comparing trees may yet cost in this push.
+    budget: Budget,
 }
 
 impl Repository {
-    /// The events of a push, in the order of its ref updates; of a created
-    /// branch its creation first. No more than `max_files` changed files are
-    /// listed for each.
+    /// Makes ready to tell the events of a push.
     ///
     /// Refs are read as they are now, after the push, and only HEAD is: the
     /// updates themselves say where the others were and are.
-    pub fn events(&self, updates: &[RefUpdate], max_files: usize) -> Result<Vec<Event>, Error> {
-        let push = Push {
+    pub fn events(&self, limits: Limits) -> Result<Events<'_>, Error> {
+        Ok(Events {
             repository: self,
             graph: Graph::new(self)?,
             default: self.default_branch()?,
-            max_files,
-        };
-        let mut events = Vec::new();
-        for update in updates {
-            push.events_of(update, &mut events)?;
-        }
-        Ok(events)
+            limits,
+            budget: Budget::default(),
+        })
     }
 }
 
-impl Push<'_> {
-    fn events_of(&self, update: &RefUpdate, events: &mut Vec<Event>) -> Result<(), Error> {
-        let mut push = |change, authors| {
+impl Events<'_> {
+    /// The events of one ref update; of a created branch its creation first.
+    pub fn of(&self, update: &RefUpdate) -> Result<Vec<Event>, Error> {
+        let mut events = Vec::new();
+        let mut push = |change, authors: Authors| {
             events.push(Event {
                 name: update.name.clone(),
                 change,
-                authors,
+                authors: authors.named,
+                more_authors: authors.more,
             });
         };
         let kind = update.name.kind();
@@ -49,13 +59,13 @@ impl Push<'_> {
             (None, None) => {}
             (Some(rev), None) => {
                 if kind != RefKind::Other {
-                    push(Change::Deleted { rev }, self.authors_of_deleted(rev));
+                    push(Change::Deleted { rev }, self.author_of_deleted(rev));
                 }
             }
             (None, Some(rev)) => {
                 let peeled = self.repository.peel(rev)?;
                 if kind != RefKind::Other {
-                    push(Change::Created { rev }, self.authors_of(&peeled)?);
+                    push(Change::Created { rev }, self.author_of(&peeled)?);
                 }
                 if kind != RefKind::Tag
                     && let Peeled::Commit(new) = peeled
@@ -73,29 +83,29 @@ impl Push<'_> {
                     // No list of commits leads from a commit to a blob: the tag is
                     // announced as what it is now.
                     (_, peeled) if kind == RefKind::Tag => {
-                        push(Change::Created { rev }, self.authors_of(&peeled)?);
+                        push(Change::Created { rev }, self.author_of(&peeled)?);
                     }
                     _ => {}
                 }
             }
         }
-        Ok(())
+        Ok(events)
     }
 
-    fn authors_of(&self, peeled: &Peeled) -> Result<Vec<Author>, Error> {
-        Ok(vec![match peeled {
+    fn author_of(&self, peeled: &Peeled) -> Result<Authors, Error> {
+        Ok(Authors::only(match peeled {
             Peeled::Commit(id) => self.repository.commit_author(*id)?,
             Peeled::Other(tagger) => tagger.clone().unwrap_or(Author::Pusher),
-        }])
+        }))
     }
 
     /// A ref whose object is damaged or gone can be deleted all the same
     /// (git-receive-pack(1)), and that must be told.
-    fn authors_of_deleted(&self, rev: Oid) -> Vec<Author> {
+    fn author_of_deleted(&self, rev: Oid) -> Authors {
         self.repository
             .peel(rev)
-            .and_then(|peeled| self.authors_of(&peeled))
-            .unwrap_or_else(|_| vec![Author::Pusher])
+            .and_then(|peeled| self.author_of(&peeled))
+            .unwrap_or_else(|_| Authors::only(Author::Pusher))
     }
 
     /// A branch or another ref that was not there before: what it has that the
@@ -104,7 +114,7 @@ impl Push<'_> {
         &self,
         update: &RefUpdate,
         new: git2::Oid,
-    ) -> Result<Option<(Received, Vec<Author>)>, Error> {
+    ) -> Result<Option<(Received, Authors)>, Error> {
         let is_default = self.default.name.as_ref() == Some(&update.name);
         let against = self.default.tip.filter(|_| !is_default);
         let Some(listed) = walk::list(self.repository, &self.graph, new, against)? else {
@@ -125,7 +135,7 @@ impl Push<'_> {
         old: Oid,
         old_commit: git2::Oid,
         new_commit: git2::Oid,
-    ) -> Result<(Received, Vec<Author>), Error> {
+    ) -> Result<(Received, Authors), Error> {
         let base = self.graph.merge_base(old_commit, new_commit)?;
         let forced = base != Some(old_commit);
         let (listed, base) =
@@ -137,7 +147,7 @@ impl Push<'_> {
                         oldest: new_commit,
                         newest: new_commit,
                         total: 0,
-                        authors: vec![self.repository.commit_author(new_commit)?],
+                        authors: Authors::only(self.repository.commit_author(new_commit)?),
                     },
                     old_commit,
                 ),
@@ -157,7 +167,7 @@ impl Push<'_> {
         new: git2::Oid,
         old_commit: String,
         forced: bool,
-    ) -> Result<(Received, Vec<Author>), Error> {
+    ) -> Result<(Received, Authors), Error> {
         let old_tree = base.map(|base| self.repository.tree(base)).transpose()?;
         let new_tree = Some(self.repository.tree(new)?);
         let received = Received {
@@ -170,7 +180,8 @@ impl Push<'_> {
                 self.repository,
                 old_tree,
                 new_tree,
-                self.max_files,
+                self.limits,
+                &self.budget,
             )?,
         };
         Ok((received, listed.authors))

@@ -1,7 +1,7 @@
 //! What a push means: ref updates in, events out. The only user of git2.
 //!
 //! ```text
-//! ref_lines   bytes of stdin → RefUpdate
+//! ref_lines   bytes of stdin → RefUpdate, a batch at a time
 //! repository  opening, peeling, the default branch
 //! object      headers of commits and tags, read from their bytes
 //! graph       commits and their parents: rev-list and merge-base
@@ -30,10 +30,11 @@ mod repository;
 mod tree_diff;
 mod walk;
 
+pub use events::{Events, Limits};
 pub use facts::Facts;
 pub use ownership::{WHERE_CONFIG_IS, ensure_trusted};
 pub use pusher::pusher;
-pub use ref_lines::{Malformed, read_ref_lines, read_transaction};
+pub use ref_lines::{BATCH_UPDATES, Malformed, RefLines};
 pub use refs::LogLine;
 pub use replay::{Verdict, replay};
 pub use repository::Repository;

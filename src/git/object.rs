@@ -8,6 +8,12 @@ use git2::Oid;
 
 use crate::event::Author;
 
+/// Names and addresses are cut to so many characters.
+const LONGEST_TEXT: usize = 1024;
+
+/// More bytes than that many characters have, in nearly every encoding.
+const LONGEST_BYTES: usize = 8 * LONGEST_TEXT;
+
 /// The author of a commit, from the commit's bytes.
 pub(super) fn commit_author(commit: &[u8]) -> Author {
     person(commit, b"author ").unwrap_or(Author::Person {
@@ -34,6 +40,11 @@ pub(super) fn tree(commit: &[u8]) -> Option<Oid> {
     oid(header(commit, b"tree ")?)
 }
 
+/// What a tag tags, from the tag's bytes.
+pub(super) fn target(tag: &[u8]) -> Option<Oid> {
+    oid(header(tag, b"object ")?)
+}
+
 /// When a commit was committed, in seconds since the epoch; 0 if that is not said.
 pub(super) fn commit_time(commit: &[u8]) -> i64 {
     let time = header(commit, b"committer ").and_then(|ident| {
@@ -57,8 +68,10 @@ fn person(object: &[u8], field: &[u8]) -> Option<Author> {
         .and_then(Encoding::for_label)
         .unwrap_or(UTF_8);
     let decode = |bytes: &[u8]| {
-        let (text, _) = encoding.decode_without_bom_handling(bytes);
-        text.trim().to_owned()
+        let bytes = bytes.trim_ascii();
+        let start = &bytes[..bytes.len().min(LONGEST_BYTES)];
+        let (text, _) = encoding.decode_without_bom_handling(start);
+        cut(text.trim(), start.len() < bytes.len())
     };
     let (name, rest) = split_at_byte(ident, b'<');
     let (email, _) = split_at_byte(rest, b'>');
@@ -66,6 +79,17 @@ fn person(object: &[u8], field: &[u8]) -> Option<Author> {
         name: decode(name),
         email: decode(email),
     })
+}
+
+/// The text, or its start and `…`: nobody's name is that long, and every commit of a
+/// push may name another. `is_cut`: there was more of it.
+fn cut(text: &str, is_cut: bool) -> String {
+    let mut starts = text.char_indices().map(|(at, _)| at);
+    match starts.nth(LONGEST_TEXT - 1) {
+        Some(at) if is_cut || starts.next().is_some() => format!("{}…", &text[..at]),
+        None if is_cut => format!("{text}…"),
+        _ => text.to_owned(),
+    }
 }
 
 /// The rest of the first header line that starts with `field`. Headers end at
@@ -118,6 +142,25 @@ mod tests {
             author(b"author \"Q\" Z \xf0\x9f\x98\x80 <a@b> 1 +0000"),
             ("\"Q\" Z \u{1f600}".into(), "a@b".into())
         );
+    }
+
+    #[test]
+    fn a_name_of_megabytes_is_cut_between_characters() {
+        for character in ["x", "é", "\u{1f600}"] {
+            let most = character.repeat(LONGEST_TEXT);
+            let long = character.repeat(LONGEST_TEXT - 1) + "…";
+            for (length, expected) in [
+                (LONGEST_TEXT, &most),
+                (LONGEST_TEXT + 1, &long),
+                (1 << 20, &long),
+            ] {
+                let name = character.repeat(length);
+                let commit = format!("tree 1\nauthor {name} <{name}> 1 +0000\n\n");
+                let (name, email) = author(commit.as_bytes());
+                assert!(name == *expected, "{character} {length}: {name}");
+                assert!(email == *expected, "{character} {length}: {email}");
+            }
+        }
     }
 
     #[test]

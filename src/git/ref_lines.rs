@@ -1,11 +1,24 @@
-//! `old new ref` lines, as git gives them to `pre-receive` and `post-receive`.
+//! `old new ref` lines, as git gives them to its hooks, a batch at a time.
+//!
+//! Nobody promises how many lines there are, or that they ever end: what is in
+//! memory is one batch, one line, and the first few complaints.
 
 use std::io::{self, BufRead, Read};
 
 use crate::event::{Oid, RefName, RefUpdate};
 
 /// Longer lines are refused: no file system holds such a ref, and memory is finite.
-const LONGEST_LINE: u64 = 1 << 20;
+const LONGEST_LINE: u64 = 64 << 10;
+
+/// A batch ends after so many updates,
+pub const BATCH_UPDATES: usize = 10_000;
+
+/// or so many bytes of ref names, so that the header of its entry stays well below
+/// what the spool reads, even with every byte of them escaped.
+const BATCH_NAMES: usize = 2 << 20;
+
+/// So many malformed lines are remembered; the rest is counted.
+const MALFORMED_KEPT: usize = 20;
 
 /// A line that is no ref update. The lines around it still count.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,52 +29,96 @@ pub struct Malformed {
     why: &'static str,
 }
 
-/// Reads ref updates to the end of `input`, one a line (githooks(5), post-receive).
-///
-/// Lines that are none come back beside the good ones. A line whose two ids are
-/// the same, or both zero, moved nothing and is skipped: git itself reports the
-/// deletion of a ref that was not there in that way.
-pub fn read_ref_lines(input: &mut dyn BufRead) -> io::Result<(Vec<RefUpdate>, Vec<Malformed>)> {
-    let (mut updates, mut malformed) = (Vec::new(), Vec::new());
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        if Read::take(&mut *input, LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        if line.pop_if(|&mut byte| byte == b'\n').is_none() && line.len() as u64 == LONGEST_LINE {
-            input.skip_until(b'\n')?;
-            malformed.push(Malformed {
-                line: number,
-                why: "it is longer than 1 MiB",
-            });
-            continue;
-        }
-        match parse(&line) {
-            Ok(update) if update.old == update.new => {}
-            Ok(update) => updates.push(update),
-            Err(why) => malformed.push(Malformed { line: number, why }),
-        }
-    }
-    Ok((updates, malformed))
+/// The ref updates of a hook's standard input, one a line (githooks(5)).
+pub struct RefLines<R> {
+    input: R,
+    line: Vec<u8>,
+    number: usize,
+    keeps_unmoved: bool,
+    malformed: Vec<Malformed>,
+    malformed_count: usize,
 }
 
-/// Reads what a transaction of refs is to do: which ref goes where (githooks(5),
-/// reference-transaction). Symbolic refs (`ref:…`) and what is no ref below `refs/`
-/// (`HEAD`, `ORIG_HEAD`) are left out.
-pub fn read_transaction(input: &mut dyn BufRead) -> io::Result<Vec<(RefName, Option<Oid>)>> {
-    let mut moves = Vec::new();
-    let mut line = Vec::new();
-    while {
-        line.clear();
-        Read::take(&mut *input, LONGEST_LINE).read_until(b'\n', &mut line)? > 0
-    } {
-        line.pop_if(|&mut byte| byte == b'\n');
-        if let Ok(update) = parse(&line) {
-            moves.push((update.name, update.new));
+impl<R: BufRead> RefLines<R> {
+    /// Those of a push (pre-receive, post-receive). A line whose two ids are the
+    /// same, or both zero, moved nothing and is skipped: git itself reports the
+    /// deletion of a ref that was not there in that way.
+    pub fn of_push(input: R) -> Self {
+        Self {
+            input,
+            line: Vec::new(),
+            number: 0,
+            keeps_unmoved: false,
+            malformed: Vec::new(),
+            malformed_count: 0,
         }
     }
-    Ok(moves)
+
+    /// Those of a transaction (reference-transaction), where zeros as the old id may
+    /// mean "any". Symbolic refs (`ref:…`) and what is no ref below `refs/` (`HEAD`,
+    /// `ORIG_HEAD`) are lines that are no updates.
+    pub fn of_transaction(input: R) -> Self {
+        Self {
+            keeps_unmoved: true,
+            ..Self::of_push(input)
+        }
+    }
+
+    /// The next updates, in their order; none: the input has ended.
+    pub fn batch(&mut self) -> io::Result<Vec<RefUpdate>> {
+        let mut updates = Vec::new();
+        let mut names = 0;
+        while updates.len() < BATCH_UPDATES && names < BATCH_NAMES {
+            let Some(parsed) = self.next()? else {
+                break;
+            };
+            match parsed {
+                Ok(update) if update.old == update.new && !self.keeps_unmoved => {}
+                Ok(update) => {
+                    names += update.name.as_bytes().len();
+                    updates.push(update);
+                }
+                Err(why) => self.complain(why),
+            }
+        }
+        Ok(updates)
+    }
+
+    /// The first lines so far that are no ref updates.
+    pub fn malformed(&self) -> &[Malformed] {
+        &self.malformed
+    }
+
+    /// How many such lines there were so far.
+    pub fn malformed_count(&self) -> usize {
+        self.malformed_count
+    }
+
+    fn next(&mut self) -> io::Result<Option<Result<RefUpdate, &'static str>>> {
+        self.line.clear();
+        let mut start = Read::take(&mut self.input, LONGEST_LINE);
+        if start.read_until(b'\n', &mut self.line)? == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        let ended = self.line.pop_if(|&mut byte| byte == b'\n').is_some();
+        if !ended && self.line.len() as u64 == LONGEST_LINE {
+            // The rest of it is part of the same line, whatever it looks like.
+            self.input.skip_until(b'\n')?;
+            return Ok(Some(Err("it is longer than 64 KiB")));
+        }
+        Ok(Some(parse(&self.line)))
+    }
+
+    fn complain(&mut self, why: &'static str) {
+        self.malformed_count += 1;
+        if self.malformed.len() < MALFORMED_KEPT {
+            self.malformed.push(Malformed {
+                line: self.number,
+                why,
+            });
+        }
+    }
 }
 
 fn parse(line: &[u8]) -> Result<RefUpdate, &'static str> {
@@ -96,9 +153,25 @@ fn parse_oid(digits: &[u8]) -> Result<Option<Oid>, &'static str> {
 mod tests {
     use super::*;
 
+    fn all<R: BufRead>(mut lines: RefLines<R>) -> (Vec<RefUpdate>, RefLines<R>) {
+        let mut updates = Vec::new();
+        loop {
+            let batch = lines.batch().expect("memory can be read");
+            if batch.is_empty() {
+                return (updates, lines);
+            }
+            updates.extend(batch);
+        }
+    }
+
     fn read(input: &[u8]) -> (Vec<RefUpdate>, Vec<usize>) {
-        let (updates, malformed) = read_ref_lines(&mut &input[..]).expect("a slice can be read");
-        (updates, malformed.iter().map(|bad| bad.line).collect())
+        let (updates, lines) = all(RefLines::of_push(input));
+        let malformed = lines.malformed().iter().map(|bad| bad.line).collect();
+        (updates, malformed)
+    }
+
+    fn good(number: usize) -> String {
+        format!("{} {} refs/tags/{number}\n", "0".repeat(40), "1".repeat(40))
     }
 
     #[test]
@@ -124,9 +197,78 @@ mod tests {
     #[test]
     fn an_endless_line_is_skipped_whole() {
         let mut input = vec![b'x'; 3 << 20];
-        input
-            .extend(format!("\n{} {} refs/heads/a\n", "0".repeat(40), "1".repeat(40)).into_bytes());
+        input.extend(format!("\n{}", good(1)).into_bytes());
         let (updates, malformed) = read(&input);
         assert_eq!((updates.len(), malformed), (1, vec![1]));
+    }
+
+    /// A transaction's line was cut into pieces of the longest length, and each was
+    /// read as a line.
+    #[test]
+    fn the_tail_of_a_long_line_is_no_line_of_its_own() {
+        let longest = usize::try_from(LONGEST_LINE).expect("it is small");
+        let tail = good(1);
+        let input = format!("{}{tail}{}", "x".repeat(longest), good(2));
+        for lines in [
+            RefLines::of_push(input.as_bytes()),
+            RefLines::of_transaction(input.as_bytes()),
+        ] {
+            let (updates, lines) = all(lines);
+            assert_eq!(updates.len(), 1);
+            assert_eq!(updates[0].name.full(), "refs/tags/2");
+            assert_eq!(lines.malformed_count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_line_is_refused_by_its_length_alone() {
+        let start = good(1).trim_end().to_owned();
+        let longest = usize::try_from(LONGEST_LINE).expect("it is small");
+        for (length, is_taken) in [(longest - 1, true), (longest, false)] {
+            let line = format!("{start}{}\n", "x".repeat(length - start.len()));
+            let (updates, malformed) = read(format!("{line}{}", good(2)).as_bytes());
+            assert_eq!(updates.len(), 1 + usize::from(is_taken), "{length}");
+            assert_eq!(malformed.is_empty(), is_taken, "{length}");
+        }
+    }
+
+    #[test]
+    fn malformed_lines_are_counted_and_not_kept() {
+        let input = format!("{}{}", "nonsense\n".repeat(1000), good(1));
+        let (updates, lines) = all(RefLines::of_push(input.as_bytes()));
+        assert_eq!(updates.len(), 1);
+        assert_eq!(lines.malformed_count(), 1000);
+        assert_eq!(lines.malformed().len(), MALFORMED_KEPT);
+    }
+
+    #[test]
+    fn a_batch_ends_by_updates_or_by_names() {
+        let input: String = (0..25_000).map(good).collect();
+        let mut lines = RefLines::of_push(input.as_bytes());
+        let mut sizes = Vec::new();
+        loop {
+            let batch = lines.batch().expect("memory can be read");
+            sizes.push(batch.len());
+            if batch.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(sizes, [10_000, 10_000, 5000, 0]);
+
+        let long = "x".repeat(60_000);
+        let line = |n| format!("{}{long}\n", good(n).trim_end());
+        let input: String = (0..100).map(line).collect();
+        let mut lines = RefLines::of_push(input.as_bytes());
+        let batch = lines.batch().expect("memory can be read");
+        assert_eq!(batch.len(), BATCH_NAMES.div_ceil(60_000));
+    }
+
+    #[test]
+    fn a_transaction_keeps_what_looks_unmoved() {
+        let zeros = "0".repeat(40);
+        let input = format!("{zeros} {zeros} refs/heads/a\nref:x ref:y HEAD\n");
+        let (updates, _) = all(RefLines::of_transaction(input.as_bytes()));
+        assert_eq!(updates.len(), 1);
+        assert_eq!(updates[0].new, None);
     }
 }

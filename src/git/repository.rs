@@ -8,6 +8,9 @@ use git2::{ConfigLevel, ObjectType, RepositoryOpenFlags};
 use super::{Error, ReadContext, object};
 use crate::event::{Author, Oid, RefName};
 
+/// Chains of tags are followed so far.
+const MOST_TAGS: usize = 10_000;
+
 /// A git repository, bare or not.
 pub struct Repository {
     pub(super) inner: git2::Repository,
@@ -122,10 +125,12 @@ impl Repository {
         }
     }
 
-    /// Follows annotated tags, any number of them, to what they tag.
+    /// Follows annotated tags to what they tag; a longer chain than anybody makes in
+    /// earnest leads to no commit.
     pub(super) fn peel(&self, id: Oid) -> Result<Peeled, Error> {
         let mut id = to_git2(id);
         let mut tagged_by = None;
+        let mut tags = 0;
         let odb = self.inner.odb().reading(|| "objects".to_owned())?;
         loop {
             let what = || format!("object `{id}`");
@@ -133,9 +138,15 @@ impl Repository {
             match kind {
                 ObjectType::Commit => return Ok(Peeled::Commit(id)),
                 ObjectType::Tag => {
+                    if tags == MOST_TAGS {
+                        return Ok(Peeled::Other(tagged_by));
+                    }
+                    tags += 1;
                     let tag = odb.read(id).reading(what)?;
                     tagged_by = tagged_by.or_else(|| object::tagger(tag.data()));
-                    id = self.inner.find_tag(id).reading(what)?.target_id();
+                    id = object::target(tag.data())
+                        .ok_or_else(|| git2::Error::from_str("it tags nothing"))
+                        .reading(what)?;
                 }
                 _ => return Ok(Peeled::Other(tagged_by)),
             }

@@ -3,12 +3,48 @@
 //! libgit2's own diff visits both trees whole; comparing entry by entry and
 //! skipping equal ids costs what differs, as `git diff-tree` does.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 use git2::{ObjectType, Oid, Tree, TreeEntry};
 
-use super::{Error, ReadContext, Repository};
+use super::{Error, Limits, ReadContext, Repository};
 use crate::event::{ChangedFiles, FileStatus};
+
+/// Of one comparison no more files than this are counted, and no more folders
+/// opened: a few objects that name each other many times over make a tree of any
+/// size.
+const MOST_FILES: usize = 1_000_000;
+const MOST_FOLDERS: usize = 1_000_000;
+
+/// Folders deeper than this are not opened. git itself stops at 2048 or 4096, unless
+/// it is told otherwise (git-config(1), core.maxTreeDepth).
+const DEEPEST: usize = 20_000;
+
+/// Nor are more of them open at a time than have so many names, or so long a path.
+const MOST_OPEN: usize = 4_000_000;
+const LONGEST_PATH: usize = 16 << 20;
+
+/// Names that all comparisons of one push may look at together.
+const MOST_NAMES: usize = 20_000_000;
+
+/// What the comparisons of one push may yet cost, in names to look at.
+pub(super) struct Budget(Cell<usize>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Cell::new(MOST_NAMES))
+    }
+}
+
+impl Budget {
+    /// Whether there was something left to spend.
+    fn spend(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left > 0
+    }
+}
 
 /// A pair of folders being compared. The stack of these, not the call stack,
 /// grows with the depth of the trees.
@@ -22,33 +58,64 @@ struct Folder<'repo> {
     path_len: usize,
 }
 
-/// Compares two trees; `None` is the empty one. Lists the first `limit` paths.
+/// Compares two trees; `None` is the empty one. Lists the first paths, as far as the
+/// limits go, and counts the others.
 pub(super) fn changed_files(
     repository: &Repository,
     old: Option<Oid>,
     new: Option<Oid>,
-    limit: usize,
+    mut limits: Limits,
+    budget: &Budget,
 ) -> Result<ChangedFiles, Error> {
     let mut files = ChangedFiles::default();
     if old == new {
         return Ok(files);
     }
     let mut path = Vec::new();
-    let mut stack = vec![open(repository, old, new, 0)?];
+    let whole = open(repository, old, new, 0)?;
+    let (mut path_bytes, mut folders, mut names) = (0, 1, whole.names());
+    let mut stack = vec![whole];
     while let Some(folder) = stack.last_mut() {
         path.truncate(folder.path_len);
+        if !budget.spend() {
+            files.more = true;
+            break;
+        }
         match folder.step(&mut path) {
-            None => drop(stack.pop()),
+            None => {
+                names -= folder.names();
+                stack.pop();
+            }
             Some(Step::Same) => {}
+            Some(Step::File(_)) if files.total == MOST_FILES => {
+                files.more = true;
+                break;
+            }
             Some(Step::File(status)) => {
-                if files.listed.len() < limit {
+                if files.listed.len() < limits.files {
+                    path_bytes += path.len();
                     files.listed.push((path.clone(), status));
+                }
+                if path_bytes > limits.path_bytes {
+                    limits.files = 0;
+                    files.listed = Vec::new();
                 }
                 files.total += 1;
             }
             Some(Step::Folder(old, new)) => {
+                folders += 1;
                 path.push(b'/');
-                stack.push(open(repository, old, new, path.len())?);
+                let folder = open(repository, old, new, path.len())?;
+                names += folder.names();
+                stack.push(folder);
+                if folders > MOST_FOLDERS
+                    || stack.len() > DEEPEST
+                    || names > MOST_OPEN
+                    || path.len() > LONGEST_PATH
+                {
+                    files.more = true;
+                    break;
+                }
             }
         }
     }
@@ -87,6 +154,12 @@ fn open(
 }
 
 impl Folder<'_> {
+    /// How many names its two trees have.
+    fn names(&self) -> usize {
+        let trees = self.old.iter().chain(&self.new);
+        trees.map(Tree::len).sum()
+    }
+
     /// Looks at the next name, which it appends to `path`. A file and a folder of
     /// one name are two names, as in git's own order.
     fn step(&mut self, path: &mut Vec<u8>) -> Option<Step> {

@@ -3,9 +3,12 @@
 //! Everything here is pure. The body is serialised once; those bytes are what is
 //! stored, signed and sent.
 
+mod allowance;
+mod authors;
 pub mod pagure;
 mod project;
 
+pub use allowance::Allowance;
 pub use project::{AccessGroups, AccessUsers, Account, People, Project, User};
 
 /// A wire format, by the name that it has in the spool.

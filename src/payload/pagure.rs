@@ -1,13 +1,14 @@
 //! Pagure's web-hook format: envelope, `msg`, authors (docs/payloads.md).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::project::{Account, People, Project};
+use super::authors::{AuthorEntry, Authors};
+use super::project::{People, Project};
 use super::{Format, Message};
-use crate::event::{Author, Change, Event, Received, RefKind};
+use crate::event::{Change, Event, Received, RefKind};
 use crate::json;
 
 /// What all messages of one push have in common.
@@ -34,6 +35,17 @@ pub struct Stamp {
     pub timestamp: u64,
 }
 
+/// How much of an event is told, more to less.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    /// All of it.
+    Whole,
+    /// Without the changed files.
+    NoFiles,
+    /// Without them, and with a few authors only.
+    FewAuthors,
+}
+
 /// Fields are in the order of their names, here and below, for that is the
 /// order of the wire; a test holds them to it.
 #[derive(Serialize)]
@@ -50,6 +62,8 @@ struct RefMessage<'a> {
     agent: &'a str,
     authors: Vec<AuthorEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    authors_truncated: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
     pagure_instance: &'a str,
     project_fullname: &'a str,
@@ -57,12 +71,16 @@ struct RefMessage<'a> {
     rev: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_authors: Option<usize>,
 }
 
 #[derive(Serialize)]
 struct ReceiveMessage<'a> {
     agent: &'a str,
     authors: Vec<AuthorEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authors_truncated: Option<bool>,
     branch: String,
     changed_files: BTreeMap<String, &'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,40 +94,24 @@ struct ReceiveMessage<'a> {
     repo: &'a Project,
     start_commit: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    total_authors: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     total_changed_files: Option<usize>,
     total_commits: usize,
 }
 
-#[derive(Serialize)]
-struct AuthorEntry {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    full_url: Option<String>,
-    fullname: String,
-    name: Option<String>,
-    url_path: Option<String>,
-}
-
-/// The message of an event.
+/// The message of an event, no longer than `longest` if what can be left out makes
+/// it so: the changed files, then all but the first authors. What cannot be left out
+/// is sent at any length.
 #[must_use]
-pub fn message(event: &Event, context: Context<'_>, stamp: &Stamp) -> Message {
+pub fn message(event: &Event, context: Context<'_>, stamp: &Stamp, longest: usize) -> Message {
     let topic = topic(event);
-    let body = match &event.change {
-        Change::Created { rev } | Change::Deleted { rev } => {
-            let is_branch = event.name.kind() == RefKind::Branch;
-            let msg = RefMessage {
-                agent: context.pusher,
-                authors: authors(&event.authors, context),
-                branch: is_branch.then(|| event.name.short()),
-                pagure_instance: context.instance,
-                project_fullname: &context.project.fullname,
-                repo: context.project,
-                rev: rev.to_string(),
-                tag: (!is_branch).then(|| event.name.short()),
-            };
-            envelope(topic, &msg, stamp)
-        }
-        Change::Received(received) => envelope(topic, &receive(event, received, context), stamp),
-    };
+    let within = |fill| body(event, fill, context, stamp, longest);
+    let body = within(Fill::Whole)
+        .or_else(|| within(Fill::NoFiles))
+        .or_else(|| within(Fill::FewAuthors))
+        .or_else(|| body(event, Fill::FewAuthors, context, stamp, usize::MAX))
+        .expect("memory takes every byte");
     Message {
         format: Format::Pagure,
         topic: topic.to_owned(),
@@ -118,6 +120,38 @@ pub fn message(event: &Event, context: Context<'_>, stamp: &Stamp) -> Message {
         reference: event.name.full(),
         body,
     }
+}
+
+/// The body, unless it is longer than `longest`.
+fn body(
+    event: &Event,
+    fill: Fill,
+    context: Context<'_>,
+    stamp: &Stamp,
+    longest: usize,
+) -> Option<Vec<u8>> {
+    let rev = match &event.change {
+        Change::Received(received) => {
+            let msg = receive(event, received, fill, context);
+            return envelope(topic(event), &msg, stamp, longest);
+        }
+        Change::Created { rev } | Change::Deleted { rev } => rev,
+    };
+    let is_branch = event.name.kind() == RefKind::Branch;
+    let authors = authors(event, fill, context);
+    let msg = RefMessage {
+        agent: context.pusher,
+        authors: authors.listed,
+        authors_truncated: authors.total.map(|_| true),
+        branch: is_branch.then(|| event.name.short()),
+        pagure_instance: context.instance,
+        project_fullname: &context.project.fullname,
+        repo: context.project,
+        rev: rev.to_string(),
+        tag: (!is_branch).then(|| event.name.short()),
+        total_authors: authors.total,
+    };
+    envelope(topic(event), &msg, stamp, longest)
 }
 
 /// A message of any other topic: `msg` keeps its keys and gains the instance
@@ -140,18 +174,19 @@ pub fn other_message(
         msg_id: stamp.msg_id.clone(),
         project: context.project.fullname.clone(),
         reference: String::new(),
-        body: envelope(topic, &msg, stamp),
+        body: envelope(topic, &msg, stamp, usize::MAX).expect("memory takes every byte"),
     }
 }
 
-fn envelope(topic: &str, msg: &impl Serialize, stamp: &Stamp) -> Vec<u8> {
-    json::to_bytes(&Envelope {
+fn envelope(topic: &str, msg: &impl Serialize, stamp: &Stamp, longest: usize) -> Option<Vec<u8>> {
+    let whole = Envelope {
         i: stamp.i,
         msg,
         msg_id: &stamp.msg_id,
         timestamp: stamp.timestamp,
         topic,
-    })
+    };
+    json::to_bytes_within(&whole, longest)
 }
 
 fn topic(event: &Event) -> &'static str {
@@ -164,18 +199,28 @@ fn topic(event: &Event) -> &'static str {
     }
 }
 
-fn receive<'a>(event: &Event, received: &'a Received, context: Context<'a>) -> ReceiveMessage<'a> {
+fn receive<'a>(
+    event: &Event,
+    received: &'a Received,
+    fill: Fill,
+    context: Context<'a>,
+) -> ReceiveMessage<'a> {
     let files = &received.changed_files;
-    let truncated = files.total > files.listed.len();
+    let listed = match fill {
+        Fill::Whole => &files.listed[..],
+        Fill::NoFiles | Fill::FewAuthors => &[],
+    };
+    let truncated = files.more || files.total > listed.len();
+    let authors = authors(event, fill, context);
     ReceiveMessage {
         agent: context.pusher,
-        authors: authors(&event.authors, context),
+        authors: authors.listed,
+        authors_truncated: authors.total.map(|_| true),
         branch: match event.name.kind() {
             RefKind::Branch => event.name.short(),
             RefKind::Tag | RefKind::Other => event.name.full(),
         },
-        changed_files: files
-            .listed
+        changed_files: listed
             .iter()
             .map(|(path, status)| (text(path), status.letter()))
             .collect(),
@@ -188,63 +233,14 @@ fn receive<'a>(event: &Event, received: &'a Received, context: Context<'a>) -> R
         pull_request_id: None,
         repo: context.project,
         start_commit: received.start_commit.to_string(),
+        total_authors: authors.total,
         total_commits: received.total_commits,
         total_changed_files: truncated.then_some(files.total),
     }
 }
 
-/// Names each account and each unknown full name once.
-fn authors(authors: &[Author], context: Context<'_>) -> Vec<AuthorEntry> {
-    let mut named = HashSet::new();
-    authors
-        .iter()
-        .map(|author| entry(author, context))
-        .filter(|entry| named.insert((entry.name.clone(), unknown_name(entry))))
-        .collect()
-}
-
-/// An account is one person under any spelling; without one the full name is
-/// all there is to go by.
-fn unknown_name(entry: &AuthorEntry) -> Option<String> {
-    entry.name.is_none().then(|| entry.fullname.clone())
-}
-
-fn entry(author: &Author, context: Context<'_>) -> AuthorEntry {
-    match author {
-        Author::Person { name, email } => match context.people.get(email) {
-            Some(account) => known(account, context.instance),
-            None => unknown(name),
-        },
-        Author::Pusher => {
-            let account = context
-                .people
-                .values()
-                .find(|account| account.name == context.pusher);
-            match account {
-                Some(account) => known(account, context.instance),
-                None => unknown(context.pusher),
-            }
-        }
-    }
-}
-
-fn known(account: &Account, instance: &str) -> AuthorEntry {
-    let url_path = format!("user/{}", account.name);
-    AuthorEntry {
-        full_url: Some(format!("{instance}{url_path}")),
-        fullname: account.fullname.clone(),
-        name: Some(account.name.clone()),
-        url_path: Some(url_path),
-    }
-}
-
-fn unknown(fullname: &str) -> AuthorEntry {
-    AuthorEntry {
-        full_url: None,
-        fullname: fullname.to_owned(),
-        name: None,
-        url_path: None,
-    }
+fn authors(event: &Event, fill: Fill, context: Context<'_>) -> Authors {
+    Authors::of(event, context).cut(fill == Fill::FewAuthors)
 }
 
 fn text(bytes: &[u8]) -> String {

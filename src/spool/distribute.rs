@@ -5,12 +5,13 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use super::entry::{Built, Content, Entry, Header};
+use super::entry::Entry;
 use super::error::{EntryError, EntryFault, IoError, SpoolError};
 use super::id::Id;
 use super::item::{Failed, Item, Part};
 use super::mail_drop::{Admission, Taken};
 use super::queue::Queue;
+use super::record::{Built, Content, Header};
 use super::{Lock, Name, Spool, disk, enqueue};
 use crate::payload::Message;
 

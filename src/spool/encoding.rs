@@ -1,38 +1,112 @@
 //! How the header of an entry spells what JSON has no word for.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// No list in a header is longer; `[[],[],…]` must not become more memory than it is
+/// text.
+const LONGEST_LIST: usize = 1_000_000;
+
+/// A list of no more than that.
+pub(super) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<T>, D::Error> {
+    mapped(from, Ok)
+}
+
+/// A list of `T`, each made into something else as it is read, or refused.
+fn mapped<'de, T, U, D>(from: D, make: fn(T) -> Result<U, &'static str>) -> Result<Vec<U>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Elements<T, U>(fn(T) -> Result<U, &'static str>);
+
+    impl<'de, T: Deserialize<'de>, U> Visitor<'de> for Elements<T, U> {
+        type Value = Vec<U>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<U>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(element) = seq.next_element()? {
+                if list.len() == LONGEST_LIST {
+                    return Err(de::Error::custom("a list is too long"));
+                }
+                list.push((self.0)(element).map_err(de::Error::custom)?);
+            }
+            Ok(list)
+        }
+    }
+
+    from.deserialize_seq(Elements(make))
+}
+
 /// Bytes without loss: text where they are UTF-8, `{"hex": "…"}` where not.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
 enum Bytes<'a> {
-    Text(Cow<'a, str>),
-    Hex { hex: Cow<'a, str> },
+    Text(&'a str),
+    Hex(&'a [u8]),
 }
 
 impl<'a> Bytes<'a> {
     fn of(bytes: &'a [u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::Text(text.into()),
-            Err(_) => Self::Hex {
-                hex: hex::encode(bytes).into(),
-            },
+        std::str::from_utf8(bytes).map_or(Self::Hex(bytes), Self::Text)
+    }
+}
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => to.serialize_str(text),
+            Self::Hex(bytes) => to.collect_map([("hex", hex::encode(bytes))]),
         }
     }
+}
 
-    fn into_vec<E: de::Error>(self) -> Result<Vec<u8>, E> {
-        match self {
-            Self::Text(text) => Ok(text.into_owned().into_bytes()),
-            Self::Hex { hex } => hex::decode(hex.as_bytes()).map_err(E::custom),
+/// The same, read.
+struct OwnBytes(Vec<u8>);
+
+impl<'de> Deserialize<'de> for OwnBytes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Hex<'a> {
+            #[serde(borrow)]
+            hex: Cow<'a, str>,
         }
+
+        struct BytesVisitor;
+
+        impl<'de> Visitor<'de> for BytesVisitor {
+            type Value = OwnBytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text, or bytes in hex")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<OwnBytes, E> {
+                Ok(OwnBytes(text.as_bytes().to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OwnBytes, A::Error> {
+                let Hex { hex } = Hex::deserialize(MapAccessDeserializer::new(map))?;
+                let bytes = hex::decode(hex.as_bytes()).map_err(de::Error::custom)?;
+                Ok(OwnBytes(bytes))
+            }
+        }
+
+        from.deserialize_any(BytesVisitor)
     }
 }
 
 /// A path: bytes.
 pub(super) mod path {
-    use super::{Bytes, Deserialize, Deserializer, Serialize, Serializer};
+    use super::{Bytes, Deserialize, Deserializer, OwnBytes, Serialize, Serializer};
     use std::ffi::OsString;
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::{Path, PathBuf};
@@ -47,7 +121,7 @@ pub(super) mod path {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<PathBuf, D::Error> {
-        let bytes = Bytes::deserialize(from)?.into_vec()?;
+        let OwnBytes(bytes) = OwnBytes::deserialize(from)?;
         Ok(OsString::from_vec(bytes).into())
     }
 }
@@ -75,17 +149,23 @@ pub(super) mod time {
 
 /// Ref updates: `old` and `new` as hex, left out where there was or is nothing.
 pub(super) mod updates {
-    use super::{Bytes, Deserialize, Deserializer, Serialize, Serializer, de};
+    use super::{Bytes, Deserialize, Deserializer, OwnBytes, Serialize, Serializer, mapped};
     use crate::event::{Oid, RefName, RefUpdate};
 
-    #[derive(Serialize, Deserialize)]
+    #[derive(Serialize)]
     struct Update<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         old: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         new: Option<String>,
-        #[serde(borrow)]
         name: Bytes<'a>,
+    }
+
+    #[derive(Deserialize)]
+    struct OwnUpdate {
+        old: Option<String>,
+        new: Option<String>,
+        name: OwnBytes,
     }
 
     pub(in super::super) fn serialize<S: Serializer>(
@@ -102,28 +182,26 @@ pub(super) mod updates {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<RefUpdate>, D::Error> {
-        Vec::<Update>::deserialize(from)?
-            .into_iter()
-            .map(|update| {
-                Ok(RefUpdate {
-                    old: update.old.as_deref().map(oid).transpose()?,
-                    new: update.new.as_deref().map(oid).transpose()?,
-                    name: RefName::new(update.name.into_vec()?),
-                })
+        mapped(from, |update: OwnUpdate| {
+            Ok(RefUpdate {
+                old: update.old.as_deref().map(oid).transpose()?,
+                new: update.new.as_deref().map(oid).transpose()?,
+                name: RefName::new(update.name.0),
             })
-            .collect()
+        })
     }
 
-    fn oid<E: de::Error>(text: &str) -> Result<Oid, E> {
-        let raw = hex::decode(text).map_err(E::custom)?;
-        Oid::from_bytes(&raw).ok_or_else(|| E::custom("no object id"))
+    fn oid(text: &str) -> Result<Oid, &'static str> {
+        let raw = hex::decode(text).ok();
+        raw.and_then(|raw| Oid::from_bytes(&raw))
+            .ok_or("no object id")
     }
 }
 
 /// Ids: text.
 pub(super) mod ids {
     use super::super::id::Id;
-    use super::{Deserialize, Deserializer, Serializer, de};
+    use super::{Deserializer, Serializer, mapped};
 
     pub(in super::super) fn serialize<S: Serializer>(ids: &[Id], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(ids.iter().map(Id::as_str))
@@ -132,8 +210,6 @@ pub(super) mod ids {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<Id>, D::Error> {
-        let texts = Vec::<String>::deserialize(from)?;
-        let id = |text: &String| Id::parse(text).ok_or_else(|| de::Error::custom("no id"));
-        texts.iter().map(id).collect()
+        mapped(from, |text: String| Id::parse(&text).ok_or("no id"))
     }
 }

@@ -5,10 +5,11 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use super::disk;
-use super::entry::{self, Draft};
+use super::entry;
 use super::error::{IoContext, IoError, SpoolError};
 use super::id::Id;
 use super::mail_drop::flush_name;
+use super::record::Draft;
 use super::{Access, Folder, NEW, Name, Spool, TMP};
 
 /// What makes an id: when, where, and 64 random bits.

@@ -13,182 +13,24 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use nix::errno::Errno;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::disk;
-use super::encoding;
-use super::error::{EntryError, EntryFault, IoError};
+use super::error::{EntryError, EntryFault, IoContext, IoError};
 use super::folder::Name;
-use super::id::Id;
-use super::intent::Process;
-use super::queue::Queue;
-use crate::event::RefUpdate;
-use crate::payload::{Format, Message};
+use super::record::{Built, Content, Draft, Frozen, Header};
+use crate::payload::Message;
 
 const MAGIC: &str = "refpost-entry";
 const VERSION: u32 = 1;
 /// No first line is longer: the word, a version, a length, a checksum.
 const LONGEST_FIRST_LINE: usize = 128;
-
-/// What is owed, with messages as `M`: a [`Draft`] or a [`Header`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record<M> {
-    /// The repository's directory.
-    #[serde(with = "encoding::path")]
-    pub repository: PathBuf,
-    /// When it happened.
-    #[serde(with = "encoding::time")]
-    pub time: SystemTime,
-    /// Who pushed, if anybody is known to have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pusher: Option<String>,
-    /// What the pusher gave along (`git push -o`, git-push(1)).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub push_options: Vec<String>,
-    /// Of an intent, the process whose death abandons it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process: Option<Process>,
-    /// The intents that this entry settles.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "encoding::ids")]
-    pub confirms: Vec<Id>,
-    /// What is owed.
-    pub content: Content<M>,
-}
-
-/// An entry to be: its messages with their bodies.
-pub type Draft = Record<Message>;
-/// An entry without the bodies.
-pub type Header = Record<Frozen>;
-
-/// What is owed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Content<M> {
-    /// Messages.
-    Built(Built<M>),
-    /// The messages of these ref updates, which could not be built yet.
-    Owed(#[serde(with = "encoding::updates")] Vec<RefUpdate>),
-}
-
-/// Messages, and who gets them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Built<M> {
-    /// In the order in which they are to arrive.
-    pub messages: Vec<M>,
-    /// Whoever gets one of them at least.
-    pub recipients: Vec<Recipient>,
-}
-
-/// Who gets which messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recipient {
-    /// The name of the queue's directory.
-    pub queue: Queue,
-    /// The endpoint's name, as people know it.
-    pub endpoint: String,
-    /// What it gets.
-    pub messages: Selection,
-}
-
-/// Some of an entry's messages, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Selection {
-    /// Every one.
-    All,
-    /// Those with these numbers.
-    Only(Vec<usize>),
-}
-
-/// All of a message but its body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frozen {
-    /// See [`Message::format`].
-    pub format: Format,
-    /// See [`Message::topic`].
-    pub topic: String,
-    /// See [`Message::msg_id`].
-    pub msg_id: String,
-    /// See [`Message::project`].
-    pub project: String,
-    /// See [`Message::reference`].
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reference: String,
-    /// The length of the body.
-    pub length: u64,
-    /// The SHA-256 of the body, in hex.
-    pub sha256: String,
-}
-
-impl<M> Record<M> {
-    /// The same push with another content.
-    pub(super) fn with<N>(&self, content: Content<N>) -> Record<N> {
-        Record {
-            repository: self.repository.clone(),
-            time: self.time,
-            pusher: self.pusher.clone(),
-            push_options: self.push_options.clone(),
-            process: self.process.clone(),
-            confirms: self.confirms.clone(),
-            content,
-        }
-    }
-}
-
-impl Header {
-    /// The endpoint whose queue this is, by the name that people know.
-    #[must_use]
-    pub fn endpoint(&self, queue: &Queue) -> Option<&str> {
-        self.recipient(queue).map(|one| one.endpoint.as_str())
-    }
-
-    /// What this queue gets of the entry: the messages' numbers in the entry, in
-    /// order. An item's part counts in this list.
-    #[must_use]
-    pub fn messages_for(&self, queue: &Queue) -> Vec<usize> {
-        match self.recipient(queue).map(|one| &one.messages) {
-            None => vec![],
-            Some(Selection::All) => (0..self.frozen().len()).collect(),
-            Some(Selection::Only(numbers)) => numbers.clone(),
-        }
-    }
-
-    fn recipient(&self, queue: &Queue) -> Option<&Recipient> {
-        let Content::Built(built) = &self.content else {
-            return None;
-        };
-        built.recipients.iter().find(|one| one.queue == *queue)
-    }
-
-    fn frozen(&self) -> &[Frozen] {
-        match &self.content {
-            Content::Built(built) => &built.messages,
-            Content::Owed(_) => &[],
-        }
-    }
-
-    /// The length of all bodies; `None` for more than a number holds.
-    fn bodies_length(&self) -> Option<u64> {
-        let mut lengths = self.frozen().iter().map(|message| message.length);
-        lengths.try_fold(0, u64::checked_add)
-    }
-
-    /// The first message that a recipient is to get and that is not there.
-    fn missing_message(&self) -> Option<usize> {
-        let Content::Built(built) = &self.content else {
-            return None;
-        };
-        let mut numbers = built.recipients.iter().flat_map(|one| match &one.messages {
-            Selection::All => [].iter(),
-            Selection::Only(numbers) => numbers.iter(),
-        });
-        numbers.find(|&&n| n >= built.messages.len()).copied()
-    }
-}
+/// Nothing longer is written, so nothing longer is believed: what a file says of
+/// itself is not what memory is given away for.
+const LONGEST_HEADER: u64 = 32 << 20;
+const LONGEST_BODY: u64 = 256 << 20;
 
 /// Writes an entry to a file.
 pub(super) fn write(draft: &Draft, file: &File, name: &Name) -> Result<(), IoError> {
@@ -199,6 +41,16 @@ pub(super) fn write(draft: &Draft, file: &File, name: &Name) -> Result<(), IoErr
     let header = serde_json::to_vec(&freeze(draft))
         .expect("text, numbers and lists always have a JSON form");
     let length = header.len();
+    let lengths = bodies
+        .iter()
+        .map(|body| ("message", body.len(), LONGEST_BODY));
+    for (what, length, most) in lengths.chain([("header", length, LONGEST_HEADER)]) {
+        if length as u64 > most {
+            let why = format!("its {what} would have {length} bytes, {most} at most");
+            let error = io::Error::new(io::ErrorKind::FileTooLarge, why);
+            return Err(error).context("write", || name.path());
+        }
+    }
     let mut head = format!("{MAGIC} {VERSION} {length} {}\n", checksum(&header)).into_bytes();
     head.extend(header);
     let parts: Vec<&[u8]> = [&head[..]].into_iter().chain(bodies).collect();
@@ -258,6 +110,7 @@ impl Entry {
     fn read(name: &Name) -> Result<Self, EntryFault> {
         let (file, size, owner) = open_regular(name)?;
         let (start, length, sha256) = first_line(&file, size)?;
+        believable("header", length, LONGEST_HEADER)?;
         // Nothing is allocated on the word of a file that is not that long.
         let bodies = start.saturating_add(length);
         if bodies > size {
@@ -271,6 +124,9 @@ impl Entry {
             return Err(EntryFault::HeaderChecksum);
         }
         let header: Header = serde_json::from_slice(&header)?;
+        for message in header.frozen() {
+            believable("message", message.length, LONGEST_BODY)?;
+        }
         let end = header
             .bodies_length()
             .and_then(|length| length.checked_add(bodies))
@@ -348,6 +204,14 @@ impl Entry {
             body,
         })
     }
+}
+
+/// A sparse file really is as long as it says.
+fn believable(what: &'static str, length: u64, most: u64) -> Result<(), EntryFault> {
+    if length > most {
+        return Err(EntryFault::TooLong { what, length, most });
+    }
+    Ok(())
 }
 
 fn open_regular(name: &Name) -> Result<(File, u64, u32), EntryFault> {

@@ -130,6 +130,16 @@ pub enum EntryFault {
         /// What the file system says.
         found: u64,
     },
+    /// A length is given that nothing has which is written here.
+    #[error("its {what} is said to have {length} bytes, and none has more than {most}")]
+    TooLong {
+        /// What is said to be so long.
+        what: &'static str,
+        /// How long.
+        length: u64,
+        /// How long it can be.
+        most: u64,
+    },
     /// The header is not what was written.
     #[error("its header does not match its checksum")]
     HeaderChecksum,

@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::disk;
 use super::enqueue::Stamp;
-use super::entry::{Content, Draft, Entry, Header};
+use super::entry::Entry;
 use super::error::{IoError, SpoolError};
 use super::id::Id;
+use super::record::{Content, Draft, Header};
 use super::{Folder, Lock, Name, Spool, enqueue};
 use crate::event::RefUpdate;
 

@@ -17,9 +17,10 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
-use super::entry::{Entry, Header};
+use super::entry::Entry;
 use super::error::{EntryError, IoContext, SpoolError};
 use super::id::Id;
+use super::record::Header;
 use super::{Access, Folder, NEW, Name, Spool, TMP, WORK, disk};
 
 /// No push is larger. A file can claim any length and take no room itself.

@@ -49,6 +49,7 @@ fn the_repository_overrides_the_server_key_by_key() {
     environment.write(
         "a.git/refpost.toml",
         r#"
+        max_body = 65536
         push_budget = "4s"
         [project]
         user = { fullname = "Robert" }
@@ -65,6 +66,7 @@ fn the_repository_overrides_the_server_key_by_key() {
     assert_eq!(get("instance"), say("\"https://git.example.org/\"", system));
     assert_eq!(get("push_budget"), say("\"4s\"", own));
     assert_eq!(get("max_changed_files"), say("3000", "default"));
+    assert_eq!(get("max_body"), say("\"64KiB\"", own));
     assert_eq!(get("key_file"), say("\"/…/keys/all\"", system));
     assert_eq!(get("project.user.name"), say("\"bob\"", system));
     assert_eq!(get("project.user.fullname"), say("\"Robert\"", own));

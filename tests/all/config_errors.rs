@@ -44,6 +44,19 @@ fn an_error_names_file_line_and_key() {
              `\"5m\"` or `\"2h\"`",
         ),
         (
+            "max_body = \"1KiB\"",
+            "line 1: `max_body`: 1024 bytes are not between 16KiB and 64MiB",
+        ),
+        (
+            "max_body = \"much\"",
+            "line 1: `max_body`: no size, expected one like `1MiB`",
+        ),
+        (
+            "max_body = true",
+            "line 1: `max_body`: invalid type: boolean `true`, expected a number of bytes, or a \
+             size like `\"1MiB\"`",
+        ),
+        (
             "urls = 7",
             "line 1: `urls`: invalid type: integer `7`, expected an array of URLs, or one text \
              with a URL a line",

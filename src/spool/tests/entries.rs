@@ -132,20 +132,113 @@ fn an_altered_body_is_refused_and_the_others_are_not() {
     assert!(matches!(error.fault, EntryFault::BodyChecksum(1)));
 }
 
+/// A file's first line that claims a header of this length.
+fn claiming(length: impl std::fmt::Display) -> Vec<u8> {
+    format!("refpost-entry 1 {length} {}\n{{}}", "0".repeat(64)).into_bytes()
+}
+
+/// The header of an entry with this content.
+fn header_of(content: &str) -> String {
+    format!(r#"{{"repository":"/a","time":"2026-11-23T21:45:01Z","content":{content}}}"#)
+}
+
+fn header_of_bodies(lengths: &[u64]) -> String {
+    let body = |length| {
+        format!(
+            r#"{{"format":"pagure","topic":"","msg_id":"","project":"","length":{length},"sha256":""}}"#
+        )
+    };
+    let bodies: Vec<_> = lengths.iter().map(body).collect();
+    let bodies = bodies.join(",");
+    header_of(&format!(
+        r#"{{"built":{{"messages":[{bodies}],"recipients":[]}}}}"#
+    ))
+}
+
 #[test]
 fn a_huge_claim_allocates_nothing() {
-    for claim in ["99999999999", "18446744073709551615"] {
-        let head = format!("refpost-entry 1 {claim} {}\n{{}}", "0".repeat(64));
-        let result = changed(|bytes| *bytes = head.into_bytes());
-        assert!(matches!(fault(result), EntryFault::Length { .. }));
-    }
-    // Two bodies whose lengths together do not fit into a number.
-    let body = r#"{"format":"pagure","topic":"","msg_id":"","project":"","length":18446744073709551615,"sha256":""}"#;
-    let header = format!(
-        r#"{{"repository":"/a","time":"2026-11-23T21:45:01Z","content":{{"built":{{"messages":[{body},{body}],"recipients":[]}}}}}}"#
-    );
-    let result = with_header(&header);
+    let result = changed(|bytes| *bytes = claiming(1 << 20));
     assert!(matches!(fault(result), EntryFault::Length { .. }));
+    for claim in [1 << 30, 99_999_999_999, u64::MAX] {
+        let result = changed(|bytes| *bytes = claiming(claim));
+        assert!(matches!(
+            fault(result),
+            EntryFault::TooLong { what: "header", .. }
+        ));
+    }
+    let result = with_header(&header_of_bodies(&[200 << 20, 200 << 20]));
+    assert!(matches!(fault(result), EntryFault::Length { .. }));
+    // Two bodies whose lengths together do not fit into a number.
+    let result = with_header(&header_of_bodies(&[u64::MAX, u64::MAX]));
+    assert!(matches!(
+        fault(result),
+        EntryFault::TooLong {
+            what: "message",
+            ..
+        }
+    ));
+}
+
+/// Of a sparse file the length is no lie, and reading it whole is no less a folly.
+#[test]
+fn a_sparse_terabyte_is_refused_before_it_is_read() {
+    const TERABYTE: u64 = 1 << 40;
+    for (length, header) in [(TERABYTE - 128, None), (2, Some(TERABYTE))] {
+        let fixture = Fixture::new();
+        let id = fixture.push("/srv/a.git", &["1"], &["ci"]);
+        let path = fixture.path("new").join(id.as_str());
+        match header {
+            None => fs::write(&path, claiming(length)).unwrap(),
+            Some(body) => {
+                use sha2::Digest;
+                let header = header_of_bodies(&[body]);
+                let sum = hex::encode(sha2::Sha256::digest(&header));
+                let text = format!("refpost-entry 1 {} {sum}\n{header}", header.len());
+                fs::write(&path, text).unwrap();
+            }
+        }
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(TERABYTE).unwrap();
+        let fault = fault(fixture.spool.open_new(&id));
+        assert!(matches!(fault, EntryFault::TooLong { .. }), "{fault}");
+        let told = "is said to have 1099511627";
+        assert!(fault.to_string().contains(told), "{fault}");
+    }
+}
+
+#[test]
+fn a_list_does_not_become_more_memory_than_it_is_text() {
+    let empty = r#""","#.repeat(1_000_000);
+    for (content, options) in [
+        (r#"{"owed":[]}"#.to_owned(), format!(r#"[{empty}""]"#)),
+        (format!(r#"{{"owed":[{empty}{{}}]}}"#), "[]".to_owned()),
+    ] {
+        let header = header_of(&content);
+        let header = header.replacen('{', &format!(r#"{{"push_options":{options},"#), 1);
+        assert!(matches!(fault(with_header(&header)), EntryFault::Header(_)));
+    }
+    // Deeper than any parser's stack.
+    let nested = format!(r#"{{"owed":{}}}"#, "[".repeat(1 << 20));
+    let result = with_header(&header_of(&nested));
+    assert!(matches!(fault(result), EntryFault::Header(_)));
+}
+
+#[test]
+fn what_could_not_be_read_is_not_written() {
+    let fixture = Fixture::new();
+    let mut draft = owed("/srv/a.git", "main");
+    draft.content = Content::Owed(vec![RefUpdate {
+        old: None,
+        new: Oid::from_bytes(&[1; 20]),
+        name: RefName::new("x".repeat(33 << 20)),
+    }]);
+    let SpoolError::Io(error) = fixture.enqueue(&draft).unwrap_err() else {
+        panic!("it is the file that is too long");
+    };
+    assert_eq!(error.source.kind(), std::io::ErrorKind::FileTooLarge);
+    for name in ["tmp", "new"] {
+        assert_eq!(fs::read_dir(fixture.path(name)).unwrap().count(), 0);
+    }
 }
 
 #[test]

@@ -1,0 +1,69 @@
+//! The ref updates of one push, a batch at a time: as many as one entry takes.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use super::{Error, IoContext};
+use crate::event::RefUpdate;
+use crate::git::{BATCH_UPDATES, RefLines};
+use crate::report;
+
+/// Some of a push's updates, in their order; never none.
+pub(super) type Batch = Result<Vec<RefUpdate>, Error>;
+
+/// What a hook reads. Lines that are no ref updates are told at the end, and cost
+/// the others nothing.
+pub(super) struct Input<R> {
+    lines: RefLines<R>,
+    /// No more malformed lines than this are told of one by one.
+    told: usize,
+    is_over: bool,
+}
+
+impl<R: BufRead> Input<R> {
+    pub(super) fn new(input: R, told: usize) -> Self {
+        Self {
+            lines: RefLines::of_push(input),
+            told,
+            is_over: false,
+        }
+    }
+
+    /// Whether there were lines, so far, that are no ref updates.
+    pub(super) fn is_malformed(&self) -> bool {
+        self.lines.malformed_count() > 0
+    }
+
+    fn complain(&self) {
+        let told = self.lines.malformed().iter().take(self.told);
+        let more = self.lines.malformed_count() - told.len();
+        told.for_each(|bad| report::error(bad));
+        if more > 0 {
+            report::say(&format!("{} more like that", report::count(more, "line")));
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for Input<R> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        if self.is_over {
+            return None;
+        }
+        let batch = self.lines.batch();
+        self.is_over = batch.as_ref().map_or(true, Vec::is_empty);
+        if self.is_over {
+            self.complain();
+        }
+        let batch = batch.doing("read", Path::new("standard input"));
+        (!self.is_over || batch.is_err()).then_some(batch)
+    }
+}
+
+/// What is known already.
+pub(super) fn of(updates: &[RefUpdate]) -> impl Iterator<Item = Batch> {
+    updates
+        .chunks(BATCH_UPDATES)
+        .map(|batch| Ok(batch.to_vec()))
+}

@@ -1,0 +1,287 @@
+//! A push becomes entries, one for each batch of its refs, and its intents are
+//! settled with them.
+//!
+//! Crash between two batches: what came before lies in `new/` whole, and its intents
+//! are withdrawn, or named by those entries. The intents of the rest stand as
+//! pre-receive recorded them, and are settled from the repository once git is gone.
+//! Where intents are not recorded, what was not enqueued is lost, as is all of a push
+//! that is killed before its one entry is there.
+//!
+//! Crash after a batch is enqueued and before its refs are struck from an intent that
+//! has others too (some were not moved, so that batches fall otherwise than they did
+//! before): those refs are announced once more.
+
+use std::collections::HashSet;
+use std::iter::Peekable;
+
+use super::Error;
+use super::announce::Push;
+use super::batches::Batch;
+use super::compose::Composer;
+use super::outbox;
+use super::place;
+use super::process::Caller;
+use super::surroundings::Surroundings;
+use crate::event::RefUpdate;
+use crate::payload::Message;
+use crate::report;
+use crate::spool::{Content, Id, Intent, Recipient, Selection, Spool, SpoolError};
+
+/// Records a push, and keeps account of it.
+pub(super) struct Recorder<'a> {
+    push: &'a Push,
+    spool: &'a Spool,
+    caller: Option<&'a Caller>,
+    around: &'a Surroundings,
+    recorded: Recorded,
+    /// Intents of this push that have a ref in a batch before.
+    met: HashSet<Id>,
+}
+
+/// Records some of a push's updates, being the last ones or not.
+type Record<'r, 'a> = dyn FnMut(&mut Recorder<'a>, &[RefUpdate], bool) -> Result<(), Error> + 'r;
+
+/// What became of a push.
+#[derive(Default)]
+pub(super) struct Recorded {
+    /// How many batches it had.
+    batches: usize,
+    /// How many messages were made of it and recorded.
+    pub(super) messages: usize,
+    /// How many of them each endpoint is to get.
+    pub(super) shares: Vec<Share>,
+    /// How many entries with messages there are.
+    entries: usize,
+    /// The last of them, and who gets it.
+    pub(super) entry: Option<(Id, Vec<Recipient>)>,
+    /// Why messages could not be made.
+    owed: Option<Error>,
+    /// How many messages could not be recorded, and why.
+    lost: Option<(usize, SpoolError)>,
+    /// What else went wrong.
+    failed: Option<Error>,
+}
+
+/// How many messages an endpoint is to get.
+pub(super) struct Share {
+    pub(super) endpoint: String,
+    pub(super) wanted: usize,
+}
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(
+        push: &'a Push,
+        spool: &'a Spool,
+        caller: Option<&'a Caller>,
+        around: &'a Surroundings,
+    ) -> Self {
+        Self {
+            push,
+            spool,
+            caller,
+            around,
+            recorded: Recorded::default(),
+            met: HashSet::new(),
+        }
+    }
+
+    /// Records the messages of the push; what they cannot be made of is owed.
+    pub(super) fn record(
+        self,
+        batches: Peekable<impl Iterator<Item = Batch>>,
+        composer: &mut Composer<'_>,
+    ) -> Recorded {
+        self.each(batches, &mut |recorder, updates, ends| {
+            let made = composer.made();
+            let result = recorder.compose(updates, composer, ends);
+            if result.as_ref().is_err_and(Error::is_too_large) {
+                composer.rewind(made);
+            }
+            result
+        })
+    }
+
+    /// Records the push as it came: its messages are made once that can be done.
+    pub(super) fn owe(
+        self,
+        batches: Peekable<impl Iterator<Item = Batch>>,
+        why: Error,
+    ) -> Recorded {
+        let mut why = Some(why);
+        self.each(batches, &mut |recorder, updates, ends| {
+            recorder.owe_batch(updates, ends)?;
+            let owed = &mut recorder.recorded.owed;
+            *owed = owed.take().or_else(|| why.take());
+            Ok(())
+        })
+    }
+
+    fn each(
+        mut self,
+        mut batches: Peekable<impl Iterator<Item = Batch>>,
+        record: &mut Record<'_, 'a>,
+    ) -> Recorded {
+        while let Some(batch) = batches.next() {
+            let ends = batches.peek().is_none();
+            self.recorded.batches += 1;
+            match batch {
+                Ok(updates) => self.batch(&updates, ends, record),
+                Err(error) => self.fail(error),
+            }
+        }
+        self.recorded
+    }
+
+    /// Records a batch, in parts if one entry cannot hold it.
+    fn batch(&mut self, updates: &[RefUpdate], ends: bool, record: &mut Record<'_, 'a>) {
+        match record(self, updates, ends) {
+            Ok(()) => {}
+            Err(error) if error.is_too_large() && updates.len() > 1 => {
+                let (one, other) = updates.split_at(updates.len() / 2);
+                self.batch(one, false, record);
+                self.batch(other, ends, record);
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Goes on with the next batch: one that fails costs no other.
+    fn fail(&mut self, error: Error) {
+        let recorded = &mut self.recorded;
+        match (error, &mut recorded.lost) {
+            (Error::Enqueue { messages, .. }, Some((lost, _))) => *lost += messages,
+            (Error::Enqueue { messages, source }, lost) => *lost = Some((messages, source)),
+            (error, _) => drop(recorded.failed.get_or_insert(error)),
+        }
+    }
+
+    fn compose(
+        &mut self,
+        updates: &[RefUpdate],
+        composer: &mut Composer<'_>,
+        ends: bool,
+    ) -> Result<(), Error> {
+        let built = match composer.built(updates) {
+            Ok(built) => built,
+            Err(error) if error.is_too_large() && updates.len() > 1 => return Err(error),
+            Err(error) => {
+                self.owe_batch(updates, ends)?;
+                self.recorded.owed.get_or_insert(error);
+                return Ok(());
+            }
+        };
+        let messages = built.messages.len();
+        if built.recipients.is_empty() {
+            self.recorded.messages += messages;
+            return self.forget(updates, ends);
+        }
+        self.adopt_former()?;
+        let recipients = built.recipients.clone();
+        let id = self.enqueue(updates, Content::Built(built), messages, ends)?;
+        self.recorded.messages += messages;
+        self.share(&recipients, messages);
+        self.recorded.entries += 1;
+        self.recorded.entry = Some((id, recipients));
+        Ok(())
+    }
+
+    /// What was recorded in another spool is older, and must be announced first.
+    fn adopt_former(&self) -> Result<(), Error> {
+        let Some(former) = place::former_spool(&self.push.git_dir, self.spool) else {
+            return Ok(());
+        };
+        let adopted = self.spool.adopt(&former).map_err(SpoolError::from)?;
+        if self.spool.is_drop() && !adopted.busy.is_empty() {
+            let former = former.root().display();
+            let why = format!("older messages wait in `{former}`: a mail drop cannot take them");
+            let hint = format!("run, as its owner: refpost flush {former}");
+            self.around.tell_once(&why, Some(&hint));
+        }
+        Ok(())
+    }
+
+    fn share(&mut self, recipients: &[Recipient], messages: usize) {
+        let shares = &mut self.recorded.shares;
+        for recipient in recipients {
+            let wanted = match &recipient.messages {
+                Selection::All => messages,
+                Selection::Only(numbers) => numbers.len(),
+            };
+            let endpoint = &recipient.endpoint;
+            match shares.iter_mut().find(|share| share.endpoint == *endpoint) {
+                Some(share) => share.wanted += wanted,
+                None => shares.push(Share {
+                    endpoint: endpoint.clone(),
+                    wanted,
+                }),
+            }
+        }
+    }
+
+    fn owe_batch(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
+        let content = Content::Owed(updates.to_vec());
+        self.enqueue(updates, content, updates.len(), ends)
+            .map(drop)
+    }
+
+    /// Makes an entry durable, and withdraws the intents that it settles.
+    fn enqueue(
+        &mut self,
+        updates: &[RefUpdate],
+        content: Content<Message>,
+        messages: usize,
+        ends: bool,
+    ) -> Result<Id, Error> {
+        let intents = outbox::intents_of(self.spool, &self.push.git_dir);
+        let mut draft = self.push.draft(content);
+        draft.confirms = self.settled(updates, &intents, ends);
+        let id = self
+            .around
+            .enqueue(self.spool, &draft)
+            .map_err(|source| Error::Enqueue { messages, source })?;
+        outbox::withdraw(self.spool, &intents, &draft.confirms, updates)?;
+        Ok(id)
+    }
+
+    /// Nobody wants a message of these: their intents are settled all the same.
+    fn forget(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
+        let intents = outbox::intents_of(self.spool, &self.push.git_dir);
+        let settled = self.settled(updates, &intents, ends);
+        outbox::withdraw(self.spool, &intents, &settled, updates)
+    }
+
+    /// The intents that these updates settle, being the push's last ones or not. One
+    /// that may yet be needed, since a batch before could not be recorded, is not.
+    fn settled(&mut self, updates: &[RefUpdate], intents: &[Intent], ends: bool) -> Vec<Id> {
+        let recorded = &self.recorded;
+        let ends = ends && recorded.lost.is_none() && recorded.failed.is_none();
+        let judged = outbox::settled_by(updates, intents, self.caller, ends.then_some(&self.met));
+        self.met.extend(judged.met);
+        judged.settled
+    }
+}
+
+impl Recorded {
+    /// Whether it is, as an ordinary push is, one batch in one entry.
+    pub(super) fn is_one_entry(&self) -> bool {
+        self.batches == 1 && self.entries == 1
+    }
+
+    /// What the pusher must be told went wrong.
+    pub(super) fn into_result(self) -> Result<(), Error> {
+        let owed = self.owed.map(|why| Error::Owed(Box::new(why)));
+        let lost = self
+            .lost
+            .map(|(messages, source)| Error::Enqueue { messages, source });
+        match (lost.or(self.failed), owed) {
+            (Some(error), owed) => {
+                if let Some(owed) = owed {
+                    report::error(&owed);
+                }
+                Err(error)
+            }
+            (None, Some(owed)) => Err(owed),
+            (None, None) => Ok(()),
+        }
+    }
+}

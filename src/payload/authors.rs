@@ -1,0 +1,110 @@
+//! `msg.authors`: who a message names (docs/payloads.md, "Authors").
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use super::pagure::Context;
+use super::project::Account;
+use crate::event::{Author, Event};
+
+/// Of a message that is too long, so many authors are listed,
+const FEW: usize = 10;
+
+/// with so many characters of their names.
+const SHORT: usize = 64;
+
+#[derive(Serialize)]
+pub(super) struct AuthorEntry {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_url: Option<String>,
+    fullname: String,
+    name: Option<String>,
+    url_path: Option<String>,
+}
+
+/// The authors of a message.
+pub(super) struct Authors {
+    pub(super) listed: Vec<AuthorEntry>,
+    /// How many there are, if they are not all listed with their whole names.
+    pub(super) total: Option<usize>,
+}
+
+impl Authors {
+    /// Names each account and each unknown full name once.
+    pub(super) fn of(event: &Event, context: Context<'_>) -> Self {
+        let mut named = HashSet::new();
+        let authors = event.authors.iter();
+        let listed: Vec<AuthorEntry> = authors
+            .map(|author| entry(author, context))
+            .filter(|entry| named.insert((entry.name.clone(), unknown_name(entry))))
+            .collect();
+        Self {
+            total: event.more_authors.then_some(listed.len()),
+            listed,
+        }
+    }
+
+    /// The same; if `is_wanted`, only a few of them, with short names.
+    pub(super) fn cut(mut self, is_wanted: bool) -> Self {
+        if !is_wanted {
+            return self;
+        }
+        let all = self.listed.len();
+        let mut is_cut = all > FEW;
+        self.listed.truncate(FEW);
+        for author in &mut self.listed {
+            if let Some((end, _)) = author.fullname.char_indices().nth(SHORT) {
+                author.fullname.truncate(end);
+                author.fullname.push('…');
+                is_cut = true;
+            }
+        }
+        self.total = self.total.or(is_cut.then_some(all));
+        self
+    }
+}
+
+/// An account is one person under any spelling; without one the full name is
+/// all there is to go by.
+fn unknown_name(entry: &AuthorEntry) -> Option<String> {
+    entry.name.is_none().then(|| entry.fullname.clone())
+}
+
+fn entry(author: &Author, context: Context<'_>) -> AuthorEntry {
+    match author {
+        Author::Person { name, email } => match context.people.get(email) {
+            Some(account) => known(account, context.instance),
+            None => unknown(name),
+        },
+        Author::Pusher => {
+            let account = context
+                .people
+                .values()
+                .find(|account| account.name == context.pusher);
+            match account {
+                Some(account) => known(account, context.instance),
+                None => unknown(context.pusher),
+            }
+        }
+    }
+}
+
+fn known(account: &Account, instance: &str) -> AuthorEntry {
+    let url_path = format!("user/{}", account.name);
+    AuthorEntry {
+        full_url: Some(format!("{instance}{url_path}")),
+        fullname: account.fullname.clone(),
+        name: Some(account.name.clone()),
+        url_path: Some(url_path),
+    }
+}
+
+fn unknown(fullname: &str) -> AuthorEntry {
+    AuthorEntry {
+        full_url: None,
+        fullname: fullname.to_owned(),
+        name: None,
+        url_path: None,
+    }
+}

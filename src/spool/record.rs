@@ -1,0 +1,178 @@
+//! What an entry holds, in memory.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::encoding;
+use super::id::Id;
+use super::intent::Process;
+use super::queue::Queue;
+use crate::event::RefUpdate;
+use crate::payload::{Format, Message};
+
+/// What is owed, with messages as `M`: a [`Draft`] or a [`Header`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record<M> {
+    /// The repository's directory.
+    #[serde(with = "encoding::path")]
+    pub repository: PathBuf,
+    /// When it happened.
+    #[serde(with = "encoding::time")]
+    pub time: SystemTime,
+    /// Who pushed, if anybody is known to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pusher: Option<String>,
+    /// What the pusher gave along (`git push -o`, git-push(1)).
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "encoding::list"
+    )]
+    pub push_options: Vec<String>,
+    /// Of an intent, the process whose death abandons it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+    /// The intents that this entry settles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "encoding::ids")]
+    pub confirms: Vec<Id>,
+    /// What is owed.
+    pub content: Content<M>,
+}
+
+/// An entry to be: its messages with their bodies.
+pub type Draft = Record<Message>;
+/// An entry without the bodies.
+pub type Header = Record<Frozen>;
+
+/// What is owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content<M> {
+    /// Messages.
+    Built(Built<M>),
+    /// The messages of these ref updates, which could not be built yet.
+    Owed(#[serde(with = "encoding::updates")] Vec<RefUpdate>),
+}
+
+/// Messages, and who gets them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built<M> {
+    /// In the order in which they are to arrive.
+    #[serde(
+        deserialize_with = "encoding::list",
+        bound(deserialize = "M: Deserialize<'de>")
+    )]
+    pub messages: Vec<M>,
+    /// Whoever gets one of them at least.
+    #[serde(deserialize_with = "encoding::list")]
+    pub recipients: Vec<Recipient>,
+}
+
+/// Who gets which messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// The name of the queue's directory.
+    pub queue: Queue,
+    /// The endpoint's name, as people know it.
+    pub endpoint: String,
+    /// What it gets.
+    pub messages: Selection,
+}
+
+/// Some of an entry's messages, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Selection {
+    /// Every one.
+    All,
+    /// Those with these numbers.
+    Only(#[serde(deserialize_with = "encoding::list")] Vec<usize>),
+}
+
+/// All of a message but its body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// See [`Message::format`].
+    pub format: Format,
+    /// See [`Message::topic`].
+    pub topic: String,
+    /// See [`Message::msg_id`].
+    pub msg_id: String,
+    /// See [`Message::project`].
+    pub project: String,
+    /// See [`Message::reference`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reference: String,
+    /// The length of the body.
+    pub length: u64,
+    /// The SHA-256 of the body, in hex.
+    pub sha256: String,
+}
+
+impl<M> Record<M> {
+    /// The same push with another content.
+    pub(super) fn with<N>(&self, content: Content<N>) -> Record<N> {
+        Record {
+            repository: self.repository.clone(),
+            time: self.time,
+            pusher: self.pusher.clone(),
+            push_options: self.push_options.clone(),
+            process: self.process.clone(),
+            confirms: self.confirms.clone(),
+            content,
+        }
+    }
+}
+
+impl Header {
+    /// The endpoint whose queue this is, by the name that people know.
+    #[must_use]
+    pub fn endpoint(&self, queue: &Queue) -> Option<&str> {
+        self.recipient(queue).map(|one| one.endpoint.as_str())
+    }
+
+    /// What this queue gets of the entry: the messages' numbers in the entry, in
+    /// order. An item's part counts in this list.
+    #[must_use]
+    pub fn messages_for(&self, queue: &Queue) -> Vec<usize> {
+        match self.recipient(queue).map(|one| &one.messages) {
+            None => vec![],
+            Some(Selection::All) => (0..self.frozen().len()).collect(),
+            Some(Selection::Only(numbers)) => numbers.clone(),
+        }
+    }
+
+    fn recipient(&self, queue: &Queue) -> Option<&Recipient> {
+        let Content::Built(built) = &self.content else {
+            return None;
+        };
+        built.recipients.iter().find(|one| one.queue == *queue)
+    }
+
+    pub(super) fn frozen(&self) -> &[Frozen] {
+        match &self.content {
+            Content::Built(built) => &built.messages,
+            Content::Owed(_) => &[],
+        }
+    }
+
+    /// The length of all bodies; `None` for more than a number holds.
+    pub(super) fn bodies_length(&self) -> Option<u64> {
+        let mut lengths = self.frozen().iter().map(|message| message.length);
+        lengths.try_fold(0, u64::checked_add)
+    }
+
+    /// The first message that a recipient is to get and that is not there.
+    pub(super) fn missing_message(&self) -> Option<usize> {
+        let Content::Built(built) = &self.content else {
+            return None;
+        };
+        let mut numbers = built.recipients.iter().flat_map(|one| match &one.messages {
+            Selection::All => [].iter(),
+            Selection::Only(numbers) => numbers.iter(),
+        });
+        numbers.find(|&&n| n >= built.messages.len()).copied()
+    }
+}
