@@ -46,7 +46,7 @@ pub(super) fn spool_of(git_dir: &Path, settings: Option<&Settings>) -> Spool {
 /// (git-config(1), core.sharedRepository).
 pub(super) fn own_spool(git_dir: &Path) -> Spool {
     // Whoever may write a shared repository could put a link there.
-    Spool::within(git_dir, OWN_SPOOL, access(git_dir))
+    Spool::within(git_dir, OWN_SPOOL, sharing(git_dir))
 }
 
 /// The spool inside a repository, if entries go to another one by now.
@@ -58,7 +58,7 @@ pub(super) fn former_spool(git_dir: &Path, now: &Spool) -> Option<Spool> {
 /// The spool in a folder, which is as shared as that folder is.
 pub(super) fn spool_at(root: &Path) -> Spool {
     match of_repository(root) {
-        Some(git_dir) => Spool::within(git_dir, OWN_SPOOL, access(root)),
+        Some(git_dir) => Spool::within(git_dir, OWN_SPOOL, sharing(root)),
         None => Spool::new(root, access(root)),
     }
 }
@@ -82,9 +82,15 @@ fn of_repository(root: &Path) -> Option<&Path> {
 }
 
 fn access(folder: &Path) -> Access {
+    match sharing(folder) {
+        Access::Owner if takes_mail(folder) => Access::Drop,
+        access => access,
+    }
+}
+
+fn sharing(folder: &Path) -> Access {
     match fs::metadata(folder) {
         Ok(metadata) if metadata.mode() & 0o2020 == 0o2020 => Access::Group,
-        Ok(metadata) if takes_mail(folder, metadata.mode()) => Access::Drop,
         _ => Access::Owner,
     }
 }
@@ -92,9 +98,10 @@ fn access(folder: &Path) -> Access {
 /// Whether a spool is meant to be a mail drop: everybody can make names in its `new`,
 /// which is sticky, or in which everybody can get. Whether its modes are good enough to
 /// be used, the spool says.
-fn takes_mail(folder: &Path, mode: u32) -> bool {
-    fs::symlink_metadata(folder.join("new")).is_ok_and(|new| {
-        let is_sticky = new.mode() & 0o1000 != 0;
-        new.mode() & 0o002 != 0 && (is_sticky || mode & 0o001 != 0)
-    })
+fn takes_mail(folder: &Path) -> bool {
+    let everybody = |folder: &Path, bit| {
+        fs::symlink_metadata(folder).is_ok_and(|meta| meta.mode() & bit == bit)
+    };
+    let new = folder.join("new");
+    everybody(&new, 0o1002) || (everybody(&new, 0o002) && everybody(folder, 0o001))
 }

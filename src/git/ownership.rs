@@ -24,17 +24,22 @@ pub const WHERE_CONFIG_IS: [&str; 3] = [
 pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
     // What is not there is nobody's; whoever opens it will see.
     let owner = std::fs::metadata(git_dir).map_or(account, |meta| meta.uid());
-    if owner == account || is_trusted_by_git(git_dir) {
+    // One with a work tree git knows by that.
+    let named = match git_dir.parent() {
+        Some(work_tree) if git_dir.ends_with(".git") => work_tree,
+        _ => git_dir,
+    };
+    if owner == account || is_trusted_by_git(named) {
         return Ok(());
     }
     Err(Error::Dubious {
-        path: git_dir.to_owned(),
+        path: named.to_owned(),
         owner,
         account,
     })
 }
 
-fn is_trusted_by_git(git_dir: &Path) -> bool {
+fn is_trusted_by_git(repository: &Path) -> bool {
     let mut command = Command::new("git");
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
@@ -45,7 +50,7 @@ fn is_trusted_by_git(git_dir: &Path) -> bool {
     // `safe.bareRepository` is about stumbling into one; this one was named.
     command
         .args(["-c", "safe.bareRepository=all", "-C"])
-        .arg(git_dir)
+        .arg(repository)
         .args(["rev-parse", "--git-dir"])
         .stdin(Stdio::null())
         .output()

@@ -123,6 +123,9 @@ impl Folder {
     }
 
     fn explain(&self, parent: BorrowedFd<'_>, error: Errno) -> io::Error {
+        if !matches!(error, Errno::ENOTDIR | Errno::ELOOP) {
+            return error.into();
+        }
         let found = fstatat(parent, &self.0.name, AtFlags::AT_SYMLINK_NOFOLLOW);
         let is_link = |mode| mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits();
         match found {

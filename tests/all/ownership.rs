@@ -153,6 +153,48 @@ fn every_command_refuses_what_git_does_not_trust() {
 }
 
 #[test]
+fn a_repository_with_a_work_tree_is_trusted_by_that() {
+    for git in Git::all() {
+        let Some(shared) = Shared::new("mode = \"spool\"") else {
+            return;
+        };
+        let site = &shared.site;
+        let work = site.path("clone");
+        site.git(&["clone", "-q", ".", work.to_str().unwrap()]);
+        let mut chown = Command::new("chown");
+        let owner = format!("{OWNER}:{OWNER}");
+        assert!(
+            chown
+                .arg("-R")
+                .arg(owner)
+                .arg(&work)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let preview = || {
+            let args = ["preview", "--repo", work.to_str().unwrap()];
+            let mut command = shared.by_other(&shared.binary, &args);
+            command.env("PATH", &git.path).output().unwrap()
+        };
+        let said = text(&preview().stderr);
+        let hint = format!("safe.directory {}\n", work.display());
+        assert!(said.ends_with(&hint), "{}: {said}", git.version);
+        // As git has it, the work tree is what is named.
+        let trust = format!("[safe]\n\tdirectory = {}\n", work.display());
+        site.write("gitconfig", trust);
+        set_mode(&site.path("gitconfig"), 0o644);
+        let ran = preview();
+        assert!(
+            ran.status.success(),
+            "{}: {}",
+            git.version,
+            text(&ran.stderr)
+        );
+    }
+}
+
+#[test]
 fn root_is_told_of_it_like_anybody() {
     let Some(shared) = Shared::new("mode = \"spool\"") else {
         return;

@@ -285,6 +285,7 @@ fn check_knows_a_mail_drop_and_mends_its_modes() {
     for account in [ALICE, SERVICE] {
         let said = check(account);
         assert!(said.contains(&fine), "{said}");
+        assert!(said.contains("\n0 errors, "), "{said}");
     }
     let path = |name: &str| drop.spool.join(name);
     for (name, mode) in [
