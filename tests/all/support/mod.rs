@@ -15,7 +15,7 @@ pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use golden::golden;
 pub(crate) use message::{Message, parse_bodies};
 pub(crate) use oracle::Received;
-pub(crate) use outbox::{Git, names, read_entry, take_entries};
+pub(crate) use outbox::{Git, names, read_bodies, read_entry, take_entries};
 pub(crate) use outside::{Place, everywhere};
 pub(crate) use python::{Python, canonical};
 pub(crate) use receiver::{Answer, Receiver, Request};
