@@ -86,6 +86,8 @@ pub(super) fn announce(
         Ok(repository) => repository,
         Err(error) => return recorder.owe(batches, error.into()).into_result(),
     };
+    // Of several batches the first is known: the refs of the others are judged by where
+    // they are now, and by the push's own intents.
     let composer = outbox::settle(&spool, &repository, &push.git_dir, first, around)
         .and_then(|()| Composer::new(&repository, &settings, around, &push.pusher, push.time));
     let outcome = match composer {

@@ -88,7 +88,7 @@ impl<'a> Composer<'a> {
                 let stamp = stamp(self.made + 1, self.time, self.around)?;
                 let message = pagure::message(&event, context, &stamp, allowance.longest());
                 if allowance.spend(message.body.len()) > MOST_BYTES && updates.len() > 1 {
-                    return Err(Error::TooLarge { most: MOST_BYTES });
+                    return Err(Error::TooLarge);
                 }
                 take(message)?;
                 self.made += 1;

@@ -81,8 +81,8 @@ enum Error {
     #[error("cannot enqueue {}", report::count(*messages, "message"))]
     Enqueue { messages: usize, source: SpoolError },
     /// One entry cannot hold it; of several updates, each half may fit.
-    #[error("cannot build the messages: they have more than {most} bytes in all")]
-    TooLarge { most: usize },
+    #[error("cannot build the messages: one entry cannot hold them all")]
+    TooLarge,
     /// The push is recorded, and that is all that could be done.
     #[error("{}: recorded, to be announced once that is mended", report::chain(.0.as_ref()))]
     Owed(Box<Error>),
@@ -107,14 +107,15 @@ impl Error {
             Self::Owed(error) => error.hint(),
             Self::Git(error) => error.hint(),
             Self::Spool(error) | Self::Enqueue { source: error, .. } => error.hint(),
-            Self::Io { .. } | Self::TooLarge { .. } => None,
+            Self::Io { .. } => None,
+            Self::TooLarge => Some("make `[project]` in the configuration smaller".to_owned()),
         }
     }
 
     /// Whether one entry cannot hold what should be in it.
     fn is_too_large(&self) -> bool {
         match self {
-            Self::TooLarge { .. } => true,
+            Self::TooLarge => true,
             Self::Enqueue {
                 source: SpoolError::Io(error),
                 ..

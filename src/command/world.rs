@@ -77,7 +77,15 @@ impl<'a> World<'a> {
             .map_err(|unavailable| Error::failed(unavailable.to_string()))?;
         let repository = Repository::open(&header.repository)?;
         let pusher = header.pusher.as_deref().unwrap_or_default();
-        Composer::new(&repository, &settings, self.around, pusher, header.time)?.built(updates)
+        let time = header.time;
+        let mut composer = Composer::new(&repository, &settings, self.around, pusher, time)?;
+        let built = composer.built(updates)?;
+        // It keeps its id, so it cannot become two, as it could when it was recorded.
+        if header.can_hold(&built) {
+            Ok(built)
+        } else {
+            Err(Error::TooLarge)
+        }
     }
 }
 

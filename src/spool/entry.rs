@@ -32,25 +32,50 @@ const LONGEST_FIRST_LINE: usize = 128;
 const LONGEST_HEADER: u64 = 32 << 20;
 const LONGEST_BODY: u64 = 256 << 20;
 
+impl Header {
+    /// Whether an entry can hold these messages in the place of what it holds.
+    #[must_use]
+    pub fn can_hold(&self, built: &Built<Message>) -> bool {
+        let messages = built.messages.iter();
+        let (messages, bodies): (Vec<_>, Vec<_>) = messages
+            .map(|message| (freeze_message(message), message.body.len()))
+            .unzip();
+        let recipients = built.recipients.clone();
+        let header = header_bytes(&self.with(Content::Built(Built {
+            messages,
+            recipients,
+        })));
+        lengths_fit(header.len(), bodies).is_ok()
+    }
+}
+
+fn header_bytes(header: &Header) -> Vec<u8> {
+    serde_json::to_vec(header).expect("text, numbers and lists always have a JSON form")
+}
+
+/// Whether a header and bodies of these lengths can be read back.
+fn lengths_fit(header: usize, bodies: impl IntoIterator<Item = usize>) -> io::Result<()> {
+    let bodies = bodies
+        .into_iter()
+        .map(|length| ("message", length, LONGEST_BODY));
+    for (what, length, most) in bodies.chain([("header", header, LONGEST_HEADER)]) {
+        if length as u64 > most {
+            let why = format!("its {what} would have {length} bytes, {most} at most");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        }
+    }
+    Ok(())
+}
+
 /// Writes an entry to a file.
 pub(super) fn write(draft: &Draft, file: &File, name: &Name) -> Result<(), IoError> {
     let bodies: Vec<&[u8]> = match &draft.content {
         Content::Built(built) => built.messages.iter().map(|m| &m.body[..]).collect(),
         Content::Owed(_) => vec![],
     };
-    let header = serde_json::to_vec(&freeze(draft))
-        .expect("text, numbers and lists always have a JSON form");
+    let header = header_bytes(&freeze(draft));
     let length = header.len();
-    let lengths = bodies
-        .iter()
-        .map(|body| ("message", body.len(), LONGEST_BODY));
-    for (what, length, most) in lengths.chain([("header", length, LONGEST_HEADER)]) {
-        if length as u64 > most {
-            let why = format!("its {what} would have {length} bytes, {most} at most");
-            let error = io::Error::new(io::ErrorKind::FileTooLarge, why);
-            return Err(error).context("write", || name.path());
-        }
-    }
+    lengths_fit(length, bodies.iter().map(|body| body.len())).context("write", || name.path())?;
     let mut head = format!("{MAGIC} {VERSION} {length} {}\n", checksum(&header)).into_bytes();
     head.extend(header);
     let parts: Vec<&[u8]> = [&head[..]].into_iter().chain(bodies).collect();

@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod body;
+mod bounds_messages;
+mod bounds_refs;
 mod commands;
 mod config;
 mod config_errors;

@@ -239,6 +239,18 @@ fn what_could_not_be_read_is_not_written() {
     for name in ["tmp", "new"] {
         assert_eq!(fs::read_dir(fixture.path(name)).unwrap().count(), 0);
     }
+    let id = fixture.push("/srv/a.git", &["1"], &["ci"]);
+    let header = fixture.spool.open_new(&id).unwrap().header().clone();
+    let built = |project: usize| {
+        let mut message = message("1");
+        message.project = "x".repeat(project);
+        Built {
+            messages: vec![message],
+            recipients: vec![],
+        }
+    };
+    assert!(header.can_hold(&built(31 << 20)));
+    assert!(!header.can_hold(&built(33 << 20)));
 }
 
 #[test]

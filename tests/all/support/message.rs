@@ -77,6 +77,10 @@ impl Message {
             expected.extend(["changed_files_truncated", "total_changed_files"]);
             expected.sort_unstable();
         }
+        if self.whole["msg"].get("authors_truncated").is_some() {
+            expected.extend(["authors_truncated", "total_authors"]);
+            expected.sort_unstable();
+        }
         assert_eq!(keys(&self.whole["msg"]), expected);
         assert!(!self["agent"].as_str().unwrap().is_empty());
         let authors = self["authors"].as_array().unwrap();

@@ -20,7 +20,7 @@ pub(crate) use golden::golden;
 pub(crate) use mail_drop::{ALICE, BOB, MailDrop, SERVICE};
 pub(crate) use message::{Message, parse_bodies};
 pub(crate) use oracle::Received;
-pub(crate) use outbox::{Git, names, read_entry, take_entries};
+pub(crate) use outbox::{Git, names, read_bodies, read_entry, take_entries};
 pub(crate) use outside::{Place, everywhere};
 pub(crate) use python::{Python, canonical};
 pub(crate) use receiver::{Answer, Receiver, Request};

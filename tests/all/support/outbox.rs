@@ -53,13 +53,33 @@ impl Git {
     }
 }
 
-/// What an entry or an intent holds: its messages, or else the ref updates.
-pub(crate) fn read_entry(path: &Path) -> Vec<String> {
-    let bytes = fs::read(path).unwrap();
+/// An entry's header, and its messages' bodies one after another.
+fn split_entry(path: &Path) -> (Value, Vec<u8>) {
+    let mut bytes = fs::read(path).unwrap();
     let line = bytes.iter().position(|&byte| byte == b'\n').unwrap();
     let first = String::from_utf8_lossy(&bytes[..line]).into_owned();
     let length: usize = first.split(' ').nth(2).unwrap().parse().unwrap();
-    let header: Value = serde_json::from_slice(&bytes[line + 1..=line + length]).unwrap();
+    let header = serde_json::from_slice(&bytes[line + 1..=line + length]).unwrap();
+    (header, bytes.split_off(line + 1 + length))
+}
+
+/// The bodies of an entry's messages.
+pub(crate) fn read_bodies(path: &Path) -> Vec<String> {
+    let (header, bodies) = split_entry(path);
+    let messages = header["content"]["built"]["messages"].as_array().unwrap();
+    let mut rest = &bodies[..];
+    let bodies = messages.iter().map(|message| {
+        let length = usize::try_from(message["length"].as_u64().unwrap()).unwrap();
+        let (body, after) = rest.split_at(length);
+        rest = after;
+        String::from_utf8(body.to_owned()).unwrap()
+    });
+    bodies.collect()
+}
+
+/// What an entry or an intent holds: its messages, or else the ref updates.
+pub(crate) fn read_entry(path: &Path) -> Vec<String> {
+    let (header, _) = split_entry(path);
     let content = &header["content"];
     if let Some(messages) = content["built"]["messages"].as_array() {
         let text = |message: &Value, name: &str| message[name].as_str().unwrap().to_owned();
