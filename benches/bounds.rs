@@ -221,7 +221,7 @@ fn objects(site: &Site) {
     );
     let id = site.object("commit", &(head(IDENT) + &long));
     update(
-        "a commit of 95 MiB",
+        "a commit of 95 MB",
         commit,
         &id,
         "refs/heads/main",
@@ -233,7 +233,7 @@ fn objects(site: &Site) {
     };
     let id = tagged(commit, "commit", &long);
     update(
-        "a tag of 95 MiB",
+        "a tag of 95 MB",
         ZEROS,
         &id,
         "refs/tags/t",
