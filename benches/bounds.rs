@@ -282,7 +282,9 @@ impl Trees {
     }
 
     fn make(&mut self, entries: &str) -> String {
-        write!(self.0.stdin.as_mut().unwrap(), "{entries}\n\n").unwrap();
+        // An empty line ends a tree, an empty one too.
+        let end = if entries.is_empty() { "\n" } else { "\n\n" };
+        write!(self.0.stdin.as_mut().unwrap(), "{entries}{end}").unwrap();
         let mut id = String::new();
         self.1.read_line(&mut id).unwrap();
         id.trim().to_owned()
