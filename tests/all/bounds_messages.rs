@@ -69,7 +69,9 @@ impl Trees {
 
     fn make(&mut self, entries: &str) -> String {
         let input = self.mktree.stdin.as_mut().unwrap();
-        write!(input, "{entries}\n\n").unwrap();
+        // An empty line ends a tree, an empty one too.
+        let end = if entries.is_empty() { "\n" } else { "\n\n" };
+        write!(input, "{entries}{end}").unwrap();
         let mut id = String::new();
         self.answers.read_line(&mut id).unwrap();
         id.trim().to_owned()
