@@ -80,9 +80,11 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// The system's `No space left on device (os error 28)` in our own style.
+/// The system's `No space left on device (os error 28)` in our own style, and
+/// libgit2's `…; class=Odb (9); code=NotFound (-3)`.
 fn tidy(text: &str) -> String {
-    let text = match text.rfind(" (os error ") {
+    let numbers = [" (os error ", "; class="];
+    let text = match numbers.iter().find_map(|number| text.rfind(number)) {
         Some(at) if text.ends_with(')') => &text[..at],
         _ => text,
     };

@@ -67,8 +67,10 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
     if let Err(error) = done {
         world.distributed(&target.spool, Err(error));
     }
-    if let Err(error) = outbox::settle_all(&target.spool, around) {
-        around.tell_once(&report::chain(&error), error.hint().as_deref());
+    match outbox::settle_all(&target.spool, around) {
+        Err(Error::Spool(error)) => world.tell_spool(&error),
+        Err(error) => around.tell_once(&report::chain(&error), error.hint().as_deref()),
+        Ok(()) => {}
     }
 }
 

@@ -55,12 +55,14 @@ impl<'a> World<'a> {
 
     fn tell_io(&self, error: &IoError) {
         self.around
-            .tell_once(&report::chain(error), error.hint().as_deref());
+            .tell_once(&error.told_once(), error.hint().as_deref());
     }
 
-    fn tell_spool(&self, error: &SpoolError) {
-        self.around
-            .tell_once(&report::chain(error), error.hint().as_deref());
+    pub(super) fn tell_spool(&self, error: &SpoolError) {
+        match error {
+            SpoolError::Io(error) => self.tell_io(error),
+            SpoolError::Entry(error) => self.tell_error(error),
+        }
     }
 
     fn load(&self, repository: &Path) -> Result<Settings, Error> {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::report::chain;
+
 /// A system call that failed: what was tried, and on which path.
 #[derive(Debug, Error)]
 #[error("cannot {operation} `{}`", path.display())]
@@ -30,6 +32,16 @@ impl IoError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         self.refused().map(Refused::hint)
+    }
+
+    /// The error for a person who is told of several: of what is refused in a spool
+    /// it does not matter which step met it first.
+    #[must_use]
+    pub fn told_once(&self) -> String {
+        match self.refused() {
+            Some(refused) => format!("cannot use the spool: {refused}"),
+            None => chain(self),
+        }
     }
 }
 

@@ -98,7 +98,7 @@ fn a_push_of_25000_refs_is_three_entries_and_one_line() {
     site.commit("b");
     let push = site.try_push(&["-q", "origin", "+other:main", "refs/tags/*:refs/tags/*"]);
     assert!(push.said.contains("non-fast-forward"), "{}", push.said);
-    let host = "`127.0.0.1-";
+    let host = "`receiver-";
     let told = said(&push.said);
     assert_eq!(told.len(), 1, "{told:?}");
     let expected = format!("refpost: 25000 messages queued for {host}");

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod bad_inputs;
+mod bad_inputs_tried;
 mod body;
 mod bounds_messages;
 mod bounds_refs;
