@@ -1,6 +1,6 @@
 //! A layer's file: opened once, and what is read is what was looked at.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -89,51 +89,77 @@ impl Text {
     }
 }
 
+/// A file that is open, and what it is: what is looked at is what is read.
+pub(super) struct Opened {
+    file: File,
+    meta: Metadata,
+}
+
+impl Opened {
+    /// Opens a file. A fifo in its place must not hang a push.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let file = options.open(path)?;
+        let meta = file.metadata()?;
+        Ok(Self { file, meta })
+    }
+
+    pub(super) fn is_regular(&self) -> bool {
+        self.meta.is_file()
+    }
+
+    /// Its permission bits.
+    pub(super) fn mode(&self) -> u32 {
+        self.meta.mode() & 0o7777
+    }
+
+    pub(super) fn owner(&self) -> u32 {
+        self.meta.uid()
+    }
+
+    /// Whether it belongs to neither root nor whoever we run as.
+    pub(super) fn is_strange(&self) -> bool {
+        ![0, Uid::effective().as_raw()].contains(&self.owner())
+    }
+
+    /// Reads it; `None` if it is longer than that. Room is made once, so that no
+    /// shorter copy of a key stays behind.
+    pub(super) fn read(&self, longest: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let room = usize::try_from(self.meta.len().min(longest) + 1).unwrap_or(usize::MAX);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+        (&self.file).take(longest + 1).read_to_end(&mut bytes)?;
+        Ok((bytes.len() as u64 <= longest).then_some(bytes))
+    }
+}
+
 /// Reads a file that nobody wrote but those who may: root, whoever we run as, and
 /// for a repository's file the owner of that `repository`.
 pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unread> {
-    // A fifo in its place must not hang a push.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(path)?;
-    let meta = file.metadata()?;
-    let mode = meta.mode() & 0o7777;
-    if !meta.is_file() {
+    let file = Opened::open(path)?;
+    let (mode, owner) = (file.mode(), file.owner());
+    if !file.is_regular() {
         return Err(Unread::Refused(Refusal::NotRegular));
     }
     if mode & 0o002 != 0 {
         return Err(Unread::Refused(Refusal::Writable(mode)));
     }
-    let (owner, running) = (meta.uid(), Uid::effective().as_raw());
-    let is_strange = owner != 0 && owner != running;
-    if is_strange {
+    if file.is_strange() {
         let repository = repository.map(fs::metadata).transpose()?;
         let repository = repository.map(|meta| meta.uid());
         if repository != Some(owner) {
             return Err(Unread::Refused(Refusal::Foreign {
                 owner,
-                running,
+                running: Uid::effective().as_raw(),
                 repository,
             }));
         }
     }
-    let bytes = bounded(&file, meta.len())?;
+    let bytes = file.read(LARGEST)?;
     Ok(Text {
-        bytes,
+        bytes: bytes.ok_or(Unread::Refused(Refusal::TooLarge))?,
         mode,
         owner,
-        stranger: is_strange.then_some(owner),
+        stranger: file.is_strange().then_some(owner),
     })
-}
-
-/// Room is made once, so that no shorter copy of a key stays behind.
-fn bounded(file: &File, length: u64) -> Result<Zeroizing<Vec<u8>>, Unread> {
-    let room = usize::try_from(length.min(LARGEST) + 1).unwrap_or(usize::MAX);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Unread::Refused(Refusal::TooLarge));
-    }
-    Ok(bytes)
 }

@@ -1,21 +1,19 @@
 //! A secret's source → the secret. Read at each use, so that a rotated key takes
 //! effect at once.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
+use super::file::Opened;
 use super::sources::{SecretFile, SecretSource};
 use super::{Endpoint, Signing};
 use crate::signature::Secret;
 
 /// Longer files are no keys.
-const LONGEST: usize = 64 * 1024;
+const LONGEST: u64 = 64 * 1024;
 
 /// Where systemd puts the credentials of a service (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
@@ -109,54 +107,35 @@ impl SecretSource {
 impl SecretFile {
     /// Reads the secret text in it, without the white space around it.
     pub fn read(&self) -> Result<Secret, KeyError> {
-        let text = self.read_whole()?;
+        let bytes = self.read_whole()?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| KeyError::Read {
+            path: self.path.clone(),
+            source: io::Error::new(io::ErrorKind::InvalidData, error),
+        })?;
         match text.trim() {
             "" => Err(KeyError::Empty(format!("`{}`", self.path.display()))),
             key => Ok(Secret::new(key)),
         }
     }
 
-    /// Reads all of it.
-    pub fn read_whole(&self) -> Result<Zeroizing<String>, KeyError> {
-        let failed = |source| KeyError::Read {
-            path: self.path.clone(),
-            source,
-        };
-        let file = self.open()?;
-        // Once and for all: a text that grows leaves copies behind in memory.
-        let mut text = Zeroizing::new(String::with_capacity(LONGEST + 1));
-        let length = file
-            .take(LONGEST as u64 + 1)
-            .read_to_string(&mut text)
-            .map_err(failed)?;
-        if length > LONGEST {
-            return Err(KeyError::TooLong(self.path.clone()));
-        }
-        Ok(text)
-    }
-
-    /// Opens it, if it is a secret: what is checked is what is read.
-    fn open(&self) -> Result<File, KeyError> {
+    /// Reads all of it, if it is a secret.
+    pub fn read_whole(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let path = self.path.clone();
         let failed = |source| KeyError::Read {
             path: self.path.clone(),
             source,
         };
-        // A pipe that nobody writes to must not hang us.
-        let mut options = OpenOptions::new();
-        let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
-        let file = options.open(&path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
-        let may_own = [0, nix::unistd::geteuid().as_raw()];
-        if !metadata.is_file() {
+        let file = Opened::open(&path).map_err(failed)?;
+        let (mode, owner) = (file.mode(), file.owner());
+        if !file.is_regular() {
             Err(KeyError::NotRegular(path))
         } else if mode & 0o007 != 0 {
             Err(KeyError::Exposed { path, mode })
-        } else if !may_own.contains(&owner) && self.named_by != Some(owner) {
+        } else if file.is_strange() && self.named_by != Some(owner) {
             Err(KeyError::Foreign { path, owner })
         } else {
-            Ok(file)
+            let bytes = file.read(LONGEST).map_err(failed)?;
+            bytes.ok_or(KeyError::TooLong(path))
         }
     }
 }

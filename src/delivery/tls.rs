@@ -132,8 +132,8 @@ fn with_client_cert(
     own: &ClientCert,
 ) -> Result<ClientConfig, TlsFault> {
     let certificates = certificates("client_cert_file", &own.cert_file)?;
-    let text = own.key_file.read_whole()?;
-    let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
+    let pem = own.key_file.read_whole()?;
+    let key = PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|_| TlsFault::NoKey(own.key_file.path.clone()))?;
     config
         .with_client_auth_cert(certificates, key)
