@@ -1,6 +1,6 @@
 //! Which addresses messages may be sent to, and what a refusal says.
 
-use crate::support::{Answer, Ran, Receiver, Site};
+use crate::support::{Ran, Site};
 
 /// Pings a URL under these lines of `[network]`.
 fn ping(site: &Site, url: &str, network: &str) -> Ran {
@@ -171,23 +171,4 @@ fn a_refused_address_holds_messages_and_the_pusher_sees_no_address() {
         "{said}"
     );
     assert!(said.contains("queued for `127.0.0.1-"), "{said}");
-}
-
-#[test]
-fn no_redirect_leads_anywhere() {
-    let site = Site::new();
-    let other = Receiver::start();
-    for status in [301, 302, 303, 307, 308] {
-        let to = other.url("/elsewhere");
-        site.receiver
-            .script(move |_| Answer::Reply(status, vec![("Location", to.clone())], Vec::new()));
-        let ran = ping(&site, &site.receiver.url("/hook"), "");
-        assert_eq!(ran.status, 1);
-        assert!(
-            ran.stdout.contains(&format!("refused it with {status}")),
-            "{}",
-            ran.stdout
-        );
-    }
-    assert_eq!(other.connections(), 0);
 }
