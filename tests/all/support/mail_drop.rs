@@ -34,7 +34,7 @@ pub(crate) struct MailDrop {
 
 impl MailDrop {
     /// `alice.git` and `bob.git`, whose messages the server's file sends to the receiver.
-    /// The key is the service's alone.
+    /// The key is root's, and the service's to read.
     pub(crate) fn new() -> Option<Self> {
         let accounts = Accounts::new()?;
         let drop = Self {
@@ -46,7 +46,8 @@ impl MailDrop {
         let made = Command::new("sh").args(["-ec", &install(spool)]).status();
         assert!(made.unwrap().success());
         let key = drop.accounts.environment.write("service.key", KEY);
-        chown(&key, Some(SERVICE), Some(SERVICE)).unwrap();
+        chown(&key, Some(0), Some(SERVICE)).unwrap();
+        set_mode(&key, 0o440);
         drop.configure("");
         for (account, name) in [(ALICE, "alice"), (BOB, "bob")] {
             drop.repository(account, name);
