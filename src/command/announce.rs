@@ -80,7 +80,7 @@ pub(super) fn announce(
             return recorder.owe(batches, error.into()).into_result();
         }
     };
-    let spool = place::spool_of(&push.git_dir, Some(&settings));
+    let spool = place::spool_of(&push.git_dir, Some(&settings)).held_open();
     let recorder = Recorder::new(push, &spool, caller, around);
     let repository = match Repository::open_in_hook(&push.git_dir) {
         Ok(repository) => repository,
