@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::batches::Batch;
 use super::compose::{self, Composer};
 use super::outbox;
-use super::process::Caller;
+use super::process::LazyCaller;
 use super::recorder::{Recorded, Recorder};
 use super::surroundings::Surroundings;
 use super::sync::{self, Attempted};
@@ -55,12 +55,13 @@ impl Push {
 
 /// Announces what moved: records it and, as the mode has it, delivers it.
 ///
-/// `caller` is the git that moved it, whose intents this settles.
+/// `caller` is the git that moved it, whose intents this settles: it is looked for only
+/// if there are intents.
 pub(super) fn announce(
     push: &Push,
     batches: impl Iterator<Item = Batch>,
     loaded: Result<Loaded, config::Error>,
-    caller: Option<&Caller>,
+    caller: &LazyCaller,
     around: &Surroundings,
 ) -> Result<(), Error> {
     let mut batches = batches.peekable();
