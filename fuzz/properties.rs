@@ -65,7 +65,7 @@ pub(crate) fn config(data: &[u8]) {
         Ok(loaded) => {
             assert!(loaded.settings.instance.ends_with('/'));
             // Every part can be shown.
-            assert!(!format!("{:?} {:?}", loaded.settings, loaded.shown).is_empty());
+            assert!(!format!("{:?} {:?}", loaded.settings, loaded.shown()).is_empty());
             for endpoint in &loaded.settings.endpoints {
                 assert!(!endpoint.name.is_empty() && !endpoint.name.contains('/'));
             }

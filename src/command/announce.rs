@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::batches::Batch;
 use super::compose::{self, Composer};
 use super::outbox;
-use super::process::Caller;
+use super::process::LazyCaller;
 use super::recorder::{Recorded, Recorder};
 use super::surroundings::Surroundings;
 use super::sync::{self, Attempted};
@@ -55,12 +55,13 @@ impl Push {
 
 /// Announces what moved: records it and, as the mode has it, delivers it.
 ///
-/// `caller` is the git that moved it, whose intents this settles.
+/// `caller` is the git that moved it, whose intents this settles: it is looked for only
+/// if there are intents.
 pub(super) fn announce(
     push: &Push,
     batches: impl Iterator<Item = Batch>,
     loaded: Result<Loaded, config::Error>,
-    caller: Option<&Caller>,
+    caller: &LazyCaller,
     around: &Surroundings,
 ) -> Result<(), Error> {
     let mut batches = batches.peekable();
@@ -80,7 +81,7 @@ pub(super) fn announce(
             return recorder.owe(batches, error.into()).into_result();
         }
     };
-    let spool = place::spool_of(&push.git_dir, Some(&settings));
+    let spool = place::spool_of(&push.git_dir, Some(&settings)).held_open();
     let recorder = Recorder::new(push, &spool, caller, around);
     let repository = match Repository::open_in_hook(&push.git_dir) {
         Ok(repository) => repository,

@@ -80,7 +80,7 @@ pub(super) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error
 /// Prints the effective settings as TOML with their sources as comments.
 fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
     let git_dir = place::repository(Some(repo), around)?.path();
-    for (key, shown) in around.load(Some(&git_dir))?.shown {
+    for (key, shown) in around.load(Some(&git_dir))?.shown() {
         report::line(&format!("{key} = {}  # {}", shown.value, shown.source));
     }
     Ok(())

@@ -173,7 +173,7 @@ pub(super) fn project(
 
 /// Who pushes, as far as the environment tells.
 pub(super) fn pusher(around: &Surroundings) -> String {
-    git::pusher(|name| around.variable(name), &around.own_account())
+    git::pusher(|name| around.variable(name), || around.own_account())
 }
 
 /// What makes the `i`th message of a push unlike any other.

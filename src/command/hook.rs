@@ -173,7 +173,7 @@ fn post_receive(around: &Surroundings) -> Result<(), Error> {
     };
     let push = Push::now(git_dir, around);
     let caller = process::caller();
-    announce(&push, read_updates(), loaded, caller.as_ref(), around)
+    announce(&push, read_updates(), loaded, &caller, around)
 }
 
 /// `post-update REF…`: names only. What they were before is in the intent, or in
@@ -212,7 +212,7 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
     }
     let push = Push::now(git_dir, around);
     let batches = batches::of(&updates);
-    announce(&push, batches, loaded, caller.as_ref(), around)
+    announce(&push, batches, loaded, &caller, around)
 }
 
 fn read_updates() -> Input<impl BufRead> {

@@ -170,11 +170,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Called by the name of a hook (a link in `hooks/`), refpost is that hook.
+/// Called by the name of a hook (a link in `hooks/`), refpost is that hook; so it is as
+/// `refpost hook NAME ARG…`. A push need not wait until clap has made ready for every
+/// other command line.
 fn as_hook(args: &[OsString]) -> Option<Cli> {
-    let name = Path::new(args.first()?).file_name()?.to_str()?;
-    let name = HookName::from_str(name, false).ok()?;
-    let args = args[1..]
+    let hook = |name: &str| HookName::from_str(name, false).ok();
+    let called = Path::new(args.first()?).file_name()?.to_str()?;
+    let (name, args) = match (hook(called), args) {
+        (Some(name), [_, args @ ..]) => (name, args),
+        (None, [_, command, name, args @ ..])
+            if command == "hook" && !args.iter().any(is_option) =>
+        {
+            (hook(name.to_str()?)?, args)
+        }
+        _ => return None,
+    };
+    let args = args
         .iter()
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
@@ -182,6 +193,10 @@ fn as_hook(args: &[OsString]) -> Option<Cli> {
         config: None,
         command: Command::Hook(HookArgs { name, args }),
     })
+}
+
+fn is_option(arg: &OsString) -> bool {
+    arg.as_encoded_bytes().starts_with(b"-")
 }
 
 fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {

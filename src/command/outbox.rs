@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::process::{self, Caller};
+use super::process::{self, Caller, LazyCaller};
 use super::surroundings::Surroundings;
 use super::{Error, place};
 use crate::event::{Oid, RefName, RefUpdate};
@@ -71,12 +71,15 @@ pub(super) struct Settled {
 pub(super) fn settled_by(
     moved: &[RefUpdate],
     intents: &[Intent],
-    caller: Option<&Caller>,
+    caller: &LazyCaller,
     met: Option<&HashSet<Id>>,
 ) -> Settled {
-    let moved: HashSet<&RefUpdate> = moved.iter().collect();
-    let receiver = caller.filter(|caller| caller.receives);
     let mut judged = Settled::default();
+    if intents.is_empty() {
+        return judged;
+    }
+    let moved: HashSet<&RefUpdate> = moved.iter().collect();
+    let receiver = caller.as_ref().filter(|caller| caller.receives);
     for intent in intents {
         let process = intent.header.process.as_ref();
         let is_own = process.is_some() && process == receiver.map(|caller| &caller.process);

@@ -51,8 +51,8 @@ pub(super) fn own_spool(git_dir: &Path) -> Spool {
 
 /// The spool inside a repository, if entries go to another one by now.
 pub(super) fn former_spool(git_dir: &Path, now: &Spool) -> Option<Spool> {
-    let own = own_spool(git_dir);
-    (own.root() != now.root() && own.root().is_dir()).then_some(own)
+    let own = git_dir.join(OWN_SPOOL);
+    (own != now.root() && own.is_dir()).then(|| own_spool(git_dir))
 }
 
 /// The spool in a folder, which is as shared as that folder is.

@@ -1,5 +1,6 @@
 //! Which process a push hangs on, and whether it is still there (proc(5)).
 
+use std::cell::LazyCell;
 use std::fs;
 
 use crate::spool::{Life, Process};
@@ -14,9 +15,16 @@ pub(super) struct Caller {
     pub(super) receives: bool,
 }
 
+/// The git that runs us, looked for when it is first asked for; `None`: nothing tells.
+pub(super) type LazyCaller = LazyCell<Option<Caller>>;
+
+pub(super) fn caller() -> LazyCaller {
+    LazyCell::new(find_caller)
+}
+
 /// Finds the nearest git among our ancestors: between it and us there may be hook
-/// scripts that end before the push does. `None`: nothing tells.
-pub(super) fn caller() -> Option<Caller> {
+/// scripts that end before the push does.
+fn find_caller() -> Option<Caller> {
     let mut pid = nix::unistd::getppid().as_raw();
     for _ in 0..MOST_ANCESTORS {
         let stat = Stat::of(pid)?;

@@ -20,7 +20,7 @@ use super::batches::Batch;
 use super::compose::Composer;
 use super::outbox;
 use super::place;
-use super::process::Caller;
+use super::process::LazyCaller;
 use super::surroundings::Surroundings;
 use crate::event::RefUpdate;
 use crate::payload::Message;
@@ -31,7 +31,7 @@ use crate::spool::{Content, Id, Intent, Recipient, Selection, Spool, SpoolError}
 pub(super) struct Recorder<'a> {
     push: &'a Push,
     spool: &'a Spool,
-    caller: Option<&'a Caller>,
+    caller: &'a LazyCaller,
     around: &'a Surroundings,
     recorded: Recorded,
     /// Intents of this push that have a ref in a batch before.
@@ -72,7 +72,7 @@ impl<'a> Recorder<'a> {
     pub(super) fn new(
         push: &'a Push,
         spool: &'a Spool,
-        caller: Option<&'a Caller>,
+        caller: &'a LazyCaller,
         around: &'a Surroundings,
     ) -> Self {
         Self {

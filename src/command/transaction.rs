@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::announce::{Push, announce};
 use super::batches::{self, Batch};
 use super::hook::{intend, wanted};
-use super::process::{self, Caller};
+use super::process::{self, Caller, LazyCaller};
 use super::surroundings::Surroundings;
 use super::{Error, IoContext, outbox, place};
 use crate::config::{self, Loaded, Patterns, Settings};
@@ -76,13 +76,7 @@ pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
         return transaction.withdraw(&spool);
     }
     let push = Push::now(git_dir, around);
-    announce(
-        &push,
-        batches::of(&updates),
-        loaded,
-        caller.as_ref(),
-        around,
-    )
+    announce(&push, batches::of(&updates), loaded, &caller, around)
 }
 
 pub(super) fn aborted(around: &Surroundings) -> Result<(), Error> {
@@ -97,7 +91,7 @@ pub(super) fn aborted(around: &Surroundings) -> Result<(), Error> {
     }
 }
 
-type Outside = Option<(PathBuf, Result<Loaded, config::Error>, Option<Caller>)>;
+type Outside = Option<(PathBuf, Result<Loaded, config::Error>, LazyCaller)>;
 
 fn outside_a_push(around: &Surroundings) -> Outside {
     let caller = process::caller();

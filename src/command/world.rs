@@ -40,8 +40,9 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Reads the configurations anew from now on.
+    /// Reads the configurations, and what accounts are called, anew from now on.
     pub(super) fn forget(&self) {
+        self.around.forget_accounts();
         self.settings.borrow_mut().clear();
     }
 

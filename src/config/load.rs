@@ -79,10 +79,18 @@ pub struct Loaded {
     pub settings: Settings,
     /// The files that were read, the weakest first. None: nothing is wanted.
     pub files: Vec<PathBuf>,
-    /// Every effective setting by its key.
-    pub shown: BTreeMap<String, Shown>,
     /// What the repository's file would have us read for another account.
     pub borrowed: Option<Borrowed>,
+    /// The weakest first, and what each is called.
+    layers: Vec<(String, Layer)>,
+}
+
+impl Loaded {
+    /// Every effective setting by its key.
+    #[must_use]
+    pub fn shown(&self) -> BTreeMap<String, Shown> {
+        show(&merged(&self.layers), &self.layers)
+    }
 }
 
 /// A setting as people may see it.
@@ -116,21 +124,24 @@ pub fn load(
             files.push(path.to_owned());
         }
     }
-    let mut merged = Layer::default();
-    for (_, layer) in &layers {
-        merged.update(layer.clone());
-    }
-    let shown = show(&merged, &layers);
-    let settings = settings::settle(merged, system).map_err(|endpoint| Error::NoKey {
+    let settings = settings::settle(merged(&layers), system).map_err(|endpoint| Error::NoKey {
         path: files.last().cloned().unwrap_or_default(),
         endpoint,
     })?;
     Ok(Loaded {
         settings,
         files,
-        shown,
         borrowed,
+        layers,
     })
+}
+
+fn merged(layers: &[(String, Layer)]) -> Layer {
+    let mut merged = Layer::default();
+    for (_, layer) in layers {
+        merged.update(layer.clone());
+    }
+    merged
 }
 
 /// Whether files that cannot be loaded ask for `require`, as far as can be seen:

@@ -14,12 +14,15 @@ const VARIABLES: [&str; 6] = [
 
 /// The account name of the pusher: the first variable that is set and not
 /// empty, else the system account that git runs as.
-pub fn pusher(variable: impl Fn(&str) -> Option<String>, system_account: &str) -> String {
+pub fn pusher(
+    variable: impl Fn(&str) -> Option<String>,
+    system_account: impl FnOnce() -> String,
+) -> String {
     VARIABLES
         .iter()
         .filter_map(|name| variable(name))
         .find(|name| !name.is_empty())
-        .unwrap_or_else(|| system_account.to_owned())
+        .unwrap_or_else(system_account)
 }
 
 #[cfg(test)]
@@ -34,7 +37,7 @@ mod tests {
                     let (_, value) = pairs.iter().find(|(key, _)| *key == name)?;
                     Some((*value).to_owned())
                 },
-                "git",
+                || "git".to_owned(),
             )
         };
         assert_eq!(set(&[]), "git");

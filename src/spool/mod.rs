@@ -127,6 +127,8 @@ pub struct Spool {
     below: PathBuf,
     root: PathBuf,
     access: Access,
+    /// Its directory, if that is to stay open.
+    held: Option<Folder>,
 }
 
 impl Spool {
@@ -147,7 +149,16 @@ impl Spool {
             below,
             root,
             access,
+            held: None,
         }
+    }
+
+    /// The same spool, its directory opened once, at its first use, for all that is
+    /// done with this value: for whoever has one spool and little time.
+    #[must_use]
+    pub fn held_open(self) -> Self {
+        let held = Some(self.root_dir());
+        Self { held, ..self }
     }
 
     /// Its directory.
@@ -183,9 +194,12 @@ impl Spool {
         Entry::open(&self.failed_name(failed))
     }
 
-    /// Its directory, opened anew for each operation: a flush of ten thousand spools
-    /// has few of them open at once.
+    /// Its directory. Unless it is held, it is opened anew for each operation: a flush
+    /// of ten thousand spools has few of them open at once.
     fn root_dir(&self) -> Folder {
+        if let Some(held) = &self.held {
+            return held.clone();
+        }
         let mut components = self.below.components().peekable();
         let writers = match components.peek() {
             None => Writers::Known,

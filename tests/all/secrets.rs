@@ -194,7 +194,7 @@ fn a_dump_of_the_settings_has_no_secret_in_it() {
         "[network]\nproxy = \"http://hidden-proxy:hidden-word@127.0.0.1:9\"\n",
     );
     let loaded = config::load(&system, true, Some(&site.bare), "host").unwrap();
-    let dump = format!("{:#?} {:#?}", loaded.settings, loaded.shown);
+    let dump = format!("{:#?} {:#?}", loaded.settings, loaded.shown());
     assert!(dump.contains("127.0.0.1:9"), "{dump}");
     assert_hidden(&dump, "the settings");
     for endpoint in &loaded.settings.endpoints {
