@@ -117,10 +117,11 @@ impl Events<'_> {
     ) -> Result<Option<(Received, Authors)>, Error> {
         let is_default = self.default.name.as_ref() == Some(&update.name);
         let against = self.default.tip.filter(|_| !is_default);
-        let Some(listed) = walk::list(self.repository, &self.graph, new, against)? else {
+        let Some(listed) = walk::list(&self.graph, new, against)? else {
             return Ok(None);
         };
         let base = match against {
+            Some(tip) if listed.reaches_hidden => Some(tip),
             Some(tip) => self.graph.merge_base(tip, new)?,
             None => None,
         };
@@ -136,22 +137,25 @@ impl Events<'_> {
         old_commit: git2::Oid,
         new_commit: git2::Oid,
     ) -> Result<(Received, Authors), Error> {
-        let base = self.graph.merge_base(old_commit, new_commit)?;
-        let forced = base != Some(old_commit);
-        let (listed, base) =
-            match walk::list(self.repository, &self.graph, new_commit, Some(old_commit))? {
-                Some(listed) => (listed, base.unwrap_or(old_commit)),
-                // Rewound: nothing new, and what is gone is what differs from old.
-                None => (
-                    walk::Listed {
-                        oldest: new_commit,
-                        newest: new_commit,
-                        total: 0,
-                        authors: Authors::only(self.repository.commit_author(new_commit)?),
-                    },
-                    old_commit,
-                ),
-            };
+        let (listed, base, forced) = match walk::list(&self.graph, new_commit, Some(old_commit))? {
+            Some(listed) if listed.reaches_hidden => (listed, old_commit, false),
+            Some(listed) => {
+                let base = self.graph.merge_base(old_commit, new_commit)?;
+                (listed, base.unwrap_or(old_commit), true)
+            }
+            // Rewound: nothing new, and what is gone is what differs from old.
+            None => (
+                walk::Listed {
+                    oldest: new_commit,
+                    newest: new_commit,
+                    total: 0,
+                    reaches_hidden: false,
+                    authors: Authors::only(self.repository.commit_author(new_commit)?),
+                },
+                old_commit,
+                new_commit != old_commit,
+            ),
+        };
         let old_commit_text = if base == old_commit {
             old.to_string()
         } else {

@@ -1,10 +1,12 @@
 //! Opening a repository, and the few questions that events ask of it.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use git2::{ConfigLevel, ObjectType, RepositoryOpenFlags};
 
+use super::replaced::Replacements;
 use super::{Error, ReadContext, object};
 use crate::event::{Author, Oid, RefName};
 
@@ -14,6 +16,7 @@ const MOST_TAGS: usize = 10_000;
 /// A git repository, bare or not.
 pub struct Repository {
     pub(super) inner: git2::Repository,
+    replacements: OnceCell<Replacements>,
 }
 
 /// What an object is once its annotated tags are peeled off.
@@ -53,7 +56,10 @@ impl Repository {
     fn open_with(path: &Path, flags: RepositoryOpenFlags) -> Result<Self, Error> {
         settle_libgit2();
         git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())
-            .map(|inner| Self { inner })
+            .map(|inner| Self {
+                inner,
+                replacements: OnceCell::new(),
+            })
             .map_err(|source| Error::Open {
                 path: path.display().to_string(),
                 source,
@@ -82,6 +88,16 @@ impl Repository {
             .config()
             .and_then(|config| config.get_string("extensions.refstorage"))
             .is_ok_and(|format| format == "reftable")
+    }
+
+    /// What git reads in place of objects, as it was when this was first asked.
+    pub(super) fn replacements(&self) -> &Replacements {
+        self.replacements.get_or_init(|| Replacements::of(self))
+    }
+
+    /// What git reads in place of this object.
+    pub(super) fn replacement(&self, id: git2::Oid) -> git2::Oid {
+        self.replacements().of_object(id)
     }
 
     pub(super) fn default_branch(&self) -> Result<DefaultBranch, Error> {
@@ -134,7 +150,8 @@ impl Repository {
         let odb = self.inner.odb().reading(|| "objects".to_owned())?;
         loop {
             let what = || format!("object `{id}`");
-            let (_, kind) = odb.read_header(id).reading(what)?;
+            let replacement = self.replacement(id);
+            let (_, kind) = odb.read_header(replacement).reading(what)?;
             match kind {
                 ObjectType::Commit => return Ok(Peeled::Commit(id)),
                 ObjectType::Tag => {
@@ -142,7 +159,7 @@ impl Repository {
                         return Ok(Peeled::Other(tagged_by));
                     }
                     tags += 1;
-                    let tag = odb.read(id).reading(what)?;
+                    let tag = odb.read(replacement).reading(what)?;
                     tagged_by = tagged_by.or_else(|| object::tagger(tag.data()));
                     id = object::target(tag.data())
                         .ok_or_else(|| git2::Error::from_str("it tags nothing"))
@@ -156,7 +173,7 @@ impl Repository {
     pub(super) fn commit_author(&self, id: git2::Oid) -> Result<Author, Error> {
         let what = || format!("commit `{id}`");
         let odb = self.inner.odb().reading(what)?;
-        let commit = odb.read(id).reading(what)?;
+        let commit = odb.read(self.replacement(id)).reading(what)?;
         Ok(object::commit_author(commit.data()))
     }
 
@@ -164,7 +181,7 @@ impl Repository {
     pub(super) fn tree(&self, commit: git2::Oid) -> Result<git2::Oid, Error> {
         let what = || format!("commit `{commit}`");
         let odb = self.inner.odb().reading(what)?;
-        let object = odb.read(commit).reading(what)?;
+        let object = odb.read(self.replacement(commit)).reading(what)?;
         object::tree(object.data())
             .ok_or_else(|| git2::Error::from_str("it names no tree"))
             .reading(what)
@@ -187,6 +204,9 @@ pub(super) fn from_git2(id: git2::Oid) -> Oid {
 ///   (safe.directory, git-config(1)), and libgit2's check can only be told about
 ///   exceptions through the very files that are not read.
 /// - Objects can be read whatever way the refs are kept; for refs git is asked.
+/// - A partial clone has all that we read, or its owner chose otherwise
+///   (git-config(1), extensions.partialClone).
+/// - A commit is read once: libgit2 would keep a quarter of a gigabyte of them.
 /// - Objects are not hashed anew at each read: git checked them on arrival.
 #[allow(unsafe_code)]
 fn settle_libgit2() {
@@ -204,7 +224,8 @@ fn settle_libgit2() {
                 git2::opts::set_search_path(level, "").ok();
             }
             git2::opts::set_verify_owner_validation(false).ok();
-            git2::opts::set_extensions(&["refstorage"]).ok();
+            git2::opts::set_extensions(&["refstorage", "partialclone"]).ok();
+            git2::opts::set_cache_object_limit(ObjectType::Commit, 0).ok();
         }
         git2::opts::strict_hash_verification(false);
     });

@@ -58,3 +58,4 @@ mod spool_receivers;
 mod spool_watch;
 mod support;
 mod tls;
+mod walk_graphs;
