@@ -121,7 +121,6 @@ impl Events<'_> {
             return Ok(None);
         };
         let base = match against {
-            Some(tip) if listed.reaches_hidden => Some(tip),
             Some(tip) => self.graph.merge_base(tip, new)?,
             None => None,
         };
@@ -137,23 +136,19 @@ impl Events<'_> {
         old_commit: git2::Oid,
         new_commit: git2::Oid,
     ) -> Result<(Received, Authors), Error> {
-        let (listed, base, forced) = match walk::list(&self.graph, new_commit, Some(old_commit))? {
-            Some(listed) if listed.reaches_hidden => (listed, old_commit, false),
-            Some(listed) => {
-                let base = self.graph.merge_base(old_commit, new_commit)?;
-                (listed, base.unwrap_or(old_commit), true)
-            }
+        let base = self.graph.merge_base(old_commit, new_commit)?;
+        let forced = base != Some(old_commit);
+        let (listed, base) = match walk::list(&self.graph, new_commit, Some(old_commit))? {
+            Some(listed) => (listed, base.unwrap_or(old_commit)),
             // Rewound: nothing new, and what is gone is what differs from old.
             None => (
                 walk::Listed {
                     oldest: new_commit,
                     newest: new_commit,
                     total: 0,
-                    reaches_hidden: false,
                     authors: Authors::only(self.repository.commit_author(new_commit)?),
                 },
                 old_commit,
-                new_commit != old_commit,
             ),
         };
         let old_commit_text = if base == old_commit {

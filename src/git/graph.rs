@@ -5,7 +5,7 @@
 //! which git itself takes; so the two walks that a push needs are here.
 
 use std::cell::RefCell;
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use git2::Oid;
@@ -77,6 +77,11 @@ impl Marks {
         self.bytes[commit as usize] &= !marks;
     }
 
+    /// How many have marks.
+    pub(super) fn count(&self) -> usize {
+        self.marked.len()
+    }
+
     /// Takes all marks off all.
     pub(super) fn clear(&mut self) {
         for commit in self.marked.drain(..) {
@@ -120,14 +125,16 @@ struct Walk {
     /// How many in the line of ours are not hidden.
     waiting: usize,
     parents: Vec<u32>,
+    /// How far the hidden side may be followed for the refs to come: as far as
+    /// others went down it for their merge bases. So that is not done for each.
+    credit: usize,
 }
 
-/// What a walk found, the newest first.
-#[derive(Default)]
-pub(super) struct Found {
-    pub(super) commits: Vec<u32>,
-    /// Whether they lead to the hidden commit itself.
-    pub(super) reaches_hidden: bool,
+/// A merge base, as far as it is known without another walk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Base {
+    Unknown,
+    Known(Option<u32>),
 }
 
 impl Walk {
@@ -138,9 +145,17 @@ impl Walk {
             for commit in self.met.drain(..) {
                 self.marks.remove(commit, OURS | WAITING);
             }
+            for _ in 0..std::mem::take(&mut self.credit) {
+                let Some(next) = self.hidden.pop() else {
+                    break;
+                };
+                self.hide_ancestors(next.commit, commits)?;
+            }
+            self.is_whole = true;
             return Ok(());
         }
         self.hiding = hiding;
+        self.credit = 0;
         self.hidden.clear();
         self.ours.clear();
         self.met.clear();
@@ -220,11 +235,13 @@ impl Walk {
         self.is_whole = true;
     }
 
-    fn list(&mut self, new: u32, commits: &mut Commits<'_>) -> Result<Found, Error> {
-        let mut found = Found::default();
+    /// Lists what is ours, and gives the merge base if it came to light.
+    fn list(&mut self, new: u32, commits: &mut Commits<'_>) -> Result<(Vec<u32>, Base), Error> {
+        let (mut listed, mut base) = (Vec::new(), Base::Unknown);
+        self.is_whole = false;
         if self.marks.of(new) & HIDDEN != 0 {
             self.end();
-            return Ok(found);
+            return Ok((listed, Base::Known(Some(new))));
         }
         self.meet(new, commits)?;
         let mut slop = SLOP;
@@ -245,20 +262,49 @@ impl Walk {
                 continue;
             }
             last = time;
-            found.commits.push(commit);
+            listed.push(commit);
             let mut parents = std::mem::take(&mut self.parents);
             commits.parents(commit, &mut parents)?;
             for &parent in &parents {
-                found.reaches_hidden |= Some(parent) == self.hiding;
+                if Some(parent) == self.hiding {
+                    base = Base::Known(self.hiding);
+                }
                 self.meet(parent, commits)?;
             }
             self.parents = parents;
         }
         self.end();
-        found
-            .commits
-            .retain(|&commit| self.marks.of(commit) & HIDDEN == 0);
-        Ok(found)
+        listed.retain(|&commit| self.marks.of(commit) & HIDDEN == 0);
+        if listed.is_empty() {
+            base = Base::Known(Some(new));
+        }
+        Ok((listed, base))
+    }
+
+    /// The hidden parents of what was listed, the newest first. The merge bases are
+    /// among them. `None`: not all that is hidden is known, or of two of one time it
+    /// would matter which was found first.
+    fn forks(
+        &mut self,
+        listed: &[u32],
+        commits: &mut Commits<'_>,
+    ) -> Result<Option<Vec<u32>>, Error> {
+        if self.hiding.is_none() || !self.hidden.is_empty() {
+            return Ok(None);
+        }
+        let mut forks = Vec::new();
+        for &commit in listed {
+            commits.parents(commit, &mut self.parents)?;
+            for &parent in &self.parents {
+                if self.marks.of(parent) & HIDDEN != 0 {
+                    forks.push((Reverse(commits.time(parent)?), parent));
+                }
+            }
+        }
+        forks.sort_unstable();
+        forks.dedup();
+        let is_clear = forks.windows(2).all(|two| two[0].0 != two[1].0);
+        Ok(is_clear.then(|| forks.into_iter().map(|(_, commit)| commit).collect()))
     }
 }
 
@@ -271,6 +317,8 @@ struct State<'repo> {
     commits: Commits<'repo>,
     walk: Walk,
     canvas: Canvas,
+    /// What the last walk told of its two ends.
+    base: (Oid, Oid, Base),
 }
 
 impl<'repo> Graph<'repo> {
@@ -280,6 +328,7 @@ impl<'repo> Graph<'repo> {
                 commits: Commits::new(repository)?,
                 walk: Walk::default(),
                 canvas: Canvas::default(),
+                base: (Oid::ZERO_SHA1, Oid::ZERO_SHA1, Base::Unknown),
             }),
         })
     }
@@ -290,24 +339,47 @@ impl<'repo> Graph<'repo> {
         &self,
         new: Oid,
         hidden: Option<Oid>,
-        tell: impl FnOnce(&Found, &mut Commits<'repo>) -> Result<T, Error>,
+        tell: impl FnOnce(&[u32], &mut Commits<'repo>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let State { commits, walk, .. } = &mut *self.state.borrow_mut();
-        let new = commits.number(new);
-        let hidden = hidden.map(|hidden| commits.number(hidden));
-        walk.begin(hidden, commits)?;
-        let found = walk.list(new, commits)?;
-        tell(&found, commits)
+        let State {
+            commits,
+            walk,
+            canvas,
+            base,
+        } = &mut *self.state.borrow_mut();
+        let number = commits.number(new);
+        let hiding = hidden.map(|hidden| commits.number(hidden));
+        walk.begin(hiding, commits)?;
+        let (listed, mut known) = walk.list(number, commits)?;
+        if known == Base::Unknown
+            && let Some(forks) = walk.forks(&listed, commits)?
+        {
+            known = Base::Known(canvas.first_independent(forks, commits)?);
+        }
+        if let Some(hidden) = hidden {
+            *base = (hidden, new, known);
+        }
+        tell(&listed, commits)
     }
 
     /// The best common ancestor, as `git merge-base` prints it; `None` for
     /// unrelated histories.
     pub(super) fn merge_base(&self, one: Oid, other: Oid) -> Result<Option<Oid>, Error> {
         let State {
-            commits, canvas, ..
+            commits,
+            walk,
+            canvas,
+            base,
         } = &mut *self.state.borrow_mut();
-        let (one, other) = (commits.number(one), commits.number(other));
-        let base = canvas.merge_base(one, other, commits)?;
-        Ok(base.map(|base| commits.id(base)))
+        let found = match *base {
+            (hidden, new, Base::Known(found)) if (hidden, new) == (one, other) => found,
+            _ => {
+                let (one, other) = (commits.number(one), commits.number(other));
+                let found = canvas.merge_base(one, other, commits)?;
+                walk.credit += canvas.painted();
+                found
+            }
+        };
+        Ok(found.map(|found| commits.id(found)))
     }
 }

@@ -53,8 +53,13 @@ impl Canvas {
         self.first_independent(bases, commits)
     }
 
-    /// The first of those that wrong clocks let through that no other one leads to.
-    fn first_independent(
+    /// How many commits were painted last.
+    pub(super) fn painted(&self) -> usize {
+        self.marks.count()
+    }
+
+    /// The first of these common ancestors that no other one leads to.
+    pub(super) fn first_independent(
         &mut self,
         mut bases: Vec<u32>,
         commits: &mut Commits<'_>,

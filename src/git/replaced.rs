@@ -125,7 +125,7 @@ impl Grafts {
         let shallow = fs::read_to_string(folder.join("shallow"));
         let is_shallow = shallow.is_ok();
         let mut parents = HashMap::new();
-        for line in grafts.lines().filter(|line| !line.starts_with('#')) {
+        for line in grafts.lines() {
             let ids: Option<Vec<Oid>> = line
                 .split_ascii_whitespace()
                 .map(|digits| full_id(digits, format))

@@ -20,8 +20,6 @@ pub(super) struct Listed {
     pub(super) oldest: Oid,
     pub(super) newest: Oid,
     pub(super) total: usize,
-    /// Whether they lead to the hidden commit itself: it is an ancestor of the newest.
-    pub(super) reaches_hidden: bool,
     pub(super) authors: Authors,
 }
 
@@ -50,16 +48,15 @@ pub(super) fn list(
     new: Oid,
     hidden: Option<Oid>,
 ) -> Result<Option<Listed>, Error> {
-    graph.list(new, hidden, |found, commits| {
-        let (Some(&newest), Some(&oldest)) = (found.commits.first(), found.commits.last()) else {
+    graph.list(new, hidden, |listed, commits| {
+        let (Some(&newest), Some(&oldest)) = (listed.first(), listed.last()) else {
             return Ok(None);
         };
         Ok(Some(Listed {
             oldest: commits.id(oldest),
             newest: commits.id(newest),
-            total: found.commits.len(),
-            reaches_hidden: found.reaches_hidden,
-            authors: authors(&found.commits, commits)?,
+            total: listed.len(),
+            authors: authors(listed, commits)?,
         }))
     })
 }

@@ -59,3 +59,4 @@ mod spool_watch;
 mod support;
 mod tls;
 mod walk_graphs;
+mod walk_repositories;

@@ -31,7 +31,7 @@ struct History {
 fn histories() -> impl Strategy<Value = History> {
     let parents = prop::collection::vec(any::<Index>(), 0..=3);
     let commits = prop::collection::vec((any::<u32>(), parents), 2..40);
-    let pairs = prop::collection::vec((any::<Index>(), any::<Index>()), 8);
+    let pairs = prop::collection::vec((any::<Index>(), any::<Index>()), 12);
     let skews = prop_oneof![Just(0), Just(3), Just(1000)];
     (commits, skews, pairs).prop_map(|(commits, skew, pairs)| History {
         commits,
@@ -147,30 +147,44 @@ fn listed(events: &[Event]) -> Vec<usize> {
 }
 
 /// A ref that was moved, by itself and in one push with others, as git tells it.
-fn moved_as_git_says(repo: &Repo<'_>, history: &History, push: &Events<'_>) {
-    for (old, new) in &history.pairs {
-        let all = repo.ids.len();
-        let (old, new) = (&repo.ids[old.index(all)], &repo.ids[new.index(all)]);
-        if old == new {
+fn moved_as_git_says(repo: &Repo<'_>, history: &History, push: &Events<'_>, tip: usize) {
+    for (nth, (old, new)) in history.pairs.iter().enumerate() {
+        // Some of them are from one commit, one after the other: they share a walk.
+        let from = if nth % 8 < 5 {
+            tip
+        } else {
+            old.index(repo.ids.len())
+        };
+        let to = new.index(repo.ids.len());
+        if from == to {
             continue;
         }
+        let (old, new) = (&repo.ids[from], &repo.ids[to]);
         let repository = Repository::open(&repo.bare).unwrap();
         let alone = repository.events(LIMITS).unwrap();
         let update = update(Some(old), new, "refs/heads/x");
         let told = alone.of(&update).unwrap();
-        assert_eq!(told, push.of(&update).unwrap());
         let expected = repo.rev_list(new, old);
         assert_eq!(listed(&told), expected, "{old} {new}");
-        let Change::Received(received) = &told[0].change else {
-            panic!("{told:?}")
-        };
         // Of two bases of one time, git itself takes another one with some
         // commit-graphs than without.
         let args = ["-c", "core.commitGraph=false", "merge-base", old, new];
         let base = repo.git(&args).pop();
-        assert_eq!(received.forced, base.as_ref() != Some(old), "{old} {new}");
-        let base = base.filter(|_| !expected.is_empty());
-        assert_eq!(received.old_commit, *base.as_ref().unwrap_or(old));
+        let truth = &history.ancestors(to) - &history.ancestors(from);
+        let is_true = expected.len() == truth.len();
+        let shared = push.of(&update).unwrap();
+        for told in [Some(&told), Some(&shared).filter(|_| is_true)]
+            .into_iter()
+            .flatten()
+        {
+            let Change::Received(received) = &told[0].change else {
+                panic!("{told:?}")
+            };
+            assert_eq!(listed(told), expected, "{old} {new}");
+            assert_eq!(received.forced, base.as_ref() != Some(old), "{old} {new}");
+            let base = base.as_ref().filter(|_| !expected.is_empty());
+            assert_eq!(received.old_commit, *base.unwrap_or(old));
+        }
     }
 }
 
@@ -231,7 +245,7 @@ fn hold(history: &History, format: &str) {
         let repository = Repository::open(&repo.bare).unwrap();
         let push = repository.events(LIMITS).unwrap();
         created_as_git_says(&repo, history, &push, tip);
-        moved_as_git_says(&repo, history, &push);
+        moved_as_git_says(&repo, history, &push, tip);
     }
 }
 
