@@ -62,11 +62,11 @@ impl Events<'_> {
             (None, None) => {}
             (Some(rev), None) => {
                 if kind != RefKind::Other {
-                    push(Change::Deleted { rev }, self.author_of_deleted(rev, kind));
+                    push(Change::Deleted { rev }, self.author_of_deleted(rev));
                 }
             }
             (None, Some(rev)) => {
-                let peeled = self.repository.peel(rev, kind)?;
+                let peeled = self.repository.peel(rev)?;
                 if kind != RefKind::Other {
                     push(Change::Created { rev }, self.author_of(&peeled)?);
                 }
@@ -78,10 +78,7 @@ impl Events<'_> {
                 }
             }
             (Some(old), Some(rev)) => {
-                match (
-                    self.repository.peel(old, kind)?,
-                    self.repository.peel(rev, kind)?,
-                ) {
+                match (self.repository.peel(old)?, self.repository.peel(rev)?) {
                     (Peeled::Commit(old_commit), Peeled::Commit(new_commit)) => {
                         let (received, authors) = self.moved(old, old_commit, new_commit)?;
                         push(Change::Received(received), authors);
@@ -115,9 +112,9 @@ impl Events<'_> {
 
     /// A ref whose object is damaged or gone can be deleted all the same
     /// (git-receive-pack(1)), and that must be told.
-    fn author_of_deleted(&self, rev: Oid, kind: RefKind) -> Authors {
+    fn author_of_deleted(&self, rev: Oid) -> Authors {
         self.repository
-            .peel(rev, kind)
+            .peel(rev)
             .and_then(|peeled| self.author_of(&peeled))
             .unwrap_or_else(|_| Authors::only(Author::Pusher))
     }
@@ -132,7 +129,7 @@ impl Events<'_> {
         let default = self.default_branch()?;
         let is_default = default.name.as_ref() == Some(&update.name);
         let against = default.tip.filter(|_| !is_default);
-        let Some(listed) = walk::list(self.repository, &self.graph, new, against)? else {
+        let Some(listed) = walk::list(&self.graph, new, against)? else {
             return Ok(None);
         };
         let base = match against {
@@ -153,20 +150,19 @@ impl Events<'_> {
     ) -> Result<(Received, Authors), Error> {
         let base = self.graph.merge_base(old_commit, new_commit)?;
         let forced = base != Some(old_commit);
-        let (listed, base) =
-            match walk::list(self.repository, &self.graph, new_commit, Some(old_commit))? {
-                Some(listed) => (listed, base.unwrap_or(old_commit)),
-                // Rewound: nothing new, and what is gone is what differs from old.
-                None => (
-                    walk::Listed {
-                        oldest: new_commit,
-                        newest: new_commit,
-                        total: 0,
-                        authors: Authors::only(self.repository.commit_author(new_commit)?),
-                    },
-                    old_commit,
-                ),
-            };
+        let (listed, base) = match walk::list(&self.graph, new_commit, Some(old_commit))? {
+            Some(listed) => (listed, base.unwrap_or(old_commit)),
+            // Rewound: nothing new, and what is gone is what differs from old.
+            None => (
+                walk::Listed {
+                    oldest: new_commit,
+                    newest: new_commit,
+                    total: 0,
+                    authors: Authors::only(self.repository.commit_author(new_commit)?),
+                },
+                old_commit,
+            ),
+        };
         let old_commit_text = if base == old_commit {
             old.to_string()
         } else {

@@ -1,38 +1,30 @@
-//! The graph of commits: parents and times, read from the commits' own bytes.
+//! The graph of commits, walked as git walks it: rev-list and merge-base.
 //!
-//! libgit2's walks parse every commit in full and refuse a whole history for one
-//! malformed author line, which git itself takes; so the two walks that a push
-//! needs are here, as git does them.
+//! libgit2's walks parse every commit in full, know nothing of the commit-graph as
+//! git writes it today, and refuse a whole history for one malformed author line,
+//! which git itself takes; so the two walks that a push needs are here.
 
 use std::cell::RefCell;
-use std::cmp::Ordering;
-use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::fs;
-use std::rc::Rc;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 
-use git2::{Odb, Oid};
+use git2::Oid;
 
-use super::{Error, ReadContext, Repository, object};
+use super::commits::Commits;
+use super::paint::Canvas;
+use super::{Error, Repository};
 
 /// After this many more commits on the hidden side with nothing of ours in
 /// sight, git takes the rest to be hidden too (revision.c, `SLOP`): clocks that
 /// were wrong put parents before their children.
 const SLOP: usize = 5;
 
-/// A commit, as far as walks care.
-pub(super) struct Node {
-    pub(super) parents: Vec<Oid>,
-    /// When it was committed, in seconds since the epoch.
-    time: i64,
-}
-
 /// A commit in line to be visited: the newest first, of one time the first come.
-#[derive(PartialEq, Eq)]
-struct Next {
-    time: i64,
-    arrival: usize,
-    id: Oid,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) time: i64,
+    arrival: u64,
+    pub(super) commit: u32,
 }
 
 impl Ord for Next {
@@ -48,115 +40,218 @@ impl PartialOrd for Next {
 }
 
 /// Commits in line.
+pub(super) type Line = BinaryHeap<Next>;
+
+/// In the list of what has been marked.
+const LISTED: u8 = 128;
+
+/// A byte of marks for each commit.
 #[derive(Default)]
-struct Line {
-    heap: BinaryHeap<Next>,
-    arrivals: usize,
+pub(super) struct Marks {
+    bytes: Vec<u8>,
+    /// Which may have marks, for taking them off again.
+    marked: Vec<u32>,
+    arrivals: u64,
 }
 
-impl Line {
-    fn push(&mut self, id: Oid, time: i64) {
+impl Marks {
+    pub(super) fn of(&self, commit: u32) -> u8 {
+        self.bytes
+            .get(commit as usize)
+            .map_or(0, |byte| byte & !LISTED)
+    }
+
+    /// Adds marks.
+    pub(super) fn add(&mut self, commit: u32, marks: u8) {
+        let at = commit as usize;
+        if at >= self.bytes.len() {
+            self.bytes.resize(at + at / 2 + 1, 0);
+        }
+        if self.bytes[at] == 0 {
+            self.marked.push(commit);
+        }
+        self.bytes[at] |= marks | LISTED;
+    }
+
+    pub(super) fn remove(&mut self, commit: u32, marks: u8) {
+        self.bytes[commit as usize] &= !marks;
+    }
+
+    /// How many have marks.
+    pub(super) fn count(&self) -> usize {
+        self.marked.len()
+    }
+
+    /// Takes all marks off all.
+    pub(super) fn clear(&mut self) {
+        for commit in self.marked.drain(..) {
+            self.bytes[commit as usize] = 0;
+        }
+    }
+
+    /// The next place in a line.
+    pub(super) fn next(&mut self, commit: u32, time: i64) -> Next {
         self.arrivals += 1;
-        self.heap.push(Next {
+        Next {
             time,
             arrival: self.arrivals,
-            id,
-        });
+            commit,
+        }
     }
 }
 
-/// A walk under way, of what is ours and what is hidden.
+/// Met on the way from the new commit.
+const OURS: u8 = 1;
+/// Reachable from what hides.
+const HIDDEN: u8 = 2;
+/// In the line of what is ours.
+const WAITING: u8 = 4;
+
+/// A walk of what is ours and what is hidden.
+///
+/// What hides is mostly the same for all refs that a push creates. So what is known
+/// to be hidden stays known, and so does how far that was followed: a push costs what
+/// its refs have, and the way to the oldest of them once.
 #[derive(Default)]
 struct Walk {
-    /// Every commit that was met.
-    is_hidden: HashMap<Oid, bool>,
-    line: Line,
-    /// What is in line.
-    waiting: HashSet<Oid>,
-    /// How many in line are ours.
-    ours: usize,
+    hiding: Option<u32>,
+    /// Whether the last walk came to its end.
+    is_whole: bool,
+    marks: Marks,
+    hidden: Line,
+    ours: Line,
+    /// What was ever in it.
+    met: Vec<u32>,
+    /// How many in the line of ours are not hidden.
+    waiting: usize,
+    parents: Vec<u32>,
+    /// How far the hidden side may be followed for the refs to come: as far as
+    /// others went down it for their merge bases. So that is not done for each.
+    credit: usize,
+}
+
+/// A merge base, as far as it is known without another walk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Base {
+    Unknown,
+    Known(Option<u32>),
 }
 
 impl Walk {
-    /// Puts a commit in line, unless it was met before.
-    fn meet(&mut self, id: Oid, hides: bool, time: i64) {
-        if let Entry::Vacant(vacant) = self.is_hidden.entry(id) {
-            vacant.insert(hides);
-            self.line.push(id, time);
-            self.waiting.insert(id);
-            self.ours += usize::from(!hides);
+    fn begin(&mut self, hiding: Option<u32>, commits: &mut Commits<'_>) -> Result<(), Error> {
+        self.waiting = 0;
+        let goes_on = self.hiding == hiding && std::mem::take(&mut self.is_whole);
+        if goes_on {
+            for commit in self.met.drain(..) {
+                self.marks.remove(commit, OURS | WAITING);
+            }
+            for _ in 0..std::mem::take(&mut self.credit) {
+                let Some(next) = self.hidden.pop() else {
+                    break;
+                };
+                self.hide_ancestors(next.commit, commits)?;
+            }
+            self.is_whole = true;
+            return Ok(());
+        }
+        self.hiding = hiding;
+        self.credit = 0;
+        self.hidden.clear();
+        self.ours.clear();
+        self.met.clear();
+        self.marks.clear();
+        match hiding {
+            Some(commit) => self.hide(commit, commits),
+            None => Ok(()),
         }
     }
 
-    fn next(&mut self) -> Option<Next> {
-        let next = self.line.heap.pop()?;
-        self.waiting.remove(&next.id);
-        self.ours -= usize::from(!self.is_hidden[&next.id]);
-        Some(next)
-    }
-}
-
-/// The commits of a repository, each read once.
-pub(super) struct Graph<'repo> {
-    odb: Odb<'repo>,
-    nodes: RefCell<HashMap<Oid, Rc<Node>>>,
-    /// Commits whose parents are not here (gitrepository-layout(5), `shallow`).
-    shallow: HashSet<Oid>,
-}
-
-impl<'repo> Graph<'repo> {
-    pub(super) fn new(repository: &'repo Repository) -> Result<Self, Error> {
-        let odb = repository.inner.odb().reading(|| "objects".to_owned())?;
-        let shallow = fs::read_to_string(repository.path().join("shallow")).unwrap_or_default();
-        let format = repository.inner.object_format();
-        Ok(Self {
-            odb,
-            nodes: RefCell::default(),
-            shallow: shallow
-                .lines()
-                .filter_map(|line| Oid::from_str_ext(line, format).ok())
-                .collect(),
-        })
+    fn meet(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
+        if self.marks.of(commit) == 0 {
+            let time = commits.time(commit)?;
+            self.marks.add(commit, OURS | WAITING);
+            let next = self.marks.next(commit, time);
+            self.ours.push(next);
+            self.met.push(commit);
+            self.waiting += 1;
+        }
+        Ok(())
     }
 
-    fn node(&self, id: Oid) -> Result<Rc<Node>, Error> {
-        if let Some(node) = self.nodes.borrow().get(&id) {
-            return Ok(node.clone());
-        }
-        let commit = self.odb.read(id).reading(|| format!("commit `{id}`"))?;
-        let node = Rc::new(Node {
-            parents: if self.shallow.contains(&id) {
-                Vec::new()
-            } else {
-                object::parents(commit.data())
-            },
-            time: object::commit_time(commit.data()),
-        });
-        self.nodes.borrow_mut().insert(id, node.clone());
-        Ok(node)
+    fn hide(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
+        let time = commits.time(commit)?;
+        self.marks.add(commit, HIDDEN);
+        let next = self.marks.next(commit, time);
+        self.hidden.push(next);
+        Ok(())
     }
 
-    /// What is reachable from `new` and not from `hidden`, in the order of
-    /// `git rev-list`.
-    pub(super) fn list(&self, new: Oid, hidden: Option<Oid>) -> Result<Vec<Oid>, Error> {
-        if hidden == Some(new) {
-            return Ok(Vec::new());
+    /// Hides the parents of a hidden commit, and what was taken for ours before
+    /// that was known.
+    fn hide_ancestors(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
+        let mut stack = Vec::new();
+        commits.parents(commit, &mut stack)?;
+        while let Some(parent) = stack.pop() {
+            match self.marks.of(parent) {
+                0 => self.hide(parent, commits)?,
+                marks if marks & HIDDEN != 0 => {}
+                marks => {
+                    self.marks.add(parent, HIDDEN);
+                    if marks & WAITING != 0 {
+                        self.waiting -= 1;
+                    } else {
+                        commits.parents(parent, &mut self.parents)?;
+                        stack.extend(&self.parents);
+                    }
+                }
+            }
         }
-        let mut walk = Walk::default();
-        walk.meet(new, false, self.node(new)?.time);
-        if let Some(hidden) = hidden {
-            walk.meet(hidden, true, self.node(hidden)?.time);
+        Ok(())
+    }
+
+    fn peek(&self) -> Option<&Next> {
+        self.ours.peek().max(self.hidden.peek())
+    }
+
+    fn pop(&mut self) -> Option<Next> {
+        if self.ours.peek() > self.hidden.peek() {
+            let next = self.ours.pop()?;
+            self.marks.remove(next.commit, WAITING);
+            self.waiting -= usize::from(self.marks.of(next.commit) & HIDDEN == 0);
+            Some(next)
+        } else {
+            self.hidden.pop()
         }
-        let mut listed: Vec<Oid> = Vec::new();
+    }
+
+    /// What is in the line of ours and was found to be hidden is followed by the
+    /// walks to come.
+    fn end(&mut self) {
+        for next in self.ours.drain() {
+            if self.marks.of(next.commit) & HIDDEN != 0 {
+                self.hidden.push(next);
+            }
+        }
+        self.is_whole = true;
+    }
+
+    /// Lists what is ours, and gives the merge base if it came to light.
+    fn list(&mut self, new: u32, commits: &mut Commits<'_>) -> Result<(Vec<u32>, Base), Error> {
+        let (mut listed, mut base) = (Vec::new(), Base::Unknown);
+        self.is_whole = false;
+        if self.marks.of(new) & HIDDEN != 0 {
+            self.end();
+            return Ok((listed, Base::Known(Some(new))));
+        }
+        self.meet(new, commits)?;
         let mut slop = SLOP;
         // The time of the last one listed.
         let mut last = i64::MAX;
-        while let Some(Next { id, time, .. }) = walk.next() {
-            let node = self.node(id)?;
-            if walk.is_hidden[&id] {
-                self.hide_ancestors(&node, &mut walk)?;
-                let is_older = walk.line.heap.peek().is_some_and(|next| last <= next.time);
-                slop = if walk.ours > 0 || is_older {
+        while let Some(Next { commit, time, .. }) = self.pop() {
+            if self.marks.of(commit) & HIDDEN != 0 {
+                self.hide_ancestors(commit, commits)?;
+                let is_older = self.peek().is_some_and(|next| last <= next.time);
+                slop = if self.waiting > 0 || is_older {
                     SLOP
                 } else {
                     slop - 1
@@ -167,125 +262,124 @@ impl<'repo> Graph<'repo> {
                 continue;
             }
             last = time;
-            listed.push(id);
-            for &parent in &node.parents {
-                walk.meet(parent, false, self.node(parent)?.time);
+            listed.push(commit);
+            let mut parents = std::mem::take(&mut self.parents);
+            commits.parents(commit, &mut parents)?;
+            for &parent in &parents {
+                if Some(parent) == self.hiding {
+                    base = Base::Known(self.hiding);
+                }
+                self.meet(parent, commits)?;
             }
+            self.parents = parents;
         }
-        listed.retain(|id| !walk.is_hidden[id]);
-        Ok(listed)
+        self.end();
+        listed.retain(|&commit| self.marks.of(commit) & HIDDEN == 0);
+        if listed.is_empty() {
+            base = Base::Known(Some(new));
+        }
+        Ok((listed, base))
     }
 
-    /// Hides the parents of a hidden commit, and what was taken for ours before
-    /// that was known.
-    fn hide_ancestors(&self, node: &Node, walk: &mut Walk) -> Result<(), Error> {
-        let mut stack = node.parents.clone();
-        while let Some(parent) = stack.pop() {
-            match walk.is_hidden.get(&parent) {
-                None => walk.meet(parent, true, self.node(parent)?.time),
-                Some(true) => {}
-                Some(false) => {
-                    walk.is_hidden.insert(parent, true);
-                    if walk.waiting.contains(&parent) {
-                        walk.ours -= 1;
-                    } else {
-                        stack.extend(&self.node(parent)?.parents);
-                    }
+    /// The hidden parents of what was listed, the newest first. The merge bases are
+    /// among them. `None`: not all that is hidden is known, or of two of one time it
+    /// would matter which was found first.
+    fn forks(
+        &mut self,
+        listed: &[u32],
+        commits: &mut Commits<'_>,
+    ) -> Result<Option<Vec<u32>>, Error> {
+        if self.hiding.is_none() || !self.hidden.is_empty() {
+            return Ok(None);
+        }
+        let mut forks = Vec::new();
+        for &commit in listed {
+            commits.parents(commit, &mut self.parents)?;
+            for &parent in &self.parents {
+                if self.marks.of(parent) & HIDDEN != 0 {
+                    forks.push((Reverse(commits.time(parent)?), parent));
                 }
             }
         }
-        Ok(())
+        forks.sort_unstable();
+        forks.dedup();
+        let is_clear = forks.windows(2).all(|two| two[0].0 != two[1].0);
+        Ok(is_clear.then(|| forks.into_iter().map(|(_, commit)| commit).collect()))
+    }
+}
+
+/// The commits of a repository, and what the walks of one push know of them.
+pub(super) struct Graph<'repo> {
+    state: RefCell<State<'repo>>,
+}
+
+struct State<'repo> {
+    commits: Commits<'repo>,
+    walk: Walk,
+    canvas: Canvas,
+    /// What the last walk told of its two ends.
+    base: (Oid, Oid, Base),
+}
+
+impl<'repo> Graph<'repo> {
+    pub(super) fn new(repository: &'repo Repository) -> Result<Self, Error> {
+        Ok(Self {
+            state: RefCell::new(State {
+                commits: Commits::new(repository)?,
+                walk: Walk::default(),
+                canvas: Canvas::default(),
+                base: (Oid::ZERO_SHA1, Oid::ZERO_SHA1, Base::Unknown),
+            }),
+        })
+    }
+
+    /// What is reachable from `new` and not from `hidden`, in the order of
+    /// `git rev-list`, for `tell`.
+    pub(super) fn list<T>(
+        &self,
+        new: Oid,
+        hidden: Option<Oid>,
+        tell: impl FnOnce(&[u32], &mut Commits<'repo>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let State {
+            commits,
+            walk,
+            canvas,
+            base,
+        } = &mut *self.state.borrow_mut();
+        let number = commits.number(new);
+        let hiding = hidden.map(|hidden| commits.number(hidden));
+        walk.begin(hiding, commits)?;
+        let (listed, mut known) = walk.list(number, commits)?;
+        if known == Base::Unknown
+            && let Some(forks) = walk.forks(&listed, commits)?
+        {
+            known = Base::Known(canvas.first_independent(forks, commits)?);
+        }
+        if let Some(hidden) = hidden {
+            *base = (hidden, new, known);
+        }
+        tell(&listed, commits)
     }
 
     /// The best common ancestor, as `git merge-base` prints it; `None` for
     /// unrelated histories.
     pub(super) fn merge_base(&self, one: Oid, other: Oid) -> Result<Option<Oid>, Error> {
-        let mut bases = self.common_ancestors(one, other)?;
-        // Of those that a wrong clock let through, none is an ancestor of another.
-        let mut at = 0;
-        while bases.len() > 1 && at < bases.len() {
-            let base = bases[at];
-            let mut is_redundant = false;
-            for &better in bases.iter().filter(|&&better| better != base) {
-                is_redundant |= self.common_ancestors(base, better)?.contains(&base);
+        let State {
+            commits,
+            walk,
+            canvas,
+            base,
+        } = &mut *self.state.borrow_mut();
+        let found = match *base {
+            (hidden, new, Base::Known(found)) if (hidden, new) == (one, other) => found,
+            _ => {
+                let (one, other) = (commits.number(one), commits.number(other));
+                let found = canvas.merge_base(one, other, commits)?;
+                walk.credit += canvas.painted();
+                found
             }
-            if is_redundant {
-                bases.remove(at);
-            } else {
-                at += 1;
-            }
-        }
-        Ok(bases.first().copied())
-    }
-
-    /// Paints the ancestors of both, and gives the first ones that have both
-    /// colours, the newest first (commit-reach.c, `paint_down_to_common`).
-    fn common_ancestors(&self, one: Oid, other: Oid) -> Result<Vec<Oid>, Error> {
-        if one == other {
-            return Ok(vec![one]);
-        }
-        let mut canvas = Canvas::default();
-        canvas.paint(one, ONE, self.node(one)?.time);
-        canvas.paint(other, OTHER, self.node(other)?.time);
-        let mut found = Vec::new();
-        while canvas.fresh > 0
-            && let Some(id) = canvas.next()
-        {
-            let mut colours = canvas.paint[&id] & (BOTH | STALE);
-            if colours == BOTH {
-                found.push(id);
-                colours |= STALE;
-            }
-            for &parent in &self.node(id)?.parents {
-                canvas.paint(parent, colours, self.node(parent)?.time);
-            }
-        }
-        found.retain(|id| canvas.paint[id] & STALE == 0);
-        found.dedup();
-        Ok(found)
-    }
-}
-
-/// Reachable from the one.
-const ONE: u8 = 1;
-/// Reachable from the other.
-const OTHER: u8 = 2;
-const BOTH: u8 = ONE | OTHER;
-/// Below a common ancestor: nothing new comes of it.
-const STALE: u8 = 4;
-
-/// Commits and their colours.
-#[derive(Default)]
-struct Canvas {
-    paint: HashMap<Oid, u8>,
-    line: Line,
-    /// How often each is in line.
-    waiting: HashMap<Oid, usize>,
-    /// How many in line are not stale.
-    fresh: usize,
-}
-
-impl Canvas {
-    /// Adds colours to a commit, which is visited again if they are new.
-    fn paint(&mut self, id: Oid, colours: u8, time: i64) {
-        let has = self.paint.entry(id).or_default();
-        if *has & colours == colours {
-            return;
-        }
-        let waiting = self.waiting.entry(id).or_default();
-        if *has & STALE == 0 && colours & STALE != 0 {
-            self.fresh -= *waiting;
-        }
-        *has |= colours;
-        *waiting += 1;
-        self.fresh += usize::from(*has & STALE == 0);
-        self.line.push(id, time);
-    }
-
-    fn next(&mut self) -> Option<Oid> {
-        let Next { id, .. } = self.line.heap.pop()?;
-        *self.waiting.entry(id).or_default() -= 1;
-        self.fresh -= usize::from(self.paint[&id] & STALE == 0);
-        Some(id)
+        };
+        Ok(found.map(|found| commits.id(found)))
     }
 }

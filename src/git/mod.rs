@@ -4,7 +4,11 @@
 //! ref_lines   bytes of stdin → RefUpdate, a batch at a time
 //! repository  opening, peeling, the default branch
 //! object      headers of commits and tags, read from their bytes
-//! graph       commits and their parents: rev-list and merge-base
+//! replaced    what stands in for objects and parents: replace refs, grafts, shallow
+//! commit_file the commit-graph file, and chains of them
+//! commits     commits by number, from that file or their own bytes
+//! graph       rev-list
+//! paint       merge-base
 //! walk        which commits a ref gained
 //! tree_diff   which files differ
 //! events      the table of the contract: RefUpdate → Event
@@ -16,15 +20,19 @@
 //! facts       what a repository says of itself: path, owner, description
 //! ```
 
+mod commit_file;
+mod commits;
 mod events;
 mod facts;
 mod graph;
 mod hooks_dir;
 mod object;
 mod ownership;
+mod paint;
 mod pusher;
 mod ref_lines;
 mod refs;
+mod replaced;
 mod replay;
 mod repository;
 mod tree_diff;

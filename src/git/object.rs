@@ -14,25 +14,30 @@ const LONGEST_TEXT: usize = 1024;
 /// More bytes than that many characters have, in nearly every encoding.
 const LONGEST_BYTES: usize = 8 * LONGEST_TEXT;
 
+/// Who made an object, as it says: `NAME <EMAIL> TIME ZONE`, in the encoding that
+/// its `encoding` header names.
+#[derive(Clone, Copy)]
+pub(super) struct Signature<'a> {
+    name: &'a [u8],
+    email: &'a [u8],
+    encoding: &'a [u8],
+}
+
 /// The author of a commit, from the commit's bytes.
 pub(super) fn commit_author(commit: &[u8]) -> Author {
-    person(commit, b"author ").unwrap_or(Author::Person {
-        name: String::new(),
-        email: String::new(),
-    })
+    Signature::of_author(commit).person()
 }
 
 /// Who made an annotated tag, from the tag's bytes; very old tags do not say.
 pub(super) fn tagger(tag: &[u8]) -> Option<Author> {
-    person(tag, b"tagger ")
+    Signature::of(tag, b"tagger ").map(|signature| signature.person())
 }
 
 /// The parents of a commit, from the commit's bytes.
-pub(super) fn parents(commit: &[u8]) -> Vec<Oid> {
+pub(super) fn parents(commit: &[u8]) -> impl Iterator<Item = Oid> {
     headers(commit)
         .filter_map(|line| line.strip_prefix(b"parent "))
         .filter_map(oid)
-        .collect()
 }
 
 /// The tree of a commit, from the commit's bytes.
@@ -57,28 +62,56 @@ pub(super) fn commit_time(commit: &[u8]) -> i64 {
 }
 
 fn oid(digits: &[u8]) -> Option<Oid> {
-    Oid::from_bytes(&hex::decode(digits).ok()?).ok()
+    let mut raw = [0; 32];
+    let raw = raw.get_mut(..digits.len() / 2)?;
+    hex::decode_to_slice(digits, raw).ok()?;
+    Oid::from_bytes(raw).ok()
 }
 
-/// Reads `NAME <EMAIL> TIME ZONE` behind `field`, in the encoding that the
-/// object's `encoding` header names, as git log does.
-fn person(object: &[u8], field: &[u8]) -> Option<Author> {
-    let ident = header(object, field)?;
-    let encoding = header(object, b"encoding ")
-        .and_then(Encoding::for_label)
-        .unwrap_or(UTF_8);
-    let decode = |bytes: &[u8]| {
-        let bytes = bytes.trim_ascii();
-        let start = &bytes[..bytes.len().min(LONGEST_BYTES)];
-        let (text, _) = encoding.decode_without_bom_handling(start);
-        cut(text.trim(), start.len() < bytes.len())
-    };
-    let (name, rest) = split_at_byte(ident, b'<');
-    let (email, _) = split_at_byte(rest, b'>');
-    Some(Author::Person {
-        name: decode(name),
-        email: decode(email),
-    })
+impl<'a> Signature<'a> {
+    /// The author of a commit; without a name, if it has none.
+    pub(super) fn of_author(commit: &'a [u8]) -> Self {
+        Self::of(commit, b"author ").unwrap_or(Self {
+            name: &[],
+            email: &[],
+            encoding: &[],
+        })
+    }
+
+    /// Reads it behind `field`.
+    fn of(object: &'a [u8], field: &[u8]) -> Option<Self> {
+        let ident = header(object, field)?;
+        let (name, rest) = split_at_byte(ident, b'<');
+        let (email, _) = split_at_byte(rest, b'>');
+        Some(Self {
+            name,
+            email,
+            encoding: header(object, b"encoding ").unwrap_or_default(),
+        })
+    }
+
+    /// Writes what is the same only for signatures of the same person.
+    pub(super) fn write_key(&self, key: &mut Vec<u8>) {
+        key.clear();
+        for part in [self.name, b"<", self.email, b">", self.encoding] {
+            key.extend_from_slice(part);
+        }
+    }
+
+    /// The person, read as git log does.
+    pub(super) fn person(&self) -> Author {
+        let encoding = Encoding::for_label(self.encoding).unwrap_or(UTF_8);
+        let decode = |bytes: &[u8]| {
+            let bytes = bytes.trim_ascii();
+            let start = &bytes[..bytes.len().min(LONGEST_BYTES)];
+            let (text, _) = encoding.decode_without_bom_handling(start);
+            cut(text.trim(), start.len() < bytes.len())
+        };
+        Author::Person {
+            name: decode(self.name),
+            email: decode(self.email),
+        }
+    }
 }
 
 /// The text, or its start and `…`: nobody's name is that long, and every commit of a
@@ -99,13 +132,14 @@ fn header<'a>(object: &'a [u8], field: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn headers(object: &[u8]) -> impl Iterator<Item = &[u8]> {
-    object
-        .split(|&byte| byte == b'\n')
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', object).chain([object.len()]);
+    ends.map(move |end| &object[std::mem::replace(&mut start, end + 1)..end])
         .take_while(|line| !line.is_empty())
 }
 
 fn split_at_byte(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
-    match bytes.iter().position(|&byte| byte == separator) {
+    match memchr::memchr(separator, bytes) {
         Some(at) => (&bytes[..at], &bytes[at + 1..]),
         None => (bytes, &[]),
     }

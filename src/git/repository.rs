@@ -1,12 +1,14 @@
 //! Opening a repository, and the few questions that events ask of it.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use git2::{ConfigLevel, ObjectType, RepositoryOpenFlags};
 
+use super::replaced::Replacements;
 use super::{Error, ReadContext, object};
-use crate::event::{Author, Oid, RefKind, RefName};
+use crate::event::{Author, Oid, RefName};
 
 /// Chains of tags are followed so far.
 const MOST_TAGS: usize = 10_000;
@@ -16,6 +18,7 @@ pub struct Repository {
     pub(super) inner: git2::Repository,
     /// The folder with `HEAD` in it: absolute, links resolved.
     path: PathBuf,
+    replacements: OnceCell<Replacements>,
 }
 
 /// What an object is once its annotated tags are peeled off.
@@ -65,7 +68,11 @@ impl Repository {
         let found = inner.path();
         let resolved = (found != path).then(|| found.canonicalize().ok()).flatten();
         let path = resolved.unwrap_or_else(|| found.components().collect());
-        Ok(Self { inner, path })
+        Ok(Self {
+            inner,
+            path,
+            replacements: OnceCell::new(),
+        })
     }
 
     /// The repository's own folder, the one with `HEAD` in it: absolute, links resolved.
@@ -89,6 +96,16 @@ impl Repository {
             .config()
             .and_then(|config| config.get_string("extensions.refstorage"))
             .is_ok_and(|format| format == "reftable")
+    }
+
+    /// What git reads in place of objects, as it was when this was first asked.
+    pub(super) fn replacements(&self) -> &Replacements {
+        self.replacements.get_or_init(|| Replacements::of(self))
+    }
+
+    /// What git reads in place of this object.
+    pub(super) fn replacement(&self, id: git2::Oid) -> git2::Oid {
+        self.replacements().of_object(id)
     }
 
     pub(super) fn default_branch(&self) -> Result<DefaultBranch, Error> {
@@ -133,20 +150,16 @@ impl Repository {
     }
 
     /// Follows annotated tags to what they tag; a longer chain than anybody makes in
-    /// earnest leads to no commit. `kind` is the ref's that named the object.
-    pub(super) fn peel(&self, id: Oid, kind: RefKind) -> Result<Peeled, Error> {
+    /// earnest leads to no commit.
+    pub(super) fn peel(&self, id: Oid) -> Result<Peeled, Error> {
         let mut id = to_git2(id);
         let mut tagged_by = None;
         let mut tags = 0;
         let odb = self.inner.odb().reading(|| "objects".to_owned())?;
-        if kind == RefKind::Branch {
-            // git lets a branch name commits alone, and a commit is read whole in any
-            // case: libgit2 keeps it, and need not open it once more for its kind.
-            odb.read(id).reading(|| format!("object `{id}`"))?;
-        }
         loop {
             let what = || format!("object `{id}`");
-            let (_, kind) = odb.read_header(id).reading(what)?;
+            let replacement = self.replacement(id);
+            let (_, kind) = odb.read_header(replacement).reading(what)?;
             match kind {
                 ObjectType::Commit => return Ok(Peeled::Commit(id)),
                 ObjectType::Tag => {
@@ -154,7 +167,7 @@ impl Repository {
                         return Ok(Peeled::Other(tagged_by));
                     }
                     tags += 1;
-                    let tag = odb.read(id).reading(what)?;
+                    let tag = odb.read(replacement).reading(what)?;
                     tagged_by = tagged_by.or_else(|| object::tagger(tag.data()));
                     id = object::target(tag.data())
                         .ok_or_else(|| git2::Error::from_str("it tags nothing"))
@@ -168,7 +181,7 @@ impl Repository {
     pub(super) fn commit_author(&self, id: git2::Oid) -> Result<Author, Error> {
         let what = || format!("commit `{id}`");
         let odb = self.inner.odb().reading(what)?;
-        let commit = odb.read(id).reading(what)?;
+        let commit = odb.read(self.replacement(id)).reading(what)?;
         Ok(object::commit_author(commit.data()))
     }
 
@@ -176,7 +189,7 @@ impl Repository {
     pub(super) fn tree(&self, commit: git2::Oid) -> Result<git2::Oid, Error> {
         let what = || format!("commit `{commit}`");
         let odb = self.inner.odb().reading(what)?;
-        let object = odb.read(commit).reading(what)?;
+        let object = odb.read(self.replacement(commit)).reading(what)?;
         object::tree(object.data())
             .ok_or_else(|| git2::Error::from_str("it names no tree"))
             .reading(what)
@@ -199,6 +212,9 @@ pub(super) fn from_git2(id: git2::Oid) -> Oid {
 ///   (safe.directory, git-config(1)), and libgit2's check can only be told about
 ///   exceptions through the very files that are not read.
 /// - Objects can be read whatever way the refs are kept; for refs git is asked.
+/// - A partial clone has all that we read, or its owner chose otherwise
+///   (git-config(1), extensions.partialClone).
+/// - A commit is read once: libgit2 would keep a quarter of a gigabyte of them.
 /// - Objects are not hashed anew at each read: git checked them on arrival.
 #[allow(unsafe_code)]
 fn settle_libgit2() {
@@ -216,7 +232,8 @@ fn settle_libgit2() {
                 git2::opts::set_search_path(level, "").ok();
             }
             git2::opts::set_verify_owner_validation(false).ok();
-            git2::opts::set_extensions(&["refstorage"]).ok();
+            git2::opts::set_extensions(&["refstorage", "partialclone"]).ok();
+            git2::opts::set_cache_object_limit(ObjectType::Commit, 0).ok();
         }
         git2::opts::strict_hash_verification(false);
     });

@@ -139,7 +139,7 @@ fn open(
         id.map(|id| {
             repository
                 .inner
-                .find_tree(id)
+                .find_tree(repository.replacement(id))
                 .reading(|| format!("tree `{id}`"))
         })
         .transpose()

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use git2::Oid;
 
+use super::Error;
+use super::commits::{Commits, Writer};
 use super::graph::Graph;
-use super::{Error, Repository};
 use crate::event::Author;
 
 /// No more authors than this are gathered for one message,
@@ -43,32 +44,33 @@ impl Authors {
 /// Lists what is reachable from `new` and not from `hidden`, in the order of
 /// `git rev-list`; `None` if that is nothing.
 pub(super) fn list(
-    repository: &Repository,
     graph: &Graph<'_>,
     new: Oid,
     hidden: Option<Oid>,
 ) -> Result<Option<Listed>, Error> {
-    let ids = graph.list(new, hidden)?;
-    let (Some(&newest), Some(&oldest)) = (ids.first(), ids.last()) else {
-        return Ok(None);
-    };
-    Ok(Some(Listed {
-        oldest,
-        newest,
-        total: ids.len(),
-        authors: authors(repository, ids.iter().rev())?,
-    }))
+    graph.list(new, hidden, |listed, commits| {
+        let (Some(&newest), Some(&oldest)) = (listed.first(), listed.last()) else {
+            return Ok(None);
+        };
+        Ok(Some(Listed {
+            oldest: commits.id(oldest),
+            newest: commits.id(newest),
+            total: listed.len(),
+            authors: authors(listed, commits)?,
+        }))
+    })
 }
 
-fn authors<'a>(
-    repository: &Repository,
-    commits: impl Iterator<Item = &'a Oid>,
-) -> Result<Authors, Error> {
+fn authors(listed: &[u32], commits: &mut Commits<'_>) -> Result<Authors, Error> {
     let mut authors = Authors::default();
-    let mut seen = HashSet::new();
+    let (mut kept, mut seen) = (HashSet::new(), HashSet::new());
     let mut bytes = 0;
-    for &id in commits {
-        let author = repository.commit_author(id)?;
+    for &commit in listed.iter().rev() {
+        let author = match commits.writer(commit)? {
+            Writer::Kept(number) if !kept.insert(number) => continue,
+            Writer::Kept(number) => commits.author(number).clone(),
+            Writer::Other(author) => author,
+        };
         if seen.contains(&author) {
             continue;
         }

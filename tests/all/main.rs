@@ -62,3 +62,5 @@ mod spool_receivers;
 mod spool_watch;
 mod support;
 mod tls;
+mod walk_graphs;
+mod walk_repositories;

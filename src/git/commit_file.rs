@@ -1,0 +1,155 @@
+//! The commit-graph: a file in which git keeps the parents, times and levels of
+//! commits, or a chain of such files (gitformat-commit-graph(5)).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use git2::{ObjectFormat, Oid};
+use gix_commitgraph::{File, Graph, Position};
+use gix_hash::{Kind, oid};
+
+use super::Repository;
+
+/// Alternates of alternates are followed so far (odb.c).
+const DEEPEST: usize = 5;
+
+/// No chain is longer: the count of base files is one byte.
+const LONGEST_CHAIN: usize = 256;
+
+/// Commits by their position in the file, from 0 up.
+pub(super) struct CommitFile {
+    graph: Graph,
+    commits: u32,
+    /// Whether it has levels: files from before git 2.19 have none.
+    has_levels: bool,
+}
+
+impl CommitFile {
+    /// The first one of the object directories, as git takes it; `None` if there is
+    /// none, or none that can be read: it only makes things faster.
+    pub(super) fn of(repository: &Repository) -> Option<Self> {
+        let config = repository.inner.config().ok()?;
+        if config.get_bool("core.commitgraph") == Ok(false) {
+            return None;
+        }
+        let kind = match repository.inner.object_format() {
+            ObjectFormat::Sha256 => Kind::Sha256,
+            ObjectFormat::Sha1 => Kind::Sha1,
+        };
+        let folders = object_folders(repository.inner.commondir().join("objects"));
+        let graph = folders
+            .iter()
+            .find_map(|folder| single(folder, kind).or_else(|| chain(folder, &folders, kind)))?;
+        let commits = graph.num_commits();
+        let has_levels = commits > 0 && graph.commit_at(Position(0)).generation() > 0;
+        Some(Self {
+            graph,
+            commits,
+            has_levels,
+        })
+    }
+
+    /// How many commits it has.
+    pub(super) fn len(&self) -> u32 {
+        self.commits
+    }
+
+    pub(super) fn find(&self, id: Oid) -> Option<u32> {
+        let id = oid::try_from_bytes(id.as_bytes()).ok()?;
+        self.graph.lookup(id).map(|position| position.0)
+    }
+
+    pub(super) fn id(&self, position: u32) -> &[u8] {
+        self.graph.id_at(Position(position)).as_bytes()
+    }
+
+    pub(super) fn time(&self, position: u32) -> i64 {
+        let seconds = self
+            .graph
+            .commit_at(Position(position))
+            .committer_timestamp();
+        seconds.try_into().unwrap_or(i64::MAX)
+    }
+
+    /// One more than the highest level of the parents, where that is known.
+    pub(super) fn level(&self, position: u32) -> Option<u32> {
+        let commit = self.graph.commit_at(Position(position));
+        self.has_levels.then(|| commit.generation())
+    }
+
+    /// Appends the positions of the parents; whether they could be told.
+    pub(super) fn parents(&self, position: u32, parents: &mut Vec<u32>) -> bool {
+        let before = parents.len();
+        for parent in self.graph.commit_at(Position(position)).iter_parents() {
+            match parent {
+                Ok(parent) => parents.push(parent.0),
+                Err(_) => {
+                    parents.truncate(before);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+fn single(folder: &Path, kind: Kind) -> Option<Graph> {
+    let file = File::at(folder.join("info/commit-graph")).ok()?;
+    if file.object_hash() != kind {
+        return None;
+    }
+    Graph::new(vec![file]).ok()
+}
+
+/// Each file of a chain may lie in any of the object directories. Of a chain with a
+/// file that is not there or does not fit, the ones below it are used.
+fn chain(folder: &Path, folders: &[PathBuf], kind: Kind) -> Option<Graph> {
+    let list = fs::read_to_string(folder.join("info/commit-graphs/commit-graph-chain")).ok()?;
+    let mut files: Vec<File> = Vec::new();
+    let mut ids: Vec<Vec<u8>> = Vec::new();
+    for line in list.lines().take(LONGEST_CHAIN) {
+        let Ok(id) = hex::decode(line) else {
+            break;
+        };
+        let name = format!("info/commit-graphs/graph-{line}.graph");
+        let found = folders
+            .iter()
+            .find_map(|folder| File::at(folder.join(&name)).ok());
+        let fits = |file: &File| {
+            file.object_hash() == kind
+                && file
+                    .iter_base_graph_ids()
+                    .map(oid::as_bytes)
+                    .eq(ids.iter().map(Vec::as_slice))
+        };
+        let Some(file) = found.filter(fits) else {
+            break;
+        };
+        files.push(file);
+        ids.push(id);
+    }
+    Graph::new(files).ok()
+}
+
+/// The object directory, and those that it borrows from
+/// (gitrepository-layout(5), `objects/info/alternates`).
+fn object_folders(own: PathBuf) -> Vec<PathBuf> {
+    let mut folders = vec![own];
+    let (mut start, mut depth) = (0, 0);
+    while start < folders.len() && depth <= DEEPEST {
+        let end = folders.len();
+        for at in start..end {
+            let list = fs::read_to_string(folders[at].join("info/alternates"));
+            for line in list.unwrap_or_default().lines() {
+                if !line.is_empty() && !line.starts_with('#') {
+                    let folder = folders[at].join(line);
+                    if !folders.contains(&folder) {
+                        folders.push(folder);
+                    }
+                }
+            }
+        }
+        (start, depth) = (end, depth + 1);
+    }
+    folders
+}
