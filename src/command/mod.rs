@@ -169,11 +169,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Called by the name of a hook (a link in `hooks/`), refpost is that hook.
+/// Called by the name of a hook (a link in `hooks/`), refpost is that hook; so it is as
+/// `refpost hook NAME ARG…`. A push need not wait until clap has made ready for every
+/// other command line.
 fn as_hook(args: &[OsString]) -> Option<Cli> {
-    let name = Path::new(args.first()?).file_name()?.to_str()?;
-    let name = HookName::from_str(name, false).ok()?;
-    let args = args[1..]
+    let hook = |name: &str| HookName::from_str(name, false).ok();
+    let called = Path::new(args.first()?).file_name()?.to_str()?;
+    let (name, args) = match (hook(called), args) {
+        (Some(name), [_, args @ ..]) => (name, args),
+        (None, [_, command, name, args @ ..])
+            if command == "hook" && !args.iter().any(is_option) =>
+        {
+            (hook(name.to_str()?)?, args)
+        }
+        _ => return None,
+    };
+    let args = args
         .iter()
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
@@ -181,6 +192,10 @@ fn as_hook(args: &[OsString]) -> Option<Cli> {
         config: None,
         command: Command::Hook(HookArgs { name, args }),
     })
+}
+
+fn is_option(arg: &OsString) -> bool {
+    arg.as_encoded_bytes().starts_with(b"-")
 }
 
 fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
@@ -201,5 +216,37 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
         Command::Demo => demo::run(around),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Man => man::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_is_known_by_its_name_or_spelled_out_and_the_rest_is_claps() {
+        let hook = |line: &str| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let Command::Hook(args) = as_hook(&args)?.command else {
+                return None;
+            };
+            Some((args.name, args.args.join(" ")))
+        };
+        let found = |name, args: &str| Some((name, args.to_owned()));
+        assert_eq!(hook("hooks/post-receive"), found(HookName::PostReceive, ""));
+        assert_eq!(hook("update r 1 2"), found(HookName::Update, "r 1 2"));
+        assert_eq!(
+            hook("/usr/bin/refpost hook update r 1 2"),
+            found(HookName::Update, "r 1 2")
+        );
+        for others in [
+            "refpost",
+            "refpost hook",
+            "refpost hook nonsense",
+            "refpost hook post-receive --help",
+            "refpost flush post-receive",
+        ] {
+            assert_eq!(hook(others), None, "{others}");
+        }
     }
 }
