@@ -1,5 +1,7 @@
 //! The table "which commits, which files" of the contract (docs/payloads.md).
 
+use std::cell::OnceCell;
+
 use super::graph::Graph;
 use super::repository::{DefaultBranch, Peeled, from_git2};
 use super::tree_diff::{self, Budget};
@@ -20,7 +22,8 @@ pub struct Limits {
 pub struct Events<'repo> {
     repository: &'repo Repository,
     graph: Graph<'repo>,
-    default: DefaultBranch,
+    /// Read when it is first asked for: only what is created is measured against it.
+    default: OnceCell<DefaultBranch>,
     limits: Limits,
     /// What comparing trees may yet cost in this push.
     budget: Budget,
@@ -35,7 +38,7 @@ impl Repository {
         Ok(Events {
             repository: self,
             graph: Graph::new(self)?,
-            default: self.default_branch()?,
+            default: OnceCell::new(),
             limits,
             budget: Budget::default(),
         })
@@ -59,11 +62,11 @@ impl Events<'_> {
             (None, None) => {}
             (Some(rev), None) => {
                 if kind != RefKind::Other {
-                    push(Change::Deleted { rev }, self.author_of_deleted(rev));
+                    push(Change::Deleted { rev }, self.author_of_deleted(rev, kind));
                 }
             }
             (None, Some(rev)) => {
-                let peeled = self.repository.peel(rev)?;
+                let peeled = self.repository.peel(rev, kind)?;
                 if kind != RefKind::Other {
                     push(Change::Created { rev }, self.author_of(&peeled)?);
                 }
@@ -75,7 +78,10 @@ impl Events<'_> {
                 }
             }
             (Some(old), Some(rev)) => {
-                match (self.repository.peel(old)?, self.repository.peel(rev)?) {
+                match (
+                    self.repository.peel(old, kind)?,
+                    self.repository.peel(rev, kind)?,
+                ) {
                     (Peeled::Commit(old_commit), Peeled::Commit(new_commit)) => {
                         let (received, authors) = self.moved(old, old_commit, new_commit)?;
                         push(Change::Received(received), authors);
@@ -92,6 +98,14 @@ impl Events<'_> {
         Ok(events)
     }
 
+    fn default_branch(&self) -> Result<&DefaultBranch, Error> {
+        if let Some(known) = self.default.get() {
+            return Ok(known);
+        }
+        let found = self.repository.default_branch()?;
+        Ok(self.default.get_or_init(|| found))
+    }
+
     fn author_of(&self, peeled: &Peeled) -> Result<Authors, Error> {
         Ok(Authors::only(match peeled {
             Peeled::Commit(id) => self.repository.commit_author(*id)?,
@@ -101,9 +115,9 @@ impl Events<'_> {
 
     /// A ref whose object is damaged or gone can be deleted all the same
     /// (git-receive-pack(1)), and that must be told.
-    fn author_of_deleted(&self, rev: Oid) -> Authors {
+    fn author_of_deleted(&self, rev: Oid, kind: RefKind) -> Authors {
         self.repository
-            .peel(rev)
+            .peel(rev, kind)
             .and_then(|peeled| self.author_of(&peeled))
             .unwrap_or_else(|_| Authors::only(Author::Pusher))
     }
@@ -115,8 +129,9 @@ impl Events<'_> {
         update: &RefUpdate,
         new: git2::Oid,
     ) -> Result<Option<(Received, Authors)>, Error> {
-        let is_default = self.default.name.as_ref() == Some(&update.name);
-        let against = self.default.tip.filter(|_| !is_default);
+        let default = self.default_branch()?;
+        let is_default = default.name.as_ref() == Some(&update.name);
+        let against = default.tip.filter(|_| !is_default);
         let Some(listed) = walk::list(self.repository, &self.graph, new, against)? else {
             return Ok(None);
         };

@@ -12,7 +12,7 @@ use super::Repository;
 const PLACEHOLDER: &str = "Unnamed repository";
 
 /// Longer descriptions are cut: gitweb and cgit show one line.
-const LONGEST_DESCRIPTION: u64 = 4096;
+const LONGEST_DESCRIPTION: usize = 4096;
 
 /// A repository's path, and what its files tell.
 #[derive(Clone, Debug)]
@@ -61,10 +61,12 @@ impl Repository {
 }
 
 fn description(git_dir: &std::path::Path) -> String {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(LONGEST_DESCRIPTION);
     if let Ok(file) = fs::File::open(git_dir.join("description")) {
         // A description that cannot be read is no description.
-        file.take(LONGEST_DESCRIPTION).read_to_end(&mut bytes).ok();
+        file.take(LONGEST_DESCRIPTION as u64)
+            .read_to_end(&mut bytes)
+            .ok();
     }
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().next().unwrap_or_default().trim();

@@ -6,7 +6,7 @@ use std::sync::Once;
 use git2::{ConfigLevel, ObjectType, RepositoryOpenFlags};
 
 use super::{Error, ReadContext, object};
-use crate::event::{Author, Oid, RefName};
+use crate::event::{Author, Oid, RefKind, RefName};
 
 /// Chains of tags are followed so far.
 const MOST_TAGS: usize = 10_000;
@@ -14,6 +14,8 @@ const MOST_TAGS: usize = 10_000;
 /// A git repository, bare or not.
 pub struct Repository {
     pub(super) inner: git2::Repository,
+    /// The folder with `HEAD` in it: absolute, links resolved.
+    path: PathBuf,
 }
 
 /// What an object is once its annotated tags are peeled off.
@@ -52,19 +54,21 @@ impl Repository {
 
     fn open_with(path: &Path, flags: RepositoryOpenFlags) -> Result<Self, Error> {
         settle_libgit2();
-        git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())
-            .map(|inner| Self { inner })
-            .map_err(|source| Error::Open {
+        let inner = git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>()).map_err(
+            |source| Error::Open {
                 path: path.display().to_string(),
                 source,
-            })
+            },
+        )?;
+        let path = inner.path();
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Ok(Self { inner, path })
     }
 
     /// The repository's own folder, the one with `HEAD` in it: absolute, links resolved.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        let path = self.inner.path();
-        path.canonicalize().unwrap_or_else(|_| path.to_owned())
+        self.path.clone()
     }
 
     /// How many hex digits an object id has here: 40 or 64.
@@ -126,12 +130,17 @@ impl Repository {
     }
 
     /// Follows annotated tags to what they tag; a longer chain than anybody makes in
-    /// earnest leads to no commit.
-    pub(super) fn peel(&self, id: Oid) -> Result<Peeled, Error> {
+    /// earnest leads to no commit. `kind` is the ref's that named the object.
+    pub(super) fn peel(&self, id: Oid, kind: RefKind) -> Result<Peeled, Error> {
         let mut id = to_git2(id);
         let mut tagged_by = None;
         let mut tags = 0;
         let odb = self.inner.odb().reading(|| "objects".to_owned())?;
+        if kind == RefKind::Branch {
+            // git lets a branch name commits alone, and a commit is read whole in any
+            // case: libgit2 keeps it, and need not open it once more for its kind.
+            odb.read(id).reading(|| format!("object `{id}`"))?;
+        }
         loop {
             let what = || format!("object `{id}`");
             let (_, kind) = odb.read_header(id).reading(what)?;
