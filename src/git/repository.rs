@@ -60,8 +60,11 @@ impl Repository {
                 source,
             },
         )?;
-        let path = inner.path();
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        // libgit2 resolves the links in what it is given, but not that of a `.git` in it:
+        // found at the very path that was asked for, there are none.
+        let found = inner.path();
+        let resolved = (found != path).then(|| found.canonicalize().ok()).flatten();
+        let path = resolved.unwrap_or_else(|| found.components().collect());
         Ok(Self { inner, path })
     }
 
