@@ -219,3 +219,35 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
         Command::Man => man::run(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_is_known_by_its_name_or_spelled_out_and_the_rest_is_claps() {
+        let hook = |line: &str| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let Command::Hook(args) = as_hook(&args)?.command else {
+                return None;
+            };
+            Some((args.name, args.args.join(" ")))
+        };
+        let found = |name, args: &str| Some((name, args.to_owned()));
+        assert_eq!(hook("hooks/post-receive"), found(HookName::PostReceive, ""));
+        assert_eq!(hook("update r 1 2"), found(HookName::Update, "r 1 2"));
+        assert_eq!(
+            hook("/usr/bin/refpost hook update r 1 2"),
+            found(HookName::Update, "r 1 2")
+        );
+        for others in [
+            "refpost",
+            "refpost hook",
+            "refpost hook nonsense",
+            "refpost hook post-receive --help",
+            "refpost flush post-receive",
+        ] {
+            assert_eq!(hook(others), None, "{others}");
+        }
+    }
+}
