@@ -286,7 +286,7 @@ impl Site {
         while ours.is_empty() || started.elapsed() < LONG_ENOUGH && ours.len() < MOST_ROUNDS {
             self.forget();
             ours.push(cost(|| {
-                assert!(self.hook(&input).wait().unwrap().success())
+                assert!(self.hook(&input).wait().unwrap().success());
             }));
             theirs.push(cost(|| {
                 for args in git {
@@ -316,7 +316,7 @@ impl Site {
 fn cost(act: impl FnOnce()) -> Duration {
     let before = children();
     act();
-    children() - before
+    children().checked_sub(before).unwrap()
 }
 
 fn children() -> Duration {

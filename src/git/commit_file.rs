@@ -81,13 +81,11 @@ impl CommitFile {
     pub(super) fn parents(&self, position: u32, parents: &mut Vec<u32>) -> bool {
         let before = parents.len();
         for parent in self.graph.commit_at(Position(position)).iter_parents() {
-            match parent {
-                Ok(parent) => parents.push(parent.0),
-                Err(_) => {
-                    parents.truncate(before);
-                    return false;
-                }
-            }
+            let Ok(parent) = parent else {
+                parents.truncate(before);
+                return false;
+            };
+            parents.push(parent.0);
         }
         true
     }

@@ -165,21 +165,19 @@ impl<'repo> Commits<'repo> {
     pub(super) fn writer(&mut self, number: u32) -> Result<Writer, Error> {
         let at = number.checked_sub(self.filed);
         let known = at.map(|at| self.nodes[at as usize].author);
-        match known.filter(|&author| author != UNKNOWN) {
-            Some(author) => Ok(Writer::Kept(author)),
-            None => {
-                let id = self.id(number);
-                let object = self
-                    .odb
-                    .read(self.repository.replacement(id))
-                    .reading(|| format!("commit `{id}`"))?;
-                let signature = Signature::of_author(object.data());
-                Ok(match self.authors.keep(signature) {
-                    UNKNOWN => Writer::Other(signature.person()),
-                    author => Writer::Kept(author),
-                })
-            }
+        if let Some(author) = known.filter(|&author| author != UNKNOWN) {
+            return Ok(Writer::Kept(author));
         }
+        let id = self.id(number);
+        let object = self
+            .odb
+            .read(self.repository.replacement(id))
+            .reading(|| format!("commit `{id}`"))?;
+        let signature = Signature::of_author(object.data());
+        Ok(match self.authors.keep(signature) {
+            UNKNOWN => Writer::Other(signature.person()),
+            author => Writer::Kept(author),
+        })
     }
 
     /// One of those who are kept.
