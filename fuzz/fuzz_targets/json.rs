@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../properties.rs"]
+#[path = "../../tests/fuzz/properties.rs"]
 #[allow(dead_code, reason = "each target drives one of them")]
 mod properties;
 

@@ -72,7 +72,7 @@ impl Outcome {
 }
 
 /// Reads a `Retry-After` header (RFC 9110, 10.2.3): seconds or a date, cut to
-/// [`LONGEST_RETRY_AFTER`]. What is neither is ignored; a date in the past is zero.
+/// an hour. What is neither is ignored; a date in the past is zero.
 #[must_use]
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim_matches([' ', '\t']);

@@ -1,4 +1,4 @@
-//! The properties of `fuzz/`, on seeds, on seeds with a few bytes changed, and on
+//! The properties of `tests/fuzz`, on seeds, on seeds with a few bytes changed, and on
 //! bytes of any kind; `cargo fuzz` goes on from there.
 
 use std::fs;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-#[path = "../../fuzz/properties.rs"]
+#[path = "../fuzz/properties.rs"]
 mod properties;
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/seeds")
+        .join("tests/fuzz/seeds")
         .join(target);
     let files = fs::read_dir(folder).unwrap().flatten();
     files.map(|file| fs::read(file.path()).unwrap()).collect()
