@@ -69,7 +69,12 @@ fn check_url(endpoint: &Endpoint, settings: &Settings, findings: &mut Findings) 
     let is_local = url
         .host_str()
         .is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
-    if url.scheme() == "http" && settings.network.https_only {
+    if let Err(forbidden) = delivery::permit_url(&settings.network, &endpoint.url) {
+        findings.error(
+            &format!("endpoint `{name}`: {forbidden}"),
+            Some(forbidden.hint.clone()),
+        );
+    } else if url.scheme() == "http" && settings.network.https_only {
         findings.error(
             &format!("endpoint `{name}` is plain http, which `https_only` forbids"),
             Some("use https".to_owned()),

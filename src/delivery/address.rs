@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::config::{Allow, Network};
+use crate::config::{Allow, EndpointUrl, Network};
 
 /// An address that must not be dialled.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -19,6 +19,15 @@ pub struct Forbidden {
     pub host: String,
     /// What would allow it.
     pub hint: String,
+}
+
+/// Whether a URL may be dialled, as far as it tells by itself: a name must be looked
+/// up first.
+pub fn permit_url(network: &Network, url: &EndpointUrl) -> Result<(), Forbidden> {
+    match url.address() {
+        Some(address) => permit(network, &address.to_string(), address),
+        None => Ok(()),
+    }
 }
 
 /// Whether this host may be dialled at this address.

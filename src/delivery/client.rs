@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header;
 
-use super::address::{Resolver, in_network, permit};
+use super::address::{Resolver, in_network, permit_url};
 use super::answer::{Answer, Broken, Unanswered};
 use super::fault::Fault;
 use super::outcome::{Outcome, retry_after};
@@ -101,9 +101,7 @@ impl Client {
             return Err(Fault::NotHttps(in_network(network, "https_only = false")));
         }
         // The client does not ask its resolver about a host that is an address.
-        if let Some(address) = url.address() {
-            permit(network, &address.to_string(), address)?;
-        }
+        permit_url(network, url)?;
         proxy::permit_target(network, url).await?;
         let route = Route {
             network: Arc::clone(network),

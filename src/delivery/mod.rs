@@ -30,7 +30,7 @@ mod request;
 mod retry;
 mod tls;
 
-pub use address::Forbidden;
+pub use address::{Forbidden, permit_url};
 pub use answer::{Answer, Broken};
 pub use client::Client;
 pub use courier::{Courier, LaneReport, Left, Limits, Notice, Outside, Unavailable, Words};

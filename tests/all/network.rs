@@ -153,10 +153,11 @@ fn a_refused_address_holds_messages_and_the_pusher_sees_no_address() {
     assert!(!said.contains("system.toml"), "{said}");
     // Whoever looks after the server sees which, and what to do.
     let ran = site.refpost(["flush", "test.git"]).run();
-    assert!(
-        ran.stderr
-            .contains("address 127.0.0.1 of `127.0.0.1` is not allowed\nhint: `allow_cidrs")
-    );
+    let told = "address 127.0.0.1 of `127.0.0.1` is not allowed\nhint: `allow_cidrs";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    let ran = site.refpost(["check", "test.git"]).run();
+    assert!(ran.stdout.contains(told), "{}", ran.stdout);
+    assert_eq!(ran.status, 1);
     // With it, what waits goes out.
     site.write("system.toml", "");
     site.refpost(["flush", "test.git"]).run().well();
