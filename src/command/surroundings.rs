@@ -53,10 +53,11 @@ impl Surroundings {
 
     /// The server's file, and whether it was asked for by name.
     fn server_file(&self) -> (PathBuf, bool) {
-        let named = self
-            .config
-            .clone()
-            .or_else(|| std::env::var_os("REFPOST_CONFIG").map(PathBuf::from));
+        let named = self.config.clone().or_else(|| {
+            // Set to nothing, a variable says nothing.
+            let variable = std::env::var_os("REFPOST_CONFIG");
+            variable.filter(|file| !file.is_empty()).map(PathBuf::from)
+        });
         let required = named.is_some();
         let file = named.unwrap_or_else(|| PathBuf::from(config::SYSTEM_FILE));
         (file, required)

@@ -156,6 +156,9 @@ fn the_servers_file_must_be_there_if_it_was_named() {
         .arg(&missing)
         .run()
         .fails(78, &error);
+    // A variable that is set to nothing names none: then it need not be there.
+    let unset = preview().env("REFPOST_CONFIG", "").run();
+    assert!(!unset.stderr.contains("config ``"), "{}", unset.stderr);
     let named = environment.write("named.toml", "instance = \"https://named.example.org\"");
     let show = environment.refpost(["check", "--show", "a.git", "--config"]);
     let ran = show
