@@ -220,7 +220,7 @@ fn hold(history: &History, format: &str) {
     let tip = all * 2 / 3;
     std::fs::write(repo.bare.join("HEAD"), format!("ref: refs/heads/c{tip}\n")).unwrap();
     let write = ["commit-graph", "write", "--reachable", "--split=no-merge"];
-    let (third, most) = (all / 3, all - all / 4);
+    let (third, most) = (all / 3, all - all.div_ceil(4));
     // A commit-graph for all, a chain that lacks the newest, none.
     for stage in ["chain", "none", "one"] {
         match stage {
