@@ -33,7 +33,7 @@ impl Fault {
                 Some(forbidden.hint.clone())
             }
             Self::NotHttps(allowed) => Some(format!("use https; {allowed}")),
-            Self::Proxy(ProxyFault::Unknown { hint, .. }) => Some(hint.clone()),
+            Self::Proxy(ProxyFault::ByName { hint, .. }) => Some(hint.clone()),
             Self::Tls(fault) => fault.hint(),
             Self::Proxy(ProxyFault::Unusable { .. }) | Self::Prepare(_) => None,
         }

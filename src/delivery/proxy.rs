@@ -2,8 +2,8 @@
 //! through it.
 //!
 //! A `socks5` proxy is told an address, which the resolver has let through: it is
-//! decided here, once. An `http` proxy is told a name and looks it up itself, so a
-//! name that leads elsewhere there than here is for the proxy's own rules to stop.
+//! decided here, once. An `http` proxy is told a name and looks it up itself. Where
+//! only external addresses are allowed, that goes for names alone that the admin lists.
 
 use reqwest::Url;
 
@@ -21,9 +21,9 @@ pub enum ProxyFault {
         /// What is the matter.
         why: String,
     },
-    /// Nobody can tell where the proxy would send it.
-    #[error("`{host}` is not known here, and only external addresses are allowed")]
-    Unknown {
+    /// Nobody here can tell where the proxy would send it.
+    #[error("the proxy would look `{host}` up, and only external addresses are allowed")]
+    ByName {
         /// The receiver's name.
         host: String,
         /// What would allow it.
@@ -67,22 +67,27 @@ pub(super) async fn permit_target(network: &Network, url: &EndpointUrl) -> Resul
         .proxy
         .as_ref()
         .is_some_and(|proxy| proxy.expose().scheme() == "http");
-    let Some(host) = url.expose().host_str().filter(|_| asks_by_name) else {
+    let is_name = url.address().is_none();
+    let Some(host) = url.expose().host_str().filter(|_| asks_by_name && is_name) else {
         return Ok(());
     };
-    let found = look_up(host).await.unwrap_or_default();
-    if found.is_empty() && network.allow == Allow::External && !is_allowed_host(network, host) {
+    if network.allow == Allow::External && !is_allowed_host(network, host) {
         let hosts = network.allow_hosts.iter().map(String::as_str);
         let hosts: Vec<String> = hosts
             .chain([host])
             .map(|own| format!("\"{own}\""))
             .collect();
-        return Err(ProxyFault::Unknown {
+        let line = format!("allow_hosts = [{}]", hosts.join(", "));
+        return Err(ProxyFault::ByName {
             host: host.to_owned(),
-            hint: in_network(network, &format!("allow_hosts = [{}]", hosts.join(", "))),
+            hint: format!(
+                "{}; a `socks5` proxy is told an address that is looked up here",
+                in_network(network, &line)
+            ),
         });
     }
-    for address in found {
+    // Often only the proxy can look names up.
+    for address in look_up(host).await.unwrap_or_default() {
         permit(network, host, address.ip())?;
     }
     Ok(())

@@ -164,26 +164,26 @@ fn an_http_proxy_is_asked_only_for_what_may_be_reached() {
         proxy.take(),
         [format!("Basic YWRhOnMzY3JldA==localhost:{port}")]
     );
-    let external = format!("{network}\nallow = \"external\"");
-    let ran = ping(&site, &url, &external);
-    assert!(
-        ran.stderr
-            .contains("of `localhost` is not allowed\nhint: `allow_cidrs = "),
-        "{}",
-        ran.stderr
-    );
-    // A name that only the proxy can look up.
-    let url = "http://nowhere.invalid/hook";
+    // The proxy looks names up: where it matters, the admin names those that it may.
+    let external = format!("{network}\nallow = \"external\"\nallow_hosts = [\"a\"]");
     let file = site.path("system.toml");
-    ping(&site, url, &external).fails(
-        1,
-        &format!(
-            "refpost: cannot ping `one`: `nowhere.invalid` is not known here, and only external \
-             addresses are allowed\nhint: `allow_hosts = [\"nowhere.invalid\"]` below `[network]` in \
-             `{}` allows it\n",
-            file.display()
-        ),
+    let refused = format!(
+        "refpost: cannot ping `one`: the proxy would look `localhost` up, and only external \
+         addresses are allowed\nhint: `allow_hosts = [\"a\", \"localhost\"]` below `[network]` in \
+         `{}` allows it; a `socks5` proxy is told an address that is looked up here\n",
+        file.display()
     );
+    ping(&site, &url, &external).fails(1, &refused);
+    let literal = ping(&site, &site.receiver.url("/hook"), &external);
+    assert!(
+        literal
+            .stderr
+            .contains("of `127.0.0.1` is not allowed\nhint: `allow_cidrs = ")
+    );
+    assert!(proxy.take().is_empty());
+    let named = external.replace("\"a\"", "\"localhost\"");
+    assert_eq!(ping(&site, &url, &named).status, 0);
+    assert_eq!(proxy.take().len(), 1);
     let metadata = ping(&site, "http://169.254.169.254/latest", &network);
     assert!(
         metadata
