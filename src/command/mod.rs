@@ -1,6 +1,7 @@
 //! The subcommands: wiring, one file each, and the one place where errors become
 //! exit codes.
 
+mod accounts;
 mod admission;
 mod announce;
 mod batches;

@@ -2,7 +2,7 @@
 //! `command/` these arrive as values.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use nix::unistd::{Uid, User};
 
+use super::accounts::Accounts;
 use super::{Error, IoContext, place};
 use crate::config::{self, Borrowed, Loaded, Settings};
 use crate::git::{self, WHERE_CONFIG_IS};
@@ -25,9 +26,7 @@ pub(super) struct Surroundings {
     told: RefCell<HashSet<String>>,
     /// Repositories of others that git trusts, and who those are: it is asked once.
     trusted: RefCell<HashSet<(PathBuf, u32)>>,
-    /// Accounts by their numbers, as [`Surroundings::account`] has them: each is asked
-    /// for once, since a directory service may be far away.
-    accounts: RefCell<HashMap<u32, (String, String)>>,
+    accounts: Accounts,
 }
 
 #[allow(
@@ -41,7 +40,7 @@ impl Surroundings {
             config,
             told: RefCell::default(),
             trusted: RefCell::default(),
-            accounts: RefCell::default(),
+            accounts: Accounts::default(),
         }
     }
 
@@ -206,30 +205,12 @@ impl Surroundings {
     /// The name and the full name of an account (passwd(5)); its number where it
     /// has no name.
     pub(super) fn account(&self, uid: u32) -> (String, String) {
-        let mut accounts = self.accounts.borrow_mut();
-        let known = accounts.entry(uid);
-        known.or_insert_with(|| self.look_up(uid)).clone()
+        self.accounts.get(uid)
     }
 
     /// Looks accounts up anew from now on.
     pub(super) fn forget_accounts(&self) {
-        self.accounts.borrow_mut().clear();
-    }
-
-    fn look_up(&self, uid: u32) -> (String, String) {
-        match User::from_uid(Uid::from_raw(uid)) {
-            Ok(Some(user)) => {
-                let gecos = user.gecos.to_string_lossy().into_owned();
-                let fullname = gecos.split(',').next().unwrap_or_default().trim();
-                let fullname = if fullname.is_empty() {
-                    &user.name
-                } else {
-                    fullname
-                };
-                (user.name.clone(), fullname.to_owned())
-            }
-            _ => (uid.to_string(), uid.to_string()),
-        }
+        self.accounts.forget();
     }
 
     /// Enqueues an entry under an id made of here and now.
