@@ -98,16 +98,26 @@ pub(super) fn announce(
     let left = if outcome.shares.is_empty() {
         Ok(())
     } else {
-        leave(&outcome, &spool, &settings, around)
+        leave(&outcome, &spool, &settings, Listener::Pusher, around)
     };
     outcome.into_result().and(left)
 }
 
+/// Who is told what became of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// Whoever pushed, by way of the hook's standard error.
+    Pusher,
+    /// Whoever ran a command on the server.
+    Admin,
+}
+
 /// What is recorded leaves, as the mode has it.
-fn leave(
+pub(super) fn leave(
     recorded: &Recorded,
     spool: &Spool,
     settings: &Settings,
+    listener: Listener,
     around: &Surroundings,
 ) -> Result<(), Error> {
     // What is in a mail drop only its owner can deliver.
@@ -123,7 +133,7 @@ fn leave(
         }
         _ => Vec::new(),
     };
-    tell(recorded, settings, &attempted, around);
+    tell(recorded, settings, &attempted, listener, around);
     match mode {
         Mode::Spool => Ok(()),
         Mode::Sync if recorded.is_one_entry() && attempted.iter().all(Attempted::is_empty_now) => {
@@ -135,9 +145,15 @@ fn leave(
     }
 }
 
-/// One honest line to the pusher, and what a person must see to.
-fn tell(recorded: &Recorded, settings: &Settings, attempted: &[Attempted], around: &Surroundings) {
-    let verbose = settings.verbose_to_pusher;
+/// One honest line, and what a person must see to.
+fn tell(
+    recorded: &Recorded,
+    settings: &Settings,
+    attempted: &[Attempted],
+    listener: Listener,
+    around: &Surroundings,
+) {
+    let verbose = settings.verbose_to_pusher || listener == Listener::Admin;
     for notice in attempted.iter().flat_map(|one| &one.report.notices) {
         let words = if verbose {
             &notice.admin
@@ -181,9 +197,9 @@ fn tell(recorded: &Recorded, settings: &Settings, attempted: &[Attempted], aroun
     if settings.mode == Mode::Sync && !recorded.is_one_entry() {
         parts.push("too many to send during the push".to_owned());
     }
-    report::say(&format!(
-        "{} {}",
-        report::count(total, "message"),
-        parts.join(", ")
-    ));
+    let line = format!("{} {}", report::count(total, "message"), parts.join(", "));
+    match listener {
+        Listener::Pusher => report::say(&line),
+        Listener::Admin => report::line(&line),
+    }
 }

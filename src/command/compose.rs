@@ -110,15 +110,23 @@ impl<'a> Composer<'a> {
             self.rewind(made);
             return Err(error);
         }
-        let endpoints = self.settings.endpoints.iter();
-        let recipients = endpoints
-            .filter_map(|endpoint| recipient(endpoint, &messages, self.settings, &self.git_dir))
-            .collect();
         Ok(Built {
+            recipients: recipients(&messages, self.settings, &self.git_dir),
             messages,
-            recipients,
         })
     }
+}
+
+/// Who gets which of these messages.
+pub(super) fn recipients(
+    messages: &[Message],
+    settings: &Settings,
+    git_dir: &Path,
+) -> Vec<Recipient> {
+    let endpoints = settings.endpoints.iter();
+    endpoints
+        .filter_map(|endpoint| recipient(endpoint, messages, settings, git_dir))
+        .collect()
 }
 
 fn recipient(

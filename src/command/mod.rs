@@ -10,6 +10,7 @@ mod completions;
 mod compose;
 mod demo;
 mod disable;
+mod emit;
 mod enable;
 mod flush;
 mod hook;
@@ -44,6 +45,7 @@ use clap::{Parser, ValueEnum};
 use crate::cli::{Cli, Command, HookArgs, HookName};
 use crate::config::{self, KeyError};
 use crate::delivery::Fault;
+use crate::json::SyntaxError;
 use crate::spool::SpoolError;
 use crate::{git, report};
 use surroundings::Surroundings;
@@ -70,6 +72,8 @@ enum Error {
     Git(#[from] git::Error),
     #[error(transparent)]
     Fault(#[from] Fault),
+    #[error("cannot read message `{}`", path.display())]
+    Message { path: PathBuf, source: SyntaxError },
     #[error("cannot {operation} `{}`", path.display())]
     Io {
         operation: &'static str,
@@ -107,7 +111,7 @@ impl Error {
             Self::Owed(error) => error.hint(),
             Self::Git(error) => error.hint(),
             Self::Spool(error) | Self::Enqueue { source: error, .. } => error.hint(),
-            Self::Io { .. } => None,
+            Self::Io { .. } | Self::Message { .. } => None,
             Self::TooLarge => Some("make `[project]` in the configuration smaller".to_owned()),
         }
     }
@@ -209,6 +213,7 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
         Command::Preview(args) => preview::run(&args, around),
         Command::Check(args) => check::run(&args, around),
         Command::Ping(args) => ping::run(&args, around),
+        Command::Emit(args) => emit::run(&args, around),
         Command::Enable(args) => enable::run(&args, around),
         Command::Disable(args) => disable::run(&args, around),
         Command::Keygen => keygen::run(around),

@@ -3,13 +3,19 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::authors::{AuthorEntry, Authors};
 use super::project::{People, Project};
 use super::{Format, Message};
 use crate::event::{Change, Event, Received, RefKind};
-use crate::json;
+use crate::json::{self, Object};
+
+/// No topic is longer: it is a header's value, and stands in lines for people.
+const LONGEST_TOPIC: usize = 128;
+
+/// In which keys of `msg` Pagure's topics name the project: issues and projects,
+/// commits, pull requests.
+const NAMES_PROJECT: [&str; 3] = ["project", "repo", "pullrequest"];
 
 /// What all messages of one push have in common.
 #[derive(Clone, Copy)]
@@ -154,20 +160,52 @@ fn body(
     envelope(topic(event), &msg, stamp, longest)
 }
 
+/// A topic that a header can carry: words of letters, digits, `-` and `_`, with dots
+/// between them. Which topics there are is for the forge to say.
+pub fn parse_topic(text: &str) -> Result<String, String> {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if text.len() <= LONGEST_TOPIC && text.split('.').all(is_word) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "a topic is at most {LONGEST_TOPIC} ASCII letters, digits, `-` and `_`, in words with \
+         `.` between them, such as `issue.comment.added`"
+    ))
+}
+
+/// What refpost alone says in every `msg`, by its key.
+#[must_use]
+pub fn own_keys(context: Context<'_>) -> [(&'static str, &str); 2] {
+    [
+        ("pagure_instance", context.instance),
+        ("project_fullname", &context.project.fullname),
+    ]
+}
+
+/// Adds what Pagure's messages have, as far as it can be known and is not there: who
+/// did it, and the project, unless what it is about names one.
+pub fn complete(msg: &mut Object, context: Context<'_>) {
+    let agent = msg.entry("agent".to_owned());
+    agent.or_insert_with(|| context.pusher.into());
+    if NAMES_PROJECT.iter().all(|key| !msg.contains_key(*key)) {
+        let project = serde_json::to_value(context.project);
+        let project = project.expect("a project's maps have text for keys");
+        msg.insert("project".to_owned(), project.into());
+    }
+}
+
 /// A message of any other topic: `msg` keeps its keys and gains the instance
 /// and the project's full name.
 #[must_use]
-pub fn other_message(
-    topic: &str,
-    mut msg: Map<String, Value>,
-    context: Context<'_>,
-    stamp: &Stamp,
-) -> Message {
-    msg.insert("pagure_instance".into(), context.instance.into());
-    msg.insert(
-        "project_fullname".into(),
-        context.project.fullname.clone().into(),
-    );
+pub fn other_message(topic: &str, mut msg: Object, context: Context<'_>, stamp: &Stamp) -> Message {
+    for (key, value) in own_keys(context) {
+        msg.insert(key.to_owned(), value.into());
+    }
     Message {
         format: Format::Pagure,
         topic: topic.to_owned(),

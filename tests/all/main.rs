@@ -18,6 +18,7 @@ mod config_trust;
 mod damage;
 mod delivery;
 mod demo;
+mod emit;
 mod enable;
 mod enable_config;
 mod forgotten;
