@@ -245,6 +245,9 @@ pub struct PreviewArgs {
     /// The account that pushes [default: found out as in a hook]
     #[arg(long, value_name = "NAME")]
     pub pusher: Option<String>,
+    /// What is given along, as with `git push -o`; can be repeated
+    #[arg(short = 'o', long = "push-option", value_name = "OPTION")]
+    pub push_options: Vec<String>,
     /// Show whole requests, for each endpoint; secrets are hidden
     #[arg(long)]
     pub http: bool,

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::announce::{self, Listener, Push};
+use super::push_options::Wishes;
 use super::recorder::{Recorded, adopt_former};
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, compose, outbox, place};
@@ -33,7 +34,7 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
             None => compose::pusher(around),
         },
         time: around.now(),
-        options: Vec::new(),
+        wishes: Wishes::default(),
     };
     let msg = read_object(args.msg.as_deref(), &settings)?;
     let message = compose(&args.topic, msg, &push, &repository, &settings, around)?;
@@ -127,6 +128,7 @@ fn compose(
         project: &project,
         people: &settings.people,
         pusher: &push.pusher,
+        note: None,
     };
     for (key, own) in pagure::own_keys(context) {
         if msg.get(key).is_some_and(|given| !given.is_text(own)) {

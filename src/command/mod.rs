@@ -24,6 +24,7 @@ mod ping;
 mod place;
 mod preview;
 mod process;
+mod push_options;
 mod queue;
 mod recorder;
 mod spools;

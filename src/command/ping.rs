@@ -42,6 +42,7 @@ pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error>
         project: &project,
         people: &settings.people,
         pusher: &compose::pusher(around),
+        note: None,
     };
     let msg = Object::from([("content".to_owned(), CONTENT.into())]);
     let stamp = compose::stamp(1, around.now(), around)?;

@@ -2,6 +2,7 @@
 
 use super::batches::Input;
 use super::compose::{self, Composer};
+use super::push_options::Wishes;
 use super::surroundings::Surroundings;
 use super::{Done, Error, place};
 use crate::cli::PreviewArgs;
@@ -17,7 +18,16 @@ pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
         Some(name) => name.clone(),
         None => compose::pusher(around),
     };
-    let mut composer = Composer::new(&repository, &settings, around, &pusher, around.now())?;
+    let wishes = Wishes::of(&args.push_options, settings.push_options);
+    for complaint in &wishes.complaints {
+        report::warning(complaint);
+    }
+    if wishes.skip {
+        report::say("not announced, as asked (refpost.skip)");
+        return Ok(Done::Well);
+    }
+    let (note, now) = (wishes.note.as_deref(), around.now());
+    let mut composer = Composer::new(&repository, &settings, around, &pusher, note, now)?;
     let mut batches = Input::new(std::io::stdin().lock(), usize::MAX);
     for batch in &mut batches {
         composer.each(&batch?, |message| {

@@ -117,6 +117,17 @@ impl<'a> Recorder<'a> {
         })
     }
 
+    /// Nobody is told of this push: its intents are settled all the same. How many refs
+    /// it moved comes beside.
+    pub(super) fn skip(self, batches: Peekable<impl Iterator<Item = Batch>>) -> (Recorded, usize) {
+        let mut refs = 0;
+        let recorded = self.each(batches, &mut |recorder, updates, ends| {
+            refs += updates.len();
+            recorder.forget(updates, ends)
+        });
+        (recorded, refs)
+    }
+
     fn each(
         mut self,
         mut batches: Peekable<impl Iterator<Item = Batch>>,

@@ -28,6 +28,8 @@ pub struct Context<'a> {
     pub people: &'a People,
     /// The account name of whoever pushed.
     pub pusher: &'a str,
+    /// What whoever pushed has to say about it.
+    pub note: Option<&'a str>,
 }
 
 /// What makes one message unlike any other.
@@ -71,6 +73,8 @@ struct RefMessage<'a> {
     authors_truncated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
     pagure_instance: &'a str,
     project_fullname: &'a str,
     repo: &'a Project,
@@ -93,6 +97,8 @@ struct ReceiveMessage<'a> {
     changed_files_truncated: Option<bool>,
     end_commit: String,
     forced: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
     old_commit: &'a str,
     pagure_instance: &'a str,
     project_fullname: &'a str,
@@ -150,6 +156,7 @@ fn body(
         authors: authors.listed,
         authors_truncated: authors.total.map(|_| true),
         branch: is_branch.then(|| event.name.short()),
+        note: context.note,
         pagure_instance: context.instance,
         project_fullname: &context.project.fullname,
         repo: context.project,
@@ -265,6 +272,7 @@ fn receive<'a>(
         changed_files_truncated: truncated.then_some(true),
         end_commit: received.end_commit.to_string(),
         forced: received.forced,
+        note: context.note,
         old_commit: &received.old_commit,
         pagure_instance: context.instance,
         project_fullname: &context.project.fullname,

@@ -43,6 +43,7 @@ mod outbox_work;
 mod ownership;
 mod promises;
 mod proxies;
+mod push_options;
 mod readme;
 mod scenarios;
 mod secrets;
