@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::payload::pagure::parse_topic;
+
 /// What each level of `enable` is safe against and costs: in help and man page.
 pub const LEVELS: &str = "\
 Three levels:
@@ -64,6 +66,12 @@ pub enum Command {
     Check(CheckArgs),
     /// Send a signed Test.notification to each endpoint now, and print what it answered
     Ping(PingArgs),
+    /// Send a message of any topic, such as issue.new, as messages of pushes are sent
+    ///
+    /// It is signed, spooled, tried again and logged as those are. `agent` and
+    /// `project` are added to the object where it has none. An endpoint gets it if its
+    /// `topics` have the topic, whatever its `refs`.
+    Emit(EmitArgs),
     /// Link the hook into repositories, keeping a hook that was there before
     ///
     /// With --url, a repository without a configuration gets one, readable by its
@@ -237,6 +245,9 @@ pub struct PreviewArgs {
     /// The account that pushes [default: found out as in a hook]
     #[arg(long, value_name = "NAME")]
     pub pusher: Option<String>,
+    /// What is given along, as with `git push -o`; can be repeated
+    #[arg(short = 'o', long = "push-option", value_name = "OPTION")]
+    pub push_options: Vec<String>,
     /// Show whole requests, for each endpoint; secrets are hidden
     #[arg(long)]
     pub http: bool,
@@ -261,6 +272,25 @@ pub struct PingArgs {
     /// Only this endpoint
     #[arg(long, value_name = "NAME")]
     pub endpoint: Option<String>,
+}
+
+/// Arguments of `emit`.
+#[derive(Debug, Args)]
+pub struct EmitArgs {
+    /// The topic, such as `pull-request.comment.added`
+    #[arg(long, value_name = "TOPIC", value_parser = parse_topic)]
+    pub topic: String,
+    /// What `msg` is to be: a file with a JSON object in it [default: standard input, as `-`]
+    #[arg(long, value_name = "FILE")]
+    pub msg: Option<PathBuf>,
+    /// The account that did it [default: found out as in a hook]
+    #[arg(long, value_name = "NAME")]
+    pub pusher: Option<String>,
+    /// Print the body and who would get it; send nothing, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The repository [default: the one of the hook that runs, or this folder]
+    pub repo: Option<PathBuf>,
 }
 
 /// Arguments of `enable`.

@@ -8,6 +8,10 @@
 //! are written so too: pure ASCII moves no cursor and turns no text around,
 //! whoever looks at it.
 
+mod exact;
+
+pub use exact::{Exact, Object, SyntaxError, read};
+
 use std::io::{self, Write};
 
 use serde::Serialize;

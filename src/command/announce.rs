@@ -4,29 +4,32 @@
 //! one, and what the pusher is told, and the flush that delivers, is of all of them
 //! together.
 
-use std::path::PathBuf;
+use std::iter::Peekable;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::batches::Batch;
 use super::compose::{self, Composer};
 use super::outbox;
 use super::process::LazyCaller;
+use super::push_options::Wishes;
 use super::recorder::{Recorded, Recorder};
 use super::surroundings::Surroundings;
 use super::sync::{self, Attempted};
 use super::{Error, place};
 use crate::config::{self, Endpoint, Loaded, Mode, Settings};
+use crate::event::RefUpdate;
 use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{Content, Draft, Spool};
+use crate::spool::{Attempt, Content, Draft, Spool, Status};
 
 /// One push, or another transaction of refs, and what is known of it besides them.
 pub(super) struct Push {
     pub(super) git_dir: PathBuf,
     pub(super) pusher: String,
     pub(super) time: SystemTime,
-    pub(super) options: Vec<String>,
+    pub(super) wishes: Wishes,
 }
 
 impl Push {
@@ -36,8 +39,18 @@ impl Push {
             git_dir,
             pusher: compose::pusher(around),
             time: around.now(),
-            options: around.push_options(),
+            wishes: Wishes::default(),
         }
+    }
+
+    /// The same, with what the pusher asks for. If the configuration cannot be loaded
+    /// it is recorded with the push, to be judged once it can.
+    pub(super) fn asking(self, options: &[String], loaded: &Result<Loaded, config::Error>) -> Self {
+        let is_off = loaded
+            .as_ref()
+            .is_ok_and(|loaded| !loaded.settings.push_options);
+        let wishes = Wishes::of(options, !is_off);
+        Self { wishes, ..self }
     }
 
     pub(super) fn draft(&self, content: Content<Message>) -> Draft {
@@ -45,7 +58,7 @@ impl Push {
             repository: self.git_dir.clone(),
             time: self.time,
             pusher: Some(self.pusher.clone()),
-            push_options: self.options.clone(),
+            push_options: self.wishes.options(),
             process: None,
             confirms: Vec::new(),
             content,
@@ -65,11 +78,9 @@ pub(super) fn announce(
     around: &Surroundings,
 ) -> Result<(), Error> {
     let mut batches = batches.peekable();
-    let first = match batches.peek() {
-        None => return Ok(()),
-        Some(Ok(updates)) => &updates[..],
-        Some(Err(_)) => &[],
-    };
+    if batches.peek().is_none() {
+        return Ok(());
+    }
     let settings = match loaded {
         Ok(loaded) => loaded.settings,
         Err(error) => {
@@ -81,7 +92,13 @@ pub(super) fn announce(
             return recorder.owe(batches, error.into()).into_result();
         }
     };
+    for complaint in &push.wishes.complaints {
+        report::warning(complaint);
+    }
     let spool = place::spool_of(&push.git_dir, Some(&settings)).held_open();
+    if push.wishes.skip {
+        return skip(push, batches, &spool, &settings, caller, around);
+    }
     let recorder = Recorder::new(push, &spool, caller, around);
     let repository = match Repository::open_in_hook(&push.git_dir) {
         Ok(repository) => repository,
@@ -89,8 +106,11 @@ pub(super) fn announce(
     };
     // Of several batches the first is known: the refs of the others are judged by where
     // they are now, and by the push's own intents.
-    let composer = outbox::settle(&spool, &repository, &push.git_dir, first, around)
-        .and_then(|()| Composer::new(&repository, &settings, around, &push.pusher, push.time));
+    let first = first_of(&mut batches);
+    let settled = outbox::settle(&spool, &repository, &push.git_dir, first, around);
+    let (pusher, note) = (&push.pusher, push.wishes.note.as_deref());
+    let composer = settled
+        .and_then(|()| Composer::new(&repository, &settings, around, pusher, note, push.time));
     let outcome = match composer {
         Ok(mut composer) => recorder.record(batches, &mut composer),
         Err(error) => return recorder.owe(batches, error).into_result(),
@@ -98,16 +118,88 @@ pub(super) fn announce(
     let left = if outcome.shares.is_empty() {
         Ok(())
     } else {
-        leave(&outcome, &spool, &settings, around)
+        leave(&outcome, &spool, &settings, Listener::Pusher, around)
     };
     outcome.into_result().and(left)
 }
 
+/// The pusher wants nobody to be told. What is older is settled first, as before any
+/// push: this one knows best where its refs were.
+fn skip(
+    push: &Push,
+    mut batches: Peekable<impl Iterator<Item = Batch>>,
+    spool: &Spool,
+    settings: &Settings,
+    caller: &LazyCaller,
+    around: &Surroundings,
+) -> Result<(), Error> {
+    let settled = Repository::open_in_hook(&push.git_dir)
+        .map_err(Error::from)
+        .and_then(|it| outbox::settle(spool, &it, &push.git_dir, first_of(&mut batches), around));
+    let (outcome, refs) = Recorder::new(push, spool, caller, around).skip(batches);
+    // The log of a mail drop is its owner's alone.
+    if !spool.is_drop() {
+        log_skipped(spool, &push.git_dir, &push.pusher, refs, around);
+    }
+    if !settings.quiet {
+        report::say("not announced, as asked (refpost.skip)");
+    }
+    outcome.into_result().and(settled)?;
+    let has_older = spool.ids_in_new().is_ok_and(|(ids, _)| !ids.is_empty());
+    if has_older && settings.mode != Mode::Spool && !spool.is_drop() {
+        around.flush_detached(spool.root())?;
+    }
+    Ok(())
+}
+
+/// The updates that are read first, as far as they can be.
+fn first_of(batches: &mut Peekable<impl Iterator<Item = Batch>>) -> &[RefUpdate] {
+    match batches.peek() {
+        Some(Ok(updates)) => updates,
+        Some(Err(_)) | None => &[],
+    }
+}
+
+/// Writes down that a push was not announced, for whoever misses it. A line that
+/// cannot be written is no reason to fail one.
+pub(super) fn log_skipped(
+    spool: &Spool,
+    git_dir: &Path,
+    pusher: &str,
+    refs: usize,
+    around: &Surroundings,
+) {
+    let refs = report::count(refs, "ref");
+    let attempt = Attempt {
+        time: around.now(),
+        repository: git_dir.to_owned(),
+        endpoint: String::new(),
+        msg_id: String::new(),
+        topic: String::new(),
+        id: String::new(),
+        attempt: 0,
+        status: Status::Error("skipped".to_owned()),
+        ms: 0,
+        note: Some(format!("{refs} not announced, as {pusher} asked")),
+    };
+    spool.log().append(&attempt).ok();
+}
+
+/// Who is told what became of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// Whoever pushed, by way of the hook's standard error.
+    Pusher,
+    /// Whoever ran a command on the server.
+    Admin,
+}
+
 /// What is recorded leaves, as the mode has it.
-fn leave(
+pub(super) fn leave(
     recorded: &Recorded,
     spool: &Spool,
     settings: &Settings,
+    listener: Listener,
     around: &Surroundings,
 ) -> Result<(), Error> {
     // What is in a mail drop only its owner can deliver.
@@ -123,7 +215,7 @@ fn leave(
         }
         _ => Vec::new(),
     };
-    tell(recorded, settings, &attempted, around);
+    tell(recorded, settings, &attempted, listener, around);
     match mode {
         Mode::Spool => Ok(()),
         Mode::Sync if recorded.is_one_entry() && attempted.iter().all(Attempted::is_empty_now) => {
@@ -135,9 +227,15 @@ fn leave(
     }
 }
 
-/// One honest line to the pusher, and what a person must see to.
-fn tell(recorded: &Recorded, settings: &Settings, attempted: &[Attempted], around: &Surroundings) {
-    let verbose = settings.verbose_to_pusher;
+/// One honest line, and what a person must see to.
+fn tell(
+    recorded: &Recorded,
+    settings: &Settings,
+    attempted: &[Attempted],
+    listener: Listener,
+    around: &Surroundings,
+) {
+    let verbose = settings.verbose_to_pusher || listener == Listener::Admin;
     for notice in attempted.iter().flat_map(|one| &one.report.notices) {
         let words = if verbose {
             &notice.admin
@@ -181,9 +279,9 @@ fn tell(recorded: &Recorded, settings: &Settings, attempted: &[Attempted], aroun
     if settings.mode == Mode::Sync && !recorded.is_one_entry() {
         parts.push("too many to send during the push".to_owned());
     }
-    report::say(&format!(
-        "{} {}",
-        report::count(total, "message"),
-        parts.join(", ")
-    ));
+    let line = format!("{} {}", report::count(total, "message"), parts.join(", "));
+    match listener {
+        Listener::Pusher => report::say(&line),
+        Listener::Admin => report::line(&line),
+    }
 }

@@ -196,6 +196,15 @@ fn check_config(
             &format!("refpost enable --guaranteed {}", repo.display()),
         );
     }
+    if settings.push_options && !repository.takes_push_options() {
+        findings.warning(
+            "`push_options` has no effect: git does not offer push options here",
+            &format!(
+                "git -C {} config receive.advertisePushOptions true",
+                repo.display()
+            ),
+        );
+    }
     for endpoint in &settings.endpoints {
         if is_sent_by_us(settings, &repository.path(), around) {
             check_endpoint::check(endpoint, settings, findings, around);

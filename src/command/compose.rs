@@ -29,6 +29,8 @@ pub(super) struct Composer<'a> {
     around: &'a Surroundings,
     /// The account name of whoever pushed.
     pusher: &'a str,
+    /// What whoever pushed has to say about it.
+    note: Option<&'a str>,
     /// When it happened.
     time: SystemTime,
     /// How many messages were made.
@@ -41,6 +43,7 @@ impl<'a> Composer<'a> {
         settings: &'a Settings,
         around: &'a Surroundings,
         pusher: &'a str,
+        note: Option<&'a str>,
         time: SystemTime,
     ) -> Result<Self, Error> {
         let limits = git::Limits {
@@ -55,6 +58,7 @@ impl<'a> Composer<'a> {
             settings,
             around,
             pusher,
+            note,
             time,
             made: 0,
         })
@@ -84,6 +88,7 @@ impl<'a> Composer<'a> {
                     project: &self.project,
                     people: &self.settings.people,
                     pusher: self.pusher,
+                    note: self.note,
                 };
                 let stamp = stamp(self.made + 1, self.time, self.around)?;
                 let message = pagure::message(&event, context, &stamp, allowance.longest());
@@ -110,15 +115,23 @@ impl<'a> Composer<'a> {
             self.rewind(made);
             return Err(error);
         }
-        let endpoints = self.settings.endpoints.iter();
-        let recipients = endpoints
-            .filter_map(|endpoint| recipient(endpoint, &messages, self.settings, &self.git_dir))
-            .collect();
         Ok(Built {
+            recipients: recipients(&messages, self.settings, &self.git_dir),
             messages,
-            recipients,
         })
     }
+}
+
+/// Who gets which of these messages.
+pub(super) fn recipients(
+    messages: &[Message],
+    settings: &Settings,
+    git_dir: &Path,
+) -> Vec<Recipient> {
+    let endpoints = settings.endpoints.iter();
+    endpoints
+        .filter_map(|endpoint| recipient(endpoint, messages, settings, git_dir))
+        .collect()
 }
 
 fn recipient(

@@ -18,7 +18,7 @@ use super::batches::{self, Batch, Input};
 use super::links::{Hook, Place};
 use super::process::{self, Caller};
 use super::surroundings::Surroundings;
-use super::{Done, Error, outbox, place, transaction};
+use super::{Done, Error, outbox, place, push_options, transaction};
 use crate::cli::{HookArgs, HookName};
 use crate::config::{self, Loaded};
 use crate::event::RefName;
@@ -100,7 +100,8 @@ fn pre_receive(around: &Surroundings) -> Result<(), Error> {
     match wanted(around) {
         Some((git_dir, loaded)) => {
             let input = read_updates();
-            intend(git_dir, loaded, input, process::caller().as_ref(), around)
+            let push = received(git_dir, &loaded, around);
+            intend(&push, loaded, input, process::caller().as_ref(), around)
         }
         None => Ok(()),
     }
@@ -115,7 +116,9 @@ fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
     match wanted(around) {
         Some((git_dir, loaded)) => {
             let input = Input::new(line.as_bytes(), MALFORMED_TOLD);
-            intend(git_dir, loaded, input, process::caller().as_ref(), around)
+            // To this hook git says nothing of push options.
+            let push = Push::now(git_dir, around);
+            intend(&push, loaded, input, process::caller().as_ref(), around)
         }
         None => Ok(()),
     }
@@ -126,7 +129,7 @@ fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
 /// Crash between two batches: git takes a hook that dies for one that refuses, and
 /// nothing moves; a flush finds that out.
 pub(super) fn intend(
-    git_dir: PathBuf,
+    push: &Push,
     loaded: Result<Loaded, config::Error>,
     batches: impl Iterator<Item = Batch>,
     caller: Option<&Caller>,
@@ -138,12 +141,11 @@ pub(super) fn intend(
     }
     let loaded = match loaded {
         Ok(loaded) => Some(loaded),
-        Err(error) if around.requires(&git_dir) => return Err(error.into()),
+        Err(error) if around.requires(&push.git_dir) => return Err(error.into()),
         Err(_) => around.load(None).ok(),
     };
     let settings = loaded.as_ref().map(|loaded| &loaded.settings);
-    let spool = place::spool_of(&git_dir, settings);
-    let push = Push::now(git_dir, around);
+    let spool = place::spool_of(&push.git_dir, settings);
     let mut refs = 0;
     let mut recorded = Vec::new();
     let result = batches.try_for_each(|batch| {
@@ -166,12 +168,22 @@ pub(super) fn intend(
     result
 }
 
+/// The push that git receives, and what its pusher asks for.
+fn received(
+    git_dir: PathBuf,
+    loaded: &Result<Loaded, config::Error>,
+    around: &Surroundings,
+) -> Push {
+    let options = around.push_options(push_options::PREFIX);
+    Push::now(git_dir, around).asking(&options, loaded)
+}
+
 fn post_receive(around: &Surroundings) -> Result<(), Error> {
     // No config file, or no endpoint: nothing is wanted.
     let Some((git_dir, loaded)) = wanted(around) else {
         return Ok(());
     };
-    let push = Push::now(git_dir, around);
+    let push = received(git_dir, &loaded, around);
     let caller = process::caller();
     announce(&push, read_updates(), loaded, &caller, around)
 }
@@ -210,7 +222,13 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
             )),
         }
     }
-    let push = Push::now(git_dir, around);
+    // To this hook git says nothing of push options; pre-receive has recorded them.
+    let own = intents.iter().find(|intent| {
+        let process = intent.header.process.as_ref();
+        process.is_some() && process == caller.as_ref().map(|caller| &caller.process)
+    });
+    let options = own.map_or(&[][..], |own| &own.header.push_options);
+    let push = Push::now(git_dir, around).asking(options, &loaded);
     let batches = batches::of(&updates);
     announce(&push, batches, loaded, &caller, around)
 }

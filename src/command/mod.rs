@@ -11,6 +11,7 @@ mod completions;
 mod compose;
 mod demo;
 mod disable;
+mod emit;
 mod enable;
 mod flush;
 mod hook;
@@ -24,6 +25,7 @@ mod ping;
 mod place;
 mod preview;
 mod process;
+mod push_options;
 mod queue;
 mod recorder;
 mod spools;
@@ -45,6 +47,7 @@ use clap::{Parser, ValueEnum};
 use crate::cli::{Cli, Command, HookArgs, HookName};
 use crate::config::{self, KeyError};
 use crate::delivery::Fault;
+use crate::json::SyntaxError;
 use crate::spool::SpoolError;
 use crate::{git, report};
 use surroundings::Surroundings;
@@ -71,6 +74,8 @@ enum Error {
     Git(#[from] git::Error),
     #[error(transparent)]
     Fault(#[from] Fault),
+    #[error("cannot read message `{}`", path.display())]
+    Message { path: PathBuf, source: SyntaxError },
     #[error("cannot {operation} `{}`", path.display())]
     Io {
         operation: &'static str,
@@ -108,7 +113,7 @@ impl Error {
             Self::Owed(error) => error.hint(),
             Self::Git(error) => error.hint(),
             Self::Spool(error) | Self::Enqueue { source: error, .. } => error.hint(),
-            Self::Io { .. } => None,
+            Self::Io { .. } | Self::Message { .. } => None,
             Self::TooLarge => Some("make `[project]` in the configuration smaller".to_owned()),
         }
     }
@@ -210,6 +215,7 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
         Command::Preview(args) => preview::run(&args, around),
         Command::Check(args) => check::run(&args, around),
         Command::Ping(args) => ping::run(&args, around),
+        Command::Emit(args) => emit::run(&args, around),
         Command::Enable(args) => enable::run(&args, around),
         Command::Disable(args) => disable::run(&args, around),
         Command::Keygen => keygen::run(around),

@@ -1,12 +1,11 @@
 //! `ping`: a test message to each endpoint now, and what it answered.
 
-use serde_json::{Map, Value};
-
 use super::surroundings::Surroundings;
 use super::{Done, Error, compose, place};
 use crate::cli::PingArgs;
 use crate::config::{Endpoint, Settings};
 use crate::delivery::{self, Answer, Client, Outcome, Request};
+use crate::json::Object;
 use crate::payload::Message;
 use crate::payload::pagure::{self, Context};
 use crate::report;
@@ -43,8 +42,9 @@ pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error>
         project: &project,
         people: &settings.people,
         pusher: &compose::pusher(around),
+        note: None,
     };
-    let msg = Map::from_iter([("content".to_owned(), Value::from(CONTENT))]);
+    let msg = Object::from([("content".to_owned(), CONTENT.into())]);
     let stamp = compose::stamp(1, around.now(), around)?;
     let message = pagure::other_message(TOPIC, msg, context, &stamp);
     let mut all_well = true;

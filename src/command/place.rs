@@ -17,6 +17,23 @@ pub(super) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<
     Ok(repository)
 }
 
+/// As [`repository`], but without an argument that of the hook which runs this, if one
+/// does.
+pub(super) fn repository_in_hook(
+    named: Option<&Path>,
+    around: &Surroundings,
+) -> Result<Repository, Error> {
+    if named.is_some() {
+        return repository(named, around);
+    }
+    let git_dir = hook_git_dir(around);
+    // As git does, which also trusts whatever `GIT_DIR` names.
+    if around.path_variable("GIT_DIR").is_none() {
+        around.ensure_trusted(&git_dir)?;
+    }
+    Ok(Repository::open_in_hook(&git_dir)?)
+}
+
 /// The repository whose hook we are: git says it in `GIT_DIR`, or starts us where
 /// its `.git` is (githooks(5)). Of a worktree it is the one that it belongs to
 /// (gitrepository-layout(5), `commondir`).

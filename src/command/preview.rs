@@ -2,32 +2,32 @@
 
 use super::batches::Input;
 use super::compose::{self, Composer};
+use super::push_options::Wishes;
 use super::surroundings::Surroundings;
 use super::{Done, Error, place};
 use crate::cli::PreviewArgs;
 use crate::config::{Endpoint, Settings};
 use crate::delivery::{HeaderValue, Request};
-use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
 
 pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Error> {
-    let repository = if let Some(repo) = &args.repo {
-        place::repository(Some(repo), around)?
-    } else {
-        let git_dir = place::hook_git_dir(around);
-        // As git does, which also trusts whatever `GIT_DIR` names.
-        if around.path_variable("GIT_DIR").is_none() {
-            around.ensure_trusted(&git_dir)?;
-        }
-        Repository::open_in_hook(&git_dir)?
-    };
+    let repository = place::repository_in_hook(args.repo.as_deref(), around)?;
     let settings = around.load(Some(&repository.path()))?.settings;
     let pusher = match &args.pusher {
         Some(name) => name.clone(),
         None => compose::pusher(around),
     };
-    let mut composer = Composer::new(&repository, &settings, around, &pusher, around.now())?;
+    let wishes = Wishes::of(&args.push_options, settings.push_options);
+    for complaint in &wishes.complaints {
+        report::warning(complaint);
+    }
+    if wishes.skip {
+        report::say("not announced, as asked (refpost.skip)");
+        return Ok(Done::Well);
+    }
+    let (note, now) = (wishes.note.as_deref(), around.now());
+    let mut composer = Composer::new(&repository, &settings, around, &pusher, note, now)?;
     let mut batches = Input::new(std::io::stdin().lock(), usize::MAX);
     for batch in &mut batches {
         composer.each(&batch?, |message| {

@@ -250,6 +250,9 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
         "pusher: {}",
         header.pusher.as_deref().unwrap_or("-")
     ));
+    for option in &header.push_options {
+        report::line(&format!("push option: {option}"));
+    }
     match &header.content {
         Content::Owed(updates) => {
             for update in updates {

@@ -13,6 +13,7 @@
 
 use std::collections::HashSet;
 use std::iter::Peekable;
+use std::path::Path;
 
 use super::Error;
 use super::announce::Push;
@@ -116,6 +117,17 @@ impl<'a> Recorder<'a> {
         })
     }
 
+    /// Nobody is told of this push: its intents are settled all the same. How many refs
+    /// it moved comes beside.
+    pub(super) fn skip(self, batches: Peekable<impl Iterator<Item = Batch>>) -> (Recorded, usize) {
+        let mut refs = 0;
+        let recorded = self.each(batches, &mut |recorder, updates, ends| {
+            refs += updates.len();
+            recorder.forget(updates, ends)
+        });
+        (recorded, refs)
+    }
+
     fn each(
         mut self,
         mut batches: Peekable<impl Iterator<Item = Batch>>,
@@ -175,47 +187,11 @@ impl<'a> Recorder<'a> {
             self.recorded.messages += messages;
             return self.forget(updates, ends);
         }
-        self.adopt_former()?;
+        adopt_former(&self.push.git_dir, self.spool, self.around)?;
         let recipients = built.recipients.clone();
         let id = self.enqueue(updates, Content::Built(built), messages, ends)?;
-        self.recorded.messages += messages;
-        self.share(&recipients, messages);
-        self.recorded.entries += 1;
-        self.recorded.entry = Some((id, recipients));
+        self.recorded.add(id, recipients, messages);
         Ok(())
-    }
-
-    /// What was recorded in another spool is older, and must be announced first.
-    fn adopt_former(&self) -> Result<(), Error> {
-        let Some(former) = place::former_spool(&self.push.git_dir, self.spool) else {
-            return Ok(());
-        };
-        let adopted = self.spool.adopt(&former).map_err(SpoolError::from)?;
-        if self.spool.is_drop() && !adopted.busy.is_empty() {
-            let former = former.root().display();
-            let why = format!("older messages wait in `{former}`: a mail drop cannot take them");
-            let hint = format!("run, as its owner: refpost flush {former}");
-            self.around.tell_once(&why, Some(&hint));
-        }
-        Ok(())
-    }
-
-    fn share(&mut self, recipients: &[Recipient], messages: usize) {
-        let shares = &mut self.recorded.shares;
-        for recipient in recipients {
-            let wanted = match &recipient.messages {
-                Selection::All => messages,
-                Selection::Only(numbers) => numbers.len(),
-            };
-            let endpoint = &recipient.endpoint;
-            match shares.iter_mut().find(|share| share.endpoint == *endpoint) {
-                Some(share) => share.wanted += wanted,
-                None => shares.push(Share {
-                    endpoint: endpoint.clone(),
-                    wanted,
-                }),
-            }
-        }
     }
 
     fn owe_batch(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
@@ -261,7 +237,61 @@ impl<'a> Recorder<'a> {
     }
 }
 
+/// What was recorded in another spool is older, and must be announced first.
+pub(super) fn adopt_former(
+    git_dir: &Path,
+    spool: &Spool,
+    around: &Surroundings,
+) -> Result<(), Error> {
+    let Some(former) = place::former_spool(git_dir, spool) else {
+        return Ok(());
+    };
+    let adopted = spool.adopt(&former).map_err(SpoolError::from)?;
+    if spool.is_drop() && !adopted.busy.is_empty() {
+        let former = former.root().display();
+        let why = format!("older messages wait in `{former}`: a mail drop cannot take them");
+        let hint = format!("run, as its owner: refpost flush {former}");
+        around.tell_once(&why, Some(&hint));
+    }
+    Ok(())
+}
+
 impl Recorded {
+    /// One message in an entry of its own.
+    pub(super) fn one(id: Id, recipients: Vec<Recipient>) -> Self {
+        let mut recorded = Self {
+            batches: 1,
+            ..Self::default()
+        };
+        recorded.add(id, recipients, 1);
+        recorded
+    }
+
+    /// Another entry, with so many messages.
+    fn add(&mut self, id: Id, recipients: Vec<Recipient>, messages: usize) {
+        self.messages += messages;
+        self.entries += 1;
+        for recipient in &recipients {
+            let wanted = match &recipient.messages {
+                Selection::All => messages,
+                Selection::Only(numbers) => numbers.len(),
+            };
+            let endpoint = &recipient.endpoint;
+            match self
+                .shares
+                .iter_mut()
+                .find(|share| share.endpoint == *endpoint)
+            {
+                Some(share) => share.wanted += wanted,
+                None => self.shares.push(Share {
+                    endpoint: endpoint.clone(),
+                    wanted,
+                }),
+            }
+        }
+        self.entry = Some((id, recipients));
+    }
+
     /// Whether it is, as an ordinary push is, one batch in one entry.
     pub(super) fn is_one_entry(&self) -> bool {
         self.batches == 1 && self.entries == 1

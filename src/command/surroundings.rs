@@ -241,12 +241,13 @@ impl Surroundings {
         }
     }
 
-    /// What the pusher gave along (githooks(5), `GIT_PUSH_OPTION_COUNT`).
-    pub(super) fn push_options(&self) -> Vec<String> {
+    /// What the pusher gave along and begins with `prefix` (githooks(5), pre-receive).
+    pub(super) fn push_options(&self, prefix: &str) -> Vec<String> {
         let count = self.variable("GIT_PUSH_OPTION_COUNT");
         let count: usize = count.and_then(|count| count.parse().ok()).unwrap_or(0);
         (0..count)
             .map_while(|at| self.variable(&format!("GIT_PUSH_OPTION_{at}")))
+            .filter(|option| option.starts_with(prefix))
             .collect()
     }
 

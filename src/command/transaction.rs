@@ -32,7 +32,9 @@ pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
     let moves = named().map(|batch| moved(batch?, &repository, refs.as_ref()));
     // Most of what a large transaction names may not move at all: git packs refs.
     let moves = moves.filter(|batch| !batch.as_ref().is_ok_and(Vec::is_empty));
-    intend(git_dir, loaded, moves, caller.as_ref(), around)
+    // A push's options are about its own refs, and not about what its hooks move.
+    let push = Push::now(git_dir, around);
+    intend(&push, loaded, moves, caller.as_ref(), around)
 }
 
 /// Which of the named refs move, as far as they count.

@@ -8,9 +8,11 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::Error;
+use super::announce;
 use super::compose::Composer;
+use super::push_options::Wishes;
 use super::surroundings::Surroundings;
+use super::{Error, place};
 use crate::config::Settings;
 use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
 use crate::git::Repository;
@@ -78,10 +80,20 @@ impl<'a> World<'a> {
         let settings = self
             .settings(&header.repository)
             .map_err(|unavailable| Error::failed(unavailable.to_string()))?;
-        let repository = Repository::open(&header.repository)?;
         let pusher = header.pusher.as_deref().unwrap_or_default();
-        let time = header.time;
-        let mut composer = Composer::new(&repository, &settings, self.around, pusher, time)?;
+        let wishes = Wishes::of(&header.push_options, settings.push_options);
+        if wishes.skip {
+            let git_dir = &header.repository;
+            let spool = place::spool_of(git_dir, Some(&settings));
+            announce::log_skipped(&spool, git_dir, pusher, updates.len(), self.around);
+            return Ok(Built {
+                messages: Vec::new(),
+                recipients: Vec::new(),
+            });
+        }
+        let repository = Repository::open(&header.repository)?;
+        let (note, time) = (wishes.note.as_deref(), header.time);
+        let mut composer = Composer::new(&repository, &settings, self.around, pusher, note, time)?;
         let built = composer.built(updates)?;
         // It keeps its id, so it cannot become two, as it could when it was recorded.
         if header.can_hold(&built) {

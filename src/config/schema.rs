@@ -41,6 +41,7 @@ pub(super) struct Layer {
     pub(super) require: Option<bool>,
     pub(super) quiet: Option<bool>,
     pub(super) verbose_to_pusher: Option<bool>,
+    pub(super) push_options: Option<bool>,
     pub(super) refs: Option<Patterns>,
     pub(super) urls: Option<Urls>,
     pub(super) key: Option<SecretSource>,
@@ -159,7 +160,7 @@ impl Layer {
             self.spool_is_own = upper.spool_is_own;
         }
         override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet,
-            verbose_to_pusher, refs, key, key_file, previous_key, unsigned, max_changed_files,
+            verbose_to_pusher, push_options, refs, key, key_file, previous_key, unsigned, max_changed_files,
             max_body);
         for endpoint in upper.endpoint {
             self.endpoint

@@ -38,6 +38,8 @@ pub struct Settings {
     pub quiet: bool,
     /// Whether the pusher is told addresses, and what exactly is wrong with a receiver.
     pub verbose_to_pusher: bool,
+    /// Whether a pusher may ask for something (`git push -o`, git-push(1)).
+    pub push_options: bool,
     /// Which refs count when they move without a push; full names.
     pub refs: Patterns,
     /// How many changed files a message lists at most.
@@ -186,6 +188,7 @@ pub(super) fn defaults(host: &str) -> Layer {
         require: Some(false),
         quiet: Some(false),
         verbose_to_pusher: Some(false),
+        push_options: Some(false),
         // A fetch moves these; they are what another server has.
         refs: Some(Patterns::without("refs/remotes/*")),
         max_changed_files: Some(3000),
@@ -252,6 +255,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
         require: layer.require.expect(DEFAULTED),
         quiet: layer.quiet.expect(DEFAULTED),
         verbose_to_pusher: layer.verbose_to_pusher.expect(DEFAULTED),
+        push_options: layer.push_options.expect(DEFAULTED),
         refs: layer.refs.expect(DEFAULTED),
         max_changed_files: layer.max_changed_files.expect(DEFAULTED),
         max_body: layer.max_body.expect(DEFAULTED).0,

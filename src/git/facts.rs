@@ -60,6 +60,18 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// Whether git lets a pusher give options along (git-config(1),
+    /// `receive.advertisePushOptions`).
+    #[must_use]
+    pub fn takes_push_options(&self) -> bool {
+        let key = "receive.advertisePushOptions";
+        // It fails where nobody says so.
+        self.ask_git(&["config", "--type=bool", "--get", key])
+            .is_ok_and(|answer| answer.trim_ascii_end() == b"true")
+    }
+}
+
 fn description(git_dir: &std::path::Path) -> String {
     let mut bytes = Vec::with_capacity(LONGEST_DESCRIPTION);
     if let Ok(file) = fs::File::open(git_dir.join("description")) {

@@ -3,13 +3,19 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::authors::{AuthorEntry, Authors};
 use super::project::{People, Project};
 use super::{Format, Message};
 use crate::event::{Change, Event, Received, RefKind};
-use crate::json;
+use crate::json::{self, Object};
+
+/// No topic is longer: it is a header's value, and stands in lines for people.
+const LONGEST_TOPIC: usize = 128;
+
+/// In which keys of `msg` Pagure's topics name the project: issues and projects,
+/// commits, pull requests.
+const NAMES_PROJECT: [&str; 3] = ["project", "repo", "pullrequest"];
 
 /// What all messages of one push have in common.
 #[derive(Clone, Copy)]
@@ -22,6 +28,8 @@ pub struct Context<'a> {
     pub people: &'a People,
     /// The account name of whoever pushed.
     pub pusher: &'a str,
+    /// What whoever pushed has to say about it.
+    pub note: Option<&'a str>,
 }
 
 /// What makes one message unlike any other.
@@ -65,6 +73,8 @@ struct RefMessage<'a> {
     authors_truncated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
     pagure_instance: &'a str,
     project_fullname: &'a str,
     repo: &'a Project,
@@ -87,6 +97,8 @@ struct ReceiveMessage<'a> {
     changed_files_truncated: Option<bool>,
     end_commit: String,
     forced: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
     old_commit: &'a str,
     pagure_instance: &'a str,
     project_fullname: &'a str,
@@ -144,6 +156,7 @@ fn body(
         authors: authors.listed,
         authors_truncated: authors.total.map(|_| true),
         branch: is_branch.then(|| event.name.short()),
+        note: context.note,
         pagure_instance: context.instance,
         project_fullname: &context.project.fullname,
         repo: context.project,
@@ -154,20 +167,52 @@ fn body(
     envelope(topic(event), &msg, stamp, longest)
 }
 
+/// A topic that a header can carry: words of letters, digits, `-` and `_`, with dots
+/// between them. Which topics there are is for the forge to say.
+pub fn parse_topic(text: &str) -> Result<String, String> {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if text.len() <= LONGEST_TOPIC && text.split('.').all(is_word) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "a topic is at most {LONGEST_TOPIC} ASCII letters, digits, `-` and `_`, in words with \
+         `.` between them, such as `issue.comment.added`"
+    ))
+}
+
+/// What refpost alone says in every `msg`, by its key.
+#[must_use]
+pub fn own_keys(context: Context<'_>) -> [(&'static str, &str); 2] {
+    [
+        ("pagure_instance", context.instance),
+        ("project_fullname", &context.project.fullname),
+    ]
+}
+
+/// Adds what Pagure's messages have, as far as it can be known and is not there: who
+/// did it, and the project, unless what it is about names one.
+pub fn complete(msg: &mut Object, context: Context<'_>) {
+    let agent = msg.entry("agent".to_owned());
+    agent.or_insert_with(|| context.pusher.into());
+    if NAMES_PROJECT.iter().all(|key| !msg.contains_key(*key)) {
+        let project = serde_json::to_value(context.project);
+        let project = project.expect("a project's maps have text for keys");
+        msg.insert("project".to_owned(), project.into());
+    }
+}
+
 /// A message of any other topic: `msg` keeps its keys and gains the instance
 /// and the project's full name.
 #[must_use]
-pub fn other_message(
-    topic: &str,
-    mut msg: Map<String, Value>,
-    context: Context<'_>,
-    stamp: &Stamp,
-) -> Message {
-    msg.insert("pagure_instance".into(), context.instance.into());
-    msg.insert(
-        "project_fullname".into(),
-        context.project.fullname.clone().into(),
-    );
+pub fn other_message(topic: &str, mut msg: Object, context: Context<'_>, stamp: &Stamp) -> Message {
+    for (key, value) in own_keys(context) {
+        msg.insert(key.to_owned(), value.into());
+    }
     Message {
         format: Format::Pagure,
         topic: topic.to_owned(),
@@ -227,6 +272,7 @@ fn receive<'a>(
         changed_files_truncated: truncated.then_some(true),
         end_commit: received.end_commit.to_string(),
         forced: received.forced,
+        note: context.note,
         old_commit: &received.old_commit,
         pagure_instance: context.instance,
         project_fullname: &context.project.fullname,

@@ -118,6 +118,7 @@ fn every_command_refuses_what_git_does_not_trust() {
     let bare = shared.site.bare.to_str().unwrap();
     for args in [
         &["ping", bare][..],
+        &["emit", "--topic", "x", bare],
         &["preview", "--repo", bare],
         &["enable", bare],
         &["disable", bare],

@@ -112,6 +112,7 @@ pub(crate) fn entry(data: &[u8]) {
 /// JSON as Python writes it: pure ASCII, the same value when it is read again, and
 /// the same bytes when that is written again.
 pub(crate) fn json(data: &[u8]) {
+    exact(data);
     let Ok(value) = serde_json::from_slice::<Value>(data) else {
         // Then a text of it.
         let text = Value::from(String::from_utf8_lossy(data));
@@ -126,6 +127,18 @@ fn same_again(value: &Value) {
     let again: Value = serde_json::from_slice(&bytes).expect("it is JSON");
     assert_eq!(again, *value);
     assert_eq!(json::to_bytes(&again), bytes);
+}
+
+/// JSON of others: what is read is written, and that is read and written the same.
+fn exact(data: &[u8]) {
+    let Ok(value) = json::read(data) else {
+        return;
+    };
+    let bytes = json::to_bytes(&value);
+    assert!(bytes.iter().all(|byte| (b' '..=b'~').contains(byte)));
+    let again = json::read(&bytes).expect("it is JSON");
+    assert_eq!(json::to_bytes(&again), bytes);
+    assert!(serde_json::from_slice::<Value>(data).is_ok());
 }
 
 /// `Retry-After`: nothing, or no more than an hour.

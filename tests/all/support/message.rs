@@ -81,6 +81,10 @@ impl Message {
             expected.extend(["authors_truncated", "total_authors"]);
             expected.sort_unstable();
         }
+        if self.whole["msg"].get("note").is_some() {
+            expected.push("note");
+            expected.sort_unstable();
+        }
         assert_eq!(keys(&self.whole["msg"]), expected);
         assert!(!self["agent"].as_str().unwrap().is_empty());
         let authors = self["authors"].as_array().unwrap();

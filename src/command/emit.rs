@@ -1,0 +1,202 @@
+//! `emit`: a message of any topic, on the same way as those of pushes.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::announce::{self, Listener, Push};
+use super::push_options::Wishes;
+use super::recorder::{Recorded, adopt_former};
+use super::surroundings::Surroundings;
+use super::{Done, Error, IoContext, compose, outbox, place};
+use crate::cli::EmitArgs;
+use crate::config::Settings;
+use crate::git::Repository;
+use crate::json::{self, Exact, Object};
+use crate::payload::Message;
+use crate::payload::pagure::{self, Context};
+use crate::report;
+use crate::spool::{Built, Content, Recipient, Spool};
+
+/// What is read may be longer than what is sent, for it may be laid out for people; but
+/// not so many times longer.
+const MOST_LAYOUT: usize = 8;
+
+pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error> {
+    let repository = place::repository_in_hook(args.repo.as_deref(), around)?;
+    let git_dir = repository.path();
+    let settings = around.load_to_send(&git_dir)?;
+    let push = Push {
+        git_dir,
+        pusher: match &args.pusher {
+            Some(name) => name.clone(),
+            None => compose::pusher(around),
+        },
+        time: around.now(),
+        wishes: Wishes::default(),
+    };
+    let msg = read_object(args.msg.as_deref(), &settings)?;
+    let message = compose(&args.topic, msg, &push, &repository, &settings, around)?;
+    let recipients = compose::recipients(std::slice::from_ref(&message), &settings, &push.git_dir);
+    if args.dry_run {
+        report::raw(&message.body);
+        report::raw(b"\n");
+        report::say(&would_get(&args.topic, &recipients));
+        return Ok(Done::Well);
+    }
+    if recipients.is_empty() {
+        if !settings.quiet {
+            report::line(&format!("nothing sent: {}", nobody_wants(&args.topic)));
+        }
+        return Ok(Done::Well);
+    }
+    let spool = place::spool_of(&push.git_dir, Some(&settings)).held_open();
+    ensure_usable_by_its_owner(&spool, &push.git_dir, around)?;
+    // What is older must leave before this.
+    outbox::settle(&spool, &repository, &push.git_dir, &[], around)?;
+    adopt_former(&push.git_dir, &spool, around)?;
+    let draft = push.draft(Content::Built(Built {
+        messages: vec![message],
+        recipients: recipients.clone(),
+    }));
+    let id = around
+        .enqueue(&spool, &draft)
+        .map_err(|source| Error::Enqueue {
+            messages: 1,
+            source,
+        })?;
+    let recorded = Recorded::one(id, recipients);
+    announce::leave(&recorded, &spool, &settings, Listener::Admin, around)?;
+    Ok(Done::Well)
+}
+
+/// Reads what `msg` is to be, and no more of it than can be sent.
+fn read_object(file: Option<&Path>, settings: &Settings) -> Result<Object, Error> {
+    let stdin = Path::new("standard input");
+    let file = file.filter(|file| *file != Path::new("-"));
+    let path = file.unwrap_or(stdin);
+    let longest = settings.max_body.saturating_mul(MOST_LAYOUT);
+    let mut bytes = Vec::new();
+    let mut read = |from: &mut dyn Read| from.take(longest as u64 + 1).read_to_end(&mut bytes);
+    let done = if let Some(file) = file {
+        read(&mut File::open(file).doing("read", file)?)
+    } else {
+        let mut stdin = io::stdin().lock();
+        if stdin.is_terminal() {
+            report::say("waiting for `msg`, a JSON object, on standard input; Ctrl-D ends it");
+        }
+        read(&mut stdin)
+    };
+    done.doing("read", path)?;
+    let shown = path.display();
+    if bytes.len() > longest {
+        return Err(Error::Failed {
+            what: format!(
+                "cannot read message `{shown}`: it is longer than {longest} bytes, {MOST_LAYOUT} \
+                 times `max_body`"
+            ),
+            hint: Some(RAISE.to_owned()),
+        });
+    }
+    match json::read(&bytes) {
+        Ok(Exact::Object(object)) => Ok(object),
+        Ok(other) => Err(Error::failed(format!(
+            "cannot read message `{shown}`: it is {}, and `msg` is an object",
+            other.kind()
+        ))),
+        Err(source) => Err(Error::Message {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+const RAISE: &str = "leave something out, or raise `max_body` in the configuration";
+
+fn compose(
+    topic: &str,
+    mut msg: Object,
+    push: &Push,
+    repository: &Repository,
+    settings: &Settings,
+    around: &Surroundings,
+) -> Result<Message, Error> {
+    let project = compose::project(repository, settings, around);
+    let context = Context {
+        instance: &settings.instance,
+        project: &project,
+        people: &settings.people,
+        pusher: &push.pusher,
+        note: None,
+    };
+    for (key, own) in pagure::own_keys(context) {
+        if msg.get(key).is_some_and(|given| !given.is_text(own)) {
+            return Err(Error::Failed {
+                what: format!("cannot emit `{topic}`: `{key}` of its `msg` is not `{own}`"),
+                hint: Some(format!("leave `{key}` out: it is added")),
+            });
+        }
+    }
+    pagure::complete(&mut msg, context);
+    let largest = msg
+        .iter()
+        .map(|(key, value)| (json::to_bytes(value).len(), key.clone()))
+        .max();
+    let stamp = compose::stamp(1, push.time, around)?;
+    let message = pagure::other_message(topic, msg, context, &stamp);
+    let (length, longest) = (message.body.len(), settings.max_body);
+    if length <= longest {
+        return Ok(message);
+    }
+    let (bytes, key) = largest.unwrap_or_default();
+    Err(Error::Failed {
+        what: format!(
+            "cannot emit `{topic}`: its body would have {length} bytes, {bytes} of them in \
+             `{key}`; `max_body` is {longest}"
+        ),
+        hint: Some(RAISE.to_owned()),
+    })
+}
+
+fn would_get(topic: &str, recipients: &[Recipient]) -> String {
+    let names: Vec<String> = recipients
+        .iter()
+        .map(|one| format!("`{}`", one.endpoint))
+        .collect();
+    if names.is_empty() {
+        nobody_wants(topic)
+    } else {
+        format!("would be sent to {}", names.join(", "))
+    }
+}
+
+fn nobody_wants(topic: &str) -> String {
+    format!("no endpoint wants `{topic}`")
+}
+
+/// What root makes in somebody's spool, that account's hooks could not use.
+fn ensure_usable_by_its_owner(
+    spool: &Spool,
+    git_dir: &Path,
+    around: &Surroundings,
+) -> Result<(), Error> {
+    if around.own_uid() != 0 || spool.is_drop() {
+        return Ok(());
+    }
+    let there = fs::metadata(spool.root()).or_else(|_| fs::metadata(git_dir));
+    let owner = there.map_or(0, |meta| meta.uid());
+    if owner == 0 {
+        return Ok(());
+    }
+    let (name, _) = around.account(owner);
+    Err(Error::Failed {
+        what: format!(
+            "cannot write to spool `{}` as root: it is `{name}` whose hooks must read it",
+            spool.root().display()
+        ),
+        hint: Some(format!(
+            "run it as that account: runuser -u {name} -- refpost …"
+        )),
+    })
+}

@@ -1,0 +1,203 @@
+//! What a pusher asks for with `git push -o refpost.…` (git-push(1)). Options that
+//! begin otherwise are somebody else's.
+
+/// Of every option that is ours.
+pub(super) const PREFIX: &str = "refpost.";
+
+/// The push is not announced.
+const SKIP: &str = "refpost.skip";
+/// A text to go with each message of the push.
+const NOTE: &str = "refpost.note";
+
+/// No note has more characters; `…` is the last one of a longer one.
+const LONGEST_NOTE: usize = 1024;
+
+/// Of an option that makes no sense, so much is shown,
+const LONGEST_SHOWN: usize = 60;
+
+/// and no more than so many are.
+const MOST_TOLD: usize = 5;
+
+/// What a pusher asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wishes {
+    /// That the push is not announced.
+    pub(super) skip: bool,
+    /// What goes with its messages.
+    pub(super) note: Option<String>,
+    /// What to tell the pusher of what was asked for in vain.
+    pub(super) complaints: Vec<String>,
+}
+
+impl Wishes {
+    /// Reads options; of several notes each is a line. With `is_on` false (the key
+    /// `push_options`) nothing comes of them, and that is told.
+    pub(super) fn of(options: &[String], is_on: bool) -> Self {
+        let mut wishes = Self::default();
+        let mut options = options.iter().filter(|option| option.starts_with(PREFIX));
+        if !is_on {
+            wishes.complaints.extend(options.next().map(|option| {
+                let name = cut(name_of(option), LONGEST_SHOWN).0;
+                format!("push option `{name}` has no effect: `push_options` is off here")
+            }));
+            return wishes;
+        }
+        let mut notes: Vec<&str> = Vec::new();
+        let mut senseless = Vec::new();
+        for option in options {
+            match option.split_once('=') {
+                None if option == SKIP => wishes.skip = true,
+                Some((NOTE, text)) => notes.push(text),
+                _ => senseless.push(option.as_str()),
+            }
+        }
+        notes.retain(|text| !text.is_empty());
+        let (note, is_cut) = cut(&notes.join("\n"), LONGEST_NOTE);
+        if is_cut {
+            let told = format!("push option `{NOTE}` is cut: {LONGEST_NOTE} characters at most");
+            wishes.complaints.push(told);
+        }
+        wishes.note = (!note.is_empty()).then_some(note);
+        let told = senseless.iter().take(MOST_TOLD);
+        wishes.complaints.extend(told.map(|option| explain(option)));
+        if senseless.len() > MOST_TOLD {
+            let more = senseless.len() - MOST_TOLD;
+            wishes.complaints.push(format!("{more} more like that"));
+        }
+        wishes
+    }
+
+    /// The options that say the same, to be recorded with the push.
+    pub(super) fn options(&self) -> Vec<String> {
+        let skip = self.skip.then(|| SKIP.to_owned());
+        let note = self.note.as_ref().map(|note| format!("{NOTE}={note}"));
+        skip.into_iter().chain(note).collect()
+    }
+}
+
+fn name_of(option: &str) -> &str {
+    option.split_once('=').map_or(option, |(name, _)| name)
+}
+
+/// What is wrong with an option that is ours by its name.
+fn explain(option: &str) -> String {
+    let name = name_of(option);
+    match name {
+        NOTE => return format!("push option `{NOTE}` has no text: -o {NOTE}=TEXT"),
+        SKIP => return format!("push option `{SKIP}` takes no value: it has no effect"),
+        _ => {}
+    }
+    let nearest = [SKIP, NOTE]
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .into_iter()
+        .filter(|(distance, _)| *distance <= 3)
+        .min();
+    let shown = cut(name, LONGEST_SHOWN).0;
+    match nearest {
+        Some((_, known)) => format!("unknown push option `{shown}`, did you mean `{known}`?"),
+        None => format!("unknown push option `{shown}`"),
+    }
+}
+
+/// No more characters than that, `…` being the last of them; whether it had more.
+fn cut(text: &str, longest: usize) -> (String, bool) {
+    if text.char_indices().nth(longest).is_none() {
+        return (text.to_owned(), false);
+    }
+    let kept = text.chars().take(longest - 1);
+    (kept.chain(['…']).collect(), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(options: &[&str]) -> Wishes {
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        Wishes::of(&options, true)
+    }
+
+    #[test]
+    fn what_is_asked_for_is_recorded_and_read_again() {
+        let asked = of(&["x", "refpost.skip", "refpost.note=a=b", "refpost.note="]);
+        assert!(asked.skip && asked.complaints.is_empty());
+        assert_eq!(asked.note.as_deref(), Some("a=b"));
+        let long = "é".repeat(3000);
+        for options in [
+            &[][..],
+            &["refpost.skip"],
+            &["refpost.note=one", "refpost.note=two\n"],
+            &[&format!("refpost.note={long}")],
+        ] {
+            let mut wishes = of(options);
+            let again = Wishes::of(&wishes.options(), true);
+            wishes.complaints.clear();
+            assert_eq!(again, wishes);
+        }
+    }
+
+    #[test]
+    fn notes_are_lines_and_have_an_end() {
+        let of_notes = |notes: &[&str]| of(notes).note.unwrap_or_default();
+        assert_eq!(
+            of_notes(&["refpost.note=one", "y", "refpost.note=two"]),
+            "one\ntwo"
+        );
+        let exact = format!("refpost.note={}", "é".repeat(1024));
+        assert_eq!(of_notes(&[&exact]).chars().count(), 1024);
+        assert!(of(&[&exact]).complaints.is_empty());
+        let longer = format!("{exact}é");
+        assert!(of_notes(&[&longer]).ends_with("é…"));
+        assert_eq!(of_notes(&[&longer]).chars().count(), 1024);
+        assert_eq!(
+            of(&[&longer]).complaints,
+            ["push option `refpost.note` is cut: 1024 characters at most"]
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_with_what_does() {
+        for (option, told) in [
+            (
+                "refpost.skp",
+                "unknown push option `refpost.skp`, did you mean `refpost.skip`?",
+            ),
+            (
+                "refpost.notes=x",
+                "unknown push option `refpost.notes`, did you mean `refpost.note`?",
+            ),
+            (
+                "refpost.frobnicate=1",
+                "unknown push option `refpost.frobnicate`",
+            ),
+            (
+                "refpost.note",
+                "push option `refpost.note` has no text: -o refpost.note=TEXT",
+            ),
+            (
+                "refpost.skip=no",
+                "push option `refpost.skip` takes no value: it has no effect",
+            ),
+        ] {
+            let wishes = of(&[option, "refpostx", "ci.skip"]);
+            assert_eq!(wishes.complaints, [told]);
+            assert!(!wishes.skip && wishes.note.is_none());
+        }
+        let many = ["refpost.x"; 9];
+        let complaints = of(&many).complaints;
+        assert_eq!(complaints.len(), 6);
+        assert_eq!(complaints[5], "4 more like that");
+    }
+
+    #[test]
+    fn where_they_are_off_one_line_says_so() {
+        let options = ["x", "refpost.note=x", "refpost.skip"].map(str::to_owned);
+        let wishes = Wishes::of(&options, false);
+        assert_eq!(
+            wishes.complaints,
+            ["push option `refpost.note` has no effect: `push_options` is off here"]
+        );
+        assert!(!wishes.skip && wishes.options().is_empty());
+        assert_eq!(Wishes::of(&["x".to_owned()], false), Wishes::default());
+    }
+}
