@@ -52,8 +52,9 @@ pub(super) fn find_here(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<
 pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Target>, Error> {
     let mut found = Vec::new();
     if paths.is_empty() {
-        let server = around.load(None)?.settings;
-        if server.spool.is_none() && server.root.is_none() {
+        let server = around.server()?;
+        found.extend(server.spools().map(|spool| Found::Spool(spool.to_owned())));
+        if found.is_empty() && server.root().is_none() {
             return Err(Error::Failed {
                 what: "cannot tell which spools are meant".to_owned(),
                 hint: Some(
@@ -63,9 +64,8 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Targe
                 ),
             });
         }
-        found.extend(server.spool.map(Found::Spool));
-        if let Some(root) = server.root {
-            search(&root, &mut found)?;
+        if let Some(root) = server.root() {
+            search(root, &mut found)?;
         }
     }
     for path in paths {

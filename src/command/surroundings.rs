@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use nix::unistd::{Uid, User};
 
 use super::{Error, IoContext, place};
-use crate::config::{self, Borrowed, Loaded, Settings};
+use crate::config::{self, Borrowed, Loaded, Server, Settings};
 use crate::git::{self, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;
@@ -49,6 +49,19 @@ impl Surroundings {
     pub(super) fn load(&self, git_dir: Option<&Path>) -> Result<Loaded, config::Error> {
         let (system, required) = self.server_file();
         config::load(&system, required, git_dir, &self.host())
+    }
+
+    /// The server's configuration, for any number of repositories.
+    pub(super) fn server(&self) -> Result<Server, config::Error> {
+        let (system, required) = self.server_file();
+        Server::read(&system, required)
+    }
+
+    /// The settings of a repository as far as the server says them, when its own file
+    /// cannot be loaded.
+    pub(super) fn load_without_own(&self, git_dir: &Path) -> Option<Settings> {
+        let loaded = self.server().ok()?.load_without_own(git_dir, &self.host());
+        Some(loaded.ok()?.settings)
     }
 
     /// The server's file, and whether it was asked for by name.
@@ -133,12 +146,15 @@ impl Surroundings {
         }
     }
 
-    /// The server's spool, if it is a mail drop and we are the account that owns it. Then
-    /// we send for many accounts, none of which is trusted with what we may read.
+    /// A spool of the server's, if it is a mail drop and we are the account that owns it.
+    /// Then we send for many accounts, none of which is trusted with what we may read.
     pub(super) fn own_drop(&self) -> Option<Spool> {
-        let spool = place::spool_at(&self.load(None).ok()?.settings.spool?);
-        let owner = std::fs::metadata(spool.root()).ok()?.uid();
-        (spool.is_drop() && owner == self.own_uid()).then_some(spool)
+        let server = self.server().ok()?;
+        let mut spools = server.spools().map(place::spool_at);
+        spools.find(|spool| {
+            let owner = std::fs::metadata(spool.root()).map(|meta| meta.uid());
+            spool.is_drop() && owner.is_ok_and(|owner| owner == self.own_uid())
+        })
     }
 
     fn no_loan(&self, borrowed: &Borrowed) -> Error {
