@@ -163,6 +163,9 @@ fn check_config(
     for file in &loaded.files {
         ok(&format!("config `{}`", file.display()));
     }
+    for section in &loaded.sections {
+        ok(&format!("section `{section}`"));
+    }
     if loaded.files.is_empty() {
         let hint = format!("refpost enable {} --url URL", repo.display());
         return findings.error("no config: nothing is sent", Some(hint));

@@ -48,7 +48,7 @@ pub(super) fn find_here(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<
 }
 
 /// Finds the spools. A PATH is a repository, a spool, or a folder that is searched
-/// for them; without one it is the server's `spool` and all below its `root`.
+/// for them; without one it is the server's spools and all below its `root`.
 pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Target>, Error> {
     let mut found = Vec::new();
     if paths.is_empty() {

@@ -61,8 +61,8 @@ type Fault = (Vec<Step>, String);
 pub(super) fn parse(text: &str, whose: Whose) -> Result<Document, Wrong> {
     let line_at = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
     let line_of = |error: &toml::de::Error| line_at(error.span().map_or(0, |span| span.start));
-    let document = DeTable::parse(text)
-        .map_err(|error| (line_of(&error), first_line(error.message())))?;
+    let document =
+        DeTable::parse(text).map_err(|error| (line_of(&error), first_line(error.message())))?;
     let headers = sections::headers(document.get_ref());
     if whose == Whose::Server {
         sections::check_order(document.get_ref(), text, &line_at)?;
@@ -128,9 +128,8 @@ fn check(layer: &Layer, whose: Whose) -> Result<(), Fault> {
     check_layer(layer)?;
     for (at, section) in layer.repository.iter().enumerate() {
         check_section(section).map_err(|(way, why)| {
-            let mut whole = vec![Step::Key("repository"), Step::At(at)];
-            whole.extend(way);
-            (whole, why)
+            let section = [Step::Key("repository"), Step::At(at)];
+            (section.into_iter().chain(way).collect(), why)
         })?;
     }
     Ok(())
@@ -157,9 +156,8 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
     check_keys(own)?;
     for (at, endpoint) in layer.endpoint.iter().enumerate() {
         let in_endpoint = |(way, why): Fault| {
-            let mut whole = vec![Step::Key("endpoint"), Step::At(at)];
-            whole.extend(way);
-            (whole, why)
+            let endpoint = [Step::Key("endpoint"), Step::At(at)];
+            (endpoint.into_iter().chain(way).collect(), why)
         };
         check_endpoint(endpoint, &layer.endpoint[..at]).map_err(in_endpoint)?;
     }

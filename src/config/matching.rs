@@ -41,8 +41,8 @@ impl FromStr for RepositoryPattern {
         } else {
             without_git(glob).to_owned()
         };
-        let pattern = glob::Pattern::new(&expanded)
-            .map_err(|error| format!("pattern `{text}`: {error}"))?;
+        let pattern =
+            glob::Pattern::new(&expanded).map_err(|error| format!("pattern `{text}`: {error}"))?;
         Ok(Self {
             text: text.to_owned(),
             is_negated,
@@ -204,7 +204,8 @@ mod tests {
     use super::*;
 
     fn chosen(patterns: &[&str], git_dir: &str) -> bool {
-        let patterns: Vec<_> = patterns.iter().map(|text| text.parse().unwrap()).collect();
+        let parse = |text: &&str| text.parse().expect("a pattern");
+        let patterns: Vec<_> = patterns.iter().map(parse).collect();
         let names = Names::new(Path::new(git_dir), Some(Path::new("/srv/git")));
         RepositoryPatterns::new(&patterns).choose(&names)
     }
@@ -212,15 +213,43 @@ mod tests {
     #[test]
     fn a_pattern_is_the_whole_path_below_the_root() {
         let table: [(&str, &[&str], &[&str]); 9] = [
-            ("tools", &["/srv/git/tools.git", "/srv/git/tools/.git"], &["/srv/git/a/tools.git"]),
+            (
+                "tools",
+                &["/srv/git/tools.git", "/srv/git/tools/.git"],
+                &["/srv/git/a/tools.git"],
+            ),
             ("*", &["/srv/git/a.git"], &["/srv/git/a/b.git"]),
-            ("**", &["/srv/git/a.git", "/srv/git/a/b/c.git"], &["/srv/other/a.git"]),
-            ("infra/**", &["/srv/git/infra/a.git", "/srv/git/infra/a/b.git"], &["/srv/git/infra.git"]),
-            ("infra/", &["/srv/git/infra/a.git", "/srv/git/infra/a/b"], &["/srv/git/infrared/a.git"]),
-            ("**/wiki.git", &["/srv/git/wiki.git", "/srv/git/a/b/wiki.git"], &["/srv/git/a/wiki2.git"]),
+            (
+                "**",
+                &["/srv/git/a.git", "/srv/git/a/b/c.git"],
+                &["/srv/other/a.git"],
+            ),
+            (
+                "infra/**",
+                &["/srv/git/infra/a.git", "/srv/git/infra/a/b.git"],
+                &["/srv/git/infra.git"],
+            ),
+            (
+                "infra/",
+                &["/srv/git/infra/a.git", "/srv/git/infra/a/b"],
+                &["/srv/git/infrared/a.git"],
+            ),
+            (
+                "**/wiki.git",
+                &["/srv/git/wiki.git", "/srv/git/a/b/wiki.git"],
+                &["/srv/git/a/wiki2.git"],
+            ),
             ("*.wiki", &["/srv/git/a.wiki.git"], &["/srv/git/awiki.git"]),
-            ("/srv/*/**", &["/srv/git/a.git", "/srv/other/a.git"], &["/srv/a.git", "/home/a.git"]),
-            ("[ab]?", &["/srv/git/a1.git"], &["/srv/git/c1.git", "/srv/git/a/.git"]),
+            (
+                "/srv/*/**",
+                &["/srv/git/a.git", "/srv/other/a.git"],
+                &["/srv/a.git", "/home/a.git"],
+            ),
+            (
+                "[ab]?",
+                &["/srv/git/a1.git"],
+                &["/srv/git/c1.git", "/srv/git/a/.git"],
+            ),
         ];
         for (pattern, yes, no) in table {
             for path in yes {

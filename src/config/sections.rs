@@ -53,9 +53,10 @@ pub(super) fn take(layer: &mut Layer, lines: &[usize]) -> Vec<Section> {
 /// Where the headers of the sections begin.
 pub(super) fn headers(document: &DeTable<'_>) -> Vec<usize> {
     match named(document, "repository") {
-        Some((_, DeValue::Array(sections))) => {
-            sections.iter().map(|section| section.span().start).collect()
-        }
+        Some((_, DeValue::Array(sections))) => sections
+            .iter()
+            .map(|section| section.span().start)
+            .collect(),
         _ => Vec::new(),
     }
 }

@@ -20,6 +20,8 @@ mod delivery;
 mod demo;
 mod enable;
 mod enable_config;
+mod fleet;
+mod fleet_errors;
 mod forgotten;
 mod fuzz;
 mod hostile_receivers;
