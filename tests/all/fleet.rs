@@ -1,5 +1,6 @@
 //! One file for a fleet: `[[repository]]` sections of the server's file.
 
+use std::fmt::Write;
 use std::fs;
 
 use crate::support::spooled::names;
@@ -81,7 +82,7 @@ fn check_show_tells_which_section_says_what() {
     );
     let mut text = String::new();
     for name in ["infra/b", "apps/b"] {
-        text += &format!("{name}:\n{}", fleet.shown(name));
+        writeln!(text, "{name}:\n{}", fleet.shown(name)).unwrap();
     }
     golden("check-show-sections.txt", &text);
     fleet.hook("apps/b");

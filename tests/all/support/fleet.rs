@@ -59,7 +59,7 @@ impl Fleet {
     /// Writes the server's file: `root`, what is sent during the push, and `text`.
     pub(crate) fn system(&self, text: &str) {
         let root = self.path("srv");
-        let text = format!("root = {root:?}\n{}", self.filled(text));
+        let text = format!("root = \"{}\"\n{}", root.display(), self.filled(text));
         self.write("system.toml", text);
     }
 
