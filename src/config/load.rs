@@ -119,6 +119,16 @@ impl Loaded {
     pub fn shown(&self) -> BTreeMap<String, Shown> {
         show(&merged(&self.layers), &self.layers)
     }
+
+    /// Where an empty `urls` stands that switches everything off, if one does.
+    #[must_use]
+    pub fn switched_off_by(&self) -> Option<String> {
+        if !self.settings.endpoints.is_empty() {
+            return None;
+        }
+        let urls = self.shown().remove("urls")?;
+        (urls.value == "[]").then_some(urls.source)
+    }
 }
 
 /// The server's file, read once for any number of repositories.
@@ -156,6 +166,17 @@ impl Server {
             iter::once(&document.layer).chain(sections)
         });
         layers.filter_map(|layer| layer.spool.as_deref())
+    }
+
+    /// What its sections are called, all of them or those about a repository.
+    #[must_use]
+    pub fn sections(&self, repository: Option<&Path>) -> Vec<String> {
+        let sections = match repository {
+            Some(_) => self.sections_about(repository),
+            None => self.document.iter().flat_map(|one| &one.sections).collect(),
+        };
+        let names = sections.iter().map(|section| section.name(&self.path));
+        names.collect()
     }
 
     /// What is in force for a repository, or for none in particular. `host` is the

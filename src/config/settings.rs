@@ -81,7 +81,7 @@ pub struct Endpoint {
 }
 
 /// A certificate of our own, and its key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientCert {
     /// The certificate and those that lead to its authority, as PEM.
     pub cert_file: PathBuf,

@@ -21,6 +21,7 @@ mod demo;
 mod enable;
 mod enable_config;
 mod fleet;
+mod fleet_all;
 mod fleet_errors;
 mod forgotten;
 mod fuzz;
