@@ -139,13 +139,12 @@ pub(super) fn intend(
     if batches.peek().is_none() {
         return Ok(());
     }
-    let loaded = match loaded {
-        Ok(loaded) => Some(loaded),
+    let settings = match loaded {
+        Ok(loaded) => Some(loaded.settings),
         Err(error) if around.requires(&push.git_dir) => return Err(error.into()),
-        Err(_) => around.load(None).ok(),
+        Err(_) => around.load_without_own(&push.git_dir),
     };
-    let settings = loaded.as_ref().map(|loaded| &loaded.settings);
-    let spool = place::spool_of(&push.git_dir, settings);
+    let spool = place::spool_of(&push.git_dir, settings.as_ref());
     let mut refs = 0;
     let mut recorded = Vec::new();
     let result = batches.try_for_each(|batch| {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod environment;
+mod fleet;
 mod golden;
 mod mail_drop;
 mod message;
@@ -16,6 +17,7 @@ mod tls;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
+pub(crate) use fleet::Fleet;
 pub(crate) use golden::golden;
 pub(crate) use mail_drop::{ALICE, BOB, MailDrop, SERVICE};
 pub(crate) use message::{Message, parse_bodies};
