@@ -64,3 +64,4 @@ mod support;
 mod tls;
 mod walk_graphs;
 mod walk_repositories;
+mod ways;
