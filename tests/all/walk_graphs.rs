@@ -10,7 +10,7 @@ use proptest::sample::Index;
 use refpost::event::{Author, Change, Event, RefUpdate};
 use refpost::git::{Events, Limits, RefLines, Repository};
 
-use crate::support::Environment;
+use crate::support::{Environment, libgit2_opens, only_git_opens};
 
 const LIMITS: Limits = Limits {
     files: 10,
@@ -242,10 +242,17 @@ fn hold(history: &History, format: &str) {
             _ => drop(repo.git(&write[..3])),
         }
         assert_eq!(has(&repo.bare, "commit-graph"), stage == "one");
-        let repository = Repository::open(&repo.bare).unwrap();
-        let push = repository.events(LIMITS).unwrap();
-        created_as_git_says(&repo, history, &push, tip);
-        moved_as_git_says(&repo, history, &push, tip);
+        // Each stage is read both ways.
+        for way in ["libgit2", "git"] {
+            if way == "git" {
+                only_git_opens(&repo.bare);
+            }
+            let repository = Repository::open(&repo.bare).unwrap();
+            let push = repository.events(LIMITS).unwrap();
+            created_as_git_says(&repo, history, &push, tip);
+            moved_as_git_says(&repo, history, &push, tip);
+        }
+        libgit2_opens(&repo.bare);
     }
 }
 
@@ -255,7 +262,7 @@ fn has(bare: &Path, name: &str) -> bool {
 
 fn run(format: &str) {
     let config = ProptestConfig {
-        cases: 12,
+        cases: 8,
         failure_persistence: None,
         max_shrink_iters: 60,
         ..ProptestConfig::default()

@@ -66,11 +66,11 @@ fn pushes(site: &Site, hash: &str) {
     site.assert_received(site.push(&["main"]).only(), &moved);
 
     site.git(&["checkout", "-q", "-b", "side", &one]);
-    let side = site.commit("c");
+    let fork = site.commit("c");
     let push = site.push(&["side"]);
     expected.branch = "side";
     let created = Received {
-        new: &side,
+        new: &fork,
         without: Some(&two),
         from: Some(&one),
         ..expected
@@ -82,7 +82,7 @@ fn pushes(site: &Site, hash: &str) {
     let new = site.commit("d");
     let forced = Received {
         new: &new,
-        without: Some(&side),
+        without: Some(&fork),
         old_commit: &one,
         from: Some(&one),
         forced: true,
