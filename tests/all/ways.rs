@@ -5,8 +5,8 @@
 use std::fs;
 
 use crate::support::{
-    Environment, Git, REFPOST, Ran, Received, Site, ZEROS, names, only_git_opens, parse_bodies,
-    take_entries,
+    Environment, Git, Message, REFPOST, Ran, Received, Site, ZEROS, names, only_git_opens,
+    parse_bodies, take_entries,
 };
 
 /// The branch creation and then what it brings.
@@ -272,4 +272,33 @@ fn what_is_missing_is_not_fetched() {
     let ran = site.refpost(["preview", "--repo", "test.git"]);
     let messages = parse_bodies(&ran.stdin(line).run().well().bytes);
     assert_eq!(messages[0].about(), ("git.tag.creation", "x"));
+}
+
+/// git gives up at an object that is damaged; what comes after it is told all the same.
+#[test]
+fn what_is_damaged_spoils_nothing_else() {
+    let (site, old, new) = only_git();
+    site.push(&["main:x"]);
+    let (folder, file) = new.split_at(2);
+    let damaged = site.bare.join("objects").join(folder).join(file);
+    let bytes = fs::read(&damaged).unwrap();
+    fs::remove_file(&damaged).unwrap();
+    // What it is can still be read.
+    fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let line = format!("{new} {ZEROS} refs/heads/x\n{ZEROS} {old} refs/tags/x\n");
+    let ran = site.refpost(["preview", "--repo", "test.git"]);
+    let messages = parse_bodies(&ran.stdin(line).run().well().bytes);
+    let about: Vec<_> = messages.iter().map(Message::about).collect();
+    assert_eq!(
+        about,
+        [("git.branch.deletion", "x"), ("git.tag.creation", "x")]
+    );
+    assert_eq!(messages[0].authors(), ["alice"]);
+    assert_eq!(messages[1].authors(), ["Ada"]);
+    let line = format!("{old} {new} refs/heads/main\n");
+    let ran = site.refpost(["preview", "--repo", "test.git"]);
+    let ran = ran.stdin(line).run();
+    let why =
+        format!("refpost: cannot read commit `{new}`: git cannot read it (`git fsck` says more)\n");
+    ran.fails(1, &why);
 }
