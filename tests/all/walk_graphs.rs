@@ -242,8 +242,12 @@ fn hold(history: &History, format: &str) {
             _ => drop(repo.git(&write[..3])),
         }
         assert_eq!(has(&repo.bare, "commit-graph"), stage == "one");
-        // Each stage is read both ways.
-        for way in ["libgit2", "git"] {
+        // Where some commits are in a file and some are not, both ways of reading meet it.
+        let ways: &[_] = match stage {
+            "chain" => &["libgit2", "git"],
+            _ => &["libgit2"],
+        };
+        for &way in ways {
             if way == "git" {
                 only_git_opens(&repo.bare);
             }
@@ -252,7 +256,9 @@ fn hold(history: &History, format: &str) {
             created_as_git_says(&repo, history, &push, tip);
             moved_as_git_says(&repo, history, &push, tip);
         }
-        libgit2_opens(&repo.bare);
+        if stage == "chain" {
+            libgit2_opens(&repo.bare);
+        }
     }
 }
 
@@ -262,7 +268,7 @@ fn has(bare: &Path, name: &str) -> bool {
 
 fn run(format: &str) {
     let config = ProptestConfig {
-        cases: 8,
+        cases: 12,
         failure_persistence: None,
         max_shrink_iters: 60,
         ..ProptestConfig::default()
