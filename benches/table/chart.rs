@@ -48,7 +48,7 @@ pub(crate) fn draw(all: &[Series], file: &Path) {
         chart
             .draw_series(LineSeries::new(ours, line).point_size(3))
             .unwrap()
-            .label(series.name)
+            .label(&series.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], line));
         chart
             .draw_series(DashedLineSeries::new(gits, 3, 5, line))

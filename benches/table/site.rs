@@ -113,6 +113,17 @@ impl Site {
         format!("{old} {new} {name}\n")
     }
 
+    /// git takes this extension, which changes nothing, and libgit2 refuses it.
+    pub(crate) fn read_through_git(&self, through_git: bool) {
+        let only_git = "[core]\nrepositoryformatversion = 1\n[extensions]\nnoop-v1 = true\n";
+        let config = self.bare.join("config");
+        let mut text = fs::read_to_string(&config).unwrap().replace(only_git, "");
+        if through_git {
+            text.push_str(only_git);
+        }
+        fs::write(&config, text).unwrap();
+    }
+
     /// Removes what was spooled.
     pub(crate) fn forget(&self) {
         fs::remove_dir_all(self.bare.join("refpost")).ok();

@@ -18,13 +18,13 @@ pub(crate) struct Row {
     /// The most anonymous memory that refpost had, in KiB.
     pub(crate) memory: Option<u64>,
     /// The line of the chart that this is a point of, and its size.
-    pub(crate) point: Option<(&'static str, usize)>,
+    pub(crate) point: Option<(String, usize)>,
 }
 
 /// A line of the chart: cost against size.
 pub(crate) struct Series {
     /// What grows.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// Size, refpost's cost and git's, in seconds.
     pub(crate) points: Vec<(f64, f64, f64)>,
 }
@@ -56,15 +56,15 @@ impl Table {
     pub(crate) fn series(&self) -> Vec<Series> {
         let mut all: Vec<Series> = vec![];
         for row in &self.rows {
-            let Some((name, size)) = row.point else {
+            let Some((name, size)) = &row.point else {
                 continue;
             };
             #[allow(clippy::cast_precision_loss, reason = "sizes are round numbers")]
-            let point = (size as f64, seconds(row.cost), seconds(row.peer_cost));
-            match all.iter_mut().find(|series| series.name == name) {
+            let point = (*size as f64, seconds(row.cost), seconds(row.peer_cost));
+            match all.iter_mut().find(|series| series.name == *name) {
                 Some(series) => series.points.push(point),
                 None => all.push(Series {
-                    name,
+                    name: name.clone(),
                     points: vec![point],
                 }),
             }

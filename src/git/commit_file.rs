@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use git2::{ObjectFormat, Oid};
 use gix_commitgraph::{File, Graph, Position};
 use gix_hash::{Kind, oid};
 
 use super::Repository;
+use crate::event::Oid;
 
 /// Alternates of alternates are followed so far (odb.c).
 const DEEPEST: usize = 5;
@@ -28,15 +28,14 @@ impl CommitFile {
     /// The first one of the object directories, as git takes it; `None` if there is
     /// none, or none that can be read: it only makes things faster.
     pub(super) fn of(repository: &Repository) -> Option<Self> {
-        let config = repository.inner.config().ok()?;
-        if config.get_bool("core.commitgraph") == Ok(false) {
+        if repository.store().setting("core.commitgraph") == Some(false) {
             return None;
         }
-        let kind = match repository.inner.object_format() {
-            ObjectFormat::Sha256 => Kind::Sha256,
-            ObjectFormat::Sha1 => Kind::Sha1,
+        let kind = match repository.id_length() {
+            32 => Kind::Sha256,
+            _ => Kind::Sha1,
         };
-        let folders = object_folders(repository.inner.commondir().join("objects"));
+        let folders = object_folders(repository.store().common_dir().join("objects"));
         let graph = folders
             .iter()
             .find_map(|folder| single(folder, kind).or_else(|| chain(folder, &folders, kind)))?;

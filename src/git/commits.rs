@@ -1,26 +1,32 @@
 //! Commits by number: parents, times and authors, for walks of any size.
 //!
-//! The one seam between walks and what is on disk. Commits that the commit-graph has
-//! are numbered by their position in it and take no memory. Of the others the headers
-//! are read, once, and some fifty bytes of each are kept.
+//! Commits that the commit-graph has are numbered by their position in it and take no
+//! memory. Of the others the headers are read, once, and some fifty bytes of each are
+//! kept.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use git2::{Odb, Oid};
 use hashbrown::HashTable;
 
+use super::ahead::Ahead;
+use super::authors::Authors;
 use super::commit_file::CommitFile;
 use super::object::{self, Signature};
 use super::replaced::Grafts;
+use super::store::Objects;
 use super::{Error, ReadContext, Repository};
-use crate::event::Author;
+use crate::event::{Author, Oid};
 
-/// No more authors than this are kept by number,
-const MOST_AUTHORS: usize = 100_000;
+/// So many commits are asked for one by one before git is to list what they lead to: a
+/// process costs as much as so many questions.
+const PATIENCE: usize = 64;
 
-/// and no more bytes of their names and addresses than this.
-const MOST_AUTHOR_BYTES: usize = 4 << 20;
+/// One that git will list is waited for while it lists so many others, and as many again as
+/// were worth it before: a walk that ends soon does not wait for a whole history.
+const LEAST_REACH: usize = 256;
+
+/// A list starts at no more commits than this.
+const MOST_STARTS: usize = 1000;
 
 /// What stands for what is not known yet.
 const UNKNOWN: u32 = u32::MAX;
@@ -32,6 +38,8 @@ struct Node {
     start: u32,
     parents: u32,
     author: u32,
+    /// Which list it will be in, unless it has been.
+    list: u32,
 }
 
 const UNREAD: Node = Node {
@@ -39,6 +47,7 @@ const UNREAD: Node = Node {
     start: UNKNOWN,
     parents: 0,
     author: UNKNOWN,
+    list: 0,
 };
 
 /// Who wrote a commit.
@@ -52,7 +61,7 @@ pub(super) enum Writer {
 /// The commits of a repository.
 pub(super) struct Commits<'repo> {
     repository: &'repo Repository,
-    odb: Odb<'repo>,
+    objects: Objects<'repo>,
     grafts: Grafts,
     file: Option<CommitFile>,
     /// Numbers below this are positions in the file.
@@ -65,6 +74,19 @@ pub(super) struct Commits<'repo> {
     nodes: Vec<Node>,
     parents: Vec<u32>,
     authors: Authors,
+    ahead: Reading,
+}
+
+/// What git lists ahead of the walks, where it is git that reads.
+#[derive(Default)]
+struct Reading {
+    list: Option<Ahead>,
+    /// How many lists there were: the number of this one.
+    lists: u32,
+    /// How many of it were what led to one that was waited for.
+    worthy: usize,
+    /// Which were asked for one by one since it began.
+    asked: Vec<u32>,
 }
 
 impl<'repo> Commits<'repo> {
@@ -79,18 +101,29 @@ impl<'repo> Commits<'repo> {
         };
         Ok(Self {
             repository,
-            odb: repository.inner.odb().reading(|| "objects".to_owned())?,
+            objects: repository.objects()?,
             grafts,
             filed: file.as_ref().map_or(0, CommitFile::len),
             file,
             ids: Vec::new(),
-            id_length: repository.oid_digits() / 2,
+            id_length: repository.id_length(),
             numbers: HashTable::new(),
             hasher: RandomState::new(),
             nodes: Vec::new(),
             parents: Vec::new(),
             authors: Authors::default(),
+            ahead: Reading::default(),
         })
+    }
+
+    /// Of these all the writers will be asked for, in this order.
+    pub(super) fn will_tell_writers(&self, numbers: impl Iterator<Item = u32>) {
+        let unknown = numbers.filter(|&number| {
+            let at = number.checked_sub(self.filed);
+            at.is_none_or(|at| self.nodes[at as usize].author == UNKNOWN)
+        });
+        let ids = unknown.map(|number| self.repository.replacement(self.id(number)));
+        self.objects.expect(ids);
     }
 
     /// The number of this id, be there such a commit or not.
@@ -169,80 +202,133 @@ impl<'repo> Commits<'repo> {
             return Ok(Writer::Kept(author));
         }
         let id = self.id(number);
-        let object = self
-            .odb
-            .read(self.repository.replacement(id))
-            .reading(|| format!("commit `{id}`"))?;
-        let signature = Signature::of_author(object.data());
+        let commit = self.objects.read(self.repository.replacement(id));
+        let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
+        let signature = Signature::of_author(&commit);
         Ok(match self.authors.keep(signature) {
-            UNKNOWN => Writer::Other(signature.person()),
-            author => Writer::Kept(author),
+            None => Writer::Other(signature.person()),
+            Some(author) => Writer::Kept(author),
         })
     }
 
     /// One of those who are kept.
     pub(super) fn author(&self, kept: u32) -> &Author {
-        &self.authors.all[kept as usize]
+        self.authors.of(kept)
     }
 
     fn node(&mut self, at: u32) -> Result<&Node, Error> {
-        if self.nodes[at as usize].start == UNKNOWN {
+        if self.nodes[at as usize].start == UNKNOWN && !self.read_ahead(at) {
             let id = self.id(self.filed + at);
-            let (ids, mut node) = self.read(id)?;
-            node.start = u32::try_from(self.parents.len()).expect("memory ends before");
-            node.parents = u32::try_from(ids.len()).expect("objects are smaller");
-            for id in ids {
-                let parent = self.number(id);
-                self.parents.push(parent);
-            }
-            self.nodes[at as usize] = node;
+            let (ids, node) = self.read(id)?;
+            self.keep(at, &ids, node);
+            self.lose_patience(at);
         }
         Ok(&self.nodes[at as usize])
     }
 
+    fn keep(&mut self, at: u32, parents: &[Oid], mut node: Node) {
+        node.start = u32::try_from(self.parents.len()).expect("memory ends before");
+        node.parents = u32::try_from(parents.len()).expect("objects are smaller");
+        for &id in parents {
+            let parent = self.number(id);
+            self.parents.push(parent);
+        }
+        self.nodes[at as usize] = node;
+    }
+
     /// Reads a commit: its parents, and the rest.
     fn read(&mut self, id: Oid) -> Result<(Vec<Oid>, Node), Error> {
-        let commit = self
-            .odb
-            .read(self.repository.replacement(id))
-            .reading(|| format!("commit `{id}`"))?;
-        let parents = match self.grafts.parents(id) {
-            Some(parents) => parents.to_vec(),
-            None => object::parents(commit.data()).collect(),
+        let commit = self.objects.read(self.repository.replacement(id));
+        let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
+        Ok(understand(id, &commit, &self.grafts, &mut self.authors))
+    }
+
+    /// Reads what git lists until this commit has come; whether it has.
+    fn read_ahead(&mut self, at: u32) -> bool {
+        // Every commit of a list leads to others of it.
+        if self.ahead.list.is_none() || self.nodes[at as usize].list != self.ahead.lists {
+            return false;
+        }
+        let mut list = self.ahead.list.take();
+        let mut passed = 0;
+        while let Some(ahead) = &mut list
+            && passed < LEAST_REACH + self.ahead.worthy
+        {
+            passed += 1;
+            let Some((id, commit)) = ahead.next() else {
+                // Its end, or what it stumbled over: whoever reads that one will see.
+                return false;
+            };
+            let found = self.number(id);
+            let Some(found) = found.checked_sub(self.filed) else {
+                continue;
+            };
+            if self.nodes[found as usize].start == UNKNOWN {
+                let (ids, node) = understand(id, commit, &self.grafts, &mut self.authors);
+                self.keep(found, &ids, node);
+            }
+            self.expect_parents(found);
+            if found == at {
+                self.ahead.worthy += passed;
+                break;
+            }
+        }
+        self.ahead.list = list;
+        self.nodes[at as usize].start != UNKNOWN
+    }
+
+    /// After this one, too, had to be asked for: lets git list what walks will meet.
+    fn lose_patience(&mut self, at: u32) {
+        let Some(git) = self.objects.lister() else {
+            return;
         };
-        let node = Node {
-            time: object::commit_time(commit.data()),
-            author: self.authors.keep(Signature::of_author(commit.data())),
-            ..UNREAD
-        };
-        Ok((parents, node))
+        self.ahead.asked.push(at);
+        if self.ahead.asked.len() < PATIENCE {
+            return;
+        }
+        self.ahead.lists += 1;
+        self.ahead.worthy = 0;
+        let mut starts = Vec::new();
+        for asked in std::mem::take(&mut self.ahead.asked) {
+            for at in self.expect_parents(asked) {
+                if self.nodes[at as usize].start == UNKNOWN && starts.len() < MOST_STARTS {
+                    starts.push(self.id(self.filed + at));
+                }
+            }
+        }
+        self.ahead.list = Ahead::start(git, &starts);
+    }
+
+    /// The list that has this commit, or begins behind it, will have its parents. Gives
+    /// those that no other commit of the list had.
+    fn expect_parents(&mut self, at: u32) -> Vec<u32> {
+        let node = &self.nodes[at as usize];
+        let range = node.start as usize..node.start as usize + node.parents as usize;
+        let mut parents = Vec::new();
+        for &parent in &self.parents[range] {
+            if let Some(parent) = parent.checked_sub(self.filed)
+                && self.nodes[parent as usize].list != self.ahead.lists
+            {
+                self.nodes[parent as usize].list = self.ahead.lists;
+                parents.push(parent);
+            }
+        }
+        parents
     }
 }
 
-/// Authors, each once, so that no commit need be read again for its own.
-#[derive(Default)]
-struct Authors {
-    /// By how commits write them.
-    numbers: HashMap<Box<[u8]>, u32>,
-    all: Vec<Author>,
-    bytes: usize,
-    key: Vec<u8>,
-}
-
-impl Authors {
-    /// The author's number; `UNKNOWN` if there is no more room.
-    fn keep(&mut self, signature: Signature<'_>) -> u32 {
-        signature.write_key(&mut self.key);
-        if let Some(&number) = self.numbers.get(self.key.as_slice()) {
-            return number;
-        }
-        if self.all.len() == MOST_AUTHORS || self.bytes > MOST_AUTHOR_BYTES {
-            return UNKNOWN;
-        }
-        let number = u32::try_from(self.all.len()).expect("they are few");
-        self.bytes += self.key.len();
-        self.numbers.insert(self.key.as_slice().into(), number);
-        self.all.push(signature.person());
-        number
-    }
+/// What walks need of a commit: its parents, and the rest.
+fn understand(id: Oid, commit: &[u8], grafts: &Grafts, authors: &mut Authors) -> (Vec<Oid>, Node) {
+    let parents = match grafts.parents(id) {
+        Some(parents) => parents.to_vec(),
+        None => object::parents(commit).collect(),
+    };
+    let node = Node {
+        time: object::commit_time(commit),
+        author: authors
+            .keep(Signature::of_author(commit))
+            .unwrap_or(UNKNOWN),
+        ..UNREAD
+    };
+    (parents, node)
 }

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use super::graph::Graph;
-use super::repository::{DefaultBranch, Peeled, from_git2};
+use super::repository::{DefaultBranch, Peeled};
 use super::tree_diff::{self, Budget};
 use super::walk::{self, Authors};
 use super::{Error, Repository};
@@ -121,11 +121,7 @@ impl Events<'_> {
 
     /// A branch or another ref that was not there before: what it has that the
     /// default branch has not. `None` if that is nothing.
-    fn created(
-        &self,
-        update: &RefUpdate,
-        new: git2::Oid,
-    ) -> Result<Option<(Received, Authors)>, Error> {
+    fn created(&self, update: &RefUpdate, new: Oid) -> Result<Option<(Received, Authors)>, Error> {
         let default = self.default_branch()?;
         let is_default = default.name.as_ref() == Some(&update.name);
         let against = default.tip.filter(|_| !is_default);
@@ -136,7 +132,7 @@ impl Events<'_> {
             Some(tip) => self.graph.merge_base(tip, new)?,
             None => None,
         };
-        let zeros = "0".repeat(self.repository.oid_digits());
+        let zeros = "0".repeat(2 * self.repository.id_length());
         let received = self.received(listed, base, new, zeros, false)?;
         Ok(Some(received))
     }
@@ -145,8 +141,8 @@ impl Events<'_> {
     fn moved(
         &self,
         old: Oid,
-        old_commit: git2::Oid,
-        new_commit: git2::Oid,
+        old_commit: Oid,
+        new_commit: Oid,
     ) -> Result<(Received, Authors), Error> {
         let base = self.graph.merge_base(old_commit, new_commit)?;
         let forced = base != Some(old_commit);
@@ -174,8 +170,8 @@ impl Events<'_> {
     fn received(
         &self,
         listed: walk::Listed,
-        base: Option<git2::Oid>,
-        new: git2::Oid,
+        base: Option<Oid>,
+        new: Oid,
         old_commit: String,
         forced: bool,
     ) -> Result<(Received, Authors), Error> {
@@ -183,8 +179,8 @@ impl Events<'_> {
         let new_tree = Some(self.repository.tree(new)?);
         let received = Received {
             old_commit,
-            start_commit: from_git2(listed.oldest),
-            end_commit: from_git2(listed.newest),
+            start_commit: listed.oldest,
+            end_commit: listed.newest,
             total_commits: listed.total,
             forced,
             changed_files: tree_diff::changed_files(

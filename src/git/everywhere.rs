@@ -85,28 +85,13 @@ impl Repository {
     /// Whether the repository's own file neither names a folder of hooks nor another
     /// file that could.
     fn says_nothing_of_hooks(&self) -> bool {
-        let Ok(config) = self.inner.config() else {
-            return false;
+        let says = |name: &str| {
+            let includes = ["include.", "includeif."];
+            includes.iter().any(|of| name.starts_with(of))
+                || ["core.hookspath", "extensions.worktreeconfig"].contains(&name)
         };
-        let Ok(mut entries) = config.entries(None) else {
-            return false;
-        };
-        while let Some(entry) = entries.next() {
-            let Ok(entry) = entry else { return false };
-            let says = match entry.name() {
-                Ok(name) => {
-                    ["include.", "includeif."]
-                        .iter()
-                        .any(|of| name.starts_with(of))
-                        || ["core.hookspath", "extensions.worktreeconfig"].contains(&name)
-                }
-                Err(_) => true,
-            };
-            if says {
-                return false;
-            }
-        }
-        true
+        let config = self.store().own_config();
+        config.is_some_and(|config| !config.iter().any(|(name, _)| says(name)))
     }
 }
 

@@ -47,7 +47,9 @@ impl Repository {
             .and_then(|data| data.created().ok())
             .map_or(modified, seconds);
         let path = match git_dir.parent() {
-            Some(parent) if !self.inner.is_bare() && git_dir.ends_with(".git") => parent.to_owned(),
+            Some(parent) if !self.store().is_bare() && git_dir.ends_with(".git") => {
+                parent.to_owned()
+            }
             _ => git_dir.clone(),
         };
         Facts {

@@ -8,11 +8,10 @@ use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use git2::Oid;
-
 use super::commits::Commits;
 use super::paint::Canvas;
 use super::{Error, Repository};
+use crate::event::Oid;
 
 /// After this many more commits on the hidden side with nothing of ours in
 /// sight, git takes the rest to be hidden too (revision.c, `SLOP`): clocks that
@@ -318,7 +317,7 @@ struct State<'repo> {
     walk: Walk,
     canvas: Canvas,
     /// What the last walk told of its two ends.
-    base: (Oid, Oid, Base),
+    base: Option<(Oid, Oid, Base)>,
 }
 
 impl<'repo> Graph<'repo> {
@@ -328,7 +327,7 @@ impl<'repo> Graph<'repo> {
                 commits: Commits::new(repository)?,
                 walk: Walk::default(),
                 canvas: Canvas::default(),
-                base: (Oid::ZERO_SHA1, Oid::ZERO_SHA1, Base::Unknown),
+                base: None,
             }),
         })
     }
@@ -357,7 +356,7 @@ impl<'repo> Graph<'repo> {
             known = Base::Known(canvas.first_independent(forks, commits)?);
         }
         if let Some(hidden) = hidden {
-            *base = (hidden, new, known);
+            *base = Some((hidden, new, known));
         }
         tell(&listed, commits)
     }
@@ -372,7 +371,7 @@ impl<'repo> Graph<'repo> {
             base,
         } = &mut *self.state.borrow_mut();
         let found = match *base {
-            (hidden, new, Base::Known(found)) if (hidden, new) == (one, other) => found,
+            Some((hidden, new, Base::Known(found))) if (hidden, new) == (one, other) => found,
             _ => {
                 let (one, other) = (commits.number(one), commits.number(other));
                 let found = canvas.merge_base(one, other, commits)?;

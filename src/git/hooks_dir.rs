@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::Repository;
 
@@ -14,17 +13,9 @@ impl Repository {
     #[must_use]
     pub fn hooks_dir(&self) -> PathBuf {
         let git_dir = self.path();
-        let answer = Command::new("git")
-            .arg("--git-dir")
-            .arg(&git_dir)
-            .args(["rev-parse", "--git-path", "hooks"])
-            .current_dir(&git_dir)
-            .output();
-        match answer {
-            Ok(answer) if answer.status.success() => {
-                git_dir.join(OsStr::from_bytes(answer.stdout.trim_ascii_end()))
-            }
-            _ => git_dir.join("hooks"),
+        match self.ask_git(&["rev-parse", "--git-path", "hooks"]) {
+            Ok(answer) => git_dir.join(OsStr::from_bytes(answer.trim_ascii_end())),
+            Err(_) => git_dir.join("hooks"),
         }
     }
 }

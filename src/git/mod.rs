@@ -1,11 +1,18 @@
-//! What a push means: ref updates in, events out. The only user of git2.
+//! What a push means: ref updates in, events out. The only user of git2, and of git.
 //!
 //! ```text
 //! ref_lines   bytes of stdin → RefUpdate, a batch at a time
-//! repository  opening, peeling, the default branch
+//! repository  peeling, the default branch
+//! store       the seam: opening, and the two ways of reading
+//! by_libgit2  the first way
+//! by_git      the second way: git itself, for what libgit2 cannot open
+//! command     running git
+//! batch       git cat-file --batch, kept open
+//! ahead       git rev-list, reading ahead of walks
 //! object      headers of commits and tags, read from their bytes
 //! replaced    what stands in for objects and parents: replace refs, grafts, shallow
 //! commit_file the commit-graph file, and chains of them
+//! authors     who wrote commits, each kept once
 //! commits     commits by number, from that file or their own bytes
 //! graph       rev-list
 //! paint       merge-base
@@ -20,6 +27,12 @@
 //! facts       what a repository says of itself: path, owner, description
 //! ```
 
+mod ahead;
+mod authors;
+mod batch;
+mod by_git;
+mod by_libgit2;
+mod command;
 mod commit_file;
 mod commits;
 mod events;
@@ -36,6 +49,7 @@ mod refs;
 mod replaced;
 mod replay;
 mod repository;
+mod store;
 mod tree_diff;
 mod walk;
 
@@ -51,16 +65,21 @@ pub use repository::Repository;
 
 use std::path::PathBuf;
 
+use store::Cause;
+
 /// Why a repository could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder is no repository, or one that cannot be opened.
+    /// The folder is no repository, or one that cannot be opened: git itself was asked,
+    /// too.
     #[error("cannot open repository `{path}`")]
     Open {
         /// As it was asked for.
         path: String,
         /// What libgit2 says.
-        source: git2::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Whether there is no git to be asked.
+        no_git: bool,
     },
     /// It belongs to somebody whom git does not trust either.
     #[error("cannot trust repository `{}`: it belongs to account {owner}, not to {account}, who runs this", path.display())]
@@ -85,8 +104,8 @@ pub enum Error {
     Read {
         /// Which thing: "commit `…`", "HEAD".
         what: String,
-        /// What libgit2 says.
-        source: git2::Error,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -94,25 +113,30 @@ impl Error {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let Self::Dubious { path, .. } = self else {
-            return None;
-        };
-        let path = path.display();
-        // git's own words.
-        Some(format!("git config --global --add safe.directory {path}"))
+        match self {
+            // git's own words.
+            Self::Dubious { path, .. } => {
+                let path = path.display();
+                Some(format!("git config --global --add safe.directory {path}"))
+            }
+            Self::Open { no_git: true, .. } => Some(
+                "git may be able to read it, and is not found: install it, or set PATH".to_owned(),
+            ),
+            _ => None,
+        }
     }
 }
 
-/// Names what was being read when libgit2 failed.
+/// Names what was being read when that failed.
 trait ReadContext<T> {
     fn reading(self, what: impl FnOnce() -> String) -> Result<T, Error>;
 }
 
-impl<T> ReadContext<T> for Result<T, git2::Error> {
+impl<T, E: Into<Cause>> ReadContext<T> for Result<T, E> {
     fn reading(self, what: impl FnOnce() -> String) -> Result<T, Error> {
         self.map_err(|source| Error::Read {
             what: what(),
-            source,
+            source: source.into(),
         })
     }
 }

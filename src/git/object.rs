@@ -4,9 +4,8 @@
 //! must not be lost for that, so only what is needed is read, leniently.
 
 use encoding_rs::{Encoding, UTF_8};
-use git2::Oid;
 
-use crate::event::Author;
+use crate::event::{Author, Oid};
 
 /// Names and addresses are cut to so many characters.
 const LONGEST_TEXT: usize = 1024;
@@ -61,11 +60,12 @@ pub(super) fn commit_time(commit: &[u8]) -> i64 {
     time.unwrap_or(0)
 }
 
-fn oid(digits: &[u8]) -> Option<Oid> {
+/// An id from its hex digits; `None` for zeros, too, which name nothing.
+pub(super) fn oid(digits: &[u8]) -> Option<Oid> {
     let mut raw = [0; 32];
     let raw = raw.get_mut(..digits.len() / 2)?;
     hex::decode_to_slice(digits, raw).ok()?;
-    Oid::from_bytes(raw).ok()
+    Oid::from_bytes(raw)
 }
 
 impl<'a> Signature<'a> {

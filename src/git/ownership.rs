@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Error;
+use super::command::forget_variables;
 
 /// Variables that say where configuration is which no repository can write
 /// (git(1)). All others of git's would be about some other repository.
@@ -41,12 +42,7 @@ pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
 
 fn is_trusted_by_git(repository: &Path) -> bool {
     let mut command = Command::new("git");
-    for (name, _) in std::env::vars_os() {
-        let name_text = name.to_string_lossy();
-        if name_text.starts_with("GIT_") && !WHERE_CONFIG_IS.contains(&&*name_text) {
-            command.env_remove(name);
-        }
-    }
+    forget_variables(&mut command, |_| false);
     // `safe.bareRepository` is about stumbling into one; this one was named.
     command
         .args(["-c", "safe.bareRepository=all", "-C"])

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::repository::{from_git2, to_git2};
-use super::{Error, Repository};
+use super::{Error, ReadContext, Repository, object};
 use crate::event::{Oid, RefName};
+
+/// Where the names of refs have more bytes than this together, all refs are listed.
+const MOST_NAMED: usize = 16 << 10;
 
 /// A line of a reflog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +30,30 @@ impl Repository {
         &self,
         names: impl IntoIterator<Item = &'a RefName>,
     ) -> Result<HashMap<RefName, Oid>, Error> {
+        let names: Vec<_> = names.into_iter().collect();
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let readable = self.store().refs_by_libgit2().and_then(|refs| {
+            let texts = names.iter().map(|name| readable(name));
+            Some((refs, texts.collect::<Option<Vec<_>>>()?))
+        });
+        let Some((refs, texts)) = readable else {
+            return self.ref_values_by_git(&names);
+        };
         let mut values = HashMap::new();
-        for name in names {
+        for (&name, text) in names.iter().zip(texts) {
             if values.contains_key(name) {
                 continue;
             }
-            let Some(text) = self.readable_name(name) else {
-                return self.all_ref_values();
-            };
-            match self.inner.refname_to_id(text) {
-                Ok(id) => drop(values.insert(name.clone(), from_git2(id))),
-                Err(error) if error.code() == git2::ErrorCode::NotFound => {}
-                Err(source) => {
-                    let what = format!("`{}`", name.full());
-                    return Err(Error::Read { what, source });
+            match refs.refname_to_id(text) {
+                Ok(id) => {
+                    if let Some(id) = Oid::from_bytes(id.as_bytes()) {
+                        values.insert(name.clone(), id);
+                    }
                 }
+                Err(error) if error.code() == git2::ErrorCode::NotFound => {}
+                refused => drop(refused.reading(|| format!("`{}`", name.full()))?),
             }
         }
         Ok(values)
@@ -51,46 +62,51 @@ impl Repository {
     /// Whether this object is here.
     #[must_use]
     pub fn has(&self, id: Oid) -> bool {
-        let objects = self.inner.odb();
-        objects.is_ok_and(|objects| objects.exists(to_git2(id)))
+        self.objects().is_ok_and(|objects| objects.has(id))
     }
 
     /// What a ref's log tells (git-reflog(1)), the newest first; nothing, if there
     /// is none or it cannot be read.
     #[must_use]
     pub fn reflog(&self, name: &RefName) -> Vec<LogLine> {
-        let Some(log) = self
-            .readable_name(name)
-            .and_then(|name| self.inner.reflog(name).ok())
-        else {
+        if let Some(refs) = self.store().refs_by_libgit2() {
+            return readable(name).map_or_else(Vec::new, |name| by_libgit2(refs, name));
+        }
+        if !self.store().refs_are_files() {
             return Vec::new();
-        };
-        log.iter()
-            .map(|line| {
-                let seconds = u64::try_from(line.committer().when().seconds()).unwrap_or(0);
-                LogLine {
-                    old: Oid::from_bytes(line.id_old().as_bytes()),
-                    new: Oid::from_bytes(line.id_new().as_bytes()),
-                    time: UNIX_EPOCH + Duration::from_secs(seconds),
-                }
-            })
+        }
+        // gitrepository-layout(5), `logs`. git has checked the name.
+        let logs = self.store().common_dir().join("logs");
+        let log = fs::read(logs.join(OsStr::from_bytes(name.as_bytes())));
+        let log = log.unwrap_or_default();
+        log.split(|&byte| byte == b'\n')
+            .rev()
+            .filter_map(log_line)
             .collect()
     }
 
-    /// The name as libgit2 takes it; `None` if only git itself can look it up.
-    fn readable_name<'a>(&self, name: &'a RefName) -> Option<&'a str> {
-        let text = std::str::from_utf8(name.as_bytes()).ok();
-        text.filter(|_| !self.is_reftable())
-    }
-
-    /// Every ref, as git itself lists them (git-for-each-ref(1)).
-    fn all_ref_values(&self) -> Result<HashMap<RefName, Oid>, Error> {
-        let listing = self.ask_git(&["for-each-ref", "--format=%(objectname) %(refname)"])?;
+    /// Where these refs are, as git itself lists them (git-for-each-ref(1)).
+    fn ref_values_by_git(&self, names: &[&RefName]) -> Result<HashMap<RefName, Oid>, Error> {
+        let mut args = vec![
+            OsStr::new("for-each-ref"),
+            OsStr::new("--format=%(objectname) %(refname)"),
+        ];
+        if names
+            .iter()
+            .map(|name| name.as_bytes().len())
+            .sum::<usize>()
+            <= MOST_NAMED
+        {
+            // A name is a pattern, too: of itself and of what is below it.
+            args.push(OsStr::new("--"));
+            args.extend(names.iter().map(|name| OsStr::from_bytes(name.as_bytes())));
+        }
+        let listing = self.store().git().ask(&args)?;
         let lines = listing.split(|&byte| byte == b'\n');
         Ok(lines
             .filter_map(|line| {
                 let space = line.iter().position(|&byte| byte == b' ')?;
-                let id = Oid::from_bytes(&hex::decode(&line[..space]).ok()?)?;
+                let id = object::oid(&line[..space])?;
                 Some((RefName::new(&line[space + 1..]), id))
             })
             .collect())
@@ -98,23 +114,42 @@ impl Repository {
 
     /// What git answers about this repository.
     pub(super) fn ask_git(&self, args: &[&str]) -> Result<Vec<u8>, Error> {
-        let git_dir = self.path();
-        let failed = |why: String| Error::Git {
-            command: args.first().copied().unwrap_or_default().to_owned(),
-            why,
-        };
-        let output = Command::new("git")
-            .arg("--git-dir")
-            .arg(OsStr::from_bytes(git_dir.as_os_str().as_bytes()))
-            .args(args)
-            .current_dir(&git_dir)
-            .output()
-            .map_err(|error| failed(error.to_string()))?;
-        if output.status.success() {
-            Ok(output.stdout)
-        } else {
-            let why = String::from_utf8_lossy(&output.stderr);
-            Err(failed(why.lines().next().unwrap_or_default().to_owned()))
-        }
+        self.store().git().ask(args)
     }
+}
+
+/// The name as libgit2 takes it; `None` if only git itself can look it up.
+fn readable(name: &RefName) -> Option<&str> {
+    std::str::from_utf8(name.as_bytes()).ok()
+}
+
+fn by_libgit2(refs: &git2::Repository, name: &str) -> Vec<LogLine> {
+    let Ok(log) = refs.reflog(name) else {
+        return Vec::new();
+    };
+    log.iter()
+        .map(|line| LogLine {
+            old: Oid::from_bytes(line.id_old().as_bytes()),
+            new: Oid::from_bytes(line.id_new().as_bytes()),
+            time: at(line.committer().when().seconds()),
+        })
+        .collect()
+}
+
+/// `OLD NEW NAME <EMAIL> SECONDS ZONE`, a tab and a message.
+fn log_line(line: &[u8]) -> Option<LogLine> {
+    let (before, _) = line.split_at(memchr::memchr(b'\t', line).unwrap_or(line.len()));
+    let mut words = before.split(|&byte| byte == b' ');
+    let (old, new) = (words.next()?, words.next()?);
+    let seconds = words.rev().nth(1)?;
+    let seconds = std::str::from_utf8(seconds).ok()?.parse().ok()?;
+    Some(LogLine {
+        old: object::oid(old),
+        new: object::oid(new),
+        time: at(seconds),
+    })
+}
+
+fn at(seconds: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }

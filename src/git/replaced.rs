@@ -7,11 +7,10 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use git2::{ObjectFormat, Oid};
 use memchr::memmem;
 
-use super::Repository;
-use super::repository::to_git2;
+use super::{Repository, object};
+use crate::event::Oid;
 
 /// Replacements of replacements are followed so far (replace-object.c).
 const DEEPEST: usize = 5;
@@ -27,22 +26,21 @@ pub(super) struct Replacements(HashMap<Oid, Oid>);
 
 impl Replacements {
     pub(super) fn of(repository: &Repository) -> Self {
-        let config = repository.inner.config();
-        let heeded = config.and_then(|config| config.get_bool("core.usereplacerefs"));
-        if heeded == Ok(false) {
+        if repository.store().setting("core.usereplacerefs") == Some(false) {
             return Self::default();
         }
-        let pairs = if repository.is_reftable() {
-            by_git(repository)
-        } else if may_have_any(repository.inner.commondir()) {
-            by_libgit2(repository)
-        } else {
+        let store = repository.store();
+        let pairs = if store.refs_are_files() && !may_have_any(store.common_dir()) {
             Vec::new()
+        } else if let Some(refs) = store.refs_by_libgit2() {
+            by_libgit2(refs)
+        } else {
+            by_git(repository)
         };
-        let format = repository.inner.object_format();
+        let length = repository.id_length();
         let original = |name: String| {
             let (_, digits) = name.rsplit_once('/')?;
-            Oid::from_str_ext(digits, format).ok()
+            full_id(digits, length)
         };
         let pairs = pairs.into_iter();
         let pairs = pairs.filter_map(|(name, id)| Some((original(name)?, id)));
@@ -92,10 +90,11 @@ fn contains(mut file: impl Read, text: &[u8]) -> io::Result<bool> {
     }
 }
 
-fn by_libgit2(repository: &Repository) -> Vec<(String, Oid)> {
-    let refs = repository.inner.references_glob("refs/replace/*");
+fn by_libgit2(refs: &git2::Repository) -> Vec<(String, Oid)> {
+    let refs = refs.references_glob("refs/replace/*");
     let refs = refs.into_iter().flatten().flatten();
-    refs.filter_map(|found| Some((found.name().ok()?.to_owned(), found.target()?)))
+    let id = |id: git2::Oid| Oid::from_bytes(id.as_bytes());
+    refs.filter_map(|found| Some((found.name().ok()?.to_owned(), id(found.target()?)?)))
         .collect()
 }
 
@@ -105,8 +104,7 @@ fn by_git(repository: &Repository) -> Vec<(String, Oid)> {
     let lines = String::from_utf8(lines.unwrap_or_default()).unwrap_or_default();
     let pair = |line: &str| {
         let (digits, name) = line.split_once(' ')?;
-        let id = crate::event::Oid::from_bytes(&hex::decode(digits).ok()?)?;
-        Some((name.to_owned(), to_git2(id)))
+        Some((name.to_owned(), object::oid(digits.as_bytes())?))
     };
     lines.lines().filter_map(pair).collect()
 }
@@ -119,8 +117,8 @@ pub(super) struct Grafts {
 
 impl Grafts {
     pub(super) fn of(repository: &Repository) -> Self {
-        let format = repository.inner.object_format();
-        let folder = repository.inner.commondir();
+        let length = repository.id_length();
+        let folder = repository.store().common_dir();
         let grafts = fs::read_to_string(folder.join("info/grafts")).unwrap_or_default();
         let shallow = fs::read_to_string(folder.join("shallow"));
         let is_shallow = shallow.is_ok();
@@ -128,7 +126,7 @@ impl Grafts {
         for line in grafts.lines() {
             let ids: Option<Vec<Oid>> = line
                 .split_ascii_whitespace()
-                .map(|digits| full_id(digits, format))
+                .map(|digits| full_id(digits, length))
                 .collect();
             if let Some((&commit, its)) = ids.as_deref().and_then(<[Oid]>::split_first) {
                 // Of two lines for one commit git takes the first,
@@ -137,7 +135,7 @@ impl Grafts {
         }
         // and lets `shallow` overrule both.
         for line in shallow.unwrap_or_default().lines() {
-            if let Some(id) = full_id(line.trim_end(), format) {
+            if let Some(id) = full_id(line.trim_end(), length) {
                 parents.insert(id, Vec::new());
             }
         }
@@ -157,15 +155,9 @@ impl Grafts {
     }
 }
 
-fn full_id(digits: &str, format: ObjectFormat) -> Option<Oid> {
-    let length = match format {
-        ObjectFormat::Sha256 => 64,
-        ObjectFormat::Sha1 => 40,
-    };
-    if digits.len() != length {
-        return None;
-    }
-    Oid::from_str_ext(digits, format).ok()
+fn full_id(digits: &str, length: usize) -> Option<Oid> {
+    let is_full = digits.len() == 2 * length;
+    is_full.then(|| object::oid(digits.as_bytes()))?
 }
 
 #[cfg(test)]

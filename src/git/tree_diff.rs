@@ -6,10 +6,9 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
 
-use git2::{ObjectType, Oid, Tree, TreeEntry};
-
+use super::store::{Bytes, Kind, Objects};
 use super::{Error, Limits, ReadContext, Repository};
-use crate::event::{ChangedFiles, FileStatus};
+use crate::event::{ChangedFiles, FileStatus, Oid};
 
 /// Of one comparison no more files than this are counted, and no more folders
 /// opened: a few objects that name each other many times over make a tree of any
@@ -21,8 +20,8 @@ const MOST_FOLDERS: usize = 1_000_000;
 /// it is told otherwise (git-config(1), core.maxTreeDepth).
 const DEEPEST: usize = 20_000;
 
-/// Nor are more of them open at a time than have so many names, or so long a path.
-const MOST_OPEN: usize = 4_000_000;
+/// Nor are more of them open at a time than have so many bytes, or so long a path.
+const MOST_OPEN: usize = 256 << 20;
 const LONGEST_PATH: usize = 16 << 20;
 
 /// Names that all comparisons of one push may look at together.
@@ -48,14 +47,18 @@ impl Budget {
 
 /// A pair of folders being compared. The stack of these, not the call stack,
 /// grows with the depth of the trees.
-struct Folder<'repo> {
-    old: Option<Tree<'repo>>,
-    new: Option<Tree<'repo>>,
-    /// How many entries of each are done.
-    old_done: usize,
-    new_done: usize,
+struct Folder<'objects> {
+    old: Side<'objects>,
+    new: Side<'objects>,
     /// How much of the shared path buffer is this folder's.
     path_len: usize,
+}
+
+/// One of two folders, and how much of it is done.
+struct Side<'objects> {
+    tree: Option<(Oid, Bytes<'objects>)>,
+    done: usize,
+    id_length: usize,
 }
 
 /// Compares two trees; `None` is the empty one. Lists the first paths, as far as the
@@ -72,8 +75,9 @@ pub(super) fn changed_files(
         return Ok(files);
     }
     let mut path = Vec::new();
-    let whole = open(repository, old, new, 0)?;
-    let (mut path_bytes, mut folders, mut names) = (0, 1, whole.names());
+    let objects = repository.objects()?;
+    let whole = open(repository, &objects, old, new, 0)?;
+    let (mut path_bytes, mut folders, mut size) = (0, 1, whole.size());
     let mut stack = vec![whole];
     while let Some(folder) = stack.last_mut() {
         path.truncate(folder.path_len);
@@ -81,9 +85,9 @@ pub(super) fn changed_files(
             files.more = true;
             break;
         }
-        match folder.step(&mut path) {
+        match folder.step(&mut path)? {
             None => {
-                names -= folder.names();
+                size -= folder.size();
                 stack.pop();
             }
             Some(Step::Same) => {}
@@ -105,12 +109,12 @@ pub(super) fn changed_files(
             Some(Step::Folder(old, new)) => {
                 folders += 1;
                 path.push(b'/');
-                let folder = open(repository, old, new, path.len())?;
-                names += folder.names();
+                let folder = open(repository, &objects, old, new, path.len())?;
+                size += folder.size();
                 stack.push(folder);
                 if folders > MOST_FOLDERS
                     || stack.len() > DEEPEST
-                    || names > MOST_OPEN
+                    || size > MOST_OPEN
                     || path.len() > LONGEST_PATH
                 {
                     files.more = true;
@@ -129,97 +133,177 @@ enum Step {
     Folder(Option<Oid>, Option<Oid>),
 }
 
-fn open(
+fn open<'objects>(
     repository: &Repository,
+    objects: &'objects Objects<'_>,
     old: Option<Oid>,
     new: Option<Oid>,
     path_len: usize,
-) -> Result<Folder<'_>, Error> {
-    let tree = |id: Option<Oid>| {
-        id.map(|id| {
-            repository
-                .inner
-                .find_tree(repository.replacement(id))
-                .reading(|| format!("tree `{id}`"))
+) -> Result<Folder<'objects>, Error> {
+    let both = [old, new].into_iter().flatten();
+    objects.expect(both.map(|id| repository.replacement(id)));
+    let side = |id: Option<Oid>| {
+        let tree = id.map(|id| {
+            let read = objects.read(repository.replacement(id));
+            match read.reading(|| named(id))? {
+                (Kind::Tree, bytes) => Ok((id, bytes)),
+                _ => Err("it is no tree").reading(|| named(id)),
+            }
+        });
+        Ok(Side {
+            tree: tree.transpose()?,
+            done: 0,
+            id_length: repository.id_length(),
         })
-        .transpose()
     };
     Ok(Folder {
-        old: tree(old)?,
-        new: tree(new)?,
-        old_done: 0,
-        new_done: 0,
+        old: side(old)?,
+        new: side(new)?,
         path_len,
     })
 }
 
+fn named(tree: Oid) -> String {
+    format!("tree `{tree}`")
+}
+
+/// A name in a folder: `MODE NAME`, a zero byte and a raw id, one after the other
+/// (gitformat-pack(5) and fsck name what else can be wrong, which is git's business).
+struct Entry<'a> {
+    mode: u32,
+    name: &'a [u8],
+    id: &'a [u8],
+    /// Where the next one starts.
+    end: usize,
+}
+
+impl Side<'_> {
+    fn len(&self) -> usize {
+        self.tree.as_ref().map_or(0, |(_, bytes)| bytes.len())
+    }
+
+    /// The next name; `None` at the end.
+    fn entry(&self) -> Result<Option<Entry<'_>>, Error> {
+        let Some((id, bytes)) = &self.tree else {
+            return Ok(None);
+        };
+        let rest = &bytes[self.done..];
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let entry = parse(rest, self.id_length).ok_or("it is damaged");
+        let entry = entry.reading(|| named(*id))?;
+        Ok(Some(Entry {
+            end: self.done + entry.end,
+            ..entry
+        }))
+    }
+}
+
+fn parse(bytes: &[u8], id_length: usize) -> Option<Entry<'_>> {
+    let (mode, rest) = bytes.split_at_checked(memchr::memchr(b' ', bytes)?)?;
+    let mode = std::str::from_utf8(mode).ok()?;
+    let mode = u32::from_str_radix(mode, 8).ok()?;
+    let rest = &rest[1..];
+    let (name, rest) = rest.split_at_checked(memchr::memchr(0, rest)?)?;
+    let id = rest.get(1..=id_length)?;
+    let left = rest.len() - 1 - id_length;
+    let end = bytes.len() - left;
+    (!name.is_empty()).then_some(Entry {
+        mode,
+        name,
+        id,
+        end,
+    })
+}
+
 impl Folder<'_> {
-    /// How many names its two trees have.
-    fn names(&self) -> usize {
-        let trees = self.old.iter().chain(&self.new);
-        trees.map(Tree::len).sum()
+    /// How many bytes its two trees have.
+    fn size(&self) -> usize {
+        self.old.len() + self.new.len()
     }
 
     /// Looks at the next name, which it appends to `path`. A file and a folder of
     /// one name are two names, as in git's own order.
-    fn step(&mut self, path: &mut Vec<u8>) -> Option<Step> {
-        let old = self.old.as_ref().and_then(|tree| tree.get(self.old_done));
-        let new = self.new.as_ref().and_then(|tree| tree.get(self.new_done));
+    fn step(&mut self, path: &mut Vec<u8>) -> Result<Option<Step>, Error> {
+        let (old, new) = (self.old.entry()?, self.new.entry()?);
         let order = match (&old, &new) {
-            (Some(old), Some(new)) => sort_key(old).cmp(sort_key(new)),
+            (Some(old), Some(new)) => old.compare(new),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
-        self.old_done += usize::from(order.is_le());
-        self.new_done += usize::from(order.is_ge());
         let old = old.filter(|_| order.is_le());
         let new = new.filter(|_| order.is_ge());
-        let named = old.as_ref().or(new.as_ref())?;
-        path.extend_from_slice(named.name_bytes());
-        if !is_tree(named) {
-            return Some(compare(old.as_ref(), new.as_ref()).map_or(Step::Same, Step::File));
-        }
-        let (old, new) = (old.map(|entry| entry.id()), new.map(|entry| entry.id()));
-        Some(if old == new {
-            Step::Same
-        } else {
-            Step::Folder(old, new)
-        })
+        let ends = [&old, &new].map(|entry| entry.as_ref().map(|entry| entry.end));
+        let step = match (&old, &new) {
+            (Some(entry), _) | (_, Some(entry)) => {
+                path.extend_from_slice(entry.name);
+                if entry.is_tree() {
+                    folders(old.as_ref(), new.as_ref())?
+                } else {
+                    compare(old.as_ref(), new.as_ref()).map_or(Step::Same, Step::File)
+                }
+            }
+            (None, None) => Step::Same,
+        };
+        self.old.done = ends[0].unwrap_or(self.old.done);
+        self.new.done = ends[1].unwrap_or(self.new.done);
+        Ok(Some(step))
     }
 }
 
-/// git sorts a folder's entries as if the names of folders ended in `/`.
-fn sort_key<'a>(entry: &'a TreeEntry<'_>) -> impl Iterator<Item = u8> + 'a {
-    let slash = is_tree(entry).then_some(b'/');
-    entry.name_bytes().iter().copied().chain(slash)
+fn folders(old: Option<&Entry<'_>>, new: Option<&Entry<'_>>) -> Result<Step, Error> {
+    let raw = [old, new].map(|entry| entry.map(|entry| entry.id));
+    if raw[0] == raw[1] {
+        return Ok(Step::Same);
+    }
+    let id = |raw: Option<&[u8]>| {
+        let id = raw.map(|raw| Oid::from_bytes(raw).ok_or("its id is all zeros"));
+        id.transpose().reading(|| "a tree".to_owned())
+    };
+    Ok(Step::Folder(id(raw[0])?, id(raw[1])?))
 }
 
-fn is_tree(entry: &TreeEntry<'_>) -> bool {
-    entry.kind() == Some(ObjectType::Tree)
+impl Entry<'_> {
+    /// git sorts a folder's entries as if the names of folders ended in `/`.
+    fn compare(&self, other: &Self) -> Ordering {
+        let common = self.name.len().min(other.name.len());
+        let end = |entry: &Self| {
+            let slash = entry.is_tree().then_some(b'/');
+            entry.name.get(common).copied().or(slash)
+        };
+        let start = self.name[..common].cmp(&other.name[..common]);
+        let start = start.then_with(|| end(self).cmp(&end(other)));
+        start.then_with(|| self.name.len().cmp(&other.name.len()))
+    }
+
+    /// The type bits of a mode: folder, regular file, symbolic link, submodule. Of the
+    /// others git keeps only whether a file is executable.
+    fn file_type(&self) -> u32 {
+        self.mode & 0o170_000
+    }
+
+    fn is_tree(&self) -> bool {
+        self.file_type() == 0o040_000
+    }
+
+    fn is_executable(&self) -> bool {
+        self.mode & 0o100 != 0
+    }
 }
 
-fn compare(old: Option<&TreeEntry<'_>>, new: Option<&TreeEntry<'_>>) -> Option<FileStatus> {
+fn compare(old: Option<&Entry<'_>>, new: Option<&Entry<'_>>) -> Option<FileStatus> {
     let (old, new) = match (old, new) {
         (Some(old), Some(new)) => (old, new),
         (None, _) => return Some(FileStatus::Added),
         (_, None) => return Some(FileStatus::Deleted),
     };
-    if old.kind() != new.kind() || file_type(old) != file_type(new) {
+    if old.file_type() != new.file_type() {
         Some(FileStatus::TypeChanged)
-    } else if old.id() != new.id() || is_executable(old) != is_executable(new) {
+    } else if old.id != new.id || old.is_executable() != new.is_executable() {
         Some(FileStatus::Modified)
     } else {
         None
     }
-}
-
-/// The type bits of a mode: regular file, symbolic link, submodule. Of the
-/// others git keeps only whether a file is executable.
-fn file_type(entry: &TreeEntry<'_>) -> i32 {
-    entry.filemode_raw() & 0o170_000
-}
-
-fn is_executable(entry: &TreeEntry<'_>) -> bool {
-    entry.filemode_raw() & 0o100 != 0
 }

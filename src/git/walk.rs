@@ -2,18 +2,19 @@
 
 use std::collections::HashSet;
 
-use git2::Oid;
-
 use super::Error;
 use super::commits::{Commits, Writer};
 use super::graph::Graph;
-use crate::event::Author;
+use crate::event::{Author, Oid};
 
 /// No more authors than this are gathered for one message,
 const MOST_AUTHORS: usize = 100_000;
 
 /// and no more bytes of their names and addresses than this.
 const MOST_AUTHOR_BYTES: usize = 16 << 20;
+
+/// So many of them are read at a time, where that is faster.
+const TOGETHER: usize = 60;
 
 /// The commits that a message lists.
 pub(super) struct Listed {
@@ -65,7 +66,11 @@ fn authors(listed: &[u32], commits: &mut Commits<'_>) -> Result<Authors, Error> 
     let mut authors = Authors::default();
     let (mut kept, mut seen) = (HashSet::new(), HashSet::new());
     let mut bytes = 0;
-    for &commit in listed.iter().rev() {
+    for (nth, &commit) in listed.iter().rev().enumerate() {
+        if nth % TOGETHER == 0 {
+            let next = listed.iter().rev().skip(nth).take(TOGETHER);
+            commits.will_tell_writers(next.copied());
+        }
         let author = match commits.writer(commit)? {
             Writer::Kept(number) if !kept.insert(number) => continue,
             Writer::Kept(number) => commits.author(number).clone(),

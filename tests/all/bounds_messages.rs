@@ -6,13 +6,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use crate::support::{Message, Site, ZEROS, names, parse_bodies};
+use crate::support::{Message, Site, ZEROS, libgit2_opens, names, only_git_opens, parse_bodies};
 
 const IDENT: &str = "Ada <ada@example.org> 1700000000 +0000";
 
 /// A site with one commit, which is pushed.
 fn started() -> Site {
-    let site = Site::new();
+    let site = Site::told_twice();
     site.commit("a");
     site.push(&["main"]);
     site
@@ -87,10 +87,17 @@ impl Trees {
 #[track_caller]
 fn previewed(site: &Site, tree: &str) -> Message {
     let commit = site.bare_git(&["commit-tree", "-m", "x", tree]);
-    let preview = site.refpost(["preview", "--repo", "test.git"]);
     let input = format!("{ZEROS} {commit} refs/heads/odd\n");
-    let ran = preview.stdin(input).run().well();
-    parse_bodies(&ran.bytes).remove(1)
+    let preview = || {
+        let preview = site.refpost(["preview", "--repo", "test.git"]);
+        let ran = preview.stdin(&input).run().well();
+        parse_bodies(&ran.bytes).remove(1)
+    };
+    let message = preview();
+    only_git_opens(&site.bare);
+    assert_eq!(preview().whole["msg"], message.whole["msg"]);
+    libgit2_opens(&site.bare);
+    message
 }
 
 #[test]
@@ -291,7 +298,9 @@ fn a_git_bomb_is_counted_up_to_a_million() {
 
 #[test]
 fn an_entry_that_claims_a_terabyte_steps_aside_and_others_pass() {
-    let site = started();
+    let site = Site::new();
+    site.commit("a");
+    site.push(&["main"]);
     site.spooled();
     site.commit("b");
     site.push(&["main"]);

@@ -67,5 +67,7 @@ mod spool_receivers;
 mod spool_watch;
 mod support;
 mod tls;
+mod walk_ahead;
 mod walk_graphs;
 mod walk_repositories;
+mod ways;

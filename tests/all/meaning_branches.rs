@@ -5,7 +5,7 @@ use crate::support::{Received, Site, ZEROS};
 
 /// A site whose `main` has three commits and was pushed.
 fn started() -> (Site, String) {
-    let site = Site::new();
+    let site = Site::told_twice();
     for file in ["a", "b", "c"] {
         site.commit(file);
     }
@@ -16,7 +16,7 @@ fn started() -> (Site, String) {
 
 #[test]
 fn the_default_branch_created_lists_all_that_it_has() {
-    let site = Site::new();
+    let site = Site::told_twice();
     site.commit("a");
     site.commit_by("Bob");
     let new = site.commit("dir/b");

@@ -25,7 +25,7 @@ fn push_changes(site: &Site) -> Message {
 }
 
 fn started(files: &[&str]) -> Site {
-    let site = Site::new();
+    let site = Site::told_twice();
     for file in files {
         site.file(file, format!("{file}\n").repeat(20));
     }

@@ -18,7 +18,7 @@ fn expect_all(site: &Site, push: &crate::support::Push, at: usize, branch: &str,
 
 #[test]
 fn while_head_is_unborn_every_branch_lists_all_that_it_has() {
-    let site = Site::new();
+    let site = Site::told_twice();
     site.head("ref: refs/heads/trunk");
     site.commit("a");
     let first = site.commit("b");
@@ -50,7 +50,7 @@ fn while_head_is_unborn_every_branch_lists_all_that_it_has() {
 
 #[test]
 fn the_default_branch_can_come_last() {
-    let site = Site::new();
+    let site = Site::told_twice();
     site.commit("a");
     site.push(&["main:side"]);
     let new = site.commit("b");
@@ -60,7 +60,7 @@ fn the_default_branch_can_come_last() {
 
 #[test]
 fn of_several_first_branches_only_the_default_one_brings_what_they_share() {
-    let site = Site::new();
+    let site = Site::told_twice();
     let shared = site.commit("a");
     site.git(&["checkout", "-q", "-b", "another"]);
     let own = site.commit("b");
@@ -87,7 +87,7 @@ fn of_several_first_branches_only_the_default_one_brings_what_they_share() {
 
 #[test]
 fn a_detached_head_stands_for_the_default_branch() {
-    let site = Site::new();
+    let site = Site::told_twice();
     let first = site.commit("a");
     site.push(&["main"]);
     site.head(&first);
@@ -108,7 +108,7 @@ fn a_detached_head_stands_for_the_default_branch() {
 
 #[test]
 fn names_that_contain_the_default_branchs_name_are_other_names() {
-    let site = Site::new();
+    let site = Site::told_twice();
     let base = site.commit("a");
     site.push(&["main"]);
     let new = site.commit("b");
@@ -132,7 +132,7 @@ fn names_that_contain_the_default_branchs_name_are_other_names() {
 
 #[test]
 fn the_default_branch_can_be_deleted_and_come_back() {
-    let site = Site::new();
+    let site = Site::told_twice();
     site.bare_git(&["config", "receive.denyDeleteCurrent", "ignore"]);
     let tip = site.commit("a");
     site.push(&["main"]);

@@ -12,7 +12,7 @@ fn import(site: &Site, stream: &str) {
 
 #[test]
 fn a_thousand_commits_are_one_message() {
-    let site = Site::new();
+    let site = Site::told_twice();
     let mut stream = String::new();
     for number in 0..1000 {
         let author = number % 7;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Site, ZEROS};
 
 fn started() -> Site {
-    let site = Site::new();
+    let site = Site::told_twice();
     site.commit("a");
     site.push(&["main"]);
     site

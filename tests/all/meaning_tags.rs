@@ -3,7 +3,7 @@
 use crate::support::{Push, Received, Site, ZEROS};
 
 fn started() -> (Site, String) {
-    let site = Site::new();
+    let site = Site::told_twice();
     site.commit("a");
     site.commit_by("Bob");
     let tip = site.commit("b");

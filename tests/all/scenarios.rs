@@ -1,12 +1,13 @@
 //! What Pagure itself sent for 41 pushes (tests/data/pagure), and what refpost
-//! sends for them: the same, but for the differences that the contract lists.
+//! sends for them, whichever way it reads the repository: the same, but for the
+//! differences that the contract lists.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use crate::support::{Environment, ZEROS, parse_bodies};
+use crate::support::{Environment, ZEROS, only_git_opens, parse_bodies};
 
 const CONFIG: &str = r#"
 instance = "https://pagure.example.org"
@@ -211,11 +212,14 @@ fn compare(name: &str, differences: &[(Reason, Differs)]) {
     let recorded = RECORDED.as_array().unwrap();
     let scenario = recorded.iter().find(|own| own["name"] == name).unwrap();
     let expected = expected(scenario["pagure"].as_array().unwrap(), differences);
-    assert_eq!(
-        json!(preview(scenario)),
-        json!(expected),
-        "refpost on the left"
-    );
+    let environment = Environment::new();
+    let repository = repository(&environment, scenario);
+    let expected = json!(expected);
+    let libgit2 = json!(preview(&environment, scenario));
+    assert_eq!(libgit2, expected, "refpost on the left");
+    only_git_opens(&repository);
+    let git = json!(preview(&environment, scenario));
+    assert_eq!(git, expected, "refpost, reading through git, on the left");
 }
 
 /// Pagure's messages with the differences made, each of which must make one.
@@ -242,16 +246,13 @@ fn expected(pagure: &[Value], differences: &[(Reason, Differs)]) -> Vec<Value> {
 }
 
 /// What refpost sends, in the form of the recordings.
-fn preview(scenario: &Value) -> Vec<Value> {
-    let environment = Environment::new();
-    let repository = repository(&environment, scenario);
+fn preview(environment: &Environment, scenario: &Value) -> Vec<Value> {
     let ran = environment
         .refpost(["preview", "--repo", "test.git", "--pusher", "alice"])
         .without("REFPOST_PUSHER")
         .stdin(scenario["stdin"].as_str().unwrap())
         .run()
         .well();
-    assert!(repository.join("refpost.toml").is_file());
     let messages = parse_bodies(&ran.bytes);
     messages
         .into_iter()

@@ -9,7 +9,7 @@ use crate::support::{Environment, REFPOST, Received, Site, ZEROS};
 /// `main` has three commits by three authors, was pushed, and has a commit-graph. No
 /// branch is the default one, so that a new one lists all that it has.
 fn three() -> (Site, Vec<String>) {
-    let site = Site::new();
+    let site = Site::told_twice();
     let ids: Vec<_> = ["One", "Two", "Three"]
         .iter()
         .map(|name| {
@@ -110,7 +110,7 @@ fn history_ends_at_the_edge_of_a_shallow_repository() {
 
 #[test]
 fn a_chain_of_commit_graphs_may_lie_in_two_repositories() {
-    let site = Site::new();
+    let site = Site::told_twice();
     let base = Environment::bare(&site, "base.git");
     let write = ["commit-graph", "write", "--reachable", "--split=no-merge"];
     let first = site.commit("a");
@@ -176,7 +176,7 @@ fn packs_may_have_one_index_together() {
 
 #[test]
 fn a_partial_clone_needs_no_blob() {
-    let site = Site::new();
+    let site = Site::told_twice();
     let base = Environment::bare(&site, "base.git");
     site.commit("a");
     let old = site.commit("b");

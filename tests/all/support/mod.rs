@@ -14,6 +14,7 @@ mod receiver;
 mod site;
 pub(crate) mod spooled;
 mod tls;
+mod ways;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
@@ -29,6 +30,7 @@ pub(crate) use receiver::{Answer, Receiver, Request};
 pub(crate) use site::{KEY, Push, Site};
 pub(crate) use spooled::Spooled;
 pub(crate) use tls::{Authority, Identity, TlsReceiver};
+pub(crate) use ways::{libgit2_opens, only_git_opens};
 
 /// The binary under test.
 pub(crate) const REFPOST: &str = env!("CARGO_BIN_EXE_refpost");

@@ -48,6 +48,8 @@ pub(crate) struct Site {
     pub(crate) bare: PathBuf,
     pub(crate) work: PathBuf,
     pub(crate) receiver: Receiver,
+    /// Whether each push is told twice, each way of reading once.
+    is_told_twice: bool,
 }
 
 impl Deref for Site {
@@ -64,16 +66,29 @@ impl Site {
         Self::with_format("sha1")
     }
 
+    /// The same; what a push says, it says again where only git opens the repository.
+    pub(crate) fn told_twice() -> Self {
+        Self {
+            is_told_twice: true,
+            ..Self::new()
+        }
+    }
+
     /// The same, in a repository with ids of this hash.
     pub(crate) fn with_format(format: &str) -> Self {
+        Self::with_formats(format, &[])
+    }
+
+    /// The same, made with more options.
+    pub(crate) fn with_formats(hash: &str, more: &[&str]) -> Self {
         let environment = Environment::new();
         let root = environment.path("");
-        let format = format!("--object-format={format}");
-        for args in [&["--bare", "test.git"][..], &["work"]] {
-            let init = ["init", "-q", "-b", "main", &format];
-            environment.git(&root, &[&init, args].concat());
-        }
+        let hash = format!("--object-format={hash}");
+        let init = ["init", "-q", "-b", "main", &hash];
+        environment.git(&root, &[&init, more, &["--bare", "test.git"]].concat());
+        environment.git(&root, &[&init[..], &["work"]].concat());
         let site = Self {
+            is_told_twice: false,
             bare: environment.path("test.git"),
             work: environment.path("work"),
             receiver: Receiver::start(),
@@ -146,9 +161,13 @@ impl Site {
     /// Runs a push that was made ready.
     #[track_caller]
     pub(crate) fn push_by(&self, push: Runner) -> Push {
+        let before = self.is_told_twice.then(|| self.refs());
         let ran = push.run();
         let requests = self.receiver.take();
         let messages: Vec<_> = requests.iter().map(Request::message).collect();
+        if let Some(before) = before {
+            self.assert_told_by_git(&before, &messages);
+        }
         Push {
             status: ran.status,
             said: ran.stderr,

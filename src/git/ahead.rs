@@ -1,0 +1,60 @@
+//! Commits that git lists while we walk them: no question and answer for each.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
+
+use super::command::Git;
+use super::object;
+use crate::event::Oid;
+
+/// `git rev-list`, which tells what some commits lead to, the newest first, and whole: the
+/// order in which walks meet them. It is never far ahead of its reader, and ends with it.
+pub(super) struct Ahead {
+    process: Child,
+    from: BufReader<ChildStdout>,
+    commit: Vec<u8>,
+}
+
+impl Ahead {
+    /// Lists these and what they lead to; `None` where that is nothing.
+    pub(super) fn start(git: &Git, tips: &[Oid]) -> Option<Self> {
+        if tips.is_empty() {
+            return None;
+        }
+        let mut process = git
+            .command()
+            // Here git itself reads what stands in for a commit, under the commit's name.
+            .args(["rev-list", "--header", "--encoding=none"])
+            .args(tips.iter().map(Oid::to_string))
+            .arg("--")
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let from = process.stdout.take().expect("it is piped");
+        Some(Self {
+            process,
+            from: BufReader::with_capacity(64 << 10, from),
+            commit: Vec::new(),
+        })
+    }
+
+    /// The next commit: its id, and its bytes as far as its message; `None` at the end, and
+    /// where git finds something wrong.
+    pub(super) fn next(&mut self) -> Option<(Oid, &[u8])> {
+        self.commit.clear();
+        self.from.read_until(0, &mut self.commit).ok()?;
+        if self.commit.pop() != Some(0) {
+            return None;
+        }
+        let line = self.commit.iter().position(|&byte| byte == b'\n')?;
+        let (id, commit) = self.commit.split_at(line);
+        Some((object::oid(id)?, &commit[1..]))
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}

@@ -1,0 +1,45 @@
+//! Who wrote commits.
+
+use std::collections::HashMap;
+
+use super::object::Signature;
+use crate::event::Author;
+
+/// No more authors than this are kept by number,
+const MOST_AUTHORS: usize = 100_000;
+
+/// and no more bytes of their names and addresses than this.
+const MOST_AUTHOR_BYTES: usize = 4 << 20;
+
+/// Authors, each once, so that no commit need be read again for its own.
+#[derive(Default)]
+pub(super) struct Authors {
+    /// By how commits write them.
+    numbers: HashMap<Box<[u8]>, u32>,
+    all: Vec<Author>,
+    bytes: usize,
+    key: Vec<u8>,
+}
+
+impl Authors {
+    /// The author's number, or `None` if there is no more room.
+    pub(super) fn keep(&mut self, signature: Signature<'_>) -> Option<u32> {
+        signature.write_key(&mut self.key);
+        if let Some(&number) = self.numbers.get(self.key.as_slice()) {
+            return Some(number);
+        }
+        if self.all.len() == MOST_AUTHORS || self.bytes > MOST_AUTHOR_BYTES {
+            return None;
+        }
+        let number = u32::try_from(self.all.len()).expect("they are few");
+        self.bytes += self.key.len();
+        self.numbers.insert(self.key.as_slice().into(), number);
+        self.all.push(signature.person());
+        Some(number)
+    }
+
+    /// One of those who are kept.
+    pub(super) fn of(&self, kept: u32) -> &Author {
+        &self.all[kept as usize]
+    }
+}

@@ -1,0 +1,100 @@
+//! Running git itself, about one repository and no other.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Error;
+use super::ownership::WHERE_CONFIG_IS;
+
+/// Where a hook's objects are, and the settings that whoever ran git gave it (git(1)):
+/// they are about the repository whose hook this is.
+const OF_A_HOOK: [&str; 3] = [
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG_PARAMETERS",
+];
+
+/// The same, numbered.
+const OF_A_HOOK_TOO: [&str; 3] = ["GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"];
+
+/// Where git keeps its own programs: a git that was moved says it to all that it starts.
+const WHERE_GIT_IS: &str = "GIT_EXEC_PATH";
+
+/// git's command line for a repository.
+#[derive(Clone)]
+pub(super) struct Git {
+    git_dir: PathBuf,
+    is_in_hook: bool,
+}
+
+impl Git {
+    /// `git_dir` is the folder with `HEAD` in it, absolute.
+    pub(super) fn new(git_dir: PathBuf, is_in_hook: bool) -> Self {
+        Self {
+            git_dir,
+            is_in_hook,
+        }
+    }
+
+    pub(super) fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
+    /// A git command that says nothing to anybody's terminal.
+    ///
+    /// A repository that is named with `--git-dir` git trusts whosever it is, and so its
+    /// check cannot fail a hook: it was made before, by git or by
+    /// [`super::ensure_trusted`]. What a partial clone lacks is not fetched: a push does
+    /// not wait for another server, and what lies in a repository does not say what runs.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new("git");
+        forget_variables(&mut command, |name| {
+            let is_of_hook =
+                OF_A_HOOK.contains(&name) || OF_A_HOOK_TOO.iter().any(|it| name.starts_with(it));
+            name == WHERE_GIT_IS || self.is_in_hook && is_of_hook
+        });
+        command
+            // Since git 2.45; before that no way leads anywhere.
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_ALLOW_PROTOCOL", "")
+            .arg("--git-dir")
+            .arg(&self.git_dir)
+            .current_dir(&self.git_dir)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+
+    /// What git answers.
+    pub(super) fn ask<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Result<Vec<u8>, Error> {
+        let failed = |why: String| Error::Git {
+            command: args.first().map_or_else(String::new, |first| {
+                first.as_ref().to_string_lossy().into_owned()
+            }),
+            why,
+        };
+        let mut command = self.command();
+        let output = command
+            .args(args)
+            .stderr(Stdio::piped())
+            .output()
+            .map_err(|error| failed(error.to_string()))?;
+        if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            let why = String::from_utf8_lossy(&output.stderr);
+            Err(failed(why.lines().next().unwrap_or_default().to_owned()))
+        }
+    }
+}
+
+/// Takes git's variables from a command, which would be about some other repository,
+/// but for those that say where configuration is, and those that `is_kept` names.
+pub(super) fn forget_variables(command: &mut Command, is_kept: impl Fn(&str) -> bool) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("GIT_") && !WHERE_CONFIG_IS.contains(&&*text) && !is_kept(&text) {
+            command.env_remove(name);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The seam between what a push means and how a repository is read. There are two
+//! ways: with libgit2, and through git's command line what libgit2 cannot open: an
+//! extension that it has never heard of, a file that it reads more strictly than git.
+//!
+//! Whoever is above knows ids and bytes. Which way they came it need not know.
+
+use std::path::Path;
+
+use super::Error;
+use super::by_git::ByGit;
+use super::by_libgit2::{self, ByLibgit2};
+use super::command::Git;
+use crate::event::Oid;
+
+/// Why something could not be read: libgit2's error, or words.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Commit,
+    Tree,
+    Blob,
+    Tag,
+}
+
+/// A repository, open.
+pub(super) enum Store {
+    Libgit2(ByLibgit2),
+    Git(Box<ByGit>),
+}
+
+impl Store {
+    /// Opens the repository in this folder, or in a `.git` in it. In a hook, objects are
+    /// looked for where git's environment says, too.
+    ///
+    /// git is asked last and only about a folder that looks like a repository: the
+    /// ordinary hook pays nothing for what is rare.
+    pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<Self, Error> {
+        let refused = match by_libgit2::open(path, is_in_hook) {
+            Ok(opened) => return Ok(Self::Libgit2(opened)),
+            Err(refused) => refused,
+        };
+        let opened = ByGit::open(path, is_in_hook).map(|opened| Self::Git(Box::new(opened)));
+        opened.map_err(|no_git| Error::Open {
+            path: path.display().to_string(),
+            source: refused.into(),
+            no_git,
+        })
+    }
+
+    /// The folder that all worktrees share (gitrepository-layout(5), `commondir`).
+    pub(super) fn common_dir(&self) -> &Path {
+        match self {
+            Self::Libgit2(store) => store.repository.commondir(),
+            Self::Git(store) => &store.common_dir,
+        }
+    }
+
+    pub(super) fn is_bare(&self) -> bool {
+        match self {
+            Self::Libgit2(store) => store.repository.is_bare(),
+            Self::Git(store) => store.is_bare,
+        }
+    }
+
+    /// How many bytes an object id has here: 20 or 32.
+    pub(super) fn id_length(&self) -> usize {
+        match self {
+            Self::Libgit2(store) => store.id_length(),
+            Self::Git(store) => store.id_length,
+        }
+    }
+
+    /// Whether refs are files, as they were before there was a choice (git-config(1),
+    /// `extensions.refStorage`).
+    pub(super) fn refs_are_files(&self) -> bool {
+        match self {
+            Self::Libgit2(store) => !store.is_reftable(),
+            Self::Git(store) => store.refs_are_files,
+        }
+    }
+
+    /// What the configuration says of a setting that is on or off; its name in lower
+    /// case.
+    pub(super) fn setting(&self, name: &str) -> Option<bool> {
+        match self {
+            Self::Libgit2(store) => store.setting(name),
+            Self::Git(store) => store.setting(name),
+        }
+    }
+
+    /// What the repository's own configuration says, in its order: names, in lower case
+    /// where case does not count, and values. `None`: it cannot be read.
+    pub(super) fn own_config(&self) -> Option<Vec<(String, Option<String>)>> {
+        match self {
+            Self::Libgit2(store) => store.own_config().ok(),
+            Self::Git(store) => store.own_config().map(<[_]>::to_vec),
+        }
+    }
+
+    /// git's command line, for what libgit2 does not know even of what it opens.
+    pub(super) fn git(&self) -> &Git {
+        match self {
+            Self::Libgit2(store) => &store.git,
+            Self::Git(store) => &store.git,
+        }
+    }
+
+    /// The refs as libgit2 reads them; `None` if only git itself can.
+    pub(super) fn refs_by_libgit2(&self) -> Option<&git2::Repository> {
+        match self {
+            Self::Libgit2(store) => (!store.is_reftable()).then_some(&store.repository),
+            Self::Git(_) => None,
+        }
+    }
+
+    pub(super) fn objects(&self) -> Result<Objects<'_>, Cause> {
+        Ok(match self {
+            Self::Libgit2(store) => Objects::Libgit2(store.repository.odb()?),
+            Self::Git(store) => Objects::Git(store),
+        })
+    }
+}
+
+/// The objects of a repository, each as it is: what is read in its place is for
+/// [`super::replaced`] to say.
+pub(super) enum Objects<'repo> {
+    Libgit2(git2::Odb<'repo>),
+    Git(&'repo ByGit),
+}
+
+/// The bytes of an object.
+pub(super) enum Bytes<'a> {
+    Libgit2(git2::OdbObject<'a>),
+    Git(Vec<u8>),
+}
+
+impl std::ops::Deref for Bytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Libgit2(object) => object.data(),
+            Self::Git(bytes) => bytes,
+        }
+    }
+}
+
+impl<'repo> Objects<'repo> {
+    pub(super) fn has(&self, id: Oid) -> bool {
+        match self {
+            Self::Libgit2(odb) => odb.exists(by_libgit2::id(id)),
+            Self::Git(store) => store.kind(id).is_ok(),
+        }
+    }
+
+    /// What an object is, found out without reading all of it.
+    pub(super) fn kind(&self, id: Oid) -> Result<Kind, Cause> {
+        match self {
+            Self::Libgit2(odb) => by_libgit2::kind(odb.read_header(by_libgit2::id(id))?.1),
+            Self::Git(store) => store.kind(id),
+        }
+    }
+
+    pub(super) fn read(&self, id: Oid) -> Result<(Kind, Bytes<'_>), Cause> {
+        Ok(match self {
+            Self::Libgit2(odb) => {
+                let object = odb.read(by_libgit2::id(id))?;
+                (by_libgit2::kind(object.kind())?, Bytes::Libgit2(object))
+            }
+            Self::Git(store) => {
+                let (kind, bytes) = store.read(id)?;
+                (kind, Bytes::Git(bytes))
+            }
+        })
+    }
+
+    /// These will be read next, in this order. A process has them ready then; a library
+    /// waits for nobody.
+    pub(super) fn expect(&self, ids: impl IntoIterator<Item = Oid>) {
+        if let Self::Git(store) = self {
+            store.expect(ids);
+        }
+    }
+
+    /// The git that can list commits ahead of whoever walks them, if that spares waiting.
+    pub(super) fn lister(&self) -> Option<&'repo Git> {
+        match self {
+            Self::Libgit2(_) => None,
+            Self::Git(store) => Some(&store.git),
+        }
+    }
+}
