@@ -92,13 +92,21 @@ fn histories(table: &mut Table, commits: usize) {
         let cases = [
             ("first push", site.created("main"), first),
             ("a commit on top", site.moved("main", "main~1"), top),
-            ("new branch off the tip", site.created("topic"), fork("topic")),
+            (
+                "new branch off the tip",
+                site.created("topic"),
+                fork("topic"),
+            ),
             (
                 "new branch off the middle",
                 site.created("middle"),
                 fork("middle"),
             ),
-            ("forced across", site.moved("across", "main"), fork("across")),
+            (
+                "forced across",
+                site.moved("across", "main"),
+                fork("across"),
+            ),
         ];
         for (what, update, git) in cases {
             let is_drawn = how.is_empty() && ["first push", "forced across"].contains(&what)
@@ -187,9 +195,7 @@ fn files(table: &mut Table, count: usize) {
                 words(&LOG, &["main", "^main~1"]),
                 words(&FILES, &["main~1", "main"]),
             ],
-            point: how
-                .is_empty()
-                .then(|| ("changed files".to_owned(), count)),
+            point: how.is_empty().then(|| ("changed files".to_owned(), count)),
         };
         compare(table, &site, &case);
     }

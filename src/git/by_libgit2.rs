@@ -65,12 +65,10 @@ impl ByLibgit2 {
         let config = self.repository.config()?;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         let mut all = Vec::new();
-        let mut entries = config.entries(None)?;
-        while let Some(entry) = entries.next() {
-            let entry = entry?;
+        config.entries(None)?.for_each(|entry| {
             let value = entry.has_value().then(|| text(entry.value_bytes()));
             all.push((text(entry.name_bytes()), value));
-        }
+        })?;
         Ok(all)
     }
 }
