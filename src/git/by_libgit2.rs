@@ -63,7 +63,7 @@ impl ByLibgit2 {
 
     pub(super) fn own_config(&self) -> Result<Vec<(String, Option<String>)>, git2::Error> {
         let config = self.repository.config()?;
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut all = Vec::new();
         config.entries(None)?.for_each(|entry| {
             let value = entry.has_value().then(|| text(entry.value_bytes()));
