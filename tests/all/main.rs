@@ -22,6 +22,7 @@ mod emit;
 mod enable;
 mod enable_config;
 mod forgotten;
+mod from_pagure;
 mod fuzz;
 mod hostile_receivers;
 mod hostile_text;
