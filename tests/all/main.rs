@@ -65,5 +65,6 @@ mod spool_receivers;
 mod spool_watch;
 mod support;
 mod tls;
+mod troubleshooting;
 mod walk_graphs;
 mod walk_repositories;
