@@ -6,7 +6,7 @@ use std::{fs, iter};
 
 use serde_json::{Value, json};
 
-use crate::support::{Environment, KEY, Python, Ran, Site, parse_bodies};
+use crate::support::{Answer, Environment, KEY, Python, Ran, Receiver, Site, ZEROS, parse_bodies};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -157,7 +157,7 @@ fn a_fork_keeps_all_but_nulls() {
     let commit: Vec<_> = commit.into_iter().chain(iter::once(&*tree)).collect();
     let commit = environment.git(&bare, &commit);
     environment.git(&bare, &["update-ref", "refs/heads/main", &commit]);
-    let line = format!("{} {commit} refs/heads/main\n", crate::support::ZEROS);
+    let line = format!("{ZEROS} {commit} refs/heads/main\n");
     let preview = environment
         .refpost(["preview", "--repo", "test3.git"])
         .stdin(line)
@@ -231,4 +231,47 @@ fn what_is_no_answer_is_told() {
     }
     let ran = from_pagure(&environment, &[&answer("options.json")]).unwrap();
     assert!(ran.stderr.contains("there is no project among the answers"));
+}
+
+/// `--url` asks for the three answers itself, and shows the token to nobody else.
+#[test]
+fn answers_are_fetched_with_a_token() {
+    let pagure = Receiver::start();
+    pagure.script(|request| {
+        let is_known = request.header("Authorization") == Some("token sekrit");
+        let (status, name) = match request.line.split(' ').nth(1).unwrap() {
+            "/api/0/test" => (200, "project.json"),
+            "/api/0/test/options" if is_known => (200, "options.json"),
+            "/api/0/test/webhook/token" if is_known => (200, "token.json"),
+            _ => (404, "error.json"),
+        };
+        Answer::Reply(status, Vec::new(), fs::read(answer(name)).unwrap())
+    });
+    let environment = Environment::new();
+    environment.write("token", "sekrit\n");
+    let url = pagure.url("/api/0/test");
+    let asked = ["--url", &url, "--token-file", "token"];
+    let Some(fetched) = from_pagure(&environment, &asked) else {
+        return;
+    };
+    let files = ["project.json", "options.json", "token.json"].map(answer);
+    let read = from_pagure(&environment, &files.each_ref().map(|name| &**name)).unwrap();
+    assert_eq!(fetched.status, 0, "{}", fetched.stderr);
+    assert_eq!(fetched.stdout, read.stdout);
+    assert_eq!(pagure.take().len(), 3);
+
+    let here = ["--send-to", "http://127.0.0.1:8080/"];
+    let open = from_pagure(&environment, &[&asked[..2], &here].concat()).unwrap();
+    assert!(
+        open.stdout
+            .contains("\nurls = [\"http://127.0.0.1:8080/\"]\n")
+    );
+    assert!(open.stderr.contains("no key among the answers"));
+    assert_eq!(pagure.take().len(), 1);
+
+    let absent = pagure.url("/api/0/absent");
+    let told = format!("from-pagure: cannot read `{absent}`: Pagure answered: Project not found\n");
+    from_pagure(&environment, &["--url", &absent])
+        .unwrap()
+        .fails(1, &told);
 }
