@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::batch::{Batch, Refusal};
 use super::command::Git;
-use super::store::{Cause, Kind};
+use super::store::{Cause, Kind, Setting};
 use crate::event::Oid;
 
 /// A repository that git reads for us.
@@ -17,7 +17,7 @@ pub(super) struct ByGit {
     pub(super) id_length: usize,
     pub(super) refs_are_files: bool,
     /// The repository's own, as git lists it, asked once.
-    config: OnceCell<Option<Vec<(String, Option<String>)>>>,
+    config: OnceCell<Option<Vec<Setting>>>,
     /// Two processes: to say what a blob of gigabytes is, nobody need read it.
     kinds: RefCell<Option<Batch>>,
     contents: RefCell<Option<Batch>>,
@@ -71,8 +71,7 @@ impl ByGit {
     pub(super) fn setting(&self, name: &str) -> Option<bool> {
         // The last one is the one that counts.
         let mut from_below = self.own_config()?.iter().rev();
-        let (_, value) = from_below.find(|(own, _)| own == name)?;
-        let Some(value) = value else {
+        let Some(value) = &from_below.find(|setting| setting.name == name)?.value else {
             return Some(true);
         };
         match value.to_ascii_lowercase().as_str() {
@@ -82,15 +81,19 @@ impl ByGit {
         }
     }
 
-    pub(super) fn own_config(&self) -> Option<&[(String, Option<String>)]> {
+    pub(super) fn own_config(&self) -> Option<&[Setting]> {
         let config = self.config.get_or_init(|| {
             let args = ["config", "--local", "--includes", "--list", "-z"];
             let list = self.git.ask(&args).ok()?;
             let list = String::from_utf8_lossy(&list).into_owned();
             let entries = list.split_terminator('\0');
-            let entries = entries.map(|entry| match entry.split_once('\n') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (entry.to_owned(), None),
+            let entries = entries.map(|entry| {
+                let (name, value) = match entry.split_once('\n') {
+                    Some((name, value)) => (name, Some(value.to_owned())),
+                    None => (entry, None),
+                };
+                let name = name.to_owned();
+                Setting { name, value }
             });
             Some(entries.collect())
         });

@@ -6,7 +6,7 @@ use std::sync::Once;
 use git2::{ConfigLevel, ObjectType, RepositoryOpenFlags};
 
 use super::command::Git;
-use super::store::{Cause, Kind};
+use super::store::{Cause, Kind, Setting};
 use crate::event::Oid;
 
 /// A repository that libgit2 has opened.
@@ -61,13 +61,15 @@ impl ByLibgit2 {
         self.repository.config().ok()?.get_bool(name).ok()
     }
 
-    pub(super) fn own_config(&self) -> Result<Vec<(String, Option<String>)>, git2::Error> {
+    pub(super) fn own_config(&self) -> Result<Vec<Setting>, git2::Error> {
         let config = self.repository.config()?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut all = Vec::new();
         config.entries(None)?.for_each(|entry| {
-            let value = entry.has_value().then(|| text(entry.value_bytes()));
-            all.push((text(entry.name_bytes()), value));
+            all.push(Setting {
+                name: text(entry.name_bytes()),
+                value: entry.has_value().then(|| text(entry.value_bytes())),
+            });
         })?;
         Ok(all)
     }

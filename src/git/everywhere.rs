@@ -91,7 +91,7 @@ impl Repository {
                 || ["core.hookspath", "extensions.worktreeconfig"].contains(&name)
         };
         let config = self.store().own_config();
-        config.is_some_and(|config| !config.iter().any(|(name, _)| says(name)))
+        config.is_some_and(|config| !config.iter().any(|setting| says(&setting.name)))
     }
 }
 

@@ -15,6 +15,15 @@ use crate::event::Oid;
 /// Why something could not be read: libgit2's error, or words.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// A line of a configuration.
+#[derive(Clone)]
+pub(super) struct Setting {
+    /// In lower case, where case does not count.
+    pub(super) name: String,
+    /// `None` is a name alone, which is a truth (git-config(1)).
+    pub(super) value: Option<String>,
+}
+
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -90,9 +99,9 @@ impl Store {
         }
     }
 
-    /// What the repository's own configuration says, in its order: names, in lower case
-    /// where case does not count, and values. `None`: it cannot be read.
-    pub(super) fn own_config(&self) -> Option<Vec<(String, Option<String>)>> {
+    /// What the repository's own configuration says, in its order. `None`: it cannot be
+    /// read.
+    pub(super) fn own_config(&self) -> Option<Vec<Setting>> {
         match self {
             Self::Libgit2(store) => store.own_config().ok(),
             Self::Git(store) => store.own_config().map(<[_]>::to_vec),
