@@ -202,7 +202,7 @@ impl<'repo> Commits<'repo> {
             return Ok(Writer::Kept(author));
         }
         let id = self.id(number);
-        let commit = self.objects.read(self.repository.replacement(id));
+        let commit = self.repository.object(&self.objects, id);
         let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
         let signature = Signature::of_author(&commit);
         Ok(match self.authors.keep(signature) {
@@ -238,7 +238,7 @@ impl<'repo> Commits<'repo> {
 
     /// Reads a commit: its parents, and the rest.
     fn read(&mut self, id: Oid) -> Result<(Vec<Oid>, Node), Error> {
-        let commit = self.objects.read(self.repository.replacement(id));
+        let commit = self.repository.object(&self.objects, id);
         let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
         Ok(understand(id, &commit, &self.grafts, &mut self.authors))
     }

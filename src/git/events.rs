@@ -62,11 +62,11 @@ impl Events<'_> {
             (None, None) => {}
             (Some(rev), None) => {
                 if kind != RefKind::Other {
-                    push(Change::Deleted { rev }, self.author_of_deleted(rev));
+                    push(Change::Deleted { rev }, self.author_of_deleted(rev, kind));
                 }
             }
             (None, Some(rev)) => {
-                let peeled = self.repository.peel(rev)?;
+                let peeled = self.repository.peel(rev, kind)?;
                 if kind != RefKind::Other {
                     push(Change::Created { rev }, self.author_of(&peeled)?);
                 }
@@ -78,7 +78,10 @@ impl Events<'_> {
                 }
             }
             (Some(old), Some(rev)) => {
-                match (self.repository.peel(old)?, self.repository.peel(rev)?) {
+                match (
+                    self.repository.peel(old, kind)?,
+                    self.repository.peel(rev, kind)?,
+                ) {
                     (Peeled::Commit(old_commit), Peeled::Commit(new_commit)) => {
                         let (received, authors) = self.moved(old, old_commit, new_commit)?;
                         push(Change::Received(received), authors);
@@ -112,9 +115,9 @@ impl Events<'_> {
 
     /// A ref whose object is damaged or gone can be deleted all the same
     /// (git-receive-pack(1)), and that must be told.
-    fn author_of_deleted(&self, rev: Oid) -> Authors {
+    fn author_of_deleted(&self, rev: Oid, kind: RefKind) -> Authors {
         self.repository
-            .peel(rev)
+            .peel(rev, kind)
             .and_then(|peeled| self.author_of(&peeled))
             .unwrap_or_else(|_| Authors::only(Author::Pusher))
     }

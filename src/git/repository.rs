@@ -1,20 +1,35 @@
 //! A repository, and the few questions that events ask of it.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::replaced::Replacements;
-use super::store::{Kind, Objects, Store};
+use super::store::{Bytes, Cause, Kind, Objects, Store};
 use super::{Error, ReadContext, object};
-use crate::event::{Author, Oid, RefName};
+use crate::event::{Author, Oid, RefKind, RefName};
 
 /// Chains of tags are followed so far.
 const MOST_TAGS: usize = 10_000;
+
+/// So many objects are kept, none of them longer.
+const MOST_KEPT: usize = 4;
+const LONGEST_KEPT: usize = 8 * 1024;
 
 /// A git repository, bare or not.
 pub struct Repository {
     store: Store,
     replacements: OnceCell<Replacements>,
+    /// The first that are read are the ends of a push: whoever peels, walks and compares
+    /// asks for them.
+    kept: RefCell<Vec<Kept>>,
+}
+
+/// An object by the id that it was asked for.
+struct Kept {
+    id: Oid,
+    kind: Kind,
+    bytes: Rc<[u8]>,
 }
 
 /// What an object is once its annotated tags are peeled off.
@@ -49,6 +64,7 @@ impl Repository {
         Self {
             store,
             replacements: OnceCell::new(),
+            kept: RefCell::default(),
         }
     }
 
@@ -120,28 +136,58 @@ impl Repository {
         }
     }
 
-    /// Follows annotated tags to what they tag; a longer chain than anybody makes in
-    /// earnest leads to no commit.
-    pub(super) fn peel(&self, id: Oid) -> Result<Peeled, Error> {
-        let mut id = id;
+    /// An object, or what git reads in its place.
+    pub(super) fn object<'a>(
+        &self,
+        objects: &'a Objects<'_>,
+        id: Oid,
+    ) -> Result<(Kind, Bytes<'a>), Cause> {
+        let mut kept = self.kept.borrow_mut();
+        if let Some(known) = kept.iter().find(|kept| kept.id == id) {
+            return Ok((known.kind, Bytes::Kept(Rc::clone(&known.bytes))));
+        }
+        let (kind, bytes) = objects.read(self.replacement(id))?;
+        if kept.len() < MOST_KEPT && bytes.len() <= LONGEST_KEPT {
+            kept.push(Kept {
+                id,
+                kind,
+                bytes: Rc::from(&*bytes),
+            });
+        }
+        Ok((kind, bytes))
+    }
+
+    /// What an object is. What a branch is at can be read at once: it is no blob of
+    /// gigabytes, but a commit (git-receive-pack(1)).
+    fn kind(&self, objects: &Objects<'_>, id: Oid, of: RefKind) -> Result<Kind, Cause> {
+        match of {
+            RefKind::Branch => self.object(objects, id).map(|(kind, _)| kind),
+            RefKind::Tag | RefKind::Other => objects.kind(self.replacement(id)),
+        }
+    }
+
+    /// Follows annotated tags, from what a ref of some kind is at, to what they tag; a
+    /// longer chain than anybody makes in earnest leads to no commit.
+    pub(super) fn peel(&self, id: Oid, of: RefKind) -> Result<Peeled, Error> {
+        let (mut id, mut of) = (id, of);
         let mut tagged_by = None;
         let mut tags = 0;
         let objects = self.objects()?;
         loop {
             let what = || format!("object `{id}`");
-            let replacement = self.replacement(id);
-            match objects.kind(replacement).reading(what)? {
+            match self.kind(&objects, id, of).reading(what)? {
                 Kind::Commit => return Ok(Peeled::Commit(id)),
                 Kind::Tag => {
                     if tags == MOST_TAGS {
                         return Ok(Peeled::Other(tagged_by));
                     }
                     tags += 1;
-                    let (_, tag) = objects.read(replacement).reading(what)?;
+                    let (_, tag) = self.object(&objects, id).reading(what)?;
                     tagged_by = tagged_by.or_else(|| object::tagger(&tag));
                     id = object::target(&tag)
                         .ok_or("it tags nothing")
                         .reading(what)?;
+                    of = RefKind::Tag;
                 }
                 _ => return Ok(Peeled::Other(tagged_by)),
             }
@@ -150,7 +196,7 @@ impl Repository {
 
     pub(super) fn commit_author(&self, id: Oid) -> Result<Author, Error> {
         let objects = self.objects()?;
-        let commit = objects.read(self.replacement(id));
+        let commit = self.object(&objects, id);
         let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
         Ok(object::commit_author(&commit))
     }
@@ -159,7 +205,7 @@ impl Repository {
     pub(super) fn tree(&self, commit: Oid) -> Result<Oid, Error> {
         let what = || format!("commit `{commit}`");
         let objects = self.objects()?;
-        let (_, bytes) = objects.read(self.replacement(commit)).reading(what)?;
+        let (_, bytes) = self.object(&objects, commit).reading(what)?;
         object::tree(&bytes).ok_or("it names no tree").reading(what)
     }
 }

@@ -5,6 +5,7 @@
 //! Whoever is above knows ids and bytes. Which way they came it need not know.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use super::Error;
 use super::by_git::ByGit;
@@ -143,6 +144,7 @@ pub(super) enum Objects<'repo> {
 pub(super) enum Bytes<'a> {
     Libgit2(git2::OdbObject<'a>),
     Git(Vec<u8>),
+    Kept(Rc<[u8]>),
 }
 
 impl std::ops::Deref for Bytes<'_> {
@@ -152,6 +154,7 @@ impl std::ops::Deref for Bytes<'_> {
         match self {
             Self::Libgit2(object) => object.data(),
             Self::Git(bytes) => bytes,
+            Self::Kept(bytes) => bytes,
         }
     }
 }
