@@ -8,7 +8,8 @@ use std::time::Duration;
 use nix::unistd::AccessFlags;
 
 use super::enable::{GUARANTEED, ORDINARY};
-use super::links::{Hook, Place};
+use super::hooks_of::Hooks;
+use super::links::Place;
 use super::surroundings::Surroundings;
 use super::{Done, Error, check_endpoint, place};
 use crate::cli::CheckArgs;
@@ -97,19 +98,21 @@ fn check(repo: &Path, findings: &mut Findings, around: &Surroundings) {
         }
     };
     ok(&format!("repository `{}`", repository.path().display()));
-    check_hooks(&repository, repo, findings);
+    let hooks = Hooks::of(&repository, around);
+    ok(&hooks.found_host());
+    check_hooks(&hooks, repo, findings);
     match around.load(Some(&repository.path())) {
         Ok(loaded) => check_config(&loaded, &repository, repo, findings, around),
         Err(error) => findings.error(&report::chain(&error), error.hint()),
     }
 }
 
-fn check_hooks(repository: &Repository, repo: &Path, findings: &mut Findings) {
+fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
     let enable = format!("refpost enable {}", repo.display());
-    let hooks_dir = repository.hooks_dir();
     let mut linked = Vec::new();
-    for name in GUARANTEED {
-        let hook = Hook::new(&hooks_dir, name);
+    let all = hooks.run_by_host(&GUARANTEED);
+    for &name in &all {
+        let hook = hooks.hook(name);
         let is_needed = ORDINARY.contains(&name);
         let shown = hook.path().display().to_string();
         match hook.place() {
@@ -135,12 +138,24 @@ fn check_hooks(repository: &Repository, repo: &Path, findings: &mut Findings) {
                 ok(&match place {
                     Place::Chained => format!("hook `{shown}`, behind the others in `{shown}.d`"),
                     Place::Dispatched => format!("hook in `{shown}.d`"),
+                    Place::Called(by) if by != hook.path() => {
+                        format!("hook `{shown}`, by `{}`", by.display())
+                    }
+                    Place::Called(_) => format!("hook `{shown}`, a script that runs refpost"),
                     _ => format!("hook `{shown}`"),
                 });
             }
         }
     }
-    if linked == GUARANTEED {
+    if let Some(file) = &hooks.shared_by {
+        ok(&format!(
+            "`{}` has the hooks of every repository, by `core.hooksPath` in `{file}`",
+            hooks.folder().display()
+        ));
+    }
+    if linked == all && all.len() < GUARANTEED.len() {
+        ok("guaranteed: a push is recorded before its refs move");
+    } else if linked == all {
         ok(
             "guaranteed: a push is recorded before its refs move, and moves without a push are announced",
         );
@@ -167,6 +182,7 @@ fn check_config(
         let hint = format!("refpost enable {} --url URL", repo.display());
         return findings.error("no config: nothing is sent", Some(hint));
     }
+    let hooks = Hooks::of(repository, around);
     let project = super::compose::project(repository, settings, around);
     ok(&format!(
         "project `{}` of {}",
@@ -176,7 +192,7 @@ fn check_config(
         let inside = root
             .canonicalize()
             .is_ok_and(|root| repository.path().starts_with(root));
-        if !inside {
+        if !inside && hooks.host.project.is_none() {
             findings.warning(
                 &format!("the repository is not below `root`, `{}`", root.display()),
                 "its project is named by its folder alone; set `project.fullname`",
@@ -189,7 +205,7 @@ fn check_config(
             "name URLs in `urls`; an empty `urls` stops all notifications",
         );
     }
-    let pre_receive = Hook::new(&repository.hooks_dir(), "pre-receive").place();
+    let pre_receive = hooks.hook("pre-receive").place();
     if settings.require && matches!(pre_receive, Ok(Place::Empty | Place::Foreign)) {
         findings.warning(
             "`require` has no effect: pre-receive is not linked",
@@ -312,7 +328,7 @@ fn check_drop(
     for fault in &faults {
         findings.error(&fault.text, Some(fault.mend.clone()));
     }
-    if is_guaranteed(git_dir) {
+    if is_guaranteed(git_dir, around) {
         let error = super::outbox::no_intents(spool);
         findings.error(&report::chain(&error), error.hint());
     }
@@ -336,12 +352,13 @@ fn check_drop(
     [0, owner].contains(&around.own_uid())
 }
 
-fn is_guaranteed(git_dir: &Path) -> bool {
-    let hooks_dir = Repository::open(git_dir).map(|repository| repository.hooks_dir());
-    hooks_dir.is_ok_and(|hooks_dir| {
-        GUARANTEED.iter().any(|name| {
-            let place = Hook::new(&hooks_dir, name).place();
-            !ORDINARY.contains(name) && !matches!(place, Ok(Place::Empty | Place::Foreign))
-        })
+fn is_guaranteed(git_dir: &Path, around: &Surroundings) -> bool {
+    let Ok(repository) = Repository::open(git_dir) else {
+        return false;
+    };
+    let hooks = Hooks::of(&repository, around);
+    GUARANTEED.iter().any(|name| {
+        let place = hooks.hook(name).place();
+        !ORDINARY.contains(name) && !matches!(place, Ok(Place::Empty | Place::Foreign))
     })
 }

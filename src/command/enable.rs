@@ -5,7 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::links::{Hook, give_to_owner_of};
+use super::hooks_of::Hooks;
+use super::links::give_to_owner_of;
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, outbox, place};
 use crate::cli::EnableArgs;
@@ -27,7 +28,7 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
     let binary = own_binary()?;
     for repo in &args.repos {
         let repository = place::repository(Some(repo), around)?;
-        let hooks_dir = repository.hooks_dir();
+        let hooks = Hooks::of(&repository, around);
         if !args.urls.is_empty() {
             write_config(&repository.path(), &args.urls, around)?;
         }
@@ -42,15 +43,16 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
         } else {
             &ORDINARY
         };
-        for name in names {
-            let hook = Hook::new(&hooks_dir, name);
+        for name in hooks.run_by_host(names) {
+            let hook = hooks.hook(name);
             let verb = if hook.enable(&binary)? {
                 "linked"
             } else {
                 "already linked"
             };
-            report::line(&format!("{verb} `{}`", hook.path().display()));
+            report::line(&format!("{verb} `{}`", hook.ours().display()));
         }
+        hooks.tell_limits(names);
         if around.load(Some(&repository.path()))?.files.is_empty() {
             report::warning("there is no config yet: nothing is sent");
             report::hint(&format!("refpost enable {} --url URL", repo.display()));
