@@ -28,9 +28,15 @@ impl Hooks {
             };
         }
         let folder = repository.hooks_dir();
-        let shared_by = (folder != repository.path().join("hooks"))
-            .then(|| repository.hooks_path_origin())
-            .flatten();
+        let path = repository.path();
+        let shared_by = if folder == path.join("hooks") {
+            None
+        } else if host.kind == HostKind::Gitea && !folder.starts_with(&path) {
+            // Forgejo's hooks are in one place, which each repository's own config names.
+            Some(path.join("config").display().to_string())
+        } else {
+            repository.hooks_path_origin()
+        };
         Self {
             folder,
             host,

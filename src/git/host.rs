@@ -71,7 +71,8 @@ pub(super) struct Traces {
     pub(super) gitolite_base: Option<PathBuf>,
     /// Where `GL_REPO_BASE` and `GL_REPO` lead.
     pub(super) gitolite_repo: Option<PathBuf>,
-    /// Gitea's own entry beside ours: `hooks/post-receive.d/gitea`.
+    /// Gitea's own entry beside ours: `post-receive.d/gitea`, in the repository's hooks or,
+    /// with newer Forgejo, in those that `core.hooksPath` of each repository names.
     pub(super) gitea_entry: Option<PathBuf>,
     /// `gitlab.fullpath` of the repository's config.
     pub(super) gitlab_fullpath: Option<String>,
@@ -101,8 +102,10 @@ impl Repository {
                     let named = Path::new(&base).join(format!("{repo}.git"));
                     named.canonicalize().ok()
                 });
+        let hooks = self.config_text("core.hooksPath");
+        let hooks = path.join(hooks.as_deref().unwrap_or("hooks"));
         let gitea_entry = ["gitea", "forgejo"]
-            .map(|name| path.join("hooks/post-receive.d").join(name))
+            .map(|name| hooks.join("post-receive.d").join(name))
             .into_iter()
             .find(|entry| entry.is_file());
         Traces {

@@ -117,7 +117,7 @@ mod tests {
     fn cgitrc_counts_before_cgits_keys_and_these_before_gitwebs() {
         let gitweb = ("gitweb.description", "from gitweb");
         let cgit = ("cgit.desc", "from cgit");
-        let said = |shown: Shown| shown.description.unwrap();
+        let said = |shown: Shown| shown.description.unwrap_or_default();
         assert_eq!(said(of("", &[gitweb])), "from gitweb");
         assert_eq!(said(of("", &[gitweb, cgit])), "from cgit");
         let file = "# desc=no\n  desc=from the file \nreadme=:x\n";

@@ -18,10 +18,11 @@ use super::{Accounts, Ran, Runner};
 /// accounts in the system (they take them away again).
 const OBLIGATORY: &str = "REFPOST_TEST_HOSTS";
 
-/// Where a program is, `/usr/sbin` included.
-fn find(program: &str) -> Option<PathBuf> {
+/// Where a program is, Debian's folders outside of `PATH` included.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin", "/usr/lib/cgit"].map(PathBuf::from));
     folders
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
@@ -140,14 +141,18 @@ impl SystemAccount {
 
 impl Drop for SystemAccount {
     fn drop(&mut self) {
-        let _one = ACCOUNTS.lock().unwrap_or_else(|held| held.into_inner());
+        let _one = ACCOUNTS
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut command = Command::new("/usr/sbin/userdel");
         command.arg("--force").arg(&self.name).output().ok();
     }
 }
 
 fn run_as_root(command: &mut Command) {
-    let _one = ACCOUNTS.lock().unwrap_or_else(|held| held.into_inner());
+    let _one = ACCOUNTS
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let ran = Accounts::run(command);
     assert_eq!(ran.status, 0, "{command:?}: {}", ran.stderr);
 }
