@@ -39,6 +39,7 @@ impl Repository {
     /// worth losing a message. `variable` is the environment.
     #[must_use]
     pub fn facts(&self, variable: &dyn Fn(&str) -> Option<String>) -> Facts {
+        let texts = self.config_texts();
         let git_dir = self.path();
         let folder = fs::metadata(&git_dir).ok();
         let config = fs::metadata(git_dir.join("config")).ok();
@@ -56,8 +57,8 @@ impl Repository {
         };
         Facts {
             description: description(&git_dir),
-            shown: self.shown(),
-            host: self.host(variable),
+            shown: self.shown(&texts),
+            host: self.host_with(variable, &texts),
             owner_uid: folder.map_or(0, |data| data.uid()),
             created,
             modified: modified.max(created),

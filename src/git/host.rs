@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::Repository;
+use super::shown::ConfigTexts;
 
 /// The software that takes pushes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,10 +86,18 @@ impl Repository {
     /// hook, or of whoever asks.
     #[must_use]
     pub fn host(&self, variable: &dyn Fn(&str) -> Option<String>) -> Host {
-        host(&self.traces(variable), variable)
+        self.host_with(variable, &self.config_texts())
     }
 
-    fn traces(&self, variable: &dyn Fn(&str) -> Option<String>) -> Traces {
+    pub(super) fn host_with(
+        &self,
+        variable: &dyn Fn(&str) -> Option<String>,
+        config: &ConfigTexts,
+    ) -> Host {
+        host(&self.traces(variable, config), variable)
+    }
+
+    fn traces(&self, variable: &dyn Fn(&str) -> Option<String>, config: &ConfigTexts) -> Traces {
         let path = self.path();
         let update_hook = fs::read_link(path.join("hooks/update")).ok();
         let has_gl_conf = path.join("gl-conf").is_file();
@@ -102,7 +111,7 @@ impl Repository {
                     let named = Path::new(&base).join(format!("{repo}.git"));
                     named.canonicalize().ok()
                 });
-        let hooks = self.config_text("core.hooksPath");
+        let hooks = config.last("core.hookspath");
         let hooks = path.join(hooks.as_deref().unwrap_or("hooks"));
         let gitea_entry = ["gitea", "forgejo"]
             .map(|name| hooks.join("post-receive.d").join(name))
@@ -114,7 +123,7 @@ impl Repository {
             gitolite_base,
             gitolite_repo,
             gitea_entry,
-            gitlab_fullpath: self.config_text("gitlab.fullpath"),
+            gitlab_fullpath: config.last("gitlab.fullpath"),
             has_custom_hooks: path.join("custom_hooks").is_dir(),
             path,
         }

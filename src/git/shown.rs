@@ -10,6 +10,9 @@ use super::Repository;
 /// A `cgitrc` of more than this is read so far.
 const LONGEST_CGITRC: u64 = 64 * 1024;
 
+/// The keys that are kept begin with one of these.
+const ASKED: [&str; 4] = ["cgit.", "core.hookspath", "gitlab.fullpath", "gitweb."];
+
 /// What they show; the most specific file that says something counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
@@ -23,37 +26,51 @@ pub struct Shown {
     pub url: Option<String>,
 }
 
+/// What stands in a repository's own config, as far as anybody asks.
+pub(super) struct ConfigTexts(Vec<(String, String)>);
+
+impl ConfigTexts {
+    /// All values of a key in their order; it is in lower case.
+    fn all(&self, key: &str) -> Vec<String> {
+        let values = self.0.iter().filter(|(name, _)| name == key);
+        values.map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Of several values the last one counts (git-config(1)).
+    pub(super) fn last(&self, key: &str) -> Option<String> {
+        self.all(key).pop()
+    }
+}
+
 impl Repository {
-    pub(super) fn shown(&self) -> Shown {
-        let mut text = String::new();
+    pub(super) fn shown(&self, config: &ConfigTexts) -> Shown {
+        let mut bytes = Vec::new();
         if let Ok(file) = fs::File::open(self.path().join("cgitrc")) {
-            let mut bytes = Vec::new();
             // What cannot be read says nothing.
             file.take(LONGEST_CGITRC).read_to_end(&mut bytes).ok();
-            text = String::from_utf8_lossy(&bytes).into_owned();
         }
-        shown(&text, &|key| self.config_texts(key))
+        shown(&String::from_utf8_lossy(&bytes), &|key| config.all(key))
     }
 
-    /// One value of the repository's own config; the last one counts.
-    pub(super) fn config_text(&self, key: &str) -> Option<String> {
-        self.config_texts(key).pop()
-    }
-
-    /// All values of a key, in their order.
-    fn config_texts(&self, key: &str) -> Vec<String> {
-        let mut values = Vec::new();
+    /// Reads them once: each question to libgit2 has it look at the file again.
+    pub(super) fn config_texts(&self) -> ConfigTexts {
+        let mut texts = Vec::new();
         if let Ok(config) = self.inner.config()
-            && let Ok(entries) = config.multivar(key, None)
+            && let Ok(entries) = config.entries(None)
         {
-            // The values before one that cannot be read are as good as any.
+            // What stands before an entry that cannot be read is as good as any.
             entries
                 .for_each(|entry| {
-                    values.push(String::from_utf8_lossy(entry.value_bytes()).into_owned());
+                    let name = String::from_utf8_lossy(entry.name_bytes());
+                    // A key without a value is a truth, and no text.
+                    if entry.has_value() && ASKED.iter().any(|prefix| name.starts_with(prefix)) {
+                        let value = String::from_utf8_lossy(entry.value_bytes());
+                        texts.push((name.into_owned(), value.into_owned()));
+                    }
                 })
                 .ok();
         }
-        values
+        ConfigTexts(texts)
     }
 }
 

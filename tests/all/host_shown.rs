@@ -53,6 +53,15 @@ fn the_most_specific_place_says_what_a_project_is() {
 }
 
 #[test]
+fn a_key_without_a_value_and_one_in_another_encoding_cost_no_message() {
+    let site = Site::new();
+    let config = std::fs::read(site.bare.join("config")).unwrap();
+    let more = b"[gitweb]\n\towner\n\tdescription = caf\xe9\n[cgit]\n\tdesc\n";
+    site.write("test.git/config", [&config[..], more].concat());
+    assert_eq!(pushed(&site)["repo"]["description"], "caf\u{fffd}");
+}
+
+#[test]
 fn cgit_shows_what_messages_say() {
     if !has_host(&[("cgit.cgi", "cgit")]) {
         return;
