@@ -13,6 +13,9 @@ const LONGEST_CGITRC: u64 = 64 * 1024;
 /// The keys that are kept begin with one of these.
 const ASKED: [&str; 4] = ["cgit.", "core.hookspath", "gitlab.fullpath", "gitweb."];
 
+/// Longer texts are cut: they show one line.
+const LONGEST_TEXT: usize = 4096;
+
 /// What they show; the most specific file that says something counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
@@ -86,7 +89,7 @@ fn shown(cgitrc: &str, config: &dyn Fn(&str) -> Vec<String>) -> Shown {
     };
     let text = |cgit, gitweb| {
         let last = texts(cgit, gitweb)?.pop()?;
-        Some(last.trim().to_owned())
+        Some(last.trim().chars().take(LONGEST_TEXT).collect())
     };
     let is_page = |url: &&str| {
         let rest = ["https://", "http://"].iter();
