@@ -29,7 +29,7 @@ pub(super) fn way(hook: &Path) -> Option<Way> {
     if target.ends_with(Path::new("hooks/common").join(name)) {
         return Some(Way::Common(target));
     }
-    beginning(hook)
+    script(hook)?
         .contains("for h in $0.*")
         .then_some(Way::Option)
 }
@@ -110,8 +110,12 @@ fn leads_to_refpost(path: &Path) -> bool {
 
 /// Whether a script runs `refpost hook NAME`, by whichever path.
 fn spells_it_out(hook: &Path) -> bool {
-    let text = beginning(hook);
+    let text = script(hook).unwrap_or_default();
     let mut lines = text.lines().map(str::trim_start);
-    text.starts_with("#!")
-        && lines.any(|line| !line.starts_with('#') && line.contains("refpost hook "))
+    lines.any(|line| !line.starts_with('#') && line.contains("refpost hook "))
+}
+
+/// The text of a hook that is a script, and not our own binary above all.
+fn script(hook: &Path) -> Option<String> {
+    Some(beginning(hook)).filter(|text| text.starts_with("#!"))
 }
