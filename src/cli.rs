@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::config::RepositoryPattern;
+
 /// What each level of `enable` is safe against and costs: in help and man page.
 pub const LEVELS: &str = "\
 Three levels:
@@ -248,6 +250,23 @@ pub struct CheckArgs {
     /// The repositories [default: this folder]
     #[arg(value_name = "REPO")]
     pub repos: Vec<PathBuf>,
+    /// All repositories below ROOT [default: `root` of the server's configuration]: only what a
+    /// person must look at is printed, and a summary
+    #[arg(long, value_name = "ROOT", conflicts_with_all = ["repos", "show"])]
+    #[allow(
+        clippy::option_option,
+        reason = "clap's way to say that the value is optional"
+    )]
+    pub all: Option<Option<PathBuf>>,
+    /// With --all, only those whose path below ROOT this matches, without `.git`; `*` does
+    /// not cross a `/`, `**` does, `!` takes away; the last that matches decides
+    #[arg(
+        long = "match",
+        value_name = "GLOB",
+        requires = "all",
+        conflicts_with = "repos"
+    )]
+    pub matches: Vec<RepositoryPattern>,
     /// Print the effective settings, and where each comes from
     #[arg(long)]
     pub show: bool,
@@ -267,14 +286,26 @@ pub struct PingArgs {
 #[derive(Debug, Args)]
 pub struct EnableArgs {
     /// The repositories
-    #[arg(value_name = "REPO", required = true)]
+    #[arg(value_name = "REPO", required_unless_present = "all")]
     pub repos: Vec<PathBuf>,
+    /// All repositories below ROOT, in folders of any depth; links are not followed
+    #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
+    pub all: Option<PathBuf>,
+    /// With --all, only those whose path below ROOT this matches, without `.git`; `*` does
+    /// not cross a `/`, `**` does, `!` takes away; the last that matches decides
+    #[arg(
+        long = "match",
+        value_name = "GLOB",
+        requires = "all",
+        conflicts_with = "repos"
+    )]
+    pub matches: Vec<RepositoryPattern>,
     /// Link pre-receive and reference-transaction too: no ref moves unannounced,
     /// whoever is killed, and what moves without a push is announced as well
     #[arg(long)]
     pub guaranteed: bool,
     /// Where to send messages: written to a first configuration, with a fresh key
-    #[arg(long = "url", value_name = "URL")]
+    #[arg(long = "url", value_name = "URL", conflicts_with = "all")]
     pub urls: Vec<String>,
 }
 
@@ -282,8 +313,20 @@ pub struct EnableArgs {
 #[derive(Debug, Args)]
 pub struct DisableArgs {
     /// The repositories
-    #[arg(value_name = "REPO", required = true)]
+    #[arg(value_name = "REPO", required_unless_present = "all")]
     pub repos: Vec<PathBuf>,
+    /// All repositories below ROOT, in folders of any depth; links are not followed
+    #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
+    pub all: Option<PathBuf>,
+    /// With --all, only those whose path below ROOT this matches, without `.git`; `*` does
+    /// not cross a `/`, `**` does, `!` takes away; the last that matches decides
+    #[arg(
+        long = "match",
+        value_name = "GLOB",
+        requires = "all",
+        conflicts_with = "repos"
+    )]
+    pub matches: Vec<RepositoryPattern>,
 }
 
 /// Arguments of `listen`.

@@ -153,10 +153,21 @@ impl Progress {
         self.0.set_position(done as u64);
     }
 
+    /// Tells something while the work goes on, above what is shown of it.
+    pub fn aside(&self, tell: impl FnOnce()) {
+        self.0.suspend(tell);
+    }
+
     /// The work is over.
     pub fn finish(self) {
         self.0.finish_and_clear();
     }
+}
+
+/// `9,874`.
+#[must_use]
+pub fn number(number: usize) -> String {
+    indicatif::HumanCount(number as u64).to_string()
 }
 
 /// `1 message`, `2 messages`.

@@ -74,9 +74,8 @@ pub(super) fn announce(
         Ok(loaded) => loaded.settings,
         Err(error) => {
             // Which spool is meant may be in the part that can be read.
-            let server = around.load(None).ok();
-            let settings = server.as_ref().map(|loaded| &loaded.settings);
-            let spool = place::spool_of(&push.git_dir, settings);
+            let settings = around.load_without_own(&push.git_dir);
+            let spool = place::spool_of(&push.git_dir, settings.as_ref());
             let recorder = Recorder::new(push, &spool, caller, around);
             return recorder.owe(batches, error.into()).into_result();
         }

@@ -3,52 +3,31 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use nix::unistd::AccessFlags;
-
+use super::check_endpoint::Trusts;
+use super::check_spool::Spools;
 use super::enable::{GUARANTEED, ORDINARY};
+use super::findings::Findings;
 use super::hooks_of::Hooks;
 use super::links::Place;
 use super::surroundings::Surroundings;
-use super::{Done, Error, check_endpoint, place};
+use super::{Done, Error, check_all, check_endpoint, check_spool, place};
 use crate::cli::CheckArgs;
 use crate::config::{Loaded, Settings};
 use crate::git::Repository;
 use crate::report;
-use crate::spool::{Content, Id, IoError, Spool};
 
-/// An entry that nobody has looked at for so long was forgotten.
-const LONG: Duration = Duration::from_mins(15);
-
-/// What was found, line by line.
+/// What was looked at and is the same for many repositories.
 #[derive(Default)]
-pub(super) struct Findings {
-    errors: usize,
-    warnings: usize,
-}
-
-impl Findings {
-    pub(super) fn warning(&mut self, text: &str, hint: &str) {
-        self.warnings += 1;
-        report::line(&format!("warning: {text}"));
-        report::line(&format!("hint: {hint}"));
-    }
-
-    pub(super) fn error(&mut self, text: &str, hint: Option<String>) {
-        self.errors += 1;
-        report::line(&format!("error: {text}"));
-        if let Some(hint) = hint {
-            report::line(&format!("hint: {hint}"));
-        }
-    }
-}
-
-pub(super) fn ok(text: &str) {
-    report::line(&format!("ok: {text}"));
+pub(super) struct Known {
+    spools: Spools,
+    trusts: Trusts,
 }
 
 pub(super) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error> {
+    if let Some(root) = &args.all {
+        return check_all::run(root.as_deref(), &args.matches, around);
+    }
     let here = [PathBuf::from(".")];
     let repos = if args.repos.is_empty() {
         &here[..]
@@ -56,11 +35,12 @@ pub(super) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error
         &args.repos
     };
     let mut findings = Findings::default();
+    let known = Known::default();
     for repo in repos {
         if args.show {
             show(repo, around)?;
         } else {
-            check(repo, &mut findings, around);
+            check(repo, &mut findings, &known, around);
         }
     }
     if !args.show {
@@ -87,7 +67,7 @@ fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
     Ok(())
 }
 
-fn check(repo: &Path, findings: &mut Findings, around: &Surroundings) {
+pub(super) fn check(repo: &Path, findings: &mut Findings, known: &Known, around: &Surroundings) {
     let repository = match place::repository(Some(repo), around) {
         Ok(repository) => repository,
         Err(error) => {
@@ -97,12 +77,15 @@ fn check(repo: &Path, findings: &mut Findings, around: &Surroundings) {
             return findings.error(&report::chain(&error), Some(hint));
         }
     };
-    ok(&format!("repository `{}`", repository.path().display()));
+    findings.ok(&format!("repository `{}`", repository.path().display()));
     let hooks = Hooks::of(&repository, around);
-    ok(&hooks.found_host());
+    findings.ok(&hooks.found_host());
     check_hooks(&hooks, repo, findings);
     match around.load(Some(&repository.path())) {
-        Ok(loaded) => check_config(&loaded, &repository, repo, findings, around),
+        Ok(loaded) => {
+            let place = (repo, &hooks);
+            check_config(&loaded, &repository, place, findings, known, around);
+        }
         Err(error) => findings.error(&report::chain(&error), error.hint()),
     }
 }
@@ -135,7 +118,7 @@ fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
             ),
             Ok(place) => {
                 linked.push(name);
-                ok(&match place {
+                findings.ok(&match place {
                     Place::Chained => format!("hook `{shown}`, behind the others in `{shown}.d`"),
                     Place::Dispatched => format!("hook in `{shown}.d`"),
                     Place::Called(by) if by != hook.path() => {
@@ -148,19 +131,19 @@ fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
         }
     }
     if let Some(file) = &hooks.shared_by {
-        ok(&format!(
+        findings.ok(&format!(
             "`{}` has the hooks of every repository, by `core.hooksPath` in `{file}`",
             hooks.folder().display()
         ));
     }
     if linked == all && all.len() < GUARANTEED.len() {
-        ok("guaranteed: a push is recorded before its refs move");
+        findings.ok("guaranteed: a push is recorded before its refs move");
     } else if linked == all {
-        ok(
+        findings.ok(
             "guaranteed: a push is recorded before its refs move, and moves without a push are announced",
         );
     } else if linked.contains(&"post-receive") {
-        ok(
+        findings.ok(
             "a machine that dies between a ref's move and its hook loses that message \
             (`refpost enable --guaranteed` records it before)",
         );
@@ -170,21 +153,24 @@ fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
 fn check_config(
     loaded: &Loaded,
     repository: &Repository,
-    repo: &Path,
+    (repo, hooks): (&Path, &Hooks),
     findings: &mut Findings,
+    known: &Known,
     around: &Surroundings,
 ) {
     let settings = &loaded.settings;
     for file in &loaded.files {
-        ok(&format!("config `{}`", file.display()));
+        findings.ok(&format!("config `{}`", file.display()));
+    }
+    for section in &loaded.sections {
+        findings.ok(&format!("section `{section}`"));
     }
     if loaded.files.is_empty() {
         let hint = format!("refpost enable {} --url URL", repo.display());
         return findings.error("no config: nothing is sent", Some(hint));
     }
-    let hooks = Hooks::of(repository, around);
     let project = super::compose::project(repository, settings, around);
-    ok(&format!(
+    findings.ok(&format!(
         "project `{}` of {}",
         project.fullname, settings.instance
     ));
@@ -199,7 +185,9 @@ fn check_config(
             );
         }
     }
-    if settings.endpoints.is_empty() {
+    if let Some(place) = loaded.switched_off_by() {
+        findings.ok(&format!("switched off by an empty `urls` in `{place}`"));
+    } else if settings.endpoints.is_empty() {
         findings.warning(
             "no endpoint is configured: nothing is sent",
             "name URLs in `urls`; an empty `urls` stops all notifications",
@@ -214,15 +202,16 @@ fn check_config(
     }
     for endpoint in &settings.endpoints {
         if is_sent_by_us(settings, &repository.path(), around) {
-            check_endpoint::check(endpoint, settings, findings, around);
+            check_endpoint::check(endpoint, settings, &known.trusts, findings, around);
         } else {
             let (name, url) = (&endpoint.name, &endpoint.url);
-            ok(&format!(
+            findings.ok(&format!(
                 "endpoint `{name}` at {url}, with a key that is not for us"
             ));
         }
     }
-    check_spool(settings, &repository.path(), findings, around);
+    let git_dir = repository.path();
+    check_spool::check(settings, &git_dir, hooks, &known.spools, findings, around);
 }
 
 /// Whether we are meant to read the keys: what is in a mail drop its owner sends.
@@ -230,135 +219,4 @@ fn is_sent_by_us(settings: &Settings, git_dir: &Path, around: &Surroundings) -> 
     let spool = place::spool_of(git_dir, Some(settings));
     let owner = fs::metadata(spool.root()).map_or(0, |meta| meta.uid());
     !spool.is_drop() || [0, owner].contains(&around.own_uid())
-}
-
-/// How many pushes of this repository could only be recorded.
-fn recorded(spool: &Spool, git_dir: &Path) -> Result<usize, IoError> {
-    let (ids, _) = spool.ids_in_new()?;
-    let is_owed = |id: &Id| {
-        spool.open_new(id).is_ok_and(|entry| {
-            let header = entry.header();
-            header.repository == git_dir && matches!(header.content, Content::Owed(_))
-        })
-    };
-    Ok(ids.iter().filter(|id| is_owed(id)).count())
-}
-
-/// `1 recorded push is`, `2 recorded pushes are`.
-pub(super) fn recorded_pushes(count: usize) -> String {
-    if count == 1 {
-        "1 recorded push is".to_owned()
-    } else {
-        format!("{count} recorded pushes are")
-    }
-}
-
-/// A spool that is not there yet is made by the first push.
-fn check_spool(
-    settings: &Settings,
-    git_dir: &Path,
-    findings: &mut Findings,
-    around: &Surroundings,
-) {
-    let spool = place::spool_of(git_dir, Some(settings));
-    let root = spool.root();
-    if spool.is_drop() && !check_drop(&spool, git_dir, findings, around) {
-        return;
-    }
-    let nearest = root.ancestors().find(|above| above.exists());
-    let nearest = nearest.unwrap_or(root);
-    let may = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
-    if !nearest.is_dir() || nix::unistd::access(nearest, may).is_err() {
-        let text = format!("cannot write to spool `{}`", root.display());
-        let hint = "hooks run as whoever pushes: that account must own it or be in its group";
-        return findings.error(&text, Some(hint.to_owned()));
-    }
-    let survey = match spool.survey() {
-        Ok(survey) => survey,
-        Err(error) => return findings.error(&report::chain(&error), error.hint()),
-    };
-    for error in &survey.refused {
-        findings.error(&report::chain(error), error.hint());
-    }
-    if !spool.is_drop() {
-        ok(&format!("spool `{}`", root.display()));
-    }
-    match recorded(&spool, git_dir) {
-        Ok(0) => {}
-        Ok(count) => findings.error(
-            &format!("{} not announced yet", recorded_pushes(count)),
-            Some("`refpost flush` says why; `refpost queue drop` gives one up".to_owned()),
-        ),
-        Err(error) => findings.error(&report::chain(&error), error.hint()),
-    }
-    let is_old = |oldest| {
-        around
-            .now()
-            .duration_since(oldest)
-            .is_ok_and(|age| age > LONG)
-    };
-    if survey.oldest_new.is_some_and(is_old) {
-        findings.warning(
-            "pushes have been waiting for a flush for a while",
-            "with `mode = \"spool\"`, cron must run `refpost flush`; `refpost flush` says what is wrong",
-        );
-    }
-    for queue in survey.queues {
-        let failures = queue.head.as_ref().map_or(0, |head| head.attempts);
-        if failures > 0 || queue.failed > 0 {
-            let text = format!(
-                "queue `{}`: {} waiting, {} given up",
-                queue.queue,
-                queue.waiting + queue.aside,
-                queue.failed
-            );
-            findings.warning(&text, "`refpost status` and `refpost log` tell more");
-        }
-    }
-}
-
-/// Looks at a mail drop from outside; whether there is more to see from inside.
-fn check_drop(
-    spool: &Spool,
-    git_dir: &Path,
-    findings: &mut Findings,
-    around: &Surroundings,
-) -> bool {
-    let faults = spool.drop_faults();
-    for fault in &faults {
-        findings.error(&fault.text, Some(fault.mend.clone()));
-    }
-    if is_guaranteed(git_dir, around) {
-        let error = super::outbox::no_intents(spool);
-        findings.error(&report::chain(&error), error.hint());
-    }
-    if let Some(former) = place::former_spool(git_dir, spool)
-        && !former.is_empty().unwrap_or(true)
-    {
-        findings.warning(
-            &format!("messages wait in `{}`", former.root().display()),
-            "the next push puts those that are not yet distributed into the mail drop; for the \
-             others run, as the owner of the repository, `refpost flush` with that path",
-        );
-    }
-    let owner = fs::metadata(spool.root()).map_or(0, |meta| meta.uid());
-    let (name, _) = around.account(owner);
-    if faults.is_empty() {
-        ok(&format!(
-            "spool `{}`, a mail drop of `{name}`, which must flush it",
-            spool.root().display()
-        ));
-    }
-    [0, owner].contains(&around.own_uid())
-}
-
-fn is_guaranteed(git_dir: &Path, around: &Surroundings) -> bool {
-    let Ok(repository) = Repository::open(git_dir) else {
-        return false;
-    };
-    let hooks = Hooks::of(&repository, around);
-    GUARANTEED.iter().any(|name| {
-        let place = hooks.hook(name).place();
-        !ORDINARY.contains(name) && !matches!(place, Ok(Place::Empty | Place::Foreign))
-    })
 }

@@ -1,17 +1,50 @@
 //! `check`, of one endpoint: its secrets, its certificates, its URL.
 
-use super::check::{Findings, ok};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::findings::Findings;
 use super::surroundings::Surroundings;
-use crate::config::{Credentials, Endpoint, Settings, Signing};
+use crate::config::{ClientCert, Credentials, Endpoint, Settings, Signing};
 use crate::signature::Secret;
 use crate::{delivery, report};
 
 /// Fewer bytes than this can be guessed (RFC 2104 asks for the length of the hash).
 const SHORT_KEY: usize = 16;
 
+/// What an endpoint names to trust and be trusted by, and whether that can be used:
+/// the system's certificates are many, and are read once.
+#[derive(Default)]
+pub(super) struct Trusts(RefCell<HashMap<Named, Option<Unusable>>>);
+
+/// Scheme and files.
+type Named = (String, Option<PathBuf>, Option<ClientCert>);
+
+/// Why it cannot be used, and what to do.
+type Unusable = (String, Option<String>);
+
+impl Trusts {
+    fn check(&self, endpoint: &Endpoint) -> Option<Unusable> {
+        let scheme = endpoint.url.expose().scheme().to_owned();
+        let named = (
+            scheme,
+            endpoint.ca_file.clone(),
+            endpoint.client_cert.clone(),
+        );
+        let mut known = self.0.borrow_mut();
+        let known = known.entry(named).or_insert_with(|| {
+            let fault = delivery::check_tls(endpoint).err()?;
+            Some((report::chain(&fault), fault.hint()))
+        });
+        known.clone()
+    }
+}
+
 pub(super) fn check(
     endpoint: &Endpoint,
     settings: &Settings,
+    trusts: &Trusts,
     findings: &mut Findings,
     around: &Surroundings,
 ) {
@@ -23,9 +56,8 @@ pub(super) fn check(
         }
         Ok(credentials) => check_keys(endpoint, &credentials, findings),
     }
-    if let Err(fault) = delivery::check_tls(endpoint) {
-        let text = format!("endpoint `{name}`: {}", report::chain(&fault));
-        return findings.error(&text, fault.hint());
+    if let Some((why, hint)) = trusts.check(endpoint) {
+        return findings.error(&format!("endpoint `{name}`: {why}"), hint);
     }
     check_url(endpoint, settings, findings);
 }
@@ -56,7 +88,7 @@ fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Fin
                 "every receiver has the new key by now? then remove `previous_key`",
             );
         } else {
-            ok(&format!(
+            findings.ok(&format!(
                 "endpoint `{name}` is signed with its previous key too, until {until}"
             ));
         }
@@ -85,6 +117,6 @@ fn check_url(endpoint: &Endpoint, settings: &Settings, findings: &mut Findings) 
             "use https",
         );
     } else {
-        ok(&format!("endpoint `{name}` at {}", endpoint.url));
+        findings.ok(&format!("endpoint `{name}` at {}", endpoint.url));
     }
 }

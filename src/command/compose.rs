@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::surroundings::Surroundings;
-use crate::config::{self, Endpoint, Settings};
+use crate::config::{self, Endpoint, Origin, Settings};
 use crate::event::RefUpdate;
 use crate::git::{self, Events, Repository};
 use crate::payload::pagure::{self, Context, Stamp};
@@ -147,15 +147,21 @@ fn recipient(
     })
 }
 
-/// The name of an endpoint's queue: its own name; where repositories share a
-/// spool and this one's file made the name up, with six digits of a hash of the
-/// repository's path, so that one's dead receiver does not hold another's.
+/// The name of an endpoint's queue: its own name. Where repositories share a spool and
+/// not all of them have this endpoint, six digits of a hash follow, of the repository's
+/// path or of the section's patterns: one's dead receiver does not hold another's.
 pub(super) fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
-    let name = if endpoint.is_own && settings.spool_is_shared {
-        let digest = hex::encode(Sha256::digest(git_dir.as_os_str().as_bytes()));
-        format!("{}@{}", endpoint.name, &digest[..6])
-    } else {
-        endpoint.name.clone()
+    let owner = match &endpoint.origin {
+        Origin::Repository => Some(git_dir.as_os_str().as_bytes()),
+        Origin::Section(patterns) => Some(patterns.as_bytes()),
+        Origin::Server => None,
+    };
+    let name = match owner.filter(|_| settings.spool_is_shared) {
+        Some(owner) => {
+            let digest = hex::encode(Sha256::digest(owner));
+            format!("{}@{}", endpoint.name, &digest[..6])
+        }
+        None => endpoint.name.clone(),
     };
     Queue::new(name).expect("the config lets no other names through")
 }

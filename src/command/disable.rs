@@ -1,25 +1,63 @@
 //! `disable`: the hook unlinked; configuration and spool stay.
 
+use std::path::Path;
+
 use super::enable::{GUARANTEED, ORDINARY};
+use super::fleet::{self, Fleet};
 use super::hooks_of::Hooks;
 use super::surroundings::Surroundings;
 use super::{Done, Error, place};
 use crate::cli::DisableArgs;
+use crate::config::RepositoryPattern;
 use crate::report;
 
 pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Error> {
+    if let Some(root) = &args.all {
+        return disable_all(root, &args.matches, around);
+    }
     for repo in &args.repos {
-        let hooks = Hooks::of(&place::repository(Some(repo), around)?, around);
-        hooks.ensure_own(repo)?;
-        for name in GUARANTEED {
-            let hook = hooks.hook(name);
-            let ours = hook.ours();
-            if hook.disable()? {
-                report::line(&format!("unlinked `{}`", ours.display()));
-            } else if ORDINARY.contains(&name) {
-                report::line(&format!("not linked `{}`", hook.path().display()));
+        disable(repo, around, |shown, is_unlinked, is_ordinary| {
+            if is_unlinked {
+                report::line(&format!("unlinked `{}`", shown.display()));
+            } else if is_ordinary {
+                report::line(&format!("not linked `{}`", shown.display()));
             }
-        }
+        })?;
     }
     Ok(Done::Well)
+}
+
+fn disable(
+    repo: &Path,
+    around: &Surroundings,
+    mut tell: impl FnMut(&Path, bool, bool),
+) -> Result<(), Error> {
+    let hooks = Hooks::of(&place::repository(Some(repo), around)?, around);
+    hooks.ensure_own(repo)?;
+    for name in GUARANTEED {
+        let hook = hooks.hook(name);
+        let shown = hook.ours();
+        let is_unlinked = hook.disable()?;
+        tell(&shown, is_unlinked, ORDINARY.contains(&name));
+    }
+    Ok(())
+}
+
+fn disable_all(
+    root: &Path,
+    patterns: &[RepositoryPattern],
+    around: &Surroundings,
+) -> Result<Done, Error> {
+    around.for_many()?;
+    let tally = Fleet::find(root, patterns)?.each(|git_dir, _| {
+        let mut is_any = false;
+        disable(git_dir, around, |_, is_unlinked, _| is_any |= is_unlinked)?;
+        Ok(is_any)
+    });
+    report::line(&fleet::summary("disabled", "not enabled", &tally));
+    Ok(if tally.failed == 0 {
+        Done::Well
+    } else {
+        Done::No
+    })
 }

@@ -5,12 +5,14 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::fleet::{self, Fleet};
 use super::hooks_of::Hooks;
-use super::links::give_to_owner_of;
+use super::links::{Hook, give_to_owner_of};
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, outbox, place};
 use crate::cli::EnableArgs;
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
+use crate::git::Repository;
 use crate::report;
 
 /// The hook that announces pushes.
@@ -25,40 +27,96 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
         EndpointUrl::parse(url)
             .map_err(|why| Error::failed(format!("cannot use URL number {}: {why}", at + 1)))?;
     }
+    if let Some(root) = &args.all {
+        return enable_all(root, args, around);
+    }
     let binary = own_binary()?;
     for repo in &args.repos {
         let repository = place::repository(Some(repo), around)?;
-        let hooks = Hooks::of(&repository, around);
         if !args.urls.is_empty() {
             write_config(&repository.path(), &args.urls, around)?;
         }
-        let settings = around.load(Some(&repository.path())).ok();
-        let settings = settings.as_ref().map(|loaded| &loaded.settings);
-        let spool = place::spool_of(&repository.path(), settings);
-        if args.guaranteed && spool.is_drop() {
-            return Err(outbox::no_intents(&spool));
-        }
-        let names = if args.guaranteed {
-            &GUARANTEED[..]
-        } else {
-            &ORDINARY
-        };
-        for name in hooks.run_by_host(names) {
-            let hook = hooks.hook(name);
-            let verb = if hook.enable(&binary)? {
-                "linked"
-            } else {
-                "already linked"
-            };
-            report::line(&format!("{verb} `{}`", hook.ours().display()));
-        }
-        hooks.tell_limits(names);
+        link(
+            &repository,
+            &binary,
+            args.guaranteed,
+            around,
+            |hook, is_new| {
+                let verb = if is_new { "linked" } else { "already linked" };
+                report::line(&format!("{verb} `{}`", hook.ours().display()));
+            },
+        )?;
         if around.load(Some(&repository.path()))?.files.is_empty() {
             report::warning("there is no config yet: nothing is sent");
             report::hint(&format!("refpost enable {} --url URL", repo.display()));
         }
     }
     Ok(Done::Well)
+}
+
+/// Links the hooks; `tell` is told of each, and whether it is new.
+fn link(
+    repository: &Repository,
+    binary: &Path,
+    guaranteed: bool,
+    around: &Surroundings,
+    mut tell: impl FnMut(&Hook, bool),
+) -> Result<(), Error> {
+    let settings = around.load(Some(&repository.path())).ok();
+    let settings = settings.as_ref().map(|loaded| &loaded.settings);
+    let spool = place::spool_of(&repository.path(), settings);
+    if guaranteed && spool.is_drop() {
+        return Err(outbox::no_intents(&spool));
+    }
+    let names = if guaranteed {
+        &GUARANTEED[..]
+    } else {
+        &ORDINARY
+    };
+    let hooks = Hooks::of(repository, around);
+    let mut is_any_new = false;
+    for name in hooks.run_by_host(names) {
+        let hook = hooks.hook(name);
+        let is_new = hook.enable(binary)?;
+        tell(&hook, is_new);
+        is_any_new |= is_new;
+    }
+    if is_any_new {
+        hooks.tell_limits(names);
+    }
+    Ok(())
+}
+
+fn enable_all(root: &Path, args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
+    around.for_many()?;
+    let binary = own_binary()?;
+    let mut silent = 0;
+    let tally = Fleet::find(root, &args.matches)?.each(|git_dir, _| {
+        let repository = place::repository(Some(git_dir), around)?;
+        let mut is_any_new = false;
+        link(
+            &repository,
+            &binary,
+            args.guaranteed,
+            around,
+            |_, is_new| {
+                is_any_new |= is_new;
+            },
+        )?;
+        silent += usize::from(around.load(Some(&repository.path()))?.files.is_empty());
+        Ok(is_any_new)
+    });
+    if silent > 0 {
+        let silent = fleet::repositories(silent);
+        report::warning(&format!("{silent} without any config: nothing is sent"));
+        report::hint("name URLs in the server's file, or `refpost enable REPO --url URL`");
+    }
+    report::line(&fleet::summary("enabled", "enabled already", &tally));
+    Ok(if tally.failed == 0 {
+        Done::Well
+    } else {
+        Done::No
+    })
 }
 
 /// This binary's own path, links resolved, so that an upgrade in place is found.

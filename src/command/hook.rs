@@ -136,13 +136,12 @@ pub(super) fn intend(
     if batches.peek().is_none() {
         return Ok(());
     }
-    let loaded = match loaded {
-        Ok(loaded) => Some(loaded),
+    let settings = match loaded {
+        Ok(loaded) => Some(loaded.settings),
         Err(error) if around.requires(&git_dir) => return Err(error.into()),
-        Err(_) => around.load(None).ok(),
+        Err(_) => around.load_without_own(&git_dir),
     };
-    let settings = loaded.as_ref().map(|loaded| &loaded.settings);
-    let spool = place::spool_of(&git_dir, settings);
+    let spool = place::spool_of(&git_dir, settings.as_ref());
     let push = Push::now(git_dir, around);
     let mut refs = 0;
     let mut recorded = Vec::new();

@@ -27,7 +27,7 @@ impl Hooks {
                 host,
             };
         }
-        let folder = repository.hooks_dir();
+        let folder = around.hooks_dir(repository);
         let path = repository.path();
         let shared_by = if folder == path.join("hooks") {
             None

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::surroundings::Surroundings;
 use super::{Error, compose, place};
-use crate::config::{REPOSITORY_FILE, Settings};
+use crate::config::{self, REPOSITORY_FILE, Server, Settings};
 use crate::git;
 use crate::report;
 use crate::spool::{self, Found, Queue, Spool};
@@ -48,12 +48,13 @@ pub(super) fn find_here(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<
 }
 
 /// Finds the spools. A PATH is a repository, a spool, or a folder that is searched
-/// for them; without one it is the server's `spool` and all below its `root`.
+/// for them; without one it is the server's spools and all below its `root`.
 pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Target>, Error> {
     let mut found = Vec::new();
     if paths.is_empty() {
-        let server = around.load(None)?.settings;
-        if server.spool.is_none() && server.root.is_none() {
+        let server = around.server()?;
+        found.extend(server.spools().map(|spool| Found::Spool(spool.to_owned())));
+        if found.is_empty() && server.root().is_none() {
             return Err(Error::Failed {
                 what: "cannot tell which spools are meant".to_owned(),
                 hint: Some(
@@ -63,17 +64,25 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Targe
                 ),
             });
         }
-        found.extend(server.spool.map(Found::Spool));
-        if let Some(root) = server.root {
-            search(&root, &mut found)?;
+        if let Some(root) = server.root() {
+            search(root, &mut found)?;
         }
     }
     for path in paths {
         let git_dir = path.join(".git");
         search(if git_dir.is_dir() { &git_dir } else { path }, &mut found)?;
     }
+    let is_repository = |one: &Found| matches!(one, Found::Repository(_));
+    let server = if found.iter().any(is_repository) {
+        told_once(around.server(), around)
+    } else {
+        None
+    };
     let mut targets: BTreeMap<PathBuf, Target> = BTreeMap::new();
-    for one in found.into_iter().filter_map(|found| target(found, around)) {
+    for one in found
+        .into_iter()
+        .filter_map(|found| target(found, server.as_ref(), around))
+    {
         // One spool can stand behind many repositories.
         match targets.get_mut(one.spool.root()) {
             Some(known) => {
@@ -87,6 +96,14 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Targe
     Ok(targets.into_values().collect())
 }
 
+/// What can be loaded; if it cannot, pushes wait for it to be mended.
+fn told_once<T>(loaded: Result<T, config::Error>, around: &Surroundings) -> Option<T> {
+    let tell = |error: &config::Error| {
+        around.tell_once(&report::chain(error), error.hint().as_deref());
+    };
+    loaded.inspect_err(tell).ok()
+}
+
 fn search(path: &Path, found: &mut Vec<Found>) -> Result<(), Error> {
     spool::search(path, REPOSITORY_FILE, OWN_FOLDER, &mut |one| {
         found.push(one);
@@ -95,7 +112,7 @@ fn search(path: &Path, found: &mut Vec<Found>) -> Result<(), Error> {
 }
 
 /// `None`: it belongs to another account. What root finds of others it hands over.
-fn target(found: Found, around: &Surroundings) -> Option<Target> {
+fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Option<Target> {
     let git_dir = match found {
         Found::Spool(root) => {
             let spool = place::spool_named(&root);
@@ -118,12 +135,11 @@ fn target(found: Found, around: &Surroundings) -> Option<Target> {
         around.tell_once(&report::chain(&error), error.hint().as_deref());
         return None;
     }
-    let settings = around.load(Some(&git_dir)).map(|loaded| loaded.settings);
-    if let Err(error) = &settings {
-        // Pushes wait for it to be mended.
-        around.tell_once(&report::chain(error), error.hint().as_deref());
-    }
-    let settings = settings.ok();
+    let loaded = server.and_then(|server| {
+        let loaded = server.load(Some(&git_dir), &around.host());
+        told_once(loaded, around)
+    });
+    let settings = loaded.map(|loaded| loaded.settings);
     let spool = place::spool_of(&git_dir, settings.as_ref());
     if !is_for_us(&spool, around) {
         return None;

@@ -1,7 +1,7 @@
 //! What commands take from outside: clock, environment, accounts, chance. Below
 //! `command/` these arrive as values.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -13,8 +13,8 @@ use std::time::SystemTime;
 use nix::unistd::{Uid, User};
 
 use super::{Error, IoContext, place};
-use crate::config::{self, Borrowed, Loaded, Settings};
-use crate::git::{self, WHERE_CONFIG_IS};
+use crate::config::{self, Borrowed, Loaded, Server, Settings};
+use crate::git::{self, Everywhere, Repository, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;
 use crate::spool::{Draft, Id, Spool, SpoolError, Stamp};
@@ -28,6 +28,14 @@ pub(super) struct Surroundings {
     /// Accounts by their numbers, as [`Surroundings::account`] has them: each is asked
     /// for once, since a directory service may be far away.
     accounts: RefCell<HashMap<u32, (String, String)>>,
+    /// What is the same for all, where a command is about many repositories.
+    shared: OnceCell<Shared>,
+}
+
+/// What is read once for many repositories.
+struct Shared {
+    server: Server,
+    everywhere: Everywhere,
 }
 
 #[allow(
@@ -42,13 +50,48 @@ impl Surroundings {
             told: RefCell::default(),
             trusted: RefCell::default(),
             accounts: RefCell::default(),
+            shared: OnceCell::new(),
+        }
+    }
+
+    /// Reads once, for the many repositories that a command is about, what is the same
+    /// for all of them.
+    pub(super) fn for_many(&self) -> Result<&Server, config::Error> {
+        if self.shared.get().is_none() {
+            let (server, everywhere) = (self.server()?, Everywhere::ask());
+            self.shared.set(Shared { server, everywhere }).ok();
+        }
+        let shared = self.shared.get();
+        Ok(&shared.expect("it was set just now").server)
+    }
+
+    /// The folder that git runs a repository's hooks from.
+    pub(super) fn hooks_dir(&self, repository: &Repository) -> PathBuf {
+        match self.shared.get() {
+            Some(shared) => repository.hooks_dir_given(shared.everywhere),
+            None => repository.hooks_dir(),
         }
     }
 
     /// Loads the configuration of a repository, or the server's alone.
     pub(super) fn load(&self, git_dir: Option<&Path>) -> Result<Loaded, config::Error> {
+        match self.shared.get() {
+            Some(shared) => shared.server.load(git_dir, &self.host()),
+            None => self.server()?.load(git_dir, &self.host()),
+        }
+    }
+
+    /// The server's configuration, for any number of repositories.
+    pub(super) fn server(&self) -> Result<Server, config::Error> {
         let (system, required) = self.server_file();
-        config::load(&system, required, git_dir, &self.host())
+        Server::read(&system, required)
+    }
+
+    /// The settings of a repository as far as the server says them, when its own file
+    /// cannot be loaded.
+    pub(super) fn load_without_own(&self, git_dir: &Path) -> Option<Settings> {
+        let loaded = self.server().ok()?.load_without_own(git_dir, &self.host());
+        Some(loaded.ok()?.settings)
     }
 
     /// The server's file, and whether it was asked for by name.
@@ -95,6 +138,10 @@ impl Surroundings {
         };
         let running = Uid::effective().as_raw();
         let known = (git_dir.to_owned(), meta.uid());
+        let trusts_all = |shared: &Shared| shared.everywhere.trusts_all;
+        if self.shared.get().is_some_and(trusts_all) {
+            return Ok(());
+        }
         if meta.uid() == running || self.trusted.borrow().contains(&known) {
             return Ok(());
         }
@@ -133,12 +180,15 @@ impl Surroundings {
         }
     }
 
-    /// The server's spool, if it is a mail drop and we are the account that owns it. Then
-    /// we send for many accounts, none of which is trusted with what we may read.
+    /// A spool of the server's, if it is a mail drop and we are the account that owns it.
+    /// Then we send for many accounts, none of which is trusted with what we may read.
     pub(super) fn own_drop(&self) -> Option<Spool> {
-        let spool = place::spool_at(&self.load(None).ok()?.settings.spool?);
-        let owner = std::fs::metadata(spool.root()).ok()?.uid();
-        (spool.is_drop() && owner == self.own_uid()).then_some(spool)
+        let server = self.server().ok()?;
+        let mut spools = server.spools().map(place::spool_at);
+        spools.find(|spool| {
+            let owner = std::fs::metadata(spool.root()).map(|meta| meta.uid());
+            spool.is_drop() && owner.is_ok_and(|owner| owner == self.own_uid())
+        })
     }
 
     fn no_loan(&self, borrowed: &Borrowed) -> Error {

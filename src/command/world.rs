@@ -170,7 +170,7 @@ impl Surveyor for World<'_> {
             self.tell(&blocked.error);
             let text = format!(
                 "{} held back by that in `{}`",
-                super::check::recorded_pushes(blocked.entries),
+                super::check_spool::recorded_pushes(blocked.entries),
                 repository.display(),
             );
             let hint = format!("mend it, or give it up: refpost queue drop {}", blocked.id);

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use toml::de::{DeTable, DeValue};
+
 /// The repository's file is another account's, and names a file or the like: it would be
 /// read with our rights, and sent where that account says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,26 +16,19 @@ pub struct Borrowed {
     pub key: String,
 }
 
-impl Borrowed {
-    /// What a file with this text borrows, which belongs to another account.
-    pub(super) fn by(owner: u32, path: PathBuf, text: &str) -> Option<Self> {
-        let key = names_something(&toml::from_str(text).ok()?)?;
-        Some(Self { path, owner, key })
-    }
-}
-
 /// The first key that names a file, a variable or a credential, whichever keys there are.
-fn names_something(table: &toml::Table) -> Option<String> {
+pub(super) fn names_something(table: &DeTable<'_>) -> Option<String> {
     table.iter().find_map(|(key, value)| {
+        let key = key.get_ref();
         let names = key.ends_with("_file") || ["file", "env", "credential"].contains(&&**key);
         if names {
-            return Some(key.clone());
+            return Some(key.clone().into_owned());
         }
-        let within = match value {
-            toml::Value::Table(table) => names_something(table),
-            toml::Value::Array(values) => values.iter().find_map(|value| {
-                let table = value.as_table()?;
-                names_something(table)
+        let within = match value.get_ref() {
+            DeValue::Table(table) => names_something(table),
+            DeValue::Array(values) => values.iter().find_map(|value| match value.get_ref() {
+                DeValue::Table(table) => names_something(table),
+                _ => None,
             }),
             _ => None,
         };

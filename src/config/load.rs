@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::iter;
 use std::path::{self, Path, PathBuf};
 
 use super::borrowed::Borrowed;
+use super::document::{self, Document, Whose};
 use super::file::{self, Refusal, Unread};
+use super::matching::Names;
 use super::schema::Layer;
+use super::sections::Section;
 use super::settings::{self, Settings};
+use super::shown::{Shown, show};
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,16 @@ pub enum Error {
         line: usize,
         /// The key, and what is wrong; never a secret's text.
         why: String,
+    },
+    /// A section's pattern is a path below a root that is not there.
+    #[error("cannot load config `{}`: line {line}: `{pattern}` is a path below `root`, which is not set", path.display())]
+    NoRoot {
+        /// The file.
+        path: PathBuf,
+        /// That of the section's header, counted from 1.
+        line: usize,
+        /// The pattern.
+        pattern: String,
     },
     /// The file holds a key or another secret, and everybody can read it.
     #[error("cannot load config `{}`: it holds a secret, and mode {mode:04o} lets others read it", path.display())]
@@ -68,8 +83,18 @@ impl Error {
                  or say `unsigned = true`"
                     .to_owned(),
             ),
+            Self::NoRoot { .. } => Some(
+                "set `root` in this file; or begin the pattern with `/`, for a repository's whole \
+                 path"
+                    .to_owned(),
+            ),
             Self::Read { .. } | Self::Invalid { .. } => None,
         }
+    }
+
+    /// Whether the file is not there.
+    fn is_absence(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
@@ -79,6 +104,9 @@ pub struct Loaded {
     pub settings: Settings,
     /// The files that were read, the weakest first. None: nothing is wanted.
     pub files: Vec<PathBuf>,
+    /// The sections of the server's file that are about the repository, by file, line
+    /// and patterns, the weakest first.
+    pub sections: Vec<String>,
     /// What the repository's file would have us read for another account.
     pub borrowed: Option<Borrowed>,
     /// The weakest first, and what each is called.
@@ -91,49 +119,145 @@ impl Loaded {
     pub fn shown(&self) -> BTreeMap<String, Shown> {
         show(&merged(&self.layers), &self.layers)
     }
+
+    /// Where an empty `urls` stands that switches everything off, if one does.
+    #[must_use]
+    pub fn switched_off_by(&self) -> Option<String> {
+        if !self.settings.endpoints.is_empty() {
+            return None;
+        }
+        let urls = self.shown().remove("urls")?;
+        (urls.value == "[]").then_some(urls.source)
+    }
 }
 
-/// A setting as people may see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// As TOML; secrets are hidden.
-    pub value: String,
-    /// The file that says it, or `default`.
-    pub source: String,
+/// The server's file, read once for any number of repositories.
+pub struct Server {
+    /// Where it is, or would be.
+    path: PathBuf,
+    document: Option<Document>,
 }
 
-/// Loads the server's file and the repository's, as far as they are there.
-///
-/// `required` says that the server's file was asked for by name, so that its
-/// absence is an error. `host` is the machine's name, for defaults.
+impl Server {
+    /// Reads it, as far as it is there. `required` says that it was asked for by name,
+    /// so that its absence is an error.
+    pub fn read(path: &Path, required: bool) -> Result<Self, Error> {
+        let document = match read(path, None) {
+            Ok(read) => Some(read.document),
+            Err(error) if error.is_absence() && !required => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            document,
+        })
+    }
+
+    /// The folder that repositories are in.
+    #[must_use]
+    pub fn root(&self) -> Option<&Path> {
+        self.document.as_ref()?.layer.root.as_deref()
+    }
+
+    /// The spools that it names, for all repositories or for some.
+    pub fn spools(&self) -> impl Iterator<Item = &Path> {
+        let layers = self.document.iter().flat_map(|document| {
+            let sections = document.sections.iter().map(|section| &section.layer);
+            iter::once(&document.layer).chain(sections)
+        });
+        layers.filter_map(|layer| layer.spool.as_deref())
+    }
+
+    /// What its sections are called, all of them or those about a repository.
+    #[must_use]
+    pub fn sections(&self, repository: Option<&Path>) -> Vec<String> {
+        let sections = match repository {
+            Some(_) => self.sections_about(repository),
+            None => self.document.iter().flat_map(|one| &one.sections).collect(),
+        };
+        let names = sections.iter().map(|section| section.name(&self.path));
+        names.collect()
+    }
+
+    /// What is in force for a repository, or for none in particular. `host` is the
+    /// machine's name, for defaults.
+    pub fn load(&self, repository: Option<&Path>, host: &str) -> Result<Loaded, Error> {
+        let own = repository.map(|folder| (folder, folder.join(super::REPOSITORY_FILE)));
+        let own = own.map(|(folder, path)| (read(&path, Some(folder)), path));
+        match own {
+            Some((Ok(own), path)) => self.settle(repository, Some((path, own)), host),
+            Some((Err(error), _)) if !error.is_absence() => Err(error),
+            _ => self.settle(repository, None, host),
+        }
+    }
+
+    /// The same without the repository's own file, which may be broken.
+    pub fn load_without_own(&self, repository: &Path, host: &str) -> Result<Loaded, Error> {
+        self.settle(Some(repository), None, host)
+    }
+
+    /// Lays the layers on each other, and makes settings of them.
+    fn settle(
+        &self,
+        repository: Option<&Path>,
+        own: Option<(PathBuf, Read)>,
+        host: &str,
+    ) -> Result<Loaded, Error> {
+        let mut layers = vec![("default".to_owned(), settings::defaults(host))];
+        let mut files = Vec::new();
+        let mut sections = Vec::new();
+        if let Some(document) = &self.document {
+            layers.push((self.path.display().to_string(), document.layer.clone()));
+            files.push(self.path.clone());
+            for section in self.sections_about(repository) {
+                let name = section.name(&self.path);
+                sections.push(name.clone());
+                layers.push((name, section.layer.clone()));
+            }
+        }
+        let mut borrowed = None;
+        if let Some((path, own)) = own {
+            layers.push((path.display().to_string(), own.document.layer));
+            files.push(path);
+            borrowed = own.borrowed;
+        }
+        let settings =
+            settings::settle(merged(&layers), &self.path).map_err(|endpoint| Error::NoKey {
+                path: files.last().cloned().unwrap_or_default(),
+                endpoint,
+            })?;
+        Ok(Loaded {
+            settings,
+            files,
+            sections,
+            borrowed,
+            layers,
+        })
+    }
+
+    /// The sections that are about a repository, in their order. Without any there is
+    /// nothing to find out about it.
+    fn sections_about(&self, repository: Option<&Path>) -> Vec<&Section> {
+        let sections = self.document.iter().flat_map(|one| &one.sections);
+        let mut names = None;
+        let is_about = |section: &&Section| {
+            repository.is_some_and(|git_dir| {
+                section.is_about(names.get_or_insert_with(|| Names::new(git_dir, self.root())))
+            })
+        };
+        sections.filter(is_about).collect()
+    }
+}
+
+/// Loads the server's file and the repository's, as far as they are there; see
+/// [`Server`].
 pub fn load(
     system: &Path,
     required: bool,
     repository: Option<&Path>,
     host: &str,
 ) -> Result<Loaded, Error> {
-    let mut layers = vec![("default".to_owned(), settings::defaults(host))];
-    let mut files = Vec::new();
-    let mut borrowed = None;
-    let own = repository.map(|folder| folder.join(super::REPOSITORY_FILE));
-    for (path, repository) in [(Some(system), None), (own.as_deref(), repository)] {
-        let Some(path) = path else { continue };
-        if let Some((layer, lent)) = read(path, repository, required && repository.is_none())? {
-            borrowed = lent;
-            layers.push((path.display().to_string(), layer));
-            files.push(path.to_owned());
-        }
-    }
-    let settings = settings::settle(merged(&layers), system).map_err(|endpoint| Error::NoKey {
-        path: files.last().cloned().unwrap_or_default(),
-        endpoint,
-    })?;
-    Ok(Loaded {
-        settings,
-        files,
-        borrowed,
-        layers,
-    })
+    Server::read(system, required)?.load(repository, host)
 }
 
 fn merged(layers: &[(String, Layer)]) -> Layer {
@@ -144,248 +268,96 @@ fn merged(layers: &[(String, Layer)]) -> Layer {
     merged
 }
 
-/// Whether files that cannot be loaded ask for `require`, as far as can be seen:
-/// the repository's says so, or it says nothing and the server's does. A file that
-/// anybody could have written says nothing.
+/// Whether files that cannot be loaded ask for `require`, as far as can be seen: the
+/// repository's says so, or it says nothing and the server's does; of a server's file
+/// that is broken itself, what stands above its sections. A file that anybody could have
+/// written says nothing.
 #[must_use]
 pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
     let says = |path: &Path, repository| {
         let text = file::read(path, repository).ok()?;
-        let mut values = text.as_str().ok()?.lines().filter_map(|line| {
-            let value = line.trim().strip_prefix("require")?.trim_start();
+        let lines = text.as_str().ok()?.lines().map(str::trim);
+        let lines = lines.take_while(|line| !line.starts_with("[[repository"));
+        let mut values = lines.filter_map(|line| {
+            let value = line.strip_prefix("require")?.trim_start();
             Some(value.strip_prefix('=')?.trim_start().starts_with("true"))
         });
         values.next()
     };
-    says(&repository.join(super::REPOSITORY_FILE), Some(repository))
+    let own = || says(&repository.join(super::REPOSITORY_FILE), Some(repository));
+    let sections = || {
+        let server = Server::read(system, false).ok()?;
+        let sections = server.sections_about(Some(repository));
+        let mut from_above = sections.into_iter().rev();
+        from_above.find_map(|section| section.layer.require)
+    };
+    own()
+        .or_else(sections)
         .or_else(|| says(system, None))
         .unwrap_or(false)
 }
 
-/// Reads one file, the server's or that of a `repository`; `None` if it is not there
-/// and need not be.
-fn read(path: &Path, repository: Option<&Path>, required: bool) -> Result<Read, Error> {
-    let is_system = repository.is_none();
+/// A file that was read.
+struct Read {
+    document: Document,
+    /// What it would borrow.
+    borrowed: Option<Borrowed>,
+}
+
+/// Reads one file, the server's or that of a `repository`.
+fn read(path: &Path, repository: Option<&Path>) -> Result<Read, Error> {
     let failed = |source| Error::Read {
         path: path.to_owned(),
         source,
     };
-    let file = match file::read(path, repository) {
-        Ok(file) => file,
-        Err(Unread::Io(error)) if error.kind() == io::ErrorKind::NotFound && !required => {
-            return Ok(None);
-        }
-        Err(Unread::Io(error)) => return Err(failed(error)),
-        Err(Unread::Refused(why)) => {
-            return Err(Error::Refused {
-                path: path.to_owned(),
-                why,
-            });
-        }
-    };
+    let file = file::read(path, repository).map_err(|unread| match unread {
+        Unread::Io(error) => failed(error),
+        Unread::Refused(why) => Error::Refused {
+            path: path.to_owned(),
+            why,
+        },
+    })?;
     let text = file.as_str().map_err(failed)?;
+    let whose = match repository {
+        Some(_) => Whose::Repository,
+        None => Whose::Server,
+    };
     let invalid = |(line, why)| Error::Invalid {
         path: path.to_owned(),
         line,
         why,
     };
-    let mut layer = parse(text).map_err(invalid)?;
-    if !is_system && let Some(key) = layer.system_only() {
-        let why = format!("`{key}` can only be set in the server's file, not by a repository");
-        return Err(invalid((line_of_key(text, key), why)));
-    }
-    if !is_system {
-        layer.mark_own();
-    }
-    if layer.holds_secret() && file.mode & 0o007 != 0 {
+    let mut document = document::parse(text, whose).map_err(invalid)?;
+    refuse_rootless(&document, path)?;
+    if document.holds_secret() && file.mode & 0o007 != 0 {
         return Err(Error::Exposed {
             path: path.to_owned(),
             mode: file.mode,
         });
     }
     let path = path::absolute(path).map_err(failed)?;
-    layer.rebase(path.parent().unwrap_or(&path), file.owner);
+    document.rebase(path.parent().unwrap_or(&path), file.owner);
     let borrowed = file
         .stranger
-        .and_then(|owner| Borrowed::by(owner, path, text));
-    Ok(Some((layer, borrowed)))
+        .zip(document.names.take())
+        .map(|(owner, key)| Borrowed { path, owner, key });
+    Ok(Read { document, borrowed })
 }
 
-/// A layer, and what it would borrow; `None` if there is no file.
-type Read = Option<(Layer, Option<Borrowed>)>;
-
-/// Parses one file's text. The error is a line and what is wrong with it.
-fn parse(text: &str) -> Result<Layer, (usize, String)> {
-    let line_at = |error: &toml::de::Error| {
-        let at = error.span().map_or(0, |span| span.start);
-        text.get(..at).unwrap_or(text).matches('\n').count() + 1
-    };
-    let syntax = |error: toml::de::Error| (line_at(&error), first_line(error.message()));
-    let document = toml::Deserializer::parse(text).map_err(syntax)?;
-    let layer: Layer = serde_path_to_error::deserialize(document).map_err(|error| {
-        let key = error.path().to_string();
-        let error = error.into_inner();
-        (line_at(&error), explain(&key, error.message()))
-    })?;
-    check(&layer).map_err(|(key, why)| (line_of_key(text, &key), why))?;
-    Ok(layer)
-}
-
-/// What cannot be said by the types: which keys exclude each other.
-fn check(layer: &Layer) -> Result<(), (String, String)> {
-    let both =
-        |key, file| format!("`{key}` and `{file}` are two answers to one question: take one");
-    if layer.key.is_some() && layer.key_file.is_some() {
-        return Err(("key_file".into(), both("key", "key_file")));
+/// A path below the root is nowhere while there is none.
+fn refuse_rootless(document: &Document, path: &Path) -> Result<(), Error> {
+    if document.layer.root.is_some() {
+        return Ok(());
     }
-    let alone = "`previous_key` stands beside the key that replaces it, `key` or `key_file`";
-    if layer.previous_key.is_some() && layer.key.is_none() && layer.key_file.is_none() {
-        return Err(("previous_key".into(), alone.into()));
-    }
-    for (at, endpoint) in layer.endpoint.iter().enumerate() {
-        let name = &endpoint.name.0;
-        if endpoint.key.is_some() && endpoint.key_file.is_some() {
-            return Err(("endpoint".into(), both("key", "key_file")));
-        }
-        let has_key = endpoint.key.is_some() || endpoint.key_file.is_some();
-        if endpoint.previous_key.is_some() && !has_key {
-            return Err(("endpoint".into(), alone.into()));
-        }
-        if layer.endpoint[..at]
-            .iter()
-            .any(|other| other.name.0 == *name)
-        {
-            return Err((
-                "endpoint".into(),
-                format!("two endpoints are named `{name}`"),
-            ));
-        }
-        let mut headers = endpoint.headers.keys();
-        if endpoint.url.has_userinfo()
-            && headers.any(|header| header.0.eq_ignore_ascii_case("authorization"))
-        {
-            let why = format!(
-                "the name and password in the URL of `{name}` and its header `Authorization` are \
-                 two answers to one question: take one"
-            );
-            return Err(("endpoint".into(), why));
-        }
-        if endpoint.client_cert_file.is_some() != endpoint.client_key_file.is_some() {
-            let why = format!(
-                "`client_cert_file` and `client_key_file` of `{name}` are of use only together"
-            );
-            return Err(("endpoint".into(), why));
-        }
-        if endpoint.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
-            return Err((
-                "endpoint".into(),
-                format!("`timeout` of `{name}` must be longer than nothing"),
-            ));
-        }
-    }
-    if layer.retry.schedule.as_ref().is_some_and(Vec::is_empty) {
-        return Err((
-            "retry".into(),
-            "`retry.schedule` needs one delay at least".into(),
-        ));
-    }
-    Ok(())
-}
-
-/// The line on which a top-level key or table first stands.
-fn line_of_key(text: &str, key: &str) -> usize {
-    let is_it = |line: &str| {
-        let line = line.trim_start_matches(['[', ' ', '\t']);
-        line.strip_prefix(key)
-            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-    };
-    text.lines().position(is_it).map_or(1, |at| at + 1)
-}
-
-/// Turns serde's words into ours: the nearest known key for an unknown one, and
-/// never the text of a value that may be a secret in the wrong place.
-fn explain(key: &str, message: &str) -> String {
-    let message = first_line(message);
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        let mut quoted = rest.split('`').skip(1).step_by(2);
-        let unknown = quoted.next().unwrap_or_default();
-        let nearest = quoted
-            .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
-            .filter(|(distance, known)| *distance <= 1.max(known.len() / 3))
-            .min();
-        return match nearest {
-            Some((_, known)) => format!("unknown key `{unknown}`, did you mean `{known}`?"),
-            None => format!("unknown key `{unknown}`"),
-        };
-    }
-    let message = message.replace("missing field", "missing key");
-    // serde: ``invalid type: string "…", expected …``.
-    let message = match (message.find(": string \""), message.rfind("\", expected")) {
-        (Some(start), Some(end)) if start < end => {
-            format!("{}: text{}", &message[..start], &message[end + 1..])
-        }
-        _ => message,
-    };
-    if key == "." {
-        message
-    } else {
-        format!("`{key}`: {message}")
-    }
-}
-
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
-}
-
-/// Every setting in force by its dotted key, and the uppermost layer that says so.
-fn show(merged: &Layer, layers: &[(String, Layer)]) -> BTreeMap<String, Shown> {
-    let layers: Vec<_> = layers
-        .iter()
-        .map(|(source, layer)| (source, flat(layer)))
-        .collect();
-    let source_of = |key: &str, value: &str| {
-        let mut from_above = layers.iter().rev();
-        let found = from_above.find(|(_, layer)| layer.get(key).is_some_and(|own| own == value));
-        found.map_or_else(String::new, |(source, _)| (*source).clone())
-    };
-    flat(merged)
-        .into_iter()
-        .map(|(key, value)| {
-            let source = source_of(&key, &value);
-            (key, Shown { value, source })
-        })
-        .collect()
-}
-
-fn flat(layer: &Layer) -> BTreeMap<String, String> {
-    let table = toml::Table::try_from(layer).expect("a layer came from TOML");
-    let mut settings = BTreeMap::new();
-    flatten("", &toml::Value::Table(table), &mut |key, value| {
-        settings.insert(key, value);
+    let rootless = document.sections.iter().find_map(|section| {
+        let pattern = section.patterns.first_relative()?;
+        Some((section.line, pattern.to_string()))
     });
-    settings
-}
-
-fn flatten(prefix: &str, value: &toml::Value, leaf: &mut dyn FnMut(String, String)) {
-    let join = |name: &str| {
-        if prefix.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{prefix}.{name}")
-        }
-    };
-    match value {
-        toml::Value::Table(table) => {
-            for (name, value) in table {
-                flatten(&join(name), value, leaf);
-            }
-        }
-        toml::Value::Array(tables) if prefix == "endpoint" => {
-            for table in tables {
-                let name = table.get("name").and_then(toml::Value::as_str);
-                flatten(&join(name.unwrap_or_default()), table, leaf);
-            }
-        }
-        value => leaf(prefix.to_owned(), value.to_string()),
-    }
+    rootless.map_or(Ok(()), |(line, pattern)| {
+        Err(Error::NoRoot {
+            path: path.to_owned(),
+            line,
+            pattern,
+        })
+    })
 }

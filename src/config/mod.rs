@@ -6,23 +6,32 @@
 //! size       the same: a number of bytes
 //! schema     which keys there are, and how one layer overrides another
 //! file       whose file it is, what kind and how large, before it is read
+//! matching   which repositories a section is about
+//! sections   [[repository]]: what the server's file says of some repositories
+//! document   one file's text → its layer, errors with line and key
 //! borrowed   what another account's file would have read with our rights
-//! load       reading the layers' files, errors with file, line and key
+//! load       reading the layers' files, and laying them on each other
+//! shown      what is in force, and which layer says so
 //! settings   the merged layers made whole: defaults, endpoints with names
 //! keys       a secret's source → the secret
 //! project    what [project] says and what the repository tells → Project
 //! ```
 //!
-//! Two layers: the server's file and the repository's `refpost.toml`, which
-//! overrides it key by key. docs/configuration.md has every key.
+//! The layers: the server's file, those of its sections that are about the repository,
+//! and the repository's `refpost.toml`; each overrides those before it key by key.
+//! docs/configuration.md has every key.
 
 mod borrowed;
+mod document;
 mod file;
 mod keys;
 mod load;
+mod matching;
 mod project;
 mod schema;
+mod sections;
 mod settings;
+mod shown;
 mod size;
 mod sources;
 mod values;
@@ -30,10 +39,12 @@ mod values;
 pub use borrowed::Borrowed;
 pub use file::Refusal;
 pub use keys::{Credentials, KeyError};
-pub use load::{Error, Loaded, Shown, asks_to_require, load};
+pub use load::{Error, Loaded, Server, asks_to_require, load};
+pub use matching::{Names, RepositoryPattern, RepositoryPatterns};
 pub use project::project;
-pub use schema::Mode;
+pub use schema::{Mode, Origin};
 pub use settings::{Allow, ClientCert, Endpoint, Network, Retry, Settings, Signing};
+pub use shown::Shown;
 pub use sources::{PreviousKey, SecretFile, SecretSource};
 pub use values::{EndpointUrl, Patterns};
 

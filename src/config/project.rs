@@ -5,6 +5,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::Settings;
+use super::matching::below;
 use crate::git::Facts;
 use crate::payload::{AccessUsers, People, Project, User};
 
@@ -104,14 +105,13 @@ fn named_owner(text: &str, people: &People, account: (&str, &str)) -> (String, S
 /// The repository's path below `root`, without `.git`; outside of it, or
 /// without a root, its own name.
 fn path_below(root: Option<&Path>, path: &Path) -> String {
-    let root = root.and_then(|root| root.canonicalize().ok());
-    let below = root
-        .and_then(|root| path.strip_prefix(root).ok())
-        .filter(|below| below.file_name().is_some())
+    let below = root.and_then(|root| below(root, path));
+    let name = below
+        .as_deref()
         .or_else(|| path.file_name().map(Path::new))
         .unwrap_or(path)
         .to_string_lossy();
-    below.strip_suffix(".git").unwrap_or(&below).to_owned()
+    name.strip_suffix(".git").unwrap_or(&name).to_owned()
 }
 
 /// A namespace, if there is one, and a name.

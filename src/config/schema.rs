@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::matching::RepositoryPatterns;
 use super::size::BodySize;
 use super::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::{
@@ -26,7 +27,19 @@ pub enum Mode {
     Sync,
 }
 
-/// One configuration file. Every key may be absent.
+/// Whose an endpoint is. Elsewhere, one of the same name is another endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The server's, for all repositories.
+    #[default]
+    Server,
+    /// That of a section of the server's file, which has these patterns.
+    Section(String),
+    /// That of one repository's own file.
+    Repository,
+}
+
+/// One configuration file, or a section of the server's. Every key may be absent.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Layer {
@@ -54,6 +67,12 @@ pub(super) struct Layer {
     pub(super) endpoint: Vec<EndpointLayer>,
     pub(super) retry: RetryLayer,
     pub(super) network: NetworkLayer,
+    /// Which repositories a section is about; of sections alone.
+    #[serde(rename = "match", skip_serializing)]
+    pub(super) matched: Option<RepositoryPatterns>,
+    /// The sections; of the server's file alone, and taken out of it once it is read.
+    #[serde(skip_serializing)]
+    pub(super) repository: Vec<Layer>,
 }
 
 /// `[[endpoint]]`.
@@ -61,9 +80,9 @@ pub(super) struct Layer {
 #[serde(deny_unknown_fields)]
 pub(super) struct EndpointLayer {
     pub(super) name: EndpointName,
-    /// Whether the repository's file defines it; not a key.
+    /// Who defines it; not a key.
     #[serde(skip)]
-    pub(super) is_own: bool,
+    pub(super) origin: Origin,
     pub(super) url: EndpointUrl,
     #[serde(default)]
     pub(super) topics: Patterns,
@@ -202,11 +221,11 @@ impl Layer {
         sources.any(is_text) || urls.any(EndpointUrl::has_userinfo)
     }
 
-    /// Marks the endpoints and the spool as those of one repository.
-    pub(super) fn mark_own(&mut self) {
-        self.spool_is_own = self.spool.is_some();
+    /// Marks the endpoints and the spool as what is defined here.
+    pub(super) fn mark(&mut self, origin: &Origin) {
+        self.spool_is_own = self.spool.is_some() && *origin == Origin::Repository;
         for endpoint in &mut self.endpoint {
-            endpoint.is_own = true;
+            endpoint.origin = origin.clone();
         }
     }
 
@@ -261,6 +280,8 @@ impl Layer {
             || network.no_proxy.is_some()
         {
             Some("network")
+        } else if !self.repository.is_empty() {
+            Some("repository")
         } else {
             None
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{EndpointLayer, Layer, Mode, NetworkLayer, ProjectLayer, RetryLayer};
+use super::schema::{EndpointLayer, Layer, Mode, NetworkLayer, Origin, ProjectLayer, RetryLayer};
 use super::size::BodySize;
 use super::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::{EndpointUrl, Instance, Patterns, Period, Urls};
@@ -60,9 +60,8 @@ pub struct Settings {
 pub struct Endpoint {
     /// What logs and people see.
     pub name: String,
-    /// Whether the repository's own file defines it, so that another
-    /// repository's endpoint of that name is another endpoint.
-    pub is_own: bool,
+    /// Who defines it, so that another's endpoint of that name is another endpoint.
+    pub origin: Origin,
     /// Where to POST.
     pub url: EndpointUrl,
     /// Which topics it wants.
@@ -82,7 +81,7 @@ pub struct Endpoint {
 }
 
 /// A certificate of our own, and its key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientCert {
     /// The certificate and those that lead to its authority, as PEM.
     pub cert_file: PathBuf,
@@ -227,7 +226,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
             let signing = default.clone().ok_or_else(|| name.clone())?;
             endpoints.push(Endpoint {
                 name,
-                is_own: false,
+                origin: Origin::Server,
                 url,
                 topics: Patterns::default(),
                 refs: Patterns::default(),
@@ -304,7 +303,7 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
         .ok_or_else(|| layer.name.0.clone())?;
     Ok(Endpoint {
         name: layer.name.0,
-        is_own: layer.is_own,
+        origin: layer.origin,
         url: layer.url,
         topics: layer.topics,
         refs: layer.refs,

@@ -25,6 +25,7 @@
 mod commit_file;
 mod commits;
 mod events;
+mod everywhere;
 mod facts;
 mod graph;
 mod hooks_dir;
@@ -43,6 +44,7 @@ mod tree_diff;
 mod walk;
 
 pub use events::{Events, Limits};
+pub use everywhere::Everywhere;
 pub use facts::Facts;
 pub use host::{Host, HostKind};
 pub use ownership::{WHERE_CONFIG_IS, ensure_trusted};

@@ -69,7 +69,7 @@ pub use log::{Attempt, Log, Status};
 pub use mail_drop::{Admission, Fault};
 pub use queue::{Queue, QueueNameError};
 pub use record::{Built, Content, Draft, Frozen, Header, Recipient, Record, Selection};
-pub use search::{Found, search};
+pub use search::{Found, repositories, search};
 pub use survey::{QueueSurvey, Survey};
 pub use sweep::Swept;
 

@@ -28,33 +28,82 @@ pub fn search(
     spool_name: &str,
     take: &mut dyn FnMut(Found),
 ) -> Result<(), IoError> {
-    below(folder, config_name, spool_name, DEEPEST, take)
+    let mut visit = |folder: &Path, listed: &Listed| {
+        if listed.is_repository() {
+            if listed.has(config_name) || listed.has(spool_name) {
+                take(Found::Repository(folder.to_owned()));
+            }
+            Way::Past
+        } else if listed.is_spool() {
+            take(Found::Spool(folder.to_owned()));
+            Way::Past
+        } else {
+            Way::Below
+        }
+    };
+    // What cannot be listed is somebody else's, or gone by now.
+    walk(folder, DEEPEST, &mut visit, &mut drop)
 }
 
-fn below(
+/// Finds every repository in `folder` or below it, whatever is in it, and calls `unlisted`
+/// for what is below and cannot be listed.
+pub fn repositories(
     folder: &Path,
-    config_name: &str,
-    spool_name: &str,
-    depth: usize,
-    take: &mut dyn FnMut(Found),
+    take: &mut dyn FnMut(PathBuf),
+    unlisted: &mut dyn FnMut(IoError),
 ) -> Result<(), IoError> {
-    let entries: Vec<DirEntry> = fs::read_dir(folder)
-        .context("list", || folder.to_owned())?
-        .filter_map(Result::ok)
-        .collect();
-    let has = |name: &str| entries.iter().any(|entry| entry.file_name() == name);
-    if has("HEAD") && has("objects") && has("refs") {
-        if has(config_name) || has(spool_name) {
-            take(Found::Repository(folder.to_owned()));
+    let mut visit = |folder: &Path, listed: &Listed| {
+        if listed.is_repository() {
+            take(folder.to_owned());
+            Way::Past
+        } else {
+            Way::Below
         }
-    } else if has("new") && has("retry") && has("failed") {
-        take(Found::Spool(folder.to_owned()));
-    } else if depth > 0 {
-        for entry in entries {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                // What cannot be listed is somebody else's, or gone by now.
-                below(&entry.path(), config_name, spool_name, depth - 1, take).ok();
-            }
+    };
+    walk(folder, DEEPEST, &mut visit, unlisted)
+}
+
+/// What is in a folder.
+struct Listed(Vec<DirEntry>);
+
+impl Listed {
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|entry| entry.file_name() == name)
+    }
+
+    fn is_repository(&self) -> bool {
+        ["HEAD", "objects", "refs"]
+            .iter()
+            .all(|name| self.has(name))
+    }
+
+    fn is_spool(&self) -> bool {
+        ["new", "retry", "failed"].iter().all(|name| self.has(name))
+    }
+}
+
+/// Where a search goes from a folder.
+enum Way {
+    Past,
+    Below,
+}
+
+fn walk(
+    folder: &Path,
+    depth: usize,
+    visit: &mut dyn FnMut(&Path, &Listed) -> Way,
+    unlisted: &mut dyn FnMut(IoError),
+) -> Result<(), IoError> {
+    let entries = fs::read_dir(folder).context("list", || folder.to_owned())?;
+    let listed = Listed(entries.filter_map(Result::ok).collect());
+    if matches!(visit(folder, &listed), Way::Past) || depth == 0 {
+        return Ok(());
+    }
+    for entry in listed.0 {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && let Err(error) = walk(&entry.path(), depth - 1, visit, unlisted)
+        {
+            unlisted(error);
         }
     }
     Ok(())

@@ -72,6 +72,24 @@ pub(crate) const CONFIGURATIONS: &[Case] = &[
     ("a key of the server's in a repository's file", |site| {
         config(site, "[network]\nallow = \"any\"")
     }),
+    ("the same in a section of the server's file", |site| {
+        section(
+            site,
+            "match = [\"/**\"]\n\n[repository.network]\nallow = \"any\"",
+        )
+    }),
+    ("a section that is about no repository", |site| {
+        section(site, "urls = []")
+    }),
+    ("a section that is about all, and no root", |site| {
+        section(site, "match = [\"**\"]")
+    }),
+    ("an endpoint that only looks like a section's", |site| {
+        section(
+            site,
+            "match = [\"/**\"]\n[[endpoint]]\nname = \"ci\"\nurl = \"https://ci.example.org/\"",
+        )
+    }),
     ("a password where a URL should be", |site| {
         config(site, "urls = [\"me:s3cret@host\"]")
     }),
@@ -226,6 +244,12 @@ fn hook(site: &Spooled, input: &str) -> String {
 
 fn config(site: &Spooled, text: &str) -> String {
     site.settings(text);
+    preview(site)
+}
+
+/// A section of the server's file.
+fn section(site: &Spooled, text: &str) -> String {
+    site.write("system.toml", format!("[[repository]]\n{text}\n"));
     preview(site)
 }
 

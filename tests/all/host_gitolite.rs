@@ -79,15 +79,17 @@ impl Gitolite {
         }
         let conf = format!(
             "repo gitolite-admin\n    RW+ = alice\n\
-             repo infra/tools web/site\n    RW+ = alice bob\n\
+             repo infra/tools web/site docs/handbook\n    RW+ = alice bob\n\
              repo web/site\n    desc = \"The site\"\n{options}"
         );
         fs::write(admin.join("conf/gitolite.conf"), conf).unwrap();
         let config = format!(
             "mode = \"sync\"\npush_budget = \"60s\"\ninstance = \"https://git.example.org\"\n\
-             urls = [\"{}\"]\nkey_file = \"{}\"\n",
+             urls = [\"{}\"]\nkey_file = \"{}\"\nroot = \"{}\"\n\
+             [[repository]]\nmatch = [\"docs/**\"]\nurls = []\n",
             self.receiver.url("/hook"),
             self.git.home.join("key").display(),
+            self.git.home.join("repositories").display(),
         );
         fs::write(admin.join("conf/refpost.toml"), config).unwrap();
         for (name, target) in links {
@@ -169,6 +171,14 @@ fn a_common_hook_announces_both_people_in_every_repository() {
     assert_eq!(repo["namespace"], "web");
     assert_eq!(repo["description"], "The site", "gitolite.conf's `desc`");
     assert_eq!(repo["full_url"], "https://git.example.org/web/site");
+
+    // A section of the file in gitolite-admin switches it off.
+    let push = site.push("bob", "docs/handbook");
+    assert!(
+        push.messages.is_empty() && !push.said.contains("refpost"),
+        "{}",
+        push.said
+    );
 
     // A link of gitolite's is neither replaced nor removed.
     let tools = site.repository("infra/tools");

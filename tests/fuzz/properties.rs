@@ -49,19 +49,28 @@ fn all_of(mut lines: git::RefLines<&[u8]>) -> (Vec<RefUpdate>, usize) {
     (all, lines.malformed_count())
 }
 
-/// A configuration: it is loaded and shown, or there is one line that says why not,
-/// and that is on a line of the file.
+/// A configuration, as a repository's file and as the server's: it is loaded and shown,
+/// or there is one line that says why not, and that is on a line of the file.
 pub(crate) fn config(data: &[u8]) {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("refpost.toml");
-    fs::write(&path, data).expect("a file");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
-    match config::load(
-        &folder.path().join("none"),
-        false,
-        Some(folder.path()),
-        "host",
-    ) {
+    let own = folder.path().join("refpost.toml");
+    let server = folder.path().join("server.toml");
+    for path in [&own, &server] {
+        fs::write(path, data).expect("a file");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode");
+    }
+    let none = folder.path().join("none");
+    loaded_or_told(
+        data,
+        config::load(&none, false, Some(folder.path()), "host"),
+    );
+    let infra = std::path::Path::new("/srv/git/infra/a.git");
+    loaded_or_told(data, config::load(&server, true, Some(infra), "host"));
+}
+
+fn loaded_or_told(data: &[u8], loaded: Result<config::Loaded, config::Error>) {
+    let lines = data.split(|&byte| byte == b'\n').count();
+    match loaded {
         Ok(loaded) => {
             assert!(loaded.settings.instance.ends_with('/'));
             // Every part can be shown.
@@ -71,10 +80,10 @@ pub(crate) fn config(data: &[u8]) {
             }
         }
         Err(config::Error::Invalid { line, why, .. }) => {
-            let lines = data.split(|&byte| byte == b'\n').count();
             assert!((1..=lines).contains(&line), "line {line} of {lines}");
             assert!(!why.is_empty() && !why.contains('\n'), "{why}");
         }
+        Err(config::Error::NoRoot { line, .. }) => assert!((1..=lines).contains(&line)),
         Err(_) => {}
     }
 }

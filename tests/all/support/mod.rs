@@ -2,6 +2,7 @@
 
 mod accounts;
 mod environment;
+mod fleet;
 mod golden;
 mod hosts;
 mod mail_drop;
@@ -17,6 +18,7 @@ mod tls;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
+pub(crate) use fleet::Fleet;
 pub(crate) use golden::golden;
 pub(crate) use hosts::{
     Server, Sshd, SystemAccount, find, free_port, has_host, has_host_and_accounts,

@@ -1,0 +1,98 @@
+//! `check --all`: of many repositories, what a person must look at, and a summary.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use super::check::{self, Known};
+use super::findings::{Finding, Findings};
+use super::fleet::{self, Fleet};
+use super::surroundings::Surroundings;
+use super::{Done, Error};
+use crate::config::RepositoryPattern;
+use crate::report;
+
+pub(super) fn run(
+    root: Option<&Path>,
+    patterns: &[RepositoryPattern],
+    around: &Surroundings,
+) -> Result<Done, Error> {
+    let server = around.for_many()?;
+    let fleet = Fleet::find(&fleet::root(root, around)?, patterns)?;
+    let known = Known::default();
+    let mut seen = Seen::default();
+    let mut idle: BTreeSet<String> = server.sections(None).into_iter().collect();
+    let (mut wrong, mut doubtful) = (0, 0);
+    fleet.each(|git_dir, progress| {
+        let mut findings = Findings::kept();
+        check::check(git_dir, &mut findings, &known, around);
+        match (findings.errors, findings.warnings) {
+            (0, 0) => {}
+            (0, _) => doubtful += 1,
+            _ => wrong += 1,
+        }
+        for section in server.sections(Some(git_dir)) {
+            idle.remove(&section);
+        }
+        let new = seen.new_among(findings.into_kept());
+        if !new.is_empty() {
+            progress.aside(|| {
+                report::line(&format!("in `{}`:", git_dir.display()));
+                new.iter().for_each(Finding::tell);
+            });
+        }
+        Ok(false)
+    });
+    seen.tell_more();
+    if root.is_none() && patterns.is_empty() {
+        for section in &idle {
+            report::line(&format!("warning: no repository is in section `{section}`"));
+            report::line("hint: a pattern is the whole path below `root`, without `.git`");
+        }
+    }
+    let mut parts = vec![format!("checked {}", fleet::repositories(fleet.len()))];
+    for (count, what) in [(wrong, "with errors"), (doubtful, "with warnings alone")] {
+        if count > 0 {
+            parts.push(format!("{} {what}", report::number(count)));
+        }
+    }
+    if parts.len() == 1 {
+        parts.push("all is well".to_owned());
+    }
+    report::line(&parts.join(", "));
+    Ok(if wrong == 0 { Done::Well } else { Done::No })
+}
+
+/// Findings so far, in their order, and how many repositories have them besides the first:
+/// what one line of the server's file does wrong, ten thousand would repeat.
+#[derive(Default)]
+struct Seen {
+    order: Vec<Finding>,
+    more: HashMap<Finding, usize>,
+}
+
+impl Seen {
+    /// Those that no repository had before.
+    fn new_among(&mut self, findings: Vec<Finding>) -> Vec<Finding> {
+        let mut new = Vec::new();
+        for finding in findings {
+            if let Some(more) = self.more.get_mut(&finding) {
+                *more += 1;
+            } else {
+                self.more.insert(finding.clone(), 0);
+                self.order.push(finding.clone());
+                new.push(finding);
+            }
+        }
+        new
+    }
+
+    fn tell_more(&self) {
+        for finding in &self.order {
+            let more = self.more.get(finding).copied().unwrap_or_default();
+            if more > 0 {
+                let more = report::number(more);
+                report::line(&format!("in {more} more: {}", finding.line()));
+            }
+        }
+    }
+}

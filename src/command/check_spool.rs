@@ -1,0 +1,206 @@
+//! `check`, of a repository's spool.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::unistd::AccessFlags;
+
+use super::enable::{GUARANTEED, ORDINARY};
+use super::findings::{Finding, Findings};
+use super::hooks_of::Hooks;
+use super::links::Place;
+use super::surroundings::Surroundings;
+use super::{outbox, place};
+use crate::config::Settings;
+use crate::report;
+use crate::spool::{Content, Spool};
+
+/// An entry that nobody has looked at for so long was forgotten.
+const LONG: Duration = Duration::from_mins(15);
+
+/// Spools that many repositories share: each is looked at once.
+#[derive(Default)]
+pub(super) struct Spools(RefCell<HashMap<PathBuf, Rc<Look>>>);
+
+/// What a spool shows, whichever of its repositories is asked about.
+struct Look {
+    is_there: bool,
+    findings: Vec<Finding>,
+    /// How many pushes of each repository could only be recorded.
+    recorded: HashMap<PathBuf, usize>,
+}
+
+/// `1 recorded push is`, `2 recorded pushes are`.
+pub(super) fn recorded_pushes(count: usize) -> String {
+    if count == 1 {
+        "1 recorded push is".to_owned()
+    } else {
+        format!("{count} recorded pushes are")
+    }
+}
+
+/// A spool that is not there yet is made by the first push.
+pub(super) fn check(
+    settings: &Settings,
+    git_dir: &Path,
+    hooks: &Hooks,
+    spools: &Spools,
+    findings: &mut Findings,
+    around: &Surroundings,
+) {
+    let spool = place::spool_of(git_dir, Some(settings));
+    if spool.is_drop() && !check_drop(&spool, git_dir, hooks, findings, around) {
+        return;
+    }
+    let look = spools.look(&spool, settings.spool_is_shared, around);
+    if look.is_there && !spool.is_drop() {
+        findings.ok(&format!("spool `{}`", spool.root().display()));
+    }
+    if let Some(&count) = look.recorded.get(git_dir) {
+        findings.error(
+            &format!("{} not announced yet", recorded_pushes(count)),
+            Some("`refpost flush` says why; `refpost queue drop` gives one up".to_owned()),
+        );
+    }
+    for finding in &look.findings {
+        findings.add(finding.clone());
+    }
+}
+
+impl Spools {
+    fn look(&self, spool: &Spool, is_shared: bool, around: &Surroundings) -> Rc<Look> {
+        if !is_shared {
+            return Rc::new(look(spool, around));
+        }
+        let mut known = self.0.borrow_mut();
+        let known = known.entry(spool.root().to_owned());
+        Rc::clone(known.or_insert_with(|| Rc::new(look(spool, around))))
+    }
+}
+
+fn look(spool: &Spool, around: &Surroundings) -> Look {
+    let mut findings = Findings::kept();
+    let recorded = look_into(spool, &mut findings, around);
+    Look {
+        is_there: recorded.is_some(),
+        findings: findings.into_kept(),
+        recorded: recorded.unwrap_or_default(),
+    }
+}
+
+fn look_into(
+    spool: &Spool,
+    findings: &mut Findings,
+    around: &Surroundings,
+) -> Option<HashMap<PathBuf, usize>> {
+    let root = spool.root();
+    let nearest = root.ancestors().find(|above| above.exists());
+    let nearest = nearest.unwrap_or(root);
+    let may = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
+    if !nearest.is_dir() || nix::unistd::access(nearest, may).is_err() {
+        let text = format!("cannot write to spool `{}`", root.display());
+        let hint = "hooks run as whoever pushes: that account must own it or be in its group";
+        findings.error(&text, Some(hint.to_owned()));
+        return None;
+    }
+    let survey = match spool.survey() {
+        Ok(survey) => survey,
+        Err(error) => {
+            findings.error(&report::chain(&error), error.hint());
+            return None;
+        }
+    };
+    for error in &survey.refused {
+        findings.error(&report::chain(error), error.hint());
+    }
+    let recorded = recorded(spool, findings);
+    let is_old = |oldest| {
+        around
+            .now()
+            .duration_since(oldest)
+            .is_ok_and(|age| age > LONG)
+    };
+    if survey.oldest_new.is_some_and(is_old) {
+        findings.warning(
+            "pushes have been waiting for a flush for a while",
+            "with `mode = \"spool\"`, cron must run `refpost flush`; `refpost flush` says what is wrong",
+        );
+    }
+    for queue in survey.queues {
+        let failures = queue.head.as_ref().map_or(0, |head| head.attempts);
+        if failures > 0 || queue.failed > 0 {
+            let text = format!(
+                "queue `{}`: {} waiting, {} given up",
+                queue.queue,
+                queue.waiting + queue.aside,
+                queue.failed
+            );
+            findings.warning(&text, "`refpost status` and `refpost log` tell more");
+        }
+    }
+    Some(recorded)
+}
+
+fn recorded(spool: &Spool, findings: &mut Findings) -> HashMap<PathBuf, usize> {
+    let mut counts = HashMap::new();
+    match spool.ids_in_new() {
+        Ok((ids, _)) => {
+            for entry in ids.iter().filter_map(|id| spool.open_new(id).ok()) {
+                if matches!(entry.header().content, Content::Owed(_)) {
+                    let repository = entry.header().repository.clone();
+                    *counts.entry(repository).or_default() += 1;
+                }
+            }
+        }
+        Err(error) => findings.error(&report::chain(&error), error.hint()),
+    }
+    counts
+}
+
+/// Looks at a mail drop from outside; whether there is more to see from inside.
+fn check_drop(
+    spool: &Spool,
+    git_dir: &Path,
+    hooks: &Hooks,
+    findings: &mut Findings,
+    around: &Surroundings,
+) -> bool {
+    let faults = spool.drop_faults();
+    for fault in &faults {
+        findings.error(&fault.text, Some(fault.mend.clone()));
+    }
+    if is_guaranteed(hooks) {
+        let error = outbox::no_intents(spool);
+        findings.error(&report::chain(&error), error.hint());
+    }
+    if let Some(former) = place::former_spool(git_dir, spool)
+        && !former.is_empty().unwrap_or(true)
+    {
+        findings.warning(
+            &format!("messages wait in `{}`", former.root().display()),
+            "the next push puts those that are not yet distributed into the mail drop; for the \
+             others run, as the owner of the repository, `refpost flush` with that path",
+        );
+    }
+    let owner = fs::metadata(spool.root()).map_or(0, |meta| meta.uid());
+    let (name, _) = around.account(owner);
+    if faults.is_empty() {
+        findings.ok(&format!(
+            "spool `{}`, a mail drop of `{name}`, which must flush it",
+            spool.root().display()
+        ));
+    }
+    [0, owner].contains(&around.own_uid())
+}
+
+fn is_guaranteed(hooks: &Hooks) -> bool {
+    GUARANTEED.iter().any(|name| {
+        let place = hooks.hook(name).place();
+        !ORDINARY.contains(name) && !matches!(place, Ok(Place::Empty | Place::Foreign))
+    })
+}

@@ -1,0 +1,93 @@
+//! What `check` finds: told at once, or kept to be told for many repositories.
+
+use crate::report;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Grade {
+    Warning,
+    Error,
+}
+
+/// Something that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Finding {
+    pub(super) grade: Grade,
+    text: String,
+    hint: Option<String>,
+}
+
+impl Finding {
+    /// `error: …`, without the hint.
+    pub(super) fn line(&self) -> String {
+        let word = match self.grade {
+            Grade::Warning => "warning",
+            Grade::Error => "error",
+        };
+        format!("{word}: {}", self.text)
+    }
+
+    pub(super) fn tell(&self) {
+        report::line(&self.line());
+        if let Some(hint) = &self.hint {
+            report::line(&format!("hint: {hint}"));
+        }
+    }
+}
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) errors: usize,
+    pub(super) warnings: usize,
+    /// What is not told at once, and then nothing that is well is told either.
+    kept: Option<Vec<Finding>>,
+}
+
+impl Findings {
+    /// Findings that are kept.
+    pub(super) fn kept() -> Self {
+        Self {
+            kept: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn into_kept(self) -> Vec<Finding> {
+        self.kept.unwrap_or_default()
+    }
+
+    pub(super) fn ok(&self, text: &str) {
+        if self.kept.is_none() {
+            report::line(&format!("ok: {text}"));
+        }
+    }
+
+    pub(super) fn warning(&mut self, text: &str, hint: &str) {
+        self.add(Finding {
+            grade: Grade::Warning,
+            text: text.to_owned(),
+            hint: Some(hint.to_owned()),
+        });
+    }
+
+    pub(super) fn error(&mut self, text: &str, hint: Option<String>) {
+        self.add(Finding {
+            grade: Grade::Error,
+            text: text.to_owned(),
+            hint,
+        });
+    }
+
+    /// Something that was found before.
+    pub(super) fn add(&mut self, finding: Finding) {
+        match finding.grade {
+            Grade::Warning => self.warnings += 1,
+            Grade::Error => self.errors += 1,
+        }
+        match &mut self.kept {
+            Some(kept) => kept.push(finding),
+            None => finding.tell(),
+        }
+    }
+}

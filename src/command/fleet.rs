@@ -1,0 +1,126 @@
+//! Many repositories at once: all below a folder, or those that patterns choose.
+
+use std::path::{Path, PathBuf};
+
+use super::surroundings::Surroundings;
+use super::{Error, IoContext};
+use crate::config::{Names, RepositoryPattern, RepositoryPatterns};
+use crate::report::{self, Progress};
+use crate::spool;
+
+/// The repositories that a command is about, by their paths.
+pub(super) struct Fleet(Vec<PathBuf>);
+
+/// How many repositories something became of.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) changed: usize,
+    pub(super) unchanged: usize,
+    pub(super) failed: usize,
+}
+
+impl Fleet {
+    /// Finds them below `root`. That there are none is a mistake in the root or a pattern.
+    pub(super) fn find(root: &Path, patterns: &[RepositoryPattern]) -> Result<Self, Error> {
+        let root = root.canonicalize().doing("find", root)?;
+        let mut found = Vec::new();
+        spool::repositories(&root, &mut |one| found.push(one), &mut |error| {
+            report::warning(&format!(
+                "{}: what is in it is passed over",
+                report::chain(&error)
+            ));
+        })
+        .map_err(|error| Error::Spool(error.into()))?;
+        found.sort();
+        let total = found.len();
+        let patterns = RepositoryPatterns::new(patterns);
+        found.retain(|git_dir| patterns.choose(&Names::new(git_dir, Some(&root))));
+        if found.is_empty() {
+            let below = format!("below `{}`", root.display());
+            return Err(if total == 0 {
+                Error::failed(format!("cannot find any repository {below}"))
+            } else {
+                Error::Failed {
+                    what: format!(
+                        "cannot find a repository that `--match` chooses among {} {below}",
+                        report::number(total)
+                    ),
+                    hint: Some("a GLOB is a path below that folder, without `.git`".to_owned()),
+                }
+            });
+        }
+        Ok(Self(found))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Does something to each of them. One that fails keeps none of the others from it.
+    pub(super) fn each(
+        &self,
+        mut work: impl FnMut(&Path, &Progress) -> Result<bool, Error>,
+    ) -> Tally {
+        let progress = Progress::new(self.0.len());
+        let mut tally = Tally::default();
+        for (at, git_dir) in self.0.iter().enumerate() {
+            match work(git_dir, &progress) {
+                Ok(true) => tally.changed += 1,
+                Ok(false) => tally.unchanged += 1,
+                Err(error) => {
+                    tally.failed += 1;
+                    progress.aside(|| tell(git_dir, &error));
+                }
+            }
+            progress.set(at + 1);
+        }
+        progress.finish();
+        tally
+    }
+}
+
+fn tell(git_dir: &Path, error: &Error) {
+    report::say(&format!(
+        "in `{}`: {}",
+        git_dir.display(),
+        report::chain(error)
+    ));
+    if let Some(hint) = error.hint() {
+        report::hint(&hint);
+    }
+}
+
+/// The folder of the server's repositories, unless another is named.
+pub(super) fn root(named: Option<&Path>, around: &Surroundings) -> Result<PathBuf, Error> {
+    let server = around.for_many()?;
+    let root = named.or_else(|| server.root());
+    root.map(Path::to_owned).ok_or_else(|| Error::Failed {
+        what: "cannot tell which repositories are meant".to_owned(),
+        hint: Some("name a folder behind `--all`, or set `root` in the server's config".to_owned()),
+    })
+}
+
+/// `1 repository`, `9,874 repositories`.
+pub(super) fn repositories(count: usize) -> String {
+    match count {
+        1 => "1 repository".to_owned(),
+        _ => format!("{} repositories", report::number(count)),
+    }
+}
+
+/// What became of all of them: `enabled 9,874 repositories, 120 were enabled already, 6
+/// failed`.
+pub(super) fn summary(done: &str, already: &str, tally: &Tally) -> String {
+    let mut parts = vec![format!("{done} {}", repositories(tally.changed))];
+    if tally.unchanged > 0 {
+        let were = if tally.unchanged == 1 { "was" } else { "were" };
+        parts.push(format!(
+            "{} {were} {already}",
+            report::number(tally.unchanged)
+        ));
+    }
+    if tally.failed > 0 {
+        parts.push(format!("{} failed", report::number(tally.failed)));
+    }
+    parts.join(", ")
+}

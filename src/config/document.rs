@@ -1,0 +1,253 @@
+//! One file's text → its layer. An error has the line and the key.
+
+use std::iter;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::borrowed;
+use super::schema::{EndpointLayer, Layer, Origin};
+use super::sections::{self, Section};
+
+/// A line, counted from 1, and what is wrong with it.
+pub(super) type Wrong = (usize, String);
+
+/// What a file says.
+pub(super) struct Document {
+    /// Of all repositories that it is about.
+    pub(super) layer: Layer,
+    /// Of some of them.
+    pub(super) sections: Vec<Section>,
+    /// The first key that names something to be read.
+    pub(super) names: Option<String>,
+}
+
+impl Document {
+    fn layers(&mut self) -> impl Iterator<Item = &mut Layer> {
+        let sections = self.sections.iter_mut().map(|section| &mut section.layer);
+        iter::once(&mut self.layer).chain(sections)
+    }
+
+    /// Whether a secret's text stands in the file itself.
+    pub(super) fn holds_secret(&mut self) -> bool {
+        self.layers().any(|layer| layer.holds_secret())
+    }
+
+    /// Makes relative file names ones below the folder of the file, which belongs to
+    /// `owner`.
+    pub(super) fn rebase(&mut self, folder: &Path, owner: u32) {
+        self.layers().for_each(|layer| layer.rebase(folder, owner));
+    }
+}
+
+/// Whose a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Server,
+    Repository,
+}
+
+/// A step on the way to a value.
+#[derive(Clone, Copy)]
+enum Step {
+    Key(&'static str),
+    At(usize),
+}
+
+/// What is wrong with the value at the end of a way.
+type Fault = (Vec<Step>, String);
+
+/// Parses a file's text.
+pub(super) fn parse(text: &str, whose: Whose) -> Result<Document, Wrong> {
+    let line_at = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+    let line_of = |error: &toml::de::Error| line_at(error.span().map_or(0, |span| span.start));
+    let document =
+        DeTable::parse(text).map_err(|error| (line_of(&error), first_line(error.message())))?;
+    let headers = sections::headers(document.get_ref());
+    if whose == Whose::Server {
+        sections::check_order(document.get_ref(), text, &line_at)?;
+    }
+    let names = borrowed::names_something(document.get_ref());
+    let document = toml::Deserializer::from(document);
+    let mut layer: Layer = serde_path_to_error::deserialize(document).map_err(|error| {
+        let key = error.path().to_string();
+        let error = error.into_inner();
+        (line_of(&error), explain(&key, error.message()))
+    })?;
+    check(&layer, whose).map_err(|(way, why)| (line_at(place(text, &way)), why))?;
+    if whose == Whose::Repository {
+        layer.mark(&Origin::Repository);
+    }
+    let lines: Vec<usize> = headers.into_iter().map(line_at).collect();
+    Ok(Document {
+        sections: sections::take(&mut layer, &lines),
+        layer,
+        names,
+    })
+}
+
+/// Where the value at the end of a way stands, or the last table on it that is there.
+fn place(text: &str, way: &[Step]) -> usize {
+    let Ok(document) = DeTable::parse(text) else {
+        return 0;
+    };
+    let mut at = 0;
+    let root = DeValue::Table(document.into_inner());
+    let mut value = &root;
+    for step in way {
+        let next = match (step, value) {
+            (Step::Key(name), DeValue::Table(table)) => {
+                let found = table.iter().find(|(key, _)| key.get_ref() == name);
+                found.map(|(key, value)| (key.span(), value))
+            }
+            (Step::At(index), DeValue::Array(array)) => {
+                array.get(*index).map(|value| (value.span(), value))
+            }
+            _ => None,
+        };
+        let Some((span, found)) = next else { break };
+        at = span.start;
+        value = found.get_ref();
+    }
+    at
+}
+
+/// What cannot be said by the types: which keys go together, and where.
+fn check(layer: &Layer, whose: Whose) -> Result<(), Fault> {
+    let refused = |key, why: String| Err((vec![Step::Key(key)], why));
+    if layer.matched.is_some() {
+        let why = "`match` is a key of a `[[repository]]` in the server's file";
+        return refused("match", why.to_owned());
+    }
+    if whose == Whose::Repository
+        && let Some(key) = layer.system_only()
+    {
+        let why = format!("`{key}` can only be set in the server's file, not by a repository");
+        return refused(key, why);
+    }
+    check_layer(layer)?;
+    for (at, section) in layer.repository.iter().enumerate() {
+        check_section(section).map_err(|(way, why)| {
+            let section = [Step::Key("repository"), Step::At(at)];
+            (section.into_iter().chain(way).collect(), why)
+        })?;
+    }
+    Ok(())
+}
+
+fn check_section(section: &Layer) -> Result<(), Fault> {
+    if section.matched.is_none() {
+        let why = "a `[[repository]]` needs a `match`, such as `match = [\"infra/**\"]`";
+        return Err((Vec::new(), why.to_owned()));
+    }
+    if let Some(key) = section.system_only() {
+        let why = format!("`{key}` is the whole server's, and cannot be set in a `[[repository]]`");
+        return Err((vec![Step::Key(key)], why));
+    }
+    check_layer(section)
+}
+
+fn check_layer(layer: &Layer) -> Result<(), Fault> {
+    let own = [
+        layer.key.is_some(),
+        layer.key_file.is_some(),
+        layer.previous_key.is_some(),
+    ];
+    check_keys(own)?;
+    for (at, endpoint) in layer.endpoint.iter().enumerate() {
+        let in_endpoint = |(way, why): Fault| {
+            let endpoint = [Step::Key("endpoint"), Step::At(at)];
+            (endpoint.into_iter().chain(way).collect(), why)
+        };
+        check_endpoint(endpoint, &layer.endpoint[..at]).map_err(in_endpoint)?;
+    }
+    if layer.retry.schedule.as_ref().is_some_and(Vec::is_empty) {
+        return Err((
+            vec![Step::Key("retry"), Step::Key("schedule")],
+            "`retry.schedule` needs one delay at least".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Of one table: whether it has `key`, `key_file` and `previous_key`.
+fn check_keys([key, key_file, previous]: [bool; 3]) -> Result<(), Fault> {
+    if key && key_file {
+        let why = "`key` and `key_file` are two answers to one question: take one";
+        return Err((vec![Step::Key("key_file")], why.into()));
+    }
+    if previous && !key && !key_file {
+        let why = "`previous_key` stands beside the key that replaces it, `key` or `key_file`";
+        return Err((vec![Step::Key("previous_key")], why.into()));
+    }
+    Ok(())
+}
+
+fn check_endpoint(endpoint: &EndpointLayer, before: &[EndpointLayer]) -> Result<(), Fault> {
+    let name = &endpoint.name.0;
+    check_keys([
+        endpoint.key.is_some(),
+        endpoint.key_file.is_some(),
+        endpoint.previous_key.is_some(),
+    ])?;
+    if before.iter().any(|other| other.name.0 == *name) {
+        let why = format!("two endpoints are named `{name}`");
+        return Err((vec![Step::Key("name")], why));
+    }
+    let mut headers = endpoint.headers.keys();
+    if endpoint.url.has_userinfo()
+        && headers.any(|header| header.0.eq_ignore_ascii_case("authorization"))
+    {
+        let why = format!(
+            "the name and password in the URL of `{name}` and its header `Authorization` are \
+             two answers to one question: take one"
+        );
+        return Err((vec![Step::Key("headers")], why));
+    }
+    if endpoint.client_cert_file.is_some() != endpoint.client_key_file.is_some() {
+        let why = format!(
+            "`client_cert_file` and `client_key_file` of `{name}` are of use only together"
+        );
+        return Err((Vec::new(), why));
+    }
+    if endpoint.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
+        let why = format!("`timeout` of `{name}` must be longer than nothing");
+        return Err((vec![Step::Key("timeout")], why));
+    }
+    Ok(())
+}
+
+/// Turns serde's words into ours: the nearest known key for an unknown one, and
+/// never the text of a value that may be a secret in the wrong place.
+fn explain(key: &str, message: &str) -> String {
+    let message = first_line(message);
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        let mut quoted = rest.split('`').skip(1).step_by(2);
+        let unknown = quoted.next().unwrap_or_default();
+        let nearest = quoted
+            .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+            .filter(|(distance, known)| *distance <= 1.max(known.len() / 3))
+            .min();
+        return match nearest {
+            Some((_, known)) => format!("unknown key `{unknown}`, did you mean `{known}`?"),
+            None => format!("unknown key `{unknown}`"),
+        };
+    }
+    let message = message.replace("missing field", "missing key");
+    // serde: ``invalid type: string "…", expected …``.
+    let message = match (message.find(": string \""), message.rfind("\", expected")) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}: text{}", &message[..start], &message[end + 1..])
+        }
+        _ => message,
+    };
+    if key == "." {
+        message
+    } else {
+        format!("`{key}`: {message}")
+    }
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,131 @@
+//! What git's own configuration says of every repository: asked once, so that not each
+//! of ten thousand costs a process.
+
+use std::process::{Command, Stdio};
+
+use super::{Repository, WHERE_CONFIG_IS};
+
+/// Variables in which git hands `-c` on to what it starts (git-config(1)).
+const FROM_COMMAND_LINE: [&str; 2] = ["GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"];
+
+/// What holds for every repository whose own configuration says nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Everywhere {
+    /// Whether git trusts all, whosever they are (git-config(1), `safe.directory`).
+    pub trusts_all: bool,
+    /// Whether hooks are in `hooks`, unless the repository itself says otherwise.
+    hooks_at_home: bool,
+}
+
+impl Everywhere {
+    /// Asks git. Where it does not answer, each repository is asked about.
+    #[must_use]
+    pub fn ask() -> Self {
+        let mut command = Command::new("git");
+        let mut has_more = false;
+        for (name, _) in std::env::vars_os() {
+            let name_text = name.to_string_lossy();
+            has_more |= FROM_COMMAND_LINE.contains(&&*name_text);
+            if name_text.starts_with("GIT_") && !WHERE_CONFIG_IS.contains(&&*name_text) {
+                command.env_remove(&name);
+            }
+        }
+        let answer = command
+            // No repository: only what no repository can write.
+            .env("GIT_DIR", "/dev/null")
+            .args(["config", "--list", "--null"])
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .output();
+        let listed = match answer {
+            Ok(answer) if answer.status.success() => answer.stdout,
+            _ => return Self::default(),
+        };
+        let said = Self::of(&listed);
+        Self {
+            hooks_at_home: said.hooks_at_home && !has_more,
+            ..said
+        }
+    }
+
+    /// What `git config --list --null` says: `key`, a line break, value, a zero byte.
+    fn of(listed: &[u8]) -> Self {
+        let mut said = Self {
+            trusts_all: false,
+            hooks_at_home: true,
+        };
+        for entry in listed.split(|&byte| byte == 0) {
+            let (key, value) = match entry.iter().position(|&byte| byte == b'\n') {
+                Some(at) => (&entry[..at], &entry[at + 1..]),
+                None => (entry, &[][..]),
+            };
+            if key == b"core.hookspath" || key.starts_with(b"includeif.") {
+                said.hooks_at_home = false;
+            } else if key == b"safe.directory" {
+                // An empty one forgets those before it.
+                said.trusts_all = value == b"*" || (said.trusts_all && !value.is_empty());
+            }
+        }
+        said
+    }
+}
+
+impl Repository {
+    /// As [`Repository::hooks_dir`]; git is asked only if somebody may have said
+    /// something else than the default.
+    #[must_use]
+    pub fn hooks_dir_given(&self, everywhere: Everywhere) -> std::path::PathBuf {
+        if everywhere.hooks_at_home && self.says_nothing_of_hooks() {
+            self.path().join("hooks")
+        } else {
+            self.hooks_dir()
+        }
+    }
+
+    /// Whether the repository's own file neither names a folder of hooks nor another
+    /// file that could.
+    fn says_nothing_of_hooks(&self) -> bool {
+        let Ok(config) = self.inner.config() else {
+            return false;
+        };
+        let Ok(mut entries) = config.entries(None) else {
+            return false;
+        };
+        while let Some(entry) = entries.next() {
+            let Ok(entry) = entry else { return false };
+            let says = match entry.name() {
+                Ok(name) => {
+                    ["include.", "includeif."]
+                        .iter()
+                        .any(|of| name.starts_with(of))
+                        || ["core.hookspath", "extensions.worktreeconfig"].contains(&name)
+                }
+                Err(_) => true,
+            };
+            if says {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_settings_tells_what_holds_everywhere() {
+        let of = |text: &str| {
+            let said = Everywhere::of(text.as_bytes());
+            (said.trusts_all, said.hooks_at_home)
+        };
+        assert_eq!(of(""), (false, true));
+        assert_eq!(of("user.name\nA\nB\0core.bare\0"), (false, true));
+        assert_eq!(of("core.hookspath\n/srv/hooks\0"), (false, false));
+        assert_eq!(of("includeif.gitdir:/x.path\ny\0"), (false, false));
+        assert_eq!(of("safe.directory\n*\0safe.directory\n/a\0"), (true, true));
+        assert_eq!(of("safe.directory\n*\0safe.directory\n\0"), (false, true));
+        assert_eq!(of("safe.directory\n/srv/*\0"), (false, true));
+    }
+}
