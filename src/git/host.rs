@@ -171,11 +171,13 @@ fn gitolite(traces: &Traces, variable: &dyn Fn(&str) -> Option<String>) -> Optio
 }
 
 fn gitlab(traces: &Traces, variable: &dyn Fn(&str) -> Option<String>) -> Option<Host> {
+    // `@hashed/ab/cd/HASH.git`: of the project's number, which `GL_REPOSITORY` has too. Its
+    // wiki is `HASH.wiki.git`.
     let stem = stem(&traces.path);
-    // `@hashed/ab/cd/HASH.git`: of the project's number, which `GL_REPOSITORY` has too.
+    let (hash, part) = stem.split_at(stem.find('.').unwrap_or(stem.len()));
     let is_pushed_to = variable("GL_REPOSITORY").is_some_and(|repository| {
         let number = repository.split_once('-').map(|(_, number)| number);
-        number.is_some_and(|number| hex::encode(Sha256::digest(number)) == stem)
+        number.is_some_and(|number| hex::encode(Sha256::digest(number)) == hash)
     });
     let is_hashed = traces.path.components().any(|part| {
         ["@hashed", "@cluster"]
@@ -193,6 +195,7 @@ fn gitlab(traces: &Traces, variable: &dyn Fn(&str) -> Option<String>) -> Option<
     };
     let by_variable = variable("GL_PROJECT_PATH")
         .filter(|path| is_pushed_to && !path.is_empty())
+        .map(|path| path.strip_suffix(part).unwrap_or(&path).to_owned() + part)
         .map(|path| (path, "`GL_PROJECT_PATH`"));
     let by_config = || {
         let path = traces.gitlab_fullpath.clone()?;
@@ -304,6 +307,9 @@ mod tests {
         let name = Some("infra/tools".to_owned());
         let named = (HostKind::GitLab, name);
         assert_eq!(decide(&traces, &pushed("project-42")), named);
+        let wiki = at(&format!("/data/@hashed/73/47/{hash}.wiki.git"));
+        let wikis = (HostKind::GitLab, Some("infra/tools.wiki".to_owned()));
+        assert_eq!(decide(&wiki, &pushed("wiki-42")), wikis);
         let unnamed = (HostKind::GitLab, None);
         assert_eq!(decide(&traces, &pushed("project-43")), unnamed);
         let configured = Traces {
