@@ -113,16 +113,13 @@ impl Repository {
                 });
         let hooks = config.last("core.hookspath");
         let hooks = path.join(hooks.as_deref().unwrap_or("hooks"));
-        let gitea_entry = ["gitea", "forgejo"]
-            .map(|name| hooks.join("post-receive.d").join(name))
-            .into_iter()
-            .find(|entry| entry.is_file());
+        let gitea_entry = hooks.join("post-receive.d/gitea");
         Traces {
             update_hook,
             has_gl_conf,
             gitolite_base,
             gitolite_repo,
-            gitea_entry,
+            gitea_entry: gitea_entry.is_file().then_some(gitea_entry),
             gitlab_fullpath: config.last("gitlab.fullpath"),
             has_custom_hooks: path.join("custom_hooks").is_dir(),
             path,
