@@ -8,7 +8,8 @@ use super::check_endpoint::Trusts;
 use super::check_spool::Spools;
 use super::enable::{GUARANTEED, ORDINARY};
 use super::findings::Findings;
-use super::links::{Hook, Place};
+use super::hooks_of::Hooks;
+use super::links::Place;
 use super::surroundings::Surroundings;
 use super::{Done, Error, check_all, check_endpoint, check_spool, place};
 use crate::cli::CheckArgs;
@@ -77,22 +78,24 @@ pub(super) fn check(repo: &Path, findings: &mut Findings, known: &Known, around:
         }
     };
     findings.ok(&format!("repository `{}`", repository.path().display()));
-    let hooks_dir = around.hooks_dir(&repository);
-    check_hooks(&hooks_dir, repo, findings);
+    let hooks = Hooks::of(&repository, around);
+    findings.ok(&hooks.found_host());
+    check_hooks(&hooks, repo, findings);
     match around.load(Some(&repository.path())) {
         Ok(loaded) => {
-            let place = (repo, &*hooks_dir);
+            let place = (repo, &hooks);
             check_config(&loaded, &repository, place, findings, known, around);
         }
         Err(error) => findings.error(&report::chain(&error), error.hint()),
     }
 }
 
-fn check_hooks(hooks_dir: &Path, repo: &Path, findings: &mut Findings) {
+fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
     let enable = format!("refpost enable {}", repo.display());
     let mut linked = Vec::new();
-    for name in GUARANTEED {
-        let hook = Hook::new(hooks_dir, name);
+    let all = hooks.run_by_host(&GUARANTEED);
+    for &name in &all {
+        let hook = hooks.hook(name);
         let is_needed = ORDINARY.contains(&name);
         let shown = hook.path().display().to_string();
         match hook.place() {
@@ -118,12 +121,24 @@ fn check_hooks(hooks_dir: &Path, repo: &Path, findings: &mut Findings) {
                 findings.ok(&match place {
                     Place::Chained => format!("hook `{shown}`, behind the others in `{shown}.d`"),
                     Place::Dispatched => format!("hook in `{shown}.d`"),
+                    Place::Called(by) if by != hook.path() => {
+                        format!("hook `{shown}`, by `{}`", by.display())
+                    }
+                    Place::Called(_) => format!("hook `{shown}`, a script that runs refpost"),
                     _ => format!("hook `{shown}`"),
                 });
             }
         }
     }
-    if linked == GUARANTEED {
+    if let Some(file) = &hooks.shared_by {
+        findings.ok(&format!(
+            "`{}` has the hooks of every repository, by `core.hooksPath` in `{file}`",
+            hooks.folder().display()
+        ));
+    }
+    if linked == all && all.len() < GUARANTEED.len() {
+        findings.ok("guaranteed: a push is recorded before its refs move");
+    } else if linked == all {
         findings.ok(
             "guaranteed: a push is recorded before its refs move, and moves without a push are announced",
         );
@@ -138,7 +153,7 @@ fn check_hooks(hooks_dir: &Path, repo: &Path, findings: &mut Findings) {
 fn check_config(
     loaded: &Loaded,
     repository: &Repository,
-    (repo, hooks_dir): (&Path, &Path),
+    (repo, hooks): (&Path, &Hooks),
     findings: &mut Findings,
     known: &Known,
     around: &Surroundings,
@@ -163,7 +178,7 @@ fn check_config(
         let inside = root
             .canonicalize()
             .is_ok_and(|root| repository.path().starts_with(root));
-        if !inside {
+        if !inside && hooks.host.project.is_none() {
             findings.warning(
                 &format!("the repository is not below `root`, `{}`", root.display()),
                 "its project is named by its folder alone; set `project.fullname`",
@@ -178,7 +193,7 @@ fn check_config(
             "name URLs in `urls`; an empty `urls` stops all notifications",
         );
     }
-    let pre_receive = Hook::new(hooks_dir, "pre-receive").place();
+    let pre_receive = hooks.hook("pre-receive").place();
     if settings.require && matches!(pre_receive, Ok(Place::Empty | Place::Foreign)) {
         findings.warning(
             "`require` has no effect: pre-receive is not linked",
@@ -205,14 +220,7 @@ fn check_config(
         }
     }
     let git_dir = repository.path();
-    check_spool::check(
-        settings,
-        &git_dir,
-        hooks_dir,
-        &known.spools,
-        findings,
-        around,
-    );
+    check_spool::check(settings, &git_dir, hooks, &known.spools, findings, around);
 }
 
 /// Whether we are meant to read the keys: what is in a mail drop its owner sends.

@@ -12,7 +12,8 @@ use nix::unistd::AccessFlags;
 
 use super::enable::{GUARANTEED, ORDINARY};
 use super::findings::{Finding, Findings};
-use super::links::{Hook, Place};
+use super::hooks_of::Hooks;
+use super::links::Place;
 use super::surroundings::Surroundings;
 use super::{outbox, place};
 use crate::config::Settings;
@@ -47,13 +48,13 @@ pub(super) fn recorded_pushes(count: usize) -> String {
 pub(super) fn check(
     settings: &Settings,
     git_dir: &Path,
-    hooks_dir: &Path,
+    hooks: &Hooks,
     spools: &Spools,
     findings: &mut Findings,
     around: &Surroundings,
 ) {
     let spool = place::spool_of(git_dir, Some(settings));
-    if spool.is_drop() && !check_drop(&spool, git_dir, hooks_dir, findings, around) {
+    if spool.is_drop() && !check_drop(&spool, git_dir, hooks, findings, around) {
         return;
     }
     let look = spools.look(&spool, settings.spool_is_shared, around);
@@ -165,7 +166,7 @@ fn recorded(spool: &Spool, findings: &mut Findings) -> HashMap<PathBuf, usize> {
 fn check_drop(
     spool: &Spool,
     git_dir: &Path,
-    hooks_dir: &Path,
+    hooks: &Hooks,
     findings: &mut Findings,
     around: &Surroundings,
 ) -> bool {
@@ -173,7 +174,7 @@ fn check_drop(
     for fault in &faults {
         findings.error(&fault.text, Some(fault.mend.clone()));
     }
-    if is_guaranteed(hooks_dir) {
+    if is_guaranteed(hooks) {
         let error = outbox::no_intents(spool);
         findings.error(&report::chain(&error), error.hint());
     }
@@ -197,9 +198,9 @@ fn check_drop(
     [0, owner].contains(&around.own_uid())
 }
 
-fn is_guaranteed(hooks_dir: &Path) -> bool {
+fn is_guaranteed(hooks: &Hooks) -> bool {
     GUARANTEED.iter().any(|name| {
-        let place = Hook::new(hooks_dir, name).place();
+        let place = hooks.hook(name).place();
         !ORDINARY.contains(name) && !matches!(place, Ok(Place::Empty | Place::Foreign))
     })
 }

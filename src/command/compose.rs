@@ -185,7 +185,7 @@ pub(super) fn project(
     settings: &Settings,
     around: &Surroundings,
 ) -> Project {
-    let facts = repository.facts();
+    let facts = repository.facts(&|name| around.variable(name));
     let (name, fullname) = around.account(facts.owner_uid);
     config::project(settings, &facts, (&name, &fullname))
 }

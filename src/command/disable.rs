@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::enable::{GUARANTEED, ORDINARY};
 use super::fleet::{self, Fleet};
-use super::links::Hook;
+use super::hooks_of::Hooks;
 use super::surroundings::Surroundings;
 use super::{Done, Error, place};
 use crate::cli::DisableArgs;
@@ -16,11 +16,11 @@ pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Err
         return disable_all(root, &args.matches, around);
     }
     for repo in &args.repos {
-        disable(repo, around, |hook, is_unlinked, is_ordinary| {
+        disable(repo, around, |shown, is_unlinked, is_ordinary| {
             if is_unlinked {
-                report::line(&format!("unlinked `{}`", hook.path().display()));
+                report::line(&format!("unlinked `{}`", shown.display()));
             } else if is_ordinary {
-                report::line(&format!("not linked `{}`", hook.path().display()));
+                report::line(&format!("not linked `{}`", shown.display()));
             }
         })?;
     }
@@ -30,13 +30,15 @@ pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Err
 fn disable(
     repo: &Path,
     around: &Surroundings,
-    mut tell: impl FnMut(&Hook, bool, bool),
+    mut tell: impl FnMut(&Path, bool, bool),
 ) -> Result<(), Error> {
-    let hooks_dir = around.hooks_dir(&place::repository(Some(repo), around)?);
+    let hooks = Hooks::of(&place::repository(Some(repo), around)?, around);
+    hooks.ensure_own(repo)?;
     for name in GUARANTEED {
-        let hook = Hook::new(&hooks_dir, name);
+        let hook = hooks.hook(name);
+        let shown = hook.ours();
         let is_unlinked = hook.disable()?;
-        tell(&hook, is_unlinked, ORDINARY.contains(&name));
+        tell(&shown, is_unlinked, ORDINARY.contains(&name));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::fleet::{self, Fleet};
+use super::hooks_of::Hooks;
 use super::links::{Hook, give_to_owner_of};
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, outbox, place};
@@ -42,7 +43,7 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
             around,
             |hook, is_new| {
                 let verb = if is_new { "linked" } else { "already linked" };
-                report::line(&format!("{verb} `{}`", hook.path().display()));
+                report::line(&format!("{verb} `{}`", hook.ours().display()));
             },
         )?;
         if around.load(Some(&repository.path()))?.files.is_empty() {
@@ -72,11 +73,16 @@ fn link(
     } else {
         &ORDINARY
     };
-    let hooks_dir = around.hooks_dir(repository);
-    for name in names {
-        let hook = Hook::new(&hooks_dir, name);
+    let hooks = Hooks::of(repository, around);
+    let mut is_any_new = false;
+    for name in hooks.run_by_host(names) {
+        let hook = hooks.hook(name);
         let is_new = hook.enable(binary)?;
         tell(&hook, is_new);
+        is_any_new |= is_new;
+    }
+    if is_any_new {
+        hooks.tell_limits(names);
     }
     Ok(())
 }

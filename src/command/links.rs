@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::{Error, IoContext};
+use super::{Error, IoContext, called};
 
 /// The chain, whose one placeholder is the binary's path.
 const CHAIN: &str = include_str!("../../hooks/chain");
@@ -32,6 +32,8 @@ pub(super) enum Place {
     Chained,
     /// An entry of ours beside a host's dispatcher.
     Dispatched,
+    /// Something that is not ours to change runs refpost.
+    Called(PathBuf),
     /// Somebody else's hook.
     Foreign,
 }
@@ -43,6 +45,8 @@ pub(super) struct Hook {
     /// Where the hook that was there before goes: its own name in `NAME.d/`, since
     /// some hooks ask by what name they were called.
     before: PathBuf,
+    /// Whether the host itself runs what lies in `NAME.d/`, without a dispatcher.
+    has_host: bool,
 }
 
 impl Hook {
@@ -53,6 +57,15 @@ impl Hook {
             path: hooks_dir.join(name),
             before: folder.join(name),
             folder,
+            has_host: false,
+        }
+    }
+
+    /// The same in a folder where the host runs `NAME`, and whatever is in `NAME.d/`.
+    pub(super) fn dispatched(hooks_dir: &Path, name: &str) -> Self {
+        Self {
+            has_host: true,
+            ..Self::new(hooks_dir, name)
         }
     }
 
@@ -60,14 +73,31 @@ impl Hook {
         &self.path
     }
 
+    /// What `enable` made, or would make: an entry beside a dispatcher, or the hook.
+    pub(super) fn ours(&self) -> PathBuf {
+        let entry = self.folder.join(ENTRY);
+        if self.has_host || entry.exists() {
+            entry
+        } else {
+            self.path.clone()
+        }
+    }
+
     /// How refpost stands here.
     pub(super) fn place(&self) -> Result<Place, Error> {
         if self.folder.join(ENTRY).exists() {
             return Ok(Place::Dispatched);
         }
+        if self.has_host {
+            // What else lies there is run beside ours.
+            return Ok(Place::Empty);
+        }
         let Ok(metadata) = fs::symlink_metadata(&self.path) else {
             return Ok(Place::Empty);
         };
+        if let Some(caller) = called::caller(&self.path) {
+            return Ok(Place::Called(caller));
+        }
         if metadata.is_symlink() {
             let target = fs::read_link(&self.path).doing("read link", &self.path)?;
             // Through another link too: some hosts keep all hooks in one folder.
@@ -87,7 +117,9 @@ impl Hook {
     /// Puts refpost in place. Says whether anything changed.
     pub(super) fn enable(&self, binary: &Path) -> Result<bool, Error> {
         match self.place()? {
+            Place::Called(_) => return Ok(false),
             Place::Linked(target) if target == binary => return Ok(false),
+            Place::Empty if self.has_host => self.add_entry(binary)?,
             Place::Empty | Place::Linked(_) => {
                 let hooks_dir = self.path.parent().unwrap_or(Path::new("."));
                 self.make_folder(hooks_dir)?;
@@ -109,13 +141,11 @@ impl Hook {
                 fs::remove_file(&entry).doing("replace", &entry)?;
                 write_script(&entry, &script)?;
             }
-            Place::Foreign if self.is_dispatcher() => {
-                self.make_folder(&self.folder)?;
-                let entry = self.folder.join(ENTRY);
-                write_script(&entry, &entry_script(&self.path, binary))?;
-                self.give_to_owner(&entry)?;
-            }
+            Place::Foreign if self.is_dispatcher() => self.add_entry(binary)?,
             Place::Foreign => {
+                if let Some(way) = called::way(&self.path) {
+                    return Err(called::cannot_enable(&self.path, &way));
+                }
                 self.make_folder(&self.folder)?;
                 // First a second name for it, then the chain over the first one:
                 // no push ever finds it missing.
@@ -131,6 +161,7 @@ impl Hook {
     pub(super) fn disable(&self) -> Result<bool, Error> {
         match self.place()? {
             Place::Empty | Place::Foreign => return Ok(false),
+            Place::Called(caller) => return Err(called::cannot_disable(&self.path, &caller)),
             Place::Linked(_) => fs::remove_file(&self.path).doing("remove", &self.path)?,
             Place::Dispatched => {
                 let entry = self.folder.join(ENTRY);
@@ -139,6 +170,15 @@ impl Hook {
             Place::Chained => self.unchain()?,
         }
         Ok(true)
+    }
+
+    fn add_entry(&self, binary: &Path) -> Result<(), Error> {
+        let hooks_dir = self.path.parent().unwrap_or(Path::new("."));
+        self.make_folder(hooks_dir)?;
+        self.make_folder(&self.folder)?;
+        let entry = self.folder.join(ENTRY);
+        write_script(&entry, &entry_script(&self.path, binary))?;
+        self.give_to_owner(&entry)
     }
 
     fn unchain(&self) -> Result<(), Error> {
@@ -201,10 +241,13 @@ impl Hook {
             .unwrap_or_default()
     }
 
-    /// A script that itself runs what lies in `NAME.d/`.
+    /// A script that itself runs what lies in `NAME.d/`. Gitea's and Forgejo's names the
+    /// folder by a variable.
     fn is_dispatcher(&self) -> bool {
         let name = self.folder_name();
-        beginning(&self.path).contains(&*name.to_string_lossy())
+        let text = beginning(&self.path);
+        let names = [&*name.to_string_lossy(), "${hookname}.d"];
+        names.iter().any(|name| text.contains(name))
     }
 
     fn make_folder(&self, folder: &Path) -> Result<(), Error> {
@@ -234,7 +277,7 @@ pub(super) fn give_to_owner_of(folder: &Path, path: &Path) -> Result<(), Error> 
 }
 
 /// The beginning of a hook's text. What cannot be read is some other's hook.
-fn beginning(hook: &Path) -> String {
+pub(super) fn beginning(hook: &Path) -> String {
     let mut text = Vec::new();
     if let Ok(file) = fs::File::open(hook) {
         file.take(LONGEST_SCRIPT).read_to_end(&mut text).ok();

@@ -5,6 +5,7 @@ mod accounts;
 mod admission;
 mod announce;
 mod batches;
+mod called;
 mod check;
 mod check_all;
 mod check_endpoint;
@@ -19,6 +20,7 @@ mod findings;
 mod fleet;
 mod flush;
 mod hook;
+mod hooks_of;
 mod keygen;
 mod links;
 mod listen;
@@ -185,8 +187,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// other command line.
 fn as_hook(args: &[OsString]) -> Option<Cli> {
     let hook = |name: &str| HookName::from_str(name, false).ok();
-    let called = Path::new(args.first()?).file_name()?.to_str()?;
-    let (name, args) = match (hook(called), args) {
+    let (name, args) = match (named_as(args.first()?), args) {
         (Some(name), [_, args @ ..]) => (name, args),
         (None, [_, command, name, args @ ..])
             if command == "hook" && !args.iter().any(is_option) =>
@@ -203,6 +204,21 @@ fn as_hook(args: &[OsString]) -> Option<Cli> {
         config: None,
         command: Command::Hook(HookArgs { name, args }),
     })
+}
+
+/// Which hook a name stands for: `hooks/NAME`; `hooks/NAME.ANYTHING`, as gitolite's
+/// repository-specific hooks are called; any file in a folder `NAME.d`, which
+/// dispatchers run.
+fn named_as(called: &OsString) -> Option<HookName> {
+    let hook = |name: &str| HookName::from_str(name, false).ok();
+    let called = Path::new(called);
+    let name = called.file_name()?.to_str()?;
+    let (first, _) = name.split_once('.').unwrap_or((name, ""));
+    let folder = called
+        .parent()
+        .and_then(|folder| folder.file_name()?.to_str());
+    let folder = folder.and_then(|folder| folder.strip_suffix(".d"));
+    hook(first).or_else(|| hook(folder?))
 }
 
 fn is_option(arg: &OsString) -> bool {
@@ -247,6 +263,13 @@ mod tests {
         let found = |name, args: &str| Some((name, args.to_owned()));
         assert_eq!(hook("hooks/post-receive"), found(HookName::PostReceive, ""));
         assert_eq!(hook("update r 1 2"), found(HookName::Update, "r 1 2"));
+        for named in [
+            "hooks/post-receive.h00-refpost",
+            "/srv/a.git/custom_hooks/post-receive.d/refpost",
+            "./hooks/post-receive.d/90-refpost",
+        ] {
+            assert_eq!(hook(named), found(HookName::PostReceive, ""), "{named}");
+        }
         assert_eq!(
             hook("/usr/bin/refpost hook update r 1 2"),
             found(HookName::Update, "r 1 2")
@@ -257,6 +280,8 @@ mod tests {
             "refpost hook nonsense",
             "refpost hook post-receive --help",
             "refpost flush post-receive",
+            "/etc/cron.d/refpost",
+            "post-receive-email",
         ] {
             assert_eq!(hook(others), None, "{others}");
         }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::Settings;
 use super::matching::below;
 use crate::git::Facts;
-use crate::payload::{AccessUsers, Project, User};
+use crate::payload::{AccessUsers, People, Project, User};
 
 /// The project of a repository. `owner` is the account that owns its files: the
 /// name and the full name.
@@ -15,7 +15,7 @@ use crate::payload::{AccessUsers, Project, User};
 pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Project {
     let set = settings.project.clone();
     let instance = &settings.instance;
-    let (set_namespace, set_name) = match &set.fullname {
+    let (set_namespace, set_name) = match set.fullname.as_ref().or(facts.host.project.as_ref()) {
         Some(fullname) => split(fullname),
         None => split(&path_below(settings.root.as_deref(), &facts.path)),
     };
@@ -29,7 +29,12 @@ pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Proje
         None => name.clone(),
     });
     let url_path = set.url_path.unwrap_or_else(|| fullname.clone());
-    let user_name = set.user.name.unwrap_or_else(|| owner.0.to_owned());
+    let shown = facts.shown.clone();
+    let owner = match &shown.owner {
+        Some(text) => named_owner(text, &settings.people, owner),
+        None => (owner.0.to_owned(), owner.1.to_owned()),
+    };
+    let user_name = set.user.name.unwrap_or(owner.0);
     let user_path = set
         .user
         .url_path
@@ -44,9 +49,13 @@ pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Proje
         custom_keys: set.custom_keys.unwrap_or_default(),
         date_created: set.date_created.unwrap_or(facts.created).to_string(),
         date_modified: set.date_modified.unwrap_or(facts.modified).to_string(),
-        description: set.description.unwrap_or_else(|| facts.description.clone()),
+        description: set
+            .description
+            .or(shown.description)
+            .unwrap_or_else(|| facts.description.clone()),
         full_url: set
             .full_url
+            .or(shown.url)
             .unwrap_or_else(|| format!("{instance}{url_path}")),
         id: set.id.unwrap_or_else(|| derived_id(&fullname)),
         milestones: set.milestones.unwrap_or_default(),
@@ -54,18 +63,42 @@ pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Proje
         namespace,
         parent: set.parent,
         priorities: set.priorities.unwrap_or_default(),
-        tags: set.tags.unwrap_or_default(),
+        tags: set.tags.unwrap_or_else(|| Vec::from_iter(shown.category)),
         url_path,
         user: User {
             full_url: set
                 .user
                 .full_url
                 .unwrap_or_else(|| format!("{instance}{user_path}")),
-            fullname: set.user.fullname.unwrap_or_else(|| owner.1.to_owned()),
+            fullname: set.user.fullname.unwrap_or(owner.1),
             name: user_name,
             url_path: user_path,
         },
         fullname,
+    }
+}
+
+/// Whom cgit and gitweb name as the owner: somebody of `[people]`, by address or name;
+/// one word is an account; anything else is a person's name, and the account stays that
+/// of the files.
+fn named_owner(text: &str, people: &People, account: (&str, &str)) -> (String, String) {
+    let (name, email) = match text.split_once('<') {
+        Some((name, rest)) => (name.trim(), rest.trim_end_matches('>').trim()),
+        None => (text, text),
+    };
+    let known = people.get(email).or_else(|| {
+        let mut known = people.values();
+        known.find(|known| {
+            [&known.name, &known.fullname]
+                .iter()
+                .any(|one| *one == name)
+        })
+    });
+    match known {
+        Some(known) => (known.name.clone(), known.fullname.clone()),
+        None if name.is_empty() => (account.0.to_owned(), account.1.to_owned()),
+        None if name.contains([' ', '@']) => (account.0.to_owned(), name.to_owned()),
+        None => (name.to_owned(), name.to_owned()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Repository;
+use super::{Host, Repository, Shown};
 
 /// How git's templates begin a `description` that nobody wrote.
 const PLACEHOLDER: &str = "Unnamed repository";
@@ -21,6 +21,10 @@ pub struct Facts {
     pub path: PathBuf,
     /// The first line of the `description` file; empty for git's placeholder.
     pub description: String,
+    /// What cgit and gitweb show of it.
+    pub shown: Shown,
+    /// Which software it lives under.
+    pub host: Host,
     /// The user id that owns the repository.
     pub owner_uid: u32,
     /// When the repository's folder was made, in seconds since the epoch, as far
@@ -32,9 +36,10 @@ pub struct Facts {
 
 impl Repository {
     /// Gathers the facts; what cannot be read is left empty, for none of it is
-    /// worth losing a message.
+    /// worth losing a message. `variable` is the environment.
     #[must_use]
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self, variable: &dyn Fn(&str) -> Option<String>) -> Facts {
+        let texts = self.config_texts();
         let git_dir = self.path();
         let folder = fs::metadata(&git_dir).ok();
         let config = fs::metadata(git_dir.join("config")).ok();
@@ -54,6 +59,8 @@ impl Repository {
         };
         Facts {
             description: description(&git_dir),
+            shown: self.shown(&texts),
+            host: self.host_with(variable, &texts),
             owner_uid: folder.map_or(0, |data| data.uid()),
             created,
             modified: modified.max(created),

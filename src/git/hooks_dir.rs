@@ -18,4 +18,21 @@ impl Repository {
             Err(_) => git_dir.join("hooks"),
         }
     }
+
+    /// The file that sets `core.hooksPath`, unless it is the repository's own.
+    #[must_use]
+    pub fn hooks_path_origin(&self) -> Option<String> {
+        let command = ["config", "--show-origin", "--get", "core.hooksPath"];
+        let answer = self.ask_git(&command).ok()?;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        // `file:PATH`, or `command line:` (git-config(1), --show-origin).
+        let (origin, _) = answer.split_once('\t')?;
+        let file = origin.strip_prefix("file:").unwrap_or(origin);
+        let path = self.path();
+        let is_own = path
+            .join(file)
+            .canonicalize()
+            .is_ok_and(|file| file.starts_with(&path));
+        (!is_own).then(|| file.to_owned())
+    }
 }

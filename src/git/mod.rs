@@ -22,9 +22,11 @@
 //! refs        where refs are and were
 //! replay      whether a ref moved as it was meant to (pure)
 //! pusher      who pushed, from the host's environment
+//! host        which software the repository lives under
 //! hooks_dir   where hooks are looked for
 //! ownership   whose a repository is, and whether git trusts that
 //! facts       what a repository says of itself: path, owner, description
+//! shown       what cgit and gitweb are told to show of it
 //! ```
 
 mod ahead;
@@ -40,6 +42,7 @@ mod everywhere;
 mod facts;
 mod graph;
 mod hooks_dir;
+mod host;
 mod object;
 mod ownership;
 mod paint;
@@ -49,6 +52,7 @@ mod refs;
 mod replaced;
 mod replay;
 mod repository;
+mod shown;
 mod store;
 mod tree_diff;
 mod walk;
@@ -56,12 +60,14 @@ mod walk;
 pub use events::{Events, Limits};
 pub use everywhere::Everywhere;
 pub use facts::Facts;
+pub use host::{Host, HostKind};
 pub use ownership::{WHERE_CONFIG_IS, ensure_trusted};
 pub use pusher::pusher;
 pub use ref_lines::{BATCH_UPDATES, Malformed, RefLines};
 pub use refs::LogLine;
 pub use replay::{Verdict, replay};
 pub use repository::Repository;
+pub use shown::Shown;
 
 use std::path::PathBuf;
 

@@ -4,6 +4,7 @@ mod accounts;
 mod environment;
 mod fleet;
 mod golden;
+mod hosts;
 mod mail_drop;
 mod message;
 mod oracle;
@@ -20,6 +21,9 @@ pub(crate) use accounts::Accounts;
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use fleet::Fleet;
 pub(crate) use golden::golden;
+pub(crate) use hosts::{
+    Server, Sshd, SystemAccount, find, free_port, has_host, has_host_and_accounts,
+};
 pub(crate) use mail_drop::{ALICE, BOB, MailDrop, SERVICE};
 pub(crate) use message::{Message, parse_bodies};
 pub(crate) use oracle::Received;

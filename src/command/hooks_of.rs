@@ -1,0 +1,115 @@
+//! Where a repository's hooks go, as git or the host has it.
+
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::links::Hook;
+use super::surroundings::Surroundings;
+use crate::git::{Host, HostKind, Repository};
+use crate::report;
+
+/// The hooks of one repository.
+pub(super) struct Hooks {
+    folder: PathBuf,
+    pub(super) host: Host,
+    /// The file of git's that gives all repositories the same folder of hooks.
+    pub(super) shared_by: Option<String>,
+}
+
+impl Hooks {
+    pub(super) fn of(repository: &Repository, around: &Surroundings) -> Self {
+        let host = repository.host(&|name| around.variable(name));
+        if host.kind == HostKind::GitLab {
+            // Gitaly gives git a `core.hooksPath` of its own, and runs these itself.
+            return Self {
+                folder: repository.path().join("custom_hooks"),
+                shared_by: None,
+                host,
+            };
+        }
+        let folder = around.hooks_dir(repository);
+        let path = repository.path();
+        let shared_by = if folder == path.join("hooks") {
+            None
+        } else if host.kind == HostKind::Gitea && !folder.starts_with(&path) {
+            // Forgejo's hooks are in one place, which each repository's own config names.
+            Some(path.join("config").display().to_string())
+        } else {
+            repository.hooks_path_origin()
+        };
+        Self {
+            folder,
+            host,
+            shared_by,
+        }
+    }
+
+    pub(super) fn hook(&self, name: &str) -> Hook {
+        if self.host.kind == HostKind::GitLab {
+            Hook::dispatched(&self.folder, name)
+        } else {
+            Hook::new(&self.folder, name)
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Those of these hooks that the host runs.
+    pub(super) fn run_by_host<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
+        let names = names.iter().copied();
+        names.filter(|name| self.host.kind.runs(name)).collect()
+    }
+
+    /// Which host it is, and what tells so.
+    pub(super) fn found_host(&self) -> String {
+        let Host {
+            kind,
+            because,
+            project,
+            project_because,
+        } = &self.host;
+        if *kind == HostKind::Plain {
+            return "host: plain git (nothing of gitolite, GitLab, Gitea or Forgejo is there)"
+                .to_owned();
+        }
+        let named = project.as_ref().map_or_else(String::new, |project| {
+            format!("; it names the project `{project}`: {project_because}")
+        });
+        format!("host: {} ({because}){named}", kind.name())
+    }
+
+    /// Says what linking these hooks does besides, or cannot do.
+    pub(super) fn tell_limits(&self, names: &[&str]) {
+        if let Some(file) = &self.shared_by {
+            let folder = self.folder.display();
+            report::warning(&format!(
+                "by `core.hooksPath` in `{file}`, `{folder}` has the hooks of every repository"
+            ));
+        }
+        for name in names.iter().filter(|name| !self.host.kind.runs(name)) {
+            let host = self.host.kind.name();
+            report::warning(&format!(
+                "{host} does not run {name}: what moves without a push is not announced"
+            ));
+        }
+    }
+
+    /// What is in one folder for all cannot be taken from one.
+    pub(super) fn ensure_own(&self, repo: &Path) -> Result<(), Error> {
+        let Some(file) = &self.shared_by else {
+            return Ok(());
+        };
+        let (repo, folder) = (repo.display(), self.folder.display());
+        Err(Error::Failed {
+            what: format!(
+                "cannot disable `{repo}` alone: by `core.hooksPath` in `{file}`, `{folder}` has \
+                 the hooks of every repository"
+            ),
+            hint: Some(format!(
+                "`urls = []` in `{repo}/refpost.toml` switches this one off"
+            )),
+        })
+    }
+}

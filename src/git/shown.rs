@@ -1,0 +1,160 @@
+//! What cgit and gitweb show of a repository, from where they read it: `cgitrc` in the
+//! repository (cgitrc(5), `scan-path`), `cgit.*` and `gitweb.*` in its `config`
+//! (cgitrc(5), `enable-git-config`; gitweb(1), "Per-repository gitweb configuration").
+
+use std::fs;
+use std::io::Read;
+
+use super::Repository;
+
+/// A `cgitrc` of more than this is read so far.
+const LONGEST_CGITRC: u64 = 64 * 1024;
+
+/// The keys that are kept begin with one of these.
+const ASKED: [&str; 4] = ["cgit.", "core.hookspath", "gitlab.fullpath", "gitweb."];
+
+/// Longer texts are cut: they show one line.
+const LONGEST_TEXT: usize = 4096;
+
+/// What they show; the most specific file that says something counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// `desc`, `gitweb.description`.
+    pub description: Option<String>,
+    /// `owner`: a name, an account, or `Name <address>`.
+    pub owner: Option<String>,
+    /// `section`, `gitweb.category`.
+    pub category: Option<String>,
+    /// `clone-url`, `gitweb.url`: the first that a browser can open, too.
+    pub url: Option<String>,
+}
+
+/// What stands in a repository's own config, as far as anybody asks.
+pub(super) struct ConfigTexts(Vec<(String, String)>);
+
+impl ConfigTexts {
+    /// All values of a key in their order; it is in lower case.
+    fn all(&self, key: &str) -> Vec<String> {
+        let values = self.0.iter().filter(|(name, _)| name == key);
+        values.map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Of several values the last one counts (git-config(1)).
+    pub(super) fn last(&self, key: &str) -> Option<String> {
+        self.all(key).pop()
+    }
+}
+
+impl Repository {
+    pub(super) fn shown(&self, config: &ConfigTexts) -> Shown {
+        let mut bytes = Vec::new();
+        if let Ok(file) = fs::File::open(self.path().join("cgitrc")) {
+            // What cannot be read says nothing.
+            file.take(LONGEST_CGITRC).read_to_end(&mut bytes).ok();
+        }
+        shown(&String::from_utf8_lossy(&bytes), &|key| config.all(key))
+    }
+
+    /// Reads them once: each question to libgit2 has it look at the file again.
+    pub(super) fn config_texts(&self) -> ConfigTexts {
+        let config = self.store().own_config().unwrap_or_default();
+        let asked = config.into_iter().filter_map(|setting| {
+            let is_asked = ASKED.iter().any(|prefix| setting.name.starts_with(prefix));
+            // A key without a value is a truth, and no text.
+            setting
+                .value
+                .filter(|_| is_asked)
+                .map(|value| (setting.name, value))
+        });
+        ConfigTexts(asked.collect())
+    }
+}
+
+fn shown(cgitrc: &str, config: &dyn Fn(&str) -> Vec<String>) -> Shown {
+    let texts = |cgit: &str, gitweb: &str| {
+        let mut sources = [
+            in_cgitrc(cgitrc, cgit),
+            config(&format!("cgit.{cgit}")),
+            config(&format!("gitweb.{gitweb}")),
+        ];
+        let says = |texts: &&mut Vec<String>| texts.iter().any(|text| !text.trim().is_empty());
+        sources.iter_mut().find(says).map(std::mem::take)
+    };
+    let text = |cgit, gitweb| {
+        let last = texts(cgit, gitweb)?.pop()?;
+        Some(last.trim().chars().take(LONGEST_TEXT).collect())
+    };
+    let is_page = |url: &&str| {
+        let rest = ["https://", "http://"].iter();
+        let mut rest = rest.filter_map(|scheme| url.strip_prefix(scheme));
+        // cgit fills in `$…`; what stands before `@` is a secret.
+        rest.next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.contains(['$', '@']))
+    };
+    Shown {
+        description: text("desc", "description"),
+        owner: text("owner", "owner"),
+        category: text("section", "category"),
+        url: texts("clone-url", "url").and_then(|urls| {
+            urls.join(" ")
+                .split_whitespace()
+                .find(is_page)
+                .map(str::to_owned)
+        }),
+    }
+}
+
+/// The values of a key in a `cgitrc`: lines `key=value`, and comments.
+fn in_cgitrc(text: &str, key: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim_start);
+    lines
+        .filter(|line| !line.starts_with(['#', ';']))
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| *name == key)
+        .map(|(_, value)| value.to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(cgitrc: &str, config: &[(&str, &str)]) -> Shown {
+        shown(cgitrc, &|key| {
+            let values = config.iter().filter(|(name, _)| *name == key);
+            values.map(|(_, value)| (*value).to_owned()).collect()
+        })
+    }
+
+    #[test]
+    fn cgitrc_counts_before_cgits_keys_and_these_before_gitwebs() {
+        let gitweb = ("gitweb.description", "from gitweb");
+        let cgit = ("cgit.desc", "from cgit");
+        let said = |shown: Shown| shown.description.unwrap_or_default();
+        assert_eq!(said(of("", &[gitweb])), "from gitweb");
+        assert_eq!(said(of("", &[gitweb, cgit])), "from cgit");
+        let file = "# desc=no\n  desc=from the file \nreadme=:x\n";
+        assert_eq!(said(of(file, &[gitweb, cgit])), "from the file");
+        assert_eq!(said(of("desc=\n", &[gitweb])), "from gitweb");
+        assert_eq!(of("owner = no\n", &[]), Shown::default());
+    }
+
+    #[test]
+    fn an_address_is_one_that_anybody_may_see_and_open() {
+        let url = |value| of("", &[("gitweb.url", value)]).url;
+        assert_eq!(url("git@example.org:tools.git"), None);
+        assert_eq!(url("https://alice:secret@example.org/tools.git"), None);
+        assert_eq!(url("http://$HTTP_HOST/$CGIT_REPO_URL"), None);
+        let page = "https://git.example.org/tools.git";
+        let several = of(
+            "",
+            &[
+                ("gitweb.url", "ssh://git.example.org/tools.git"),
+                ("gitweb.url", page),
+            ],
+        );
+        assert_eq!(several.url.as_deref(), Some(page));
+        let one_line = of(&format!("clone-url=git://a/b {page}\n"), &[]);
+        assert_eq!(one_line.url.as_deref(), Some(page));
+    }
+}
