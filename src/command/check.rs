@@ -218,7 +218,7 @@ fn is_sent_by_us(settings: &Settings, git_dir: &Path, around: &Surroundings) -> 
 
 /// How many pushes of this repository could only be recorded.
 fn recorded(spool: &Spool, git_dir: &Path) -> Result<usize, IoError> {
-    let (ids, _) = spool.ids_in_new()?;
+    let ids = spool.ids_in_new()?;
     let is_owed = |id: &Id| {
         spool.open_new(id).is_ok_and(|entry| {
             let header = entry.header();

@@ -216,7 +216,8 @@ impl<'a> Flush<'a> {
             Some(result) => {
                 self.world.worked(&spool, &queue, result);
                 let left = result.as_ref().ok().map(|report| &report.left);
-                match next_due(&spool, &queue).unwrap_or(None) {
+                let standing = spool.standing(&queue).unwrap_or_default();
+                match standing.next_due() {
                     Some(next) if next > self.world.now() => {
                         self.due.insert(key, (spool.clone(), next));
                     }
@@ -231,15 +232,4 @@ impl<'a> Flush<'a> {
             self.line_up(spool, queue);
         }
     }
-}
-
-/// When a queue's first message, or one that is aside, is to be tried again.
-fn next_due(spool: &Spool, queue: &Queue) -> Result<Option<SystemTime>, IoError> {
-    let waiting = spool.peek(queue)?;
-    let head = waiting.mains.first();
-    Ok(head
-        .into_iter()
-        .chain(&waiting.asides)
-        .map(|item| item.due)
-        .min())
 }

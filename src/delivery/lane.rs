@@ -51,9 +51,11 @@ pub(super) struct Job {
 impl Work<'_> {
     /// Delivers in push order; what arrives in the meantime goes along.
     pub(super) async fn mains(&mut self) -> Result<(), SpoolError> {
-        let mut settled = true;
-        while std::mem::take(&mut settled) {
-            for item in self.lane.waiting()?.mains {
+        let mut settled = false;
+        let mut after = None;
+        loop {
+            let waiting = self.lane.waiting_after(after.as_ref())?;
+            for item in waiting.mains {
                 if self.courier.only.is_some_and(|only| *only != item.id) {
                     self.report.left = Some(Left::Older);
                     return Ok(());
@@ -70,25 +72,35 @@ impl Work<'_> {
                     return Ok(());
                 }
             }
+            after = waiting.rest_after;
+            if after.is_none() && !std::mem::take(&mut settled) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Tries again what was refused; each message waits for itself.
     pub(super) async fn asides(&mut self) -> Result<(), SpoolError> {
-        for item in self.lane.waiting()?.asides {
-            let left = match self.item(item).await? {
-                Next::Settled => continue,
-                Next::Blocked => Left::Fault,
-                Next::Held(left) => left,
-            };
-            let is_down = matches!(left, Left::Failed { .. } | Left::OutOfTime);
-            self.report.left.get_or_insert(left);
-            if is_down {
-                break;
+        let mut after = None;
+        loop {
+            let waiting = self.lane.waiting_after(after.as_ref())?;
+            for item in waiting.asides {
+                let left = match self.item(item).await? {
+                    Next::Settled => continue,
+                    Next::Blocked => Left::Fault,
+                    Next::Held(left) => left,
+                };
+                let is_down = matches!(left, Left::Failed { .. } | Left::OutOfTime);
+                self.report.left.get_or_insert(left);
+                if is_down {
+                    return Ok(());
+                }
+            }
+            after = waiting.rest_after;
+            if after.is_none() {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     async fn item(&mut self, item: Item) -> Result<Next, SpoolError> {

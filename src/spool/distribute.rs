@@ -7,16 +7,21 @@ use std::path::PathBuf;
 
 use super::entry::Entry;
 use super::error::{EntryError, EntryFault, IoError, SpoolError};
+use super::first::First;
 use super::id::Id;
 use super::item::{Failed, Item, Part};
 use super::mail_drop::{Admission, Taken};
 use super::queue::Queue;
 use super::record::{Built, Content, Header};
+use super::waiting::STRANGE;
 use super::{Lock, Name, Spool, disk, enqueue};
 use crate::payload::Message;
 
 /// How many entries share the flushes of the queues that they go to.
 const BATCH: usize = 256;
+/// How many ids of `new/` are held at once. The folder is read anew for each so many,
+/// hence more than of a queue, of which eight are held side by side.
+const WINDOW: usize = 32_768;
 
 /// What a distribution came to; `E` is why messages could not be built.
 #[derive(Debug)]
@@ -84,7 +89,6 @@ impl Spool {
         build: impl FnMut(&Id, &Header) -> Result<Built<Message>, E>,
         admit: impl FnMut(u32, &Header) -> Admission,
     ) -> Result<Option<Distributed<E>>, IoError> {
-        let names = disk::names(&self.new_dir())?;
         let mut run = Run {
             spool: self,
             build,
@@ -98,35 +102,77 @@ impl Spool {
                 stopped: None,
             },
         };
-        if names.is_empty() {
+        let mut is_empty = true;
+        disk::each_name(&self.new_dir(), &mut |_| is_empty = false)?;
+        if is_empty {
             return Ok(Some(run.report));
         }
         let Some(_held) = disk::lock(&self.new_dir(), lock)? else {
             return Ok(None);
         };
-        let (ids, strange) = self.ids_in_new()?;
+        let mut arrivals = self.arrived(None, WINDOW)?;
+        let strange = std::mem::take(&mut arrivals.strange);
         run.report.notices = strange.into_iter().map(Notice::Strange).collect();
-        for batch in ids.chunks(BATCH) {
-            run.report.stopped = run.batch(batch).err();
-            if run.report.stopped.is_some() {
-                break;
+        loop {
+            for batch in arrivals.ids.chunks(BATCH) {
+                run.report.stopped = run.batch(batch).err();
+                if run.report.stopped.is_some() {
+                    return Ok(Some(run.report));
+                }
+            }
+            // What stays, stays before what is listed next.
+            match arrivals.ids.last() {
+                Some(last) if arrivals.more => arrivals = self.arrived(Some(last), WINDOW)?,
+                _ => return Ok(Some(run.report)),
             }
         }
-        Ok(Some(run.report))
     }
 
-    /// The ids in `new/`, in push order, and the names there that are none.
-    pub fn ids_in_new(&self) -> Result<(Vec<Id>, Vec<OsString>), IoError> {
-        let mut ids = vec![];
-        let mut strange = vec![];
-        for name in disk::names(&self.new_dir())? {
-            match name.to_str().and_then(Id::parse) {
-                Some(id) => ids.push(id),
-                None => strange.push(name),
-            }
-        }
-        Ok((ids, strange))
+    /// All ids in `new/`, in push order. For looking.
+    pub fn ids_in_new(&self) -> Result<Vec<Id>, IoError> {
+        Ok(self.arrived(None, usize::MAX)?.ids)
     }
+
+    /// Hands over the ids in `new/`, in no order, and holds none.
+    pub(super) fn each_in_new(&self, take: &mut dyn FnMut(Id)) -> Result<(), IoError> {
+        disk::each_name(&self.new_dir(), &mut |name| {
+            if let Some(id) = name.to_str().and_then(Id::parse) {
+                take(id);
+            }
+        })
+    }
+
+    /// The first of what is in `new/`, after this one.
+    fn arrived(&self, after: Option<&Id>, most: usize) -> Result<Arrivals, IoError> {
+        let (mut ids, mut strange) = (First::<Id>::new(most), First::new(STRANGE));
+        disk::each_name(&self.new_dir(), &mut |name| {
+            let text = name.to_str().unwrap_or_default();
+            if after.is_some_and(|after| text <= after.as_str()) {
+                return;
+            }
+            // Most names of many are not even read.
+            if ids.last().is_some_and(|last| text > last.as_str()) {
+                return ids.leave_out();
+            }
+            match Id::parse(text) {
+                Some(id) => ids.put(id),
+                None => strange.put(name.to_owned()),
+            }
+        })?;
+        let (ids, more) = ids.into_sorted();
+        let strange = strange.into_sorted().0;
+        Ok(Arrivals { ids, strange, more })
+    }
+}
+
+/// What is in `new/`.
+struct Arrivals {
+    /// In push order.
+    ids: Vec<Id>,
+    /// Names that are no ids.
+    strange: Vec<OsString>,
+    /// Whether there are others after these.
+    more: bool,
 }
 
 struct Run<'a, E, B, A> {

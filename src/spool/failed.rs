@@ -24,13 +24,23 @@ impl Spool {
 
     /// What has failed in a queue, oldest first, an entry's parts in their order.
     pub fn failed(&self, queue: &Queue) -> Result<Vec<Failed>, IoError> {
-        let names = disk::names(&self.failed_dir(queue))?;
-        let mut failed: Vec<_> = names
-            .iter()
-            .filter_map(|name| Failed::parse(queue, name.to_str()?))
-            .collect();
+        let mut failed = vec![];
+        self.each_failed(queue, &mut |one| failed.push(one))?;
         failed.sort_by(|a, b| (&a.id, a.part.first()).cmp(&(&b.id, b.part.first())));
         Ok(failed)
+    }
+
+    /// Hands over what has failed in a queue, in no order, and holds none.
+    pub(super) fn each_failed(
+        &self,
+        queue: &Queue,
+        take: &mut dyn FnMut(Failed),
+    ) -> Result<(), IoError> {
+        disk::each_name(&self.failed_dir(queue), &mut |name| {
+            if let Some(failed) = name.to_str().and_then(|name| Failed::parse(queue, name)) {
+                take(failed);
+            }
+        })
     }
 
     /// Puts what has failed back into its queue, due at once and not yet tried. What

@@ -65,6 +65,12 @@ impl Item {
         }
     }
 
+    /// Where the name of an item has its id, if it is one.
+    pub(super) fn id_in(name: &str) -> &str {
+        let last = name.splitn(4, '.').nth(3).unwrap_or_default();
+        last.split_once(',').map_or(last, |(id, _)| id)
+    }
+
     /// Reads a file name.
     pub(super) fn parse(name: &str) -> Option<Self> {
         // The id holds a dot too, and comes last.
@@ -153,6 +159,6 @@ impl Failed {
 
 /// A number as this module writes it: no sign, no zeros in front.
 fn number(text: &str) -> Option<u32> {
-    let number: u32 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
+    let is_plain = text == "0" || text.starts_with(|c: char| ('1'..='9').contains(&c));
+    text.parse().ok().filter(|_| is_plain)
 }

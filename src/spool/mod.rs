@@ -34,6 +34,7 @@ mod enqueue;
 mod entry;
 mod error;
 mod failed;
+mod first;
 mod folder;
 mod hands;
 mod id;
@@ -51,6 +52,7 @@ mod sweep;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 
@@ -64,14 +66,15 @@ pub use error::{EntryError, EntryFault, IoError, Refused, SpoolError};
 pub use id::Id;
 pub use intent::{Intent, Life, Process};
 pub use item::{Failed, Item, Part};
-pub use lane::{Lane, Waiting};
+pub use lane::Lane;
 pub use log::{Attempt, Log, Status};
 pub use mail_drop::{Admission, Fault};
 pub use queue::{Queue, QueueNameError};
 pub use record::{Built, Content, Draft, Frozen, Header, Recipient, Record, Selection};
 pub use search::{Found, search};
-pub use survey::{QueueSurvey, Survey};
+pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
+pub use waiting::Waiting;
 
 /// Where entries are written.
 const TMP: &str = "tmp";

@@ -1,0 +1,88 @@
+//! Entries in great number, made from one that refpost wrote.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::site::Site;
+
+/// An entry that refpost wrote, to make many like it.
+pub struct Template {
+    id: String,
+    header: serde_json::Value,
+    body: Vec<u8>,
+}
+
+impl Template {
+    pub fn new(site: &Site) -> Self {
+        site.hook();
+        let new = site.spool().join("new");
+        let path = fs::read_dir(&new).unwrap().next().unwrap().unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let start = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        let line = String::from_utf8(bytes[..start].to_vec()).unwrap();
+        let length: usize = line.split(' ').nth(2).unwrap().parse().unwrap();
+        Self {
+            id: path.file_name().unwrap().to_str().unwrap().to_owned(),
+            header: serde_json::from_slice(&bytes[start..start + length]).unwrap(),
+            body: bytes[start + length..].to_vec(),
+        }
+    }
+
+    /// The `n`th id.
+    pub fn id(&self, n: usize) -> String {
+        format!("{}{n:016x}", &self.id[..self.id.len() - 16])
+    }
+
+    /// The `n`th id, as it waits to be tried again in the year 2999 at the earliest:
+    /// no, at `due`, after five failures.
+    pub fn waiting(&self, n: usize, due: &str) -> String {
+        format!("{due}.5.0.{}", self.id(n))
+    }
+
+    /// The names of the queues of its recipients.
+    pub fn queues(&self) -> Vec<String> {
+        let recipients = self.header["content"]["built"]["recipients"].as_array();
+        recipients
+            .unwrap()
+            .iter()
+            .map(|one| one["queue"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The body of an entry of the size that is wanted, unlike any other.
+    pub fn body(&self, n: usize, size: usize) -> Vec<u8> {
+        let mut body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        body["msg"]["filler"] = "".into();
+        body["msg_id"] = msg_id(n).into();
+        let length = serde_json::to_vec(&body).unwrap().len();
+        body["msg"]["filler"] = "x".repeat(size.saturating_sub(length)).into();
+        serde_json::to_vec(&body).unwrap()
+    }
+
+    /// Writes an entry for each body into `new/`, without flushing any.
+    pub fn fill(&self, new: &Path, bodies: &[Vec<u8>]) {
+        for (n, body) in bodies.iter().enumerate() {
+            fs::write(new.join(self.id(n)), self.entry(n, body)).unwrap();
+        }
+    }
+
+    /// The bytes of an entry.
+    pub fn entry(&self, n: usize, body: &[u8]) -> Vec<u8> {
+        let mut header = self.header.clone();
+        let message = &mut header["content"]["built"]["messages"][0];
+        message["length"] = body.len().into();
+        message["sha256"] = hex::encode(Sha256::digest(body)).into();
+        message["msg_id"] = msg_id(n).into();
+        let header = serde_json::to_vec(&header).unwrap();
+        let sha256 = hex::encode(Sha256::digest(&header));
+        let line = format!("refpost-entry 1 {} {sha256}\n", header.len());
+        [line.as_bytes(), &header, body].concat()
+    }
+}
+
+fn msg_id(n: usize) -> String {
+    format!("2026-{n:08}-0000-4000-8000-000000000000")
+}

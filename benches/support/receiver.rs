@@ -1,0 +1,82 @@
+//! The other end: answers 200 to everything, and counts.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// A receiver on loopback, with a thread for each connection.
+pub struct Receiver {
+    pub address: String,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Receiver {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&requests);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let counter = Arc::clone(&counter);
+                thread::spawn(move || answer(&stream.unwrap(), &counter));
+            }
+        });
+        Self { address, requests }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+
+    /// The urls of so many endpoints.
+    pub fn urls(&self, count: usize) -> Vec<String> {
+        (0..count)
+            .map(|n| format!("http://{}/hook/{n}", self.address))
+            .collect()
+    }
+
+    /// How many requests came since this was last asked.
+    pub fn count(&self) -> usize {
+        self.requests.swap(0, Ordering::SeqCst)
+    }
+}
+
+fn answer(stream: &TcpStream, counter: &AtomicUsize) {
+    stream.set_nodelay(true).unwrap();
+    let mut from = BufReader::new(stream);
+    let mut body = Vec::new();
+    while let Some(length) = read_head(&mut from) {
+        body.resize(length, 0);
+        from.read_exact(&mut body).unwrap();
+        counter.fetch_add(1, Ordering::SeqCst);
+        let mut to = stream;
+        let sent = to.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        // wrk closes when its time is up.
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads a head; gives the length of its body. `None` at the end.
+pub fn read_head(from: &mut impl BufRead) -> Option<usize> {
+    let mut length = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if from.read_until(b'\n', &mut line).unwrap_or(0) == 0 {
+            return None;
+        }
+        if line == b"\r\n" {
+            return Some(length);
+        }
+        let name = "content-length: ";
+        if line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name.as_bytes()) {
+            let value = std::str::from_utf8(&line[name.len()..]).unwrap();
+            length = value.trim().parse().unwrap();
+        }
+    }
+}
