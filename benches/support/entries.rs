@@ -36,20 +36,9 @@ impl Template {
         format!("{}{n:016x}", &self.id[..self.id.len() - 16])
     }
 
-    /// The `n`th id, as it waits to be tried again in the year 2999 at the earliest:
-    /// no, at `due`, after five failures.
+    /// The name of the `n`th, as it waits to be tried again after five failures.
     pub fn waiting(&self, n: usize, due: &str) -> String {
         format!("{due}.5.0.{}", self.id(n))
-    }
-
-    /// The names of the queues of its recipients.
-    pub fn queues(&self) -> Vec<String> {
-        let recipients = self.header["content"]["built"]["recipients"].as_array();
-        recipients
-            .unwrap()
-            .iter()
-            .map(|one| one["queue"].as_str().unwrap().to_owned())
-            .collect()
     }
 
     /// The body of an entry of the size that is wanted, unlike any other.

@@ -242,6 +242,10 @@ pub(super) fn stat(name: &Name) -> io::Result<FileStat> {
     Ok(fstatat(folder, name.name(), AtFlags::AT_SYMLINK_NOFOLLOW)?)
 }
 
+pub(super) fn is_file(stat: &FileStat) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
+}
+
 pub(super) fn is_dir(stat: &FileStat) -> bool {
     stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits()
 }

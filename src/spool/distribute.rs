@@ -14,11 +14,14 @@ use super::mail_drop::{Admission, Taken};
 use super::queue::Queue;
 use super::record::{Built, Content, Header};
 use super::waiting::STRANGE;
-use super::{Lock, Name, Spool, disk, enqueue};
+use super::{Folder, Lock, Name, Spool, disk, enqueue};
 use crate::payload::Message;
 
-/// How many entries share the flushes of the queues that they go to.
-const BATCH: usize = 256;
+/// How many entries share the flushes of the queues that they go to: to eight endpoints,
+/// nine flushes, of some milliseconds each where the disk is busy.
+const BATCH: usize = if cfg!(test) { 256 } else { 4096 };
+/// How many queues are open, or a few more, before the batch ends.
+const QUEUES: usize = 64;
 /// How many ids of `new/` are held at once. The folder is read anew for each so many,
 /// hence more than of a queue, of which eight are held side by side.
 const WINDOW: usize = 32_768;
@@ -93,7 +96,7 @@ impl Spool {
             spool: self,
             build,
             admit,
-            touched: BTreeSet::new(),
+            touched: BTreeMap::new(),
             held: BTreeSet::new(),
             report: Distributed {
                 entries: 0,
@@ -114,10 +117,14 @@ impl Spool {
         let strange = std::mem::take(&mut arrivals.strange);
         run.report.notices = strange.into_iter().map(Notice::Strange).collect();
         loop {
-            for batch in arrivals.ids.chunks(BATCH) {
-                run.report.stopped = run.batch(batch).err();
-                if run.report.stopped.is_some() {
-                    return Ok(Some(run.report));
+            let mut rest = &arrivals.ids[..];
+            while !rest.is_empty() {
+                match run.batch(rest) {
+                    Ok(done) => rest = &rest[done..],
+                    Err(error) => {
+                        run.report.stopped = Some(error);
+                        return Ok(Some(run.report));
+                    }
                 }
             }
             // What stays, stays before what is listed next.
@@ -180,8 +187,8 @@ struct Run<'a, E, B, A> {
     build: B,
     admit: A,
     report: Distributed<E>,
-    /// The queues that the batch has linked into.
-    touched: BTreeSet<Queue>,
+    /// The queues that the batch has linked into, open.
+    touched: BTreeMap<Queue, Folder>,
     /// Repositories one of whose queues is refused.
     held: BTreeSet<PathBuf>,
 }
@@ -191,10 +198,15 @@ where
     B: FnMut(&Id, &Header) -> Result<Built<Message>, E>,
     A: FnMut(u32, &Header) -> Admission,
 {
-    fn batch(&mut self, ids: &[Id]) -> Result<(), SpoolError> {
+    /// Places the first of them: so many.
+    fn batch(&mut self, ids: &[Id]) -> Result<usize, SpoolError> {
         let mut linked = vec![];
-        let mut placed = Ok(());
-        for id in ids {
+        let mut placed = Ok(ids.len().min(BATCH));
+        for (done, id) in ids.iter().take(BATCH).enumerate() {
+            if self.touched.len() >= QUEUES {
+                placed = Ok(done);
+                break;
+            }
             match self.place(id) {
                 Ok(Placed::Linked) => linked.push(id),
                 Ok(Placed::Stays) => {}
@@ -210,8 +222,8 @@ where
         // makes the same names, finds those that are there, and adds the others.
         // What was delivered in between is delivered again.
         let touched = std::mem::take(&mut self.touched);
-        for queue in &touched {
-            disk::flush_dir(&self.spool.retry_dir(queue))?;
+        for queue in touched.values() {
+            disk::flush_dir(queue)?;
         }
         if !touched.is_empty() {
             // For queues whose directory is new, whoever made it.
@@ -229,20 +241,22 @@ where
             Ok(entry) => entry,
             Err(error) => return self.unreadable(id, error),
         };
-        let mut header = entry.header().clone();
-        if let Some(blocked) = self.report.blocked.get_mut(&header.repository) {
+        let repository = &entry.header().repository;
+        if let Some(blocked) = self.report.blocked.get_mut(repository) {
             blocked.entries += 1;
             return Ok(Placed::Stays);
         }
-        if self.held.contains(&header.repository) {
+        if self.held.contains(repository) {
             return Ok(Placed::Stays);
         }
+        let mut header;
         if self.spool.is_drop() {
             match self.take_over(id, &entry)? {
                 Some(taken) => header = taken,
                 None => return Ok(Placed::Stays),
             }
         } else {
+            header = entry.into_header();
             // A mail drop holds no intents, whatever an entry says.
             self.spool.withdraw_confirmed(&header.confirms)?;
         }
@@ -315,11 +329,11 @@ where
     fn link(&mut self, id: &Id, queues: BTreeSet<&Queue>) -> Result<(), IoError> {
         let new = self.spool.new_name(id);
         let mut made = vec![];
+        let item = Item::first(id).to_string();
         for queue in queues {
-            let name = self
-                .spool
-                .retry_dir(queue)
-                .entry(Item::first(id).to_string());
+            let known = self.touched.get(queue).cloned();
+            let dir = known.unwrap_or_else(|| self.spool.retry_dir(queue));
+            let name = dir.entry(&item);
             match self.link_into(&new, &name) {
                 Ok(true) => made.push(name),
                 Ok(false) => {}
@@ -331,7 +345,9 @@ where
                     return Err(error);
                 }
             }
-            self.touched.insert(queue.clone());
+            if !self.touched.contains_key(queue) {
+                self.touched.insert(queue.clone(), dir);
+            }
         }
         Ok(())
     }

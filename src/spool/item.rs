@@ -92,6 +92,16 @@ impl Item {
         })
     }
 
+    /// Whether nothing is left of it once its next message is done, of so many that its
+    /// queue gets.
+    #[must_use]
+    pub fn is_last(&self, total: u32) -> bool {
+        match self.part {
+            Part::Only(_) => true,
+            Part::From(n) => n.saturating_add(1) >= total,
+        }
+    }
+
     /// Whether it is tried now.
     ///
     /// A due time further ahead than the `longest` delay there is was written while

@@ -1,6 +1,7 @@
 //! One endpoint's queue, held while something is delivered from it.
 
 use std::fs::File;
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use super::entry::Entry;
@@ -8,6 +9,7 @@ use super::error::{EntryError, IoError, SpoolError};
 use super::id::Id;
 use super::item::{Failed, Item, Part};
 use super::queue::Queue;
+use super::shared::Shared;
 use super::waiting::{Names, Waiting};
 use super::{Folder, Lock, Name, Spool, disk, stamp};
 
@@ -104,13 +106,18 @@ impl Lane {
         Entry::open(&self.name(item))
     }
 
+    /// The same, for a flush of many queues that may have opened it already.
+    pub fn open_shared(&self, item: &Item, shared: &Shared) -> Result<Rc<Entry>, EntryError> {
+        shared.open(&self.name(item))
+    }
+
     /// The item's next message is done. What is left of the item, if anything.
     pub fn advance(&self, item: &Item, total: u32) -> Result<Option<Item>, IoError> {
-        let next = item.part.first().saturating_add(1);
-        if matches!(item.part, Part::Only(_)) || next >= total {
+        if item.is_last(total) {
             self.remove(item)?;
             return Ok(None);
         }
+        let next = item.part.first().saturating_add(1);
         // The endpoint takes messages: the rest is due at once.
         let rest = Item {
             part: Part::From(next),

@@ -42,6 +42,8 @@ pub(super) struct Names<'a> {
     furthest: BTreeMap<(Id, Option<u32>), Item>,
     leftovers: Vec<Item>,
     strange: First<OsString>,
+    /// The first entry that was left out for want of room: it and all after it stay out.
+    before: Option<Id>,
     more: bool,
 }
 
@@ -54,6 +56,7 @@ impl<'a> Names<'a> {
             furthest: BTreeMap::new(),
             leftovers: vec![],
             strange: First::new(STRANGE),
+            before: None,
             more: false,
         }
     }
@@ -62,6 +65,13 @@ impl<'a> Names<'a> {
         let text = name.to_str().unwrap_or_default();
         let id = Item::id_in(text);
         if self.after.is_some_and(|after| id <= after.as_str()) {
+            return;
+        }
+        if self
+            .before
+            .as_ref()
+            .is_some_and(|before| id >= before.as_str())
+        {
             return;
         }
         // Most names of a long queue are not even read.
@@ -105,7 +115,8 @@ impl<'a> Names<'a> {
             return;
         }
         if let Some(last) = last.cloned() {
-            drop(self.furthest.split_off(&(last, None)));
+            drop(self.furthest.split_off(&(last.clone(), None)));
+            self.before = Some(last);
             self.more = true;
         }
     }
