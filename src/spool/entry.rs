@@ -160,9 +160,9 @@ impl Entry {
     }
 
     fn read(name: &Name) -> Result<Self, EntryFault> {
-        let (file, stat) = open_regular(name)?;
-        let (identity, owner) = (Identity::of(&stat), stat.st_uid);
-        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let (file, found) = open_regular(name)?;
+        let (identity, owner) = (Identity::of(&found), found.st_uid);
+        let size = u64::try_from(found.st_size).unwrap_or(0);
         let (start, length, sha256) = first_line(&file, size)?;
         believable("header", length, LONGEST_HEADER)?;
         // Nothing is allocated on the word of a file that is not that long.

@@ -90,13 +90,12 @@ impl Log {
         let mut line = json::to_bytes(attempt);
         line.push(b'\n');
         let mut open = self.open.borrow_mut();
-        let (log, file) = match open.take() {
-            Some(known) => known,
-            None => {
-                let log = self.spool.root_dir().entry(LOG);
-                let file = self.open(&log)?;
-                (log, file)
-            }
+        let (log, file) = if let Some(known) = open.take() {
+            known
+        } else {
+            let log = self.spool.root_dir().entry(LOG);
+            let file = self.open(&log)?;
+            (log, file)
         };
         (&file).write_all(&line).context("write", || log.path())?;
         let written = file.metadata().context("read", || log.path())?;

@@ -31,8 +31,8 @@ fn names() -> Vec<String> {
         let id = Id::new(noon() + Duration::from_secs(n * 7 % 40), "git1", n);
         let first = Item::first(&id);
         let item = |part, attempts| Item {
-            part,
             attempts,
+            part,
             ..first.clone()
         };
         names.push(first.to_string());
