@@ -9,7 +9,7 @@ use super::entry::Entry;
 use super::error::{EntryError, EntryFault, IoError, SpoolError};
 use super::first::First;
 use super::id::Id;
-use super::item::{Failed, Item, Part};
+use super::item::Item;
 use super::mail_drop::{Admission, Taken};
 use super::queue::Queue;
 use super::record::{Built, Content, Header};
@@ -393,16 +393,4 @@ fn concerns_one_file(cause: &io::Error) -> bool {
     use nix::errno::Errno;
     cause.kind() == io::ErrorKind::PermissionDenied
         || cause.raw_os_error() == Some(Errno::EIO as i32)
-}
-
-impl Spool {
-    /// Moves what cannot be read to `failed/unreadable/`.
-    pub(super) fn set_aside(&self, name: &Name, id: &Id) -> Result<(), SpoolError> {
-        let failed = Failed {
-            queue: Queue::unreadable(),
-            id: id.clone(),
-            part: Part::From(0),
-        };
-        self.move_to_failed(name, &failed)
-    }
 }

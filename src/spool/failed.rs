@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use super::error::{IoError, SpoolError};
-use super::item::{Failed, Item};
+use super::id::Id;
+use super::item::{Failed, Item, Part};
 use super::queue::Queue;
 use super::{Name, Spool, disk, stamp};
 
@@ -85,6 +86,16 @@ impl Spool {
         // Crash here: it is in both places. In a queue it is tried again, and if it
         // fails again it finds its name in `failed/` taken, by itself.
         Ok(disk::unlink(name)?)
+    }
+
+    /// Moves what cannot be read to `failed/unreadable/`.
+    pub(super) fn set_aside(&self, name: &Name, id: &Id) -> Result<(), SpoolError> {
+        let failed = Failed {
+            queue: Queue::unreadable(),
+            id: id.clone(),
+            part: Part::From(0),
+        };
+        self.move_to_failed(name, &failed)
     }
 
     /// The first half of [`Spool::move_to_failed`].
