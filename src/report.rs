@@ -137,14 +137,14 @@ pub fn to_person(text: &str) {
 pub struct Progress(indicatif::ProgressBar);
 
 impl Progress {
-    /// Of so many steps. Shown only at a terminal, and only for work worth it.
+    /// Of so many steps, which are counted only to be shown: at a terminal, and for work
+    /// worth it.
     #[must_use]
-    pub fn new(total: usize) -> Self {
-        let is_worth_it = total >= 100 && io::stderr().is_terminal();
-        Self(if is_worth_it {
-            indicatif::ProgressBar::new(total as u64)
-        } else {
-            indicatif::ProgressBar::hidden()
+    pub fn new(total: impl FnOnce() -> usize) -> Self {
+        let total = io::stderr().is_terminal().then(total);
+        Self(match total.filter(|total| *total >= 100) {
+            Some(total) => indicatif::ProgressBar::new(total as u64),
+            None => indicatif::ProgressBar::hidden(),
         })
     }
 

@@ -48,7 +48,7 @@ impl<'a> Bounds<'a> {
         let tree = site.git(&["mktree"], &format!("100644 blob {blob}\tfile\n"));
         let commit = site.git(&["commit-tree", "-m", "x", &tree], "");
         site.git(&["update-ref", "refs/heads/main", &commit], "");
-        site.configure(URL, "");
+        site.configure(&[URL], "");
         Self {
             table: RefCell::new(table),
             site,
@@ -123,13 +123,13 @@ fn lines(bounds: &Bounds<'_>) {
         "pre-receive",
         &tags(1_000_000),
     );
-    bounds.site.configure(URL, "refs = [\"refs/heads/*\"]\n");
+    bounds.site.configure(&[URL], "refs = [\"refs/heads/*\"]\n");
     compare(
         "10,000,000 refs that nobody wants to know of",
         "post-receive",
         &tags(10_000_000),
     );
-    bounds.site.configure(URL, "");
+    bounds.site.configure(&[URL], "");
     compare("10,000,000 lines of garbage", "post-receive", &|out| {
         (0..10_000_000).try_for_each(|_| out.write_all(b"no ref update at all\n"))
     });

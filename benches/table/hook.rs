@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::measure::{median, time};
-use crate::receiver;
+use crate::receiver::Receiver;
 use crate::site::{REFPOST, Site, commit, file, run};
 use crate::table::{self, Row, Table};
 
@@ -55,9 +55,10 @@ impl Hooks {
             }
         });
         let log = site.git(&["rev-list", "--reverse", "main"], "");
+        let receiver = Receiver::start();
         let hooks = Self {
             commits: log.lines().map(str::to_owned).collect(),
-            url: receiver::start(),
+            url: receiver.url(),
             site,
         };
         for name in NAMES {
@@ -72,7 +73,7 @@ impl Hooks {
         symlink(REFPOST, hooks.script("refpost")).unwrap();
         fs::write(hooks.script("python"), PYTHON).unwrap();
         fs::set_permissions(hooks.script("python"), PermissionsExt::from_mode(0o755)).unwrap();
-        hooks.site.configure(&hooks.url, "");
+        hooks.site.configure(&[&hooks.url], "");
         let config = "refpost.toml";
         fs::copy(
             hooks.site.bare.join(config),

@@ -10,10 +10,14 @@
 
 mod bounds;
 mod chart;
+mod entries;
+mod flush;
 mod hook;
 mod measure;
+mod peers;
 mod receiver;
 mod site;
+mod spool;
 mod table;
 mod walk;
 
@@ -25,9 +29,11 @@ use table::Table;
 type Part = (&'static str, fn(&mut Table));
 
 /// In their order.
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 5] = [
     ("hook", hook::measure),
     ("walk", walk::measure),
+    ("flush", flush::measure),
+    ("spool", spool::measure),
     ("bounds", bounds::measure),
 ];
 

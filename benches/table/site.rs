@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 
@@ -28,7 +29,7 @@ impl Site {
         fs::write(folder.path().join("none"), "").unwrap();
         let site = Self { folder, bare };
         site.git(&["init", "-q", "--bare", "-b", "main"], "");
-        site.configure("http://127.0.0.1:9/hook", "");
+        site.configure(&["http://127.0.0.1:9/hook"], "");
         site
     }
 
@@ -36,13 +37,15 @@ impl Site {
         self.folder.path()
     }
 
-    /// Writes the configuration: spooled for this URL, and what `more` says.
-    pub(crate) fn configure(&self, url: &str, more: &str) {
+    /// Writes the configuration: spooled, signed, for these URLs, and what `more` says.
+    pub(crate) fn configure(&self, urls: &[&str], more: &str) {
         let text = format!(
-            "mode = \"spool\"\nquiet = true\nunsigned = true\n{more}\n\
-             [[endpoint]]\nname = \"ci\"\nurl = \"{url}\"\n"
+            "mode = \"spool\"\nquiet = true\nkey = \"0123456789abcdef0123\"\n\
+             urls = {urls:?}\n{more}"
         );
-        fs::write(self.bare.join("refpost.toml"), text).unwrap();
+        let file = self.bare.join("refpost.toml");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     /// A command in the repository.
@@ -122,6 +125,18 @@ impl Site {
             text.push_str(only_git);
         }
         fs::write(&config, text).unwrap();
+    }
+
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.bare.join("refpost/spool")
+    }
+
+    /// A flush of this repository, which has nothing to say.
+    pub(crate) fn flush(&self) -> Command {
+        let mut command = self.command(REFPOST);
+        command.args(["flush", "--json", "."]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command
     }
 
     /// Removes what was spooled.

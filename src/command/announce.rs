@@ -144,7 +144,7 @@ fn skip(
         report::say("not announced, as asked (refpost.skip)");
     }
     outcome.into_result().and(settled)?;
-    let has_older = spool.ids_in_new().is_ok_and(|(ids, _)| !ids.is_empty());
+    let has_older = spool.ids_in_new().is_ok_and(|ids| !ids.is_empty());
     if has_older && settings.mode != Mode::Spool && !spool.is_drop() {
         around.flush_detached(spool.root())?;
     }

@@ -149,7 +149,7 @@ fn look_into(
 fn recorded(spool: &Spool, findings: &mut Findings) -> HashMap<PathBuf, usize> {
     let mut counts = HashMap::new();
     match spool.ids_in_new() {
-        Ok((ids, _)) => {
+        Ok(ids) => {
             for entry in ids.iter().filter_map(|id| spool.open_new(id).ok()) {
                 if matches!(entry.header().content, Content::Owed(_)) {
                     let repository = entry.header().repository.clone();

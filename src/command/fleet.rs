@@ -61,7 +61,7 @@ impl Fleet {
         &self,
         mut work: impl FnMut(&Path, &Progress) -> Result<bool, Error>,
     ) -> Tally {
-        let progress = Progress::new(self.0.len());
+        let progress = Progress::new(|| self.0.len());
         let mut tally = Tally::default();
         for (at, git_dir) in self.0.iter().enumerate() {
             match work(git_dir, &progress) {

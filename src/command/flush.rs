@@ -35,7 +35,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     let targets = spools::find(&args.paths, around)?;
     let (targets, of_others) = ours_and_others(targets);
     let mut is_all_done = hand_over(of_others, args, around)?;
-    let progress = Progress::new(waiting(&targets));
+    let progress = Progress::new(|| waiting(&targets));
     delivery::run(async {
         let prepared = targets.iter().map(|target| {
             prepare(target, &world, around);
@@ -76,11 +76,7 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
 
 /// How many entries wait, in all queues.
 fn waiting(targets: &[Target]) -> usize {
-    let count = |target: &Target| {
-        let survey = target.spool.survey().ok()?;
-        let queues = survey.queues.iter();
-        Some(survey.new + queues.map(|one| one.waiting + one.aside).sum::<usize>())
-    };
+    let count = |target: &Target| target.spool.count_waiting().ok();
     targets.iter().filter_map(count).sum()
 }
 

@@ -108,7 +108,7 @@ fn chosen(target: &Target, choice: &Choice, around: &Surroundings) -> Result<Vec
     let spool = &target.spool;
     let now = around.now();
     let mut places: Vec<Place> = Vec::new();
-    let (new, _) = spool.ids_in_new().map_err(SpoolError::from)?;
+    let new = spool.ids_in_new().map_err(SpoolError::from)?;
     places.extend(new.into_iter().map(Place::New));
     for queue in spool.queues().map_err(SpoolError::from)? {
         let waiting = spool.peek(&queue).map_err(SpoolError::from)?;

@@ -8,7 +8,7 @@ use super::world::World;
 use crate::config::Settings;
 use crate::delivery::{self, Client, Courier, LaneReport, Left, Limits, Surveyor};
 use crate::report;
-use crate::spool::{Id, Item, Lock, Queue, Recipient, Spool};
+use crate::spool::{Id, Lock, Queue, Recipient, Shared, Spool, Standing};
 
 /// How often a held lock is looked at again, within the push budget.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -18,20 +18,20 @@ pub(super) struct Attempted {
     pub(super) endpoint: String,
     pub(super) report: LaneReport,
     /// What is in its queue now.
-    waiting: Vec<Item>,
+    waiting: Standing,
 }
 
 impl Attempted {
     /// Whether nothing waits, of this push or of another.
     pub(super) fn is_empty_now(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.waiting == 0
     }
 
     /// Why it waits, for the pusher: ` (failing for 3h, 14 waiting)`.
     /// `verbose`: with what is the administrator's to know.
     pub(super) fn state(&self, now: SystemTime, verbose: bool) -> String {
-        let count = self.waiting.len();
-        match (&self.report.left, self.waiting.first()) {
+        let count = self.waiting.waiting;
+        match (&self.report.left, &self.waiting.head) {
             (Some(Left::NotDue | Left::Older), Some(head)) if head.attempts > 0 => {
                 let since = now.duration_since(head.id.time()).unwrap_or_default();
                 let since = Duration::from_secs(since.as_secs());
@@ -64,11 +64,13 @@ pub(super) fn deliver_now(
 ) -> Vec<Attempted> {
     let end = Instant::now() + settings.push_budget;
     let client = Client::default();
+    let shared = Shared::default();
     let world = World::new(around, false);
     let stop = Cell::new(false);
     let courier = Courier {
         spool,
         client: &client,
+        shared: &shared,
         outside: &world,
         stop: &stop,
         limits: Limits {
@@ -97,11 +99,11 @@ pub(super) fn deliver_now(
                 },
                 Some(()) => attempt(&courier, &recipient.queue, end).await,
             };
-            let waiting = spool.peek(&recipient.queue).unwrap_or_default();
+            let waiting = spool.standing(&recipient.queue).unwrap_or_default();
             Attempted {
                 endpoint: recipient.endpoint.clone(),
                 report,
-                waiting: waiting.mains,
+                waiting,
             }
         });
         futures_util::future::join_all(attempts).await

@@ -1,7 +1,6 @@
 //! Delivering a queue: what that takes from outside, when it stops, what came of it.
 
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::client::Client;
 use super::lane::Work;
 use crate::config::Settings;
-use crate::spool::{Id, Lane, Spool, SpoolError};
+use crate::spool::{Id, Lane, Shared, Spool, SpoolError};
 
 /// What a delivery takes from outside, as values.
 pub trait Outside {
@@ -130,6 +129,8 @@ pub struct Courier<'a> {
     pub spool: &'a Spool,
     /// What sends.
     pub client: &'a Client,
+    /// Entries that other queues deliver too.
+    pub shared: &'a Shared,
     /// The world.
     pub outside: &'a dyn Outside,
     /// When to stop.
@@ -147,17 +148,19 @@ impl Courier<'_> {
 
     /// Delivers what is due in a queue, until it is empty or held or time is up.
     pub async fn run(&self, lane: &Lane) -> Result<LaneReport, SpoolError> {
-        let mut work = Work {
-            courier: *self,
-            lane,
-            report: LaneReport::default(),
-            blocked: HashSet::new(),
-        };
+        let mut work = Work::new(*self, lane);
+        let done = self.work(&mut work).await;
+        // Whatever ended it: what was delivered is crossed off.
+        let crossed_off = work.cross_off();
+        done.and(crossed_off).map(|()| work.report)
+    }
+
+    async fn work(&self, work: &mut Work<'_>) -> Result<(), SpoolError> {
         work.mains().await?;
         // An endpoint that is down is not bothered with what it refused before.
         if self.only.is_none() && matches!(work.report.left, None | Some(Left::Fault)) {
             work.asides().await?;
         }
-        Ok(work.report)
+        Ok(())
     }
 }

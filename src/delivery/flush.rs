@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
@@ -13,7 +14,7 @@ use super::client::Client;
 use super::courier::{Courier, LaneReport, Left, Limits, Outside};
 use crate::payload::Message;
 use crate::spool::{
-    Admission, Built, Distributed, Header, Id, IoError, Lock, Queue, Spool, SpoolError,
+    Admission, Built, Distributed, Header, Id, IoError, Lock, Queue, Shared, Spool, SpoolError,
 };
 
 /// How many queues are worked on side by side.
@@ -57,6 +58,7 @@ pub struct Flush<'a> {
     again: HashSet<Key>,
     waiting: VecDeque<(Spool, Queue)>,
     due: HashMap<Key, (Spool, SystemTime)>,
+    shared: Rc<Shared>,
 }
 
 impl<'a> Flush<'a> {
@@ -77,6 +79,7 @@ impl<'a> Flush<'a> {
             again: HashSet::new(),
             waiting: VecDeque::new(),
             due: HashMap::new(),
+            shared: Rc::default(),
         }
     }
 
@@ -85,7 +88,11 @@ impl<'a> Flush<'a> {
         let world = self.world;
         let build = |_: &Id, header: &_| world.build(header);
         let admit = |account, header: &_| world.admit(account, header);
-        match spool.distribute(Lock::Wait, build, admit) {
+        match spool
+            .clone()
+            .held_open()
+            .distribute(Lock::Wait, build, admit)
+        {
             Ok(Some(done)) => world.distributed(spool, Ok(done)),
             Ok(None) => {}
             Err(error) => world.distributed(spool, Err(error)),
@@ -172,15 +179,18 @@ impl<'a> Flush<'a> {
             && let Some((spool, queue)) = self.waiting.pop_front()
         {
             let (client, world, limits, stop) = (self.client, self.world, self.limits, self.stop);
+            let shared = Rc::clone(&self.shared);
+            let held = spool.clone().held_open();
             self.running.push(Box::pin(async move {
                 let outside: &dyn Outside = world;
-                let result = match spool.lane(&queue) {
+                let result = match held.lane(&queue) {
                     Ok(None) => None,
                     Err(error) => Some(Err(error.into())),
                     Ok(Some(lane)) => {
                         let courier = Courier {
-                            spool: &spool,
+                            spool: &held,
                             client,
+                            shared: &shared,
                             outside,
                             limits,
                             stop,
@@ -216,7 +226,8 @@ impl<'a> Flush<'a> {
             Some(result) => {
                 self.world.worked(&spool, &queue, result);
                 let left = result.as_ref().ok().map(|report| &report.left);
-                match next_due(&spool, &queue).unwrap_or(None) {
+                let standing = spool.standing(&queue).unwrap_or_default();
+                match standing.next_due() {
                     Some(next) if next > self.world.now() => {
                         self.due.insert(key, (spool.clone(), next));
                     }
@@ -231,15 +242,4 @@ impl<'a> Flush<'a> {
             self.line_up(spool, queue);
         }
     }
-}
-
-/// When a queue's first message, or one that is aside, is to be tried again.
-fn next_due(spool: &Spool, queue: &Queue) -> Result<Option<SystemTime>, IoError> {
-    let waiting = spool.peek(queue)?;
-    let head = waiting.mains.first();
-    Ok(head
-        .into_iter()
-        .chain(&waiting.asides)
-        .map(|item| item.due)
-        .min())
 }

@@ -1,8 +1,9 @@
 //! What is written down of a delivery: the log's lines, and what a person must see to.
 
 use super::answer::Answer;
+use super::attempt::Job;
 use super::courier::{Notice, Words};
-use super::lane::{Job, Work};
+use super::lane::Work;
 use super::outcome::{Outcome, Reason};
 use super::retry::{Decision, PROBE_AFTER};
 use crate::payload::Message;
@@ -41,7 +42,7 @@ impl Work<'_> {
             "`refpost status` and `refpost log` tell more, `refpost queue retry` tries again"
                 .to_owned()
         });
-        let endpoint = &job.endpoint;
+        let endpoint = job.endpoint();
         self.report.notices.push(Notice {
             admin: Words {
                 text: text(&endpoint.name, &answer.outcome_text()),
@@ -69,13 +70,13 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn log_attempt(
-        &mut self,
+    pub(super) fn attempt_line(
+        &self,
         item: &Item,
         job: &Job,
         message: &Message,
         answer: &Answer,
-    ) {
+    ) -> Attempt {
         let status = match &answer.outcome {
             Outcome::Delivered { status }
             | Outcome::Refused { status, .. }
@@ -91,10 +92,10 @@ impl Work<'_> {
             } => Status::Error((*word).to_owned()),
         };
         let cause = answer.broken.as_ref().map(|broken| broken.cause.clone());
-        self.log(&Attempt {
+        Attempt {
             time: self.courier.outside.now(),
             repository: job.entry.header().repository.clone(),
-            endpoint: job.endpoint.name.clone(),
+            endpoint: job.endpoint().name.clone(),
             msg_id: message.msg_id.clone(),
             topic: message.topic.clone(),
             id: item.id.to_string(),
@@ -102,12 +103,12 @@ impl Work<'_> {
             status,
             ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
             note: cause,
-        });
+        }
     }
 
     /// A log that cannot be written stops no delivery, but a person should know.
     pub(super) fn log(&mut self, attempt: &Attempt) {
-        if let Err(error) = self.courier.spool.log().append(attempt) {
+        if let Err(error) = self.log.append(attempt) {
             let notice = Notice::open(chain(&error), None);
             self.report.notices.push(notice);
         }

@@ -11,14 +11,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::answer::Answer;
-use super::courier::{Courier, LaneReport, Left, Notice, Unavailable, Words};
-use super::fault::Fault;
-use super::request::Request;
+use super::attempt::{Delivered, Job};
+use super::courier::{Courier, LaneReport, Left, Notice, Unavailable};
+use super::outcome::Outcome;
 use super::retry::{Decision, Situation, decide};
-use crate::config::{Endpoint, KeyError, Retry, Settings};
+use crate::config::Retry;
 use crate::payload::Message;
 use crate::report::chain;
-use crate::spool::{Entry, EntryError, Header, Item, Lane, SpoolError};
+use crate::spool::{Entry, EntryError, Header, Item, Lane, Log, SpoolError};
 
 /// What one item came to.
 enum Next {
@@ -37,27 +37,46 @@ pub(super) struct Work<'a> {
     pub(super) report: LaneReport,
     /// Repositories whose messages a fault of ours stops.
     pub(super) blocked: HashSet<PathBuf>,
+    pub(super) log: Log,
+    /// What was delivered last, and is not crossed off yet.
+    pub(super) delivered: Option<Delivered>,
+    /// The item that comes next, if that is known.
+    pub(super) next: Option<Item>,
+    /// Its entry, opened while an answer was awaited.
+    pub(super) ready: Option<(Item, Rc<Entry>)>,
 }
 
-/// An entry, and what its messages need to be sent.
-pub(super) struct Job {
-    pub(super) entry: Entry,
-    settings: Rc<Settings>,
-    pub(super) endpoint: Endpoint,
-    /// The numbers of the messages that this endpoint gets.
-    numbers: Vec<usize>,
-}
+impl<'a> Work<'a> {
+    pub(super) fn new(courier: Courier<'a>, lane: &'a Lane) -> Self {
+        Self {
+            courier,
+            lane,
+            report: LaneReport::default(),
+            blocked: HashSet::new(),
+            log: courier.spool.log(),
+            delivered: None,
+            next: None,
+            ready: None,
+        }
+    }
 
-impl Work<'_> {
     /// Delivers in push order; what arrives in the meantime goes along.
     pub(super) async fn mains(&mut self) -> Result<(), SpoolError> {
-        let mut settled = true;
-        while std::mem::take(&mut settled) {
-            for item in self.lane.waiting()?.mains {
+        let mut settled = false;
+        let mut after = None;
+        loop {
+            self.cross_off()?;
+            let waiting = self.lane.waiting_after(after.as_ref())?;
+            let mut mains = waiting.mains.into_iter().peekable();
+            while let Some(item) = mains.next() {
                 if self.courier.only.is_some_and(|only| *only != item.id) {
                     self.report.left = Some(Left::Older);
                     return Ok(());
                 }
+                self.next = mains
+                    .peek()
+                    .filter(|_| self.courier.only.is_none())
+                    .cloned();
                 match self.item(item).await? {
                     Next::Settled => settled = true,
                     Next::Blocked => self.report.left = Some(Left::Fault),
@@ -70,25 +89,37 @@ impl Work<'_> {
                     return Ok(());
                 }
             }
+            after = waiting.rest_after;
+            if after.is_none() && !std::mem::take(&mut settled) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Tries again what was refused; each message waits for itself.
     pub(super) async fn asides(&mut self) -> Result<(), SpoolError> {
-        for item in self.lane.waiting()?.asides {
-            let left = match self.item(item).await? {
-                Next::Settled => continue,
-                Next::Blocked => Left::Fault,
-                Next::Held(left) => left,
-            };
-            let is_down = matches!(left, Left::Failed { .. } | Left::OutOfTime);
-            self.report.left.get_or_insert(left);
-            if is_down {
-                break;
+        let mut after = None;
+        self.next = None;
+        loop {
+            self.cross_off()?;
+            let waiting = self.lane.waiting_after(after.as_ref())?;
+            for item in waiting.asides {
+                let left = match self.item(item).await? {
+                    Next::Settled => continue,
+                    Next::Blocked => Left::Fault,
+                    Next::Held(left) => left,
+                };
+                let is_down = matches!(left, Left::Failed { .. } | Left::OutOfTime);
+                self.report.left.get_or_insert(left);
+                if is_down {
+                    return Ok(());
+                }
+            }
+            after = waiting.rest_after;
+            if after.is_none() {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     async fn item(&mut self, item: Item) -> Result<Next, SpoolError> {
@@ -112,7 +143,12 @@ impl Work<'_> {
 
     /// Looks up what the item's messages need; breaks if they are not to be sent.
     fn prepare(&mut self, item: &Item) -> Result<ControlFlow<Next, Job>, SpoolError> {
-        let entry = match self.lane.open(item) {
+        let ready = self.ready.take().filter(|(ready, _)| ready == item);
+        let entry = match ready {
+            Some((_, entry)) => Ok(entry),
+            None => self.lane.open_shared(item, self.courier.shared),
+        };
+        let entry = match entry {
             Ok(entry) => entry,
             Err(error) if error.is_corrupt() => {
                 self.set_aside(item, &error)?;
@@ -130,12 +166,9 @@ impl Work<'_> {
             Err(why) => return self.unavailable(item, header, &why).map(ControlFlow::Break),
         };
         let name = header.endpoint(self.lane.queue());
-        let endpoint = settings
-            .endpoints
-            .iter()
-            .find(|endpoint| Some(endpoint.name.as_str()) == name)
-            .cloned();
-        let Some(endpoint) = endpoint else {
+        let mut endpoints = settings.endpoints.iter();
+        let at = endpoints.position(|endpoint| Some(endpoint.name.as_str()) == name);
+        let Some(at) = at else {
             // Clearing a URL stops its notifications, those that wait too.
             let dropped = self.dropped(item, header);
             self.log(&dropped);
@@ -147,7 +180,7 @@ impl Work<'_> {
         Ok(ControlFlow::Continue(Job {
             entry,
             settings,
-            endpoint,
+            at,
             numbers,
         }))
     }
@@ -182,7 +215,7 @@ impl Work<'_> {
                 self.lane.remove(&item)?;
                 return Ok(Next::Settled);
             };
-            let message = match job.entry.message(number) {
+            let message = match job.entry.message_for_many(number) {
                 Ok(message) => message,
                 Err(error) if error.is_corrupt() => {
                     self.set_aside(&item, &error)?;
@@ -190,19 +223,24 @@ impl Work<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let answer = match self.attempt(job, &message).await {
+            let (answer, crossed_off) = self.attempt(job, &message).await;
+            let answer = match answer {
                 Ok(answer) => answer,
                 Err(unsent) => {
                     let repository = job.entry.header().repository.clone();
-                    self.fault(repository, unsent.notice(&job.endpoint));
+                    self.fault(repository, unsent.notice(job.endpoint()));
+                    crossed_off?;
                     return Ok(Next::Blocked);
                 }
             };
             if answer.is_timeout() && self.courier.limits.is_over() {
+                crossed_off?;
                 // Our own limit cut it off: that is no fault of the receiver.
                 return Ok(Next::Held(Left::OutOfTime));
             }
-            match self.settle(&item, job, &message, &answer, total)? {
+            let settled = self.settle(&item, job, &message, &answer, total)?;
+            crossed_off?;
+            match settled {
                 ControlFlow::Continue(Some(rest)) => item = rest,
                 ControlFlow::Continue(None) => return Ok(Next::Settled),
                 ControlFlow::Break(()) => {
@@ -213,28 +251,6 @@ impl Work<'_> {
                 }
             }
         }
-    }
-
-    async fn attempt(&self, job: &Job, message: &Message) -> Result<Answer, Unsent> {
-        let Courier {
-            outside,
-            client,
-            limits,
-            ..
-        } = self.courier;
-        let variable = |name: &str| outside.variable(name);
-        let credentials = job.endpoint.credentials(&variable, outside.now())?;
-        let request = Request::new(message, &job.settings.instance, credentials);
-        let limit = limits.cut(job.endpoint.timeout);
-        Ok(client
-            .post(
-                &job.endpoint,
-                &job.settings.network,
-                &request,
-                limit,
-                outside.now(),
-            )
-            .await?)
     }
 
     /// Does what the answer calls for. Breaks if that holds the queue, else gives
@@ -253,17 +269,31 @@ impl Work<'_> {
             // Not the time of the id, which runs ahead after a clock that did.
             enqueued: job.entry.header().time,
             now: outside.now(),
-            jitter: outside.jitter(),
+            jitter: match answer.outcome {
+                // Nothing is put off.
+                Outcome::Delivered { .. } => 0.0,
+                _ => outside.jitter(),
+            },
         };
         let failures = item.attempts.saturating_add(1);
-        self.log_attempt(item, job, message, answer);
+        let attempt = self.attempt_line(item, job, message, answer);
         let decision = decide(&answer.outcome, &situation, &job.settings.retry);
+        if let Decision::Done = decision {
+            self.report.delivered += 1;
+            if item.is_last(total) {
+                let item = item.clone();
+                self.delivered = Some(Delivered {
+                    item,
+                    total,
+                    attempt,
+                });
+                return Ok(ControlFlow::Continue(None));
+            }
+        }
+        self.log(&attempt);
         self.tell(&decision, job, message, answer, failures);
         match decision {
-            Decision::Done => {
-                self.report.delivered += 1;
-                Ok(ControlFlow::Continue(self.lane.advance(item, total)?))
-            }
+            Decision::Done => Ok(ControlFlow::Continue(self.lane.advance(item, total)?)),
             Decision::Hold { due } => {
                 self.lane.defer(item, due, failures)?;
                 Ok(ControlFlow::Break(()))
@@ -297,52 +327,5 @@ impl Work<'_> {
     fn fault(&mut self, repository: PathBuf, notice: Notice) {
         self.blocked.insert(repository);
         self.report.notices.push(notice);
-    }
-}
-
-/// Why nothing was sent; ours to mend.
-struct Unsent {
-    admin: Words,
-    pusher: Words,
-}
-
-impl Unsent {
-    fn notice(self, endpoint: &Endpoint) -> Notice {
-        let to = |name: &str, words: Words| Words {
-            text: format!("cannot send to `{name}`: {}", words.text),
-            hint: words.hint,
-        };
-        Notice {
-            admin: to(&endpoint.name, self.admin),
-            pusher: to(&endpoint.name_for_pusher(), self.pusher),
-        }
-    }
-}
-
-impl From<KeyError> for Unsent {
-    fn from(error: KeyError) -> Self {
-        let words = Words {
-            text: chain(&error),
-            hint: error.hint(),
-        };
-        Self {
-            admin: words.clone(),
-            pusher: words,
-        }
-    }
-}
-
-impl From<Fault> for Unsent {
-    fn from(fault: Fault) -> Self {
-        Self {
-            admin: Words {
-                text: chain(&fault),
-                hint: fault.hint(),
-            },
-            pusher: Words {
-                text: fault.for_pusher().to_owned(),
-                hint: None,
-            },
-        }
     }
 }

@@ -13,11 +13,13 @@
 //! courier   delivering a queue: from outside what, until when, with what result
 //! lane      one endpoint's queue: attempt after attempt, in order
 //! flush     many queues side by side: which now, which again, which when
+//! attempt   one attempt of it, and what is done for its neighbours meanwhile
 //! journal   what is written down of it: the log, and what a person must see to
 //! ```
 
 mod address;
 mod answer;
+mod attempt;
 mod client;
 mod courier;
 mod fault;

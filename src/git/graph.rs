@@ -5,10 +5,10 @@
 //! which git itself takes; so the two walks that a push needs are here.
 
 use std::cell::RefCell;
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::cmp::Reverse;
 
 use super::commits::Commits;
+use super::marks::{Line, Marks, Next};
 use super::paint::Canvas;
 use super::{Error, Repository};
 use crate::event::Oid;
@@ -18,93 +18,15 @@ use crate::event::Oid;
 /// were wrong put parents before their children.
 const SLOP: usize = 5;
 
-/// A commit in line to be visited: the newest first, of one time the first come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Next {
-    pub(super) time: i64,
-    arrival: u64,
-    pub(super) commit: u32,
-}
-
-impl Ord for Next {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.time, other.arrival).cmp(&(other.time, self.arrival))
-    }
-}
-
-impl PartialOrd for Next {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Commits in line.
-pub(super) type Line = BinaryHeap<Next>;
-
-/// In the list of what has been marked.
-const LISTED: u8 = 128;
-
-/// A byte of marks for each commit.
-#[derive(Default)]
-pub(super) struct Marks {
-    bytes: Vec<u8>,
-    /// Which may have marks, for taking them off again.
-    marked: Vec<u32>,
-    arrivals: u64,
-}
-
-impl Marks {
-    pub(super) fn of(&self, commit: u32) -> u8 {
-        self.bytes
-            .get(commit as usize)
-            .map_or(0, |byte| byte & !LISTED)
-    }
-
-    /// Adds marks.
-    pub(super) fn add(&mut self, commit: u32, marks: u8) {
-        let at = commit as usize;
-        if at >= self.bytes.len() {
-            self.bytes.resize(at + at / 2 + 1, 0);
-        }
-        if self.bytes[at] == 0 {
-            self.marked.push(commit);
-        }
-        self.bytes[at] |= marks | LISTED;
-    }
-
-    pub(super) fn remove(&mut self, commit: u32, marks: u8) {
-        self.bytes[commit as usize] &= !marks;
-    }
-
-    /// How many have marks.
-    pub(super) fn count(&self) -> usize {
-        self.marked.len()
-    }
-
-    /// Takes all marks off all.
-    pub(super) fn clear(&mut self) {
-        for commit in self.marked.drain(..) {
-            self.bytes[commit as usize] = 0;
-        }
-    }
-
-    /// The next place in a line.
-    pub(super) fn next(&mut self, commit: u32, time: i64) -> Next {
-        self.arrivals += 1;
-        Next {
-            time,
-            arrival: self.arrivals,
-            commit,
-        }
-    }
-}
-
 /// Met on the way from the new commit.
 const OURS: u8 = 1;
 /// Reachable from what hides.
 const HIDDEN: u8 = 2;
 /// In the line of what is ours.
 const WAITING: u8 = 4;
+/// In one of the lines, or was. What hides is known one generation further than it is
+/// followed, as in git (revision.c, `process_parents`).
+const SEEN: u8 = 8;
 
 /// A walk of what is ours and what is hidden.
 ///
@@ -124,6 +46,7 @@ struct Walk {
     /// How many in the line of ours are not hidden.
     waiting: usize,
     parents: Vec<u32>,
+    stack: Vec<u32>,
     /// How far the hidden side may be followed for the refs to come: as far as
     /// others went down it for their merge bases. So that is not done for each.
     credit: usize,
@@ -142,7 +65,10 @@ impl Walk {
         let goes_on = self.hiding == hiding && std::mem::take(&mut self.is_whole);
         if goes_on {
             for commit in self.met.drain(..) {
-                self.marks.remove(commit, OURS | WAITING);
+                // What is hidden is in the line of it, or was followed.
+                let is_hidden = self.marks.of(commit) & HIDDEN != 0;
+                let seen = if is_hidden { 0 } else { SEEN };
+                self.marks.remove(commit, OURS | WAITING | seen);
             }
             for _ in 0..std::mem::take(&mut self.credit) {
                 let Some(next) = self.hidden.pop() else {
@@ -159,53 +85,74 @@ impl Walk {
         self.ours.clear();
         self.met.clear();
         self.marks.clear();
-        match hiding {
-            Some(commit) => self.hide(commit, commits),
-            None => Ok(()),
+        let Some(commit) = hiding else {
+            return Ok(());
+        };
+        self.hide(commit, commits)?;
+        let mut parents = std::mem::take(&mut self.parents);
+        commits.parents(commit, &mut parents)?;
+        for &parent in &parents {
+            self.mark_hidden(parent);
         }
-    }
-
-    fn meet(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
-        if self.marks.of(commit) == 0 {
-            let time = commits.time(commit)?;
-            self.marks.add(commit, OURS | WAITING);
-            let next = self.marks.next(commit, time);
-            self.ours.push(next);
-            self.met.push(commit);
-            self.waiting += 1;
-        }
+        self.parents = parents;
         Ok(())
     }
 
+    fn meet(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
+        let marks = self.marks.of(commit);
+        if marks & SEEN != 0 {
+            return Ok(());
+        }
+        if marks & HIDDEN != 0 {
+            return self.hide(commit, commits);
+        }
+        let time = commits.time(commit)?;
+        self.marks.add(commit, OURS | WAITING | SEEN);
+        let next = self.marks.next(commit, time);
+        self.ours.push(next);
+        self.met.push(commit);
+        self.waiting += 1;
+        Ok(())
+    }
+
+    /// Puts a commit in the line of what is hidden.
     fn hide(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
         let time = commits.time(commit)?;
-        self.marks.add(commit, HIDDEN);
+        self.marks.add(commit, HIDDEN | SEEN);
         let next = self.marks.next(commit, time);
         self.hidden.push(next);
         Ok(())
     }
 
-    /// Hides the parents of a hidden commit, and what was taken for ours before
-    /// that was known.
+    /// Hides the parents of a hidden commit and theirs, and what was taken for ours
+    /// before that was known.
     fn hide_ancestors(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
-        let mut stack = Vec::new();
-        commits.parents(commit, &mut stack)?;
-        while let Some(parent) = stack.pop() {
-            match self.marks.of(parent) {
-                0 => self.hide(parent, commits)?,
-                marks if marks & HIDDEN != 0 => {}
-                marks => {
-                    self.marks.add(parent, HIDDEN);
-                    if marks & WAITING != 0 {
-                        self.waiting -= 1;
-                    } else {
-                        commits.parents(parent, &mut self.parents)?;
-                        stack.extend(&self.parents);
-                    }
+        let mut parents = std::mem::take(&mut self.parents);
+        let mut stack = std::mem::take(&mut self.stack);
+        commits.parents(commit, &mut parents)?;
+        for &parent in &parents {
+            self.mark_hidden(parent);
+            if self.marks.of(parent) & SEEN == 0 {
+                self.hide(parent, commits)?;
+            }
+            commits.parents(parent, &mut stack)?;
+            while let Some(ancestor) = stack.pop() {
+                let is_known = self.marks.of(ancestor) & HIDDEN != 0;
+                self.mark_hidden(ancestor);
+                if !is_known && self.marks.of(ancestor) & SEEN != 0 {
+                    commits.parents(ancestor, &mut self.parents)?;
+                    stack.extend(&self.parents);
                 }
             }
         }
+        (self.parents, self.stack) = (parents, stack);
         Ok(())
+    }
+
+    fn mark_hidden(&mut self, commit: u32) {
+        let marks = self.marks.of(commit);
+        self.waiting -= usize::from(marks & (WAITING | HIDDEN) == WAITING);
+        self.marks.add(commit, HIDDEN);
     }
 
     fn peek(&self) -> Option<&Next> {

@@ -14,6 +14,7 @@
 //! commit_file the commit-graph file, and chains of them
 //! authors     who wrote commits, each kept once
 //! commits     commits by number, from that file or their own bytes
+//! marks       what a walk notes of commits
 //! graph       rev-list
 //! paint       merge-base
 //! walk        which commits a ref gained
@@ -43,6 +44,7 @@ mod facts;
 mod graph;
 mod hooks_dir;
 mod host;
+mod marks;
 mod object;
 mod ownership;
 mod paint;

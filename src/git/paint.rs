@@ -6,7 +6,7 @@
 
 use super::Error;
 use super::commits::Commits;
-use super::graph::{Line, Marks};
+use super::marks::{Line, Marks};
 
 /// Reachable from the one.
 const ONE: u8 = 1;

@@ -1,13 +1,18 @@
 //! Taking over what another spool holds: `spool =` was changed, or the entry was
 //! recorded in the repository's own spool while the config could not be read.
 
+use std::ffi::OsString;
 use std::io;
 
 use super::error::{IoContext, IoError};
+use super::first::First;
 use super::id::Id;
 use super::item::{Failed, Item};
 use super::queue::Queue;
 use super::{Folder, Lock, Name, Spool, disk};
+
+/// How many names are taken over at a time.
+const WINDOW: usize = 4096;
 
 /// What was taken over.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -71,7 +76,7 @@ impl Spool {
         adopted.busy = survey.queues.into_iter().map(|one| one.queue).collect();
         let from = other.new_dir();
         if let Some(_held) = disk::lock(&from, Lock::Wait)? {
-            for id in other.ids_in_new()?.0 {
+            for id in other.ids_in_new()? {
                 self.copy(&from.entry(id.as_str()), &self.new_name(&id))?;
                 // Crash here: it is in both, and comes from both with the same `msg_id`.
                 disk::unlink(&from.entry(id.as_str()))?;
@@ -87,22 +92,38 @@ impl Spool {
         to: &Folder,
         is_ours: impl Fn(&str) -> bool,
     ) -> Result<usize, IoError> {
-        let mut names = disk::names(from)?;
-        names.retain(|name| name.to_str().is_some_and(&is_ours));
+        let mut adopted = 0;
+        loop {
+            let mut names = First::new(WINDOW);
+            disk::each_name(from, &mut |name| {
+                if name.to_str().is_some_and(&is_ours) {
+                    names.put(name.to_owned());
+                }
+            })?;
+            let (names, more) = names.into_sorted();
+            adopted += names.len();
+            self.adopt_names(from, to, &names)?;
+            if !more {
+                return Ok(adopted);
+            }
+        }
+    }
+
+    fn adopt_names(&self, from: &Folder, to: &Folder, names: &[OsString]) -> Result<(), IoError> {
         if names.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         disk::ensure_dir(to, self.own_access())?;
-        for name in &names {
+        for name in names {
             self.link_or_copy(&from.entry(name), &to.entry(name))?;
         }
         Self::flush_queue_dir(to)?;
         // Crash here: some are in both spools, and are delivered from both, with the
         // same `msg_id`; or are adopted again, and find their names taken.
-        for name in &names {
+        for name in names {
             disk::unlink(&from.entry(name))?;
         }
-        Ok(names.len())
+        Ok(())
     }
 
     fn link_or_copy(&self, from: &Name, to: &Name) -> Result<(), IoError> {

@@ -7,7 +7,7 @@
 //! Each call is made on an open [`Folder`] and one name in it, and no link on the way
 //! is followed: whoever can make names in a spool cannot lead a call out of it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -179,27 +179,35 @@ fn is_not_found<T>(result: &io::Result<T>) -> bool {
     matches!(result, Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
-/// The names in a directory, sorted; none if there is no such directory.
+/// The names in a directory, sorted; none if there is no such directory. For those of
+/// which there are never many.
 pub(super) fn names(folder: &Folder) -> Result<Vec<OsString>, IoError> {
-    match list(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+    let mut names = vec![];
+    each_name(folder, &mut |name| names.push(name.to_owned()))?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Hands over the names in a directory one by one, in no order, and holds none; none
+/// if there is no such directory.
+pub(super) fn each_name(folder: &Folder, take: &mut dyn FnMut(&OsStr)) -> Result<(), IoError> {
+    match list(folder, take) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.context("list", || folder.path()),
     }
 }
 
-fn list(folder: &Folder) -> io::Result<Vec<OsString>> {
+fn list(folder: &Folder, take: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
     let mut dir = Dir::from_fd(folder.reopen()?.into())?;
-    let mut names = vec![];
     for entry in dir.iter() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            names.push(std::ffi::OsStr::from_bytes(name).to_owned());
+            take(OsStr::from_bytes(name));
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    Ok(())
 }
 
 /// A directory's lock, which the kernel frees when its holder dies. `None`: it is
@@ -232,6 +240,10 @@ pub(super) fn ensure_writable(folder: &Folder) -> Result<(), IoError> {
 pub(super) fn stat(name: &Name) -> io::Result<FileStat> {
     let folder = name.folder().fd()?;
     Ok(fstatat(folder, name.name(), AtFlags::AT_SYMLINK_NOFOLLOW)?)
+}
+
+pub(super) fn is_file(stat: &FileStat) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
 }
 
 pub(super) fn is_dir(stat: &FileStat) -> bool {

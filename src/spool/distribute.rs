@@ -7,16 +7,24 @@ use std::path::PathBuf;
 
 use super::entry::Entry;
 use super::error::{EntryError, EntryFault, IoError, SpoolError};
+use super::first::First;
 use super::id::Id;
-use super::item::{Failed, Item, Part};
+use super::item::Item;
 use super::mail_drop::{Admission, Taken};
 use super::queue::Queue;
 use super::record::{Built, Content, Header};
-use super::{Lock, Name, Spool, disk, enqueue};
+use super::waiting::STRANGE;
+use super::{Folder, Lock, Name, Spool, disk, enqueue};
 use crate::payload::Message;
 
-/// How many entries share the flushes of the queues that they go to.
-const BATCH: usize = 256;
+/// How many entries share the flushes of the queues that they go to: to eight endpoints,
+/// nine flushes, of some milliseconds each where the disk is busy.
+const BATCH: usize = if cfg!(test) { 256 } else { 4096 };
+/// How many queues are open, or a few more, before the batch ends.
+const QUEUES: usize = 64;
+/// How many ids of `new/` are held at once. The folder is read anew for each so many,
+/// hence more than of a queue, of which eight are held side by side.
+const WINDOW: usize = 32_768;
 
 /// What a distribution came to; `E` is why messages could not be built.
 #[derive(Debug)]
@@ -84,12 +92,11 @@ impl Spool {
         build: impl FnMut(&Id, &Header) -> Result<Built<Message>, E>,
         admit: impl FnMut(u32, &Header) -> Admission,
     ) -> Result<Option<Distributed<E>>, IoError> {
-        let names = disk::names(&self.new_dir())?;
         let mut run = Run {
             spool: self,
             build,
             admit,
-            touched: BTreeSet::new(),
+            touched: BTreeMap::new(),
             held: BTreeSet::new(),
             report: Distributed {
                 entries: 0,
@@ -98,35 +105,81 @@ impl Spool {
                 stopped: None,
             },
         };
-        if names.is_empty() {
+        let mut is_empty = true;
+        disk::each_name(&self.new_dir(), &mut |_| is_empty = false)?;
+        if is_empty {
             return Ok(Some(run.report));
         }
         let Some(_held) = disk::lock(&self.new_dir(), lock)? else {
             return Ok(None);
         };
-        let (ids, strange) = self.ids_in_new()?;
+        let mut arrivals = self.arrived(None, WINDOW)?;
+        let strange = std::mem::take(&mut arrivals.strange);
         run.report.notices = strange.into_iter().map(Notice::Strange).collect();
-        for batch in ids.chunks(BATCH) {
-            run.report.stopped = run.batch(batch).err();
-            if run.report.stopped.is_some() {
-                break;
+        loop {
+            let mut rest = &arrivals.ids[..];
+            while !rest.is_empty() {
+                match run.batch(rest) {
+                    Ok(done) => rest = &rest[done..],
+                    Err(error) => {
+                        run.report.stopped = Some(error);
+                        return Ok(Some(run.report));
+                    }
+                }
+            }
+            // What stays, stays before what is listed next.
+            match arrivals.ids.last() {
+                Some(last) if arrivals.more => arrivals = self.arrived(Some(last), WINDOW)?,
+                _ => return Ok(Some(run.report)),
             }
         }
-        Ok(Some(run.report))
     }
 
-    /// The ids in `new/`, in push order, and the names there that are none.
-    pub fn ids_in_new(&self) -> Result<(Vec<Id>, Vec<OsString>), IoError> {
-        let mut ids = vec![];
-        let mut strange = vec![];
-        for name in disk::names(&self.new_dir())? {
-            match name.to_str().and_then(Id::parse) {
-                Some(id) => ids.push(id),
-                None => strange.push(name),
-            }
-        }
-        Ok((ids, strange))
+    /// All ids in `new/`, in push order. For looking.
+    pub fn ids_in_new(&self) -> Result<Vec<Id>, IoError> {
+        Ok(self.arrived(None, usize::MAX)?.ids)
     }
+
+    /// Hands over the ids in `new/`, in no order, and holds none.
+    pub(super) fn each_in_new(&self, take: &mut dyn FnMut(Id)) -> Result<(), IoError> {
+        disk::each_name(&self.new_dir(), &mut |name| {
+            if let Some(id) = name.to_str().and_then(Id::parse) {
+                take(id);
+            }
+        })
+    }
+
+    /// The first of what is in `new/`, after this one.
+    fn arrived(&self, after: Option<&Id>, most: usize) -> Result<Arrivals, IoError> {
+        let (mut ids, mut strange) = (First::<Id>::new(most), First::new(STRANGE));
+        disk::each_name(&self.new_dir(), &mut |name| {
+            let text = name.to_str().unwrap_or_default();
+            if after.is_some_and(|after| text <= after.as_str()) {
+                return;
+            }
+            // Most names of many are not even read.
+            if ids.last().is_some_and(|last| text > last.as_str()) {
+                return ids.leave_out();
+            }
+            match Id::parse(text) {
+                Some(id) => ids.put(id),
+                None => strange.put(name.to_owned()),
+            }
+        })?;
+        let (ids, more) = ids.into_sorted();
+        let strange = strange.into_sorted().0;
+        Ok(Arrivals { ids, strange, more })
+    }
+}
+
+/// What is in `new/`.
+struct Arrivals {
+    /// In push order.
+    ids: Vec<Id>,
+    /// Names that are no ids.
+    strange: Vec<OsString>,
+    /// Whether there are others after these.
+    more: bool,
 }
 
 struct Run<'a, E, B, A> {
@@ -134,8 +187,8 @@ struct Run<'a, E, B, A> {
     build: B,
     admit: A,
     report: Distributed<E>,
-    /// The queues that the batch has linked into.
-    touched: BTreeSet<Queue>,
+    /// The queues that the batch has linked into, open.
+    touched: BTreeMap<Queue, Folder>,
     /// Repositories one of whose queues is refused.
     held: BTreeSet<PathBuf>,
 }
@@ -145,10 +198,15 @@ where
     B: FnMut(&Id, &Header) -> Result<Built<Message>, E>,
     A: FnMut(u32, &Header) -> Admission,
 {
-    fn batch(&mut self, ids: &[Id]) -> Result<(), SpoolError> {
+    /// Places the first of them: so many.
+    fn batch(&mut self, ids: &[Id]) -> Result<usize, SpoolError> {
         let mut linked = vec![];
-        let mut placed = Ok(());
-        for id in ids {
+        let mut placed = Ok(ids.len().min(BATCH));
+        for (done, id) in ids.iter().take(BATCH).enumerate() {
+            if self.touched.len() >= QUEUES {
+                placed = Ok(done);
+                break;
+            }
             match self.place(id) {
                 Ok(Placed::Linked) => linked.push(id),
                 Ok(Placed::Stays) => {}
@@ -164,8 +222,8 @@ where
         // makes the same names, finds those that are there, and adds the others.
         // What was delivered in between is delivered again.
         let touched = std::mem::take(&mut self.touched);
-        for queue in &touched {
-            disk::flush_dir(&self.spool.retry_dir(queue))?;
+        for queue in touched.values() {
+            disk::flush_dir(queue)?;
         }
         if !touched.is_empty() {
             // For queues whose directory is new, whoever made it.
@@ -183,20 +241,22 @@ where
             Ok(entry) => entry,
             Err(error) => return self.unreadable(id, error),
         };
-        let mut header = entry.header().clone();
-        if let Some(blocked) = self.report.blocked.get_mut(&header.repository) {
+        let repository = &entry.header().repository;
+        if let Some(blocked) = self.report.blocked.get_mut(repository) {
             blocked.entries += 1;
             return Ok(Placed::Stays);
         }
-        if self.held.contains(&header.repository) {
+        if self.held.contains(repository) {
             return Ok(Placed::Stays);
         }
+        let mut header;
         if self.spool.is_drop() {
             match self.take_over(id, &entry)? {
                 Some(taken) => header = taken,
                 None => return Ok(Placed::Stays),
             }
         } else {
+            header = entry.into_header();
             // A mail drop holds no intents, whatever an entry says.
             self.spool.withdraw_confirmed(&header.confirms)?;
         }
@@ -269,11 +329,11 @@ where
     fn link(&mut self, id: &Id, queues: BTreeSet<&Queue>) -> Result<(), IoError> {
         let new = self.spool.new_name(id);
         let mut made = vec![];
+        let item = Item::first(id).to_string();
         for queue in queues {
-            let name = self
-                .spool
-                .retry_dir(queue)
-                .entry(Item::first(id).to_string());
+            let known = self.touched.get(queue).cloned();
+            let dir = known.unwrap_or_else(|| self.spool.retry_dir(queue));
+            let name = dir.entry(&item);
             match self.link_into(&new, &name) {
                 Ok(true) => made.push(name),
                 Ok(false) => {}
@@ -285,7 +345,9 @@ where
                     return Err(error);
                 }
             }
-            self.touched.insert(queue.clone());
+            if !self.touched.contains_key(queue) {
+                self.touched.insert(queue.clone(), dir);
+            }
         }
         Ok(())
     }
@@ -331,16 +393,4 @@ fn concerns_one_file(cause: &io::Error) -> bool {
     use nix::errno::Errno;
     cause.kind() == io::ErrorKind::PermissionDenied
         || cause.raw_os_error() == Some(Errno::EIO as i32)
-}
-
-impl Spool {
-    /// Moves what cannot be read to `failed/unreadable/`.
-    pub(super) fn set_aside(&self, name: &Name, id: &Id) -> Result<(), SpoolError> {
-        let failed = Failed {
-            queue: Queue::unreadable(),
-            id: id.clone(),
-            part: Part::From(0),
-        };
-        self.move_to_failed(name, &failed)
-    }
 }

@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use super::error::{IoError, SpoolError};
-use super::item::{Failed, Item};
+use super::id::Id;
+use super::item::{Failed, Item, Part};
 use super::queue::Queue;
 use super::{Name, Spool, disk, stamp};
 
@@ -24,13 +25,23 @@ impl Spool {
 
     /// What has failed in a queue, oldest first, an entry's parts in their order.
     pub fn failed(&self, queue: &Queue) -> Result<Vec<Failed>, IoError> {
-        let names = disk::names(&self.failed_dir(queue))?;
-        let mut failed: Vec<_> = names
-            .iter()
-            .filter_map(|name| Failed::parse(queue, name.to_str()?))
-            .collect();
+        let mut failed = vec![];
+        self.each_failed(queue, &mut |one| failed.push(one))?;
         failed.sort_by(|a, b| (&a.id, a.part.first()).cmp(&(&b.id, b.part.first())));
         Ok(failed)
+    }
+
+    /// Hands over what has failed in a queue, in no order, and holds none.
+    pub(super) fn each_failed(
+        &self,
+        queue: &Queue,
+        take: &mut dyn FnMut(Failed),
+    ) -> Result<(), IoError> {
+        disk::each_name(&self.failed_dir(queue), &mut |name| {
+            if let Some(failed) = name.to_str().and_then(|name| Failed::parse(queue, name)) {
+                take(failed);
+            }
+        })
     }
 
     /// Puts what has failed back into its queue, due at once and not yet tried. What
@@ -75,6 +86,16 @@ impl Spool {
         // Crash here: it is in both places. In a queue it is tried again, and if it
         // fails again it finds its name in `failed/` taken, by itself.
         Ok(disk::unlink(name)?)
+    }
+
+    /// Moves what cannot be read to `failed/unreadable/`.
+    pub(super) fn set_aside(&self, name: &Name, id: &Id) -> Result<(), SpoolError> {
+        let failed = Failed {
+            queue: Queue::unreadable(),
+            id: id.clone(),
+            part: Part::From(0),
+        };
+        self.move_to_failed(name, &failed)
     }
 
     /// The first half of [`Spool::move_to_failed`].

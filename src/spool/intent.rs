@@ -161,11 +161,16 @@ impl Spool {
     /// The intents that entries in `new/` settle: whoever made one of those may have
     /// died before it withdrew them.
     pub fn confirmed(&self) -> Result<HashSet<Id>, IoError> {
-        let (ids, _) = self.ids_in_new()?;
-        let entries = ids.iter().filter_map(|id| self.open_new(id).ok());
-        Ok(entries
-            .flat_map(|entry| entry.header().confirms.clone())
-            .collect())
+        let mut confirmed = HashSet::new();
+        self.each_in_new(&mut |id| {
+            let entry = self.open_new(&id).ok();
+            confirmed.extend(
+                entry
+                    .into_iter()
+                    .flat_map(|it| it.header().confirms.clone()),
+            );
+        })?;
+        Ok(confirmed)
     }
 
     /// Keeps entries in `new/` until the result is dropped: nobody distributes them.

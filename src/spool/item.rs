@@ -65,6 +65,12 @@ impl Item {
         }
     }
 
+    /// Where the name of an item has its id, if it is one.
+    pub(super) fn id_in(name: &str) -> &str {
+        let last = name.splitn(4, '.').nth(3).unwrap_or_default();
+        last.split_once(',').map_or(last, |(id, _)| id)
+    }
+
     /// Reads a file name.
     pub(super) fn parse(name: &str) -> Option<Self> {
         // The id holds a dot too, and comes last.
@@ -84,6 +90,16 @@ impl Item {
             id: Id::parse(id)?,
             part,
         })
+    }
+
+    /// Whether nothing is left of it once its next message is done, of so many that its
+    /// queue gets.
+    #[must_use]
+    pub fn is_last(&self, total: u32) -> bool {
+        match self.part {
+            Part::Only(_) => true,
+            Part::From(n) => n.saturating_add(1) >= total,
+        }
     }
 
     /// Whether it is tried now.
@@ -153,6 +169,6 @@ impl Failed {
 
 /// A number as this module writes it: no sign, no zeros in front.
 fn number(text: &str) -> Option<u32> {
-    let number: u32 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
+    let is_plain = text == "0" || text.starts_with(|c: char| ('1'..='9').contains(&c));
+    text.parse().ok().filter(|_| is_plain)
 }

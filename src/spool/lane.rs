@@ -1,71 +1,20 @@
 //! One endpoint's queue, held while something is delivered from it.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::File;
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use super::entry::Entry;
 use super::error::{EntryError, IoError, SpoolError};
+use super::id::Id;
 use super::item::{Failed, Item, Part};
 use super::queue::Queue;
+use super::shared::Shared;
+use super::waiting::{Names, Waiting};
 use super::{Folder, Lock, Name, Spool, disk, stamp};
 
-/// What waits in a queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// In push order. The first holds all others, and only its due time counts.
-    pub mains: Vec<Item>,
-    /// Single messages that were refused, in order of their due times. Each waits
-    /// for itself.
-    pub asides: Vec<Item>,
-    /// Names that are none of ours.
-    pub strange: Vec<OsString>,
-}
-
-impl Waiting {
-    /// Sorts out names, and returns apart those that a crash left over.
-    ///
-    /// - Two mains of one entry: one came from distributing it again. The one that
-    ///   is further on knows more.
-    /// - Two asides of one message: the same, after stepping aside again.
-    /// - An aside that a main of its entry has yet to deliver: the crash came before
-    ///   the main went past it, and the main is the one that keeps the order.
-    fn from_names(names: Vec<OsString>) -> (Self, Vec<Item>) {
-        let mut waiting = Self::default();
-        let mut items = vec![];
-        for name in names {
-            match name.to_str().and_then(Item::parse) {
-                Some(item) => items.push(item),
-                None => waiting.strange.push(name),
-            }
-        }
-        // Of each main and each aside, the one that is furthest on comes last, and stays.
-        items.sort_by_key(|item| (item.part.first(), item.attempts, item.due));
-        let mut leftovers = vec![];
-        let mut furthest = BTreeMap::new();
-        for item in items {
-            let aside = match item.part {
-                Part::From(_) => None,
-                Part::Only(n) => Some(n),
-            };
-            leftovers.extend(furthest.insert((item.id.clone(), aside), item));
-        }
-        // In order of ids, and a main before the asides of its entry.
-        for item in furthest.into_values() {
-            let main = waiting.mains.last().filter(|main| main.id == item.id);
-            match item.part {
-                Part::From(_) => waiting.mains.push(item),
-                Part::Only(n) if main.is_some_and(|main| main.part.first() <= n) => {
-                    leftovers.push(item);
-                }
-                Part::Only(_) => waiting.asides.push(item),
-            }
-        }
-        waiting.asides.sort_by_key(|item| item.due);
-        (waiting, leftovers)
-    }
-}
+/// How many names of a queue are held at once.
+const WINDOW: usize = 4096;
 
 impl Spool {
     /// The queues that have something waiting, or had.
@@ -77,11 +26,12 @@ impl Spool {
             .collect())
     }
 
-    /// What waits in a queue, by names alone. For looking, not for delivering:
+    /// All that waits in a queue, by names alone. For looking, not for delivering:
     /// somebody else may be at it.
     pub fn peek(&self, queue: &Queue) -> Result<Waiting, IoError> {
-        let names = disk::names(&self.retry_dir(queue))?;
-        Ok(Waiting::from_names(names).0)
+        let mut names = Names::new(None, usize::MAX);
+        disk::each_name(&self.retry_dir(queue), &mut |name| names.take(name))?;
+        Ok(names.sorted().0)
     }
 
     /// Takes hold of a queue, so that nobody else delivers from it at the same time.
@@ -135,9 +85,16 @@ impl Lane {
     }
 
     /// What waits, by names alone; no entry is opened. Clears away what crashes left.
+    /// Of a long queue, the beginning: [`Waiting::rest_after`] says where to go on.
     pub fn waiting(&self) -> Result<Waiting, IoError> {
-        let names = disk::names(&self.dir)?;
-        let (waiting, leftovers) = Waiting::from_names(names);
+        self.waiting_after(None)
+    }
+
+    /// The same, of entries after this one.
+    pub fn waiting_after(&self, after: Option<&Id>) -> Result<Waiting, IoError> {
+        let mut names = Names::new(after, WINDOW);
+        disk::each_name(&self.dir, &mut |name| names.take(name))?;
+        let (waiting, leftovers) = names.sorted();
         for item in leftovers {
             disk::unlink(&self.name(&item))?;
         }
@@ -149,13 +106,18 @@ impl Lane {
         Entry::open(&self.name(item))
     }
 
+    /// The same, for a flush of many queues that may have opened it already.
+    pub fn open_shared(&self, item: &Item, shared: &Shared) -> Result<Rc<Entry>, EntryError> {
+        shared.open(&self.name(item))
+    }
+
     /// The item's next message is done. What is left of the item, if anything.
     pub fn advance(&self, item: &Item, total: u32) -> Result<Option<Item>, IoError> {
-        let next = item.part.first().saturating_add(1);
-        if matches!(item.part, Part::Only(_)) || next >= total {
+        if item.is_last(total) {
             self.remove(item)?;
             return Ok(None);
         }
+        let next = item.part.first().saturating_add(1);
         // The endpoint takes messages: the rest is due at once.
         let rest = Item {
             part: Part::From(next),

@@ -1,5 +1,6 @@
 //! One line for each attempt, for people.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -59,10 +60,12 @@ pub enum Status {
 }
 
 /// The spool's log: `log`, and `log.1` before it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Log {
     spool: Spool,
     rotate_at: u64,
+    /// The log that the last line went to.
+    open: RefCell<Option<(Name, File)>>,
 }
 
 impl Log {
@@ -70,6 +73,7 @@ impl Log {
         Self {
             spool,
             rotate_at: ROTATE_AT,
+            open: RefCell::default(),
         }
     }
 
@@ -80,14 +84,31 @@ impl Log {
         Self { rotate_at, ..self }
     }
 
-    /// Adds a line, in one write, so that lines of many writers do not mix.
+    /// Adds a line, in one write, so that lines of many writers do not mix. The file
+    /// stays open for the next line.
     pub fn append(&self, attempt: &Attempt) -> Result<(), IoError> {
         let mut line = json::to_bytes(attempt);
         line.push(b'\n');
-        let log = self.spool.root_dir().entry(LOG);
-        let file = self.open(&log)?;
+        let mut open = self.open.borrow_mut();
+        let (log, file) = if let Some(known) = open.take() {
+            known
+        } else {
+            let log = self.spool.root_dir().entry(LOG);
+            let file = self.open(&log)?;
+            (log, file)
+        };
         (&file).write_all(&line).context("write", || log.path())?;
-        Self::rotate_if_full(&log, &file, self.rotate_at).context("rotate", || log.path())
+        let written = file.metadata().context("read", || log.path())?;
+        if written.len() >= self.rotate_at {
+            return Self::rotate_if_full(&log, &file, self.rotate_at)
+                .context("rotate", || log.path());
+        }
+        // One that was put away is full, and one that was removed has no name. What is
+        // given another name than ours is not written to again.
+        if written.nlink() == 1 {
+            *open = Some((log, file));
+        }
+        Ok(())
     }
 
     /// The last `count` lines that `wanted` lets through, oldest first. A line that

@@ -19,6 +19,9 @@
 //! or an ordinary one with a name too many, whose worst is a repeat. Beside each
 //! step stands what a crash there leaves; `disk` lets the tests make them all.
 //!
+//! A lane crosses off a delivery while the next one is on its way: a crash repeats the
+//! last two of a queue at the worst, in their order.
+//!
 //! What must survive power loss is flushed *before* what it replaces is unlinked.
 //! What would only be repeated (a delivery, an attempt, a due time) is not flushed.
 //!
@@ -34,6 +37,7 @@ mod enqueue;
 mod entry;
 mod error;
 mod failed;
+mod first;
 mod folder;
 mod hands;
 mod id;
@@ -45,12 +49,14 @@ mod mail_drop;
 mod queue;
 mod record;
 mod search;
+mod shared;
 mod stamp;
 mod survey;
 mod sweep;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 
@@ -64,19 +70,23 @@ pub use error::{EntryError, EntryFault, IoError, Refused, SpoolError};
 pub use id::Id;
 pub use intent::{Intent, Life, Process};
 pub use item::{Failed, Item, Part};
-pub use lane::{Lane, Waiting};
+pub use lane::Lane;
 pub use log::{Attempt, Log, Status};
 pub use mail_drop::{Admission, Fault};
 pub use queue::{Queue, QueueNameError};
 pub use record::{Built, Content, Draft, Frozen, Header, Recipient, Record, Selection};
 pub use search::{Found, repositories, search};
-pub use survey::{QueueSurvey, Survey};
+pub use shared::Shared;
+pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
+pub use waiting::Waiting;
 
 /// Where entries are written.
 const TMP: &str = "tmp";
 /// Where they arrive.
 const NEW: &str = "new";
+/// Where they wait for one endpoint each.
+const RETRY: &str = "retry";
 
 /// Where the owner of a mail drop writes.
 const WORK: &str = "work";
@@ -127,8 +137,17 @@ pub struct Spool {
     below: PathBuf,
     root: PathBuf,
     access: Access,
-    /// Its directory, if that is to stay open.
-    held: Option<Folder>,
+    /// Its directories, if they are to stay open.
+    held: Option<Held>,
+}
+
+/// The directories of a spool, each opened at its first use.
+#[derive(Clone, Debug)]
+struct Held {
+    root: Folder,
+    tmp: Folder,
+    new: Folder,
+    retry: Folder,
 }
 
 impl Spool {
@@ -153,11 +172,17 @@ impl Spool {
         }
     }
 
-    /// The same spool, its directory opened once, at its first use, for all that is
-    /// done with this value: for whoever has one spool and little time.
+    /// The same spool, its directories opened once, at their first use, for all that is
+    /// done with this value and its clones: for whoever has few spools and little time.
     #[must_use]
     pub fn held_open(self) -> Self {
-        let held = Some(self.root_dir());
+        let root = self.root_dir();
+        let held = Some(Held {
+            tmp: self.arriving(&root, TMP),
+            new: self.arriving(&root, NEW),
+            retry: root.child(RETRY),
+            root,
+        });
         Self { held, ..self }
     }
 
@@ -198,7 +223,7 @@ impl Spool {
     /// of ten thousand spools has few of them open at once.
     fn root_dir(&self) -> Folder {
         if let Some(held) = &self.held {
-            return held.clone();
+            return held.root.clone();
         }
         let mut components = self.below.components().peekable();
         let writers = match components.peek() {
@@ -210,11 +235,17 @@ impl Spool {
     }
 
     fn tmp_dir(&self) -> Folder {
-        self.arriving(&self.root_dir(), TMP)
+        match &self.held {
+            Some(held) => held.tmp.clone(),
+            None => self.arriving(&self.root_dir(), TMP),
+        }
     }
 
     fn new_dir(&self) -> Folder {
-        self.arriving(&self.root_dir(), NEW)
+        match &self.held {
+            Some(held) => held.new.clone(),
+            None => self.arriving(&self.root_dir(), NEW),
+        }
     }
 
     /// A folder into which pushes write.
@@ -227,7 +258,10 @@ impl Spool {
     }
 
     fn retry_root(&self) -> Folder {
-        self.root_dir().child("retry")
+        match &self.held {
+            Some(held) => held.retry.clone(),
+            None => self.root_dir().child(RETRY),
+        }
     }
 
     fn failed_root(&self) -> Folder {

@@ -144,6 +144,14 @@ impl Header {
         }
     }
 
+    /// How many get something of it.
+    pub(super) fn recipients(&self) -> usize {
+        match &self.content {
+            Content::Built(built) => built.recipients.len(),
+            Content::Owed(_) => 0,
+        }
+    }
+
     fn recipient(&self, queue: &Queue) -> Option<&Recipient> {
         let Content::Built(built) = &self.content else {
             return None;

@@ -1,6 +1,7 @@
 //! Which spools and repositories lie below a folder.
 
-use std::fs::{self, DirEntry};
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{IoContext, IoError};
@@ -64,11 +65,27 @@ pub fn repositories(
 }
 
 /// What is in a folder.
-struct Listed(Vec<DirEntry>);
+#[derive(Default)]
+struct Listed {
+    names: Vec<OsString>,
+    folders: Vec<OsString>,
+}
 
 impl Listed {
+    fn of(folder: &Path) -> Result<Self, IoError> {
+        let mut listed = Self::default();
+        let entries = fs::read_dir(folder).context("list", || folder.to_owned())?;
+        for entry in entries.filter_map(Result::ok) {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                listed.folders.push(entry.file_name());
+            }
+            listed.names.push(entry.file_name());
+        }
+        Ok(listed)
+    }
+
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|entry| entry.file_name() == name)
+        self.names.iter().any(|one| one == name)
     }
 
     fn is_repository(&self) -> bool {
@@ -94,15 +111,12 @@ fn walk(
     visit: &mut dyn FnMut(&Path, &Listed) -> Way,
     unlisted: &mut dyn FnMut(IoError),
 ) -> Result<(), IoError> {
-    let entries = fs::read_dir(folder).context("list", || folder.to_owned())?;
-    let listed = Listed(entries.filter_map(Result::ok).collect());
+    let listed = Listed::of(folder)?;
     if matches!(visit(folder, &listed), Way::Past) || depth == 0 {
         return Ok(());
     }
-    for entry in listed.0 {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && let Err(error) = walk(&entry.path(), depth - 1, visit, unlisted)
-        {
+    for name in listed.folders {
+        if let Err(error) = walk(&folder.join(name), depth - 1, visit, unlisted) {
             unlisted(error);
         }
     }

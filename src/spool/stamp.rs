@@ -4,6 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The last second of the year 9999: later ones would not sort as text.
 const LAST: u64 = 253_402_300_799;
+/// The lengths of what [`seconds`] and [`nanoseconds`] write.
+const SECONDS: usize = 16;
+const NANOSECONDS: usize = 26;
 
 /// `20261123T214501.123456789Z`
 pub(super) fn nanoseconds(time: SystemTime) -> String {
@@ -33,21 +36,35 @@ pub(super) fn round_up(time: SystemTime) -> SystemTime {
 /// Reads what [`nanoseconds`] or [`seconds`] wrote, and no other spelling of it:
 /// one time has one name.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
-    let (date, time) = text.split_once('T')?;
-    let spelled = format!(
-        "{}-{}-{}T{}:{}:{}",
-        date.get(..4)?,
-        date.get(4..6)?,
-        date.get(6..)?,
-        time.get(..2)?,
-        time.get(2..4)?,
-        time.get(4..)?,
-    );
-    let time = humantime::parse_rfc3339(&spelled).ok()?;
-    [seconds(time), nanoseconds(time)]
-        .iter()
-        .any(|written| written == text)
-        .then_some(time)
+    let bytes = text.as_bytes();
+    let fits = bytes.iter().enumerate().all(|(at, byte)| match at {
+        8 => *byte == b'T',
+        15 if bytes.len() == NANOSECONDS => *byte == b'.',
+        _ if at + 1 == bytes.len() => *byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    });
+    // A leap second is read as the one before it, which has a name already.
+    if !fits || ![SECONDS, NANOSECONDS].contains(&bytes.len()) || &bytes[13..15] == b"60" {
+        return None;
+    }
+    // `2026-11-23T21:45:01.123456789Z`. Names are read by the hundred thousand: no
+    // memory is asked for.
+    let mut spelled = [0; NANOSECONDS + 4];
+    let mut end = 0;
+    let parts: [(_, &[u8]); 5] = [
+        (0..4, b"-"),
+        (4..6, b"-"),
+        (6..11, b":"),
+        (11..13, b":"),
+        (13..bytes.len(), b""),
+    ];
+    for (part, then) in parts {
+        for &byte in bytes[part].iter().chain(then) {
+            spelled[end] = byte;
+            end += 1;
+        }
+    }
+    humantime::parse_rfc3339(std::str::from_utf8(&spelled[..end]).ok()?).ok()
 }
 
 /// What cannot be spelled in four digits of a year is moved to where it can be.

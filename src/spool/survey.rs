@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use super::Spool;
 use super::error::IoError;
-use super::item::Item;
+use super::id::Id;
+use super::item::{Item, Part};
 use super::queue::Queue;
+use super::waiting::is_further;
+use super::{Spool, disk};
 
 /// How a spool stands.
 #[derive(Debug)]
@@ -40,10 +42,60 @@ pub struct QueueSurvey {
     pub oldest: Option<SystemTime>,
 }
 
+/// What waits in a queue, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// How many entries wait in order.
+    pub waiting: usize,
+    /// How many refused messages wait for themselves.
+    pub aside: usize,
+    /// The one that holds all others: its due time and its attempts are the queue's.
+    pub head: Option<Item>,
+    /// The time of the oldest entry of all that wait, in order or aside.
+    pub oldest: Option<SystemTime>,
+    /// When the first of those that are aside is to be tried again.
+    aside_due: Option<SystemTime>,
+}
+
+impl Standing {
+    /// When the head, or one that is aside, is to be tried again.
+    #[must_use]
+    pub fn next_due(&self) -> Option<SystemTime> {
+        let head = self.head.as_ref().map(|head| head.due);
+        head.into_iter().chain(self.aside_due).min()
+    }
+
+    fn count(&mut self, item: Item) {
+        let oldest = self.oldest.get_or_insert(item.id.time());
+        *oldest = item.id.time().min(*oldest);
+        if let Part::Only(_) = item.part {
+            self.aside += 1;
+            let due = self.aside_due.get_or_insert(item.due);
+            *due = item.due.min(*due);
+            return;
+        }
+        self.waiting += 1;
+        let is_head = match &self.head {
+            None => true,
+            Some(head) if head.id == item.id => is_further(&item, head),
+            Some(head) => item.id < head.id,
+        };
+        if is_head {
+            self.head = Some(item);
+        }
+    }
+}
+
 impl Spool {
     /// How the spool stands. Takes no lock and opens no entry.
     pub fn survey(&self) -> Result<Survey, IoError> {
-        let (new, _) = self.ids_in_new()?;
+        let (mut new, mut oldest_new) = (0, None::<Id>);
+        self.each_in_new(&mut |id| {
+            new += 1;
+            if oldest_new.as_ref().is_none_or(|oldest| id < *oldest) {
+                oldest_new = Some(id);
+            }
+        })?;
         let mut names: BTreeSet<Queue> = self.queues()?.into_iter().collect();
         names.extend(self.failed_queues()?);
         names.remove(&Queue::unreadable());
@@ -56,24 +108,54 @@ impl Spool {
         }
         queues.retain(|one| one.waiting + one.aside + one.failed > 0);
         Ok(Survey {
-            new: new.len(),
-            oldest_new: new.first().map(super::Id::time),
-            unreadable: self.failed(&Queue::unreadable())?.len(),
+            new,
+            oldest_new: oldest_new.as_ref().map(Id::time),
+            unreadable: self.count_failed(&Queue::unreadable())?,
             queues,
             refused,
         })
     }
 
     fn survey_queue(&self, queue: Queue) -> Result<QueueSurvey, IoError> {
-        let waiting = self.peek(&queue)?;
-        let items = waiting.mains.iter().chain(&waiting.asides);
+        let standing = self.standing(&queue)?;
         Ok(QueueSurvey {
-            waiting: waiting.mains.len(),
-            aside: waiting.asides.len(),
-            failed: self.failed(&queue)?.len(),
-            oldest: items.map(|item| item.id.time()).min(),
-            head: waiting.mains.first().cloned(),
+            waiting: standing.waiting,
+            aside: standing.aside,
+            failed: self.count_failed(&queue)?,
+            oldest: standing.oldest,
+            head: standing.head,
             queue,
         })
+    }
+
+    fn count_failed(&self, queue: &Queue) -> Result<usize, IoError> {
+        let mut count = 0;
+        self.each_failed(queue, &mut |_| count += 1)?;
+        Ok(count)
+    }
+
+    /// How many entries wait, in order, aside and in `new/`.
+    pub fn count_waiting(&self) -> Result<usize, IoError> {
+        let mut count = 0;
+        self.each_in_new(&mut |_| count += 1)?;
+        for queue in self.queues()? {
+            match self.standing(&queue) {
+                Err(error) if error.refused().is_some() => {}
+                standing => count += standing.map(|it| it.waiting + it.aside)?,
+            }
+        }
+        Ok(count)
+    }
+
+    /// What waits in a queue, counted. Takes no lock and holds no names; what a crash
+    /// left over counts until the queue is worked on.
+    pub fn standing(&self, queue: &Queue) -> Result<Standing, IoError> {
+        let mut standing = Standing::default();
+        disk::each_name(&self.retry_dir(queue), &mut |name| {
+            if let Some(item) = name.to_str().and_then(Item::parse) {
+                standing.count(item);
+            }
+        })?;
+        Ok(standing)
     }
 }

@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use super::error::IoError;
-use super::item::Failed;
 use super::{Name, Spool, WORK, disk};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -17,8 +16,8 @@ const FAILED_LIFE: Duration = HOUR.saturating_mul(24 * 30);
 pub struct Swept {
     /// How many files in `tmp/`.
     pub tmp: usize,
-    /// What had failed too long ago.
-    pub failed: Vec<Failed>,
+    /// How much of what had failed too long ago.
+    pub failed: usize,
 }
 
 impl Spool {
@@ -31,25 +30,31 @@ impl Spool {
     pub fn sweep(&self, now: SystemTime) -> Result<Swept, IoError> {
         let mut swept = Swept::default();
         for tmp in [self.tmp_dir(), self.root_dir().child(WORK)] {
-            for name in disk::names(&tmp)? {
+            let mut done = Ok(());
+            disk::each_name(&tmp, &mut |name| {
                 let name = tmp.entry(name);
                 // A folder is none of ours, and cannot be unlinked.
                 let written = disk::stat(&name).ok().filter(|stat| !disk::is_dir(stat));
                 let written = written.map(|stat| disk::time(stat.st_mtime, stat.st_mtime_nsec));
-                if written.is_some_and(|written| is_older(written, TMP_LIFE, now)) {
-                    disk::unlink(&name)?;
+                if done.is_ok() && written.is_some_and(|it| is_older(it, TMP_LIFE, now)) {
+                    done = disk::unlink(&name);
                     swept.tmp += 1;
                 }
-            }
+            })?;
+            done?;
         }
         for queue in self.failed_queues()? {
-            for failed in self.failed(&queue)? {
-                let changed = changed(&self.failed_name(&failed));
-                if changed.is_some_and(|changed| is_older(changed, FAILED_LIFE, now)) {
-                    self.drop_failed(&failed)?;
-                    swept.failed.push(failed);
+            let dir = self.failed_dir(&queue);
+            let mut done = Ok(());
+            self.each_failed(&queue, &mut |failed| {
+                let name = dir.entry(failed.name());
+                let changed = changed(&name);
+                if done.is_ok() && changed.is_some_and(|it| is_older(it, FAILED_LIFE, now)) {
+                    done = disk::unlink(&name);
+                    swept.failed += 1;
                 }
-            }
+            })?;
+            done?;
         }
         Ok(swept)
     }

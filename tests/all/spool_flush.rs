@@ -288,3 +288,21 @@ fn repositories_share_a_servers_spool() {
     let status = site.refpost(["status"]).arg(&site.bare).run().well();
     assert!(status.stdout.contains("failing since"), "{}", status.stdout);
 }
+
+#[test]
+fn what_is_not_due_is_not_even_opened() {
+    let site = Spooled::new();
+    site.announce_many(3);
+    site.receiver.script(|_| Answer::status(503));
+    site.flush_well();
+    site.receiver.take();
+    let waiting = site.names("retry/one");
+    // Whoever opens one of these sets it aside.
+    for name in &waiting {
+        fs::write(site.spool().join("retry/one").join(name), "no entry").unwrap();
+    }
+    assert!(site.flush_well().is_empty());
+    assert!(site.receiver.take().is_empty());
+    assert_eq!(site.names("retry/one"), waiting);
+    assert_eq!(site.names("failed/unreadable"), [""; 0]);
+}

@@ -260,7 +260,7 @@ fn retry_and_drop_of_what_failed() {
 #[test]
 fn set_aside() {
     let act = |fixture: &Fixture| {
-        let id = fixture.spool.ids_in_new().unwrap().0.remove(0);
+        let id = fixture.spool.ids_in_new().unwrap().remove(0);
         let _ = fixture.spool.set_aside(&fixture.spool.new_name(&id), &id);
     };
     at_every_crash(enqueued, act, |fixture, ()| {

@@ -63,12 +63,12 @@ fn the_sweep_takes_what_is_old_and_nothing_else() {
     }
     // Something is put aside today that was pushed long ago: it has its 30 days.
     let swept = fixture.spool.sweep(now + hour).unwrap();
-    assert_eq!((swept.tmp, swept.failed.len()), (1, 0));
+    assert_eq!((swept.tmp, swept.failed), (1, 0));
     assert_eq!(fixture.ls("tmp"), ["young"]);
     let swept = fixture.spool.sweep(now + hour * 24 * 29).unwrap();
-    assert_eq!(swept.failed.len(), 0);
+    assert_eq!(swept.failed, 0);
     let swept = fixture.spool.sweep(now + hour * 24 * 31).unwrap();
-    assert_eq!(swept.failed.len(), 3);
+    assert_eq!(swept.failed, 3);
     assert!(fixture.path("failed/ci").is_dir() && fixture.path("retry/ci").is_dir());
     assert_eq!(fixture.kept(), kept(&[("ci", &["5"])]));
 }

@@ -87,10 +87,10 @@ fn a_line_that_was_cut_off_is_passed_over() {
 fn writers_side_by_side_lose_and_mix_no_line() {
     let fixture = fixture();
     // Puts away once, at about half of what is written.
-    let log = fixture.spool.log().rotating_at(40_000);
+    let log = || fixture.spool.log().rotating_at(40_000);
     std::thread::scope(|scope| {
         for writer in 0..4 {
-            let log = &log;
+            let log = log();
             scope.spawn(move || {
                 for n in 0..80 {
                     log.append(&attempt(&format!("{writer}-{n:03}"))).unwrap();
@@ -99,7 +99,7 @@ fn writers_side_by_side_lose_and_mix_no_line() {
         }
     });
     assert!(fixture.path("log.1").exists());
-    let found = log.last(1000, |_| true).unwrap();
+    let found = log().last(1000, |_| true).unwrap();
     let distinct: BTreeSet<_> = ids(&found).into_iter().collect();
     assert_eq!((found.len(), distinct.len()), (320, 320));
 }

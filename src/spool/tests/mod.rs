@@ -14,6 +14,7 @@ mod model;
 mod names;
 mod planted;
 mod power;
+mod windows;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};

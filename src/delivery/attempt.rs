@@ -1,0 +1,156 @@
+//! One attempt of a lane, and what is done for its neighbours meanwhile: the one before
+//! it is logged and crossed off, the one after it is opened.
+
+use std::rc::Rc;
+
+use super::answer::Answer;
+use super::courier::{Courier, Notice, Words};
+use super::fault::Fault;
+use super::lane::Work;
+use super::request::Request;
+use crate::config::{Endpoint, KeyError, Settings};
+use crate::payload::Message;
+use crate::report::chain;
+use crate::spool::{Attempt, Entry, Item, SpoolError};
+
+/// An item whose last message was delivered.
+pub(super) struct Delivered {
+    pub(super) item: Item,
+    pub(super) total: u32,
+    pub(super) attempt: Attempt,
+}
+
+/// An entry, and what its messages need to be sent.
+pub(super) struct Job {
+    pub(super) entry: Rc<Entry>,
+    pub(super) settings: Rc<Settings>,
+    /// Which of the settings' endpoints it goes to.
+    pub(super) at: usize,
+    /// The numbers of the messages that this endpoint gets.
+    pub(super) numbers: Vec<usize>,
+}
+
+impl Job {
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.settings.endpoints[self.at]
+    }
+}
+
+impl Work<'_> {
+    /// Makes an attempt, and while the answer is awaited, what is to be done before and
+    /// after it for others: so neither waits for the other.
+    pub(super) async fn attempt(
+        &mut self,
+        job: &Job,
+        message: &Message,
+    ) -> (Result<Answer, Unsent>, Result<(), SpoolError>) {
+        let courier = self.courier;
+        let meanwhile = async {
+            // Lets the request go out first.
+            tokio::task::yield_now().await;
+            self.cross_off()?;
+            self.look_ahead();
+            Ok(())
+        };
+        futures_util::future::join(Self::send(&courier, job, message), meanwhile).await
+    }
+
+    /// Logs and crosses off what was delivered last.
+    ///
+    /// Crash before, with the next message on its way: both are delivered again, in
+    /// their order. No third one is sent before this is done.
+    pub(super) fn cross_off(&mut self) -> Result<(), SpoolError> {
+        if let Some(Delivered {
+            item,
+            total,
+            attempt,
+        }) = self.delivered.take()
+        {
+            self.log(&attempt);
+            self.lane.advance(&item, total)?;
+        }
+        Ok(())
+    }
+
+    /// Opens what comes next. What is wrong with it is found when its turn comes.
+    fn look_ahead(&mut self) {
+        let Some(item) = self.next.take() else { return };
+        let Ok(entry) = self.lane.open_shared(&item, self.courier.shared) else {
+            return;
+        };
+        let numbers = entry.header().messages_for(self.lane.queue());
+        if let Some(number) = numbers.get(item.part.first() as usize) {
+            entry.read_ahead(*number);
+        }
+        self.ready = Some((item, entry));
+    }
+
+    async fn send(courier: &Courier<'_>, job: &Job, message: &Message) -> Result<Answer, Unsent> {
+        let Courier {
+            outside,
+            client,
+            limits,
+            ..
+        } = courier;
+        let variable = |name: &str| outside.variable(name);
+        let credentials = job.endpoint().credentials(&variable, outside.now())?;
+        let request = Request::new(message, &job.settings.instance, credentials);
+        let limit = limits.cut(job.endpoint().timeout);
+        Ok(client
+            .post(
+                job.endpoint(),
+                &job.settings.network,
+                &request,
+                limit,
+                outside.now(),
+            )
+            .await?)
+    }
+}
+
+/// Why nothing was sent; ours to mend.
+pub(super) struct Unsent {
+    admin: Words,
+    pusher: Words,
+}
+
+impl Unsent {
+    pub(super) fn notice(self, endpoint: &Endpoint) -> Notice {
+        let to = |name: &str, words: Words| Words {
+            text: format!("cannot send to `{name}`: {}", words.text),
+            hint: words.hint,
+        };
+        Notice {
+            admin: to(&endpoint.name, self.admin),
+            pusher: to(&endpoint.name_for_pusher(), self.pusher),
+        }
+    }
+}
+
+impl From<KeyError> for Unsent {
+    fn from(error: KeyError) -> Self {
+        let words = Words {
+            text: chain(&error),
+            hint: error.hint(),
+        };
+        Self {
+            admin: words.clone(),
+            pusher: words,
+        }
+    }
+}
+
+impl From<Fault> for Unsent {
+    fn from(fault: Fault) -> Self {
+        Self {
+            admin: Words {
+                text: chain(&fault),
+                hint: fault.hint(),
+            },
+            pusher: Words {
+                text: fault.for_pusher().to_owned(),
+                hint: None,
+            },
+        }
+    }
+}

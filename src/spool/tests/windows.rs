@@ -1,0 +1,66 @@
+//! As much of a queue as there is room for, and then the rest.
+
+use super::waiting::Names;
+use super::*;
+
+/// What waits, by windows of `most` names, and what is left over.
+fn by_windows(names: &[String], most: usize) -> (Waiting, Vec<String>) {
+    let (mut all, mut leftovers, mut after) = (Waiting::default(), vec![], None);
+    loop {
+        let mut window = Names::new(after.as_ref(), most);
+        for name in names {
+            window.take(name.as_ref());
+        }
+        let (waiting, left) = window.sorted();
+        all.mains.extend(waiting.mains);
+        all.asides.extend(waiting.asides);
+        leftovers.extend(left.iter().map(ToString::to_string));
+        after = waiting.rest_after;
+        if after.is_none() {
+            all.asides.sort_by_key(|item| (item.due, item.to_string()));
+            leftovers.sort();
+            return (all, leftovers);
+        }
+    }
+}
+
+fn names() -> Vec<String> {
+    let mut names = vec![];
+    for n in 0..40u64 {
+        // In an order that is not theirs.
+        let id = Id::new(noon() + Duration::from_secs(n * 7 % 40), "git1", n);
+        let first = Item::first(&id);
+        let item = |part, attempts| Item {
+            attempts,
+            part,
+            ..first.clone()
+        };
+        names.push(first.to_string());
+        if n % 3 == 0 {
+            names.push(item(Part::From(2), 0).to_string());
+            names.push(item(Part::Only(1), 1).to_string());
+        }
+        if n % 5 == 0 {
+            names.push(item(Part::Only(7), 1).to_string());
+            names.push(item(Part::Only(0), 1).to_string());
+            names.push(item(Part::Only(0), 4).to_string());
+        }
+    }
+    names
+}
+
+#[test]
+fn however_small_the_windows_all_of_a_queue_is_seen() {
+    let names = names();
+    let (whole, leftovers) = by_windows(&names, usize::MAX);
+    assert_eq!(whole.mains.len(), 40);
+    assert!(whole.mains.is_sorted_by_key(|item| &item.id));
+    assert!(!whole.asides.is_empty() && !leftovers.is_empty());
+    for most in [1, 2, 3, 7, 39, 1000] {
+        let (seen, left) = by_windows(&names, most);
+        assert_eq!(seen.mains, whole.mains, "{most}");
+        assert_eq!(seen.asides, whole.asides, "{most}");
+        // What there is no room for is left over the next time.
+        assert!(left.iter().all(|name| leftovers.contains(name)), "{most}");
+    }
+}

@@ -1,0 +1,155 @@
+//! What waits in a queue, by names alone: as much of it as there is room for.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use super::first::First;
+use super::id::Id;
+use super::item::{Item, Part};
+
+/// How many names that are none of ours are told.
+pub(super) const STRANGE: usize = 100;
+
+/// What waits in a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// In push order. The first holds all others, and only its due time counts.
+    pub mains: Vec<Item>,
+    /// Single messages that were refused, in order of their due times. Each waits
+    /// for itself.
+    pub asides: Vec<Item>,
+    /// Names that are none of ours, a hundred at most.
+    pub strange: Vec<OsString>,
+    /// There is more, of entries after this one.
+    pub rest_after: Option<Id>,
+}
+
+/// Names of a queue, being sorted out.
+///
+/// - Two mains of one entry: one came from distributing it again. The one that
+///   is further on knows more.
+/// - Two asides of one message: the same, after stepping aside again.
+/// - An aside that a main of its entry has yet to deliver: the crash came before
+///   the main went past it, and the main is the one that keeps the order.
+///
+/// Room is for the names of the first entries. All names of one entry are taken or
+/// left out together, so what is taken of it is all that there is to know of it.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    after: Option<&'a Id>,
+    most: usize,
+    /// Of each main (`None`) and each aside, the one that is furthest on.
+    furthest: BTreeMap<(Id, Option<u32>), Item>,
+    leftovers: Vec<Item>,
+    strange: First<OsString>,
+    /// The first entry that was left out for want of room: it and all after it stay out.
+    before: Option<Id>,
+    more: bool,
+}
+
+impl<'a> Names<'a> {
+    /// Room for `most` names, of entries after this one.
+    pub(super) fn new(after: Option<&'a Id>, most: usize) -> Self {
+        Self {
+            after,
+            most,
+            furthest: BTreeMap::new(),
+            leftovers: vec![],
+            strange: First::new(STRANGE),
+            before: None,
+            more: false,
+        }
+    }
+
+    pub(super) fn take(&mut self, name: &OsStr) {
+        let text = name.to_str().unwrap_or_default();
+        let id = Item::id_in(text);
+        if self.after.is_some_and(|after| id <= after.as_str()) {
+            return;
+        }
+        if self
+            .before
+            .as_ref()
+            .is_some_and(|before| id >= before.as_str())
+        {
+            return;
+        }
+        // Most names of a long queue are not even read.
+        let last = self.furthest.last_key_value();
+        if self.furthest.len() >= self.most && last.is_some_and(|((last, _), _)| id > last.as_str())
+        {
+            self.more = true;
+            return;
+        }
+        let Some(item) = Item::parse(text) else {
+            return self.strange.put(name.to_owned());
+        };
+        self.put(item);
+        if self.furthest.len() > self.most {
+            self.leave_last_out();
+        }
+    }
+
+    fn put(&mut self, item: Item) {
+        let aside = match item.part {
+            Part::From(_) => None,
+            Part::Only(n) => Some(n),
+        };
+        let key = (item.id.clone(), aside);
+        let leftover = match self.furthest.get_mut(&key) {
+            None => return drop(self.furthest.insert(key, item)),
+            Some(known) if is_further(&item, known) => std::mem::replace(known, item),
+            Some(_) => item,
+        };
+        // What there is no room for is left over the next time.
+        if self.leftovers.len() < self.most {
+            self.leftovers.push(leftover);
+        }
+    }
+
+    /// Leaves out the last entry, unless it is the only one.
+    fn leave_last_out(&mut self) {
+        let first = self.furthest.first_key_value().map(|((id, _), _)| id);
+        let last = self.furthest.last_key_value().map(|((id, _), _)| id);
+        if first == last {
+            return;
+        }
+        if let Some(last) = last.cloned() {
+            drop(self.furthest.split_off(&(last.clone(), None)));
+            self.before = Some(last);
+            self.more = true;
+        }
+    }
+
+    /// What waits, and apart from it what a crash left over.
+    pub(super) fn sorted(self) -> (Waiting, Vec<Item>) {
+        let mut waiting = Waiting {
+            strange: self.strange.into_sorted().0,
+            ..Waiting::default()
+        };
+        let mut leftovers = self.leftovers;
+        if self.more {
+            let last = self.furthest.last_key_value();
+            waiting.rest_after = last.map(|((id, _), _)| id.clone());
+        }
+        // In order of ids, and a main before the asides of its entry.
+        for item in self.furthest.into_values() {
+            let main = waiting.mains.last().filter(|main| main.id == item.id);
+            match item.part {
+                Part::From(_) => waiting.mains.push(item),
+                Part::Only(n) if main.is_some_and(|main| main.part.first() <= n) => {
+                    leftovers.push(item);
+                }
+                Part::Only(_) => waiting.asides.push(item),
+            }
+        }
+        waiting.asides.sort_by_key(|item| item.due);
+        (waiting, leftovers)
+    }
+}
+
+/// Of two names of one thing.
+pub(super) fn is_further(item: &Item, known: &Item) -> bool {
+    let place = |item: &Item| (item.part.first(), item.attempts, item.due);
+    place(item) >= place(known)
+}
