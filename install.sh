@@ -19,6 +19,8 @@ usage: ./install.sh [OPTION…]
   --systemd      the same as systemd units, in /etc/systemd/system
   --mail-drop    also install a service account `refpost`, a spool that all
                  accounts put messages into, and a service that delivers them
+  --debian       install what the Debian package holds, below DESTDIR, for
+                 contrib/release
   --no-build     install the binary that was built before
   --dry-run      show what would be done, and do nothing
   --uninstall    remove what was installed, after disabling each --repo
@@ -30,23 +32,30 @@ END
 }
 
 # Everything that is ever installed, a line each: the option that asks for it,
-# its mode, what makes it, where it goes. Installing, --dry-run and --uninstall
-# all read this.
+# its mode, what makes it, where it goes. Installing, --dry-run, --uninstall and
+# the Debian package all read this.
 files() {
     cat <<END
 always 755 binary $prefix/bin/refpost
 always 644 man $prefix/share/man/man1/refpost.1
 always 644 completions-bash $prefix/share/bash-completion/completions/refpost
-always 644 completions-zsh $prefix/share/zsh/site-functions/_refpost
+always 644 completions-zsh $prefix/share/zsh/$zsh/_refpost
 always 644 completions-fish $prefix/share/fish/vendor_completions.d/refpost.fish
 cron 644 refpost.cron /etc/cron.d/refpost
-systemd 644 refpost-flush.service /etc/systemd/system/refpost-flush.service
-systemd 644 refpost-flush.timer /etc/systemd/system/refpost-flush.timer
-systemd 644 refpost-flush.path /etc/systemd/system/refpost-flush.path
-drop 644 refpost.sysusers /etc/sysusers.d/refpost.conf
-drop 644 refpost.tmpfiles /etc/tmpfiles.d/refpost.conf
-drop 644 refpost-watch.service /etc/systemd/system/refpost-watch.service
+systemd 644 refpost-flush.service $systemd_in/systemd/system/refpost-flush.service
+systemd 644 refpost-flush.timer $systemd_in/systemd/system/refpost-flush.timer
+systemd 644 refpost-flush.path $systemd_in/systemd/system/refpost-flush.path
+drop 644 refpost.sysusers $systemd_in/sysusers.d/refpost.conf
+drop 644 refpost.tmpfiles $systemd_in/tmpfiles.d/refpost.conf
+drop 644 refpost-watch.service $systemd_in/systemd/system/refpost-watch.service
+debian 644 debian/config.toml /etc/refpost/config.toml
+debian 644 ../CHANGELOG.md $prefix/share/doc/refpost/changelog
+debian 644 ../README.md $prefix/share/doc/refpost/README.md
+debian 644 refpost.cron $prefix/share/doc/refpost/examples/refpost.cron
 END
+    (cd "$source" && find docs -type f) | LC_ALL=C sort | while read -r page; do
+        echo "debian 644 ../$page $prefix/share/doc/refpost/$page"
+    done
 }
 
 wanted() {
@@ -55,6 +64,7 @@ wanted() {
     cron) [ "$cron" = yes ] ;;
     systemd) [ "$systemd" = yes ] ;;
     drop) [ "$drop" = yes ] ;;
+    debian) [ "$debian" = yes ] ;;
     esac
 }
 
@@ -181,15 +191,15 @@ install_files() {
             echo "would install \`$path\`"
             continue
         fi
-        make "$what" >"$stage/$what" </dev/null ||
+        make "$what" >"$stage/made" </dev/null ||
             fail "cannot make \`$path\` with \`$built\`"
-        if cmp -s "$stage/$what" "$path" 2>/dev/null; then
+        if cmp -s "$stage/made" "$path" 2>/dev/null; then
             echo "unchanged \`$path\`"
         elif [ "$when" = cron ] && [ -e "$path" ]; then
             # The account and MAILTO in it are the admin's.
             echo "kept \`$path\`, which differs from contrib/refpost.cron"
         else
-            put "$stage/$what" "$mode" "$path"
+            put "$stage/made" "$mode" "$path"
             echo "installed \`$path\`"
         fi
     done
@@ -256,6 +266,9 @@ install() {
         trap 'exit 1' HUP INT TERM
     fi
     install_files
+    if [ "$debian" = yes ]; then
+        return
+    fi
     if [ "$systemd" = yes ]; then
         start_units
     fi
@@ -301,6 +314,9 @@ uninstall() {
 }
 
 prefix=${PREFIX:-/usr/local}
+# Where zsh looks, below share/zsh, and where systemd does.
+zsh=site-functions
+systemd_in=/etc
 DESTDIR=${DESTDIR-}
 DESTDIR=${DESTDIR%/}
 action=install
@@ -308,6 +324,7 @@ build=yes
 cron=no
 systemd=no
 drop=no
+debian=no
 dry_run=no
 
 # Takes the options from the front and puts each repository at the back.
@@ -334,6 +351,7 @@ while [ "$left" -gt 0 ]; do
     --cron) cron=yes ;;
     --systemd) systemd=yes ;;
     --mail-drop) drop=yes ;;
+    --debian) debian=yes ;;
     --no-build) build=no ;;
     --dry-run) dry_run=yes ;;
     --uninstall) action=uninstall ;;
@@ -344,6 +362,17 @@ while [ "$left" -gt 0 ]; do
     *) misused "unknown option \`$option\`" ;;
     esac
 done
+
+if [ "$debian" = yes ]; then
+    [ -n "$DESTDIR" ] ||
+        misused 'cannot install the files of a package without DESTDIR: they would be in its way'
+    prefix=/usr
+    zsh=vendor-completions
+    systemd_in=/usr/lib
+    cron=no
+    systemd=yes
+    drop=yes
+fi
 
 case $prefix in
 /*) prefix=${prefix%/} ;;

@@ -1,6 +1,7 @@
 //! The configuration: layers, what is in force, and what `check --show` tells of it.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::{Environment, ZEROS};
 
@@ -244,4 +245,26 @@ fn no_config_at_all_is_no_error() {
         .without("REFPOST_CONFIG")
         .run()
         .well();
+}
+
+#[test]
+fn the_packages_configuration_says_nothing_until_its_lines_are_taken_up() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/debian/config.toml");
+    let packaged = fs::read_to_string(path).unwrap();
+    let environment = Environment::new();
+    environment.bare("a.git");
+    environment.write("system.toml", &packaged);
+    assert!(!show(&environment).contains("system.toml"));
+    // A line of prose has a space behind its `#`.
+    let settings: Vec<_> = packaged
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| !line.is_empty() && !line.starts_with(' '))
+        .collect();
+    environment.write("system.toml", settings.join("\n"));
+    for setting in settings {
+        let (key, _) = setting.split_once(" = ").unwrap();
+        let shown = shown(&environment, key).unwrap_or_else(|| panic!("no {key}"));
+        assert!(shown.ends_with("  # /…/system.toml"), "{key} = {shown}");
+    }
 }
