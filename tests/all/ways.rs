@@ -299,6 +299,6 @@ fn what_is_damaged_spoils_nothing_else() {
     let ran = site.refpost(["preview", "--repo", "test.git"]);
     let ran = ran.stdin(line).run();
     let why =
-        format!("refpost: cannot read commit `{new}`: git cannot read it (`git fsck` says more)\n");
+        format!("refpost: cannot read object `{new}`: git cannot read it (`git fsck` says more)\n");
     ran.fails(1, &why);
 }
