@@ -26,7 +26,7 @@ impl Site {
         let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
         let bare = folder.path().join("bench.git");
         fs::create_dir(&bare).unwrap();
-        fs::write(folder.path().join("none"), "").unwrap();
+        fs::write(folder.path().join("server.toml"), "").unwrap();
         let site = Self { folder, bare };
         site.git(&["init", "-q", "--bare", "-b", "main"], "");
         site.configure(&["http://127.0.0.1:9/hook"], "");
@@ -50,14 +50,14 @@ impl Site {
 
     /// A command in the repository.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
-        let none = self.folder().join("none");
+        let config = self.folder().join("server.toml");
         let mut command = Command::new(program.as_ref());
         command.env_clear().current_dir(&self.bare);
         // As a service has it: no wrappers of a person's own before git and python3.
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("HOME", self.folder());
         command.env("GIT_CONFIG_NOSYSTEM", "1");
-        command.env("REFPOST_CONFIG", none);
+        command.env("REFPOST_CONFIG", config);
         for who in ["AUTHOR", "COMMITTER"] {
             command.env(format!("GIT_{who}_NAME"), "Ada");
             command.env(format!("GIT_{who}_EMAIL"), "ada@example.org");
