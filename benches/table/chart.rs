@@ -28,6 +28,7 @@ pub(crate) fn draw(all: &[Series], file: &Path) {
     let mut chart = ChartBuilder::on(&root)
         .caption("processor time of one push", ("sans-serif", 20))
         .margin(12)
+        .margin_right(48)
         .x_label_area_size(44)
         .y_label_area_size(64)
         .build_cartesian_2d(range(sizes).log_scale(), range(costs).log_scale())

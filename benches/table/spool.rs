@@ -135,12 +135,12 @@ fn memory(table: &mut Table) {
         let started = Instant::now();
         let memory = watch(&mut command.spawn().unwrap());
         let cost = started.elapsed();
-        let mut idle = Site::new().flush();
+        let idle = Site::new();
         table.row(Row {
             what: what.to_owned(),
             peer: "a flush of nothing",
             cost,
-            peer_cost: time(|| assert!(idle.status().unwrap().success())),
+            peer_cost: time(|| assert!(idle.flush().status().unwrap().success())),
             memory: Some(memory),
             point: None,
         });
