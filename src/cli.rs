@@ -254,6 +254,20 @@ pub struct PreviewArgs {
     pub http: bool,
 }
 
+/// Which of all repositories below a folder: for commands that have `--all` and `REPO`.
+#[derive(Debug, Args)]
+pub struct Chosen {
+    /// With --all, only those whose path below ROOT this matches, without `.git`; `*` does
+    /// not cross a `/`, `**` does, `!` takes away; the last that matches decides
+    #[arg(
+        long = "match",
+        value_name = "GLOB",
+        requires = "all",
+        conflicts_with = "repos"
+    )]
+    pub matches: Vec<RepositoryPattern>,
+}
+
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -268,15 +282,9 @@ pub struct CheckArgs {
         reason = "clap's way to say that the value is optional"
     )]
     pub all: Option<Option<PathBuf>>,
-    /// With --all, only those whose path below ROOT this matches, without `.git`; `*` does
-    /// not cross a `/`, `**` does, `!` takes away; the last that matches decides
-    #[arg(
-        long = "match",
-        value_name = "GLOB",
-        requires = "all",
-        conflicts_with = "repos"
-    )]
-    pub matches: Vec<RepositoryPattern>,
+    /// Which of all.
+    #[command(flatten)]
+    pub chosen: Chosen,
     /// Print the effective settings, and where each comes from
     #[arg(long)]
     pub show: bool,
@@ -320,15 +328,9 @@ pub struct EnableArgs {
     /// All repositories below ROOT, in folders of any depth; links are not followed
     #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
     pub all: Option<PathBuf>,
-    /// With --all, only those whose path below ROOT this matches, without `.git`; `*` does
-    /// not cross a `/`, `**` does, `!` takes away; the last that matches decides
-    #[arg(
-        long = "match",
-        value_name = "GLOB",
-        requires = "all",
-        conflicts_with = "repos"
-    )]
-    pub matches: Vec<RepositoryPattern>,
+    /// Which of all.
+    #[command(flatten)]
+    pub chosen: Chosen,
     /// Link pre-receive and reference-transaction too: no ref moves unannounced,
     /// whoever is killed, and what moves without a push is announced as well
     #[arg(long)]
@@ -347,15 +349,9 @@ pub struct DisableArgs {
     /// All repositories below ROOT, in folders of any depth; links are not followed
     #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
     pub all: Option<PathBuf>,
-    /// With --all, only those whose path below ROOT this matches, without `.git`; `*` does
-    /// not cross a `/`, `**` does, `!` takes away; the last that matches decides
-    #[arg(
-        long = "match",
-        value_name = "GLOB",
-        requires = "all",
-        conflicts_with = "repos"
-    )]
-    pub matches: Vec<RepositoryPattern>,
+    /// Which of all.
+    #[command(flatten)]
+    pub chosen: Chosen,
 }
 
 /// Arguments of `listen`.

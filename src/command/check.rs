@@ -26,7 +26,7 @@ pub(super) struct Known {
 
 pub(super) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error> {
     if let Some(root) = &args.all {
-        return check_all::run(root.as_deref(), &args.matches, around);
+        return check_all::run(root.as_deref(), &args.chosen.matches, around);
     }
     let here = [PathBuf::from(".")];
     let repos = if args.repos.is_empty() {

@@ -13,7 +13,7 @@ use crate::report;
 
 pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Error> {
     if let Some(root) = &args.all {
-        return disable_all(root, &args.matches, around);
+        return disable_all(root, &args.chosen.matches, around);
     }
     for repo in &args.repos {
         disable(repo, around, |shown, is_unlinked, is_ordinary| {

@@ -91,7 +91,7 @@ fn enable_all(root: &Path, args: &EnableArgs, around: &Surroundings) -> Result<D
     around.for_many()?;
     let binary = own_binary()?;
     let mut silent = 0;
-    let tally = Fleet::find(root, &args.matches)?.each(|git_dir, _| {
+    let tally = Fleet::find(root, &args.chosen.matches)?.each(|git_dir, _| {
         let repository = place::repository(Some(git_dir), around)?;
         let mut is_any_new = false;
         link(
