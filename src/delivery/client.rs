@@ -80,13 +80,17 @@ impl Client {
         request: &Request<'_>,
     ) -> Result<reqwest::Response, Unanswered> {
         let client = self.client_for(endpoint, network).await?;
-        let mut builder = client
+        let builder = client
             .post(endpoint.url.expose().clone())
             .body(request.body.to_vec());
+        let post = builder.build();
+        let mut post = post.map_err(|error| Fault::Prepare(error.without_url().into()))?;
         for (name, value) in &request.headers {
-            builder = builder.header(name, header_value(value)?);
+            let name = name.parse::<header::HeaderName>();
+            let name = name.map_err(|error| Fault::Prepare(error.into()))?;
+            post.headers_mut().append(name, header_value(value)?);
         }
-        let sent = builder.send().await;
+        let sent = client.execute(post).await;
         sent.map_err(|error| Unanswered::of(error, &endpoint.url))
     }
 

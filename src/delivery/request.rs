@@ -1,5 +1,7 @@
 //! Message + endpoint → request. Pure: `preview --http` shows what is sent.
 
+use std::borrow::Cow;
+
 use crate::config::Credentials;
 use crate::payload::{Format, Message};
 use crate::signature::{self, Secret};
@@ -17,7 +19,7 @@ pub enum HeaderValue {
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// In the order and the spelling of the wire.
-    pub headers: Vec<(String, HeaderValue)>,
+    pub headers: Vec<(Cow<'static, str>, HeaderValue)>,
     /// The message's body, as it was frozen.
     pub body: &'a [u8],
 }
@@ -28,8 +30,8 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn new(message: &'a Message, instance: &str, credentials: Credentials) -> Self {
         let mut headers = Vec::with_capacity(10 + credentials.headers.len());
-        let mut plain = |name: &str, value: &str| {
-            headers.push((name.to_owned(), HeaderValue::Plain(one_line(value))));
+        let mut plain = |name: &'static str, value: &str| {
+            headers.push((name.into(), HeaderValue::Plain(one_line(value))));
         };
         plain("Content-Type", "application/json");
         plain("Accept", "*/*");
@@ -39,21 +41,21 @@ impl<'a> Request<'a> {
                 plain("X-Pagure", instance);
                 plain("X-Pagure-Project", &message.project);
                 let body = &message.body;
-                for (key, suffix) in [(&credentials.key, ""), (&credentials.previous, "-Previous")]
-                {
-                    if let Some(key) = key {
-                        let name = |base: &str| format!("{base}{suffix}");
-                        plain(&name("X-Pagure-Signature"), &signature::sha1(key, body));
-                        plain(
-                            &name("X-Pagure-Signature-256"),
-                            &signature::sha256(key, body),
-                        );
-                    }
+                if let Some(key) = &credentials.key {
+                    plain("X-Pagure-Signature", &signature::sha1(key, body));
+                    plain("X-Pagure-Signature-256", &signature::sha256(key, body));
+                }
+                if let Some(key) = &credentials.previous {
+                    plain("X-Pagure-Signature-Previous", &signature::sha1(key, body));
+                    plain(
+                        "X-Pagure-Signature-256-Previous",
+                        &signature::sha256(key, body),
+                    );
                 }
                 plain("X-Pagure-Topic", &message.topic);
             }
         }
-        let hidden = |(name, value)| (name, HeaderValue::Hidden(value));
+        let hidden = |(name, value): (String, _)| (name.into(), HeaderValue::Hidden(value));
         headers.extend(credentials.headers.into_iter().map(hidden));
         Self {
             headers,
@@ -65,10 +67,7 @@ impl<'a> Request<'a> {
 /// A project is named by whoever may name a folder: a line break in it must not
 /// begin another header.
 fn one_line(value: &str) -> String {
-    value
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+    value.replace(char::is_control, "?")
 }
 
 #[cfg(test)]
@@ -94,7 +93,7 @@ mod tests {
         let names: Vec<_> = request
             .headers
             .iter()
-            .map(|(name, _)| name.as_str())
+            .map(|(name, _)| name.as_ref())
             .collect();
         assert_eq!(
             names,

@@ -73,5 +73,7 @@ pub(super) fn clamp(time: SystemTime) -> SystemTime {
 }
 
 fn compact(rfc3339: &impl ToString) -> String {
-    rfc3339.to_string().replace(['-', ':'], "")
+    let mut text = rfc3339.to_string();
+    text.retain(|c| c != '-' && c != ':');
+    text
 }
