@@ -48,6 +48,7 @@ mod outbox_kills;
 mod outbox_levels;
 mod outbox_outside;
 mod outbox_races;
+mod outbox_trial;
 mod outbox_update;
 mod outbox_work;
 mod ownership;
