@@ -6,7 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use crate::support::spooled::{commits, eventually, files_below};
-use crate::support::{ALICE, Accounts, BOB, Background, MailDrop, SERVICE, names, set_mode};
+use crate::support::{
+    ALICE, Accounts, Answer, BOB, Background, MailDrop, Request, SERVICE, names, set_mode,
+};
 
 fn waiting(drop: &MailDrop) -> Vec<String> {
     let mut files = files_below(&drop.spool);
@@ -328,4 +330,62 @@ fn check_knows_a_mail_drop_and_mends_its_modes() {
     assert_eq!(ran.status, 0);
     drop.push(ALICE, "alice");
     assert_eq!(drop.flush_well().len(), 1);
+}
+
+#[test]
+fn an_endpoint_of_some_repositories_waits_by_itself() {
+    let Some(drop) = MailDrop::new() else { return };
+    let section = |name: &str| {
+        format!(
+            "[[repository]]\nmatch = [\"{name}\"]\n[[repository.endpoint]]\nname = \"own\"\n\
+             url = \"{}\"\n",
+            drop.receiver.url(&format!("/{name}"))
+        )
+    };
+    let root = drop.bare("alice");
+    let text = format!(
+        "root = \"{}\"\nspool = \"{}\"\nkey_file = \"service.key\"\n[[endpoint]]\n\
+         name = \"ci\"\nurl = \"{}\"\n{}{}",
+        root.parent().unwrap().display(),
+        drop.spool.display(),
+        drop.receiver.url("/ci"),
+        section("alice"),
+        section("bob")
+    );
+    drop.accounts.public("system.toml", &text);
+    drop.receiver.script(|request| {
+        let is_down = request.line.starts_with("POST /alice ");
+        Answer::status(if is_down { 503 } else { 200 })
+    });
+    let (alices, said) = drop.push(ALICE, "alice");
+    assert_eq!(said, ["refpost: 1 message queued for `ci`, `own`"]);
+    let (bobs, _) = drop.push(BOB, "bob");
+    let arrived = drop.flush_well();
+    let lines: Vec<_> = arrived.iter().map(|it| it.line.as_str()).collect();
+    let came = |path: &str, commit: &String| {
+        let line = format!("POST {path} HTTP/1.1");
+        let to = arrived.iter().filter(|request| request.line == line);
+        to.flat_map(|request| commits(std::slice::from_ref(request)))
+            .any(|it| it == *commit)
+    };
+    assert!(came("/ci", &alices) && came("/ci", &bobs), "{lines:?}");
+    assert!(came("/alice", &alices) && came("/bob", &bobs), "{lines:?}");
+    assert_eq!(arrived.len(), 4, "{lines:?}");
+    let waits = waiting(&drop);
+    assert_eq!(waits.len(), 1, "{waits:?}");
+    assert!(waits[0].starts_with("retry/own@"), "{waits:?}");
+
+    drop.receiver.script(|_| Answer::status(200));
+    assert_eq!(drop.flush_well().len(), 0, "it is not due");
+    let retry = [
+        "queue",
+        "retry",
+        "--all",
+        "--in",
+        drop.spool.to_str().unwrap(),
+    ];
+    drop.service(&retry).well();
+    // What is due again is delivered in the background.
+    assert_eq!(commits(&drop.receiver.wait_for(1)), [alices]);
+    eventually("nothing waits", || waiting(&drop).is_empty());
 }
