@@ -58,11 +58,13 @@ impl Template {
         serde_json::to_vec(&body).unwrap()
     }
 
-    /// Writes an entry for each body into `new/`, without flushing any.
+    /// Writes an entry for each body into `new/`. They are on the disk then, as hooks
+    /// leave them.
     pub(crate) fn fill(&self, new: &Path, bodies: &[Vec<u8>]) {
         for (n, body) in bodies.iter().enumerate() {
             fs::write(new.join(self.id(n)), self.entry(n, body)).unwrap();
         }
+        nix::unistd::sync();
     }
 
     /// The bytes of an entry.
