@@ -1,18 +1,27 @@
 //! The first way of reading: libgit2.
 
-use std::path::Path;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use git2::{ConfigLevel, ObjectType, RepositoryOpenFlags};
+use git2::{Config, ConfigLevel, ObjectFormat, ObjectType, Odb, RepositoryOpenFlags};
 
 use super::command::Git;
-use super::store::{Cause, Kind, Setting};
+use super::store::{Cause, Kind, Setting, last, truth};
 use crate::event::Oid;
 
-/// A repository that libgit2 has opened.
+/// A repository that libgit2 can read.
 pub(super) struct ByLibgit2 {
-    pub(super) repository: git2::Repository,
     pub(super) git: Git,
+    pub(super) common_dir: PathBuf,
+    pub(super) is_bare: bool,
+    format: ObjectFormat,
+    /// The repository's own; `None`: it cannot be read.
+    config: Option<Vec<Setting>>,
+    is_in_hook: bool,
+    /// Opened at their first use: most hooks ask for no ref.
+    objects: OnceCell<Odb<'static>>,
+    refs: OnceCell<Option<git2::Repository>>,
 }
 
 /// Opens the repository in this folder, or in a `.git` in it; in a hook with the object
@@ -20,14 +29,14 @@ pub(super) struct ByLibgit2 {
 /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`).
 pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Error> {
     settle_libgit2();
-    let open = |flags| git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>());
-    let mut flags = RepositoryOpenFlags::NO_SEARCH;
-    flags.set(RepositoryOpenFlags::FROM_ENV, is_in_hook);
-    let mut repository = open(flags)?;
+    if is_in_hook && let Some(known) = of_hook(path) {
+        return Ok(known);
+    }
+    let mut repository = open_whole(path, is_in_hook)?;
     let mut is_in_hook = is_in_hook;
     if is_in_hook && repository.is_worktree() {
         // A worktree's HEAD is nobody else's business (git-worktree(1)).
-        repository = open(RepositoryOpenFlags::NO_SEARCH)?;
+        repository = open_whole(path, false)?;
         is_in_hook = false;
     }
     // libgit2 resolves the links in what it is given, but not that of a `.git` in it:
@@ -37,41 +46,126 @@ pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Err
     let git_dir = resolved.unwrap_or_else(|| found.components().collect());
     Ok(ByLibgit2 {
         git: Git::new(git_dir, is_in_hook),
-        repository,
+        common_dir: repository.commondir().to_owned(),
+        is_bare: repository.is_bare(),
+        format: repository.object_format(),
+        config: repository.config().and_then(|config| list(&config)).ok(),
+        is_in_hook,
+        objects: OnceCell::new(),
+        refs: OnceCell::from(Some(repository)),
     })
+}
+
+fn open_whole(path: &Path, is_in_hook: bool) -> Result<git2::Repository, git2::Error> {
+    let mut flags = RepositoryOpenFlags::NO_SEARCH;
+    flags.set(RepositoryOpenFlags::FROM_ENV, is_in_hook);
+    git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())
+}
+
+/// The repository in whose hook we are: git has found it a moment ago, and looked at all
+/// that libgit2 would look at again. `None`: something in it is out of the ordinary, and
+/// libgit2 must judge.
+fn of_hook(git_dir: &Path) -> Option<ByLibgit2> {
+    let config = Config::open(&git_dir.join("config"));
+    let config = config.and_then(|config| list(&config)).ok()?;
+    Some(ByLibgit2 {
+        git: Git::new(git_dir.to_owned(), true),
+        common_dir: git_dir.to_owned(),
+        is_bare: truth(&config, "core.bare")?,
+        format: ordinary_format(&config)?,
+        config: Some(config),
+        is_in_hook: true,
+        objects: OnceCell::new(),
+        refs: OnceCell::new(),
+    })
+}
+
+/// Which ids a repository of this configuration has, if that is all there is to know of
+/// its format (gitrepository-layout(5), `repository-version.txt`).
+fn ordinary_format(config: &[Setting]) -> Option<ObjectFormat> {
+    let version = last(config, "core.repositoryformatversion")?;
+    let is_odd = |setting: &Setting| {
+        // What holds under a condition is judged by where the repository is.
+        let name = setting.name.as_str();
+        name.starts_with("includeif.")
+            || (name.starts_with("extensions.")
+                && (version != "1" || !KNOWN_EXTENSIONS.contains(&name)))
+    };
+    if !["0", "1"].contains(&version) || config.iter().any(is_odd) {
+        return None;
+    }
+    match last(config, "extensions.objectformat") {
+        None | Some("sha1") => Some(ObjectFormat::Sha1),
+        Some("sha256") => Some(ObjectFormat::Sha256),
+        Some(_) => None,
+    }
+}
+
+/// Those that say of what kind objects and refs are.
+const KNOWN_EXTENSIONS: [&str; 2] = ["extensions.objectformat", "extensions.refstorage"];
+
+fn list(config: &Config) -> Result<Vec<Setting>, git2::Error> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut all = Vec::new();
+    config.entries(None)?.for_each(|entry| {
+        all.push(Setting {
+            name: text(entry.name_bytes()),
+            value: entry.has_value().then(|| text(entry.value_bytes())),
+        });
+    })?;
+    Ok(all)
 }
 
 impl ByLibgit2 {
     pub(super) fn id_length(&self) -> usize {
-        match self.repository.object_format() {
-            git2::ObjectFormat::Sha256 => 32,
-            git2::ObjectFormat::Sha1 => 20,
+        match self.format {
+            ObjectFormat::Sha256 => 32,
+            ObjectFormat::Sha1 => 20,
         }
     }
 
     /// Whether refs are kept in a reftable, which libgit2 cannot read.
     pub(super) fn is_reftable(&self) -> bool {
-        self.repository
-            .config()
-            .and_then(|config| config.get_string("extensions.refstorage"))
-            .is_ok_and(|format| format == "reftable")
+        let config = self.own_config().unwrap_or_default();
+        last(config, "extensions.refstorage") == Some("reftable")
     }
 
-    pub(super) fn setting(&self, name: &str) -> Option<bool> {
-        self.repository.config().ok()?.get_bool(name).ok()
+    pub(super) fn own_config(&self) -> Option<&[Setting]> {
+        self.config.as_deref()
     }
 
-    pub(super) fn own_config(&self) -> Result<Vec<Setting>, git2::Error> {
-        let config = self.repository.config()?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let mut all = Vec::new();
-        config.entries(None)?.for_each(|entry| {
-            all.push(Setting {
-                name: text(entry.name_bytes()),
-                value: entry.has_value().then(|| text(entry.value_bytes())),
-            });
-        })?;
-        Ok(all)
+    /// The refs, if they are such as libgit2 can read.
+    pub(super) fn refs(&self) -> Option<&git2::Repository> {
+        if self.is_reftable() {
+            return None;
+        }
+        let open = || open_whole(self.git.git_dir(), self.is_in_hook).ok();
+        self.refs.get_or_init(open).as_ref()
+    }
+
+    pub(super) fn objects(&self) -> Result<&Odb<'static>, Cause> {
+        if let Some(known) = self.objects.get() {
+            return Ok(known);
+        }
+        let objects = Odb::new_ext(self.format)?;
+        for folder in self.object_folders() {
+            let folder = folder.to_str().ok_or("its path is not UTF-8")?;
+            objects.add_disk_alternate(folder)?;
+        }
+        Ok(self.objects.get_or_init(|| objects))
+    }
+
+    /// Where objects are, but for what those folders borrow from.
+    fn object_folders(&self) -> Vec<PathBuf> {
+        let variable = |name| std::env::var_os(name).filter(|_| self.is_in_hook);
+        let own = match variable("GIT_OBJECT_DIRECTORY") {
+            Some(own) => PathBuf::from(own),
+            None => self.common_dir.join("objects"),
+        };
+        let others = variable("GIT_ALTERNATE_OBJECT_DIRECTORIES").unwrap_or_default();
+        let others = std::env::split_paths(&others);
+        let others = others.filter(|folder| !folder.as_os_str().is_empty());
+        std::iter::once(own).chain(others).collect()
     }
 }
 
@@ -122,4 +216,43 @@ fn settle_libgit2() {
         }
         git2::opts::strict_hash_verification(false);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_ordinary_if_all_of_it_is_known() {
+        let format = |text: &str| {
+            let config: Vec<Setting> = text
+                .split_whitespace()
+                .map(|line| {
+                    let (name, value) = line.split_once('=').expect("NAME=VALUE");
+                    let (name, value) = (name.to_owned(), Some(value.to_owned()));
+                    Setting { name, value }
+                })
+                .collect();
+            ordinary_format(&config)
+        };
+        let version = "core.repositoryformatversion";
+        let of = |rest: &str| format(&format!("{version}={rest}"));
+        assert_eq!(of("0 core.bare=true"), Some(ObjectFormat::Sha1));
+        assert_eq!(
+            of("1 extensions.objectformat=sha256 extensions.refstorage=reftable"),
+            Some(ObjectFormat::Sha256)
+        );
+        for odd in [
+            "2",
+            "1 extensions.objectformat=sha3",
+            "0 extensions.objectformat=sha256",
+            "1 extensions.worktreeconfig=true",
+            "1 extensions.unheardof=true",
+            "0 includeif.gitdir:/srv/.path=/etc/more",
+        ] {
+            assert_eq!(of(odd), None, "{odd}");
+        }
+        // A folder without one is no repository.
+        assert_eq!(format("core.bare=true"), None);
+    }
 }

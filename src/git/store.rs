@@ -25,6 +25,27 @@ pub(super) struct Setting {
     pub(super) value: Option<String>,
 }
 
+/// What the last line of this name says, which is the one that counts (git-config(1)).
+pub(super) fn last<'a>(config: &'a [Setting], name: &str) -> Option<&'a str> {
+    last_of(config, name)?.value.as_deref()
+}
+
+/// The same of a setting that is on or off.
+pub(super) fn truth(config: &[Setting], name: &str) -> Option<bool> {
+    let Some(value) = &last_of(config, name)?.value else {
+        return Some(true);
+    };
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" | "" => Some(false),
+        number => Some(number.parse::<i64>().ok()? != 0),
+    }
+}
+
+fn last_of<'a>(config: &'a [Setting], name: &str) -> Option<&'a Setting> {
+    config.iter().rfind(|setting| setting.name == name)
+}
+
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -62,14 +83,14 @@ impl Store {
     /// The folder that all worktrees share (gitrepository-layout(5), `commondir`).
     pub(super) fn common_dir(&self) -> &Path {
         match self {
-            Self::Libgit2(store) => store.repository.commondir(),
+            Self::Libgit2(store) => &store.common_dir,
             Self::Git(store) => &store.common_dir,
         }
     }
 
     pub(super) fn is_bare(&self) -> bool {
         match self {
-            Self::Libgit2(store) => store.repository.is_bare(),
+            Self::Libgit2(store) => store.is_bare,
             Self::Git(store) => store.is_bare,
         }
     }
@@ -94,18 +115,15 @@ impl Store {
     /// What the configuration says of a setting that is on or off; its name in lower
     /// case.
     pub(super) fn setting(&self, name: &str) -> Option<bool> {
-        match self {
-            Self::Libgit2(store) => store.setting(name),
-            Self::Git(store) => store.setting(name),
-        }
+        truth(self.own_config()?, name)
     }
 
     /// What the repository's own configuration says, in its order. `None`: it cannot be
     /// read.
-    pub(super) fn own_config(&self) -> Option<Vec<Setting>> {
+    pub(super) fn own_config(&self) -> Option<&[Setting]> {
         match self {
-            Self::Libgit2(store) => store.own_config().ok(),
-            Self::Git(store) => store.own_config().map(<[_]>::to_vec),
+            Self::Libgit2(store) => store.own_config(),
+            Self::Git(store) => store.own_config(),
         }
     }
 
@@ -120,14 +138,14 @@ impl Store {
     /// The refs as libgit2 reads them; `None` if only git itself can.
     pub(super) fn refs_by_libgit2(&self) -> Option<&git2::Repository> {
         match self {
-            Self::Libgit2(store) => (!store.is_reftable()).then_some(&store.repository),
+            Self::Libgit2(store) => store.refs(),
             Self::Git(_) => None,
         }
     }
 
     pub(super) fn objects(&self) -> Result<Objects<'_>, Cause> {
         Ok(match self {
-            Self::Libgit2(store) => Objects::Libgit2(store.repository.odb()?),
+            Self::Libgit2(store) => Objects::Libgit2(store.objects()?),
             Self::Git(store) => Objects::Git(store),
         })
     }
@@ -136,7 +154,7 @@ impl Store {
 /// The objects of a repository, each as it is: what is read in its place is for
 /// [`super::replaced`] to say.
 pub(super) enum Objects<'repo> {
-    Libgit2(git2::Odb<'repo>),
+    Libgit2(&'repo git2::Odb<'static>),
     Git(&'repo ByGit),
 }
 
