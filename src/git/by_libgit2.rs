@@ -7,7 +7,8 @@ use std::sync::Once;
 use git2::{Config, ConfigLevel, ObjectFormat, ObjectType, Odb, RepositoryOpenFlags};
 
 use super::command::Git;
-use super::store::{Cause, Kind, Setting, last, truth};
+use super::loose;
+use super::store::{Bytes, Cause, Kind, Setting, last, truth};
 use crate::event::Oid;
 
 /// A repository that libgit2 can read.
@@ -19,7 +20,9 @@ pub(super) struct ByLibgit2 {
     /// The repository's own; `None`: it cannot be read.
     config: Option<Vec<Setting>>,
     is_in_hook: bool,
-    /// Opened at their first use: most hooks ask for no ref.
+    /// Where objects are, but for what those folders borrow from.
+    object_folders: Vec<String>,
+    /// Opened at their first use: an ordinary push needs neither.
     objects: OnceCell<Odb<'static>>,
     refs: OnceCell<Option<git2::Repository>>,
 }
@@ -46,6 +49,7 @@ pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Err
     let git_dir = resolved.unwrap_or_else(|| found.components().collect());
     Ok(ByLibgit2 {
         git: Git::new(git_dir, is_in_hook),
+        object_folders: object_folders(repository.commondir(), is_in_hook)?,
         common_dir: repository.commondir().to_owned(),
         is_bare: repository.is_bare(),
         format: repository.object_format(),
@@ -70,6 +74,7 @@ fn of_hook(git_dir: &Path) -> Option<ByLibgit2> {
     let config = config.and_then(|config| list(&config)).ok()?;
     Some(ByLibgit2 {
         git: Git::new(git_dir.to_owned(), true),
+        object_folders: object_folders(git_dir, true).ok()?,
         common_dir: git_dir.to_owned(),
         is_bare: truth(&config, "core.bare")?,
         format: ordinary_format(&config)?,
@@ -143,37 +148,62 @@ impl ByLibgit2 {
         self.refs.get_or_init(open).as_ref()
     }
 
-    pub(super) fn objects(&self) -> Result<&Odb<'static>, Cause> {
+    /// Reads an object. As long as each that is asked for lies by itself, as what was
+    /// pushed just now does, packs are not looked for.
+    pub(super) fn read(&self, id: Oid) -> Result<(Kind, Bytes<'_>), Cause> {
+        if self.objects.get().is_none()
+            && let Some((kind, bytes)) = loose::read(Path::new(&self.object_folders[0]), id)
+        {
+            return Ok((kind, Bytes::Owned(bytes)));
+        }
+        let object = self.objects()?.read(to_git2(id))?;
+        Ok((kind(object.kind())?, Bytes::Libgit2(object)))
+    }
+
+    /// What an object is, found out without reading all of it.
+    pub(super) fn kind(&self, id: Oid) -> Result<Kind, Cause> {
+        kind(self.objects()?.read_header(to_git2(id))?.1)
+    }
+
+    pub(super) fn has(&self, id: Oid) -> bool {
+        self.objects()
+            .is_ok_and(|objects| objects.exists(to_git2(id)))
+    }
+
+    fn objects(&self) -> Result<&Odb<'static>, Cause> {
         if let Some(known) = self.objects.get() {
             return Ok(known);
         }
         let objects = Odb::new_ext(self.format)?;
-        for folder in self.object_folders() {
-            let folder = folder.to_str().ok_or("its path is not UTF-8")?;
+        for folder in &self.object_folders {
             objects.add_disk_alternate(folder)?;
         }
         Ok(self.objects.get_or_init(|| objects))
     }
-
-    /// Where objects are, but for what those folders borrow from.
-    fn object_folders(&self) -> Vec<PathBuf> {
-        let variable = |name| std::env::var_os(name).filter(|_| self.is_in_hook);
-        let own = match variable("GIT_OBJECT_DIRECTORY") {
-            Some(own) => PathBuf::from(own),
-            None => self.common_dir.join("objects"),
-        };
-        let others = variable("GIT_ALTERNATE_OBJECT_DIRECTORIES").unwrap_or_default();
-        let others = std::env::split_paths(&others);
-        let others = others.filter(|folder| !folder.as_os_str().is_empty());
-        std::iter::once(own).chain(others).collect()
-    }
 }
 
-pub(super) fn id(id: Oid) -> git2::Oid {
+fn object_folders(common_dir: &Path, is_in_hook: bool) -> Result<Vec<String>, git2::Error> {
+    let variable = |name| std::env::var_os(name).filter(|_| is_in_hook);
+    let own = match variable("GIT_OBJECT_DIRECTORY") {
+        Some(own) => PathBuf::from(own),
+        None => common_dir.join("objects"),
+    };
+    let others = variable("GIT_ALTERNATE_OBJECT_DIRECTORIES").unwrap_or_default();
+    let others = std::env::split_paths(&others);
+    let others = others.filter(|folder| !folder.as_os_str().is_empty());
+    let texts = std::iter::once(own).chain(others).map(|folder| {
+        let text = folder.into_os_string().into_string();
+        // git2 takes no other path to objects; git itself does.
+        text.map_err(|_| git2::Error::from_str("the path of its objects is not UTF-8"))
+    });
+    texts.collect()
+}
+
+fn to_git2(id: Oid) -> git2::Oid {
     git2::Oid::from_bytes(id.as_bytes()).expect("an Oid has 20 or 32 bytes")
 }
 
-pub(super) fn kind(kind: ObjectType) -> Result<Kind, Cause> {
+fn kind(kind: ObjectType) -> Result<Kind, Cause> {
     Ok(match kind {
         ObjectType::Commit => Kind::Commit,
         ObjectType::Tree => Kind::Tree,

@@ -5,6 +5,7 @@
 //! repository  peeling, the default branch
 //! store       the seam: opening, and the two ways of reading
 //! by_libgit2  the first way
+//! loose       what that need not be asked for: objects that lie by themselves
 //! by_git      the second way: git itself, for what libgit2 cannot open
 //! command     running git
 //! batch       git cat-file --batch, kept open
@@ -44,6 +45,7 @@ mod facts;
 mod graph;
 mod hooks_dir;
 mod host;
+mod loose;
 mod marks;
 mod object;
 mod ownership;

@@ -143,25 +143,25 @@ impl Store {
         }
     }
 
-    pub(super) fn objects(&self) -> Result<Objects<'_>, Cause> {
-        Ok(match self {
-            Self::Libgit2(store) => Objects::Libgit2(store.objects()?),
+    pub(super) fn objects(&self) -> Objects<'_> {
+        match self {
+            Self::Libgit2(store) => Objects::Libgit2(store),
             Self::Git(store) => Objects::Git(store),
-        })
+        }
     }
 }
 
 /// The objects of a repository, each as it is: what is read in its place is for
 /// [`super::replaced`] to say.
 pub(super) enum Objects<'repo> {
-    Libgit2(&'repo git2::Odb<'static>),
+    Libgit2(&'repo ByLibgit2),
     Git(&'repo ByGit),
 }
 
 /// The bytes of an object.
 pub(super) enum Bytes<'a> {
     Libgit2(git2::OdbObject<'a>),
-    Git(Vec<u8>),
+    Owned(Vec<u8>),
     Kept(Rc<[u8]>),
 }
 
@@ -171,7 +171,7 @@ impl std::ops::Deref for Bytes<'_> {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Libgit2(object) => object.data(),
-            Self::Git(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
             Self::Kept(bytes) => bytes,
         }
     }
@@ -180,7 +180,7 @@ impl std::ops::Deref for Bytes<'_> {
 impl<'repo> Objects<'repo> {
     pub(super) fn has(&self, id: Oid) -> bool {
         match self {
-            Self::Libgit2(odb) => odb.exists(by_libgit2::id(id)),
+            Self::Libgit2(store) => store.has(id),
             Self::Git(store) => store.kind(id).is_ok(),
         }
     }
@@ -188,22 +188,19 @@ impl<'repo> Objects<'repo> {
     /// What an object is, found out without reading all of it.
     pub(super) fn kind(&self, id: Oid) -> Result<Kind, Cause> {
         match self {
-            Self::Libgit2(odb) => by_libgit2::kind(odb.read_header(by_libgit2::id(id))?.1),
+            Self::Libgit2(store) => store.kind(id),
             Self::Git(store) => store.kind(id),
         }
     }
 
     pub(super) fn read(&self, id: Oid) -> Result<(Kind, Bytes<'_>), Cause> {
-        Ok(match self {
-            Self::Libgit2(odb) => {
-                let object = odb.read(by_libgit2::id(id))?;
-                (by_libgit2::kind(object.kind())?, Bytes::Libgit2(object))
-            }
+        match self {
+            Self::Libgit2(store) => store.read(id),
             Self::Git(store) => {
                 let (kind, bytes) = store.read(id)?;
-                (kind, Bytes::Git(bytes))
+                Ok((kind, Bytes::Owned(bytes)))
             }
-        })
+        }
     }
 
     /// These will be read next, in this order. A process has them ready then; a library
