@@ -7,8 +7,8 @@ use std::sync::Once;
 use git2::{Config, ConfigLevel, ObjectFormat, ObjectType, Odb, RepositoryOpenFlags};
 
 use super::command::Git;
-use super::loose;
 use super::store::{Bytes, Cause, Kind, Setting, last, truth};
+use super::{config_file, loose};
 use crate::event::Oid;
 
 /// A repository that libgit2 can read.
@@ -31,7 +31,6 @@ pub(super) struct ByLibgit2 {
 /// directories that git's environment names (git(1), `GIT_DIR`, `GIT_OBJECT_DIRECTORY`,
 /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`).
 pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Error> {
-    settle_libgit2();
     if is_in_hook && let Some(known) = of_hook(path) {
         return Ok(known);
     }
@@ -61,6 +60,7 @@ pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Err
 }
 
 fn open_whole(path: &Path, is_in_hook: bool) -> Result<git2::Repository, git2::Error> {
+    settle_libgit2();
     let mut flags = RepositoryOpenFlags::NO_SEARCH;
     flags.set(RepositoryOpenFlags::FROM_ENV, is_in_hook);
     git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())
@@ -70,8 +70,11 @@ fn open_whole(path: &Path, is_in_hook: bool) -> Result<git2::Repository, git2::E
 /// that libgit2 would look at again. `None`: something in it is out of the ordinary, and
 /// libgit2 must judge.
 fn of_hook(git_dir: &Path) -> Option<ByLibgit2> {
-    let config = Config::open(&git_dir.join("config"));
-    let config = config.and_then(|config| list(&config)).ok()?;
+    if !git_dir.is_absolute() {
+        return None;
+    }
+    let file = git_dir.join("config");
+    let config = config_file::read(&file).or_else(|| list_config(&file).ok())?;
     Some(ByLibgit2 {
         git: Git::new(git_dir.to_owned(), true),
         object_folders: object_folders(git_dir, true).ok()?,
@@ -108,6 +111,12 @@ fn ordinary_format(config: &[Setting]) -> Option<ObjectFormat> {
 
 /// Those that say of what kind objects and refs are.
 const KNOWN_EXTENSIONS: [&str; 2] = ["extensions.objectformat", "extensions.refstorage"];
+
+/// What a file says, and those that it includes.
+pub(super) fn list_config(file: &Path) -> Result<Vec<Setting>, git2::Error> {
+    settle_libgit2();
+    list(&Config::open(file)?)
+}
 
 fn list(config: &Config) -> Result<Vec<Setting>, git2::Error> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -174,6 +183,7 @@ impl ByLibgit2 {
         if let Some(known) = self.objects.get() {
             return Ok(known);
         }
+        settle_libgit2();
         let objects = Odb::new_ext(self.format)?;
         for folder in &self.object_folders {
             objects.add_disk_alternate(folder)?;

@@ -14,7 +14,7 @@ use crate::event::Oid;
 /// Files are shorter than this, and what is in them is no longer than that; others are for
 /// libgit2 to read.
 const LONGEST_FILE: usize = 8 << 10;
-const LONGEST_OBJECT: usize = 64 << 10;
+const LONGEST_OBJECT: usize = 16 << 10;
 
 /// Reads an object. `None`: it does not lie there, or something in it is out of the
 /// ordinary, and libgit2 must judge.

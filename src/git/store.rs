@@ -17,7 +17,7 @@ use crate::event::Oid;
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A line of a configuration.
-#[derive(Clone)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Setting {
     /// In lower case, where case does not count.
     pub(super) name: String,
