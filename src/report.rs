@@ -5,6 +5,7 @@
 //! git carries standard error to the pusher (githooks(5)).
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -133,8 +134,18 @@ pub fn to_person(text: &str) {
     }
 }
 
-/// How far long work is, for a person who watches.
-pub struct Progress(indicatif::ProgressBar);
+/// How far long work is, for a person who watches: a line that is drawn anew at each
+/// hundredth.
+pub struct Progress {
+    /// Of how many steps; `None`: nobody watches, or it is soon over.
+    total: Option<usize>,
+    done: Cell<usize>,
+    /// The line that stands there.
+    shown: RefCell<String>,
+}
+
+/// How long the bar of a [`Progress`] is.
+const BAR: usize = 40;
 
 impl Progress {
     /// Of so many steps, which are counted only to be shown: at a terminal, and for work
@@ -142,32 +153,82 @@ impl Progress {
     #[must_use]
     pub fn new(total: impl FnOnce() -> usize) -> Self {
         let total = io::stderr().is_terminal().then(total);
-        Self(match total.filter(|total| *total >= 100) {
-            Some(total) => indicatif::ProgressBar::new(total as u64),
-            None => indicatif::ProgressBar::hidden(),
-        })
+        Self {
+            total: total.filter(|total| *total >= 100),
+            done: Cell::default(),
+            shown: RefCell::default(),
+        }
     }
 
     /// So many are done.
     pub fn set(&self, done: usize) {
-        self.0.set_position(done as u64);
+        let Some(total) = self.total else {
+            return;
+        };
+        let before = self.done.replace(done.min(total));
+        if self.shown.borrow().is_empty() || hundredths(before, total) != hundredths(done, total) {
+            self.draw();
+        }
     }
 
     /// Tells something while the work goes on, above what is shown of it.
     pub fn aside(&self, tell: impl FnOnce()) {
-        self.0.suspend(tell);
+        self.clear();
+        tell();
+        self.draw();
     }
 
     /// The work is over.
     pub fn finish(self) {
-        self.0.finish_and_clear();
+        self.clear();
     }
+
+    fn draw(&self) {
+        if let Some(total) = self.total {
+            let line = bar(self.done.get(), total);
+            put(&format!("\r{line}"));
+            self.shown.replace(line);
+        }
+    }
+
+    /// Blanks do it on every terminal.
+    fn clear(&self) {
+        let shown = self.shown.take();
+        if !shown.is_empty() {
+            put(&format!("\r{}\r", " ".repeat(shown.len())));
+        }
+    }
+}
+
+fn put(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).ok();
+}
+
+fn hundredths(done: usize, total: usize) -> usize {
+    done.saturating_mul(100) / total
+}
+
+/// `[=====>    ] 4,937/9,874`, each as wide as the others.
+fn bar(done: usize, total: usize) -> String {
+    let full = done.saturating_mul(BAR) / total;
+    let head = if full < BAR { ">" } else { "" };
+    let full = "=".repeat(full) + head;
+    let (done, total) = (number(done), number(total));
+    format!("[{full:BAR$}] {done:>width$}/{total}", width = total.len())
 }
 
 /// `9,874`.
 #[must_use]
 pub fn number(number: usize) -> String {
-    indicatif::HumanCount(number as u64).to_string()
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// `1 message`, `2 messages`.
@@ -200,6 +261,23 @@ mod tests {
             let spelled = printable(&format!("x{hidden}y")).into_owned();
             assert_eq!(spelled, format!("x{}y", hidden.escape_unicode()));
         }
+    }
+
+    #[test]
+    fn numbers_have_commas_and_a_bar_is_as_wide_at_its_end() {
+        for (of, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(number(of), text);
+        }
+        let half = "=".repeat(20);
+        let blank = " ".repeat(19);
+        assert_eq!(bar(500, 1000), format!("[{half}>{blank}]   500/1,000"));
+        assert_eq!(bar(1000, 1000), format!("[{half}{half}] 1,000/1,000"));
+        assert_eq!(bar(0, 1000).len(), bar(1000, 1000).len());
     }
 
     #[test]

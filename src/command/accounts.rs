@@ -2,11 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 
 use nix::unistd::{Uid, User};
 
 /// Where accounts are kept, unless a directory service has them (passwd(5)).
 const PASSWD: &str = "/etc/passwd";
+
+/// It is mostly shorter than this, and room is made at once; what is beyond so much of it
+/// is not read.
+const ORDINARY: usize = 8 << 10;
+const LONGEST: u64 = 16 << 20;
 
 /// Names and full names that were looked up: each is asked for once, since a directory
 /// service may be far away.
@@ -29,8 +36,11 @@ impl Accounts {
 /// The file first: finding out where to ask (nsswitch.conf(5)), and asking, is a tenth
 /// of a hook's system calls.
 fn look_up(uid: u32) -> (String, String) {
-    let file = std::fs::read(PASSWD).unwrap_or_default();
-    in_passwd(&String::from_utf8_lossy(&file), uid)
+    let mut text = Vec::with_capacity(ORDINARY);
+    if let Ok(mut file) = File::open(PASSWD) {
+        file.by_ref().take(LONGEST).read_to_end(&mut text).ok();
+    }
+    in_passwd(&String::from_utf8_lossy(&text), uid)
         .or_else(|| {
             let user = User::from_uid(Uid::from_raw(uid)).ok()??;
             let gecos = user.gecos.to_string_lossy().into_owned();

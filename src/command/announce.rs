@@ -108,8 +108,8 @@ pub(super) fn announce(
     let first = first_of(&mut batches);
     let settled = outbox::settle(&spool, &repository, &push.git_dir, first, around);
     let (pusher, note) = (&push.pusher, push.wishes.note.as_deref());
-    let composer = settled
-        .and_then(|()| Composer::new(&repository, &settings, around, pusher, note, push.time));
+    let composer =
+        settled.map(|()| Composer::new(&repository, &settings, around, pusher, note, push.time));
     let outcome = match composer {
         Ok(mut composer) => recorder.record(batches, &mut composer),
         Err(error) => return recorder.owe(batches, error).into_result(),

@@ -45,14 +45,14 @@ impl<'a> Composer<'a> {
         pusher: &'a str,
         note: Option<&'a str>,
         time: SystemTime,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let limits = git::Limits {
             files: settings.max_changed_files,
             // With more than that the body would be longer, and list none.
             path_bytes: settings.max_body,
         };
-        Ok(Self {
-            events: repository.events(limits)?,
+        Self {
+            events: repository.events(limits),
             git_dir: repository.path(),
             project: project(repository, settings, around),
             settings,
@@ -61,7 +61,7 @@ impl<'a> Composer<'a> {
             note,
             time,
             made: 0,
-        })
+        }
     }
 
     /// How many messages were made, which is the `i` of the last one.

@@ -27,7 +27,7 @@ pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
         return Ok(Done::Well);
     }
     let (note, now) = (wishes.note.as_deref(), around.now());
-    let mut composer = Composer::new(&repository, &settings, around, &pusher, note, now)?;
+    let mut composer = Composer::new(&repository, &settings, around, &pusher, note, now);
     let mut batches = Input::new(std::io::stdin().lock(), usize::MAX);
     for batch in &mut batches {
         composer.each(&batch?, |message| {

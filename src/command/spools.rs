@@ -136,7 +136,7 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
         return None;
     }
     let loaded = server.and_then(|server| {
-        let loaded = server.load(Some(&git_dir), &around.host());
+        let loaded = server.load(Some(&git_dir), around.host());
         told_once(loaded, around)
     });
     let settings = loaded.map(|loaded| loaded.settings);

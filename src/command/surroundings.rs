@@ -27,8 +27,20 @@ pub(super) struct Surroundings {
     /// Repositories of others that git trusts, and who those are: it is asked once.
     trusted: RefCell<HashSet<(PathBuf, u32)>>,
     accounts: Accounts,
+    host: OnceCell<String>,
+    /// Drawn, and not yet used.
+    random: RefCell<Vec<u8>>,
     /// What is the same for all, where a command is about many repositories.
     shared: OnceCell<Shared>,
+}
+
+/// So many random bytes are drawn at once.
+const DRAWN: usize = 256;
+
+fn draw<T: AsMut<[u8]>>(mut bytes: T) -> Result<T, Error> {
+    getrandom::fill(bytes.as_mut())
+        .map_err(|error| Error::failed(format!("cannot get random bytes: {error}")))?;
+    Ok(bytes)
 }
 
 /// What is read once for many repositories.
@@ -49,6 +61,8 @@ impl Surroundings {
             told: RefCell::default(),
             trusted: RefCell::default(),
             accounts: Accounts::default(),
+            host: OnceCell::new(),
+            random: RefCell::default(),
             shared: OnceCell::new(),
         }
     }
@@ -75,8 +89,8 @@ impl Surroundings {
     /// Loads the configuration of a repository, or the server's alone.
     pub(super) fn load(&self, git_dir: Option<&Path>) -> Result<Loaded, config::Error> {
         match self.shared.get() {
-            Some(shared) => shared.server.load(git_dir, &self.host()),
-            None => self.server()?.load(git_dir, &self.host()),
+            Some(shared) => shared.server.load(git_dir, self.host()),
+            None => self.server()?.load(git_dir, self.host()),
         }
     }
 
@@ -89,7 +103,7 @@ impl Surroundings {
     /// The settings of a repository as far as the server says them, when its own file
     /// cannot be loaded.
     pub(super) fn load_without_own(&self, git_dir: &Path) -> Option<Settings> {
-        let loaded = self.server().ok()?.load_without_own(git_dir, &self.host());
+        let loaded = self.server().ok()?.load_without_own(git_dir, self.host());
         Some(loaded.ok()?.settings)
     }
 
@@ -218,13 +232,14 @@ impl Surroundings {
         std::env::var_os(name)
     }
 
-    /// The machine's name.
-    pub(super) fn host(&self) -> String {
-        nix::unistd::gethostname()
-            .ok()
-            .and_then(|name| name.into_string().ok())
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| "localhost".to_owned())
+    /// The machine's name, as it was when this was first asked.
+    pub(super) fn host(&self) -> &str {
+        self.host.get_or_init(|| {
+            let name = nix::unistd::gethostname().ok();
+            name.and_then(|name| name.into_string().ok())
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| "localhost".to_owned())
+        })
     }
 
     /// The account that this process runs as.
@@ -265,12 +280,12 @@ impl Surroundings {
 
     /// Enqueues an entry under an id made of here and now.
     pub(super) fn enqueue(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
-        spool.enqueue(draft, &self.stamp(&self.host()))
+        spool.enqueue(draft, &self.stamp(self.host()))
     }
 
     /// Records an intent under an id made of here and now.
     pub(super) fn intend(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
-        spool.intend(draft, &self.stamp(&self.host()))
+        spool.intend(draft, &self.stamp(self.host()))
     }
 
     fn stamp<'a>(&self, host: &'a str) -> Stamp<'a> {
@@ -337,16 +352,36 @@ impl Surroundings {
         }
     }
 
-    /// Bytes that nobody can guess.
+    /// Bytes that nobody can guess, each handed out once. They are drawn in advance: a
+    /// push needs some for each of its messages.
     pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
-        let mut bytes = [0; N];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| Error::failed(format!("cannot get random bytes: {error}")))?;
-        Ok(bytes)
+        let mut drawn = self.random.borrow_mut();
+        if drawn.len() < N {
+            *drawn = draw(vec![0; N.max(DRAWN)])?;
+        }
+        let rest = drawn.len() - N;
+        let bytes = drawn.split_off(rest);
+        Ok(bytes.try_into().expect("so many were split off"))
     }
 
-    /// A fresh key: 32 random bytes as hex, which every program takes for text.
+    /// A fresh key: 32 random bytes as hex, which every program takes for text. They are
+    /// drawn for it alone, and nobody else has them.
     pub(super) fn fresh_key(&self) -> Result<Secret, Error> {
-        Ok(Secret::new(hex::encode(self.random::<32>()?)))
+        Ok(Secret::new(hex::encode(draw([0; 32])?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_random_bytes_are_handed_out_twice() {
+        let around = Surroundings::new(None);
+        let drawn: HashSet<[u8; 16]> = (0..100)
+            .map(|_| around.random().expect("there are always some"))
+            .collect();
+        assert_eq!(drawn.len(), 100);
+        assert_ne!(around.random::<1000>().expect("more at once"), [0; 1000]);
     }
 }

@@ -93,7 +93,7 @@ impl<'a> World<'a> {
         }
         let repository = Repository::open(&header.repository)?;
         let (note, time) = (wishes.note.as_deref(), header.time);
-        let mut composer = Composer::new(&repository, &settings, self.around, pusher, note, time)?;
+        let mut composer = Composer::new(&repository, &settings, self.around, pusher, note, time);
         let built = composer.built(updates)?;
         // It keeps its id, so it cannot become two, as it could when it was recorded.
         if header.can_hold(&built) {

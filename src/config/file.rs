@@ -120,7 +120,7 @@ impl Opened {
 
     /// Whether it belongs to neither root nor whoever we run as.
     pub(super) fn is_strange(&self) -> bool {
-        ![0, Uid::effective().as_raw()].contains(&self.owner())
+        self.owner() != 0 && self.owner() != Uid::effective().as_raw()
     }
 
     /// Reads it; `None` if it is longer than that. Room is made once, so that no
@@ -144,7 +144,8 @@ pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unrea
     if mode & 0o002 != 0 {
         return Err(Unread::Refused(Refusal::Writable(mode)));
     }
-    if file.is_strange() {
+    let is_strange = file.is_strange();
+    if is_strange {
         let repository = repository.map(fs::metadata).transpose()?;
         let repository = repository.map(|meta| meta.uid());
         if repository != Some(owner) {
@@ -160,6 +161,6 @@ pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unrea
         bytes: bytes.ok_or(Unread::Refused(Refusal::TooLarge))?,
         mode,
         owner,
-        stranger: file.is_strange().then_some(owner),
+        stranger: is_strange.then_some(owner),
     })
 }

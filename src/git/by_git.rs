@@ -68,19 +68,6 @@ impl ByGit {
         })
     }
 
-    pub(super) fn setting(&self, name: &str) -> Option<bool> {
-        // The last one is the one that counts.
-        let mut from_below = self.own_config()?.iter().rev();
-        let Some(value) = &from_below.find(|setting| setting.name == name)?.value else {
-            return Some(true);
-        };
-        match value.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "1" => Some(true),
-            "false" | "no" | "off" | "0" | "" => Some(false),
-            _ => None,
-        }
-    }
-
     pub(super) fn own_config(&self) -> Option<&[Setting]> {
         let config = self.config.get_or_init(|| {
             let args = ["config", "--local", "--includes", "--list", "-z"];

@@ -1,33 +1,44 @@
 //! The first way of reading: libgit2.
 
-use std::path::Path;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use git2::{ConfigLevel, ObjectType, RepositoryOpenFlags};
+use git2::{Config, ConfigLevel, ObjectFormat, ObjectType, Odb, RepositoryOpenFlags};
 
 use super::command::Git;
-use super::store::{Cause, Kind, Setting};
+use super::store::{Bytes, Cause, Kind, Setting, last, truth};
+use super::{config_file, loose};
 use crate::event::Oid;
 
-/// A repository that libgit2 has opened.
+/// A repository that libgit2 can read.
 pub(super) struct ByLibgit2 {
-    pub(super) repository: git2::Repository,
     pub(super) git: Git,
+    pub(super) common_dir: PathBuf,
+    pub(super) is_bare: bool,
+    format: ObjectFormat,
+    /// The repository's own; `None`: it cannot be read.
+    config: Option<Vec<Setting>>,
+    is_in_hook: bool,
+    /// Where objects are, but for what those folders borrow from.
+    object_folders: Vec<String>,
+    /// Opened at their first use: an ordinary push needs neither.
+    objects: OnceCell<Odb<'static>>,
+    refs: OnceCell<Option<git2::Repository>>,
 }
 
 /// Opens the repository in this folder, or in a `.git` in it; in a hook with the object
 /// directories that git's environment names (git(1), `GIT_DIR`, `GIT_OBJECT_DIRECTORY`,
 /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`).
 pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Error> {
-    settle_libgit2();
-    let open = |flags| git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>());
-    let mut flags = RepositoryOpenFlags::NO_SEARCH;
-    flags.set(RepositoryOpenFlags::FROM_ENV, is_in_hook);
-    let mut repository = open(flags)?;
+    if is_in_hook && let Some(known) = of_hook(path) {
+        return Ok(known);
+    }
+    let mut repository = open_whole(path, is_in_hook)?;
     let mut is_in_hook = is_in_hook;
     if is_in_hook && repository.is_worktree() {
         // A worktree's HEAD is nobody else's business (git-worktree(1)).
-        repository = open(RepositoryOpenFlags::NO_SEARCH)?;
+        repository = open_whole(path, false)?;
         is_in_hook = false;
     }
     // libgit2 resolves the links in what it is given, but not that of a `.git` in it:
@@ -37,49 +48,172 @@ pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Err
     let git_dir = resolved.unwrap_or_else(|| found.components().collect());
     Ok(ByLibgit2 {
         git: Git::new(git_dir, is_in_hook),
-        repository,
+        object_folders: object_folders(repository.commondir(), is_in_hook)?,
+        common_dir: repository.commondir().to_owned(),
+        is_bare: repository.is_bare(),
+        format: repository.object_format(),
+        config: repository.config().and_then(|config| list(&config)).ok(),
+        is_in_hook,
+        objects: OnceCell::new(),
+        refs: OnceCell::from(Some(repository)),
     })
+}
+
+fn open_whole(path: &Path, is_in_hook: bool) -> Result<git2::Repository, git2::Error> {
+    settle_libgit2();
+    let mut flags = RepositoryOpenFlags::NO_SEARCH;
+    flags.set(RepositoryOpenFlags::FROM_ENV, is_in_hook);
+    git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())
+}
+
+/// The repository in whose hook we are: git has found it a moment ago, and looked at all
+/// that libgit2 would look at again. `None`: something in it is out of the ordinary, and
+/// libgit2 must judge.
+fn of_hook(git_dir: &Path) -> Option<ByLibgit2> {
+    if !git_dir.is_absolute() {
+        return None;
+    }
+    let file = git_dir.join("config");
+    let config = config_file::read(&file).or_else(|| list_config(&file).ok())?;
+    Some(ByLibgit2 {
+        git: Git::new(git_dir.to_owned(), true),
+        object_folders: object_folders(git_dir, true).ok()?,
+        common_dir: git_dir.to_owned(),
+        is_bare: truth(&config, "core.bare")?,
+        format: ordinary_format(&config)?,
+        config: Some(config),
+        is_in_hook: true,
+        objects: OnceCell::new(),
+        refs: OnceCell::new(),
+    })
+}
+
+/// Which ids a repository of this configuration has, if that is all there is to know of
+/// its format (gitrepository-layout(5), `repository-version.txt`).
+fn ordinary_format(config: &[Setting]) -> Option<ObjectFormat> {
+    let version = last(config, "core.repositoryformatversion")?;
+    let is_odd = |setting: &Setting| {
+        // What holds under a condition is judged by where the repository is.
+        let name = setting.name.as_str();
+        name.starts_with("includeif.")
+            || (name.starts_with("extensions.")
+                && (version != "1" || !KNOWN_EXTENSIONS.contains(&name)))
+    };
+    if !["0", "1"].contains(&version) || config.iter().any(is_odd) {
+        return None;
+    }
+    match last(config, "extensions.objectformat") {
+        None | Some("sha1") => Some(ObjectFormat::Sha1),
+        Some("sha256") => Some(ObjectFormat::Sha256),
+        Some(_) => None,
+    }
+}
+
+/// Those that say of what kind objects and refs are.
+const KNOWN_EXTENSIONS: [&str; 2] = ["extensions.objectformat", "extensions.refstorage"];
+
+/// What a file says, and those that it includes.
+pub(super) fn list_config(file: &Path) -> Result<Vec<Setting>, git2::Error> {
+    settle_libgit2();
+    list(&Config::open(file)?)
+}
+
+fn list(config: &Config) -> Result<Vec<Setting>, git2::Error> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut all = Vec::new();
+    config.entries(None)?.for_each(|entry| {
+        all.push(Setting {
+            name: text(entry.name_bytes()),
+            value: entry.has_value().then(|| text(entry.value_bytes())),
+        });
+    })?;
+    Ok(all)
 }
 
 impl ByLibgit2 {
     pub(super) fn id_length(&self) -> usize {
-        match self.repository.object_format() {
-            git2::ObjectFormat::Sha256 => 32,
-            git2::ObjectFormat::Sha1 => 20,
+        match self.format {
+            ObjectFormat::Sha256 => 32,
+            ObjectFormat::Sha1 => 20,
         }
     }
 
     /// Whether refs are kept in a reftable, which libgit2 cannot read.
     pub(super) fn is_reftable(&self) -> bool {
-        self.repository
-            .config()
-            .and_then(|config| config.get_string("extensions.refstorage"))
-            .is_ok_and(|format| format == "reftable")
+        let config = self.own_config().unwrap_or_default();
+        last(config, "extensions.refstorage") == Some("reftable")
     }
 
-    pub(super) fn setting(&self, name: &str) -> Option<bool> {
-        self.repository.config().ok()?.get_bool(name).ok()
+    pub(super) fn own_config(&self) -> Option<&[Setting]> {
+        self.config.as_deref()
     }
 
-    pub(super) fn own_config(&self) -> Result<Vec<Setting>, git2::Error> {
-        let config = self.repository.config()?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let mut all = Vec::new();
-        config.entries(None)?.for_each(|entry| {
-            all.push(Setting {
-                name: text(entry.name_bytes()),
-                value: entry.has_value().then(|| text(entry.value_bytes())),
-            });
-        })?;
-        Ok(all)
+    /// The refs, if they are such as libgit2 can read.
+    pub(super) fn refs(&self) -> Option<&git2::Repository> {
+        if self.is_reftable() {
+            return None;
+        }
+        let open = || open_whole(self.git.git_dir(), self.is_in_hook).ok();
+        self.refs.get_or_init(open).as_ref()
+    }
+
+    /// Reads an object. As long as each that is asked for lies by itself, as what was
+    /// pushed just now does, packs are not looked for.
+    pub(super) fn read(&self, id: Oid) -> Result<(Kind, Bytes<'_>), Cause> {
+        if self.objects.get().is_none()
+            && let Some((kind, bytes)) = loose::read(Path::new(&self.object_folders[0]), id)
+        {
+            return Ok((kind, Bytes::Owned(bytes)));
+        }
+        let object = self.objects()?.read(to_git2(id))?;
+        Ok((kind(object.kind())?, Bytes::Libgit2(object)))
+    }
+
+    /// What an object is, found out without reading all of it.
+    pub(super) fn kind(&self, id: Oid) -> Result<Kind, Cause> {
+        kind(self.objects()?.read_header(to_git2(id))?.1)
+    }
+
+    pub(super) fn has(&self, id: Oid) -> bool {
+        self.objects()
+            .is_ok_and(|objects| objects.exists(to_git2(id)))
+    }
+
+    fn objects(&self) -> Result<&Odb<'static>, Cause> {
+        if let Some(known) = self.objects.get() {
+            return Ok(known);
+        }
+        settle_libgit2();
+        let objects = Odb::new_ext(self.format)?;
+        for folder in &self.object_folders {
+            objects.add_disk_alternate(folder)?;
+        }
+        Ok(self.objects.get_or_init(|| objects))
     }
 }
 
-pub(super) fn id(id: Oid) -> git2::Oid {
+fn object_folders(common_dir: &Path, is_in_hook: bool) -> Result<Vec<String>, git2::Error> {
+    let variable = |name| std::env::var_os(name).filter(|_| is_in_hook);
+    let own = match variable("GIT_OBJECT_DIRECTORY") {
+        Some(own) => PathBuf::from(own),
+        None => common_dir.join("objects"),
+    };
+    let others = variable("GIT_ALTERNATE_OBJECT_DIRECTORIES").unwrap_or_default();
+    let others = std::env::split_paths(&others);
+    let others = others.filter(|folder| !folder.as_os_str().is_empty());
+    let texts = std::iter::once(own).chain(others).map(|folder| {
+        let text = folder.into_os_string().into_string();
+        // git2 takes no other path to objects; git itself does.
+        text.map_err(|_| git2::Error::from_str("the path of its objects is not UTF-8"))
+    });
+    texts.collect()
+}
+
+fn to_git2(id: Oid) -> git2::Oid {
     git2::Oid::from_bytes(id.as_bytes()).expect("an Oid has 20 or 32 bytes")
 }
 
-pub(super) fn kind(kind: ObjectType) -> Result<Kind, Cause> {
+fn kind(kind: ObjectType) -> Result<Kind, Cause> {
     Ok(match kind {
         ObjectType::Commit => Kind::Commit,
         ObjectType::Tree => Kind::Tree,
@@ -122,4 +256,43 @@ fn settle_libgit2() {
         }
         git2::opts::strict_hash_verification(false);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_ordinary_if_all_of_it_is_known() {
+        let format = |text: &str| {
+            let config: Vec<Setting> = text
+                .split_whitespace()
+                .map(|line| {
+                    let (name, value) = line.split_once('=').expect("NAME=VALUE");
+                    let (name, value) = (name.to_owned(), Some(value.to_owned()));
+                    Setting { name, value }
+                })
+                .collect();
+            ordinary_format(&config)
+        };
+        let version = "core.repositoryformatversion";
+        let of = |rest: &str| format(&format!("{version}={rest}"));
+        assert_eq!(of("0 core.bare=true"), Some(ObjectFormat::Sha1));
+        assert_eq!(
+            of("1 extensions.objectformat=sha256 extensions.refstorage=reftable"),
+            Some(ObjectFormat::Sha256)
+        );
+        for odd in [
+            "2",
+            "1 extensions.objectformat=sha3",
+            "0 extensions.objectformat=sha256",
+            "1 extensions.worktreeconfig=true",
+            "1 extensions.unheardof=true",
+            "0 includeif.gitdir:/srv/.path=/etc/more",
+        ] {
+            assert_eq!(of(odd), None, "{odd}");
+        }
+        // A folder without one is no repository.
+        assert_eq!(format("core.bare=true"), None);
+    }
 }

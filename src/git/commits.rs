@@ -90,7 +90,7 @@ struct Reading {
 }
 
 impl<'repo> Commits<'repo> {
-    pub(super) fn new(repository: &'repo Repository) -> Result<Self, Error> {
+    pub(super) fn new(repository: &'repo Repository) -> Self {
         let grafts = Grafts::of(repository);
         // The file tells of parents as commits name them (commit-graph.c,
         // `commit_graph_compatible`).
@@ -99,9 +99,9 @@ impl<'repo> Commits<'repo> {
         } else {
             None
         };
-        Ok(Self {
+        Self {
             repository,
-            objects: repository.objects()?,
+            objects: repository.objects(),
             grafts,
             filed: file.as_ref().map_or(0, CommitFile::len),
             file,
@@ -113,7 +113,7 @@ impl<'repo> Commits<'repo> {
             parents: Vec::new(),
             authors: Authors::default(),
             ahead: Reading::default(),
-        })
+        }
     }
 
     /// Of these all the writers will be asked for, in this order.

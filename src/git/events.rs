@@ -34,14 +34,15 @@ impl Repository {
     ///
     /// Refs are read as they are now, after the push, and only HEAD is: the
     /// updates themselves say where the others were and are.
-    pub fn events(&self, limits: Limits) -> Result<Events<'_>, Error> {
-        Ok(Events {
+    #[must_use]
+    pub fn events(&self, limits: Limits) -> Events<'_> {
+        Events {
             repository: self,
-            graph: Graph::new(self)?,
+            graph: Graph::new(self),
             default: OnceCell::new(),
             limits,
             budget: Budget::default(),
-        })
+        }
     }
 }
 

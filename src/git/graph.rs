@@ -268,15 +268,15 @@ struct State<'repo> {
 }
 
 impl<'repo> Graph<'repo> {
-    pub(super) fn new(repository: &'repo Repository) -> Result<Self, Error> {
-        Ok(Self {
+    pub(super) fn new(repository: &'repo Repository) -> Self {
+        Self {
             state: RefCell::new(State {
-                commits: Commits::new(repository)?,
+                commits: Commits::new(repository),
                 walk: Walk::default(),
                 canvas: Canvas::default(),
                 base: None,
             }),
-        })
+        }
     }
 
     /// What is reachable from `new` and not from `hidden`, in the order of

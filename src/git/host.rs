@@ -92,12 +92,16 @@ impl Repository {
     pub(super) fn host_with(
         &self,
         variable: &dyn Fn(&str) -> Option<String>,
-        config: &ConfigTexts,
+        config: &ConfigTexts<'_>,
     ) -> Host {
         host(&self.traces(variable, config), variable)
     }
 
-    fn traces(&self, variable: &dyn Fn(&str) -> Option<String>, config: &ConfigTexts) -> Traces {
+    fn traces(
+        &self,
+        variable: &dyn Fn(&str) -> Option<String>,
+        config: &ConfigTexts<'_>,
+    ) -> Traces {
         let path = self.path();
         let update_hook = fs::read_link(path.join("hooks/update")).ok();
         let has_gl_conf = path.join("gl-conf").is_file();

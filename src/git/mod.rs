@@ -5,6 +5,8 @@
 //! repository  peeling, the default branch
 //! store       the seam: opening, and the two ways of reading
 //! by_libgit2  the first way
+//! loose       what it need not be asked for: objects that lie by themselves
+//! config_file the same of a configuration that is plain
 //! by_git      the second way: git itself, for what libgit2 cannot open
 //! command     running git
 //! batch       git cat-file --batch, kept open
@@ -38,12 +40,14 @@ mod by_libgit2;
 mod command;
 mod commit_file;
 mod commits;
+mod config_file;
 mod events;
 mod everywhere;
 mod facts;
 mod graph;
 mod hooks_dir;
 mod host;
+mod loose;
 mod marks;
 mod object;
 mod ownership;

@@ -34,6 +34,7 @@ pub struct RefLines<R> {
     input: R,
     line: Vec<u8>,
     number: usize,
+    has_ended: bool,
     keeps_unmoved: bool,
     malformed: Vec<Malformed>,
     malformed_count: usize,
@@ -48,6 +49,7 @@ impl<R: BufRead> RefLines<R> {
             input,
             line: Vec::new(),
             number: 0,
+            has_ended: false,
             keeps_unmoved: false,
             malformed: Vec::new(),
             malformed_count: 0,
@@ -97,7 +99,8 @@ impl<R: BufRead> RefLines<R> {
     fn next(&mut self) -> io::Result<Option<Result<RefUpdate, &'static str>>> {
         self.line.clear();
         let mut start = Read::take(&mut self.input, LONGEST_LINE);
-        if start.read_until(b'\n', &mut self.line)? == 0 {
+        if self.has_ended || start.read_until(b'\n', &mut self.line)? == 0 {
+            self.has_ended = true;
             return Ok(None);
         }
         self.number += 1;

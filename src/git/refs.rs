@@ -62,7 +62,7 @@ impl Repository {
     /// Whether this object is here.
     #[must_use]
     pub fn has(&self, id: Oid) -> bool {
-        self.objects().is_ok_and(|objects| objects.has(id))
+        self.objects().has(id)
     }
 
     /// What a ref's log tells (git-reflog(1)), the newest first; nothing, if there

@@ -84,8 +84,8 @@ impl Repository {
         self.store.id_length()
     }
 
-    pub(super) fn objects(&self) -> Result<Objects<'_>, Error> {
-        self.store.objects().reading(|| "objects".to_owned())
+    pub(super) fn objects(&self) -> Objects<'_> {
+        self.store.objects()
     }
 
     /// What git reads in place of objects, as it was when this was first asked.
@@ -172,7 +172,7 @@ impl Repository {
         let (mut id, mut of) = (id, of);
         let mut tagged_by = None;
         let mut tags = 0;
-        let objects = self.objects()?;
+        let objects = self.objects();
         loop {
             let what = || format!("object `{id}`");
             match self.kind(&objects, id, of).reading(what)? {
@@ -195,7 +195,7 @@ impl Repository {
     }
 
     pub(super) fn commit_author(&self, id: Oid) -> Result<Author, Error> {
-        let objects = self.objects()?;
+        let objects = self.objects();
         let commit = self.object(&objects, id);
         let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
         Ok(object::commit_author(&commit))
@@ -204,7 +204,7 @@ impl Repository {
     /// The tree of a commit.
     pub(super) fn tree(&self, commit: Oid) -> Result<Oid, Error> {
         let what = || format!("commit `{commit}`");
-        let objects = self.objects()?;
+        let objects = self.objects();
         let (_, bytes) = self.object(&objects, commit).reading(what)?;
         object::tree(&bytes).ok_or("it names no tree").reading(what)
     }

@@ -6,12 +6,10 @@ use std::fs;
 use std::io::Read;
 
 use super::Repository;
+use super::store::Setting;
 
 /// A `cgitrc` of more than this is read so far.
 const LONGEST_CGITRC: u64 = 64 * 1024;
-
-/// The keys that are kept begin with one of these.
-const ASKED: [&str; 4] = ["cgit.", "core.hookspath", "gitlab.fullpath", "gitweb."];
 
 /// Longer texts are cut: they show one line.
 const LONGEST_TEXT: usize = 4096;
@@ -29,14 +27,17 @@ pub struct Shown {
     pub url: Option<String>,
 }
 
-/// What stands in a repository's own config, as far as anybody asks.
-pub(super) struct ConfigTexts(Vec<(String, String)>);
+/// What stands in a repository's own config.
+pub(super) struct ConfigTexts<'a>(&'a [Setting]);
 
-impl ConfigTexts {
+impl ConfigTexts<'_> {
     /// All values of a key in their order; it is in lower case.
     fn all(&self, key: &str) -> Vec<String> {
-        let values = self.0.iter().filter(|(name, _)| name == key);
-        values.map(|(_, value)| value.clone()).collect()
+        let settings = self.0.iter().filter(|setting| setting.name == key);
+        // A key without a value is a truth, and no text.
+        settings
+            .filter_map(|setting| setting.value.clone())
+            .collect()
     }
 
     /// Of several values the last one counts (git-config(1)).
@@ -46,7 +47,7 @@ impl ConfigTexts {
 }
 
 impl Repository {
-    pub(super) fn shown(&self, config: &ConfigTexts) -> Shown {
+    pub(super) fn shown(&self, config: &ConfigTexts<'_>) -> Shown {
         let mut bytes = Vec::new();
         if let Ok(file) = fs::File::open(self.path().join("cgitrc")) {
             // What cannot be read says nothing.
@@ -55,18 +56,8 @@ impl Repository {
         shown(&String::from_utf8_lossy(&bytes), &|key| config.all(key))
     }
 
-    /// Reads them once: each question to libgit2 has it look at the file again.
-    pub(super) fn config_texts(&self) -> ConfigTexts {
-        let config = self.store().own_config().unwrap_or_default();
-        let asked = config.into_iter().filter_map(|setting| {
-            let is_asked = ASKED.iter().any(|prefix| setting.name.starts_with(prefix));
-            // A key without a value is a truth, and no text.
-            setting
-                .value
-                .filter(|_| is_asked)
-                .map(|value| (setting.name, value))
-        });
-        ConfigTexts(asked.collect())
+    pub(super) fn config_texts(&self) -> ConfigTexts<'_> {
+        ConfigTexts(self.store().own_config().unwrap_or_default())
     }
 }
 

@@ -17,12 +17,33 @@ use crate::event::Oid;
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A line of a configuration.
-#[derive(Clone)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Setting {
     /// In lower case, where case does not count.
     pub(super) name: String,
     /// `None` is a name alone, which is a truth (git-config(1)).
     pub(super) value: Option<String>,
+}
+
+/// What the last line of this name says, which is the one that counts (git-config(1)).
+pub(super) fn last<'a>(config: &'a [Setting], name: &str) -> Option<&'a str> {
+    last_of(config, name)?.value.as_deref()
+}
+
+/// The same of a setting that is on or off.
+pub(super) fn truth(config: &[Setting], name: &str) -> Option<bool> {
+    let Some(value) = &last_of(config, name)?.value else {
+        return Some(true);
+    };
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" | "" => Some(false),
+        number => Some(number.parse::<i64>().ok()? != 0),
+    }
+}
+
+fn last_of<'a>(config: &'a [Setting], name: &str) -> Option<&'a Setting> {
+    config.iter().rfind(|setting| setting.name == name)
 }
 
 /// What an object is.
@@ -62,14 +83,14 @@ impl Store {
     /// The folder that all worktrees share (gitrepository-layout(5), `commondir`).
     pub(super) fn common_dir(&self) -> &Path {
         match self {
-            Self::Libgit2(store) => store.repository.commondir(),
+            Self::Libgit2(store) => &store.common_dir,
             Self::Git(store) => &store.common_dir,
         }
     }
 
     pub(super) fn is_bare(&self) -> bool {
         match self {
-            Self::Libgit2(store) => store.repository.is_bare(),
+            Self::Libgit2(store) => store.is_bare,
             Self::Git(store) => store.is_bare,
         }
     }
@@ -94,18 +115,15 @@ impl Store {
     /// What the configuration says of a setting that is on or off; its name in lower
     /// case.
     pub(super) fn setting(&self, name: &str) -> Option<bool> {
-        match self {
-            Self::Libgit2(store) => store.setting(name),
-            Self::Git(store) => store.setting(name),
-        }
+        truth(self.own_config()?, name)
     }
 
     /// What the repository's own configuration says, in its order. `None`: it cannot be
     /// read.
-    pub(super) fn own_config(&self) -> Option<Vec<Setting>> {
+    pub(super) fn own_config(&self) -> Option<&[Setting]> {
         match self {
-            Self::Libgit2(store) => store.own_config().ok(),
-            Self::Git(store) => store.own_config().map(<[_]>::to_vec),
+            Self::Libgit2(store) => store.own_config(),
+            Self::Git(store) => store.own_config(),
         }
     }
 
@@ -120,30 +138,30 @@ impl Store {
     /// The refs as libgit2 reads them; `None` if only git itself can.
     pub(super) fn refs_by_libgit2(&self) -> Option<&git2::Repository> {
         match self {
-            Self::Libgit2(store) => (!store.is_reftable()).then_some(&store.repository),
+            Self::Libgit2(store) => store.refs(),
             Self::Git(_) => None,
         }
     }
 
-    pub(super) fn objects(&self) -> Result<Objects<'_>, Cause> {
-        Ok(match self {
-            Self::Libgit2(store) => Objects::Libgit2(store.repository.odb()?),
+    pub(super) fn objects(&self) -> Objects<'_> {
+        match self {
+            Self::Libgit2(store) => Objects::Libgit2(store),
             Self::Git(store) => Objects::Git(store),
-        })
+        }
     }
 }
 
 /// The objects of a repository, each as it is: what is read in its place is for
 /// [`super::replaced`] to say.
 pub(super) enum Objects<'repo> {
-    Libgit2(git2::Odb<'repo>),
+    Libgit2(&'repo ByLibgit2),
     Git(&'repo ByGit),
 }
 
 /// The bytes of an object.
 pub(super) enum Bytes<'a> {
     Libgit2(git2::OdbObject<'a>),
-    Git(Vec<u8>),
+    Owned(Vec<u8>),
     Kept(Rc<[u8]>),
 }
 
@@ -153,7 +171,7 @@ impl std::ops::Deref for Bytes<'_> {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Libgit2(object) => object.data(),
-            Self::Git(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
             Self::Kept(bytes) => bytes,
         }
     }
@@ -162,7 +180,7 @@ impl std::ops::Deref for Bytes<'_> {
 impl<'repo> Objects<'repo> {
     pub(super) fn has(&self, id: Oid) -> bool {
         match self {
-            Self::Libgit2(odb) => odb.exists(by_libgit2::id(id)),
+            Self::Libgit2(store) => store.has(id),
             Self::Git(store) => store.kind(id).is_ok(),
         }
     }
@@ -170,22 +188,19 @@ impl<'repo> Objects<'repo> {
     /// What an object is, found out without reading all of it.
     pub(super) fn kind(&self, id: Oid) -> Result<Kind, Cause> {
         match self {
-            Self::Libgit2(odb) => by_libgit2::kind(odb.read_header(by_libgit2::id(id))?.1),
+            Self::Libgit2(store) => store.kind(id),
             Self::Git(store) => store.kind(id),
         }
     }
 
     pub(super) fn read(&self, id: Oid) -> Result<(Kind, Bytes<'_>), Cause> {
-        Ok(match self {
-            Self::Libgit2(odb) => {
-                let object = odb.read(by_libgit2::id(id))?;
-                (by_libgit2::kind(object.kind())?, Bytes::Libgit2(object))
-            }
+        match self {
+            Self::Libgit2(store) => store.read(id),
             Self::Git(store) => {
                 let (kind, bytes) = store.read(id)?;
-                (kind, Bytes::Git(bytes))
+                Ok((kind, Bytes::Owned(bytes)))
             }
-        })
+        }
     }
 
     /// These will be read next, in this order. A process has them ready then; a library

@@ -75,7 +75,7 @@ pub(super) fn changed_files(
         return Ok(files);
     }
     let mut path = Vec::new();
-    let objects = repository.objects()?;
+    let objects = repository.objects();
     let whole = open(repository, &objects, old, new, 0)?;
     let (mut path_bytes, mut folders, mut size) = (0, 1, whole.size());
     let mut stack = vec![whole];

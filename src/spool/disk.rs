@@ -9,7 +9,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -76,11 +76,27 @@ fn open_with(name: &Name, flags: OFlag, mode: u32) -> io::Result<File> {
     )?))
 }
 
-/// Writes all of `parts`, one after another.
-pub(super) fn write(mut file: &File, name: &Name, parts: &[&[u8]]) -> Result<(), IoError> {
+/// Writes all of `parts`, one after another, in as few calls as the kernel takes.
+pub(super) fn write(file: &File, name: &Name, parts: &[&[u8]]) -> Result<(), IoError> {
     step("write", || name.path())
-        .and_then(|()| parts.iter().try_for_each(|part| file.write_all(part)))
+        .and_then(|()| write_all(file, parts))
         .context("write", || name.path())
+}
+
+fn write_all(mut file: &File, parts: &[&[u8]]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut left = &mut slices[..];
+    // Empty parts are passed over.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn flush(file: &File, name: &Name) -> Result<(), IoError> {

@@ -1,7 +1,9 @@
 //! What a hook is given: lines, arguments, its own name, git's environment.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -307,6 +309,18 @@ fn objects_in_quarantine_are_found() {
         .run()
         .well();
     assert_eq!(parse_bodies(&ran.bytes).len(), 2);
+}
+
+/// git2 takes no path to objects that is not UTF-8; git is asked then.
+#[test]
+fn a_repository_may_have_any_path() {
+    let (site, tip) = started();
+    let any = site.bare.with_file_name(OsStr::from_bytes(b"caf\xe9.git"));
+    fs::rename(&site.bare, &any).unwrap();
+    let input = format!("{ZEROS} {tip} refs/heads/other\n");
+    let program = any.join("hooks/post-receive");
+    let ran = site.run(program).dir(&any).env("GIT_DIR", ".");
+    assert_eq!(arrived(&site, &ran.stdin(input).run()).len(), 1);
 }
 
 #[test]

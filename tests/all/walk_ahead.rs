@@ -115,12 +115,12 @@ impl Repo {
     fn told(&self, updates: &[RefUpdate]) -> Vec<Vec<Event>> {
         let open = || Repository::open(&self.bare).unwrap();
         let (whole, mut told) = (open(), Vec::new());
-        let push = whole.events(LIMITS).unwrap();
+        let push = whole.events(LIMITS);
         for (nth, update) in updates.iter().enumerate() {
             told.push(push.of(update).unwrap());
             if nth % 3 == 0 {
                 let alone = open();
-                told.push(alone.events(LIMITS).unwrap().of(update).unwrap());
+                told.push(alone.events(LIMITS).of(update).unwrap());
             }
         }
         told

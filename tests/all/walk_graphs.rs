@@ -161,7 +161,7 @@ fn moved_as_git_says(repo: &Repo<'_>, history: &History, push: &Events<'_>, tip:
         }
         let (old, new) = (&repo.ids[from], &repo.ids[to]);
         let repository = Repository::open(&repo.bare).unwrap();
-        let alone = repository.events(LIMITS).unwrap();
+        let alone = repository.events(LIMITS);
         let update = update(Some(old), new, "refs/heads/x");
         let told = alone.of(&update).unwrap();
         let expected = repo.rev_list(new, old);
@@ -252,7 +252,7 @@ fn hold(history: &History, format: &str) {
                 only_git_opens(&repo.bare);
             }
             let repository = Repository::open(&repo.bare).unwrap();
-            let push = repository.events(LIMITS).unwrap();
+            let push = repository.events(LIMITS);
             created_as_git_says(&repo, history, &push, tip);
             moved_as_git_says(&repo, history, &push, tip);
         }
