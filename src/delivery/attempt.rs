@@ -15,6 +15,8 @@ use crate::spool::{Attempt, Entry, Item, SpoolError};
 
 /// An item whose last message was delivered.
 pub(super) struct Delivered {
+    /// Open until its name is gone.
+    pub(super) entry: Rc<Entry>,
     pub(super) item: Item,
     pub(super) total: u32,
     pub(super) attempt: Attempt,
@@ -61,6 +63,7 @@ impl Work<'_> {
     /// their order. No third one is sent before this is done.
     pub(super) fn cross_off(&mut self) -> Result<(), SpoolError> {
         if let Some(Delivered {
+            entry: _open,
             item,
             total,
             attempt,

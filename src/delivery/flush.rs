@@ -79,7 +79,7 @@ impl<'a> Flush<'a> {
             again: HashSet::new(),
             waiting: VecDeque::new(),
             due: HashMap::new(),
-            shared: Rc::default(),
+            shared: Rc::new(Shared::closed_aside()),
         }
     }
 

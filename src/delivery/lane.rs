@@ -283,6 +283,7 @@ impl<'a> Work<'a> {
             if item.is_last(total) {
                 let item = item.clone();
                 self.delivered = Some(Delivered {
+                    entry: Rc::clone(&job.entry),
                     item,
                     total,
                     attempt,

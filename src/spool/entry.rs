@@ -20,6 +20,7 @@ use nix::errno::Errno;
 use nix::sys::stat::{FileStat, fstat};
 use sha2::{Digest, Sha256};
 
+use super::closer::{Closer, Opened};
 use super::disk;
 use super::error::{EntryError, EntryFault, IoContext, IoError};
 use super::folder::Name;
@@ -120,7 +121,7 @@ fn checksum(bytes: &[u8]) -> String {
 #[derive(Debug)]
 pub struct Entry {
     path: PathBuf,
-    file: File,
+    file: Opened,
     size: u64,
     /// Whose the file is.
     owner: u32,
@@ -196,7 +197,7 @@ impl Entry {
         }
         Ok(Self {
             path: name.path(),
-            file,
+            file: file.into(),
             size,
             owner,
             header,
@@ -204,6 +205,11 @@ impl Entry {
             identity,
             last: RefCell::default(),
         })
+    }
+
+    /// Leaves closing its file to somebody else.
+    pub(super) fn close_with(&mut self, closer: &Rc<Closer>) {
+        self.file.close_with(closer);
     }
 
     /// Whose the file is.
@@ -218,7 +224,7 @@ impl Entry {
 
     /// Copies the whole file, and no more than was there when it was opened.
     pub(super) fn copy_to(&self, mut to: &File) -> io::Result<()> {
-        let mut from = &self.file;
+        let mut from: &File = &self.file;
         from.seek(SeekFrom::Start(0))?;
         io::copy(&mut from.take(self.size), &mut to).map(drop)
     }

@@ -30,6 +30,7 @@
 //! environment, the host's name or randomness.
 
 mod adopt;
+mod closer;
 mod disk;
 mod distribute;
 mod encoding;

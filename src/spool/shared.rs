@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
+use super::closer::Closer;
 use super::disk;
 use super::entry::{Entry, Identity};
 use super::error::EntryError;
@@ -19,6 +20,8 @@ const HEAVIEST: u64 = 4 << 20;
 #[derive(Debug, Default)]
 pub struct Shared {
     open: RefCell<Open>,
+    /// Who closes their files; `None`: whoever drops them.
+    closer: Option<Rc<Closer>>,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +33,16 @@ struct Open {
 }
 
 impl Shared {
+    /// For entries in great number: another thread closes their files, so that no delivery
+    /// waits for what they had on the disk to be freed.
+    #[must_use]
+    pub fn closed_aside() -> Self {
+        Self {
+            closer: Some(Rc::default()),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn open(&self, name: &Name) -> Result<Rc<Entry>, EntryError> {
         let mut open = self.open.borrow_mut();
         let is_worth_it = !open.by_file.is_empty();
@@ -38,7 +51,11 @@ impl Shared {
         if let Some(entry) = known {
             return Ok(Rc::clone(entry));
         }
-        let entry = Rc::new(Entry::open(name)?);
+        let mut entry = Entry::open(name)?;
+        if let Some(closer) = &self.closer {
+            entry.close_with(closer);
+        }
+        let entry = Rc::new(entry);
         if entry.header().recipients() > 1 && entry.weight() <= HEAVIEST {
             open.keep(&entry);
         }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use crate::support::spooled::{commits, eventually, files_below};
 use crate::support::{
-    ALICE, Accounts, Answer, BOB, Background, MailDrop, Request, SERVICE, names, set_mode,
+    ALICE, Accounts, Answer, BOB, Background, MailDrop, SERVICE, names, set_mode,
 };
 
 fn waiting(drop: &MailDrop) -> Vec<String> {
