@@ -1,5 +1,8 @@
 //! What a flush costs, beside clients that post the same bodies and keep no account of
-//! it: reqwest and wrk with as many connections, a bare socket, and curl in a loop.
+//! it: reqwest and wrk with as many connections, a bare socket, and curl in a loop. And
+//! beside removing the entries, which some disks take their time for.
+
+use std::fs;
 
 use crate::entries::Template;
 use crate::measure::{median, time};
@@ -31,11 +34,16 @@ fn live(table: &mut Table, endpoints: usize) {
     let template = Template::new(&site);
     let bodies: Vec<_> = (0..ENTRIES).map(|n| template.body(n, SIZE)).collect();
     let (mut flushes, mut clients, mut wrks, mut sockets) = (vec![], vec![], vec![], vec![]);
+    let mut removals = vec![];
+    let aside = site.folder().join("aside");
     for _ in 0..ROUNDS {
         template.fill(&site.spool().join("new"), &bodies);
         receiver.count();
         flushes.push(time(|| assert!(site.flush().status().unwrap().success())));
         assert_eq!(receiver.count(), endpoints * ENTRIES);
+        fs::create_dir(&aside).unwrap();
+        template.fill(&aside, &bodies);
+        removals.push(time(|| fs::remove_dir_all(&aside).unwrap()));
         clients.push(time(|| peers::by_reqwest(&urls, &bodies)));
         assert_eq!(receiver.count(), endpoints * ENTRIES);
         wrks.extend(peers::by_wrk(
@@ -61,6 +69,7 @@ fn live(table: &mut Table, endpoints: usize) {
             ..Row::default()
         });
     };
+    row("removing the entries alone", median(removals));
     row("reqwest, as many connections", median(clients));
     if !wrks.is_empty() {
         row("wrk, as many connections, one body", median(wrks) * all);
