@@ -62,17 +62,26 @@ impl ByLibgit2 {
     }
 
     pub(super) fn own_config(&self) -> Result<Vec<Setting>, git2::Error> {
-        let config = self.repository.config()?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let mut all = Vec::new();
-        config.entries(None)?.for_each(|entry| {
-            all.push(Setting {
-                name: text(entry.name_bytes()),
-                value: entry.has_value().then(|| text(entry.value_bytes())),
-            });
-        })?;
-        Ok(all)
+        settings(&self.repository.config()?)
     }
+}
+
+/// What a configuration says that is a file by itself, and what it includes under no
+/// condition.
+pub(super) fn config_file(file: &Path) -> Result<Vec<Setting>, git2::Error> {
+    settings(&git2::Config::open(file)?)
+}
+
+fn settings(config: &git2::Config) -> Result<Vec<Setting>, git2::Error> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut all = Vec::new();
+    config.entries(None)?.for_each(|entry| {
+        all.push(Setting {
+            name: text(entry.name_bytes()),
+            value: entry.has_value().then(|| text(entry.value_bytes())),
+        });
+    })?;
+    Ok(all)
 }
 
 pub(super) fn id(id: Oid) -> git2::Oid {

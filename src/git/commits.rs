@@ -116,6 +116,11 @@ impl<'repo> Commits<'repo> {
         })
     }
 
+    /// So many writers at a time are worth telling of ahead.
+    pub(super) fn told_together(&self) -> usize {
+        self.objects.most_expected()
+    }
+
     /// Of these all the writers will be asked for, in this order.
     pub(super) fn will_tell_writers(&self, numbers: impl Iterator<Item = u32>) {
         let unknown = numbers.filter(|&number| {

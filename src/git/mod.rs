@@ -7,7 +7,7 @@
 //! by_libgit2  the first way
 //! by_git      the second way: git itself, for what libgit2 cannot open
 //! command     running git
-//! batch       git cat-file --batch, kept open
+//! batch       git cat-file, kept open
 //! ahead       git rev-list, reading ahead of walks
 //! object      headers of commits and tags, read from their bytes
 //! replaced    what stands in for objects and parents: replace refs, grafts, shallow
