@@ -13,6 +13,9 @@ use crate::event::Oid;
 /// So many bytes of answers that were asked for too early are kept.
 const MOST_KEPT: u64 = 2 << 20;
 
+/// Room for so many bytes is made before they have come.
+const MOST_ROOM: usize = 64 << 10;
+
 /// No answer has a longer first line.
 const LONGEST_LINE: u64 = 1024;
 
@@ -167,6 +170,13 @@ impl Batch {
         }
     }
 
+    /// What was expected and not read is not wanted any more.
+    pub(super) fn forget(&mut self) {
+        self.settle();
+        self.kept.clear();
+        self.kept_bytes = 0;
+    }
+
     fn is_next(&self, id: Oid) -> bool {
         let running = self.running.as_ref();
         running.is_some_and(|running| running.asked.front() == Some(&id))
@@ -288,9 +298,17 @@ impl Running {
 
     /// The contents, which must be read where they are told.
     fn contents(&mut self, size: u64) -> Result<Vec<u8>, Refusal> {
-        let mut bytes = Vec::new();
-        let read = self.from.by_ref().take(size).read_to_end(&mut bytes)?;
-        if (read as u64) < size {
+        let length = usize::try_from(size).map_err(|_| ended())?;
+        // Mostly it is there.
+        if let Some(whole) = self.from.buffer().get(..=length) {
+            let bytes = whole[..length].to_vec();
+            self.from.consume(length + 1);
+            return Ok(bytes);
+        }
+        // No more room than what comes needs.
+        let mut bytes = Vec::with_capacity(length.min(MOST_ROOM));
+        self.from.by_ref().take(size).read_to_end(&mut bytes)?;
+        if bytes.len() < length {
             return Err(ended());
         }
         self.from.read_exact(&mut [0])?;

@@ -169,6 +169,10 @@ impl ByGit {
     pub(super) fn expect(&self, ids: impl IntoIterator<Item = Oid>) {
         self.objects.borrow_mut().expect(ids);
     }
+
+    pub(super) fn forget(&self) {
+        self.objects.borrow_mut().forget();
+    }
 }
 
 /// The folder with `HEAD` in it, its links resolved, as libgit2 looks for it.

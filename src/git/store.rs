@@ -211,6 +211,13 @@ impl<'repo> Objects<'repo> {
         }
     }
 
+    /// What was expected and not read will not be.
+    pub(super) fn forget(&self) {
+        if let Self::Git(store) = self {
+            store.forget();
+        }
+    }
+
     /// The git that can list commits ahead of whoever walks them, if that spares waiting.
     pub(super) fn lister(&self) -> Option<&'repo Git> {
         match self {
