@@ -245,7 +245,10 @@ impl<'repo> Commits<'repo> {
     fn read(&mut self, id: Oid) -> Result<(Vec<Oid>, Node), Error> {
         let commit = self.repository.object(&self.objects, id);
         let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
-        Ok(understand(id, &commit, &self.grafts, &mut self.authors))
+        let mut parents = Vec::new();
+        let authors = &mut self.authors;
+        let node = understand(id, &commit, &self.grafts, authors, &mut parents);
+        Ok((parents, node))
     }
 
     /// Reads what git lists until this commit has come; whether it has.
@@ -255,7 +258,7 @@ impl<'repo> Commits<'repo> {
             return false;
         }
         let mut list = self.ahead.list.take();
-        let mut passed = 0;
+        let (mut passed, mut ids) = (0, Vec::new());
         while let Some(ahead) = &mut list
             && passed < LEAST_REACH + self.ahead.worthy
         {
@@ -269,7 +272,8 @@ impl<'repo> Commits<'repo> {
                 continue;
             };
             if self.nodes[found as usize].start == UNKNOWN {
-                let (ids, node) = understand(id, commit, &self.grafts, &mut self.authors);
+                let authors = &mut self.authors;
+                let node = understand(id, commit, &self.grafts, authors, &mut ids);
                 self.keep(found, &ids, node);
             }
             self.expect_parents(found);
@@ -322,18 +326,23 @@ impl<'repo> Commits<'repo> {
     }
 }
 
-/// What walks need of a commit: its parents, and the rest.
-fn understand(id: Oid, commit: &[u8], grafts: &Grafts, authors: &mut Authors) -> (Vec<Oid>, Node) {
-    let parents = match grafts.parents(id) {
-        Some(parents) => parents.to_vec(),
-        None => object::parents(commit).collect(),
-    };
-    let node = Node {
-        time: object::commit_time(commit),
-        author: authors
-            .keep(Signature::of_author(commit))
-            .unwrap_or(UNKNOWN),
+/// What walks need of a commit; its parents are put in place of what was in `parents`.
+fn understand(
+    id: Oid,
+    commit: &[u8],
+    grafts: &Grafts,
+    authors: &mut Authors,
+    parents: &mut Vec<Oid>,
+) -> Node {
+    parents.clear();
+    let walked = object::walked(commit, |id| parents.push(id));
+    if let Some(others) = grafts.parents(id) {
+        parents.clear();
+        parents.extend(others);
+    }
+    Node {
+        time: walked.time,
+        author: authors.keep(walked.author).unwrap_or(UNKNOWN),
         ..UNREAD
-    };
-    (parents, node)
+    }
 }
