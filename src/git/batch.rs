@@ -128,7 +128,9 @@ impl Batch {
         if !self.is_next(id) {
             self.settle();
         }
-        if let Some((kind, bytes)) = self.kept.remove(&id) {
+        if !self.kept.is_empty()
+            && let Some((kind, bytes)) = self.kept.remove(&id)
+        {
             self.kept_bytes -= bytes.len() as u64;
             return Ok((kind, bytes));
         }

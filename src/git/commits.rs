@@ -276,7 +276,7 @@ impl<'repo> Commits<'repo> {
                 let node = understand(id, commit, &self.grafts, authors, &mut ids);
                 self.keep(found, &ids, node);
             }
-            self.expect_parents(found);
+            self.expect_parents(found, |_| {});
             if found == at {
                 self.ahead.worthy += passed;
                 break;
@@ -297,9 +297,10 @@ impl<'repo> Commits<'repo> {
         }
         self.ahead.lists += 1;
         self.ahead.worthy = 0;
-        let mut starts = Vec::new();
+        let (mut starts, mut firsts) = (Vec::new(), Vec::new());
         for asked in std::mem::take(&mut self.ahead.asked) {
-            for at in self.expect_parents(asked) {
+            self.expect_parents(asked, |parent| firsts.push(parent));
+            for at in firsts.drain(..) {
                 if self.nodes[at as usize].start == UNKNOWN && starts.len() < MOST_STARTS {
                     starts.push(self.id(self.filed + at));
                 }
@@ -308,21 +309,19 @@ impl<'repo> Commits<'repo> {
         self.ahead.list = Ahead::start(git, &starts);
     }
 
-    /// The list that has this commit, or begins behind it, will have its parents. Gives
+    /// The list that has this commit, or begins behind it, will have its parents. Tells
     /// those that no other commit of the list had.
-    fn expect_parents(&mut self, at: u32) -> Vec<u32> {
+    fn expect_parents(&mut self, at: u32, mut tell: impl FnMut(u32)) {
         let node = &self.nodes[at as usize];
         let range = node.start as usize..node.start as usize + node.parents as usize;
-        let mut parents = Vec::new();
         for &parent in &self.parents[range] {
             if let Some(parent) = parent.checked_sub(self.filed)
                 && self.nodes[parent as usize].list != self.ahead.lists
             {
                 self.nodes[parent as usize].list = self.ahead.lists;
-                parents.push(parent);
+                tell(parent);
             }
         }
-        parents
     }
 }
 

@@ -25,7 +25,7 @@ const MOST_OPEN: usize = 256 << 20;
 const LONGEST_PATH: usize = 16 << 20;
 
 /// So many trees are asked for ahead where a process tells of them.
-const AHEAD: usize = 128;
+const AHEAD: usize = 256;
 
 /// Names that all comparisons of one push may look at together.
 const MOST_NAMES: usize = 20_000_000;
