@@ -199,6 +199,33 @@ mod tests {
     }
 
     #[test]
+    fn of_what_walks_need_the_first_line_of_each_kind_counts() {
+        let id = |digit: &str| oid(digit.repeat(40).as_bytes()).expect("an id");
+        let commit = format!(
+            "tree {}\nparent {}\nparent short\nparent {}\nauthor A <a> 7 +0000\nauthor B <b> 8 +0000\n\
+             committer C <c> > 1600000000 +0000\ncommitter D <d> 9 +0000\ngpgsig x\n parent {}\n\
+             encoding ISO-8859-1\n\nparent {}\n",
+            "1".repeat(40),
+            "2".repeat(40),
+            "3".repeat(40),
+            "4".repeat(40),
+            "5".repeat(40),
+        );
+        let mut parents = Vec::new();
+        let read = walked(commit.as_bytes(), |id| parents.push(id));
+        assert_eq!(parents, [id("2"), id("3")]);
+        assert_eq!(read.time, 1_600_000_000);
+        let (mut key, mut same) = (Vec::new(), Vec::new());
+        read.author.write_key(&mut key);
+        Signature::of_author(commit.as_bytes()).write_key(&mut same);
+        assert_eq!((&key, &*key), (&same, &b"A <a>ISO-8859-1"[..]));
+        let nothing = walked(b"", |_| unreachable!("it has no parents"));
+        assert_eq!(nothing.time, 0);
+        nothing.author.write_key(&mut key);
+        assert_eq!(key, b"<>");
+    }
+
+    #[test]
     fn a_name_of_megabytes_is_cut_between_characters() {
         for character in ["x", "é", "\u{1f600}"] {
             let most = character.repeat(LONGEST_TEXT);

@@ -2,6 +2,7 @@
 //! them: told as they are by the comparison that libgit2 reads for.
 
 use std::fmt::Write;
+use std::fs;
 
 use refpost::event::{Change, Event, RefUpdate};
 use refpost::git::{Limits, RefLines, Repository};
@@ -62,6 +63,22 @@ fn history() -> String {
     stream
 }
 
+/// A bare repository that was filled from this stream.
+fn imported(stream: String) -> Environment {
+    let environment = Environment::new();
+    let bare = environment.bare("test.git");
+    let import = environment.run("git").dir(&bare);
+    let import = import.args(["fast-import", "--quiet"]);
+    import.stdin(stream).run().well();
+    environment
+}
+
+fn update(old: &str, new: &str) -> RefUpdate {
+    let line = format!("{old} {new} refs/heads/x\n");
+    let mut lines = RefLines::of_push(line.as_bytes());
+    lines.batch().unwrap().remove(0)
+}
+
 fn told(environment: &Environment, updates: &[RefUpdate]) -> Vec<Vec<Event>> {
     let repository = Repository::open(&environment.path("test.git")).unwrap();
     let push = repository.events(LIMITS).unwrap();
@@ -77,18 +94,11 @@ fn files(events: &[Event]) -> usize {
 
 #[test]
 fn git_reading_ahead_finds_what_libgit2_finds() {
-    let environment = Environment::new();
-    let bare = environment.bare("test.git");
-    let import = environment.run("git").dir(&bare);
-    let import = import.args(["fast-import", "--quiet"]);
-    import.stdin(history()).run().well();
+    let environment = imported(history());
+    let bare = environment.path("test.git");
     let id = |name: &str| environment.git(&bare, &["rev-parse", name]);
     let (old, new) = (id("c1"), id("c2"));
-    let mut updates = Vec::new();
-    for (old, new) in [(&*old, &*new), (&new, &old), (ZEROS, &new)] {
-        let line = format!("{} {} refs/heads/x\n", old.trim(), new.trim());
-        updates.append(&mut RefLines::of_push(line.as_bytes()).batch().unwrap());
-    }
+    let updates = [update(&old, &new), update(&new, &old), update(ZEROS, &new)];
     let libgit2 = told(&environment, &updates);
     let differ = environment.git(&bare, &["diff-tree", "-r", "--name-only", "c1", "c2"]);
     assert_eq!(files(&libgit2[0]), differ.lines().count());
@@ -98,4 +108,44 @@ fn git_reading_ahead_finds_what_libgit2_finds() {
     for (git, libgit2) in git.iter().zip(&libgit2) {
         assert_eq!(format!("{git:?}"), format!("{libgit2:?}"));
     }
+}
+
+/// git ends at what is damaged, be it read or only asked for ahead.
+#[test]
+fn a_damaged_folder_is_named_and_spoils_nothing_else() {
+    let mut stream = String::new();
+    for commit in 1..=3 {
+        let committer = format!("committer A <a@x> {commit} +0000");
+        let branch = format!("refs/heads/c{commit}");
+        write!(
+            stream,
+            "commit {branch}\nmark :{commit}\n{committer}\ndata 0\n"
+        )
+        .unwrap();
+        if commit > 1 {
+            writeln!(stream, "from :{}", commit - 1).unwrap();
+        }
+        for file in ["a/below/k", "b/l", "c/m", "d/n"] {
+            let is_last = commit == 3 && file != "d/n";
+            let text = if is_last { 2 } else { commit };
+            writeln!(stream, "M 644 inline {file}\ndata 1\n{text}").unwrap();
+        }
+    }
+    let environment = imported(stream);
+    let bare = environment.path("test.git");
+    let id = |name: &str| environment.git(&bare, &["rev-parse", name]);
+    let tree = id("c2:b");
+    let (folder, file) = tree.split_at(2);
+    let damaged = bare.join("objects").join(folder).join(file);
+    let bytes = fs::read(&damaged).unwrap();
+    fs::remove_file(&damaged).unwrap();
+    fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let ids = [id("c1"), id("c2"), id("c3")];
+    only_git_opens(&bare);
+    let repository = Repository::open(&bare).unwrap();
+    let push = repository.events(LIMITS).unwrap();
+    let refused = push.of(&update(&ids[0], &ids[1])).unwrap_err();
+    assert_eq!(refused.to_string(), format!("cannot read tree `{tree}`"));
+    let next = push.of(&update(&ids[1], &ids[2])).unwrap();
+    assert_eq!(files(&next), 1);
 }
