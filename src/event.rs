@@ -37,7 +37,10 @@ impl Oid {
 
 impl fmt::Display for Oid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.as_bytes()))
+        let mut digits = [0; 64];
+        let raw = self.as_bytes();
+        let digits = faster_hex::hex_encode(raw, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(digits)
     }
 }
 

@@ -12,6 +12,9 @@ use crate::event::Oid;
 pub(super) struct Ahead {
     process: Child,
     from: BufReader<ChildStdout>,
+    /// How much of what is buffered was told.
+    told: usize,
+    /// A commit that does not lie in the buffer whole.
     commit: Vec<u8>,
 }
 
@@ -27,6 +30,8 @@ impl Ahead {
             .args(["rev-list", "--header", "--encoding=none"])
             .args(tips.iter().map(Oid::to_string))
             .arg("--")
+            // A write for each commit would cost as much as to list it (git(1)).
+            .env("GIT_FLUSH", "0")
             .stdout(Stdio::piped())
             .spawn()
             .ok()?;
@@ -34,6 +39,7 @@ impl Ahead {
         Some(Self {
             process,
             from: BufReader::with_capacity(64 << 10, from),
+            told: 0,
             commit: Vec::new(),
         })
     }
@@ -41,13 +47,18 @@ impl Ahead {
     /// The next commit: its id, and its bytes as far as its message; `None` at the end, and
     /// where git finds something wrong.
     pub(super) fn next(&mut self) -> Option<(Oid, &[u8])> {
-        self.commit.clear();
-        self.from.read_until(0, &mut self.commit).ok()?;
-        if self.commit.pop() != Some(0) {
-            return None;
-        }
-        let line = self.commit.iter().position(|&byte| byte == b'\n')?;
-        let (id, commit) = self.commit.split_at(line);
+        self.from.consume(std::mem::take(&mut self.told));
+        let buffered = self.from.fill_buf().ok()?;
+        let listed = if let Some(end) = memchr::memchr(0, buffered) {
+            self.told = end + 1;
+            &self.from.buffer()[..end]
+        } else {
+            self.commit.clear();
+            self.from.read_until(0, &mut self.commit).ok()?;
+            self.commit.strip_suffix(&[0])?
+        };
+        let line = memchr::memchr(b'\n', listed)?;
+        let (id, commit) = listed.split_at(line);
         Some((object::oid(id)?, &commit[1..]))
     }
 }

@@ -74,7 +74,7 @@ fn of_hook(git_dir: &Path) -> Option<ByLibgit2> {
         return None;
     }
     let file = git_dir.join("config");
-    let config = config_file::read(&file).or_else(|| list_config(&file).ok())?;
+    let config = config_of(&file)?;
     Some(ByLibgit2 {
         git: Git::new(git_dir.to_owned(), true),
         object_folders: object_folders(git_dir, true).ok()?,
@@ -112,7 +112,12 @@ fn ordinary_format(config: &[Setting]) -> Option<ObjectFormat> {
 /// Those that say of what kind objects and refs are.
 const KNOWN_EXTENSIONS: [&str; 2] = ["extensions.objectformat", "extensions.refstorage"];
 
-/// What a file says, and those that it includes.
+/// What a file says, and those that it includes under no condition; `None` if it cannot be
+/// read.
+pub(super) fn config_of(file: &Path) -> Option<Vec<Setting>> {
+    config_file::read(file).or_else(|| list_config(file).ok())
+}
+
 pub(super) fn list_config(file: &Path) -> Result<Vec<Setting>, git2::Error> {
     settle_libgit2();
     list(&Config::open(file)?)

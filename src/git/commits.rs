@@ -116,6 +116,11 @@ impl<'repo> Commits<'repo> {
         }
     }
 
+    /// So many writers at a time are worth telling of ahead.
+    pub(super) fn told_together(&self) -> usize {
+        self.objects.most_expected()
+    }
+
     /// Of these all the writers will be asked for, in this order.
     pub(super) fn will_tell_writers(&self, numbers: impl Iterator<Item = u32>) {
         let unknown = numbers.filter(|&number| {
@@ -240,7 +245,10 @@ impl<'repo> Commits<'repo> {
     fn read(&mut self, id: Oid) -> Result<(Vec<Oid>, Node), Error> {
         let commit = self.repository.object(&self.objects, id);
         let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
-        Ok(understand(id, &commit, &self.grafts, &mut self.authors))
+        let mut parents = Vec::new();
+        let authors = &mut self.authors;
+        let node = understand(id, &commit, &self.grafts, authors, &mut parents);
+        Ok((parents, node))
     }
 
     /// Reads what git lists until this commit has come; whether it has.
@@ -250,7 +258,7 @@ impl<'repo> Commits<'repo> {
             return false;
         }
         let mut list = self.ahead.list.take();
-        let mut passed = 0;
+        let (mut passed, mut ids) = (0, Vec::new());
         while let Some(ahead) = &mut list
             && passed < LEAST_REACH + self.ahead.worthy
         {
@@ -264,10 +272,11 @@ impl<'repo> Commits<'repo> {
                 continue;
             };
             if self.nodes[found as usize].start == UNKNOWN {
-                let (ids, node) = understand(id, commit, &self.grafts, &mut self.authors);
+                let authors = &mut self.authors;
+                let node = understand(id, commit, &self.grafts, authors, &mut ids);
                 self.keep(found, &ids, node);
             }
-            self.expect_parents(found);
+            self.expect_parents(found, |_| {});
             if found == at {
                 self.ahead.worthy += passed;
                 break;
@@ -288,9 +297,10 @@ impl<'repo> Commits<'repo> {
         }
         self.ahead.lists += 1;
         self.ahead.worthy = 0;
-        let mut starts = Vec::new();
+        let (mut starts, mut firsts) = (Vec::new(), Vec::new());
         for asked in std::mem::take(&mut self.ahead.asked) {
-            for at in self.expect_parents(asked) {
+            self.expect_parents(asked, |parent| firsts.push(parent));
+            for at in firsts.drain(..) {
                 if self.nodes[at as usize].start == UNKNOWN && starts.len() < MOST_STARTS {
                     starts.push(self.id(self.filed + at));
                 }
@@ -299,36 +309,39 @@ impl<'repo> Commits<'repo> {
         self.ahead.list = Ahead::start(git, &starts);
     }
 
-    /// The list that has this commit, or begins behind it, will have its parents. Gives
+    /// The list that has this commit, or begins behind it, will have its parents. Tells
     /// those that no other commit of the list had.
-    fn expect_parents(&mut self, at: u32) -> Vec<u32> {
+    fn expect_parents(&mut self, at: u32, mut tell: impl FnMut(u32)) {
         let node = &self.nodes[at as usize];
         let range = node.start as usize..node.start as usize + node.parents as usize;
-        let mut parents = Vec::new();
         for &parent in &self.parents[range] {
             if let Some(parent) = parent.checked_sub(self.filed)
                 && self.nodes[parent as usize].list != self.ahead.lists
             {
                 self.nodes[parent as usize].list = self.ahead.lists;
-                parents.push(parent);
+                tell(parent);
             }
         }
-        parents
     }
 }
 
-/// What walks need of a commit: its parents, and the rest.
-fn understand(id: Oid, commit: &[u8], grafts: &Grafts, authors: &mut Authors) -> (Vec<Oid>, Node) {
-    let parents = match grafts.parents(id) {
-        Some(parents) => parents.to_vec(),
-        None => object::parents(commit).collect(),
-    };
-    let node = Node {
-        time: object::commit_time(commit),
-        author: authors
-            .keep(Signature::of_author(commit))
-            .unwrap_or(UNKNOWN),
+/// What walks need of a commit; its parents are put in place of what was in `parents`.
+fn understand(
+    id: Oid,
+    commit: &[u8],
+    grafts: &Grafts,
+    authors: &mut Authors,
+    parents: &mut Vec<Oid>,
+) -> Node {
+    parents.clear();
+    let walked = object::walked(commit, |id| parents.push(id));
+    if let Some(others) = grafts.parents(id) {
+        parents.clear();
+        parents.extend(others);
+    }
+    Node {
+        time: walked.time,
+        author: authors.keep(walked.author).unwrap_or(UNKNOWN),
         ..UNREAD
-    };
-    (parents, node)
+    }
 }

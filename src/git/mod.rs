@@ -9,7 +9,7 @@
 //! config_file the same of a configuration that is plain
 //! by_git      the second way: git itself, for what libgit2 cannot open
 //! command     running git
-//! batch       git cat-file --batch, kept open
+//! batch       git cat-file, kept open
 //! ahead       git rev-list, reading ahead of walks
 //! object      headers of commits and tags, read from their bytes
 //! replaced    what stands in for objects and parents: replace refs, grafts, shallow

@@ -32,11 +32,34 @@ pub(super) fn tagger(tag: &[u8]) -> Option<Author> {
     Signature::of(tag, b"tagger ").map(|signature| signature.person())
 }
 
-/// The parents of a commit, from the commit's bytes.
-pub(super) fn parents(commit: &[u8]) -> impl Iterator<Item = Oid> {
-    headers(commit)
-        .filter_map(|line| line.strip_prefix(b"parent "))
-        .filter_map(oid)
+/// What walks need of a commit, from the commit's bytes.
+pub(super) struct Walked<'a> {
+    /// When it was committed, in seconds since the epoch; 0 if that is not said.
+    pub(super) time: i64,
+    pub(super) author: Signature<'a>,
+}
+
+/// Reads a commit's headers once, and tells its parents in their order.
+pub(super) fn walked(commit: &[u8], mut parent: impl FnMut(Oid)) -> Walked<'_> {
+    let (mut author, mut committer, mut encoding) = (None, None, None);
+    // Of two headers of one name the first counts.
+    for line in headers(commit) {
+        match line.first() {
+            Some(b'p') => {
+                if let Some(id) = line.strip_prefix(b"parent ").and_then(oid) {
+                    parent(id);
+                }
+            }
+            Some(b'a') => author = author.or_else(|| line.strip_prefix(b"author ")),
+            Some(b'c') => committer = committer.or_else(|| line.strip_prefix(b"committer ")),
+            Some(b'e') => encoding = encoding.or_else(|| line.strip_prefix(b"encoding ")),
+            _ => {}
+        }
+    }
+    Walked {
+        time: committer.and_then(time).unwrap_or(0),
+        author: Signature::new(author.unwrap_or_default(), encoding.unwrap_or_default()),
+    }
 }
 
 /// The tree of a commit, from the commit's bytes.
@@ -49,45 +72,42 @@ pub(super) fn target(tag: &[u8]) -> Option<Oid> {
     oid(header(tag, b"object ")?)
 }
 
-/// When a commit was committed, in seconds since the epoch; 0 if that is not said.
-pub(super) fn commit_time(commit: &[u8]) -> i64 {
-    let time = header(commit, b"committer ").and_then(|ident| {
-        let at = ident.iter().rposition(|&byte| byte == b'>')?;
-        let after_email = &ident[at + 1..];
-        let text = std::str::from_utf8(after_email).ok()?;
-        text.split_whitespace().next()?.parse().ok()
-    });
-    time.unwrap_or(0)
+/// The time in `NAME <EMAIL> TIME ZONE`.
+fn time(ident: &[u8]) -> Option<i64> {
+    let at = memchr::memrchr(b'>', ident)?;
+    let text = std::str::from_utf8(&ident[at + 1..]).ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// An id from its hex digits; `None` for zeros, too, which name nothing.
 pub(super) fn oid(digits: &[u8]) -> Option<Oid> {
     let mut raw = [0; 32];
     let raw = raw.get_mut(..digits.len() / 2)?;
-    hex::decode_to_slice(digits, raw).ok()?;
+    faster_hex::hex_decode(digits, raw).ok()?;
     Oid::from_bytes(raw)
 }
 
 impl<'a> Signature<'a> {
     /// The author of a commit; without a name, if it has none.
     pub(super) fn of_author(commit: &'a [u8]) -> Self {
-        Self::of(commit, b"author ").unwrap_or(Self {
-            name: &[],
-            email: &[],
-            encoding: &[],
-        })
+        Self::of(commit, b"author ").unwrap_or(Self::new(&[], &[]))
     }
 
     /// Reads it behind `field`.
     fn of(object: &'a [u8], field: &[u8]) -> Option<Self> {
         let ident = header(object, field)?;
+        let encoding = header(object, b"encoding ").unwrap_or_default();
+        Some(Self::new(ident, encoding))
+    }
+
+    fn new(ident: &'a [u8], encoding: &'a [u8]) -> Self {
         let (name, rest) = split_at_byte(ident, b'<');
         let (email, _) = split_at_byte(rest, b'>');
-        Some(Self {
+        Self {
             name,
             email,
-            encoding: header(object, b"encoding ").unwrap_or_default(),
-        })
+            encoding,
+        }
     }
 
     /// Writes what is the same only for signatures of the same person.
@@ -176,6 +196,33 @@ mod tests {
             author(b"author \"Q\" Z \xf0\x9f\x98\x80 <a@b> 1 +0000"),
             ("\"Q\" Z \u{1f600}".into(), "a@b".into())
         );
+    }
+
+    #[test]
+    fn of_what_walks_need_the_first_line_of_each_kind_counts() {
+        let id = |digit: &str| oid(digit.repeat(40).as_bytes()).expect("an id");
+        let commit = format!(
+            "tree {}\nparent {}\nparent short\nparent {}\nauthor A <a> 7 +0000\nauthor B <b> 8 +0000\n\
+             committer C <c> > 1600000000 +0000\ncommitter D <d> 9 +0000\ngpgsig x\n parent {}\n\
+             encoding ISO-8859-1\n\nparent {}\n",
+            "1".repeat(40),
+            "2".repeat(40),
+            "3".repeat(40),
+            "4".repeat(40),
+            "5".repeat(40),
+        );
+        let mut parents = Vec::new();
+        let read = walked(commit.as_bytes(), |id| parents.push(id));
+        assert_eq!(parents, [id("2"), id("3")]);
+        assert_eq!(read.time, 1_600_000_000);
+        let (mut key, mut same) = (Vec::new(), Vec::new());
+        read.author.write_key(&mut key);
+        Signature::of_author(commit.as_bytes()).write_key(&mut same);
+        assert_eq!((&key, &*key), (&same, &b"A <a>ISO-8859-1"[..]));
+        let nothing = walked(b"", |_| unreachable!("it has no parents"));
+        assert_eq!(nothing.time, 0);
+        nothing.author.write_key(&mut key);
+        assert_eq!(key, b"<>");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::command::Git;
 use super::{Error, ReadContext, Repository, object};
 use crate::event::{Oid, RefName};
 
@@ -115,6 +116,22 @@ impl Repository {
     /// What git answers about this repository.
     pub(super) fn ask_git(&self, args: &[&str]) -> Result<Vec<u8>, Error> {
         self.store().git().ask(args)
+    }
+}
+
+impl Git {
+    /// The ref that HEAD names; `None` if that is none.
+    pub(super) fn head_name(&self) -> Option<RefName> {
+        let name = self.ask(&["symbolic-ref", "--quiet", "HEAD"]).ok()?;
+        Some(RefName::new(name.trim_ascii_end()))
+    }
+
+    /// Where HEAD is.
+    pub(super) fn head(&self) -> Option<Oid> {
+        let id = self
+            .ask(&["rev-parse", "--verify", "--quiet", "HEAD"])
+            .ok()?;
+        object::oid(id.trim_ascii_end())
     }
 }
 

@@ -100,7 +100,8 @@ impl Repository {
 
     pub(super) fn default_branch(&self) -> Result<DefaultBranch, Error> {
         let Some(refs) = self.store.refs_by_libgit2() else {
-            return Ok(self.default_branch_by_git());
+            let (name, tip) = self.store.head_by_git();
+            return Ok(DefaultBranch { name, tip });
         };
         let head = refs.find_reference("HEAD");
         let head = head.reading(|| "HEAD".to_owned())?;
@@ -119,21 +120,6 @@ impl Repository {
         };
         let tip = tip.and_then(|tip| Oid::from_bytes(tip.target()?.as_bytes()));
         Ok(DefaultBranch { name, tip })
-    }
-
-    fn default_branch_by_git(&self) -> DefaultBranch {
-        // It fails for a detached HEAD, which names no branch.
-        let name = self.ask_git(&["symbolic-ref", "--quiet", "HEAD"]).ok();
-        let value = |rev| {
-            let answer = self
-                .ask_git(&["rev-parse", "--verify", "--quiet", rev])
-                .ok()?;
-            object::oid(answer.trim_ascii_end())
-        };
-        DefaultBranch {
-            name: name.map(|name| RefName::new(name.trim_ascii_end())),
-            tip: value("HEAD"),
-        }
     }
 
     /// An object, or what git reads in its place.

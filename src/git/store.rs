@@ -11,7 +11,7 @@ use super::Error;
 use super::by_git::ByGit;
 use super::by_libgit2::{self, ByLibgit2};
 use super::command::Git;
-use crate::event::Oid;
+use crate::event::{Oid, RefName};
 
 /// Why something could not be read: libgit2's error, or words.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -143,6 +143,14 @@ impl Store {
         }
     }
 
+    /// The ref that HEAD names and where HEAD is, both as git tells them.
+    pub(super) fn head_by_git(&self) -> (Option<RefName>, Option<Oid>) {
+        match self {
+            Self::Libgit2(store) => (store.git.head_name(), store.git.head()),
+            Self::Git(store) => (store.head_name(), store.head()),
+        }
+    }
+
     pub(super) fn objects(&self) -> Objects<'_> {
         match self {
             Self::Libgit2(store) => Objects::Libgit2(store),
@@ -203,11 +211,25 @@ impl<'repo> Objects<'repo> {
         }
     }
 
-    /// These will be read next, in this order. A process has them ready then; a library
-    /// waits for nobody.
+    /// So many are worth expecting at a time: none where nobody waits for a process.
+    pub(super) fn most_expected(&self) -> usize {
+        match self {
+            Self::Libgit2(_) => 0,
+            Self::Git(store) => store.most_expected(),
+        }
+    }
+
+    /// These will be read next, best in this order: a process has them ready then.
     pub(super) fn expect(&self, ids: impl IntoIterator<Item = Oid>) {
         if let Self::Git(store) = self {
             store.expect(ids);
+        }
+    }
+
+    /// What was expected and not read will not be.
+    pub(super) fn forget(&self) {
+        if let Self::Git(store) = self {
+            store.forget();
         }
     }
 

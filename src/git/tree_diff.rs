@@ -24,6 +24,9 @@ const DEEPEST: usize = 20_000;
 const MOST_OPEN: usize = 256 << 20;
 const LONGEST_PATH: usize = 16 << 20;
 
+/// So many trees are asked for ahead where a process tells of them.
+const AHEAD: usize = 256;
+
 /// Names that all comparisons of one push may look at together.
 const MOST_NAMES: usize = 20_000_000;
 
@@ -52,6 +55,8 @@ struct Folder<'objects> {
     new: Side<'objects>,
     /// How much of the shared path buffer is this folder's.
     path_len: usize,
+    /// How much of both was looked at ahead for folders in it.
+    ahead: [usize; 2],
 }
 
 /// One of two folders, and how much of it is done.
@@ -76,6 +81,9 @@ pub(super) fn changed_files(
     }
     let mut path = Vec::new();
     let objects = repository.objects();
+    objects.forget();
+    expect(repository, &objects, [old, new]);
+    let most_ahead = objects.most_expected().min(AHEAD);
     let whole = open(repository, &objects, old, new, 0)?;
     let (mut path_bytes, mut folders, mut size) = (0, 1, whole.size());
     let mut stack = vec![whole];
@@ -109,6 +117,10 @@ pub(super) fn changed_files(
             Some(Step::Folder(old, new)) => {
                 folders += 1;
                 path.push(b'/');
+                if most_ahead > 0 {
+                    let next = folder.look_ahead([old, new], most_ahead);
+                    expect(repository, &objects, next);
+                }
                 let folder = open(repository, &objects, old, new, path.len())?;
                 size += folder.size();
                 stack.push(folder);
@@ -140,8 +152,6 @@ fn open<'objects>(
     new: Option<Oid>,
     path_len: usize,
 ) -> Result<Folder<'objects>, Error> {
-    let both = [old, new].into_iter().flatten();
-    objects.expect(both.map(|id| repository.replacement(id)));
     let side = |id: Option<Oid>| {
         let tree = id.map(|id| {
             let read = objects.read(repository.replacement(id));
@@ -160,7 +170,17 @@ fn open<'objects>(
         old: side(old)?,
         new: side(new)?,
         path_len,
+        ahead: [0, 0],
     })
+}
+
+fn expect(
+    repository: &Repository,
+    objects: &Objects<'_>,
+    trees: impl IntoIterator<Item = Option<Oid>>,
+) {
+    let trees = trees.into_iter().flatten();
+    objects.expect(trees.map(|id| repository.replacement(id)));
 }
 
 fn named(tree: Oid) -> String {
@@ -221,6 +241,28 @@ impl Folder<'_> {
     /// How many bytes its two trees have.
     fn size(&self) -> usize {
         self.old.len() + self.new.len()
+    }
+
+    /// What is read when this pair of folders in it is opened and then others behind it; that
+    /// is nothing if the pair itself was looked at ahead. Each name is so once.
+    fn look_ahead(&mut self, pair: [Option<Oid>; 2], most: usize) -> Vec<Option<Oid>> {
+        let done = [self.old.done, self.new.done];
+        if done[0] <= self.ahead[0] && done[1] <= self.ahead[1] {
+            return Vec::new();
+        }
+        let (mut next, mut path) = (pair.to_vec(), Vec::new());
+        // Whoever comes to what is damaged is told so.
+        while next.len() + 2 <= most
+            && let Ok(Some(step)) = self.step(&mut path)
+        {
+            path.clear();
+            if let Step::Folder(old, new) = step {
+                next.extend([old, new]);
+            }
+        }
+        self.ahead = [self.old.done, self.new.done];
+        [self.old.done, self.new.done] = done;
+        next
     }
 
     /// Looks at the next name, which it appends to `path`. A file and a folder of

@@ -13,9 +13,6 @@ const MOST_AUTHORS: usize = 100_000;
 /// and no more bytes of their names and addresses than this.
 const MOST_AUTHOR_BYTES: usize = 16 << 20;
 
-/// So many of them are read at a time, where that is faster.
-const TOGETHER: usize = 60;
-
 /// The commits that a message lists.
 pub(super) struct Listed {
     pub(super) oldest: Oid,
@@ -66,9 +63,10 @@ fn authors(listed: &[u32], commits: &mut Commits<'_>) -> Result<Authors, Error> 
     let mut authors = Authors::default();
     let (mut kept, mut seen) = (HashSet::new(), HashSet::new());
     let mut bytes = 0;
+    let together = commits.told_together();
     for (nth, &commit) in listed.iter().rev().enumerate() {
-        if nth % TOGETHER == 0 {
-            let next = listed.iter().rev().skip(nth).take(TOGETHER);
+        if nth.is_multiple_of(together) {
+            let next = listed.iter().rev().skip(nth).take(together);
             commits.will_tell_writers(next.copied());
         }
         let author = match commits.writer(commit)? {

@@ -79,4 +79,5 @@ mod troubleshooting;
 mod walk_ahead;
 mod walk_graphs;
 mod walk_repositories;
+mod walk_trees;
 mod ways;

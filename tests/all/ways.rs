@@ -235,6 +235,21 @@ fn grafts_with_a_comment_are_read_by_git() {
     assert_eq!(push.messages[1]["total_commits"], 2);
 }
 
+/// libgit2 reads the configuration of a repository that it cannot open, but not all of it.
+#[test]
+fn what_is_included_under_a_condition_counts() {
+    let (site, old, new) = only_git();
+    let text = "[includeIf \"gitdir:**/test.git\"]\n\tpath = more\n";
+    let config = site.bare.join("config");
+    fs::write(&config, fs::read_to_string(&config).unwrap() + text).unwrap();
+    fs::write(site.bare.join("more"), "[gitweb]\n\tdescription = Mine\n").unwrap();
+    let line = format!("{old} {new} refs/heads/main\n");
+    let ran = site.refpost(["preview", "--repo", "test.git"]);
+    site.push(&["main:x"]);
+    let messages = parse_bodies(&ran.stdin(line).run().well().bytes);
+    assert_eq!(messages[0]["repo"]["description"], "Mine");
+}
+
 /// One object that is gone spoils nothing else, and is not looked for elsewhere.
 #[test]
 fn what_is_missing_is_not_fetched() {
