@@ -7,8 +7,9 @@ use std::sync::Once;
 use git2::{Config, ConfigLevel, ObjectFormat, ObjectType, Odb, RepositoryOpenFlags};
 
 use super::command::Git;
+use super::config_file;
+use super::loose::Loose;
 use super::store::{Bytes, Cause, Kind, Setting, last, truth};
-use super::{config_file, loose};
 use crate::event::Oid;
 
 /// A repository that libgit2 can read.
@@ -22,6 +23,7 @@ pub(super) struct ByLibgit2 {
     is_in_hook: bool,
     /// Where objects are, but for what those folders borrow from.
     object_folders: Vec<String>,
+    loose: Loose,
     /// Opened at their first use: an ordinary push needs neither.
     objects: OnceCell<Odb<'static>>,
     refs: OnceCell<Option<git2::Repository>>,
@@ -46,9 +48,11 @@ pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Err
     let found = repository.path();
     let resolved = (found != path).then(|| found.canonicalize().ok()).flatten();
     let git_dir = resolved.unwrap_or_else(|| found.components().collect());
+    let object_folders = object_folders(repository.commondir(), is_in_hook)?;
     Ok(ByLibgit2 {
         git: Git::new(git_dir, is_in_hook),
-        object_folders: object_folders(repository.commondir(), is_in_hook)?,
+        loose: Loose::new(object_folders.iter().map(PathBuf::from).collect()),
+        object_folders,
         common_dir: repository.commondir().to_owned(),
         is_bare: repository.is_bare(),
         format: repository.object_format(),
@@ -75,9 +79,11 @@ fn of_hook(git_dir: &Path) -> Option<ByLibgit2> {
     }
     let file = git_dir.join("config");
     let config = config_of(&file)?;
+    let object_folders = object_folders(git_dir, true).ok()?;
     Some(ByLibgit2 {
         git: Git::new(git_dir.to_owned(), true),
-        object_folders: object_folders(git_dir, true).ok()?,
+        loose: Loose::new(object_folders.iter().map(PathBuf::from).collect()),
+        object_folders,
         common_dir: git_dir.to_owned(),
         is_bare: truth(&config, "core.bare")?,
         format: ordinary_format(&config)?,
@@ -165,10 +171,8 @@ impl ByLibgit2 {
     /// Reads an object. As long as each that is asked for lies by itself, as what was
     /// pushed just now does, packs are not looked for.
     pub(super) fn read(&self, id: Oid) -> Result<(Kind, Bytes<'_>), Cause> {
-        if self.objects.get().is_none()
-            && let Some((kind, bytes)) = loose::read(Path::new(&self.object_folders[0]), id)
-        {
-            return Ok((kind, Bytes::Owned(bytes)));
+        if let Some(read) = self.loose.read(id) {
+            return read.map(|(kind, bytes)| (kind, Bytes::Owned(bytes)));
         }
         let object = self.objects()?.read(to_git2(id))?;
         Ok((kind(object.kind())?, Bytes::Libgit2(object)))
@@ -176,6 +180,9 @@ impl ByLibgit2 {
 
     /// What an object is, found out without reading all of it.
     pub(super) fn kind(&self, id: Oid) -> Result<Kind, Cause> {
+        if let Some(kind) = self.loose.kind(id) {
+            return kind;
+        }
         kind(self.objects()?.read_header(to_git2(id))?.1)
     }
 

@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 use gix_commitgraph::{File, Graph, Position};
 use gix_hash::{Kind, oid};
 
-use super::Repository;
+use super::{Repository, alternates};
 use crate::event::Oid;
-
-/// Alternates of alternates are followed so far (odb.c).
-const DEEPEST: usize = 5;
 
 /// No chain is longer: the count of base files is one byte.
 const LONGEST_CHAIN: usize = 256;
@@ -35,7 +32,7 @@ impl CommitFile {
             32 => Kind::Sha256,
             _ => Kind::Sha1,
         };
-        let folders = object_folders(repository.store().common_dir().join("objects"));
+        let folders = alternates::of(vec![repository.store().common_dir().join("objects")]);
         let graph = folders
             .iter()
             .find_map(|folder| single(folder, kind).or_else(|| chain(folder, &folders, kind)))?;
@@ -126,27 +123,4 @@ fn chain(folder: &Path, folders: &[PathBuf], kind: Kind) -> Option<Graph> {
         ids.push(id);
     }
     Graph::new(files).ok()
-}
-
-/// The object directory, and those that it borrows from
-/// (gitrepository-layout(5), `objects/info/alternates`).
-fn object_folders(own: PathBuf) -> Vec<PathBuf> {
-    let mut folders = vec![own];
-    let (mut start, mut depth) = (0, 0);
-    while start < folders.len() && depth <= DEEPEST {
-        let end = folders.len();
-        for at in start..end {
-            let list = fs::read_to_string(folders[at].join("info/alternates"));
-            for line in list.unwrap_or_default().lines() {
-                if !line.is_empty() && !line.starts_with('#') {
-                    let folder = folders[at].join(line);
-                    if !folders.contains(&folder) {
-                        folders.push(folder);
-                    }
-                }
-            }
-        }
-        (start, depth) = (end, depth + 1);
-    }
-    folders
 }

@@ -1,44 +1,130 @@
 //! Objects that lie by themselves, as those of a small push do (git-config(1),
 //! `receive.unpackLimit`): zlib's stream of `KIND LENGTH`, a zero byte and the content, in
 //! a file that is called by the id (gitrepository-layout(5), `objects`).
+//!
+//! Packs are for libgit2 to read. On a file that ends too soon, as a power failure leaves
+//! it, libgit2 1.9 waits for ever for the rest (libgit2 issue 7342), and so would the push:
+//! none of these files gets there.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::cell::OnceCell;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use flate2::{Decompress, FlushDecompress, Status};
+use nix::fcntl::OFlag;
 
-use super::store::Kind;
+use super::alternates;
+use super::store::{Cause, Kind};
 use crate::event::Oid;
 
-/// Files are shorter than this, and what is in them is no longer than that; others are for
-/// libgit2 to read.
-const LONGEST_FILE: usize = 8 << 10;
-const LONGEST_OBJECT: usize = 16 << 10;
+/// Most files are shorter, and are read at once.
+const ORDINARY_FILE: usize = 8 << 10;
+/// Most objects are no longer.
+const ORDINARY_OBJECT: usize = 16 << 10;
+/// No `KIND LENGTH` is longer.
+const LONGEST_HEADER: usize = 32;
 
-/// Reads an object. `None`: it does not lie there, or something in it is out of the
-/// ordinary, and libgit2 must judge.
-pub(super) fn read(objects: &Path, id: Oid) -> Option<(Kind, Vec<u8>)> {
-    let digits = id.to_string();
-    let (folder, name) = digits.split_at(2);
-    let mut file = File::open(objects.join(folder).join(name)).ok()?;
-    let mut packed = vec![0; LONGEST_FILE];
-    // Of a file that is cut here the stream does not end.
-    let length = file.read(&mut packed).ok()?;
-    inflate(&packed[..length])
+/// The objects of some folders that lie by themselves.
+pub(super) struct Loose {
+    /// The first is where what is pushed just now comes to lie.
+    folders: Vec<PathBuf>,
+    /// Those, and all that they borrow from, once one is asked for that is not in the first.
+    all: OnceCell<Vec<Fan>>,
 }
 
-fn inflate(packed: &[u8]) -> Option<(Kind, Vec<u8>)> {
-    let mut object = Vec::with_capacity(LONGEST_OBJECT);
-    let mut stream = Decompress::new(true);
-    let status = stream.decompress_vec(packed, &mut object, FlushDecompress::Finish);
-    // The end comes after a checksum that is right.
-    if !matches!(status, Ok(Status::StreamEnd)) || stream.total_in() != packed.len() as u64 {
-        return None;
+/// A folder of objects, and which of its 256 folders are there: after a repack, few.
+struct Fan {
+    path: PathBuf,
+    is_there: [bool; 256],
+}
+
+impl Loose {
+    pub(super) fn new(folders: Vec<PathBuf>) -> Self {
+        let all = OnceCell::new();
+        Self { folders, all }
     }
-    let end = memchr::memchr(0, &object)?;
-    let header = std::str::from_utf8(&object[..end]).ok()?;
-    let (kind, length) = header.split_once(' ')?;
+
+    /// Reads an object; `None` if it does not lie by itself.
+    pub(super) fn read(&self, id: Oid) -> Option<Result<(Kind, Vec<u8>), Cause>> {
+        let file = self.open(id)?;
+        Some(packed(file).map_err(Cause::from).and_then(|packed| {
+            let object = inflate(&packed);
+            object.ok_or_else(|| "it is damaged (`git fsck` says more)".into())
+        }))
+    }
+
+    /// What an object is, from the beginning of its file.
+    pub(super) fn kind(&self, id: Oid) -> Option<Result<Kind, Cause>> {
+        let mut start = vec![0; ORDINARY_FILE];
+        let read = self.open(id)?.read(&mut start);
+        Some(read.map_err(Cause::from).and_then(|length| {
+            let mut object = Vec::with_capacity(LONGEST_HEADER);
+            let mut stream = Decompress::new(true);
+            // It ends in the midst; whether the rest is whole, nobody asks.
+            let _ = stream.decompress_vec(&start[..length], &mut object, FlushDecompress::None);
+            let kind = header(&object).map(|(kind, ..)| kind);
+            kind.ok_or_else(|| "it is damaged (`git fsck` says more)".into())
+        }))
+    }
+
+    fn open(&self, id: Oid) -> Option<File> {
+        let digits = id.to_string();
+        let (folder, name) = digits.split_at(2);
+        let open = |path: &Path| {
+            // What is no file keeps nobody waiting.
+            let flags = OFlag::O_NONBLOCK.bits();
+            let mut options = OpenOptions::new();
+            let options = options.read(true).custom_flags(flags);
+            options.open(path.join(folder).join(name)).ok()
+        };
+        if self.all.get().is_none()
+            && let Some(file) = open(&self.folders[0])
+        {
+            return Some(file);
+        }
+        let fan = id.as_bytes()[0] as usize;
+        let all = self.all.get_or_init(|| {
+            let folders = alternates::of(self.folders.clone());
+            folders.into_iter().map(Fan::of).collect()
+        });
+        let mut fans = all.iter().filter(|folder| folder.is_there[fan]);
+        fans.find_map(|folder| open(&folder.path))
+    }
+}
+
+impl Fan {
+    fn of(path: PathBuf) -> Self {
+        let mut is_there = [false; 256];
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if let Some(name) = name.to_str().filter(|name| name.len() == 2)
+                && let Ok(number) = usize::from_str_radix(name, 16)
+            {
+                is_there[number] = true;
+            }
+        }
+        Self { path, is_there }
+    }
+}
+
+/// The bytes of a file.
+fn packed(mut file: File) -> io::Result<Vec<u8>> {
+    let mut packed = vec![0; ORDINARY_FILE];
+    let length = file.read(&mut packed)?;
+    packed.truncate(length);
+    if length == ORDINARY_FILE {
+        file.read_to_end(&mut packed)?;
+    }
+    Ok(packed)
+}
+
+/// What an object says of itself: its kind, its length, and where its content begins.
+fn header(object: &[u8]) -> Option<(Kind, usize, usize)> {
+    let start = &object[..object.len().min(LONGEST_HEADER)];
+    let end = memchr::memchr(0, start)?;
+    let (kind, length) = std::str::from_utf8(&start[..end]).ok()?.split_once(' ')?;
     let kind = match kind {
         "commit" => Kind::Commit,
         "tree" => Kind::Tree,
@@ -46,9 +132,32 @@ fn inflate(packed: &[u8]) -> Option<(Kind, Vec<u8>)> {
         "tag" => Kind::Tag,
         _ => return None,
     };
-    let length: usize = length.parse().ok()?;
-    object.drain(..=end);
-    (length == object.len()).then_some((kind, object))
+    Some((kind, length.parse().ok()?, end + 1))
+}
+
+/// `None`: it is not whole, or more than it says.
+fn inflate(packed: &[u8]) -> Option<(Kind, Vec<u8>)> {
+    let mut object = Vec::with_capacity(ORDINARY_OBJECT);
+    let mut stream = Decompress::new(true);
+    loop {
+        let rest = packed.get(usize::try_from(stream.total_in()).ok()?..)?;
+        let status = stream.decompress_vec(rest, &mut object, FlushDecompress::None);
+        let (kind, length, start) = header(&object)?;
+        match status {
+            // The end comes after a checksum that is right.
+            Ok(Status::StreamEnd) => {
+                let is_whole =
+                    stream.total_in() == packed.len() as u64 && object.len() - start == length;
+                object.drain(..start);
+                return is_whole.then_some((kind, object));
+            }
+            // There is more, and no more room.
+            Ok(_) if object.len() == object.capacity() && object.len() - start <= length => {
+                object.reserve(object.len());
+            }
+            _ => return None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -66,8 +175,14 @@ mod tests {
         stream.finish().expect("memory")
     }
 
+    fn blob(length: usize) -> (Vec<u8>, Vec<u8>) {
+        let content: Vec<u8> = (0..=250).cycle().step_by(7).take(length).collect();
+        let object = [format!("blob {length}\0").as_bytes(), &content].concat();
+        (packed(&object), content)
+    }
+
     #[test]
-    fn what_is_whole_is_read_and_all_else_is_left() {
+    fn what_is_whole_is_read_and_nothing_else() {
         let blob = packed(b"blob 3\0a\0b");
         assert_eq!(inflate(&blob), Some((Kind::Blob, b"a\0b".to_vec())));
         let empty = packed(b"tree 0\0");
@@ -86,6 +201,7 @@ mod tests {
         assert_eq!(inflate(&[&blob[..], b"x"].concat()), None);
         for odd in [
             "blob 4\0abc",
+            "blob 2\0abc",
             "blob\0abc",
             "blub 3\0abc",
             "blob 3",
@@ -96,9 +212,24 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_takes_no_more_room_than_an_object_may() {
-        let mut bomb = format!("blob {}\0", 1 << 20).into_bytes();
-        bomb.resize(bomb.len() + (1 << 20), 0);
+    fn a_long_one_is_read_whole_or_not_at_all() {
+        for length in [
+            ORDINARY_OBJECT - 12,
+            ORDINARY_OBJECT - 11,
+            ORDINARY_OBJECT,
+            1 << 20,
+        ] {
+            let (packed, content) = blob(length);
+            assert_eq!(inflate(&packed), Some((Kind::Blob, content)), "{length}");
+            assert_eq!(inflate(&packed[..packed.len() - 1]), None);
+            assert_eq!(inflate(&packed[..packed.len() / 2]), None);
+        }
+    }
+
+    #[test]
+    fn a_bomb_takes_hardly_more_room_than_it_says() {
+        let mut bomb = b"blob 9\0".to_vec();
+        bomb.resize(bomb.len() + (64 << 20), 0);
         assert_eq!(inflate(&packed(&bomb)), None);
     }
 }

@@ -5,7 +5,7 @@
 //! repository  peeling, the default branch
 //! store       the seam: opening, and the two ways of reading
 //! by_libgit2  the first way
-//! loose       what it need not be asked for: objects that lie by themselves
+//! loose       what it is not asked for: objects that lie by themselves
 //! config_file the same of a configuration that is plain
 //! by_git      the second way: git itself, for what libgit2 cannot open
 //! command     running git
@@ -33,6 +33,7 @@
 //! ```
 
 mod ahead;
+mod alternates;
 mod authors;
 mod batch;
 mod by_git;

@@ -8,6 +8,11 @@ use crate::support::{Push, Site};
 /// A site whose last push, of `broken`, lost an object before the hook ran, so
 /// that its messages cannot be built.
 fn damaged() -> (Site, Push) {
+    damaged_by("rm -f OBJECT")
+}
+
+/// The same, if something else happened to the object.
+fn damaged_by(what: &str) -> (Site, Push) {
     let site = Site::new();
     site.commit("a");
     site.push(&["main"]);
@@ -21,7 +26,8 @@ fn damaged() -> (Site, Push) {
     let path = format!("objects/{}/{}", &lost[..2], &lost[2..]);
     fs::remove_file(&hook).unwrap();
     let script = format!(
-        "#!/bin/sh\nrm -f {path}\nexec '{}' hook post-receive\n",
+        "#!/bin/sh\n{}\nexec '{}' hook post-receive\n",
+        what.replace("OBJECT", &path),
         binary.display()
     );
     site.script("test.git/hooks/post-receive", &script);
@@ -44,6 +50,24 @@ fn a_push_whose_objects_are_gone_is_told_and_recorded() {
         .run()
         .well();
     assert_eq!(listed.stdout.lines().count(), 1, "{}", listed.stdout);
+}
+
+/// libgit2 waits for the rest of such a file for ever.
+#[test]
+fn an_object_that_ends_too_soon_keeps_nobody_waiting() {
+    let (site, push) = damaged_by("head -c 40 OBJECT >half; mv -f half OBJECT");
+    assert_eq!(push.status, 0, "{}", push.said);
+    let said = push.remote();
+    assert_eq!(said.len(), 1, "{said:?}");
+    let why = "it is damaged (`git fsck` says more): recorded, to be announced once that is \
+               mended (your push was accepted)";
+    assert!(said[0].ends_with(why), "{said:?}");
+    let new = site.git(&["rev-parse", "HEAD"]);
+    let line = format!("{} {new} refs/heads/broken\n", "0".repeat(40));
+    let preview = site.refpost(["preview", "--repo", "test.git"]);
+    let ran = preview.stdin(line).run();
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("it is damaged"), "{}", ran.stderr);
 }
 
 /// Whether later pushes wait behind it or pass it: what the pusher is told is true.
