@@ -172,7 +172,7 @@ impl ByLibgit2 {
     /// pushed just now does, packs are not looked for.
     pub(super) fn read(&self, id: Oid) -> Result<(Kind, Bytes<'_>), Cause> {
         if let Some(read) = self.loose.read(id) {
-            return read.map(|(kind, bytes)| (kind, Bytes::Owned(bytes)));
+            return read;
         }
         let object = self.objects()?.read(to_git2(id))?;
         Ok((kind(object.kind())?, Bytes::Libgit2(object)))

@@ -6,17 +6,19 @@
 //! it, libgit2 1.9 waits for ever for the rest (libgit2 issue 7342), and so would the push:
 //! none of these files gets there.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use flate2::{Decompress, FlushDecompress, Status};
 use nix::fcntl::OFlag;
 
 use super::alternates;
-use super::store::{Cause, Kind};
+use super::store::{Bytes, Cause, Kind};
 use crate::event::Oid;
 
 /// Most files are shorter, and are read at once.
@@ -26,12 +28,21 @@ const ORDINARY_OBJECT: usize = 16 << 10;
 /// No `KIND LENGTH` is longer.
 const LONGEST_HEADER: usize = 32;
 
+/// So many folders are kept at most,
+const MOST_KEPT: usize = 256;
+
+/// none of which is longer.
+const LONGEST_KEPT: usize = 4 << 10;
+
 /// The objects of some folders that lie by themselves.
 pub(super) struct Loose {
     /// The first is where what is pushed just now comes to lie.
     folders: Vec<PathBuf>,
     /// Those, and all that they borrow from, once one is asked for that is not in the first.
     all: OnceCell<Vec<Fan>>,
+    /// Folders that were read: a few that stand in each other's places a million times are
+    /// read but once each.
+    kept: RefCell<HashMap<Oid, Rc<[u8]>>>,
 }
 
 /// A folder of objects, and which of its 256 folders are there: after a repack, few.
@@ -42,17 +53,37 @@ struct Fan {
 
 impl Loose {
     pub(super) fn new(folders: Vec<PathBuf>) -> Self {
-        let all = OnceCell::new();
-        Self { folders, all }
+        Self {
+            folders,
+            all: OnceCell::new(),
+            kept: RefCell::default(),
+        }
     }
 
     /// Reads an object; `None` if it does not lie by itself.
-    pub(super) fn read(&self, id: Oid) -> Option<Result<(Kind, Vec<u8>), Cause>> {
-        let file = self.open(id)?;
-        Some(packed(file).map_err(Cause::from).and_then(|packed| {
+    pub(super) fn read(&self, id: Oid) -> Option<Result<(Kind, Bytes<'static>), Cause>> {
+        if let Some(kept) = self.kept.borrow().get(&id) {
+            return Some(Ok((Kind::Tree, Bytes::Kept(Rc::clone(kept)))));
+        }
+        let packed = packed(self.open(id)?).map_err(Cause::from);
+        Some(packed.and_then(|packed| {
             let object = inflate(&packed);
-            object.ok_or_else(|| "it is damaged (`git fsck` says more)".into())
+            let (kind, bytes) = object.ok_or("it is damaged (`git fsck` says more)")?;
+            Ok((kind, self.keep(id, kind, bytes)))
         }))
+    }
+
+    fn keep(&self, id: Oid, kind: Kind, bytes: Vec<u8>) -> Bytes<'static> {
+        if kind != Kind::Tree || bytes.len() > LONGEST_KEPT {
+            return Bytes::Owned(bytes);
+        }
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() == MOST_KEPT {
+            kept.clear();
+        }
+        let bytes: Rc<[u8]> = bytes.into();
+        kept.insert(id, Rc::clone(&bytes));
+        Bytes::Kept(bytes)
     }
 
     /// What an object is, from the beginning of its file.
@@ -148,12 +179,18 @@ fn inflate(packed: &[u8]) -> Option<(Kind, Vec<u8>)> {
             Ok(Status::StreamEnd) => {
                 let is_whole =
                     stream.total_in() == packed.len() as u64 && object.len() - start == length;
+                if object.len() <= ORDINARY_OBJECT {
+                    // Whoever holds many holds no room for more of each.
+                    return is_whole.then(|| (kind, object[start..].to_vec()));
+                }
                 object.drain(..start);
                 return is_whole.then_some((kind, object));
             }
-            // There is more, and no more room.
+            // There is more, and no more room. What it says of itself is believed as far as
+            // it has come.
             Ok(_) if object.len() == object.capacity() && object.len() - start <= length => {
-                object.reserve(object.len());
+                let missing = length.saturating_add(start + 1) - object.len();
+                object.reserve_exact(missing.min(object.len()));
             }
             _ => return None,
         }

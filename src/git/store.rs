@@ -57,7 +57,7 @@ pub(super) enum Kind {
 
 /// A repository, open.
 pub(super) enum Store {
-    Libgit2(ByLibgit2),
+    Libgit2(Box<ByLibgit2>),
     Git(Box<ByGit>),
 }
 
@@ -69,7 +69,7 @@ impl Store {
     /// ordinary hook pays nothing for what is rare.
     pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<Self, Error> {
         let refused = match by_libgit2::open(path, is_in_hook) {
-            Ok(opened) => return Ok(Self::Libgit2(opened)),
+            Ok(opened) => return Ok(Self::Libgit2(Box::new(opened))),
             Err(refused) => refused,
         };
         let opened = ByGit::open(path, is_in_hook).map(|opened| Self::Git(Box::new(opened)));
