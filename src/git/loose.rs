@@ -68,7 +68,7 @@ impl Loose {
         let packed = packed(self.open(id)?).map_err(Cause::from);
         Some(packed.and_then(|packed| {
             let object = inflate(&packed);
-            let (kind, bytes) = object.ok_or("it is damaged (`git fsck` says more)")?;
+            let (kind, bytes) = object.ok_or_else(damaged)?;
             Ok((kind, self.keep(id, kind, bytes)))
         }))
     }
@@ -96,7 +96,7 @@ impl Loose {
             // It ends in the midst; whether the rest is whole, nobody asks.
             let _ = stream.decompress_vec(&start[..length], &mut object, FlushDecompress::None);
             let kind = header(&object).map(|(kind, ..)| kind);
-            kind.ok_or_else(|| "it is damaged (`git fsck` says more)".into())
+            kind.ok_or_else(damaged)
         }))
     }
 
@@ -123,6 +123,10 @@ impl Loose {
         let mut fans = all.iter().filter(|folder| folder.is_there[fan]);
         fans.find_map(|folder| open(&folder.path))
     }
+}
+
+fn damaged() -> Cause {
+    "it is damaged (`git fsck` says more)".into()
 }
 
 impl Fan {
