@@ -28,11 +28,14 @@ const ORDINARY_OBJECT: usize = 16 << 10;
 /// No `KIND LENGTH` is longer.
 const LONGEST_HEADER: usize = 32;
 
-/// So many folders are kept at most,
+/// So many objects are kept at most,
 const MOST_KEPT: usize = 256;
 
 /// none of which is longer.
 const LONGEST_KEPT: usize = 4 << 10;
+
+/// What an object is, and its bytes.
+type Object = (Kind, Rc<[u8]>);
 
 /// The objects of some folders that lie by themselves.
 pub(super) struct Loose {
@@ -40,9 +43,9 @@ pub(super) struct Loose {
     folders: Vec<PathBuf>,
     /// Those, and all that they borrow from, once one is asked for that is not in the first.
     all: OnceCell<Vec<Fan>>,
-    /// Folders that were read: a few that stand in each other's places a million times are
-    /// read but once each.
-    kept: RefCell<HashMap<Oid, Rc<[u8]>>>,
+    /// Objects that were read: a million refs at one commit, or a few folders that stand in
+    /// each other's places, are read but once each.
+    kept: RefCell<HashMap<Oid, Object>>,
 }
 
 /// A folder of objects, and which of its 256 folders are there: after a repack, few.
@@ -62,8 +65,8 @@ impl Loose {
 
     /// Reads an object; `None` if it does not lie by itself.
     pub(super) fn read(&self, id: Oid) -> Option<Result<(Kind, Bytes<'static>), Cause>> {
-        if let Some(kept) = self.kept.borrow().get(&id) {
-            return Some(Ok((Kind::Tree, Bytes::Kept(Rc::clone(kept)))));
+        if let Some((kind, bytes)) = self.kept.borrow().get(&id) {
+            return Some(Ok((*kind, Bytes::Kept(Rc::clone(bytes)))));
         }
         let packed = packed(self.open(id)?).map_err(Cause::from);
         Some(packed.and_then(|packed| {
@@ -74,7 +77,7 @@ impl Loose {
     }
 
     fn keep(&self, id: Oid, kind: Kind, bytes: Vec<u8>) -> Bytes<'static> {
-        if kind != Kind::Tree || bytes.len() > LONGEST_KEPT {
+        if bytes.len() > LONGEST_KEPT {
             return Bytes::Owned(bytes);
         }
         let mut kept = self.kept.borrow_mut();
@@ -82,7 +85,7 @@ impl Loose {
             kept.clear();
         }
         let bytes: Rc<[u8]> = bytes.into();
-        kept.insert(id, Rc::clone(&bytes));
+        kept.insert(id, (kind, Rc::clone(&bytes)));
         Bytes::Kept(bytes)
     }
 
