@@ -148,7 +148,7 @@ impl Surveyor for World<'_> {
         self.admission(account, header)
     }
 
-    fn distributed(&self, _: &Spool, result: Result<Distributed<String>, IoError>) {
+    fn distributed(&self, _: &Spool, result: Result<Distributed, IoError>) {
         let done = match result {
             Ok(done) => done,
             Err(error) => return self.tell_io(&error),

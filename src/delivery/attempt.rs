@@ -11,7 +11,7 @@ use super::request::Request;
 use crate::config::{Endpoint, KeyError, Settings};
 use crate::payload::Message;
 use crate::report::chain;
-use crate::spool::{Attempt, Entry, Item, SpoolError};
+use crate::spool::{Attempt, Entry, Item, Next, SpoolError};
 
 /// An item whose last message was delivered.
 pub(super) struct Delivered {
@@ -38,7 +38,7 @@ impl Job {
     }
 }
 
-impl Work<'_> {
+impl Work<'_, '_> {
     /// Makes an attempt, and while the answer is awaited, what is to be done before and
     /// after it for others: so neither waits for the other.
     pub(super) async fn attempt(
@@ -77,7 +77,14 @@ impl Work<'_> {
 
     /// Opens what comes next. What is wrong with it is found when its turn comes.
     fn look_ahead(&mut self) {
-        let Some(item) = self.next.take() else { return };
+        let item = match &self.in_new {
+            None => self.next.take(),
+            Some(this) => match self.lane.next_in_new(Some(this)) {
+                Next::Item(item) => Some(item),
+                _ => None,
+            },
+        };
+        let Some(item) = item else { return };
         let Ok(entry) = self.lane.open_shared(&item, self.courier.shared) else {
             return;
         };

@@ -147,15 +147,16 @@ impl Courier<'_> {
     }
 
     /// Delivers what is due in a queue, until it is empty or held or time is up.
-    pub async fn run(&self, lane: &Lane) -> Result<LaneReport, SpoolError> {
+    pub async fn run(&self, lane: &Lane<'_>) -> Result<LaneReport, SpoolError> {
         let mut work = Work::new(*self, lane);
         let done = self.work(&mut work).await;
-        // Whatever ended it: what was delivered is crossed off.
+        // Whatever ended it: what was delivered is crossed off, and the rest waits.
         let crossed_off = work.cross_off();
-        done.and(crossed_off).map(|()| work.report)
+        let left = lane.leave().map_err(SpoolError::from);
+        done.and(crossed_off).and(left).map(|()| work.report)
     }
 
-    async fn work(&self, work: &mut Work<'_>) -> Result<(), SpoolError> {
+    async fn work(&self, work: &mut Work<'_, '_>) -> Result<(), SpoolError> {
         work.mains().await?;
         // An endpoint that is down is not bothered with what it refused before.
         if self.only.is_none() && matches!(work.report.left, None | Some(Left::Fault)) {

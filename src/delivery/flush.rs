@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -12,9 +12,10 @@ use futures_util::stream::FuturesUnordered;
 
 use super::client::Client;
 use super::courier::{Courier, LaneReport, Left, Limits, Outside};
+use super::turns::{Ended, Turns};
 use crate::payload::Message;
 use crate::spool::{
-    Admission, Built, Distributed, Header, Id, IoError, Lock, Queue, Shared, Spool, SpoolError,
+    Admission, Built, Distributed, Header, IoError, Queue, Shared, Spool, SpoolError,
 };
 
 /// How many queues are worked on side by side.
@@ -29,8 +30,8 @@ pub trait Surveyor: Outside {
     fn build(&self, header: &Header) -> Result<Built<Message>, String>;
     /// Whether this account may announce what an entry in a mail drop says.
     fn admit(&self, account: u32, header: &Header) -> Admission;
-    /// A spool's entries were brought to their queues, or were not.
-    fn distributed(&self, spool: &Spool, result: Result<Distributed<String>, IoError>);
+    /// A spool's entries were delivered or brought to their queues, or were not.
+    fn distributed(&self, spool: &Spool, result: Result<Distributed, IoError>);
     /// A queue was worked on.
     fn worked(&self, spool: &Spool, queue: &Queue, result: &Result<LaneReport, SpoolError>);
 }
@@ -53,6 +54,7 @@ pub struct Flush<'a> {
     limits: Limits,
     stop: &'a Cell<bool>,
     running: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
+    turns: Turns<'a>,
     busy: HashSet<Key>,
     /// Something came for a queue while it was being worked on.
     again: HashSet<Key>,
@@ -75,6 +77,7 @@ impl<'a> Flush<'a> {
             limits,
             stop,
             running: FuturesUnordered::new(),
+            turns: Turns::default(),
             busy: HashSet::new(),
             again: HashSet::new(),
             waiting: VecDeque::new(),
@@ -83,27 +86,61 @@ impl<'a> Flush<'a> {
         }
     }
 
-    /// Brings a spool's entries to their queues, and lines the queues up.
+    /// Takes hold of a spool's entries, and lines its queues up.
     pub fn add(&mut self, spool: &Spool) {
-        let world = self.world;
-        let build = |_: &Id, header: &_| world.build(header);
-        let admit = |account, header: &_| world.admit(account, header);
-        match spool
-            .clone()
-            .held_open()
-            .distribute(Lock::Wait, build, admit)
-        {
-            Ok(Some(done)) => world.distributed(spool, Ok(done)),
-            Ok(None) => {}
-            Err(error) => world.distributed(spool, Err(error)),
-        }
+        let ended = self
+            .turns
+            .begin(spool, self.world, &self.shared, Instant::now());
+        self.line_up_all(spool);
+        self.end(ended);
+    }
+
+    fn line_up_all(&mut self, spool: &Spool) {
         match spool.queues() {
             Ok(queues) => {
                 for queue in queues {
                     self.line_up(spool.clone(), queue);
                 }
             }
-            Err(error) => world.distributed(spool, Err(error)),
+            Err(error) => self.world.distributed(spool, Err(error)),
+        }
+    }
+
+    /// Tells what became of a spool's entries, and lines up the queues that they went to.
+    /// Whether there was anything to tell.
+    fn end(&mut self, ended: Option<Ended>) -> bool {
+        let Some(Ended {
+            spool,
+            result,
+            again,
+        }) = ended
+        else {
+            return false;
+        };
+        let queues = result.as_ref().map(|done| done.queues.clone());
+        let queues = queues.unwrap_or_default();
+        self.world.distributed(&spool, result);
+        if again {
+            self.add(&spool);
+            return true;
+        }
+        for queue in queues {
+            self.line_up_if_idle(&spool, queue);
+        }
+        true
+    }
+
+    /// Lines a queue up that got something, unless it is worked on, or known to be held.
+    fn line_up_if_idle(&mut self, spool: &Spool, queue: Queue) {
+        let key = (spool.root().to_owned(), queue.clone());
+        let is_known = self.busy.contains(&key) || self.due.contains_key(&key);
+        let waits = |spool: &Spool| {
+            spool
+                .standing(&queue)
+                .is_ok_and(|it| it.next_due().is_some())
+        };
+        if !is_known && waits(spool) {
+            self.line_up(spool.clone(), queue);
         }
     }
 
@@ -116,11 +153,11 @@ impl<'a> Flush<'a> {
     ) {
         let mut spools = spools.into_iter();
         loop {
-            while self.waiting.len() < SIDE_BY_SIDE && !self.stop.get() {
-                match spools.next() {
-                    Some(spool) => self.add(&spool),
-                    None => break,
-                }
+            self.start();
+            let has_room = self.running.len() < SIDE_BY_SIDE && !self.stop.get();
+            if let Some(spool) = has_room.then(|| spools.next()).flatten() {
+                self.add(&spool);
+                continue;
             }
             if !self.step().await {
                 return;
@@ -129,16 +166,21 @@ impl<'a> Flush<'a> {
         }
     }
 
-    /// Works until some queue is done with; false if none is being worked on.
+    /// Works until something is done; false if nothing is left to be done.
     pub async fn step(&mut self) -> bool {
         self.start();
-        match self.running.next().await {
-            Some(finished) => {
-                self.finish(finished);
-                true
-            }
-            None => false,
+        if self.running.is_empty() && self.turns.is_empty() {
+            return false;
         }
+        let next_end = self.turns.next_end();
+        tokio::select! {
+            Some(finished) = self.running.next() => self.finish(finished),
+            () = until(next_end) => while {
+                let ended = self.turns.pass(Instant::now());
+                self.end(ended)
+            } {},
+        }
+        true
     }
 
     /// Works on; while there is nothing to do, waits for ever.
@@ -174,38 +216,60 @@ impl<'a> Flush<'a> {
         }
     }
 
+    /// Starts all that there is room for.
     fn start(&mut self) {
-        while self.running.len() < SIDE_BY_SIDE
-            && let Some((spool, queue)) = self.waiting.pop_front()
-        {
-            let (client, world, limits, stop) = (self.client, self.world, self.limits, self.stop);
-            let shared = Rc::clone(&self.shared);
-            let held = spool.clone().held_open();
-            self.running.push(Box::pin(async move {
-                let outside: &dyn Outside = world;
-                let result = match held.lane(&queue) {
-                    Ok(None) => None,
-                    Err(error) => Some(Err(error.into())),
-                    Ok(Some(lane)) => {
-                        let courier = Courier {
-                            spool: &held,
-                            client,
-                            shared: &shared,
-                            outside,
-                            limits,
-                            stop,
-                            only: None,
-                        };
-                        Some(courier.run(&lane).await)
-                    }
-                };
-                Finished {
-                    spool,
-                    queue,
-                    result,
+        loop {
+            while self.running.len() < SIDE_BY_SIDE
+                && let Some((spool, queue)) = self.waiting.pop_front()
+            {
+                self.start_one(spool, queue);
+            }
+            let mut ended = self.turns.end_deserted();
+            if ended.is_none() && (self.stop.get() || self.limits.is_over()) {
+                ended = self.turns.end_waiting();
+                if let Some(ended) = &mut ended {
+                    ended.again = false;
                 }
-            }));
+            }
+            if !self.end(ended) {
+                return;
+            }
         }
+    }
+
+    fn start_one(&mut self, spool: Spool, queue: Queue) {
+        let (client, world, limits, stop) = (self.client, self.world, self.limits, self.stop);
+        let shared = Rc::clone(&self.shared);
+        let held = spool.clone().held_open();
+        let active = self.turns.active(&spool);
+        // Before any of them goes on: what is taken from `new/` is for all that are here.
+        let lane = held
+            .lane(&queue)
+            .map(|lane| lane.map(|lane| lane.joining(active)));
+        self.running.push(Box::pin(async move {
+            let outside: &dyn Outside = world;
+            let result = match lane {
+                Ok(None) => None,
+                Err(error) => Some(Err(error.into())),
+                Ok(Some(lane)) => {
+                    let courier = Courier {
+                        spool: &held,
+                        client,
+                        shared: &shared,
+                        outside,
+                        limits,
+                        stop,
+                        only: None,
+                    };
+                    Some(courier.run(&lane).await)
+                }
+            };
+            Finished {
+                spool,
+                queue,
+                result,
+            }
+        }));
     }
 
     fn finish(&mut self, finished: Finished) {
@@ -241,5 +305,13 @@ impl<'a> Flush<'a> {
         if again && !self.stop.get() && !self.limits.is_over() {
             self.line_up(spool, queue);
         }
+    }
+}
+
+/// Ends at this time; never, if there is none.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -18,10 +18,10 @@ use super::retry::{Decision, Situation, decide};
 use crate::config::Retry;
 use crate::payload::Message;
 use crate::report::chain;
-use crate::spool::{Entry, EntryError, Header, Item, Lane, Log, SpoolError};
+use crate::spool::{Entry, EntryError, Header, Id, Item, Lane, Log, SpoolError};
 
 /// What one item came to.
-enum Next {
+pub(super) enum Next {
     /// It is settled: on with the next.
     Settled,
     /// It holds the queue.
@@ -31,9 +31,9 @@ enum Next {
 }
 
 /// One queue being worked on.
-pub(super) struct Work<'a> {
+pub(super) struct Work<'a, 's> {
     pub(super) courier: Courier<'a>,
-    pub(super) lane: &'a Lane,
+    pub(super) lane: &'a Lane<'s>,
     pub(super) report: LaneReport,
     /// Repositories whose messages a fault of ours stops.
     pub(super) blocked: HashSet<PathBuf>,
@@ -42,12 +42,16 @@ pub(super) struct Work<'a> {
     pub(super) delivered: Option<Delivered>,
     /// The item that comes next, if that is known.
     pub(super) next: Option<Item>,
+    /// The item that is being delivered from `new/`: the next one is there too.
+    pub(super) in_new: Option<Id>,
+    /// Whether all that waited in the queue was delivered since others went ahead.
+    pub(super) has_caught_up: bool,
     /// Its entry, opened while an answer was awaited.
     pub(super) ready: Option<(Item, Rc<Entry>)>,
 }
 
-impl<'a> Work<'a> {
-    pub(super) fn new(courier: Courier<'a>, lane: &'a Lane) -> Self {
+impl<'a, 's> Work<'a, 's> {
+    pub(super) fn new(courier: Courier<'a>, lane: &'a Lane<'s>) -> Self {
         Self {
             courier,
             lane,
@@ -56,6 +60,8 @@ impl<'a> Work<'a> {
             log: courier.spool.log(),
             delivered: None,
             next: None,
+            in_new: None,
+            has_caught_up: false,
             ready: None,
         }
     }
@@ -91,7 +97,14 @@ impl<'a> Work<'a> {
             }
             after = waiting.rest_after;
             if after.is_none() && !std::mem::take(&mut settled) {
-                return Ok(());
+                match self.arrivals().await? {
+                    Next::Settled => {}
+                    Next::Blocked => return Ok(()),
+                    Next::Held(left) => {
+                        self.report.left = Some(left);
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -122,7 +135,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn item(&mut self, item: Item) -> Result<Next, SpoolError> {
+    pub(super) async fn item(&mut self, item: Item) -> Result<Next, SpoolError> {
         let longest = Retry::default().longest_delay();
         let now = self.courier.outside.now();
         let far_ahead = item.due > now + longest;

@@ -12,13 +12,16 @@
 //! retry     what follows from an outcome: now, later, aside, never (pure)
 //! courier   delivering a queue: from outside what, until when, with what result
 //! lane      one endpoint's queue: attempt after attempt, in order
+//! arrivals  what comes after it, delivered from `new/`
 //! flush     many queues side by side: which now, which again, which when
+//! turns     whose turn it is to deliver from a spool's `new/`
 //! attempt   one attempt of it, and what is done for its neighbours meanwhile
 //! journal   what is written down of it: the log, and what a person must see to
 //! ```
 
 mod address;
 mod answer;
+mod arrivals;
 mod attempt;
 mod client;
 mod courier;
@@ -31,6 +34,7 @@ mod proxy;
 mod request;
 mod retry;
 mod tls;
+mod turns;
 
 pub use address::{Forbidden, permit_url};
 pub use answer::{Answer, Broken};

@@ -234,9 +234,10 @@ impl Entry {
         (0..self.header.frozen().len()).try_for_each(|number| self.message(number).map(drop))
     }
 
-    /// Everything but the bodies, and nothing else.
-    pub(super) fn into_header(self) -> Header {
-        self.header
+    /// The same entry, whose file has this name now.
+    pub(super) fn renamed(self, name: &Name) -> Self {
+        let path = name.path();
+        Self { path, ..self }
     }
 
     /// Which file it is, and how it was when it was opened. As long as it is open, no

@@ -42,7 +42,7 @@ impl Spool {
 
     /// Waits for the queue, and finds the item by the name that it has by then.
     /// `None`: it was delivered in the meantime.
-    fn hold(&self, queue: &Queue, item: &Item) -> Result<Option<(Lane, Item)>, SpoolError> {
+    fn hold(&self, queue: &Queue, item: &Item) -> Result<Option<(Lane<'_>, Item)>, SpoolError> {
         let Some(lane) = self.lane_when_free(queue)? else {
             return Ok(None);
         };

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use super::active::{Active, Next};
 use super::entry::Entry;
 use super::error::{EntryError, IoError, SpoolError};
 use super::id::Id;
@@ -36,16 +37,16 @@ impl Spool {
 
     /// Takes hold of a queue, so that nobody else delivers from it at the same time.
     /// `None`: somebody else has it, or it does not exist; there is nothing to do.
-    pub fn lane(&self, queue: &Queue) -> Result<Option<Lane>, IoError> {
+    pub fn lane<'a>(&self, queue: &Queue) -> Result<Option<Lane<'a>>, IoError> {
         self.lane_with(queue, Lock::Try)
     }
 
     /// As [`Spool::lane`], but waits for whoever has it. `None`: it does not exist.
-    pub(super) fn lane_when_free(&self, queue: &Queue) -> Result<Option<Lane>, IoError> {
+    pub(super) fn lane_when_free<'a>(&self, queue: &Queue) -> Result<Option<Lane<'a>>, IoError> {
         self.lane_with(queue, Lock::Wait)
     }
 
-    fn lane_with(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane>, IoError> {
+    fn lane_with<'a>(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane<'a>>, IoError> {
         let dir = self.retry_dir(queue);
         let Some(held) = disk::lock(&dir, lock)? else {
             return Ok(None);
@@ -56,6 +57,7 @@ impl Spool {
             spool: self.clone(),
             queue: queue.clone(),
             dir,
+            active: None,
             _held: held,
         }))
     }
@@ -63,21 +65,32 @@ impl Spool {
 
 /// One endpoint's queue, held. Dropping it, or dying, lets go.
 ///
-/// Each step takes an [`Item`] as [`Lane::waiting`] gave it, or as another step
-/// returned it. Only a step that could lose something waits for the disk; after a
+/// Each step takes an [`Item`] as [`Lane::waiting`] or [`Lane::next_in_new`] gave it, or as
+/// another step returned it. Of an item from `new/`, each step but the last message's being
+/// done begins with leaving: then it is one as any other. Only a step that could lose something waits for the disk; after a
 /// power failure the others may not have happened, which repeats an attempt.
 ///
 /// `total` is how many of the entry's messages this queue gets
 /// ([`messages_for`](super::Header::messages_for)).
 #[derive(Debug)]
-pub struct Lane {
+pub struct Lane<'a> {
     spool: Spool,
     queue: Queue,
     dir: Folder,
+    active: Option<Active<'a>>,
     _held: File,
 }
 
-impl Lane {
+impl<'a> Lane<'a> {
+    /// The same, which delivers from `new/` too what comes after all in its queue.
+    #[must_use]
+    pub fn joining(self, active: Option<&Active<'a>>) -> Self {
+        let active = active.cloned();
+        let joined = Self { active, ..self };
+        joined.join();
+        joined
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn queue(&self) -> &Queue {
@@ -101,6 +114,32 @@ impl Lane {
         Ok(waiting)
     }
 
+    /// Delivers from `new/` again. Only when all in its queue is delivered.
+    pub fn join(&self) {
+        if let Some(active) = &self.active {
+            active.join(&self.queue);
+        }
+    }
+
+    /// What comes from `new/`, after this one.
+    #[must_use]
+    pub fn next_in_new(&self, after: Option<&Id>) -> Next {
+        let active = self.active.as_ref();
+        active.map_or(Next::Nothing, |active| active.next(&self.queue, after))
+    }
+
+    /// Nobody waits any longer for those who are behind in `new/`, perhaps this one.
+    pub fn leave_behind(&self) -> Result<(), IoError> {
+        let active = self.active.as_ref();
+        active.map_or(Ok(()), Active::leave_behind)
+    }
+
+    /// Delivers nothing from `new/` any more: what was to come from there is in the queue.
+    pub fn leave(&self) -> Result<(), IoError> {
+        let active = self.active.as_ref();
+        active.map_or(Ok(()), |active| active.leave(&self.queue))
+    }
+
     /// Opens the entry of something that waits.
     pub fn open(&self, item: &Item) -> Result<Entry, EntryError> {
         Entry::open(&self.name(item))
@@ -108,7 +147,11 @@ impl Lane {
 
     /// The same, for a flush of many queues that may have opened it already.
     pub fn open_shared(&self, item: &Item, shared: &Shared) -> Result<Rc<Entry>, EntryError> {
-        shared.open(&self.name(item))
+        let active = self.active.as_ref();
+        match active.and_then(|active| active.entry(&self.queue, &item.id)) {
+            Some(entry) => Ok(entry),
+            None => shared.open(&self.name(item)),
+        }
     }
 
     /// The item's next message is done. What is left of the item, if anything.
@@ -123,6 +166,7 @@ impl Lane {
             part: Part::From(next),
             ..Item::first(&item.id)
         };
+        self.leave()?;
         // Crash before: the message, which may have been delivered, is delivered again.
         self.rename(item, rest).map(Some)
     }
@@ -135,6 +179,7 @@ impl Lane {
             attempts,
             ..item.clone()
         };
+        self.leave()?;
         // Crash before: the attempt is repeated.
         self.rename(item, later)
     }
@@ -158,6 +203,7 @@ impl Lane {
             part: Part::Only(item.part.first()),
             ..item.clone()
         };
+        self.leave()?;
         disk::link(&self.name(item), &self.name(&aside))?;
         // The main's name is changed only after the aside's is durable.
         disk::flush_dir(&self.dir)?;
@@ -168,6 +214,7 @@ impl Lane {
 
     /// The item's next message is given up. What is left of the item, if anything.
     pub fn fail_one(&self, item: &Item, total: u32) -> Result<Option<Item>, SpoolError> {
+        self.leave()?;
         let n = item.part.first();
         // The only message that there is needs no number.
         let part = if total == 1 {
@@ -184,17 +231,24 @@ impl Lane {
 
     /// All that is left of the item is given up.
     pub fn fail_rest(&self, item: &Item) -> Result<(), SpoolError> {
+        self.leave()?;
         let failed = self.failed(item, item.part);
         self.spool.move_to_failed(&self.name(item), &failed)
     }
 
     /// The item's entry cannot be read: it goes to `failed/unreadable/`.
     pub fn set_aside(&self, item: &Item) -> Result<(), SpoolError> {
+        self.leave()?;
         self.spool.set_aside(&self.name(item), &item.id)
     }
 
     /// All that is left of the item is done, or wanted no more.
     pub fn remove(&self, item: &Item) -> Result<(), IoError> {
+        if let Some(active) = &self.active
+            && active.done(&self.queue, &item.id)?
+        {
+            return Ok(());
+        }
         // Crash before: delivered again, as with `advance`.
         disk::unlink(&self.name(item))
     }

@@ -46,8 +46,8 @@ pub enum Admission {
 
 /// What became of an entry that somebody dropped.
 pub(super) enum Taken {
-    /// It is ours now; this is what it says.
-    Over(Header),
+    /// It is ours now.
+    Over(Box<Entry>),
     Later(String),
     Refused(String),
 }
@@ -92,11 +92,11 @@ impl Spool {
     pub(super) fn take_over(
         &self,
         id: &Id,
-        entry: &Entry,
+        entry: Entry,
         admit: &mut dyn FnMut(u32, &Header) -> Admission,
     ) -> Result<Taken, SpoolError> {
         match admit(entry.owner(), entry.header()) {
-            Admission::Ours => return Ok(Taken::Over(entry.header().clone())),
+            Admission::Ours => return Ok(Taken::Over(Box::new(entry))),
             Admission::Later(why) => return Ok(Taken::Later(why)),
             Admission::Refused(why) => return Ok(Taken::Refused(why)),
             Admission::Granted => {}
@@ -121,7 +121,7 @@ impl Spool {
                 // ours stands under the same name, and nothing of theirs is left there.
                 disk::rename(&copy, &new)?;
                 disk::flush_dir(new.folder())?;
-                Ok(Taken::Over(copied.header().clone()))
+                Ok(Taken::Over(Box::new(copied.renamed(&new))))
             }
             Ok(None) => {
                 disk::unlink(&copy)?;

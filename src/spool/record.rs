@@ -144,19 +144,16 @@ impl Header {
         }
     }
 
-    /// How many get something of it.
-    pub(super) fn recipients(&self) -> usize {
+    /// Whoever gets something of it.
+    pub(super) fn recipients(&self) -> &[Recipient] {
         match &self.content {
-            Content::Built(built) => built.recipients.len(),
-            Content::Owed(_) => 0,
+            Content::Built(built) => &built.recipients,
+            Content::Owed(_) => &[],
         }
     }
 
     fn recipient(&self, queue: &Queue) -> Option<&Recipient> {
-        let Content::Built(built) = &self.content else {
-            return None;
-        };
-        built.recipients.iter().find(|one| one.queue == *queue)
+        self.recipients().iter().find(|one| one.queue == *queue)
     }
 
     pub(super) fn frozen(&self) -> &[Frozen] {

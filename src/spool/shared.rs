@@ -51,15 +51,19 @@ impl Shared {
         if let Some(entry) = known {
             return Ok(Rc::clone(entry));
         }
-        let mut entry = Entry::open(name)?;
-        if let Some(closer) = &self.closer {
-            entry.close_with(closer);
-        }
-        let entry = Rc::new(entry);
-        if entry.header().recipients() > 1 && entry.weight() <= HEAVIEST {
+        let entry = self.closed_aside_too(Entry::open(name)?);
+        if entry.header().recipients().len() > 1 && entry.weight() <= HEAVIEST {
             open.keep(&entry);
         }
         Ok(entry)
+    }
+
+    /// An entry that somebody else keeps track of, its file closed as those of the others.
+    pub(super) fn closed_aside_too(&self, mut entry: Entry) -> Rc<Entry> {
+        if let Some(closer) = &self.closer {
+            entry.close_with(closer);
+        }
+        Rc::new(entry)
     }
 }
 

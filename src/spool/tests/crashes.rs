@@ -97,7 +97,7 @@ fn enqueue() {
 #[test]
 fn distribute() {
     let act = |fixture: &Fixture| {
-        let _ = fixture.spool.distribute(Lock::Try, |_, _| Err(()), nobody);
+        let _ = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
     };
     at_every_crash(enqueued, act, |fixture, ()| {
         nothing_lost(fixture, &["1", "2", "3", "4"]);
@@ -108,7 +108,7 @@ fn distribute() {
 #[test]
 fn distribute_while_others_deliver() {
     let act = |fixture: &Fixture| {
-        let _ = fixture.spool.distribute(Lock::Try, |_, _| Err(()), nobody);
+        let _ = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
     };
     at_every_crash(enqueued, act, |fixture, ()| {
         // Somebody delivers what there is, before it is distributed again.
@@ -134,7 +134,7 @@ fn distribute_what_is_owed() {
         fixture
     };
     let act = |fixture: &Fixture| {
-        let build = |_: &Id, _: &Header| Ok::<_, ()>(built(&["built in time"], &["ci"]));
+        let build = |_: &Id, _: &Header| Ok::<_, String>(built(&["built in time"], &["ci"]));
         let _ = fixture.spool.distribute(Lock::Try, build, nobody);
     };
     at_every_crash(prepare, act, |fixture, ()| {

@@ -45,7 +45,7 @@ fn only_one_distributes_at_a_time() {
     let fixture = Fixture::new();
     let nothing = fixture
         .spool
-        .distribute(Lock::Try, |_, _| Err(()), nobody)
+        .distribute(Lock::Try, cannot_build, nobody)
         .unwrap();
     assert_eq!(
         nothing.map(|report| report.entries),
@@ -58,7 +58,7 @@ fn only_one_distributes_at_a_time() {
         .unwrap();
     let busy = fixture
         .spool
-        .distribute(Lock::Try, |_, _| Err(()), nobody)
+        .distribute(Lock::Try, cannot_build, nobody)
         .unwrap();
     assert!(busy.is_none());
     drop(held);
@@ -80,7 +80,7 @@ fn what_is_owed_holds_its_repository_and_no_other() {
             |_, header| {
                 assert_eq!(header.pusher.as_deref(), Some("alice"));
                 if header.repository == Path::new("/srv/a.git") {
-                    Err("no key")
+                    Err("no key".to_owned())
                 } else {
                     Ok(built(&["3"], &["ci"]))
                 }
@@ -92,7 +92,7 @@ fn what_is_owed_holds_its_repository_and_no_other() {
     assert_eq!(report.entries, 2);
     let blocked = &report.blocked[Path::new("/srv/a.git")];
     assert_eq!(
-        (&blocked.id, blocked.error, blocked.entries),
+        (&blocked.id, &*blocked.error, blocked.entries),
         (&held, "no key", 2)
     );
     assert_eq!(fixture.ls("new"), [held.as_str(), behind.as_str()]);
@@ -168,7 +168,7 @@ fn a_queue_that_cannot_be_made_stops_what_is_behind_and_repeats_nothing() {
     let stuck = fixture.push("/srv/a.git", &["2"], &["ci", "deploy"]);
     let behind = fixture.push("/srv/a.git", &["3"], &["ci"]);
     fs::write(fixture.path("retry/deploy"), "in the way").unwrap();
-    let report = fixture.spool.distribute(Lock::Try, |_, _| Err(()), nobody);
+    let report = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
     let stopped = report.unwrap().unwrap().stopped.unwrap();
     assert!(
         stopped.to_string().starts_with("cannot link `"),

@@ -1,5 +1,6 @@
 //! The spool on real directories, killed between any two of its system calls.
 
+mod active;
 mod adopt;
 mod crashes;
 mod distribute;
@@ -65,12 +66,12 @@ impl Fixture {
         self.spool.enqueue(draft, &stamp)
     }
 
-    fn distribute(&self) -> Distributed<&'static str> {
+    fn distribute(&self) -> Distributed {
         let built = self.spool.distribute(
             Lock::Try,
             |_, header| match &header.content {
                 Content::Owed(updates) => Ok(built(&[&updates[0].name.short()], &["ci"])),
-                Content::Built(_) => Err("built already"),
+                Content::Built(_) => Err("built already".to_owned()),
             },
             nobody,
         );
@@ -79,7 +80,7 @@ impl Fixture {
         report
     }
 
-    fn lane(&self, name: &str) -> Lane {
+    fn lane(&self, name: &str) -> Lane<'static> {
         let lane = self.spool.lane(&queue(name)).unwrap();
         lane.expect("nobody else delivers")
     }
@@ -172,6 +173,11 @@ fn kept(queues: &[(&str, &[&str])]) -> Kept {
         .iter()
         .map(|(queue, ids)| ((*queue).to_owned(), set(ids)))
         .collect()
+}
+
+/// What is owed stays owed.
+fn cannot_build(_: &Id, _: &Header) -> Result<Built<Message>, String> {
+    Err("no key".to_owned())
 }
 
 /// Nothing but a mail drop asks whether an entry may be announced.

@@ -2,6 +2,7 @@
 //! is killed, each message arrives, in order, and as it was.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use proptest::prelude::*;
 
@@ -25,6 +26,7 @@ enum Answer {
 enum Act {
     Push { repo: u8, messages: u8, owed: bool },
     Distribute { can_build: bool },
+    Direct { steps: usize, can_build: bool },
     Head { queue: usize, answer: Answer },
     Aside { queue: usize, answer: Answer },
     RetryFailed { queue: usize },
@@ -46,6 +48,8 @@ fn act() -> impl Strategy<Value = (Act, usize)> {
         4 => (0..2u8, 1..4u8, prop::bool::weighted(0.2))
             .prop_map(|(repo, messages, owed)| Act::Push { repo, messages, owed }),
         3 => any::<bool>().prop_map(|can_build| Act::Distribute { can_build }),
+        3 => (0..12usize, any::<bool>())
+            .prop_map(|(steps, can_build)| Act::Direct { steps, can_build }),
         8 => (0..2usize, answer()).prop_map(|(queue, answer)| Act::Head { queue, answer }),
         2 => (0..2usize, answer()).prop_map(|(queue, answer)| Act::Aside { queue, answer }),
         1 => (0..2usize).prop_map(|queue| Act::RetryFailed { queue }),
@@ -130,6 +134,9 @@ fn run(fixture: &Fixture, model: &mut Model, act: &Act, life: usize) {
             owed,
         } => push(fixture, model, repo, messages, owed, life),
         Act::Distribute { can_build } => distribute(fixture, model, can_build, life),
+        Act::Direct { steps, can_build } => {
+            let _ = killed_after(life, || direct(fixture, model, steps, can_build));
+        }
         Act::Head { queue, answer } | Act::Aside { queue, answer } => {
             let aside = matches!(act, Act::Aside { .. });
             attempt(fixture, model, queue, aside, answer, life);
@@ -162,17 +169,69 @@ fn push(fixture: &Fixture, model: &mut Model, repo: u8, messages: u8, owed: bool
     model.pushes.push((repo, count, result.is_ok()));
 }
 
-fn distribute(fixture: &Fixture, model: &mut Model, can_build: bool, life: usize) {
-    let build = |_: &Id, header: &Header| {
+/// Builds what is owed.
+fn builder(model: &mut Model, can_build: bool) -> impl FnMut(&Id, &Header) -> BuildResult + '_ {
+    move |_, header| {
         let Content::Owed(updates) = &header.content else {
             unreachable!("only what is owed is built");
         };
         let (push, count) = Model::key(&updates[0].name.short());
         model.builds += 1;
         let built = Model::built(push, count, model.builds);
-        can_build.then_some(built).ok_or(())
-    };
+        can_build.then_some(built).ok_or_else(String::new)
+    }
+}
+
+type BuildResult = Result<Built<Message>, String>;
+
+fn distribute(fixture: &Fixture, model: &mut Model, can_build: bool, life: usize) {
+    let build = builder(model, can_build);
     let _ = killed_after(life, || fixture.spool.distribute(Lock::Try, build, nobody));
+}
+
+/// Delivers from `new/` for a while: in turns, and all goes well. Odd: it is cut off.
+fn direct(
+    fixture: &Fixture,
+    model: &mut Model,
+    steps: usize,
+    can_build: bool,
+) -> Result<(), SpoolError> {
+    let mut delivered = vec![];
+    let mut deliver = || {
+        let build = builder(model, can_build);
+        let spool = &fixture.spool;
+        let Some(active) = spool.activate(Lock::Try, &Rc::default(), build, nobody)? else {
+            return Ok(());
+        };
+        let mut lanes = vec![];
+        for (number, name) in QUEUES.iter().enumerate() {
+            let Some(lane) = spool.lane(&queue(name))? else {
+                continue;
+            };
+            if lane.waiting()?.mains.is_empty() {
+                lanes.push((number, lane.joining(Some(&active))));
+            }
+        }
+        for (number, lane) in lanes.iter().cycle().take(steps) {
+            let Next::Item(item) = lane.next_in_new(None) else {
+                continue;
+            };
+            let entry = lane.open_shared(&item, &Shared::default())?;
+            let numbers = entry.header().messages_for(lane.queue());
+            delivered.push((*number, entry.message(numbers[0])?.msg_id));
+            let total = u32::try_from(numbers.len()).unwrap();
+            lane.advance(&item, total)?;
+        }
+        if steps.is_multiple_of(2) {
+            drop(active.distribute());
+        }
+        Ok(())
+    };
+    let done = deliver();
+    for (queue, msg_id) in delivered {
+        model.deliver(queue, &msg_id);
+    }
+    done
 }
 
 fn attempt(

@@ -1,0 +1,215 @@
+//! From an id in `new/` to an entry whose messages can be delivered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::entry::Entry;
+use super::error::{EntryError, EntryFault, IoError, SpoolError};
+use super::id::Id;
+use super::mail_drop::{Admission, Taken};
+use super::queue::Queue;
+use super::record::{Built, Content, Header};
+use super::{Spool, enqueue};
+use crate::payload::Message;
+
+/// What came of entries that left `new/`, or did not.
+#[derive(Debug, Default)]
+pub struct Distributed {
+    /// How many entries left `new/`.
+    pub entries: usize,
+    /// The queues that some of them went to.
+    pub queues: BTreeSet<Queue>,
+    /// What a person should know.
+    pub notices: Vec<Notice>,
+    /// The repositories whose entries stay, in the order of the paths.
+    pub blocked: BTreeMap<PathBuf, Blocked>,
+    /// What kept the rest in `new/`: a full disk, say. Beside the others, for what
+    /// was set aside before it must be told all the same.
+    pub stopped: Option<SpoolError>,
+}
+
+/// Why the entries of a repository stay in `new/`.
+#[derive(Debug)]
+pub struct Blocked {
+    /// The first of them: its messages could not be built.
+    pub id: Id,
+    /// Why.
+    pub error: String,
+    /// How many stay, the first included.
+    pub entries: usize,
+}
+
+/// Something about `new/` that a person should know.
+#[derive(Debug)]
+pub enum Notice {
+    /// This entry makes no sense; it lies in `failed/unreadable/` now.
+    SetAside(EntryError),
+    /// The kernel does not let us read this entry; it stays, and others pass.
+    Unopened(EntryError),
+    /// In a mail drop, whether the entries of this repository may be announced cannot be
+    /// told, for this reason; they stay.
+    Later(PathBuf, String),
+    /// This is no entry by its name; it stays.
+    Strange(OsString),
+    /// A queue is not what it should be: the entries of this repository that came
+    /// after one for it stay, in their order.
+    Refused(PathBuf, IoError),
+}
+
+/// Builds the messages of an entry that only has ref updates, or says why it cannot.
+type Build<'a> = Box<dyn FnMut(&Id, &Header) -> Result<Built<Message>, String> + 'a>;
+/// Whether the owner of an entry's file may announce what the entry says.
+type Admit<'a> = Box<dyn FnMut(u32, &Header) -> Admission + 'a>;
+
+/// Takes entries in, in push order, and keeps account of those that stay.
+pub(super) struct Intake<'a> {
+    build: Build<'a>,
+    admit: Admit<'a>,
+    /// Repositories whose entries stay: one of their queues is refused, say.
+    held: BTreeSet<PathBuf>,
+    pub(super) report: Distributed,
+}
+
+impl fmt::Debug for Intake<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Intake<'a> {
+    pub(super) fn new(
+        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, String> + 'a,
+        admit: impl FnMut(u32, &Header) -> Admission + 'a,
+    ) -> Self {
+        Self {
+            build: Box::new(build),
+            admit: Box::new(admit),
+            held: BTreeSet::new(),
+            report: Distributed::default(),
+        }
+    }
+
+    /// The entry, with messages that are built. `None`: it stays.
+    pub(super) fn take(&mut self, spool: &Spool, id: &Id) -> Result<Option<Entry>, SpoolError> {
+        let mut entry = match spool.open_new(id) {
+            Ok(entry) => entry,
+            Err(error) => return self.unreadable(spool, id, error).map(|()| None),
+        };
+        let repository = &entry.header().repository;
+        if let Some(blocked) = self.report.blocked.get_mut(repository) {
+            blocked.entries += 1;
+            return Ok(None);
+        }
+        if self.held.contains(repository) {
+            return Ok(None);
+        }
+        if spool.is_drop() {
+            match self.take_over(spool, id, entry)? {
+                Some(taken) => entry = taken,
+                None => return Ok(None),
+            }
+        } else {
+            // A mail drop holds no intents, whatever an entry says.
+            spool.withdraw_confirmed(&entry.header().confirms)?;
+        }
+        let header = entry.header();
+        if let Content::Owed(_) = header.content {
+            match (self.build)(id, header) {
+                Ok(built) => entry = replace(spool, id, header, built)?,
+                Err(error) => {
+                    let blocked = Blocked {
+                        id: id.clone(),
+                        error,
+                        entries: 1,
+                    };
+                    let repository = header.repository.clone();
+                    self.report.blocked.insert(repository, blocked);
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(entry))
+    }
+
+    /// This entry stays, and all later ones of its repository: a queue is refused.
+    pub(super) fn hold(&mut self, entry: &Entry, error: IoError) {
+        let repository = entry.header().repository.clone();
+        self.held.insert(repository.clone());
+        let notice = Notice::Refused(repository, error);
+        self.report.notices.push(notice);
+    }
+
+    /// A dropped entry, once it is ours. `None`: it may not be announced, or not now.
+    fn take_over(
+        &mut self,
+        spool: &Spool,
+        id: &Id,
+        entry: Entry,
+    ) -> Result<Option<Entry>, SpoolError> {
+        let repository = entry.header().repository.clone();
+        let why = match spool.take_over(id, entry, &mut self.admit) {
+            Ok(Taken::Over(entry)) => return Ok(Some(*entry)),
+            Ok(Taken::Later(why)) => {
+                self.held.insert(repository.clone());
+                self.report.notices.push(Notice::Later(repository, why));
+                return Ok(None);
+            }
+            Ok(Taken::Refused(why)) => EntryFault::Refused(why),
+            Err(error) => error.into_corrupt()?.fault,
+        };
+        let path = spool.new_name(id).path();
+        self.unreadable(spool, id, EntryError { path, fault: why })?;
+        Ok(None)
+    }
+
+    fn unreadable(&mut self, spool: &Spool, id: &Id, error: EntryError) -> Result<(), SpoolError> {
+        if error.is_corrupt() {
+            match spool.set_aside(&spool.new_name(id), id) {
+                Ok(()) => self.report.notices.push(Notice::SetAside(error)),
+                // A folder, or another's file: it stays, and the others pass.
+                Err(SpoolError::Io(cause)) if concerns_one_file(&cause.source) => {
+                    self.report.notices.push(Notice::Unopened(error));
+                }
+                Err(cause) => return Err(cause),
+            }
+            return Ok(());
+        }
+        match &error.fault {
+            // A person removed it.
+            EntryFault::Io(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            // This one alone cannot be read: another's file, or a bad sector.
+            EntryFault::Io(cause) if concerns_one_file(cause) => {
+                self.report.notices.push(Notice::Unopened(error));
+            }
+            // Too many open files, say: going on would break the order.
+            _ => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+/// Puts the messages where the ref updates were, under the same id.
+fn replace(
+    spool: &Spool,
+    id: &Id,
+    header: &Header,
+    built: Built<Message>,
+) -> Result<Entry, SpoolError> {
+    let draft = header.with(Content::Built(built));
+    let new = spool.new_name(id);
+    // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
+    let tmp = spool.work_dir()?.entry(format!("{id}.built"));
+    // Crash inside: it is owed still, and built anew; or it is built for good.
+    // Its messages go nowhere before that is durable, so their `msg_id` lasts.
+    enqueue::replace(&draft, &tmp, &new, spool.own_access())?;
+    Ok(Entry::open(&new)?)
+}
+
+fn concerns_one_file(cause: &io::Error) -> bool {
+    use nix::errno::Errno;
+    cause.kind() == io::ErrorKind::PermissionDenied
+        || cause.raw_os_error() == Some(Errno::EIO as i32)
+}

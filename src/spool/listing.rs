@@ -1,0 +1,92 @@
+//! What lies in `new/`, by names alone.
+
+use std::ffi::OsString;
+use std::vec;
+
+use super::error::IoError;
+use super::first::First;
+use super::id::Id;
+use super::waiting::STRANGE;
+use super::{Spool, disk};
+
+/// How many ids of `new/` are held at once. The folder is read anew for each so many,
+/// hence more than of a queue, of which eight are held side by side.
+const WINDOW: usize = 32_768;
+
+/// The ids in `new/`, in push order, one after another.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    ids: vec::IntoIter<Id>,
+    /// The last that was given out. What stays in `new/` stays before what is listed next.
+    last: Option<Id>,
+    /// Whether there are others after these.
+    more: bool,
+}
+
+impl Listing {
+    pub(super) fn next(&mut self, spool: &Spool) -> Result<Option<Id>, IoError> {
+        if self.ids.as_slice().is_empty() && self.more {
+            self.look_again(spool)?;
+        }
+        let next = self.ids.next();
+        if let Some(id) = &next {
+            self.last = Some(id.clone());
+        }
+        Ok(next)
+    }
+
+    /// Lists what comes after the last one, if nothing has been given out all there is.
+    /// Gives names that are no ids.
+    pub(super) fn look_again(&mut self, spool: &Spool) -> Result<Vec<OsString>, IoError> {
+        let (ids, strange) = spool.listed(self.last.as_ref(), WINDOW)?;
+        let (ids, more) = ids.into_sorted();
+        self.ids = ids.into_iter();
+        self.more = more;
+        Ok(strange.into_sorted().0)
+    }
+
+    /// Whether nothing is left, as far as was looked.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.ids.as_slice().is_empty() && !self.more
+    }
+}
+
+impl Spool {
+    /// All ids in `new/`, in push order. For looking.
+    pub fn ids_in_new(&self) -> Result<Vec<Id>, IoError> {
+        Ok(self.listed(None, usize::MAX)?.0.into_sorted().0)
+    }
+
+    /// Hands over the ids in `new/`, in no order, and holds none.
+    pub(super) fn each_in_new(&self, take: &mut dyn FnMut(Id)) -> Result<(), IoError> {
+        disk::each_name(&self.new_dir(), &mut |name| {
+            if let Some(id) = name.to_str().and_then(Id::parse) {
+                take(id);
+            }
+        })
+    }
+
+    /// The first of what is in `new/`, after this one, and names that are no ids.
+    fn listed(
+        &self,
+        after: Option<&Id>,
+        most: usize,
+    ) -> Result<(First<Id>, First<OsString>), IoError> {
+        let (mut ids, mut strange) = (First::<Id>::new(most), First::new(STRANGE));
+        disk::each_name(&self.new_dir(), &mut |name| {
+            let text = name.to_str().unwrap_or_default();
+            if after.is_some_and(|after| text <= after.as_str()) {
+                return;
+            }
+            // Most names of many are not even read.
+            if ids.last().is_some_and(|last| text > last.as_str()) {
+                return ids.leave_out();
+            }
+            match Id::parse(text) {
+                Some(id) => ids.put(id),
+                None => strange.put(name.to_owned()),
+            }
+        })?;
+        Ok((ids, strange))
+    }
+}

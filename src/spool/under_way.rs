@@ -1,0 +1,223 @@
+//! The entries of `new/` that are under way: for whom, and until when.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
+use std::rc::Rc;
+
+use super::active::Next;
+use super::entry::Entry;
+use super::error::{IoError, SpoolError};
+use super::id::Id;
+use super::intake::{Distributed, Intake};
+use super::item::Item;
+use super::links::Links;
+use super::listing::Listing;
+use super::queue::Queue;
+use super::shared::Shared;
+use super::{Spool, disk};
+
+/// How many entries are under way at most, hence how far one recipient gets ahead of
+/// another.
+const UNDER_WAY: usize = if cfg!(test) { 4 } else { 64 };
+/// How many entries share the flushes of the queues that they go to, where nothing is
+/// delivered from `new/`: to eight endpoints, nine flushes, of some milliseconds each where
+/// the disk is busy.
+const BATCH: usize = if cfg!(test) { 256 } else { 4096 };
+
+#[derive(Debug)]
+pub(super) struct State<'a> {
+    pub(super) spool: Spool,
+    pub(super) shared: Rc<Shared>,
+    pub(super) intake: Intake<'a>,
+    pub(super) listing: Listing,
+    pub(super) hold: Hold,
+    /// Those that deliver from here: their queues hold nothing that comes before.
+    pub(super) members: BTreeSet<Queue>,
+    pub(super) under_way: VecDeque<UnderWay>,
+    pub(super) links: Links,
+    /// Whether an entry was taken since it was last looked for more.
+    pub(super) has_taken: bool,
+    /// How many entries had left when this turn began.
+    pub(super) left_before: usize,
+}
+
+/// Whose `new/` is.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// Ours, as long as this lock is open.
+    Ours { _lock: File },
+    /// Somebody else's, for the moment.
+    Theirs,
+    /// Ours no more.
+    Over,
+}
+
+/// An entry that some members have yet to deliver.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    id: Id,
+    pub(super) entry: Rc<Entry>,
+    pub(super) claims: Vec<Queue>,
+    /// Whether it has links that may not be durable yet.
+    is_linked: bool,
+}
+
+impl State<'_> {
+    pub(super) fn report(&self) -> &Distributed {
+        &self.intake.report
+    }
+
+    pub(super) fn find(&self, queue: &Queue, id: &Id) -> Option<usize> {
+        let mut under_way = self.under_way.iter();
+        under_way.position(|one| one.id == *id && one.claims.contains(queue))
+    }
+
+    pub(super) fn next(&mut self, queue: &Queue, after: Option<&Id>) -> Next {
+        loop {
+            if !self.members.contains(queue) {
+                return match self.hold {
+                    Hold::Over => Next::Nothing,
+                    _ => Next::Left,
+                };
+            }
+            let is_next = |one: &&UnderWay| {
+                after.is_none_or(|after| one.id > *after) && one.claims.contains(queue)
+            };
+            if let Some(next) = self.under_way.iter().find(is_next) {
+                return Next::Item(Item::first(&next.id));
+            }
+            if let Hold::Theirs = self.hold {
+                return Next::Later;
+            }
+            if self.under_way.len() >= UNDER_WAY {
+                return Next::Full;
+            }
+            if !self.take_one() {
+                return Next::Nothing;
+            }
+        }
+    }
+
+    /// Takes the next entry in; false if there is none.
+    pub(super) fn take_one(&mut self) -> bool {
+        match self.try_take_one() {
+            Ok(taken) => taken,
+            // On a full disk, say. What has its links leaves `new/` all the same: it
+            // would be linked, hence delivered, once more at each run.
+            Err(error) => {
+                self.stop(error);
+                false
+            }
+        }
+    }
+
+    fn try_take_one(&mut self) -> Result<bool, SpoolError> {
+        let Hold::Ours { .. } = self.hold else {
+            return Ok(false);
+        };
+        let mut next = self.listing.next(&self.spool)?;
+        // Who delivers from here takes along what comes in the meantime.
+        if next.is_none() && !self.members.is_empty() && std::mem::take(&mut self.has_taken) {
+            self.listing.look_again(&self.spool)?;
+            next = self.listing.next(&self.spool)?;
+        }
+        let Some(id) = next else { return Ok(false) };
+        self.has_taken = true;
+        if let Some(entry) = self.intake.take(&self.spool, &id)? {
+            self.assign(id, entry)?;
+        }
+        Ok(true)
+    }
+
+    fn assign(&mut self, id: Id, entry: Entry) -> Result<(), SpoolError> {
+        let recipients = entry.header().recipients().iter().map(|one| &one.queue);
+        let all: BTreeSet<&Queue> = recipients.collect();
+        let (claims, others): (Vec<&Queue>, Vec<&Queue>) = all
+            .into_iter()
+            .partition(|queue| self.members.contains(*queue));
+        let is_linked = !others.is_empty();
+        match self.links.add(&self.spool, &id, others) {
+            Err(error) if error.refused().is_some() => {
+                self.intake.hold(&entry, error);
+                return Ok(());
+            }
+            linked => linked?,
+        }
+        let claims = claims.into_iter().cloned().collect();
+        self.under_way.push_back(UnderWay {
+            id,
+            entry: self.shared.closed_aside_too(entry),
+            claims,
+            is_linked,
+        });
+        Ok(self.let_go()?)
+    }
+
+    pub(super) fn leave(&mut self, queue: &Queue) -> Result<(), IoError> {
+        self.members.remove(queue);
+        self.link(queue)
+    }
+
+    /// Gives what a queue was to get from here a name in it.
+    fn link(&mut self, queue: &Queue) -> Result<(), IoError> {
+        for one in &mut self.under_way {
+            if one.claims.contains(queue) {
+                self.links.add(&self.spool, &one.id, [queue])?;
+                one.claims.retain(|claim| claim != queue);
+                one.is_linked = true;
+            }
+        }
+        self.let_go()
+    }
+
+    pub(super) fn link_all(&mut self) {
+        for queue in self.members.clone() {
+            if let Err(error) = self.link(&queue) {
+                return self.stop(error.into());
+            }
+        }
+        self.flush_links();
+    }
+
+    /// Lets go of entries that nobody has to deliver from here any more.
+    pub(super) fn let_go(&mut self) -> Result<(), IoError> {
+        let is_done = |one: &UnderWay| one.claims.is_empty();
+        while let Some(at) = self.under_way.iter().position(is_done) {
+            let Some(UnderWay { id, is_linked, .. }) = self.under_way.remove(at) else {
+                break;
+            };
+            if is_linked {
+                self.links.complete(id);
+            } else {
+                disk::unlink(&self.spool.new_name(&id))?;
+                self.intake.report.entries += 1;
+            }
+        }
+        let most = if self.members.is_empty() {
+            BATCH
+        } else {
+            UNDER_WAY
+        };
+        if self.links.are_many(most) {
+            self.links.flush(&self.spool, &mut self.intake.report)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush_links(&mut self) {
+        if let Err(error) = self.links.flush(&self.spool, &mut self.intake.report) {
+            self.stop(error.into());
+        }
+    }
+
+    fn stop(&mut self, error: SpoolError) {
+        self.intake.report.stopped.get_or_insert(error);
+        self.take_no_more();
+    }
+
+    /// After an error, which would be met again, or the order be broken.
+    pub(super) fn take_no_more(&mut self) {
+        self.listing = Listing::default();
+        self.has_taken = false;
+    }
+}
