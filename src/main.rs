@@ -1,7 +1,11 @@
 //! The binary: arguments in, exit code out.
 
-use std::process::ExitCode;
+#![cfg_attr(all(target_os = "linux", target_env = "gnu", not(test)), no_main)]
 
-fn main() -> ExitCode {
-    refpost::command::run(std::env::args_os())
+#[cfg(all(target_os = "linux", target_env = "gnu", not(test)))]
+mod start;
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu", not(test))))]
+fn main() -> std::process::ExitCode {
+    refpost::command::run(std::env::args_os()).into()
 }

@@ -46,7 +46,6 @@ mod world;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
@@ -162,22 +161,22 @@ impl<T> IoContext<T> for io::Result<T> {
 }
 
 /// Runs what the arguments, the first one being the name that we were called by,
-/// ask for.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// ask for; the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
     let cli = as_hook(&args).unwrap_or_else(|| Cli::parse_from(args));
     let around = Surroundings::new(cli.config);
     match dispatch(cli.command, &around) {
-        Ok(Done::Well) => ExitCode::SUCCESS,
-        Ok(Done::No) => ExitCode::FAILURE,
+        Ok(Done::Well) => 0,
+        Ok(Done::No) => 1,
         // EX_TEMPFAIL of sysexits.h.
-        Ok(Done::Deferred) => ExitCode::from(75),
+        Ok(Done::Deferred) => 75,
         Err(error) => {
             report::error(&error);
             if let Some(hint) = error.hint() {
                 report::hint(&hint);
             }
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     }
 }

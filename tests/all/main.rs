@@ -73,6 +73,7 @@ mod spool_owners;
 mod spool_planted;
 mod spool_receivers;
 mod spool_watch;
+mod start;
 mod support;
 mod tls;
 mod troubleshooting;
