@@ -164,9 +164,11 @@ impl<T> IoContext<T> for io::Result<T> {
 /// ask for; the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = as_hook(&args).unwrap_or_else(|| Cli::parse_from(args));
-    let around = Surroundings::new(cli.config);
-    match dispatch(cli.command, &around) {
+    let done = match as_hook(&args) {
+        Some(args) => Ok(hook::run(&args, &Surroundings::new(None))),
+        None => of_command_line(args),
+    };
+    match done {
         Ok(Done::Well) => 0,
         Ok(Done::No) => 1,
         // EX_TEMPFAIL of sysexits.h.
@@ -184,7 +186,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 /// Called by the name of a hook (a link in `hooks/`), refpost is that hook; so it is as
 /// `refpost hook NAME ARG…`. A push need not wait until clap has made ready for every
 /// other command line.
-fn as_hook(args: &[OsString]) -> Option<Cli> {
+fn as_hook(args: &[OsString]) -> Option<HookArgs> {
     let hook = |name: &str| HookName::from_str(name, false).ok();
     let (name, args) = match (named_as(args.first()?), args) {
         (Some(name), [_, args @ ..]) => (name, args),
@@ -199,10 +201,7 @@ fn as_hook(args: &[OsString]) -> Option<Cli> {
         .iter()
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
-    Some(Cli {
-        config: None,
-        command: Command::Hook(HookArgs { name, args }),
-    })
+    Some(HookArgs { name, args })
 }
 
 /// Which hook a name stands for: `hooks/NAME`; `hooks/NAME.ANYTHING`, as gitolite's
@@ -222,6 +221,14 @@ fn named_as(called: &OsString) -> Option<HookName> {
 
 fn is_option(arg: &OsString) -> bool {
     arg.as_encoded_bytes().starts_with(b"-")
+}
+
+/// Apart, so that a hook need not make room on its stack for every other command, and none
+/// of their code lies between its own.
+#[inline(never)]
+fn of_command_line(args: Vec<OsString>) -> Result<Done, Error> {
+    let cli = Cli::parse_from(args);
+    dispatch(cli.command, &Surroundings::new(cli.config))
 }
 
 fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
@@ -254,10 +261,8 @@ mod tests {
     fn a_hook_is_known_by_its_name_or_spelled_out_and_the_rest_is_claps() {
         let hook = |line: &str| {
             let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            let Command::Hook(args) = as_hook(&args)?.command else {
-                return None;
-            };
-            Some((args.name, args.args.join(" ")))
+            let HookArgs { name, args } = as_hook(&args)?;
+            Some((name, args.join(" ")))
         };
         let found = |name, args: &str| Some((name, args.to_owned()));
         assert_eq!(hook("hooks/post-receive"), found(HookName::PostReceive, ""));
