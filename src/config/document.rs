@@ -1,8 +1,10 @@
 //! One file's text → its layer. An error has the line and the key.
 
 use std::iter;
+use std::ops::Range;
 use std::path::Path;
 
+use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::borrowed;
@@ -68,11 +70,9 @@ pub(super) fn parse(text: &str, whose: Whose) -> Result<Document, Wrong> {
         sections::check_order(document.get_ref(), text, &line_at)?;
     }
     let names = borrowed::names_something(document.get_ref());
-    let document = toml::Deserializer::from(document);
-    let mut layer: Layer = serde_path_to_error::deserialize(document).map_err(|error| {
-        let key = error.path().to_string();
-        let error = error.into_inner();
-        (line_of(&error), explain(&key, error.message()))
+    let mut layer = Layer::deserialize(toml::Deserializer::from(document)).map_err(|error| {
+        let key = error.span().and_then(|span| name(text, &span));
+        (line_of(&error), explain(key.as_deref(), error.message()))
     })?;
     check(&layer, whose).map_err(|(way, why)| (line_at(place(text, &way)), why))?;
     if whose == Whose::Repository {
@@ -110,6 +110,31 @@ fn place(text: &str, way: &[Step]) -> usize {
         value = found.get_ref();
     }
     at
+}
+
+/// What stands at `span`, value or key, such as `endpoint[0].url`. `None` is the document
+/// itself.
+fn name(text: &str, span: &Range<usize>) -> Option<String> {
+    let document = DeTable::parse(text).ok()?.into_inner();
+    name_within("", &DeValue::Table(document), span)
+}
+
+/// The innermost: a `[[header]]` is the place of a table and of the array that it begins.
+fn name_within(outer: &str, value: &DeValue<'_>, span: &Range<usize>) -> Option<String> {
+    match value {
+        DeValue::Table(table) => table.iter().find_map(|(key, value)| {
+            let dot = if outer.is_empty() { "" } else { "." };
+            let name = format!("{outer}{dot}{}", key.get_ref());
+            let is_here = key.span() == *span || value.span() == *span;
+            name_within(&name, value.get_ref(), span).or(is_here.then_some(name))
+        }),
+        DeValue::Array(array) => array.iter().enumerate().find_map(|(at, value)| {
+            let name = format!("{outer}[{at}]");
+            let is_here = value.span() == *span;
+            name_within(&name, value.get_ref(), span).or(is_here.then_some(name))
+        }),
+        _ => None,
+    }
 }
 
 /// What cannot be said by the types: which keys go together, and where.
@@ -219,7 +244,7 @@ fn check_endpoint(endpoint: &EndpointLayer, before: &[EndpointLayer]) -> Result<
 
 /// Turns serde's words into ours: the nearest known key for an unknown one, and
 /// never the text of a value that may be a secret in the wrong place.
-fn explain(key: &str, message: &str) -> String {
+fn explain(key: Option<&str>, message: &str) -> String {
     let message = first_line(message);
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let mut quoted = rest.split('`').skip(1).step_by(2);
@@ -241,10 +266,9 @@ fn explain(key: &str, message: &str) -> String {
         }
         _ => message,
     };
-    if key == "." {
-        message
-    } else {
-        format!("`{key}`: {message}")
+    match key {
+        Some(key) => format!("`{key}`: {message}"),
+        None => message,
     }
 }
 

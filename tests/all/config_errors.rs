@@ -141,6 +141,14 @@ fn an_error_in_an_endpoint_names_the_endpoint() {
             "line 5: `endpoint[0].refs`: pattern `[`: ",
         ),
         (
+            "headers = { \"a b\" = \"hidden\" }".to_owned(),
+            "line 5: `endpoint[0].headers.a b`: this is no name of a header",
+        ),
+        (
+            "[retry]\nschedule = [\n\"1s\",\n2]".to_owned(),
+            "line 8: `retry.schedule",
+        ),
+        (
             "key = \"hidden\"\nkey_file = \"x\"".to_owned(),
             "`key` and `key_file` are two answers to one question: take one",
         ),
