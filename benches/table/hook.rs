@@ -5,14 +5,16 @@
 //!   start a process (`/bin/true`) and to write, fsync, link, fsync in the same folder;
 //!   and beside `hook.py`, which is what people write otherwise.
 //! - *The push*: what refpost adds to a whole `git push` of one commit, beside what
-//!   the script adds.
+//!   the script adds, and what a hook adds that does nothing but such a record.
 //! - *The count*: system calls (strace) and instructions (valgrind), where those are.
 
+use std::env;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::time::Duration;
 
 use crate::measure::{median, time};
@@ -43,7 +45,7 @@ struct Hooks {
     url: String,
 }
 
-const NAMES: [&str; 4] = ["none", "true", "refpost", "python"];
+const NAMES: [&str; 5] = ["none", "true", "record", "refpost", "python"];
 
 impl Hooks {
     fn new() -> Self {
@@ -70,6 +72,10 @@ impl Hooks {
             hooks.push(0, name);
         }
         symlink("/bin/true", hooks.script("true")).unwrap();
+        symlink(env::current_exe().unwrap(), hooks.script("record")).unwrap();
+        for folder in ["tmp", "failed"] {
+            fs::create_dir(hooks.repository("record").join(folder)).unwrap();
+        }
         symlink(REFPOST, hooks.script("refpost")).unwrap();
         fs::write(hooks.script("python"), PYTHON).unwrap();
         fs::set_permissions(hooks.script("python"), PermissionsExt::from_mode(0o755)).unwrap();
@@ -158,7 +164,7 @@ impl Hooks {
                 taken.push(time(|| self.push(commit, name)));
             }
         }
-        let [none, start, cost, python] = taken.map(median);
+        let [none, start, durable, cost, python] = taken.map(median);
         let added = |to: Duration| to.saturating_sub(none);
         let mut row = |what: &str, peer, cost, peer_cost| {
             table.row(Row {
@@ -172,6 +178,8 @@ impl Hooks {
         row("`git push`", "no hook", cost, none);
         let what = "what that adds";
         row(what, "what `/bin/true` adds", added(cost), added(start));
+        let peer = "what a durable record adds";
+        row(what, peer, added(cost), added(durable));
         row(
             what,
             "what a Python script adds",
@@ -219,8 +227,18 @@ impl Hooks {
     }
 }
 
+/// Whether this binary is called as a hook: one that only records.
+pub(crate) fn is_record(called: Option<&str>) -> bool {
+    called.is_some_and(|called| called.ends_with("hooks/post-receive"))
+}
+
+/// A durable record in the repository that this runs in.
+pub(crate) fn record_here() {
+    record(Path::new("."), process::id());
+}
+
 /// What any durable record costs, in the same file system.
-fn record(spool: &Path, n: usize) {
+fn record(spool: &Path, n: impl Display) {
     let (tmp, new) = (
         spool.join(format!("tmp/{n}")),
         spool.join(format!("failed/{n}")),

@@ -41,7 +41,10 @@ fn main() {
     let mut table = Table::default();
     let mut wanted = vec![];
     let mut chart = None;
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args();
+    if hook::is_record(args.next().as_deref()) {
+        return hook::record_here();
+    }
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--chart" => chart = Some(PathBuf::from(args.next().expect("--chart FILE"))),
