@@ -42,7 +42,8 @@ pub enum Next {
     Later,
     /// As many are under way as may be: others are behind.
     Full,
-    /// What there was is in the queue: it has left, or others went on without it.
+    /// What comes next is in the queue: it has left, or a turn has ended. After that, it
+    /// may join.
     Left,
     /// Nothing, from here.
     Nothing,
@@ -92,6 +93,7 @@ impl Spool {
             listing,
             hold,
             members: BTreeSet::new(),
+            behind: BTreeSet::new(),
             under_way: VecDeque::new(),
             links: Links::default(),
             has_taken: false,
@@ -116,7 +118,9 @@ impl Active<'_> {
     /// From now on this queue gets what comes from here. Only for one that holds nothing
     /// else, or delivers that first.
     pub fn join(&self, queue: &Queue) {
-        self.0.borrow_mut().members.insert(queue.clone());
+        let mut state = self.0.borrow_mut();
+        state.members.insert(queue.clone());
+        state.behind.remove(queue);
     }
 
     /// Brings an entry to its queues, which are made by that: where there are none yet,

@@ -33,6 +33,8 @@ pub(super) struct State<'a> {
     pub(super) hold: Hold,
     /// Those that deliver from here: their queues hold nothing that comes before.
     pub(super) members: BTreeSet<Queue>,
+    /// Those of them whose queues were given something that comes before.
+    pub(super) behind: BTreeSet<Queue>,
     pub(super) under_way: VecDeque<UnderWay>,
     pub(super) links: Links,
     /// Whether an entry was taken since it was last looked for more.
@@ -74,7 +76,7 @@ impl State<'_> {
 
     pub(super) fn next(&mut self, queue: &Queue, after: Option<&Id>) -> Next {
         loop {
-            if !self.members.contains(queue) {
+            if !self.members.contains(queue) || self.behind.contains(queue) {
                 return match self.hold {
                     Hold::Over => Next::Nothing,
                     _ => Next::Left,
@@ -165,6 +167,7 @@ impl State<'_> {
                 self.links.add(&self.spool, &one.id, [queue])?;
                 one.claims.retain(|claim| claim != queue);
                 one.is_linked = true;
+                self.behind.insert(queue.clone());
             }
         }
         self.let_go()

@@ -88,6 +88,22 @@ fn pushers_at_once_are_each_announced_once() {
 }
 
 #[test]
+fn a_flush_of_many_turns_keeps_the_order() {
+    let site = Spooled::new();
+    site.configure("mode = \"spool\"", &site.endpoint("two"));
+    // Longer than a flush has `new/` to itself at a time, and one is quicker than the other.
+    site.receiver.script(|request| {
+        let is_slow = request.line.starts_with("POST /two ");
+        late(Duration::from_millis(if is_slow { 50 } else { 30 }), 200)
+    });
+    let pushed = site.announce_many(24);
+    let requests = site.flush_well();
+    assert_eq!(commits(&to("/one", &requests)), pushed);
+    assert_eq!(commits(&to("/two", &requests)), pushed);
+    assert!(site.files().is_empty());
+}
+
+#[test]
 fn what_is_down_holds_its_own_queue_only() {
     let site = Spooled::new();
     site.configure("mode = \"spool\"", &site.endpoint("two"));

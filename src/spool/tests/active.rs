@@ -139,6 +139,7 @@ fn between_two_turns_nothing_is_under_way() {
     assert_eq!(fixture.ls("retry/deploy"), [item.to_string()]);
     assert_eq!(lanes[1].advance(&item, 1).unwrap(), None);
     assert!(fixture.ls("retry/deploy").is_empty());
+    lanes[1].join();
     // A person drops the next one meanwhile.
     fixture.spool.drop_new(&ids[1]).unwrap();
     assert!(active.begin_turn().unwrap());
@@ -149,6 +150,29 @@ fn between_two_turns_nothing_is_under_way() {
     };
     assert_eq!(report.entries, 2);
     assert_eq!(lanes[0].next_in_new(None), Next::Nothing);
+}
+
+#[test]
+fn what_a_turn_left_in_a_queue_comes_first() {
+    let (fixture, ids) = pushed(4);
+    let active = activate(&fixture);
+    let lanes = members(&fixture, &active, &["ci", "deploy"]);
+    assert_eq!(deliver(&lanes[1]).as_deref(), Some("1"));
+    // The second one is looked at already.
+    let first = next(&lanes[0], None).unwrap();
+    let second = next(&lanes[0], Some(&first.id)).unwrap();
+    assert_eq!(lanes[0].advance(&first, 1).unwrap(), None);
+    assert!(matches!(active.end_turn(), Turn::More));
+    assert!(active.begin_turn().unwrap());
+    assert_eq!(lanes[0].next_in_new(Some(&first.id)), Next::Left);
+    assert_eq!(
+        lanes[0].waiting().unwrap().mains,
+        std::slice::from_ref(&second)
+    );
+    assert_eq!(lanes[0].advance(&second, 1).unwrap(), None);
+    lanes[0].join();
+    let third = next(&lanes[0], None).unwrap();
+    assert_eq!(third.id, ids[2]);
 }
 
 #[test]
