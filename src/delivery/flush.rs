@@ -227,9 +227,6 @@ impl<'a> Flush<'a> {
             let mut ended = self.turns.end_deserted();
             if ended.is_none() && (self.stop.get() || self.limits.is_over()) {
                 ended = self.turns.end_waiting();
-                if let Some(ended) = &mut ended {
-                    ended.again = false;
-                }
             }
             if !self.end(ended) {
                 return;

@@ -117,10 +117,14 @@ impl<'a> Turns<'a> {
 
     /// Ends what we do not have, as nothing begins any more.
     pub(super) fn end_waiting(&mut self) -> Option<Ended> {
-        self.end_one(|place| match &place.state {
-            State::Ours(_) => None,
-            State::GivenWay(active) => Some(Ok(active.distribute())),
-            State::Theirs => Some(Ok(Distributed::default())),
+        self.end_one(|place| {
+            let done = match &place.state {
+                State::Ours(_) => return None,
+                State::GivenWay(active) => active.distribute(),
+                State::Theirs => Distributed::default(),
+            };
+            place.again = false;
+            Some(Ok(done))
         })
     }
 

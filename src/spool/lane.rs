@@ -67,8 +67,9 @@ impl Spool {
 ///
 /// Each step takes an [`Item`] as [`Lane::waiting`] or [`Lane::next_in_new`] gave it, or as
 /// another step returned it. Of an item from `new/`, each step but the last message's being
-/// done begins with leaving: then it is one as any other. Only a step that could lose something waits for the disk; after a
-/// power failure the others may not have happened, which repeats an attempt.
+/// done begins with leaving: then it is one as any other. Only a step that could lose
+/// something waits for the disk; after a power failure the others may not have happened,
+/// which repeats an attempt.
 ///
 /// `total` is how many of the entry's messages this queue gets
 /// ([`messages_for`](super::Header::messages_for)).
@@ -114,7 +115,7 @@ impl<'a> Lane<'a> {
         Ok(waiting)
     }
 
-    /// Delivers from `new/` again. Only when all in its queue is delivered.
+    /// Delivers from `new/` again, after all that is in its queue.
     pub fn join(&self) {
         if let Some(active) = &self.active {
             active.join(&self.queue);

@@ -20,6 +20,9 @@ pub(super) struct Links {
     touched: BTreeMap<Queue, Folder>,
     /// Entries that have all their links, and can leave `new/` once those are durable.
     ready: Vec<Id>,
+    /// A flush has failed. fsync(2) tells an error once, so no later one makes up for it, and
+    /// what has links stays in `new/` too.
+    has_failed: bool,
 }
 
 impl Links {
@@ -71,6 +74,10 @@ impl Links {
         // makes the same names, finds those that are there, and adds the others.
         // What was delivered in between is delivered again.
         let touched = std::mem::take(&mut self.touched);
+        let ready = std::mem::take(&mut self.ready);
+        if std::mem::replace(&mut self.has_failed, true) {
+            return Ok(());
+        }
         for queue in touched.values() {
             disk::flush_dir(queue)?;
         }
@@ -78,8 +85,9 @@ impl Links {
             // For queues whose directory is new, whoever made it.
             disk::flush_dir(&spool.retry_root())?;
         }
+        self.has_failed = false;
         to.queues.extend(touched.into_keys());
-        for id in std::mem::take(&mut self.ready) {
+        for id in ready {
             disk::unlink(&spool.new_name(&id))?;
             to.entries += 1;
         }

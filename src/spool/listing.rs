@@ -35,8 +35,8 @@ impl Listing {
         Ok(next)
     }
 
-    /// Lists what comes after the last one, if nothing has been given out all there is.
-    /// Gives names that are no ids.
+    /// Lists what comes after the last one that was given out, and gives names that are no
+    /// ids.
     pub(super) fn look_again(&mut self, spool: &Spool) -> Result<Vec<OsString>, IoError> {
         let (ids, strange) = spool.listed(self.last.as_ref(), WINDOW)?;
         let (ids, more) = ids.into_sorted();

@@ -222,6 +222,19 @@ fn a_queue_that_cannot_be_left_loses_nothing() {
 }
 
 #[test]
+fn what_could_not_be_made_durable_stays() {
+    let (fixture, ids) = pushed(1);
+    let active = activate(&fixture);
+    let lanes = members(&fixture, &active, &["ci"]);
+    assert_eq!(deliver(&lanes[0]).as_deref(), Some("1"));
+    let (report, _) = disk::fault::killed_after(0, || active.distribute());
+    assert!(report.stopped.is_some(), "the flush of `deploy` fails");
+    // The disk is well again, but what it has lost, nobody knows.
+    drop(active.distribute());
+    assert_eq!(fixture.ls("new"), [ids[0].as_str()]);
+}
+
+#[test]
 fn wherever_it_is_killed_nothing_is_lost() {
     let arrived = RefCell::new(vec![]);
     let act = |fixture: &Fixture| {
