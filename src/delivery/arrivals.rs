@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::courier::Left;
-use super::lane::{Next, Work};
+use super::lane::{Came, Work};
 use super::pause;
 use crate::spool::{self, Id, Item, SpoolError};
 
@@ -26,34 +26,34 @@ enum Arrival {
 impl Work<'_, '_> {
     /// Delivers what comes after all in the queue, from where it lies. Settled: some of it
     /// was, and the queue is to be looked at again; blocked: there was nothing.
-    pub(super) async fn arrivals(&mut self) -> Result<Next, SpoolError> {
+    pub(super) async fn arrivals(&mut self) -> Result<Came, SpoolError> {
         // What a fault of ours stops is in the queue, and nothing overtakes it.
         if !self.blocked.is_empty() {
-            return Ok(Next::Blocked);
+            return Ok(Came::Blocked);
         }
         self.lane.join();
         self.has_caught_up = true;
-        let (mut came, mut after) = (Next::Blocked, None);
+        let (mut came, mut after) = (Came::Blocked, None);
         loop {
             let item = match self.arrival(after.as_ref()).await? {
                 Arrival::Item(item) => item,
-                Arrival::Waits => return Ok(Next::Settled),
+                Arrival::Waits => return Ok(Came::Settled),
                 Arrival::Nothing => return Ok(came),
-                Arrival::OutOfTime => return Ok(Next::Held(Left::OutOfTime)),
+                Arrival::OutOfTime => return Ok(Came::Held(Left::OutOfTime)),
             };
-            came = Next::Settled;
+            came = Came::Settled;
             after = Some(item.id.clone());
             self.in_new.clone_from(&after);
             let next = self.item(item).await?;
             self.in_new = None;
             match next {
-                Next::Settled => {}
-                Next::Blocked => {
+                Came::Settled => {}
+                Came::Blocked => {
                     self.report.left = Some(Left::Fault);
                     self.lane.leave()?;
                     return Ok(came);
                 }
-                held @ Next::Held(_) => return Ok(held),
+                held @ Came::Held(_) => return Ok(held),
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::report::chain;
 use crate::spool::{Entry, EntryError, Header, Id, Item, Lane, Log, SpoolError};
 
 /// What one item came to.
-pub(super) enum Next {
+pub(super) enum Came {
     /// It is settled: on with the next.
     Settled,
     /// It holds the queue.
@@ -84,9 +84,9 @@ impl<'a, 's> Work<'a, 's> {
                     .filter(|_| self.courier.only.is_none())
                     .cloned();
                 match self.item(item).await? {
-                    Next::Settled => settled = true,
-                    Next::Blocked => self.report.left = Some(Left::Fault),
-                    Next::Held(left) => {
+                    Came::Settled => settled = true,
+                    Came::Blocked => self.report.left = Some(Left::Fault),
+                    Came::Held(left) => {
                         self.report.left = Some(left);
                         return Ok(());
                     }
@@ -98,9 +98,9 @@ impl<'a, 's> Work<'a, 's> {
             after = waiting.rest_after;
             if after.is_none() && !std::mem::take(&mut settled) {
                 match self.arrivals().await? {
-                    Next::Settled => {}
-                    Next::Blocked => return Ok(()),
-                    Next::Held(left) => {
+                    Came::Settled => {}
+                    Came::Blocked => return Ok(()),
+                    Came::Held(left) => {
                         self.report.left = Some(left);
                         return Ok(());
                     }
@@ -118,9 +118,9 @@ impl<'a, 's> Work<'a, 's> {
             let waiting = self.lane.waiting_after(after.as_ref())?;
             for item in waiting.asides {
                 let left = match self.item(item).await? {
-                    Next::Settled => continue,
-                    Next::Blocked => Left::Fault,
-                    Next::Held(left) => left,
+                    Came::Settled => continue,
+                    Came::Blocked => Left::Fault,
+                    Came::Held(left) => left,
                 };
                 let is_down = matches!(left, Left::Failed { .. } | Left::OutOfTime);
                 self.report.left.get_or_insert(left);
@@ -135,12 +135,12 @@ impl<'a, 's> Work<'a, 's> {
         }
     }
 
-    pub(super) async fn item(&mut self, item: Item) -> Result<Next, SpoolError> {
+    pub(super) async fn item(&mut self, item: Item) -> Result<Came, SpoolError> {
         let longest = Retry::default().longest_delay();
         let now = self.courier.outside.now();
         let far_ahead = item.due > now + longest;
         if !far_ahead && !item.is_due(now, longest) {
-            return Ok(Next::Held(Left::NotDue));
+            return Ok(Came::Held(Left::NotDue));
         }
         let job = match self.prepare(&item)? {
             ControlFlow::Continue(job) => job,
@@ -149,13 +149,13 @@ impl<'a, 's> Work<'a, 's> {
         // Only the repository's own schedule tells a long delay from a clock that
         // was wrong.
         if far_ahead && !item.is_due(now, job.settings.retry.longest_delay()) {
-            return Ok(Next::Held(Left::NotDue));
+            return Ok(Came::Held(Left::NotDue));
         }
         self.messages(item, &job).await
     }
 
     /// Looks up what the item's messages need; breaks if they are not to be sent.
-    fn prepare(&mut self, item: &Item) -> Result<ControlFlow<Next, Job>, SpoolError> {
+    fn prepare(&mut self, item: &Item) -> Result<ControlFlow<Came, Job>, SpoolError> {
         let ready = self.ready.take().filter(|(ready, _)| ready == item);
         let entry = match ready {
             Some((_, entry)) => Ok(entry),
@@ -165,14 +165,14 @@ impl<'a, 's> Work<'a, 's> {
             Ok(entry) => entry,
             Err(error) if error.is_corrupt() => {
                 self.set_aside(item, &error)?;
-                return Ok(ControlFlow::Break(Next::Settled));
+                return Ok(ControlFlow::Break(Came::Settled));
             }
             Err(error) => return Err(error.into()),
         };
         let header = entry.header();
         let repository = &header.repository;
         if self.blocked.contains(repository) {
-            return Ok(ControlFlow::Break(Next::Blocked));
+            return Ok(ControlFlow::Break(Came::Blocked));
         }
         let settings = match self.courier.outside.settings(repository) {
             Ok(settings) => settings,
@@ -187,7 +187,7 @@ impl<'a, 's> Work<'a, 's> {
             self.log(&dropped);
             self.lane.remove(item)?;
             self.report.dropped += 1;
-            return Ok(ControlFlow::Break(Next::Settled));
+            return Ok(ControlFlow::Break(Came::Settled));
         };
         let numbers = header.messages_for(self.lane.queue());
         Ok(ControlFlow::Continue(Job {
@@ -203,36 +203,36 @@ impl<'a, 's> Work<'a, 's> {
         item: &Item,
         header: &Header,
         unavailable: &Unavailable,
-    ) -> Result<Next, SpoolError> {
+    ) -> Result<Came, SpoolError> {
         let repository = header.repository.clone();
         let age = self.courier.outside.now().duration_since(item.id.time());
         let is_old = age.is_ok_and(|age| age > Retry::default().give_up_after);
         if is_old && matches!(unavailable, Unavailable::Gone(_)) {
             self.lane.fail_rest(item)?;
             self.report.failed += 1;
-            return Ok(Next::Settled);
+            return Ok(Came::Settled);
         }
         self.fault(repository, Notice::open(unavailable.to_string(), None));
-        Ok(Next::Blocked)
+        Ok(Came::Blocked)
     }
 
     /// Sends an item's messages, one after another.
-    async fn messages(&mut self, mut item: Item, job: &Job) -> Result<Next, SpoolError> {
+    async fn messages(&mut self, mut item: Item, job: &Job) -> Result<Came, SpoolError> {
         let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
         loop {
             if self.courier.is_over() {
-                return Ok(Next::Held(Left::OutOfTime));
+                return Ok(Came::Held(Left::OutOfTime));
             }
             let at = item.part.first() as usize;
             let Some(&number) = job.numbers.get(at) else {
                 self.lane.remove(&item)?;
-                return Ok(Next::Settled);
+                return Ok(Came::Settled);
             };
             let message = match job.entry.message_for_many(number) {
                 Ok(message) => message,
                 Err(error) if error.is_corrupt() => {
                     self.set_aside(&item, &error)?;
-                    return Ok(Next::Settled);
+                    return Ok(Came::Settled);
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -243,21 +243,21 @@ impl<'a, 's> Work<'a, 's> {
                     let repository = job.entry.header().repository.clone();
                     self.fault(repository, unsent.notice(job.endpoint()));
                     crossed_off?;
-                    return Ok(Next::Blocked);
+                    return Ok(Came::Blocked);
                 }
             };
             if answer.is_timeout() && self.courier.limits.is_over() {
                 crossed_off?;
                 // Our own limit cut it off: that is no fault of the receiver.
-                return Ok(Next::Held(Left::OutOfTime));
+                return Ok(Came::Held(Left::OutOfTime));
             }
             let settled = self.settle(&item, job, &message, &answer, total)?;
             crossed_off?;
             match settled {
                 ControlFlow::Continue(Some(rest)) => item = rest,
-                ControlFlow::Continue(None) => return Ok(Next::Settled),
+                ControlFlow::Continue(None) => return Ok(Came::Settled),
                 ControlFlow::Break(()) => {
-                    return Ok(Next::Held(Left::Failed {
+                    return Ok(Came::Held(Left::Failed {
                         why: answer.outcome_text(),
                         for_pusher: answer.outcome_for_pusher(),
                     }));
