@@ -10,7 +10,6 @@
 //! to those recipients that were ahead of others.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::entry::Entry;
@@ -18,7 +17,6 @@ use super::error::IoError;
 use super::id::Id;
 use super::intake::{Distributed, Intake, Notice};
 use super::item::Item;
-use super::links::Links;
 use super::listing::Listing;
 use super::mail_drop::Admission;
 use super::queue::Queue;
@@ -86,19 +84,8 @@ impl Spool {
             let strange = listing.look_again(self)?;
             intake.report.notices = strange.into_iter().map(Notice::Strange).collect();
         }
-        Ok(Some(Active(Rc::new(RefCell::new(State {
-            spool: self.clone(),
-            shared: Rc::clone(shared),
-            intake,
-            listing,
-            hold,
-            members: BTreeSet::new(),
-            behind: BTreeSet::new(),
-            under_way: VecDeque::new(),
-            links: Links::default(),
-            has_taken: false,
-            left_before: 0,
-        })))))
+        let state = State::new(self.clone(), Rc::clone(shared), intake, listing, hold);
+        Ok(Some(Active(Rc::new(RefCell::new(state)))))
     }
 
     /// Brings the entries of `new/`, oldest first, to `retry/<queue>/` for each of their
@@ -118,9 +105,7 @@ impl Active<'_> {
     /// From now on this queue gets what comes from here. Only for one that holds nothing
     /// else, or delivers that first.
     pub fn join(&self, queue: &Queue) {
-        let mut state = self.0.borrow_mut();
-        state.members.insert(queue.clone());
-        state.behind.remove(queue);
+        self.0.borrow_mut().join(queue);
     }
 
     /// Brings an entry to its queues, which are made by that: where there are none yet,
@@ -132,7 +117,7 @@ impl Active<'_> {
     /// Whether nobody delivers from here.
     #[must_use]
     pub fn is_deserted(&self) -> bool {
-        self.0.borrow().members.is_empty()
+        self.0.borrow().is_deserted()
     }
 
     /// What comes next for a queue, after this one.
@@ -142,78 +127,38 @@ impl Active<'_> {
 
     /// The entry of what a queue is to deliver from here.
     pub(super) fn entry(&self, queue: &Queue, id: &Id) -> Option<Rc<Entry>> {
-        let state = self.0.borrow();
-        let at = state.find(queue, id)?;
-        Some(Rc::clone(&state.under_way[at].entry))
+        self.0.borrow().entry(queue, id)
     }
 
     /// A queue needs this entry no more; false if it was not to get it from here.
     pub(super) fn done(&self, queue: &Queue, id: &Id) -> Result<bool, IoError> {
-        let mut state = self.0.borrow_mut();
-        let Some(at) = state.find(queue, id) else {
-            return Ok(false);
-        };
-        state.under_way[at].claims.retain(|claim| claim != queue);
-        // Crash before: delivered again, to each recipient that had it.
-        state.let_go()?;
-        Ok(true)
+        self.0.borrow_mut().done(queue, id)
     }
 
     /// Those who are furthest behind leave, so that nobody waits for them any longer.
     pub(super) fn leave_behind(&self) -> Result<(), IoError> {
-        let oldest = self
-            .0
-            .borrow()
-            .under_way
-            .front()
-            .map(|it| it.claims.clone());
-        let mut behind = oldest.into_iter().flatten();
-        behind.try_for_each(|queue| self.leave(&queue))
+        self.0.borrow_mut().leave_behind()
     }
 
     /// A queue gets what is left for it under names of its own, and nothing from here.
     pub(super) fn leave(&self, queue: &Queue) -> Result<(), IoError> {
-        let mut state = self.0.borrow_mut();
-        let left = state.leave(queue);
-        if left.is_err() {
-            state.take_no_more();
-        }
-        left
+        self.0.borrow_mut().leave(queue)
     }
 
     /// Lets others have `new/`: nothing is under way then. Members stay members.
     #[must_use]
     pub fn end_turn(&self) -> Turn {
-        let mut state = self.0.borrow_mut();
-        state.link_all();
-        if state.listing.is_at_end() || state.report().entries == state.left_before {
-            // Nobody who is here takes any, or nobody has to.
-            drop(state);
-            return Turn::Over(self.distribute());
-        }
-        state.hold = Hold::Theirs;
-        Turn::More
+        self.0.borrow_mut().end_turn()
     }
 
     /// Takes hold of `new/` again; false if somebody else has it.
     pub fn begin_turn(&self) -> Result<bool, IoError> {
-        let mut state = self.0.borrow_mut();
-        state.left_before = state.report().entries;
-        let lock = disk::lock(&state.spool.new_dir(), Lock::Try)?;
-        Ok(lock
-            .map(|lock| state.hold = Hold::Ours { _lock: lock })
-            .is_some())
+        self.0.borrow_mut().begin_turn()
     }
 
     /// Brings all that is left to its queues, and lets go for good.
     #[must_use]
     pub fn distribute(&self) -> Distributed {
-        let mut state = self.0.borrow_mut();
-        state.link_all();
-        state.members.clear();
-        while state.take_one() {}
-        state.flush_links();
-        state.hold = Hold::Over;
-        std::mem::take(&mut state.intake.report)
+        self.0.borrow_mut().distribute()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::rc::Rc;
 
-use super::active::Next;
+use super::active::{Next, Turn};
 use super::entry::Entry;
 use super::error::{IoError, SpoolError};
 use super::id::Id;
@@ -14,7 +14,7 @@ use super::links::Links;
 use super::listing::Listing;
 use super::queue::Queue;
 use super::shared::Shared;
-use super::{Spool, disk};
+use super::{Lock, Spool, disk};
 
 /// How many entries are under way at most, hence how far one recipient gets ahead of
 /// another.
@@ -26,21 +26,21 @@ const BATCH: usize = if cfg!(test) { 256 } else { 4096 };
 
 #[derive(Debug)]
 pub(super) struct State<'a> {
-    pub(super) spool: Spool,
-    pub(super) shared: Rc<Shared>,
-    pub(super) intake: Intake<'a>,
-    pub(super) listing: Listing,
-    pub(super) hold: Hold,
+    spool: Spool,
+    shared: Rc<Shared>,
+    intake: Intake<'a>,
+    listing: Listing,
+    hold: Hold,
     /// Those that deliver from here: their queues hold nothing that comes before.
-    pub(super) members: BTreeSet<Queue>,
+    members: BTreeSet<Queue>,
     /// Those of them whose queues were given something that comes before.
-    pub(super) behind: BTreeSet<Queue>,
-    pub(super) under_way: VecDeque<UnderWay>,
-    pub(super) links: Links,
+    behind: BTreeSet<Queue>,
+    under_way: VecDeque<UnderWay>,
+    links: Links,
     /// Whether an entry was taken since it was last looked for more.
-    pub(super) has_taken: bool,
+    has_taken: bool,
     /// How many entries had left when this turn began.
-    pub(super) left_before: usize,
+    left_before: usize,
 }
 
 /// Whose `new/` is.
@@ -56,20 +56,47 @@ pub(super) enum Hold {
 
 /// An entry that some members have yet to deliver.
 #[derive(Debug)]
-pub(super) struct UnderWay {
+struct UnderWay {
     id: Id,
-    pub(super) entry: Rc<Entry>,
-    pub(super) claims: Vec<Queue>,
+    entry: Rc<Entry>,
+    claims: Vec<Queue>,
     /// Whether it has links that may not be durable yet.
     is_linked: bool,
 }
 
-impl State<'_> {
-    pub(super) fn report(&self) -> &Distributed {
-        &self.intake.report
+impl<'a> State<'a> {
+    pub(super) fn new(
+        spool: Spool,
+        shared: Rc<Shared>,
+        intake: Intake<'a>,
+        listing: Listing,
+        hold: Hold,
+    ) -> Self {
+        Self {
+            spool,
+            shared,
+            intake,
+            listing,
+            hold,
+            members: BTreeSet::new(),
+            behind: BTreeSet::new(),
+            under_way: VecDeque::new(),
+            links: Links::default(),
+            has_taken: false,
+            left_before: 0,
+        }
     }
 
-    pub(super) fn find(&self, queue: &Queue, id: &Id) -> Option<usize> {
+    pub(super) fn join(&mut self, queue: &Queue) {
+        self.members.insert(queue.clone());
+        self.behind.remove(queue);
+    }
+
+    pub(super) fn is_deserted(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    fn find(&self, queue: &Queue, id: &Id) -> Option<usize> {
         let mut under_way = self.under_way.iter();
         under_way.position(|one| one.id == *id && one.claims.contains(queue))
     }
@@ -98,6 +125,21 @@ impl State<'_> {
                 return Next::Nothing;
             }
         }
+    }
+
+    pub(super) fn entry(&self, queue: &Queue, id: &Id) -> Option<Rc<Entry>> {
+        let at = self.find(queue, id)?;
+        Some(Rc::clone(&self.under_way[at].entry))
+    }
+
+    pub(super) fn done(&mut self, queue: &Queue, id: &Id) -> Result<bool, IoError> {
+        let Some(at) = self.find(queue, id) else {
+            return Ok(false);
+        };
+        self.under_way[at].claims.retain(|claim| claim != queue);
+        // Crash before: delivered again, to each recipient that had it.
+        self.let_go()?;
+        Ok(true)
     }
 
     /// Takes the next entry in; false if there is none.
@@ -157,7 +199,17 @@ impl State<'_> {
 
     pub(super) fn leave(&mut self, queue: &Queue) -> Result<(), IoError> {
         self.members.remove(queue);
-        self.link(queue)
+        let linked = self.link(queue);
+        if linked.is_err() {
+            self.take_no_more();
+        }
+        linked
+    }
+
+    pub(super) fn leave_behind(&mut self) -> Result<(), IoError> {
+        let oldest = self.under_way.front().map(|one| one.claims.clone());
+        let mut behind = oldest.into_iter().flatten();
+        behind.try_for_each(|queue| self.leave(&queue))
     }
 
     /// Gives what a queue was to get from here a name in it.
@@ -173,7 +225,7 @@ impl State<'_> {
         self.let_go()
     }
 
-    pub(super) fn link_all(&mut self) {
+    fn link_all(&mut self) {
         for queue in self.members.clone() {
             if let Err(error) = self.link(&queue) {
                 return self.stop(error.into());
@@ -183,7 +235,7 @@ impl State<'_> {
     }
 
     /// Lets go of entries that nobody has to deliver from here any more.
-    pub(super) fn let_go(&mut self) -> Result<(), IoError> {
+    fn let_go(&mut self) -> Result<(), IoError> {
         let is_done = |one: &UnderWay| one.claims.is_empty();
         while let Some(at) = self.under_way.iter().position(is_done) {
             let Some(UnderWay { id, is_linked, .. }) = self.under_way.remove(at) else {
@@ -207,7 +259,7 @@ impl State<'_> {
         Ok(())
     }
 
-    pub(super) fn flush_links(&mut self) {
+    fn flush_links(&mut self) {
         if let Err(error) = self.links.flush(&self.spool, &mut self.intake.report) {
             self.stop(error.into());
         }
@@ -219,8 +271,35 @@ impl State<'_> {
     }
 
     /// After an error, which would be met again, or the order be broken.
-    pub(super) fn take_no_more(&mut self) {
+    fn take_no_more(&mut self) {
         self.listing = Listing::default();
         self.has_taken = false;
+    }
+
+    pub(super) fn end_turn(&mut self) -> Turn {
+        self.link_all();
+        if self.listing.is_at_end() || self.intake.report.entries == self.left_before {
+            // Nobody who is here takes any, or nobody has to.
+            return Turn::Over(self.distribute());
+        }
+        self.hold = Hold::Theirs;
+        Turn::More
+    }
+
+    pub(super) fn begin_turn(&mut self) -> Result<bool, IoError> {
+        self.left_before = self.intake.report.entries;
+        let lock = disk::lock(&self.spool.new_dir(), Lock::Try)?;
+        Ok(lock
+            .map(|lock| self.hold = Hold::Ours { _lock: lock })
+            .is_some())
+    }
+
+    pub(super) fn distribute(&mut self) -> Distributed {
+        self.link_all();
+        self.members.clear();
+        while self.take_one() {}
+        self.flush_links();
+        self.hold = Hold::Over;
+        std::mem::take(&mut self.intake.report)
     }
 }
