@@ -119,6 +119,8 @@ impl Client {
             .tls_backend_preconfigured(tls::config(is_https.then_some(endpoint))?)
             .dns_resolver(Resolver(Arc::clone(network)))
             .redirect(reqwest::redirect::Policy::none())
+            // Trying again is the spool's; a request is not copied in case it is sent twice.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .connect_timeout(CONNECT_TIMEOUT)
             .http1_title_case_headers()
             // What a pusher's session brings along decides nothing.
