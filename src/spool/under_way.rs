@@ -33,7 +33,7 @@ pub(super) struct State<'a> {
     hold: Hold,
     /// Those that deliver from here: their queues hold nothing that comes before.
     members: BTreeSet<Queue>,
-    /// Those of them whose queues were given something that comes before.
+    /// Those of them whose queues were given something that comes before, or may have been.
     behind: BTreeSet<Queue>,
     under_way: VecDeque<UnderWay>,
     links: Links,
@@ -288,10 +288,13 @@ impl<'a> State<'a> {
 
     pub(super) fn begin_turn(&mut self) -> Result<bool, IoError> {
         self.left_before = self.intake.report.entries;
-        let lock = disk::lock(&self.spool.new_dir(), Lock::Try)?;
-        Ok(lock
-            .map(|lock| self.hold = Hold::Ours { _lock: lock })
-            .is_some())
+        let Some(lock) = disk::lock(&self.spool.new_dir(), Lock::Try)? else {
+            return Ok(false);
+        };
+        self.hold = Hold::Ours { _lock: lock };
+        // Whoever had `new/` meanwhile may have brought older entries to the queues.
+        self.behind.clone_from(&self.members);
+        Ok(true)
     }
 
     pub(super) fn distribute(&mut self) -> Distributed {

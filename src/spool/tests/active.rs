@@ -139,10 +139,13 @@ fn between_two_turns_nothing_is_under_way() {
     assert_eq!(fixture.ls("retry/deploy"), [item.to_string()]);
     assert_eq!(lanes[1].advance(&item, 1).unwrap(), None);
     assert!(fixture.ls("retry/deploy").is_empty());
-    lanes[1].join();
     // A person drops the next one meanwhile.
     fixture.spool.drop_new(&ids[1]).unwrap();
     assert!(active.begin_turn().unwrap());
+    for lane in &lanes {
+        assert_eq!(lane.next_in_new(None), Next::Left, "it looks at its queue");
+        lane.join();
+    }
     assert_eq!(deliver(&lanes[0]).as_deref(), Some("3"));
     assert_eq!(deliver(&lanes[1]).as_deref(), Some("3"));
     let Turn::Over(report) = active.end_turn() else {
@@ -173,6 +176,26 @@ fn what_a_turn_left_in_a_queue_comes_first() {
     lanes[0].join();
     let third = next(&lanes[0], None).unwrap();
     assert_eq!(third.id, ids[2]);
+}
+
+#[test]
+fn what_another_brought_to_a_queue_between_two_turns_comes_first() {
+    let (fixture, ids) = pushed(8);
+    let active = activate(&fixture);
+    let lanes = members(&fixture, &active, &["ci", "deploy"]);
+    // One is far ahead: nothing is under way for it.
+    while let Next::Item(item) = lanes[0].next_in_new(None) {
+        assert_eq!(lanes[0].advance(&item, 1).unwrap(), None);
+    }
+    assert_eq!(deliver(&lanes[1]).as_deref(), Some("1"));
+    assert!(matches!(active.end_turn(), Turn::More));
+    fixture.distribute();
+    fixture.push("/srv/a.git", &["9"], &["ci", "deploy"]);
+    assert!(active.begin_turn().unwrap());
+    assert_eq!(lanes[0].next_in_new(None), Next::Left);
+    let waiting = lanes[0].waiting().unwrap().mains;
+    let waiting: Vec<_> = waiting.into_iter().map(|item| item.id).collect();
+    assert_eq!(waiting, ids[4..]);
 }
 
 #[test]
