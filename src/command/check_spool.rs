@@ -115,7 +115,7 @@ fn look_into(
             return None;
         }
     };
-    for error in &survey.refused {
+    for error in &survey.unseen {
         findings.error(&report::chain(error), error.hint());
     }
     let recorded = recorded(spool, findings);

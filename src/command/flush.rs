@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::spools::{self, Target};
+use super::spools::{self, Target, Targets};
 use super::surroundings::Surroundings;
 use super::world::World;
 use super::{Done, Error, IoContext, outbox, watch};
@@ -32,8 +32,8 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
         watch::run(&mut flush, &world, args, around, &stop)?;
         return Ok(Done::Well);
     }
-    let targets = spools::find(&args.paths, around)?;
-    let (targets, of_others) = ours_and_others(targets);
+    let Targets { all, found } = spools::find(&args.paths, around)?;
+    let (targets, of_others) = ours_and_others(all);
     let mut is_all_done = hand_over(of_others, args, around)?;
     let progress = Progress::new(|| waiting(&targets));
     delivery::run(async {
@@ -55,7 +55,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     Ok(if args.strict && !is_all_done {
         Done::Deferred
     } else {
-        Done::Well
+        found
     })
 }
 

@@ -10,6 +10,7 @@ mod check;
 mod check_all;
 mod check_endpoint;
 mod check_spool;
+mod chosen;
 mod completions;
 mod compose;
 mod demo;

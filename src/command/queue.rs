@@ -1,17 +1,14 @@
 //! `queue`: what waits and what failed, and taking it into one's own hands.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
-use super::spools::{self, Target};
+use super::chosen::{ByPlace, Listed, Place, chosen};
+use super::spools;
 use super::surroundings::Surroundings;
 use super::{Done, Error};
 use crate::cli::{Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueShowArgs};
 use crate::report;
-use crate::spool::{
-    Content, Entry, EntryError, Failed, Header, Id, Item, Part, Queue, Spool, SpoolError,
-};
+use crate::spool::{Content, Spool, SpoolError};
 
 pub(super) fn run(command: &QueueCommand, around: &Surroundings) -> Result<Done, Error> {
     match command {
@@ -22,157 +19,18 @@ pub(super) fn run(command: &QueueCommand, around: &Surroundings) -> Result<Done,
     }
 }
 
-/// An entry in one of the places where it can be.
-struct Listed {
-    place: Place,
-    /// `None`: it cannot be read.
-    header: Option<Header>,
-}
-
-enum Place {
-    /// Not yet brought to its queues.
-    New(Id),
-    Waiting(Queue, Item),
-    Failed(Failed),
-}
-
-impl Place {
-    fn id(&self) -> &Id {
-        match self {
-            Self::New(id) => id,
-            Self::Waiting(_, item) => &item.id,
-            Self::Failed(failed) => &failed.id,
-        }
-    }
-
-    fn queue(&self) -> Option<&Queue> {
-        match self {
-            Self::New(_) => None,
-            Self::Waiting(queue, _) => Some(queue),
-            Self::Failed(failed) => Some(&failed.queue),
-        }
-    }
-
-    fn state(&self) -> &'static str {
-        match self {
-            Self::New(_) => "new",
-            Self::Waiting(_, item) if matches!(item.part, Part::Only(_)) => "refused",
-            Self::Waiting(..) => "waiting",
-            Self::Failed(_) => "failed",
-        }
-    }
-
-    fn open(&self, spool: &Spool) -> Result<Entry, EntryError> {
-        match self {
-            Self::New(id) => spool.open_new(id),
-            Self::Waiting(queue, item) => spool.open_item(queue, item),
-            Self::Failed(failed) => spool.open_failed(failed),
-        }
-    }
-}
-
-impl Listed {
-    fn endpoint(&self) -> String {
-        let queue = self.place.queue();
-        let header = self.header.as_ref();
-        let name = queue.and_then(|queue| header?.endpoint(queue));
-        name.or(queue.map(Queue::as_str)).unwrap_or("-").to_owned()
-    }
-
-    /// The numbers of its messages within the entry.
-    fn messages(&self) -> Vec<usize> {
-        let Some(header) = &self.header else {
-            return Vec::new();
-        };
-        let all = match (self.place.queue(), &header.content) {
-            (Some(queue), _) => header.messages_for(queue),
-            (None, Content::Built(built)) => (0..built.messages.len()).collect(),
-            (None, Content::Owed(_)) => Vec::new(),
-        };
-        let part = match &self.place {
-            Place::New(_) => return all,
-            Place::Waiting(_, item) => item.part,
-            Place::Failed(failed) => failed.part,
-        };
-        let (Part::From(first) | Part::Only(first)) = part;
-        let last = match part {
-            Part::From(_) => all.len(),
-            Part::Only(n) => n as usize + 1,
-        };
-        all.get(first as usize..last).unwrap_or_default().to_vec()
-    }
-}
-
-/// Everything in a spool that the choice takes, in push order.
-fn chosen(target: &Target, choice: &Choice, around: &Surroundings) -> Result<Vec<Listed>, Error> {
-    let spool = &target.spool;
-    let now = around.now();
-    let mut places: Vec<Place> = Vec::new();
-    let new = spool.ids_in_new().map_err(SpoolError::from)?;
-    places.extend(new.into_iter().map(Place::New));
-    for queue in spool.queues().map_err(SpoolError::from)? {
-        let waiting = spool.peek(&queue).map_err(SpoolError::from)?;
-        let items = waiting.mains.into_iter().chain(waiting.asides);
-        places.extend(items.map(|item| Place::Waiting(queue.clone(), item)));
-    }
-    for queue in spool.failed_queues().map_err(SpoolError::from)? {
-        let failed = spool.failed(&queue).map_err(SpoolError::from)?;
-        places.extend(failed.into_iter().map(Place::Failed));
-    }
-    places.retain(|place| {
-        let id = place.id();
-        let is_named = choice.ids.is_empty() || choice.ids.iter().any(|name| name == id.as_str());
-        let age = now.duration_since(id.time()).unwrap_or_default();
-        is_named && choice.older_than.is_none_or(|least| age > *least)
-    });
-    places.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
-    // Without a PATH this folder's repository is meant, not others in its spool.
-    let is_here = choice.paths.is_empty();
-    let here = target
-        .repository
-        .clone()
-        .filter(|_| is_here && target.is_alone);
-    let named = choice.repository.as_ref().map(|repository| {
-        let opened = super::place::repository(Some(repository), around);
-        opened.map_or_else(|_| repository.clone(), |it| it.path())
-    });
-    let repository = named.or(here);
-    let listed = places.into_iter().map(|place| {
-        let entry = place.open(spool).ok();
-        let header = entry.map(|entry| entry.header().clone());
-        Listed { place, header }
-    });
-    let is_of = |listed: &Listed, repository: &PathBuf| {
-        let header = listed.header.as_ref();
-        header.is_some_and(|header| header.repository == *repository)
-    };
-    Ok(listed
-        .filter(|listed| {
-            repository
-                .as_ref()
-                .is_none_or(|wanted| is_of(listed, wanted))
-        })
-        .filter(|listed| {
-            let endpoint = listed.endpoint();
-            choice
-                .endpoint
-                .as_ref()
-                .is_none_or(|wanted| *wanted == endpoint)
-        })
-        .collect())
-}
-
 fn list(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
-    for target in spools::find_here(&args.choice.paths, around)? {
-        for listed in chosen(&target, &args.choice, around)? {
+    let targets = spools::find_here(&args.choice.paths, around)?;
+    Ok(spools::each(&targets, around, |target| {
+        for listed in chosen(target, &args.choice, around)? {
             if args.json {
                 report::json(&object(&target.spool, &listed));
             } else {
                 report::line(&describe(&listed));
             }
         }
-    }
-    Ok(Done::Well)
+        Ok(())
+    }))
 }
 
 fn describe(listed: &Listed) -> String {
@@ -230,7 +88,7 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
         paths: args.paths.clone(),
     };
     let mut shown = None;
-    for target in spools::find_here(&choice.paths, around)? {
+    for target in spools::find_here(&choice.paths, around)?.all {
         for listed in chosen(&target, &choice, around)? {
             report::line(&describe(&listed));
             // In whichever queue, it is one file.
@@ -299,24 +157,31 @@ fn must_choose(args: &QueueChooseArgs) -> Result<(), Error> {
 
 fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
     let now = around.now();
-    let retried = on_chosen(args, around, |spool, listed| match &listed.place {
-        // The next flush takes it anyway.
-        Place::New(_) => Ok(()),
-        Place::Waiting(queue, item) => spool.retry_waiting(queue, item, now),
-        Place::Failed(failed) => spool.retry_failed(failed, now),
-    })?;
-    report::line(&format!("{} to be tried again now", entries(retried)));
-    Ok(Done::Well)
+    on_chosen(args, around, "to be tried again now", |spool, chosen| {
+        // What is in `new/` is taken by the next flush anyway.
+        let mut count = chosen.new.len();
+        for (queue, items) in &chosen.waiting {
+            count += spool.retry_waiting(queue, items, now)?;
+        }
+        for failed in &chosen.failed {
+            spool.retry_failed(failed, now)?;
+            count += 1;
+        }
+        Ok(count)
+    })
 }
 
 fn discard(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
-    let dropped = on_chosen(args, around, |spool, listed| match &listed.place {
-        Place::New(id) => Ok(spool.drop_new(id)?),
-        Place::Waiting(queue, item) => spool.drop_waiting(queue, item),
-        Place::Failed(failed) => Ok(spool.drop_failed(failed)?),
-    })?;
-    report::line(&format!("{} dropped", entries(dropped)));
-    Ok(Done::Well)
+    on_chosen(args, around, "dropped", |spool, chosen| {
+        let mut count = spool.drop_new(&chosen.new)?;
+        for (queue, items) in &chosen.waiting {
+            count += spool.drop_waiting(queue, items)?;
+        }
+        for failed in &chosen.failed {
+            count += usize::from(spool.drop_failed(failed)?);
+        }
+        Ok(count)
+    })
 }
 
 fn entries(count: usize) -> String {
@@ -327,26 +192,30 @@ fn entries(count: usize) -> String {
     }
 }
 
-/// Does something to each chosen entry, and sets a flush off for what is due then.
+/// Does something to what is chosen of each spool, says to how many, and sets a flush off
+/// for what is due then.
 fn on_chosen(
     args: &QueueChooseArgs,
     around: &Surroundings,
-    act: impl Fn(&Spool, &Listed) -> Result<(), SpoolError>,
-) -> Result<usize, Error> {
+    what: &str,
+    act: impl Fn(&Spool, &ByPlace) -> Result<usize, SpoolError>,
+) -> Result<Done, Error> {
     must_choose(args)?;
-    let mut done = 0;
-    for target in spools::find_here(&args.choice.paths, around)? {
-        let chosen = chosen(&target, &args.choice, around)?;
-        for listed in &chosen {
-            act(&target.spool, listed)?;
+    let (mut count, mut is_any) = (0, false);
+    let targets = spools::find_here(&args.choice.paths, around)?;
+    let done = spools::each(&targets, around, |target| {
+        let chosen = chosen(target, &args.choice, around)?;
+        if chosen.is_empty() {
+            return Ok(());
         }
-        done += chosen.len();
-        if !chosen.is_empty() {
-            around.flush_detached(target.spool.root())?;
-        }
-    }
-    if done == 0 && !args.all {
+        is_any = true;
+        let chosen: ByPlace = chosen.into_iter().map(|listed| listed.place).collect();
+        count += act(&target.spool, &chosen)?;
+        around.flush_detached(target.spool.root())
+    });
+    if !is_any && !args.all && done == Done::Well {
         return Err(nothing_chosen());
     }
+    report::line(&format!("{} {what}", entries(count)));
     Ok(done)
 }

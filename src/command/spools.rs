@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::surroundings::Surroundings;
-use super::{Error, compose, place};
+use super::{Done, Error, compose, place};
 use crate::config::{self, REPOSITORY_FILE, Server, Settings};
 use crate::git;
 use crate::report;
@@ -38,8 +38,15 @@ impl Target {
     }
 }
 
+/// The spools that were found.
+pub(super) struct Targets {
+    pub(super) all: Vec<Target>,
+    /// No: something could not be looked into. That was told, and hides nothing else.
+    pub(super) found: Done,
+}
+
 /// As [`find`], but without a PATH the repository that this folder is, if it is one.
-pub(super) fn find_here(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Target>, Error> {
+pub(super) fn find_here(paths: &[PathBuf], around: &Surroundings) -> Result<Targets, Error> {
     match place::repository(None, around) {
         Ok(here) if paths.is_empty() => find(&[here.path()], around),
         Err(error @ Error::Git(git::Error::Dubious { .. })) if paths.is_empty() => Err(error),
@@ -49,8 +56,15 @@ pub(super) fn find_here(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<
 
 /// Finds the spools. A PATH is a repository, a spool, or a folder that is searched
 /// for them; without one it is the server's spools and all below its `root`.
-pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Target>, Error> {
-    let mut found = Vec::new();
+pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Targets, Error> {
+    let (mut found, mut done) = (Vec::new(), Done::Well);
+    let mut search = |path: &Path, found: &mut Vec<Found>| {
+        let take = &mut |one| found.push(one);
+        if let Err(error) = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take) {
+            around.tell_once(&report::chain(&error), error.hint().as_deref());
+            done = Done::No;
+        }
+    };
     if paths.is_empty() {
         let server = around.server()?;
         found.extend(server.spools().map(|spool| Found::Spool(spool.to_owned())));
@@ -65,12 +79,12 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Targe
             });
         }
         if let Some(root) = server.root() {
-            search(root, &mut found)?;
+            search(root, &mut found);
         }
     }
     for path in paths {
         let git_dir = path.join(".git");
-        search(if git_dir.is_dir() { &git_dir } else { path }, &mut found)?;
+        search(if git_dir.is_dir() { &git_dir } else { path }, &mut found);
     }
     let is_repository = |one: &Found| matches!(one, Found::Repository(_));
     let server = if found.iter().any(is_repository) {
@@ -93,7 +107,26 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Vec<Targe
             None => drop(targets.insert(one.spool.root().to_owned(), one)),
         }
     }
-    Ok(targets.into_values().collect())
+    Ok(Targets {
+        all: targets.into_values().collect(),
+        found: done,
+    })
+}
+
+/// Does something with each of them. What fails is told, and hides no other.
+pub(super) fn each(
+    targets: &Targets,
+    around: &Surroundings,
+    mut act: impl FnMut(&Target) -> Result<(), Error>,
+) -> Done {
+    let mut done = targets.found;
+    for target in &targets.all {
+        if let Err(error) = act(target) {
+            around.tell_once(&report::chain(&error), error.hint().as_deref());
+            done = Done::No;
+        }
+    }
+    done
 }
 
 /// What can be loaded; if it cannot, pushes wait for it to be mended.
@@ -102,13 +135,6 @@ fn told_once<T>(loaded: Result<T, config::Error>, around: &Surroundings) -> Opti
         around.tell_once(&report::chain(error), error.hint().as_deref());
     };
     loaded.inspect_err(tell).ok()
-}
-
-fn search(path: &Path, found: &mut Vec<Found>) -> Result<(), Error> {
-    spool::search(path, REPOSITORY_FILE, OWN_FOLDER, &mut |one| {
-        found.push(one);
-    })
-    .map_err(|error| Error::Spool(error.into()))
 }
 
 /// `None`: it belongs to another account. What root finds of others it hands over.

@@ -12,16 +12,16 @@ use crate::report;
 use crate::spool::{Queue, QueueSurvey, SpoolError};
 
 pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
-    for target in spools::find_here(&args.paths, around)? {
-        show(&target, args.json, around)?;
-    }
-    Ok(Done::Well)
+    let targets = spools::find_here(&args.paths, around)?;
+    Ok(spools::each(&targets, around, |target| {
+        show(target, args.json, around)
+    }))
 }
 
 fn show(target: &Target, as_json: bool, around: &Surroundings) -> Result<(), Error> {
     let now = around.now();
     let survey = target.spool.survey().map_err(SpoolError::from)?;
-    for error in &survey.refused {
+    for error in &survey.unseen {
         around.tell_once(&report::chain(error), error.hint().as_deref());
     }
     let spool = target.spool.root().display().to_string();

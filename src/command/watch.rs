@@ -36,7 +36,8 @@ pub(super) fn run(
         let mut followed = Followed::new()?;
         loop {
             world.forget();
-            let (targets, of_others) = flush::ours_and_others(spools::find(&args.paths, around)?);
+            let found = spools::find(&args.paths, around)?.all;
+            let (targets, of_others) = flush::ours_and_others(found);
             for path in of_others.values().flatten() {
                 around.tell_once(
                     &format!(

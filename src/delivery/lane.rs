@@ -167,6 +167,7 @@ impl<'a, 's> Work<'a, 's> {
                 self.set_aside(item, &error)?;
                 return Ok(ControlFlow::Break(Came::Settled));
             }
+            Err(error) if error.is_gone() => return Ok(ControlFlow::Break(Came::Settled)),
             Err(error) => return Err(error.into()),
         };
         let header = entry.header();

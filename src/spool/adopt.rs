@@ -65,7 +65,7 @@ impl Spool {
     /// Whether nothing waits here and nothing has failed.
     pub fn is_empty(&self) -> Result<bool, IoError> {
         let survey = self.survey()?;
-        let is_known = survey.refused.is_empty();
+        let is_known = survey.unseen.is_empty();
         Ok(is_known && survey.new == 0 && survey.unreadable == 0 && survey.queues.is_empty())
     }
 

@@ -141,17 +141,29 @@ pub(super) fn rename(from: &Name, to: &Name) -> Result<(), IoError> {
         .context("rename", || from.path())
 }
 
+/// `None`: the name was gone that something was done to.
+pub(super) fn unless_gone<T>(done: Result<T, IoError>) -> Result<Option<T>, IoError> {
+    match done {
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
+    }
+}
+
 /// Removes a name; one that is gone already is as good.
 pub(super) fn unlink(name: &Name) -> Result<(), IoError> {
+    unlinked(name).map(drop)
+}
+
+/// The same; whether it was there.
+pub(super) fn unlinked(name: &Name) -> Result<bool, IoError> {
     let gone = step("unlink", || name.path()).and_then(|()| {
         let folder = name.folder().fd()?;
         Ok(unlinkat(folder, name.name(), UnlinkatFlags::NoRemoveDir)?)
     });
     match gone {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).context("remove", || name.path())
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context("remove", || name.path()),
     }
 }
 

@@ -167,6 +167,12 @@ pub enum EntryFault {
 }
 
 impl EntryError {
+    /// Whether there is no such entry any more: it was delivered, or somebody dropped it.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(&self.fault, EntryFault::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether the content is at fault, so that trying again cannot help.
     /// Otherwise the kernel is in the way, perhaps for a moment only.
     #[must_use]

@@ -65,9 +65,9 @@ impl Spool {
         Ok(disk::unlink(&from)?)
     }
 
-    /// Removes what has failed, for good.
-    pub fn drop_failed(&self, failed: &Failed) -> Result<(), IoError> {
-        disk::unlink(&self.failed_name(failed))
+    /// Removes what has failed, for good. Whether it was there.
+    pub fn drop_failed(&self, failed: &Failed) -> Result<bool, IoError> {
+        disk::unlinked(&self.failed_name(failed))
     }
 
     /// Moves a file of the spool to `failed/`. The directory is made, the link
@@ -81,7 +81,7 @@ impl Spool {
                 disk::rename(name, &to)?;
                 return Ok(Self::flush_queue_dir(to.folder())?);
             }
-            linked => linked?,
+            linked => drop(linked?),
         }
         // Crash here: it is in both places. In a queue it is tried again, and if it
         // fails again it finds its name in `failed/` taken, by itself.
@@ -98,12 +98,16 @@ impl Spool {
         self.move_to_failed(name, &failed)
     }
 
-    /// The first half of [`Spool::move_to_failed`].
-    pub(super) fn link_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
+    /// The first half of [`Spool::move_to_failed`]. False: the old name was gone.
+    pub(super) fn link_to_failed(&self, name: &Name, failed: &Failed) -> Result<bool, SpoolError> {
         let dir = self.failed_dir(&failed.queue);
         disk::ensure_dir(&dir, self.own_access())?;
-        disk::link(name, &dir.entry(failed.name()))?;
-        Ok(Self::flush_queue_dir(&dir)?)
+        let linked = disk::link(name, &dir.entry(failed.name()));
+        if disk::unless_gone(linked)?.is_none() {
+            return Ok(false);
+        }
+        Self::flush_queue_dir(&dir)?;
+        Ok(true)
     }
 }
 

@@ -1,57 +1,128 @@
 //! What a person does to what waits: try it again, drop it.
 //!
-//! Both hold the queue, so that no delivery is under way while names change.
+//! Neither waits for a delivery, which can last for hours where a receiver is slow: names
+//! are changed beside whoever delivers, and a lane takes a name that is gone for one that
+//! nobody wants any more. What is on its way by then arrives all the same.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::error::{IoError, SpoolError};
+use super::error::IoError;
 use super::id::Id;
-use super::item::Item;
-use super::lane::Lane;
+use super::item::{Item, Part};
 use super::queue::Queue;
-use super::{Lock, Spool, disk, stamp};
+use super::{Lock, Name, Spool, disk, stamp};
 
 impl Spool {
-    /// Something that waits is due now, as if it had never failed.
+    /// What waits is due now, as if it had never failed. How many of these were there.
     pub fn retry_waiting(
         &self,
         queue: &Queue,
-        item: &Item,
+        chosen: &[Item],
         now: SystemTime,
-    ) -> Result<(), SpoolError> {
-        if let Some((lane, item)) = self.hold(queue, item)? {
-            // Due times are whole seconds, rounded up: "now" must not become later.
-            lane.defer(&item, stamp::round_down(now), 0)?;
-        }
-        Ok(())
+    ) -> Result<usize, IoError> {
+        // Due times are whole seconds, rounded up: "now" must not become later.
+        let now = stamp::round_down(now);
+        self.each_chosen(queue, chosen, &mut |item, name| {
+            if item.attempts == 0 && item.due <= now {
+                return Ok(false);
+            }
+            let retried = Item {
+                due: now,
+                attempts: 0,
+                ..item.clone()
+            };
+            let renamed = disk::rename(name, &name.folder().entry(retried.to_string()));
+            Ok(disk::unless_gone(renamed)?.is_some())
+        })
     }
 
-    /// Something that waits is not delivered.
-    pub fn drop_waiting(&self, queue: &Queue, item: &Item) -> Result<(), SpoolError> {
-        if let Some((lane, item)) = self.hold(queue, item)? {
-            lane.remove(&item)?;
-        }
-        Ok(())
+    /// What waits is not delivered. How many of these were there.
+    pub fn drop_waiting(&self, queue: &Queue, chosen: &[Item]) -> Result<usize, IoError> {
+        self.each_chosen(queue, chosen, &mut |_, name| disk::unlinked(name))
     }
 
-    /// Something that was not yet brought to its queues is not delivered.
-    pub fn drop_new(&self, id: &Id) -> Result<(), IoError> {
+    /// What was not yet brought to its queues, or has been by now, is not delivered. How
+    /// many of these were there.
+    pub fn drop_new(&self, ids: &[Id]) -> Result<usize, IoError> {
+        // Whoever has `new/` gives way soon.
         let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
-        disk::unlink(&self.new_name(id))
+        let (mut there, mut moved) = (0, BTreeSet::new());
+        for id in ids {
+            if disk::unlinked(&self.new_name(id))? {
+                there += 1;
+            } else {
+                moved.insert(id);
+            }
+        }
+        let mut dropped = BTreeSet::new();
+        for queue in self.queues()? {
+            let is_chosen = |item: &Item| moved.contains(&item.id);
+            self.each_name_of(&queue, &is_chosen, &mut |item, name| {
+                if disk::unlinked(name)? {
+                    dropped.insert(item.id.clone());
+                }
+                Ok(())
+            })?;
+        }
+        Ok(there + dropped.len())
     }
 
-    /// Waits for the queue, and finds the item by the name that it has by then.
-    /// `None`: it was delivered in the meantime.
-    fn hold(&self, queue: &Queue, item: &Item) -> Result<Option<(Lane<'_>, Item)>, SpoolError> {
-        let Some(lane) = self.lane_when_free(queue)? else {
-            return Ok(None);
+    /// Does something to each name of what is chosen, until there is nothing more to do:
+    /// a name can change while names are listed. How many of the chosen were there.
+    fn each_chosen(
+        &self,
+        queue: &Queue,
+        chosen: &[Item],
+        act: &mut dyn FnMut(&Item, &Name) -> Result<bool, IoError>,
+    ) -> Result<usize, IoError> {
+        let mut parts: BTreeMap<&Id, Vec<(usize, Part)>> = BTreeMap::new();
+        for (at, item) in chosen.iter().enumerate() {
+            parts.entry(&item.id).or_default().push((at, item.part));
+        }
+        let chosen_as = |item: &Item| {
+            let known = parts.get(&item.id).into_iter().flatten();
+            let part = item.part;
+            known.filter(move |(_, chosen)| came_of(*chosen, part))
         };
-        let waiting = lane.waiting()?;
-        let is_it = |other: &Item| {
-            other.id == item.id
-                && std::mem::discriminant(&other.part) == std::mem::discriminant(&item.part)
-        };
-        let mut items = waiting.mains.into_iter().chain(waiting.asides);
-        Ok(items.find(is_it).map(|found| (lane, found)))
+        let mut found = BTreeSet::new();
+        loop {
+            let mut has_acted = false;
+            let is_chosen = |item: &Item| chosen_as(item).next().is_some();
+            self.each_name_of(queue, &is_chosen, &mut |item, name| {
+                found.extend(chosen_as(item).map(|(at, _)| *at));
+                has_acted |= act(item, name)?;
+                Ok(())
+            })?;
+            if !has_acted {
+                return Ok(found.len());
+            }
+        }
+    }
+
+    fn each_name_of(
+        &self,
+        queue: &Queue,
+        is_wanted: &dyn Fn(&Item) -> bool,
+        take: &mut dyn FnMut(&Item, &Name) -> Result<(), IoError>,
+    ) -> Result<(), IoError> {
+        let dir = self.retry_dir(queue);
+        let mut items = vec![];
+        disk::each_name(&dir, &mut |name| {
+            let item = name.to_str().and_then(Item::parse);
+            items.extend(item.filter(|item| is_wanted(item)));
+        })?;
+        items
+            .iter()
+            .try_for_each(|item| take(item, &dir.entry(item.to_string())))
+    }
+}
+
+/// Whether the one part can have become the other since it was chosen.
+fn came_of(chosen: Part, part: Part) -> bool {
+    match (chosen, part) {
+        (Part::From(_), Part::From(_)) => true,
+        (Part::From(first), Part::Only(n)) => n >= first,
+        (Part::Only(n), part) => part == Part::Only(n),
     }
 }

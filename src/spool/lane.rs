@@ -38,17 +38,8 @@ impl Spool {
     /// Takes hold of a queue, so that nobody else delivers from it at the same time.
     /// `None`: somebody else has it, or it does not exist; there is nothing to do.
     pub fn lane<'a>(&self, queue: &Queue) -> Result<Option<Lane<'a>>, IoError> {
-        self.lane_with(queue, Lock::Try)
-    }
-
-    /// As [`Spool::lane`], but waits for whoever has it. `None`: it does not exist.
-    pub(super) fn lane_when_free<'a>(&self, queue: &Queue) -> Result<Option<Lane<'a>>, IoError> {
-        self.lane_with(queue, Lock::Wait)
-    }
-
-    fn lane_with<'a>(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane<'a>>, IoError> {
         let dir = self.retry_dir(queue);
-        let Some(held) = disk::lock(&dir, lock)? else {
+        let Some(held) = disk::lock(&dir, Lock::Try)? else {
             return Ok(None);
         };
         // What cannot be crossed off would be delivered again at each run.
@@ -64,6 +55,9 @@ impl Spool {
 }
 
 /// One endpoint's queue, held. Dropping it, or dying, lets go.
+///
+/// A person can drop what waits, and change its due time, at any moment: a name that is gone
+/// is wanted no more, and nothing is left of its item.
 ///
 /// Each step takes an [`Item`] as [`Lane::waiting`] or [`Lane::next_in_new`] gave it, or as
 /// another step returned it. Of an item from `new/`, each step but the last message's being
@@ -169,12 +163,17 @@ impl<'a> Lane<'a> {
         };
         self.leave()?;
         // Crash before: the message, which may have been delivered, is delivered again.
-        self.rename(item, rest).map(Some)
+        self.rename(item, rest)
     }
 
     /// The item's next message is tried again when `due`, after so many failures.
     /// For trying again at once, whatever came before: now, and 0.
-    pub fn defer(&self, item: &Item, due: SystemTime, attempts: u32) -> Result<Item, IoError> {
+    pub fn defer(
+        &self,
+        item: &Item,
+        due: SystemTime,
+        attempts: u32,
+    ) -> Result<Option<Item>, IoError> {
         let later = Item {
             due: stamp::round_up(due),
             attempts,
@@ -205,7 +204,10 @@ impl<'a> Lane<'a> {
             ..item.clone()
         };
         self.leave()?;
-        disk::link(&self.name(item), &self.name(&aside))?;
+        let linked = disk::link(&self.name(item), &self.name(&aside));
+        if disk::unless_gone(linked)?.is_none() {
+            return Ok(None);
+        }
         // The main's name is changed only after the aside's is durable.
         disk::flush_dir(&self.dir)?;
         // Crash here: an aside of a message that the main has yet to deliver. The
@@ -223,8 +225,10 @@ impl<'a> Lane<'a> {
         } else {
             Part::Only(n)
         };
-        self.spool
-            .link_to_failed(&self.name(item), &self.failed(item, part))?;
+        let failed = self.failed(item, part);
+        if !self.spool.link_to_failed(&self.name(item), &failed)? {
+            return Ok(None);
+        }
         // Crash here: the message is in `failed/` and is the item's next one. It is
         // tried again; if it is delivered, `failed/` keeps what could be dropped.
         Ok(self.advance(item, total)?)
@@ -254,9 +258,9 @@ impl<'a> Lane<'a> {
         disk::unlink(&self.name(item))
     }
 
-    fn rename(&self, from: &Item, to: Item) -> Result<Item, IoError> {
-        disk::rename(&self.name(from), &self.name(&to))?;
-        Ok(to)
+    fn rename(&self, from: &Item, to: Item) -> Result<Option<Item>, IoError> {
+        let renamed = disk::rename(&self.name(from), &self.name(&to));
+        Ok(disk::unless_gone(renamed)?.map(|()| to))
     }
 
     fn failed(&self, item: &Item, part: Part) -> Failed {

@@ -21,8 +21,8 @@ pub struct Survey {
     pub unreadable: usize,
     /// Every queue that has something, by name.
     pub queues: Vec<QueueSurvey>,
-    /// Queues that are not looked into, as what is in their place may lead elsewhere.
-    pub refused: Vec<IoError>,
+    /// Why queues could not be looked into: what is in their place may lead elsewhere, say.
+    pub unseen: Vec<IoError>,
 }
 
 /// How a queue stands.
@@ -99,11 +99,11 @@ impl Spool {
         let mut names: BTreeSet<Queue> = self.queues()?.into_iter().collect();
         names.extend(self.failed_queues()?);
         names.remove(&Queue::unreadable());
-        let (mut queues, mut refused) = (vec![], vec![]);
+        let (mut queues, mut unseen) = (vec![], vec![]);
         for queue in names {
             match self.survey_queue(queue) {
-                Err(error) if error.refused().is_some() => refused.push(error),
-                survey => queues.push(survey?),
+                Ok(survey) => queues.push(survey),
+                Err(error) => unseen.push(error),
             }
         }
         queues.retain(|one| one.waiting + one.aside + one.failed > 0);
@@ -112,7 +112,7 @@ impl Spool {
             oldest_new: oldest_new.as_ref().map(Id::time),
             unreadable: self.count_failed(&Queue::unreadable())?,
             queues,
-            refused,
+            unseen,
         })
     }
 
@@ -139,10 +139,9 @@ impl Spool {
         let mut count = 0;
         self.each_in_new(&mut |_| count += 1)?;
         for queue in self.queues()? {
-            match self.standing(&queue) {
-                Err(error) if error.refused().is_some() => {}
-                standing => count += standing.map(|it| it.waiting + it.aside)?,
-            }
+            // Whoever works on it, or shows it, tells why it cannot be looked into.
+            let standing = self.standing(&queue).unwrap_or_default();
+            count += standing.waiting + standing.aside;
         }
         Ok(count)
     }

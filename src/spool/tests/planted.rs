@@ -265,8 +265,8 @@ fn one_planted_queue_stops_no_other() {
     assert_eq!(fixture.ls("new").len(), 1);
     assert_eq!(fixture.deliver_all("deploy"), ["2", "3", "5"]);
     let survey = fixture.spool.survey().unwrap();
-    assert_eq!(survey.refused.len(), 1);
-    refused(&survey.refused[0], &fixture.path("retry/ci"));
+    assert_eq!(survey.unseen.len(), 1);
+    refused(&survey.unseen[0], &fixture.path("retry/ci"));
     planted.untouched();
     // Once the link is gone, everything is there.
     fs::remove_file(fixture.path("retry/ci")).unwrap();

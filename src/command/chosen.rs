@@ -1,0 +1,183 @@
+//! Which of a spool's entries `queue` is asked about, wherever they are.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::Error;
+use super::spools::Target;
+use super::surroundings::Surroundings;
+use crate::cli::Choice;
+use crate::report;
+use crate::spool::{
+    Content, Entry, EntryError, Failed, Header, Id, IoError, Item, Part, Queue, Spool, SpoolError,
+};
+
+/// An entry in one of the places where it can be.
+pub(super) struct Listed {
+    pub(super) place: Place,
+    /// `None`: it cannot be read.
+    pub(super) header: Option<Header>,
+}
+
+pub(super) enum Place {
+    /// Not yet brought to its queues.
+    New(Id),
+    Waiting(Queue, Item),
+    Failed(Failed),
+}
+
+impl Place {
+    pub(super) fn id(&self) -> &Id {
+        match self {
+            Self::New(id) => id,
+            Self::Waiting(_, item) => &item.id,
+            Self::Failed(failed) => &failed.id,
+        }
+    }
+
+    fn queue(&self) -> Option<&Queue> {
+        match self {
+            Self::New(_) => None,
+            Self::Waiting(queue, _) => Some(queue),
+            Self::Failed(failed) => Some(&failed.queue),
+        }
+    }
+
+    pub(super) fn state(&self) -> &'static str {
+        match self {
+            Self::New(_) => "new",
+            Self::Waiting(_, item) if matches!(item.part, Part::Only(_)) => "refused",
+            Self::Waiting(..) => "waiting",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    pub(super) fn open(&self, spool: &Spool) -> Result<Entry, EntryError> {
+        match self {
+            Self::New(id) => spool.open_new(id),
+            Self::Waiting(queue, item) => spool.open_item(queue, item),
+            Self::Failed(failed) => spool.open_failed(failed),
+        }
+    }
+}
+
+impl Listed {
+    pub(super) fn endpoint(&self) -> String {
+        let queue = self.place.queue();
+        let header = self.header.as_ref();
+        let name = queue.and_then(|queue| header?.endpoint(queue));
+        name.or(queue.map(Queue::as_str)).unwrap_or("-").to_owned()
+    }
+
+    /// The numbers of its messages within the entry.
+    pub(super) fn messages(&self) -> Vec<usize> {
+        let Some(header) = &self.header else {
+            return Vec::new();
+        };
+        let all = match (self.place.queue(), &header.content) {
+            (Some(queue), _) => header.messages_for(queue),
+            (None, Content::Built(built)) => (0..built.messages.len()).collect(),
+            (None, Content::Owed(_)) => Vec::new(),
+        };
+        let part = match &self.place {
+            Place::New(_) => return all,
+            Place::Waiting(_, item) => item.part,
+            Place::Failed(failed) => failed.part,
+        };
+        let (Part::From(first) | Part::Only(first)) = part;
+        let last = match part {
+            Part::From(_) => all.len(),
+            Part::Only(n) => n as usize + 1,
+        };
+        all.get(first as usize..last).unwrap_or_default().to_vec()
+    }
+}
+
+/// Everything in a spool that the choice takes, in push order. A queue that cannot be looked
+/// into is told, and hides no other.
+pub(super) fn chosen(
+    target: &Target,
+    choice: &Choice,
+    around: &Surroundings,
+) -> Result<Vec<Listed>, Error> {
+    let spool = &target.spool;
+    let now = around.now();
+    let tell = |error: IoError| around.tell_once(&report::chain(&error), error.hint().as_deref());
+    let mut places: Vec<Place> = Vec::new();
+    let new = spool.ids_in_new().map_err(SpoolError::from)?;
+    places.extend(new.into_iter().map(Place::New));
+    for queue in spool.queues().map_err(SpoolError::from)? {
+        let waiting = spool.peek(&queue).map_err(tell).unwrap_or_default();
+        let items = waiting.mains.into_iter().chain(waiting.asides);
+        places.extend(items.map(|item| Place::Waiting(queue.clone(), item)));
+    }
+    for queue in spool.failed_queues().map_err(SpoolError::from)? {
+        let failed = spool.failed(&queue).map_err(tell).unwrap_or_default();
+        places.extend(failed.into_iter().map(Place::Failed));
+    }
+    places.retain(|place| {
+        let id = place.id();
+        let is_named = choice.ids.is_empty() || choice.ids.iter().any(|name| name == id.as_str());
+        let age = now.duration_since(id.time()).unwrap_or_default();
+        is_named && choice.older_than.is_none_or(|least| age > *least)
+    });
+    places.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
+    // Without a PATH this folder's repository is meant, not others in its spool.
+    let is_here = choice.paths.is_empty();
+    let here = target
+        .repository
+        .clone()
+        .filter(|_| is_here && target.is_alone);
+    let named = choice.repository.as_ref().map(|repository| {
+        let opened = super::place::repository(Some(repository), around);
+        opened.map_or_else(|_| repository.clone(), |it| it.path())
+    });
+    let repository = named.or(here);
+    let listed = places.into_iter().map(|place| {
+        let entry = place.open(spool).ok();
+        let header = entry.map(|entry| entry.header().clone());
+        Listed { place, header }
+    });
+    let is_of = |listed: &Listed, repository: &PathBuf| {
+        let header = listed.header.as_ref();
+        header.is_some_and(|header| header.repository == *repository)
+    };
+    Ok(listed
+        .filter(|listed| {
+            repository
+                .as_ref()
+                .is_none_or(|wanted| is_of(listed, wanted))
+        })
+        .filter(|listed| {
+            let endpoint = listed.endpoint();
+            choice
+                .endpoint
+                .as_ref()
+                .is_none_or(|wanted| *wanted == endpoint)
+        })
+        .collect())
+}
+
+/// What is chosen of a spool, by where it is.
+#[derive(Default)]
+pub(super) struct ByPlace {
+    pub(super) new: Vec<Id>,
+    pub(super) waiting: BTreeMap<Queue, Vec<Item>>,
+    pub(super) failed: Vec<Failed>,
+}
+
+impl FromIterator<Place> for ByPlace {
+    fn from_iter<T: IntoIterator<Item = Place>>(places: T) -> Self {
+        let mut by_place = Self::default();
+        for place in places {
+            match place {
+                Place::New(id) => by_place.new.push(id),
+                Place::Waiting(queue, item) => {
+                    by_place.waiting.entry(queue).or_default().push(item);
+                }
+                Place::Failed(failed) => by_place.failed.push(failed),
+            }
+        }
+        by_place
+    }
+}
