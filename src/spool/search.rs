@@ -20,8 +20,8 @@ pub enum Found {
 
 /// Finds them in `folder` or below it, calling `take` for each.
 ///
-/// A repository is listed once and not entered. One that has neither a file called
-/// `config_name` nor a folder called `spool_name` holds nothing of ours and is
+/// A repository is listed once and not entered. One below `folder` that has neither a file
+/// called `config_name` nor a folder called `spool_name` holds nothing of ours and is
 /// passed over, which is all that most of ten thousand cost.
 pub fn search(
     folder: &Path,
@@ -29,14 +29,15 @@ pub fn search(
     spool_name: &str,
     take: &mut dyn FnMut(Found),
 ) -> Result<(), IoError> {
-    let mut visit = |folder: &Path, listed: &Listed| {
+    let mut visit = |found: &Path, listed: &Listed| {
         if listed.is_repository() {
-            if listed.has(config_name) || listed.has(spool_name) {
-                take(Found::Repository(folder.to_owned()));
+            // Whoever names it means it: its spool may be the server's.
+            if found == folder || listed.has(config_name) || listed.has(spool_name) {
+                take(Found::Repository(found.to_owned()));
             }
             Way::Past
         } else if listed.is_spool() {
-            take(Found::Spool(folder.to_owned()));
+            take(Found::Spool(found.to_owned()));
             Way::Past
         } else {
             Way::Below
