@@ -2,7 +2,7 @@
 
 use std::iter;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
@@ -179,6 +179,7 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
         layer.previous_key.is_some(),
     ];
     check_keys(own)?;
+    check_filled(layer)?;
     for (at, endpoint) in layer.endpoint.iter().enumerate() {
         let in_endpoint = |(way, why): Fault| {
             let endpoint = [Step::Key("endpoint"), Step::At(at)];
@@ -191,6 +192,27 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
             vec![Step::Key("retry"), Step::Key("schedule")],
             "`retry.schedule` needs one delay at least".into(),
         ));
+    }
+    Ok(())
+}
+
+/// Whether what names something names anything.
+fn check_filled(layer: &Layer) -> Result<(), Fault> {
+    let empty = |way: &[&'static str]| {
+        let why = format!("`{}` is empty: leave the key out", way.join("."));
+        Err((way.iter().copied().map(Step::Key).collect(), why))
+    };
+    let is_empty = |path: &Option<PathBuf>| path.as_ref().is_some_and(|it| it == Path::new(""));
+    for (key, path) in [("root", &layer.root), ("spool", &layer.spool)] {
+        if is_empty(path) {
+            return empty(&[key]);
+        }
+    }
+    let project = &layer.project;
+    for (key, text) in [("name", &project.name), ("fullname", &project.fullname)] {
+        if text.as_ref().is_some_and(String::is_empty) {
+            return empty(&["project", key]);
+        }
     }
     Ok(())
 }
@@ -242,6 +264,15 @@ fn check_endpoint(endpoint: &EndpointLayer, before: &[EndpointLayer]) -> Result<
     Ok(())
 }
 
+/// What serde and Rust call what TOML calls otherwise.
+const WORDS: [(&str, &str); 5] = [
+    ("missing field", "missing key"),
+    ("type: map", "type: table"),
+    ("type: sequence", "type: array"),
+    ("expected a sequence", "expected an array"),
+    ("wanted string or table", "expected a text"),
+];
+
 /// Turns serde's words into ours: the nearest known key for an unknown one, and
 /// never the text of a value that may be a secret in the wrong place.
 fn explain(key: Option<&str>, message: &str) -> String {
@@ -258,7 +289,15 @@ fn explain(key: Option<&str>, message: &str) -> String {
             None => format!("unknown key `{unknown}`"),
         };
     }
-    let message = message.replace("missing field", "missing key");
+    let message = WORDS.iter().fold(message, |message, (theirs, ours)| {
+        message.replace(theirs, ours)
+    });
+    let message = match message.rsplit_once("expected ") {
+        Some((before, "usize" | "u64" | "u32")) => {
+            format!("{before}expected a whole number, 0 or more")
+        }
+        _ => message,
+    };
     // serde: ``invalid type: string "…", expected …``.
     let message = match (message.find(": string \""), message.rfind("\", expected")) {
         (Some(start), Some(end)) if start < end => {
@@ -267,6 +306,9 @@ fn explain(key: Option<&str>, message: &str) -> String {
         _ => message,
     };
     match key {
+        Some(key @ ("endpoint" | "repository")) if message.contains("type: table") => {
+            format!("`{key}`: {message}: its header is `[[{key}]]`")
+        }
         Some(key) => format!("`{key}`: {message}"),
         None => message,
     }

@@ -34,6 +34,9 @@ pub enum Refusal {
     /// It is longer than any configuration.
     #[error("it is larger than 16 MiB")]
     TooLarge,
+    /// Somebody wants a configuration to be there; without it, pushes would go by unheard.
+    #[error("it is a link that leads nowhere")]
+    Dangling,
 }
 
 fn nor(repository: Option<u32>) -> String {
@@ -47,7 +50,7 @@ impl Refusal {
     pub(super) fn hint(&self, path: &Path) -> Option<String> {
         let path = path.display();
         match self {
-            Self::NotRegular | Self::TooLarge => None,
+            Self::NotRegular | Self::TooLarge | Self::Dangling => None,
             Self::Writable(_) => Some(format!("see what it says, then: chmod o-w {path}")),
             Self::Foreign { repository, .. } => {
                 let owner = repository.unwrap_or(0);
@@ -136,7 +139,10 @@ impl Opened {
 /// Reads a file that nobody wrote but those who may: root, whoever we run as, and
 /// for a repository's file the owner of that `repository`.
 pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unread> {
-    let file = Opened::open(path)?;
+    let file = Opened::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if path.is_symlink() => Unread::Refused(Refusal::Dangling),
+        _ => Unread::Io(error),
+    })?;
     let (mode, owner) = (file.mode(), file.owner());
     if !file.is_regular() {
         return Err(Unread::Refused(Refusal::NotRegular));

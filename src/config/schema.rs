@@ -41,7 +41,7 @@ pub enum Origin {
 
 /// One configuration file, or a section of the server's. Every key may be absent.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct Layer {
     pub(super) instance: Option<Instance>,
     pub(super) root: Option<PathBuf>,
@@ -78,7 +78,7 @@ pub(super) struct Layer {
 
 /// `[[endpoint]]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct EndpointLayer {
     pub(super) name: EndpointName,
     /// Who defines it; not a key.
@@ -103,7 +103,7 @@ pub(super) struct EndpointLayer {
 
 /// `[retry]`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RetryLayer {
     pub(super) schedule: Option<Vec<Period>>,
     pub(super) give_up_after: Option<Period>,
@@ -111,7 +111,7 @@ pub(super) struct RetryLayer {
 
 /// `[network]`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct NetworkLayer {
     pub(super) allow: Option<super::Allow>,
     pub(super) allow_hosts: Option<Vec<String>>,
@@ -123,7 +123,7 @@ pub(super) struct NetworkLayer {
 
 /// `[project]`: what Pagure keeps in its database.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct ProjectLayer {
     pub(super) id: Option<u64>,
     pub(super) name: Option<String>,
@@ -147,7 +147,7 @@ pub(super) struct ProjectLayer {
 
 /// `[project] user`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct UserLayer {
     pub(super) name: Option<String>,
     pub(super) fullname: Option<String>,

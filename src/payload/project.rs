@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// An account of the git server, as messages name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Account {
     /// The person's name.
     pub fullname: String,
@@ -58,7 +58,7 @@ pub struct User {
 
 /// `msg.repo.access_users`: account names by what they may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 #[allow(missing_docs, reason = "the names are Pagure's")]
 pub struct AccessUsers {
     pub admin: Vec<String>,
@@ -70,7 +70,7 @@ pub struct AccessUsers {
 
 /// `msg.repo.access_groups`: group names by what they may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 #[allow(missing_docs, reason = "the names are Pagure's")]
 pub struct AccessGroups {
     pub admin: Vec<String>,

@@ -14,9 +14,23 @@ fn load(text: &str) -> (Environment, Ran) {
 fn preview(environment: &Environment) -> Ran {
     environment.refpost(["preview", "--repo", "a.git"]).run()
 }
+/// Each of these files is refused with that.
+#[track_caller]
+fn each_says(table: &[(&str, &str)]) {
+    for (text, error) in table {
+        let (environment, ran) = load(text);
+        let file = environment.path("a.git/refpost.toml");
+        let expected = format!(
+            "refpost: cannot load config `{}`: {error}\n",
+            file.display()
+        );
+        assert_eq!((ran.status, ran.stderr), (78, expected), "{text}");
+        assert_eq!(ran.stdout, "", "{text}");
+    }
+}
+
 #[test]
 fn an_error_names_file_line_and_key() {
-    let key = "key = \"k\"\n";
     let table = [
         (
             "ulrs = []",
@@ -97,17 +111,45 @@ fn an_error_names_file_line_and_key() {
         ),
         ("urls = [", "line 1: unclosed array, expected `]`"),
     ];
-    for (text, error) in table {
-        let (environment, ran) = load(text);
-        let file = environment.path("a.git/refpost.toml");
-        let expected = format!(
-            "refpost: cannot load config `{}`: {error}\n",
-            file.display()
-        );
-        assert_eq!((ran.status, ran.stderr), (78, expected), "{text}");
-        assert_eq!(ran.stdout, "", "{text}");
-    }
-    drop(load(key).1.well());
+    each_says(&table);
+    drop(load("key = \"k\"\n").1.well());
+}
+
+#[test]
+fn a_value_of_another_kind_is_told_in_words_of_toml() {
+    each_says(&[
+        ("mode = 1", "line 1: `mode`: expected a text"),
+        (
+            "max_changed_files = -3",
+            "line 1: `max_changed_files`: invalid value: integer `-3`, expected a whole number, 0 \
+             or more",
+        ),
+        (
+            "[project]\nid = \"x\"",
+            "line 2: `project.id`: invalid type: text, expected a whole number, 0 or more",
+        ),
+        (
+            "[project]\nuser = \"x\"",
+            "line 2: `project.user`: invalid type: text, expected a table",
+        ),
+        (
+            "[project]\ntags = true",
+            "line 2: `project.tags`: invalid type: boolean `true`, expected an array",
+        ),
+        (
+            "[endpoint]\nname = \"one\"",
+            "line 1: `endpoint`: invalid type: table, expected an array: its header is \
+             `[[endpoint]]`",
+        ),
+        (
+            "spool = \"\"",
+            "line 1: `spool` is empty: leave the key out",
+        ),
+        (
+            "[project]\nfullname = \"\"",
+            "line 2: `project.fullname` is empty: leave the key out",
+        ),
+    ]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::spooled::commits;
 use crate::support::{Ran, Spooled, set_mode};
 
 /// Accounts that need no name.
@@ -150,4 +151,18 @@ fn a_file_of_a_hundred_megabytes_is_not_read() {
     }
     grow(length);
     preview(&site).well();
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_config_that_is_not_there() {
+    let site = Spooled::new();
+    let file = site.bare.join("refpost.toml");
+    let away = site.path("away.toml");
+    fs::rename(&file, &away).unwrap();
+    symlink(site.path("nowhere.toml"), &file).unwrap();
+    let (commit, push) = site.announce();
+    let said = push.remote().concat();
+    assert!(said.contains("it is a link that leads nowhere"), "{said}");
+    fs::rename(&away, &file).unwrap();
+    assert_eq!(commits(&site.flush_well()), [commit]);
 }
