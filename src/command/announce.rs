@@ -138,7 +138,8 @@ fn skip(
     let (outcome, refs) = Recorder::new(push, spool, caller, around).skip(batches);
     // The log of a mail drop is its owner's alone.
     if !spool.is_drop() {
-        log_skipped(spool, &push.git_dir, &push.pusher, refs, around);
+        let why = Unannounced::Skipped(&push.pusher);
+        log_unannounced(spool, &push.git_dir, &why, refs, around);
     }
     if !settings.quiet {
         report::say("not announced, as asked (refpost.skip)");
@@ -159,16 +160,34 @@ fn first_of(batches: &mut Peekable<impl Iterator<Item = Batch>>) -> &[RefUpdate]
     }
 }
 
+/// Why a push was not announced.
+pub(super) enum Unannounced<'a> {
+    /// This pusher asked for it.
+    Skipped(&'a str),
+    /// It was recorded, and nobody wants it any more.
+    Dropped,
+}
+
 /// Writes down that a push was not announced, for whoever misses it. A line that
 /// cannot be written is no reason to fail one.
-pub(super) fn log_skipped(
+pub(super) fn log_unannounced(
     spool: &Spool,
     git_dir: &Path,
-    pusher: &str,
+    why: &Unannounced<'_>,
     refs: usize,
     around: &Surroundings,
 ) {
     let refs = report::count(refs, "ref");
+    let (word, note) = match why {
+        Unannounced::Skipped(pusher) => (
+            "skipped",
+            format!("{refs} not announced, as {pusher} asked"),
+        ),
+        Unannounced::Dropped => (
+            "dropped",
+            format!("{refs} not announced: no endpoint is configured"),
+        ),
+    };
     let attempt = Attempt {
         time: around.now(),
         repository: git_dir.to_owned(),
@@ -177,9 +196,9 @@ pub(super) fn log_skipped(
         topic: String::new(),
         id: String::new(),
         attempt: 0,
-        status: Status::Error("skipped".to_owned()),
+        status: Status::Error(word.to_owned()),
         ms: 0,
-        note: Some(format!("{refs} not announced, as {pusher} asked")),
+        note: Some(note),
     };
     spool.log().append(&attempt).ok();
 }

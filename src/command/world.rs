@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::announce;
+use super::announce::{self, Unannounced};
 use super::compose::Composer;
 use super::push_options::Wishes;
 use super::surroundings::Surroundings;
@@ -82,10 +82,18 @@ impl<'a> World<'a> {
             .map_err(|unavailable| Error::failed(unavailable.to_string()))?;
         let pusher = header.pusher.as_deref().unwrap_or_default();
         let wishes = Wishes::of(&header.push_options, settings.push_options);
-        if wishes.skip {
+        let why = if wishes.skip {
+            Some(Unannounced::Skipped(pusher))
+        } else {
+            settings
+                .endpoints
+                .is_empty()
+                .then_some(Unannounced::Dropped)
+        };
+        if let Some(why) = why {
             let git_dir = &header.repository;
             let spool = place::spool_of(git_dir, Some(&settings));
-            announce::log_skipped(&spool, git_dir, pusher, updates.len(), self.around);
+            announce::log_unannounced(&spool, git_dir, &why, updates.len(), self.around);
             return Ok(Built {
                 messages: Vec::new(),
                 recipients: Vec::new(),

@@ -245,3 +245,16 @@ fn a_recorded_push_shows_in_the_queue() {
     );
     assert!(shown.stdout.contains("pusher: alice"), "{}", shown.stdout);
 }
+
+#[test]
+fn a_recorded_push_that_nobody_wants_any_more_is_logged() {
+    let site = Spooled::new();
+    site.settings("broken");
+    site.announce();
+    site.settings("urls = []\n");
+    site.flush().well();
+    assert!(site.names("new").is_empty());
+    let log = site.refpost(["log"]).dir(&site.bare).run().well().stdout;
+    let note = "dropped (1 ref not announced: no endpoint is configured)";
+    assert!(log.contains(note), "{log}");
+}
