@@ -108,6 +108,13 @@ fn look_into(
         findings.error(&text, Some(hint.to_owned()));
         return None;
     }
+    let unusable = spool.unusable();
+    for error in &unusable {
+        findings.error(&report::chain(error), error.hint());
+    }
+    if !unusable.is_empty() {
+        return None;
+    }
     let survey = match spool.survey() {
         Ok(survey) => survey,
         Err(error) => {

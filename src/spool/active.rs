@@ -80,6 +80,8 @@ impl Spool {
             let Some(lock) = disk::lock(&self.new_dir(), lock)? else {
                 return Ok(None);
             };
+            // What cannot be crossed off would be delivered again at each run.
+            disk::ensure_writable(&self.new_dir())?;
             hold = Hold::Ours { _lock: lock };
             let strange = listing.look_again(self)?;
             intake.report.notices = strange.into_iter().map(Notice::Strange).collect();

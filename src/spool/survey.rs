@@ -134,6 +134,16 @@ impl Spool {
         Ok(count)
     }
 
+    /// Why pushes could not be recorded, as far as folders that are there show it.
+    #[must_use]
+    pub fn unusable(&self) -> Vec<IoError> {
+        let folders = [self.tmp_dir(), self.new_dir()];
+        let faults = folders.iter().map(disk::ensure_writable);
+        faults
+            .filter_map(|writable| disk::unless_gone(writable).err())
+            .collect()
+    }
+
     /// How many entries wait, in order, aside and in `new/`.
     pub fn count_waiting(&self) -> Result<usize, IoError> {
         let mut count = 0;

@@ -102,3 +102,24 @@ fn root_hands_over_what_is_to_be_adopted_too() {
     assert_eq!(commits(&site.receiver.take()), [commit]);
     assert_eq!(owners(&moved), [NOBODY]);
 }
+
+#[test]
+fn what_could_not_be_crossed_off_is_not_sent() {
+    let Some((site, binary)) = of_nobody() else {
+        return;
+    };
+    let (commit, _) = site.announce();
+    give_away(&site.bare);
+    let new = site.spool().join("new");
+    set_mode(&new, 0o555);
+    let flush = || site.run(&binary).arg("flush").arg(&site.bare).run();
+    let said = format!("cannot write `{}`: permission denied", new.display());
+    for _ in 0..2 {
+        let ran = flush();
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+    }
+    assert!(site.receiver.take().is_empty());
+    set_mode(&new, 0o700);
+    flush().well();
+    assert_eq!(commits(&site.receiver.take()), [commit]);
+}

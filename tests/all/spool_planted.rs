@@ -72,6 +72,10 @@ fn a_push_into_planted_folders_is_told_and_writes_nothing_elsewhere() {
         assert!(files_below(&outside).is_empty(), "{name}");
         let ran = site.flush();
         assert!(ran.stderr.contains(&why), "{name}: {}", ran.stderr);
+        let check = site.refpost(["check"]).arg(&site.bare).run();
+        assert_eq!(check.status, 1, "{name}");
+        assert!(check.stdout.contains(&why), "{name}: {}", check.stdout);
+        assert!(!check.stdout.contains("ok: spool"), "{}", check.stdout);
         assert!(files_below(&outside).is_empty(), "{name}");
     }
 }
