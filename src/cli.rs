@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::config::RepositoryPattern;
 use crate::payload::pagure::parse_topic;
+use crate::spool::Id;
 
 /// What each level of `enable` is safe against and costs: in help and man page.
 pub const LEVELS: &str = "\
@@ -176,14 +177,18 @@ pub struct QueueListArgs {
 #[derive(Debug, Args)]
 pub struct QueueShowArgs {
     /// The entry
-    pub id: String,
+    #[arg(value_parser = id)]
+    pub id: Id,
     /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
     #[arg(long = "in", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }
 
-/// Arguments of `queue retry` and `queue drop`.
+/// Arguments of `queue retry` and `queue drop`. Nobody retries or drops everything by leaving
+/// something out.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("chosen").required(true).multiple(true)
+    .args(["ids", "endpoint", "repository", "older_than", "all"])))]
 pub struct QueueChooseArgs {
     /// What to take
     #[command(flatten)]
@@ -197,8 +202,8 @@ pub struct QueueChooseArgs {
 #[derive(Debug, Args)]
 pub struct Choice {
     /// These entries
-    #[arg(value_name = "ID")]
-    pub ids: Vec<String>,
+    #[arg(value_name = "ID", value_parser = id)]
+    pub ids: Vec<Id>,
     /// Of this endpoint
     #[arg(long, value_name = "NAME")]
     pub endpoint: Option<String>,
@@ -211,6 +216,10 @@ pub struct Choice {
     /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
     #[arg(long = "in", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+}
+
+fn id(text: &str) -> Result<Id, &'static str> {
+    Id::parse(text).ok_or("no entry has such an id (a repository is named with --in PATH)")
 }
 
 /// Arguments of `status`.

@@ -117,7 +117,7 @@ pub(super) fn chosen(
     }
     places.retain(|place| {
         let id = place.id();
-        let is_named = choice.ids.is_empty() || choice.ids.iter().any(|name| name == id.as_str());
+        let is_named = choice.ids.is_empty() || choice.ids.contains(id);
         let age = now.duration_since(id.time()).unwrap_or_default();
         is_named && choice.older_than.is_none_or(|least| age > *least)
     });

@@ -37,11 +37,12 @@ fn describe(attempt: &Attempt) -> String {
     };
     let note = attempt.note.as_ref();
     let note = note.map_or_else(String::new, |note| format!(" ({note})"));
+    // What was never sent is no message, perhaps not even an endpoint's.
+    let what = [&attempt.endpoint, &attempt.topic, &attempt.msg_id];
+    let told = what.into_iter().filter(|it| !it.is_empty());
+    let told = told.fold(String::new(), |told, it| told + it + " ");
     format!(
-        "{time} {} {} {} attempt {}: {came_to}{note} in {}",
-        attempt.endpoint,
-        attempt.topic,
-        attempt.msg_id,
+        "{time} {told}attempt {}: {came_to}{note} in {}",
         attempt.attempt,
         humantime::format_duration(Duration::from_millis(attempt.ms)),
     )

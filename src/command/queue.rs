@@ -139,22 +139,6 @@ fn nothing_chosen() -> Error {
     }
 }
 
-/// Nobody retries or drops everything by leaving something out.
-fn must_choose(args: &QueueChooseArgs) -> Result<(), Error> {
-    let choice = &args.choice;
-    let chooses = !choice.ids.is_empty()
-        || choice.endpoint.is_some()
-        || choice.repository.is_some()
-        || choice.older_than.is_some();
-    if chooses || args.all {
-        return Ok(());
-    }
-    Err(Error::Failed {
-        what: "cannot tell which entries are meant".to_owned(),
-        hint: Some("name ids, --endpoint, --repository, --older-than, or --all".to_owned()),
-    })
-}
-
 fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
     let now = around.now();
     on_chosen(args, around, "to be tried again now", |spool, chosen| {
@@ -200,7 +184,6 @@ fn on_chosen(
     what: &str,
     act: impl Fn(&Spool, &ByPlace) -> Result<usize, SpoolError>,
 ) -> Result<Done, Error> {
-    must_choose(args)?;
     let (mut count, mut is_any) = (0, false);
     let targets = spools::find_here(&args.choice.paths, around)?;
     let done = spools::each(&targets, around, |target| {
