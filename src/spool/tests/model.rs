@@ -24,13 +24,35 @@ enum Answer {
 
 #[derive(Clone, Debug)]
 enum Act {
-    Push { repo: u8, messages: u8, owed: bool },
-    Distribute { can_build: bool },
-    Direct { steps: usize, can_build: bool },
-    Head { queue: usize, answer: Answer },
-    Aside { queue: usize, answer: Answer },
-    RetryFailed { queue: usize },
-    SetClock { hours: i8 },
+    Push {
+        repo: u8,
+        messages: u8,
+        owed: bool,
+    },
+    Distribute {
+        can_build: bool,
+    },
+    Direct {
+        steps: usize,
+        can_build: bool,
+    },
+    /// What is delivered may be retried by a person meanwhile.
+    Head {
+        queue: usize,
+        answer: Answer,
+        retried: bool,
+    },
+    Aside {
+        queue: usize,
+        answer: Answer,
+        retried: bool,
+    },
+    RetryFailed {
+        queue: usize,
+    },
+    SetClock {
+        hours: i8,
+    },
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -50,8 +72,10 @@ fn act() -> impl Strategy<Value = (Act, usize)> {
         3 => any::<bool>().prop_map(|can_build| Act::Distribute { can_build }),
         3 => (0..12usize, any::<bool>())
             .prop_map(|(steps, can_build)| Act::Direct { steps, can_build }),
-        8 => (0..2usize, answer()).prop_map(|(queue, answer)| Act::Head { queue, answer }),
-        2 => (0..2usize, answer()).prop_map(|(queue, answer)| Act::Aside { queue, answer }),
+        8 => (0..2usize, answer(), prop::bool::weighted(0.2))
+            .prop_map(|(queue, answer, retried)| Act::Head { queue, answer, retried }),
+        2 => (0..2usize, answer(), prop::bool::weighted(0.2))
+            .prop_map(|(queue, answer, retried)| Act::Aside { queue, answer, retried }),
         1 => (0..2usize).prop_map(|queue| Act::RetryFailed { queue }),
         1 => (-50..50i8).prop_map(|hours| Act::SetClock { hours }),
     ];
@@ -137,9 +161,18 @@ fn run(fixture: &Fixture, model: &mut Model, act: &Act, life: usize) {
         Act::Direct { steps, can_build } => {
             let _ = killed_after(life, || direct(fixture, model, steps, can_build));
         }
-        Act::Head { queue, answer } | Act::Aside { queue, answer } => {
+        Act::Head {
+            queue,
+            answer,
+            retried,
+        }
+        | Act::Aside {
+            queue,
+            answer,
+            retried,
+        } => {
             let aside = matches!(act, Act::Aside { .. });
-            attempt(fixture, model, queue, aside, answer, life);
+            attempt(fixture, model, queue, aside, (answer, retried), life);
         }
         Act::RetryFailed { queue: number } => {
             let failed = fixture.spool.failed(&queue(QUEUES[number])).unwrap();
@@ -239,7 +272,7 @@ fn attempt(
     model: &mut Model,
     number: usize,
     aside: bool,
-    answer: Answer,
+    (answer, retried): (Answer, bool),
     life: usize,
 ) {
     let Some(lane) = fixture.spool.lane(&queue(QUEUES[number])).unwrap() else {
@@ -255,6 +288,10 @@ fn attempt(
     let numbers = entry.header().messages_for(lane.queue());
     let (push, _) = Model::key(&message.msg_id);
     let due = noon();
+    if retried {
+        let retried = fixture.spool.retry_waiting(lane.queue(), &items, noon());
+        assert_eq!(retried.unwrap(), items.len());
+    }
     match answer {
         Answer::Ok => {
             model.deliver(number, &message.msg_id);
