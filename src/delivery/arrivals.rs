@@ -48,6 +48,8 @@ impl Work<'_, '_> {
             self.in_new = None;
             match next {
                 Came::Settled => {}
+                // It has left `new/` before.
+                Came::Changed => return Ok(Came::Settled),
                 Came::Blocked => {
                     self.report.left = Some(Left::Fault);
                     self.lane.leave()?;

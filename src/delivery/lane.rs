@@ -28,6 +28,8 @@ pub(super) enum Came {
     Held(Left),
     /// A fault of ours stops this repository: on with the others.
     Blocked,
+    /// A person has changed its name, or taken it away: the queue is to be looked at again.
+    Changed,
 }
 
 /// One queue being worked on.
@@ -72,7 +74,7 @@ impl<'a, 's> Work<'a, 's> {
         let mut after = None;
         loop {
             self.cross_off()?;
-            let waiting = self.lane.waiting_after(after.as_ref())?;
+            let mut waiting = self.lane.waiting_after(after.as_ref())?;
             let mut mains = waiting.mains.into_iter().peekable();
             while let Some(item) = mains.next() {
                 if self.courier.only.is_some_and(|only| *only != item.id) {
@@ -85,6 +87,12 @@ impl<'a, 's> Work<'a, 's> {
                     .cloned();
                 match self.item(item).await? {
                     Came::Settled => settled = true,
+                    Came::Changed => {
+                        // From the beginning, so that nothing overtakes it.
+                        waiting.rest_after = None;
+                        settled = true;
+                        break;
+                    }
                     Came::Blocked => self.report.left = Some(Left::Fault),
                     Came::Held(left) => {
                         self.report.left = Some(left);
@@ -98,7 +106,7 @@ impl<'a, 's> Work<'a, 's> {
             after = waiting.rest_after;
             if after.is_none() && !std::mem::take(&mut settled) {
                 match self.arrivals().await? {
-                    Came::Settled => {}
+                    Came::Settled | Came::Changed => {}
                     Came::Blocked => return Ok(()),
                     Came::Held(left) => {
                         self.report.left = Some(left);
@@ -118,7 +126,8 @@ impl<'a, 's> Work<'a, 's> {
             let waiting = self.lane.waiting_after(after.as_ref())?;
             for item in waiting.asides {
                 let left = match self.item(item).await? {
-                    Came::Settled => continue,
+                    // Each waits for itself; one that was changed is taken the next time.
+                    Came::Settled | Came::Changed => continue,
                     Came::Blocked => Left::Fault,
                     Came::Held(left) => left,
                 };
@@ -136,6 +145,14 @@ impl<'a, 's> Work<'a, 's> {
     }
 
     pub(super) async fn item(&mut self, item: Item) -> Result<Came, SpoolError> {
+        let id = item.id.clone();
+        match self.deliver(item).await {
+            Err(error) if error.is_gone() && !self.lane.is_in_new(&id) => Ok(Came::Changed),
+            came => came,
+        }
+    }
+
+    async fn deliver(&mut self, item: Item) -> Result<Came, SpoolError> {
         let longest = Retry::default().longest_delay();
         let now = self.courier.outside.now();
         let far_ahead = item.due > now + longest;
@@ -167,7 +184,6 @@ impl<'a, 's> Work<'a, 's> {
                 self.set_aside(item, &error)?;
                 return Ok(ControlFlow::Break(Came::Settled));
             }
-            Err(error) if error.is_gone() => return Ok(ControlFlow::Break(Came::Settled)),
             Err(error) => return Err(error.into()),
         };
         let header = entry.header();

@@ -167,12 +167,6 @@ pub enum EntryFault {
 }
 
 impl EntryError {
-    /// Whether there is no such entry any more: it was delivered, or somebody dropped it.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        matches!(&self.fault, EntryFault::Io(error) if error.kind() == io::ErrorKind::NotFound)
-    }
-
     /// Whether the content is at fault, so that trying again cannot help.
     /// Otherwise the kernel is in the way, perhaps for a moment only.
     #[must_use]
@@ -193,6 +187,19 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
+    /// Whether a name is gone that something was to be done to.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let cause = match self {
+            Self::Io(error) => Some(&error.source),
+            Self::Entry(EntryError { fault, .. }) => match fault {
+                EntryFault::Io(error) => Some(error),
+                _ => None,
+            },
+        };
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound)
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -81,7 +81,7 @@ impl Spool {
                 disk::rename(name, &to)?;
                 return Ok(Self::flush_queue_dir(to.folder())?);
             }
-            linked => drop(linked?),
+            linked => linked?,
         }
         // Crash here: it is in both places. In a queue it is tried again, and if it
         // fails again it finds its name in `failed/` taken, by itself.
@@ -98,16 +98,12 @@ impl Spool {
         self.move_to_failed(name, &failed)
     }
 
-    /// The first half of [`Spool::move_to_failed`]. False: the old name was gone.
-    pub(super) fn link_to_failed(&self, name: &Name, failed: &Failed) -> Result<bool, SpoolError> {
+    /// The first half of [`Spool::move_to_failed`].
+    pub(super) fn link_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
         let dir = self.failed_dir(&failed.queue);
         disk::ensure_dir(&dir, self.own_access())?;
-        let linked = disk::link(name, &dir.entry(failed.name()));
-        if disk::unless_gone(linked)?.is_none() {
-            return Ok(false);
-        }
-        Self::flush_queue_dir(&dir)?;
-        Ok(true)
+        disk::link(name, &dir.entry(failed.name()))?;
+        Ok(Self::flush_queue_dir(&dir)?)
     }
 }
 

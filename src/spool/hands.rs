@@ -1,8 +1,8 @@
 //! What a person does to what waits: try it again, drop it.
 //!
 //! Neither waits for a delivery, which can last for hours where a receiver is slow: names
-//! are changed beside whoever delivers, and a lane takes a name that is gone for one that
-//! nobody wants any more. What is on its way by then arrives all the same.
+//! are changed beside whoever delivers, and a lane that misses one looks at its queue again.
+//! What is on its way by then arrives all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -45,6 +45,9 @@ impl Spool {
     /// What was not yet brought to its queues, or has been by now, is not delivered. How
     /// many of these were there.
     pub fn drop_new(&self, ids: &[Id]) -> Result<usize, IoError> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
         // Whoever has `new/` gives way soon.
         let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
         let (mut there, mut moved) = (0, BTreeSet::new());
@@ -54,6 +57,9 @@ impl Spool {
             } else {
                 moved.insert(id);
             }
+        }
+        if moved.is_empty() {
+            return Ok(there);
         }
         let mut dropped = BTreeSet::new();
         for queue in self.queues()? {
@@ -85,13 +91,15 @@ impl Spool {
             let part = item.part;
             known.filter(move |(_, chosen)| came_of(*chosen, part))
         };
-        let mut found = BTreeSet::new();
+        let (mut found, mut tried) = (BTreeSet::new(), BTreeSet::new());
         loop {
             let mut has_acted = false;
             let is_chosen = |item: &Item| chosen_as(item).next().is_some();
             self.each_name_of(queue, &is_chosen, &mut |item, name| {
                 found.extend(chosen_as(item).map(|(at, _)| *at));
-                has_acted |= act(item, name)?;
+                // Once each: of two names of one file, which a crash may have left, rename(2)
+                // leaves both.
+                has_acted |= act(item, name)? && tried.insert(item.to_string());
                 Ok(())
             })?;
             if !has_acted {

@@ -56,8 +56,8 @@ impl Spool {
 
 /// One endpoint's queue, held. Dropping it, or dying, lets go.
 ///
-/// A person can drop what waits, and change its due time, at any moment: a name that is gone
-/// is wanted no more, and nothing is left of its item.
+/// A person can drop what waits, or change its due time, at any moment. A step whose item has
+/// lost its name by that fails ([`SpoolError::is_gone`]): the queue is to be looked at again.
 ///
 /// Each step takes an [`Item`] as [`Lane::waiting`] or [`Lane::next_in_new`] gave it, or as
 /// another step returned it. Of an item from `new/`, each step but the last message's being
@@ -135,6 +135,13 @@ impl<'a> Lane<'a> {
         active.map_or(Ok(()), |active| active.leave(&self.queue))
     }
 
+    /// Whether this entry is to be delivered from `new/`, where no person takes it away.
+    #[must_use]
+    pub fn is_in_new(&self, id: &Id) -> bool {
+        let active = self.active.as_ref();
+        active.is_some_and(|active| active.entry(&self.queue, id).is_some())
+    }
+
     /// Opens the entry of something that waits.
     pub fn open(&self, item: &Item) -> Result<Entry, EntryError> {
         Entry::open(&self.name(item))
@@ -163,17 +170,12 @@ impl<'a> Lane<'a> {
         };
         self.leave()?;
         // Crash before: the message, which may have been delivered, is delivered again.
-        self.rename(item, rest)
+        self.rename(item, rest).map(Some)
     }
 
     /// The item's next message is tried again when `due`, after so many failures.
     /// For trying again at once, whatever came before: now, and 0.
-    pub fn defer(
-        &self,
-        item: &Item,
-        due: SystemTime,
-        attempts: u32,
-    ) -> Result<Option<Item>, IoError> {
+    pub fn defer(&self, item: &Item, due: SystemTime, attempts: u32) -> Result<Item, IoError> {
         let later = Item {
             due: stamp::round_up(due),
             attempts,
@@ -204,10 +206,7 @@ impl<'a> Lane<'a> {
             ..item.clone()
         };
         self.leave()?;
-        let linked = disk::link(&self.name(item), &self.name(&aside));
-        if disk::unless_gone(linked)?.is_none() {
-            return Ok(None);
-        }
+        disk::link(&self.name(item), &self.name(&aside))?;
         // The main's name is changed only after the aside's is durable.
         disk::flush_dir(&self.dir)?;
         // Crash here: an aside of a message that the main has yet to deliver. The
@@ -225,10 +224,8 @@ impl<'a> Lane<'a> {
         } else {
             Part::Only(n)
         };
-        let failed = self.failed(item, part);
-        if !self.spool.link_to_failed(&self.name(item), &failed)? {
-            return Ok(None);
-        }
+        self.spool
+            .link_to_failed(&self.name(item), &self.failed(item, part))?;
         // Crash here: the message is in `failed/` and is the item's next one. It is
         // tried again; if it is delivered, `failed/` keeps what could be dropped.
         Ok(self.advance(item, total)?)
@@ -255,12 +252,17 @@ impl<'a> Lane<'a> {
             return Ok(());
         }
         // Crash before: delivered again, as with `advance`.
-        disk::unlink(&self.name(item))
+        if !disk::unlinked(&self.name(item))? {
+            // A person has renamed it meanwhile: it is done all the same.
+            self.spool
+                .drop_waiting(&self.queue, std::slice::from_ref(item))?;
+        }
+        Ok(())
     }
 
-    fn rename(&self, from: &Item, to: Item) -> Result<Option<Item>, IoError> {
-        let renamed = disk::rename(&self.name(from), &self.name(&to));
-        Ok(disk::unless_gone(renamed)?.map(|()| to))
+    fn rename(&self, from: &Item, to: Item) -> Result<Item, IoError> {
+        disk::rename(&self.name(from), &self.name(&to))?;
+        Ok(to)
     }
 
     fn failed(&self, item: &Item, part: Part) -> Failed {

@@ -1,9 +1,10 @@
 //! `queue` beside whoever delivers, and several messages of one push.
 
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::support::spooled::{commits, eventually, late};
-use crate::support::{Answer, Background, Spooled};
+use crate::support::{Answer, Background, Request, Spooled};
 
 #[test]
 fn dropping_waits_for_no_slow_receiver_and_says_what_was_there() {
@@ -49,4 +50,35 @@ fn each_refused_message_of_a_push_is_retried() {
     );
     site.receiver.wait_for(refused);
     eventually("the spool is empty", || site.files().is_empty());
+}
+
+#[test]
+fn nothing_overtakes_what_is_retried_while_it_is_delivered() {
+    let site = Spooled::new();
+    site.configure("mode = \"spool\"", "[retry]\nschedule = [\"1s\"]");
+    site.receiver.script(|_| Answer::status(503));
+    // Two messages, then one.
+    site.commit("file");
+    let push = site.try_push(&["origin", "main", "main:other"]);
+    assert_eq!(push.status, 0, "{}", push.said);
+    let (second, _) = site.announce();
+    site.flush();
+    site.receiver.take();
+    let (asked, is_asked) = channel();
+    site.receiver.script(move |_| {
+        asked.send(()).ok();
+        late(Duration::from_millis(600), 200)
+    });
+    let watch = Background::start(site.refpost(["flush", "--watch"]).arg(&site.bare));
+    is_asked.recv().unwrap();
+    site.queue(&["retry", "--all"]).well();
+    eventually("the spool is empty", || site.files().is_empty());
+    drop(watch);
+    let is_second = |request: &Request| String::from_utf8_lossy(&request.body).contains(&second);
+    let arrived: Vec<_> = site.receiver.take().iter().map(is_second).collect();
+    assert_eq!(
+        arrived,
+        [false, false, false, true],
+        "the first is repeated"
+    );
 }

@@ -81,7 +81,7 @@ fn who_has_trouble_leaves_and_keeps_the_order() {
         assert_eq!(deliver(&lanes[0]).as_deref(), Some("1"));
         assert_eq!(deliver(&lanes[0]).as_deref(), Some("2"));
         let item = next(&lanes[1], None).unwrap();
-        let left = lanes[1].defer(&item, noon(), 1).unwrap().unwrap();
+        let left = lanes[1].defer(&item, noon(), 1).unwrap();
         assert_eq!(lanes[1].next_in_new(None), Next::Left);
         assert_eq!(deliver(&lanes[0]).as_deref(), Some("3"));
         assert_eq!(active.distribute().entries, 3);

@@ -69,28 +69,61 @@ fn what_was_renamed_since_it_was_chosen_is_found() {
 
 #[test]
 fn nothing_comes_back_of_what_is_dropped_while_it_is_delivered() {
-    type Step = fn(&Lane<'_>, &Item) -> Option<Item>;
-    let steps: [Step; 5] = [
-        |lane, item| lane.advance(item, 3).unwrap(),
-        |lane, item| lane.defer(item, noon(), 1).unwrap(),
-        |lane, item| lane.step_aside(item, 3, noon(), 1).unwrap(),
-        |lane, item| lane.fail_one(item, 3).unwrap(),
-        |lane, item| lane.remove(item).map(|()| None).unwrap(),
+    type Step = fn(&Lane<'_>, &Item) -> Result<(), SpoolError>;
+    let steps: [Step; 4] = [
+        |lane, item| Ok(lane.advance(item, 3).map(drop)?),
+        |lane, item| Ok(lane.defer(item, noon(), 1).map(drop)?),
+        |lane, item| Ok(lane.step_aside(item, 3, noon(), 1).map(drop)?),
+        |lane, item| lane.fail_one(item, 3).map(drop),
     ];
     for step in steps {
         let (fixture, _) = one_entry();
         let lane = fixture.lane("ci");
         let chosen = lane.waiting().unwrap().mains;
         let entry = lane.open(&chosen[0]).unwrap();
-        assert_eq!(
-            fixture.spool.drop_waiting(&queue("ci"), &chosen).unwrap(),
-            1
-        );
+        let dropped = fixture.spool.drop_waiting(&queue("ci"), &chosen);
+        assert_eq!(dropped.unwrap(), 1);
         assert_eq!(entry.message(0).unwrap().msg_id, "1", "it is on its way");
-        assert_eq!(step(&lane, &chosen[0]), None);
-        assert!(lane.open(&chosen[0]).unwrap_err().is_gone());
+        assert!(step(&lane, &chosen[0]).unwrap_err().is_gone());
+        let opened = lane.open(&chosen[0]).map_err(SpoolError::from);
+        assert!(opened.unwrap_err().is_gone());
         assert!(fixture.spool.is_empty().unwrap());
     }
+}
+
+#[test]
+fn what_is_retried_while_its_last_message_is_delivered_is_done() {
+    let fixture = Fixture::new();
+    fixture.push("/srv/a.git", &["1"], &["ci"]);
+    fixture.distribute();
+    let lane = fixture.lane("ci");
+    let item = lane.waiting().unwrap().mains.remove(0);
+    let item = lane.defer(&item, noon(), 1).unwrap();
+    let retried = fixture
+        .spool
+        .retry_waiting(&queue("ci"), std::slice::from_ref(&item), noon());
+    assert_eq!(retried.unwrap(), 1);
+    assert_eq!(lane.advance(&item, 1).unwrap(), None);
+    assert!(fixture.spool.is_empty().unwrap());
+}
+
+#[test]
+fn two_names_of_one_item_are_retried_once() {
+    let (fixture, _) = one_entry();
+    let item = peeked(&fixture).remove(0);
+    // A crash while it was distributed again, within the second.
+    let deferred = Item {
+        attempts: 1,
+        ..item.clone()
+    };
+    let dir = fixture.path("retry/ci");
+    let names = [&item, &deferred].map(|item| dir.join(item.to_string()));
+    std::fs::hard_link(&names[0], &names[1]).unwrap();
+    let retried = fixture
+        .spool
+        .retry_waiting(&queue("ci"), &[deferred], item.due);
+    assert_eq!(retried.unwrap(), 1);
+    assert_eq!(fixture.deliver_all("ci"), ["1", "2", "3"]);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_delivery_moves_on_message_by_message() {
     let fixture = two_entries();
     let lane = fixture.lane("ci");
     let head = lane.waiting().unwrap().mains.remove(0);
-    let head = lane.defer(&head, later(60), 4).unwrap().unwrap();
+    let head = lane.defer(&head, later(60), 4).unwrap();
     let head = lane.advance(&head, 3).unwrap().unwrap();
     assert_eq!((head.part, head.attempts), (Part::From(1), 0));
     assert_eq!(next_message(&lane, &head).0.msg_id, "2");
@@ -52,7 +52,7 @@ fn a_deferred_head_keeps_its_place() {
     let lane = fixture.lane("ci");
     let head = &lane.waiting().unwrap().mains[0];
     let due = later(3600) + Duration::from_millis(1);
-    let deferred = lane.defer(head, due, 1).unwrap().unwrap();
+    let deferred = lane.defer(head, due, 1).unwrap();
     assert_eq!(deferred.due, later(3601), "never early");
     let waiting = lane.waiting().unwrap();
     assert_eq!(waiting.mains[0], deferred);
@@ -161,7 +161,7 @@ fn a_survey_needs_names_only() {
     let oldest = head.id.time();
     let head = lane.fail_one(&head, 3).unwrap().unwrap();
     let head = lane.step_aside(&head, 3, later(60), 1).unwrap().unwrap();
-    let head = lane.defer(&head, later(90), 3).unwrap().unwrap();
+    let head = lane.defer(&head, later(90), 3).unwrap();
     let id = fixture.push("/srv/a.git", &["5"], &["ci"]);
     for name in fixture.ls("retry/ci") {
         fs::write(fixture.path("retry/ci").join(name), "not read").unwrap();
