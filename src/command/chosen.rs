@@ -7,7 +7,6 @@ use super::Error;
 use super::spools::Target;
 use super::surroundings::Surroundings;
 use crate::cli::Choice;
-use crate::report;
 use crate::spool::{
     Content, Entry, EntryError, Failed, Header, Id, IoError, Item, Part, Queue, Spool, SpoolError,
 };
@@ -102,7 +101,7 @@ pub(super) fn chosen(
 ) -> Result<Vec<Listed>, Error> {
     let spool = &target.spool;
     let now = around.now();
-    let tell = |error: IoError| around.tell_once(&report::chain(&error), error.hint().as_deref());
+    let tell = |error: IoError| around.tell_error(SpoolError::from(error));
     let mut places: Vec<Place> = Vec::new();
     let new = spool.ids_in_new().map_err(SpoolError::from)?;
     places.extend(new.into_iter().map(Place::New));

@@ -69,7 +69,7 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
     }
     match outbox::settle_all(&target.spool, around) {
         Err(Error::Spool(error)) => world.tell_spool(&error),
-        Err(error) => around.tell_once(&report::chain(&error), error.hint().as_deref()),
+        Err(error) => around.tell_error(error),
         Ok(()) => {}
     }
 }

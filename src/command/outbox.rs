@@ -327,7 +327,7 @@ pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Err
         // One that is gone, or cannot be read, is settled once it is back.
         match place::repository(Some(git_dir), around) {
             Ok(repository) => settle(spool, &repository, git_dir, &[], around)?,
-            Err(error) => around.tell_once(&report::chain(&error), error.hint().as_deref()),
+            Err(error) => around.tell_error(error),
         }
     }
     Ok(())

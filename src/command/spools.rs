@@ -8,7 +8,6 @@ use super::surroundings::Surroundings;
 use super::{Done, Error, compose, place};
 use crate::config::{self, REPOSITORY_FILE, Server, Settings};
 use crate::git;
-use crate::report;
 use crate::spool::{self, Found, Queue, Spool};
 
 /// The folder inside a repository that is ours.
@@ -61,7 +60,7 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Targets, 
     let mut search = |path: &Path, found: &mut Vec<Found>| {
         let take = &mut |one| found.push(one);
         if let Err(error) = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take) {
-            around.tell_once(&report::chain(&error), error.hint().as_deref());
+            around.tell_error(spool::SpoolError::from(error));
             done = Done::No;
         }
     };
@@ -122,7 +121,7 @@ pub(super) fn each(
     let mut done = targets.found;
     for target in &targets.all {
         if let Err(error) = act(target) {
-            around.tell_once(&report::chain(&error), error.hint().as_deref());
+            around.tell_error(error);
             done = Done::No;
         }
     }
@@ -131,10 +130,7 @@ pub(super) fn each(
 
 /// What can be loaded; if it cannot, pushes wait for it to be mended.
 fn told_once<T>(loaded: Result<T, config::Error>, around: &Surroundings) -> Option<T> {
-    let tell = |error: &config::Error| {
-        around.tell_once(&report::chain(error), error.hint().as_deref());
-    };
-    loaded.inspect_err(tell).ok()
+    loaded.map_err(|error| around.tell_error(error)).ok()
 }
 
 /// `None`: it belongs to another account. What root finds of others it hands over.
@@ -158,7 +154,7 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
     if !nix::unistd::geteuid().is_root()
         && let Err(error) = around.ensure_trusted(&git_dir)
     {
-        around.tell_once(&report::chain(&error), error.hint().as_deref());
+        around.tell_error(error);
         return None;
     }
     let loaded = server.and_then(|server| {

@@ -21,8 +21,8 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Erro
 fn show(target: &Target, as_json: bool, around: &Surroundings) -> Result<(), Error> {
     let now = around.now();
     let survey = target.spool.survey().map_err(SpoolError::from)?;
-    for error in &survey.unseen {
-        around.tell_once(&report::chain(error), error.hint().as_deref());
+    for error in survey.unseen {
+        around.tell_error(SpoolError::from(error));
     }
     let spool = target.spool.root().display().to_string();
     if survey.new + survey.unreadable > 0 {

@@ -130,6 +130,12 @@ impl Surroundings {
         }
     }
 
+    /// Tells a person of an error, and what to do about it, once.
+    pub(super) fn tell_error(&self, error: impl Into<Error>) {
+        let error = error.into();
+        self.tell_once(&report::chain(&error), error.hint().as_deref());
+    }
+
     /// Another refpost, in `/`, with the server's file that we have.
     pub(super) fn refpost(&self) -> Result<Command, Error> {
         let mut command = Command::new(super::enable::own_binary()?);
