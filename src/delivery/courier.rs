@@ -79,6 +79,13 @@ pub struct LaneReport {
     pub notices: Vec<Notice>,
 }
 
+impl LaneReport {
+    /// Whether the run changed anything in its queue.
+    pub(super) fn has_progressed(&self) -> bool {
+        self.delivered + self.refused + self.failed + self.dropped > 0
+    }
+}
+
 /// Why a queue is not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {

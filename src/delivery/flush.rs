@@ -58,6 +58,8 @@ pub struct Flush<'a> {
     busy: HashSet<Key>,
     /// Something came for a queue while it was being worked on.
     again: HashSet<Key>,
+    /// Queues whose last run changed nothing although something was due.
+    stalled: HashSet<Key>,
     waiting: VecDeque<(Spool, Queue)>,
     due: HashMap<Key, (Spool, SystemTime)>,
     shared: Rc<Shared>,
@@ -80,6 +82,7 @@ impl<'a> Flush<'a> {
             turns: Turns::default(),
             busy: HashSet::new(),
             again: HashSet::new(),
+            stalled: HashSet::new(),
             waiting: VecDeque::new(),
             due: HashMap::new(),
             shared: Rc::new(Shared::closed_aside()),
@@ -269,6 +272,12 @@ impl<'a> Flush<'a> {
         }));
     }
 
+    /// Whether a queue with something due is to be looked at again.
+    fn may_go_on(result: &Result<LaneReport, SpoolError>) -> bool {
+        let left = result.as_ref().map(|report| &report.left);
+        matches!(left, Ok(None | Some(Left::NotDue)))
+    }
+
     fn finish(&mut self, finished: Finished) {
         let Finished {
             spool,
@@ -286,15 +295,27 @@ impl<'a> Flush<'a> {
             ),
             Some(result) => {
                 self.world.worked(&spool, &queue, result);
-                let left = result.as_ref().ok().map(|report| &report.left);
                 let standing = spool.standing(&queue).unwrap_or_default();
+                let now = self.world.now();
                 match standing.next_due() {
-                    Some(next) if next > self.world.now() => {
+                    Some(next) if next > now => {
                         self.due.insert(key, (spool.clone(), next));
                     }
-                    // It is due and there: somebody who found the queue taken left it.
-                    // What a fault of ours stops is tried when things change.
-                    Some(_) => again |= matches!(left, Some(None | Some(Left::NotDue))),
+                    // It is due and there: another process found the queue taken and left
+                    // it. What a fault of ours stops is tried when things change.
+                    Some(_) if Self::may_go_on(result) => {
+                        let has_progressed = result.as_ref().is_ok_and(LaneReport::has_progressed);
+                        if has_progressed {
+                            self.stalled.remove(&key);
+                        }
+                        // A second run without progress would not be the last one.
+                        if has_progressed || self.stalled.insert(key.clone()) {
+                            again = true;
+                        } else {
+                            self.due.insert(key, (spool.clone(), now + BUSY));
+                        }
+                    }
+                    Some(_) => {}
                     None => {}
                 }
             }

@@ -58,11 +58,14 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// When the head, or one that is aside, is to be tried again.
+    /// The time of the queue's next attempt, if anything waits.
+    ///
+    /// The head decides: refused messages are tried only after everything in order is
+    /// delivered, so their own due times count once there is no head.
     #[must_use]
     pub fn next_due(&self) -> Option<SystemTime> {
         let head = self.head.as_ref().map(|head| head.due);
-        head.into_iter().chain(self.aside_due).min()
+        head.or(self.aside_due)
     }
 
     fn count(&mut self, item: Item) {

@@ -1,11 +1,12 @@
 //! What each answer does to a queue, and what becomes of what nobody wants.
 
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
 use crate::support::spooled::{commits, eventually, refuse, to};
-use crate::support::{Answer, KEY, Receiver, Spooled};
+use crate::support::{Answer, Background, KEY, Receiver, Spooled};
 
 fn seconds(field: &Value) -> u64 {
     let time = humantime::parse_rfc3339(field.as_str().unwrap()).unwrap();
@@ -172,4 +173,28 @@ fn another_url_in_urls_never_gets_what_waited_for_the_first() {
     assert_eq!(commits(&requests), [second]);
     assert!(requests[0].line.starts_with("POST /new "));
     assert_eq!(site.attempts()[0]["status"], "dropped");
+}
+
+#[test]
+fn a_refused_message_behind_a_down_head_does_not_spin_a_flush() {
+    let site = Spooled::new();
+    site.configure("mode = \"spool\"", "[retry]\nschedule = [\"1s\", \"1h\"]");
+    let pushed = site.announce_many(2);
+    let first = pushed[0].clone();
+    site.receiver.script(move |request| {
+        let is_first = commits(std::slice::from_ref(request)) == [first.as_str()];
+        Answer::status(if is_first { 404 } else { 503 })
+    });
+    site.flush();
+    eventually("the head failed twice", || {
+        site.flush();
+        site.attempts().len() >= 3
+    });
+    // The refused message is due by now, and the head is not for an hour.
+    thread::sleep(Duration::from_millis(1500));
+    let mut flush = Background::start(site.refpost(["flush"]).arg(&site.bare));
+    eventually("the flush ends", || flush.0.try_wait().unwrap().is_some());
+    let before = site.attempts().len();
+    site.flush_well();
+    assert_eq!(site.attempts().len(), before);
 }
