@@ -13,7 +13,7 @@ use super::surroundings::Surroundings;
 use super::world::World;
 use super::{Done, Error, IoContext, outbox, watch};
 use crate::cli::FlushArgs;
-use crate::delivery::{self, Client, Flush, Limits, Surveyor};
+use crate::delivery::{self, Client, Limits, Scheduler, Surveyor};
 use crate::report::{self, Progress};
 
 pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error> {
@@ -27,7 +27,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     let world = World::new(around, args.json);
     let client = Client::default();
     let stop = Cell::new(false);
-    let mut flush = Flush::new(&client, &world, limits, &stop);
+    let mut flush = Scheduler::new(&client, &world, limits, &stop);
     if args.watch {
         watch::run(&mut flush, &world, args, around, &stop)?;
         return Ok(Done::Well);

@@ -8,7 +8,7 @@ use super::world::World;
 use crate::config::Settings;
 use crate::delivery::{self, Client, Courier, LaneReport, Left, Limits, Surveyor};
 use crate::report;
-use crate::spool::{Id, Lock, Queue, Recipient, Shared, Spool, Standing};
+use crate::spool::{Id, Lock, Queue, Recipient, Spool, Standing};
 
 /// How often a held lock is looked at again, within the push budget.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -64,19 +64,18 @@ pub(super) fn deliver_now(
 ) -> Vec<Attempted> {
     let end = Instant::now() + settings.push_budget;
     let client = Client::default();
-    let shared = Shared::default();
     let world = World::new(around, false);
     let stop = Cell::new(false);
     let courier = Courier {
         spool,
         client: &client,
-        shared: &shared,
         outside: &world,
         stop: &stop,
         limits: Limits {
             begin_before: None,
             end_by: Some(end),
         },
+        turn: None,
         only: Some(id),
     };
     delivery::run(async {

@@ -15,7 +15,7 @@ use super::surroundings::Surroundings;
 use super::world::World;
 use super::{Error, IoContext, flush, spools};
 use crate::cli::FlushArgs;
-use crate::delivery::{self, Flush};
+use crate::delivery::{self, Scheduler};
 use crate::spool::Spool;
 
 /// How often everything is looked at, whatever the kernel tells: a net below
@@ -23,7 +23,7 @@ use crate::spool::Spool;
 const LOOK_AROUND: Duration = Duration::from_secs(20);
 
 pub(super) fn run(
-    flush: &mut Flush<'_>,
+    flush: &mut Scheduler<'_>,
     world: &World<'_>,
     args: &FlushArgs,
     around: &Surroundings,

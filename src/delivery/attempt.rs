@@ -11,12 +11,10 @@ use super::request::Request;
 use crate::config::{Endpoint, KeyError, Settings};
 use crate::payload::Message;
 use crate::report::chain;
-use crate::spool::{Attempt, Entry, Item, Next, SpoolError};
+use crate::spool::{Attempt, Entry, Item, SpoolError};
 
 /// An item whose last message was delivered.
 pub(super) struct Delivered {
-    /// Open until its name is gone.
-    pub(super) entry: Rc<Entry>,
     pub(super) item: Item,
     pub(super) total: u32,
     pub(super) attempt: Attempt,
@@ -24,7 +22,7 @@ pub(super) struct Delivered {
 
 /// An entry, and what its messages need to be sent.
 pub(super) struct Job {
-    pub(super) entry: Rc<Entry>,
+    pub(super) entry: Entry,
     pub(super) settings: Rc<Settings>,
     /// Which of the settings' endpoints it goes to.
     pub(super) at: usize,
@@ -38,7 +36,7 @@ impl Job {
     }
 }
 
-impl Work<'_, '_> {
+impl Work<'_> {
     /// Makes an attempt, and while the answer is awaited, what is to be done before and
     /// after it for others: so neither waits for the other.
     pub(super) async fn attempt(
@@ -63,7 +61,6 @@ impl Work<'_, '_> {
     /// their order. No third one is sent before this is done.
     pub(super) fn cross_off(&mut self) -> Result<(), SpoolError> {
         if let Some(Delivered {
-            entry: _open,
             item,
             total,
             attempt,
@@ -77,21 +74,10 @@ impl Work<'_, '_> {
 
     /// Opens what comes next. What is wrong with it is found when its turn comes.
     fn look_ahead(&mut self) {
-        let item = match &self.in_new {
-            None => self.next.take(),
-            Some(this) => match self.lane.next_in_new(Some(this)) {
-                Next::Item(item) => Some(item),
-                _ => None,
-            },
-        };
-        let Some(item) = item else { return };
-        let Ok(entry) = self.lane.open_shared(&item, self.courier.shared) else {
+        let Some(item) = self.next.take() else { return };
+        let Ok(entry) = self.lane.open(&item) else {
             return;
         };
-        let numbers = entry.header().messages_for(self.lane.queue());
-        if let Some(number) = numbers.get(item.part.first() as usize) {
-            entry.read_ahead(*number);
-        }
         self.ready = Some((item, entry));
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::client::Client;
 use super::lane::Work;
 use crate::config::Settings;
-use crate::spool::{Id, Lane, Shared, Spool, SpoolError};
+use crate::spool::{Id, Lane, Spool, SpoolError};
 
 /// What a delivery takes from outside, as values.
 pub trait Outside {
@@ -116,6 +116,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Whether the attempt that is under way was cut off, rather than its receiver slow.
+    pub(super) fn has_cut_off(&self) -> bool {
+        self.end_by.is_some_and(|end| Instant::now() >= end)
+    }
+
     pub(super) fn is_over(&self) -> bool {
         let over = |limit: Option<Instant>| limit.is_some_and(|limit| Instant::now() >= limit);
         over(self.begin_before) || over(self.end_by)
@@ -136,12 +141,13 @@ pub struct Courier<'a> {
     pub spool: &'a Spool,
     /// What sends.
     pub client: &'a Client,
-    /// Entries that other queues deliver too.
-    pub shared: &'a Shared,
     /// The world.
     pub outside: &'a dyn Outside,
     /// When to stop.
     pub limits: Limits,
+    /// How long after the first attempt another one can begin; the queue's other messages
+    /// wait for the next turn.
+    pub turn: Option<Duration>,
     /// Once it is set, no attempt begins: somebody wants us to end.
     pub stop: &'a Cell<bool>,
     /// Deliver this entry alone, and only if nothing older waits.
@@ -149,21 +155,16 @@ pub struct Courier<'a> {
 }
 
 impl Courier<'_> {
-    pub(super) fn is_over(&self) -> bool {
-        self.stop.get() || self.limits.is_over()
-    }
-
     /// Delivers what is due in a queue, until it is empty or held or time is up.
-    pub async fn run(&self, lane: &Lane<'_>) -> Result<LaneReport, SpoolError> {
+    pub async fn run(&self, lane: &Lane) -> Result<LaneReport, SpoolError> {
         let mut work = Work::new(*self, lane);
         let done = self.work(&mut work).await;
         // Whatever ended it: what was delivered is crossed off, and the rest waits.
         let crossed_off = work.cross_off();
-        let left = lane.leave().map_err(SpoolError::from);
-        done.and(crossed_off).and(left).map(|()| work.report)
+        done.and(crossed_off).map(|()| work.report)
     }
 
-    async fn work(&self, work: &mut Work<'_, '_>) -> Result<(), SpoolError> {
+    async fn work(&self, work: &mut Work<'_>) -> Result<(), SpoolError> {
         work.mains().await?;
         // An endpoint that is down is not bothered with what it refused before.
         if self.only.is_none() && matches!(work.report.left, None | Some(Left::Fault)) {

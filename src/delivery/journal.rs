@@ -10,7 +10,7 @@ use crate::payload::Message;
 use crate::report::chain;
 use crate::spool::{Attempt, Header, Item, Status};
 
-impl Work<'_, '_> {
+impl Work<'_> {
     /// Tells a person what only a person can mend, and that once, not at each run.
     pub(super) fn tell(
         &mut self,

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::time::Instant;
 
 use super::answer::Answer;
 use super::attempt::{Delivered, Job};
@@ -18,7 +18,7 @@ use super::retry::{Decision, Situation, decide};
 use crate::config::Retry;
 use crate::payload::Message;
 use crate::report::chain;
-use crate::spool::{Entry, EntryError, Header, Id, Item, Lane, Log, SpoolError};
+use crate::spool::{Entry, EntryError, Header, Item, Lane, Log, SpoolError};
 
 /// What one item came to.
 pub(super) enum Came {
@@ -33,9 +33,9 @@ pub(super) enum Came {
 }
 
 /// One queue being worked on.
-pub(super) struct Work<'a, 's> {
+pub(super) struct Work<'a> {
     pub(super) courier: Courier<'a>,
-    pub(super) lane: &'a Lane<'s>,
+    pub(super) lane: &'a Lane,
     pub(super) report: LaneReport,
     /// Repositories whose messages a fault of ours stops.
     pub(super) blocked: HashSet<PathBuf>,
@@ -44,16 +44,14 @@ pub(super) struct Work<'a, 's> {
     pub(super) delivered: Option<Delivered>,
     /// The item that comes next, if that is known.
     pub(super) next: Option<Item>,
-    /// The item that is being delivered from `new/`: the next one is there too.
-    pub(super) in_new: Option<Id>,
-    /// Whether all that waited in the queue was delivered since others went ahead.
-    pub(super) has_caught_up: bool,
+    /// When its first attempt began.
+    began: Option<Instant>,
     /// Its entry, opened while an answer was awaited.
-    pub(super) ready: Option<(Item, Rc<Entry>)>,
+    pub(super) ready: Option<(Item, Entry)>,
 }
 
-impl<'a, 's> Work<'a, 's> {
-    pub(super) fn new(courier: Courier<'a>, lane: &'a Lane<'s>) -> Self {
+impl<'a> Work<'a> {
+    pub(super) fn new(courier: Courier<'a>, lane: &'a Lane) -> Self {
         Self {
             courier,
             lane,
@@ -62,10 +60,16 @@ impl<'a, 's> Work<'a, 's> {
             log: courier.spool.log(),
             delivered: None,
             next: None,
-            in_new: None,
-            has_caught_up: false,
+            began: None,
             ready: None,
         }
+    }
+
+    /// Whether no attempt begins any more.
+    fn is_over(&self) -> bool {
+        let turn = self.began.zip(self.courier.turn);
+        let is_turn_over = turn.is_some_and(|(began, turn)| began.elapsed() >= turn);
+        is_turn_over || self.courier.stop.get() || self.courier.limits.is_over()
     }
 
     /// Delivers in push order; what arrives in the meantime goes along.
@@ -105,14 +109,7 @@ impl<'a, 's> Work<'a, 's> {
             }
             after = waiting.rest_after;
             if after.is_none() && !std::mem::take(&mut settled) {
-                match self.arrivals().await? {
-                    Came::Settled | Came::Changed => {}
-                    Came::Blocked => return Ok(()),
-                    Came::Held(left) => {
-                        self.report.left = Some(left);
-                        return Ok(());
-                    }
-                }
+                return Ok(());
             }
         }
     }
@@ -145,9 +142,8 @@ impl<'a, 's> Work<'a, 's> {
     }
 
     pub(super) async fn item(&mut self, item: Item) -> Result<Came, SpoolError> {
-        let id = item.id.clone();
         match self.deliver(item).await {
-            Err(error) if error.is_gone() && !self.lane.is_in_new(&id) => Ok(Came::Changed),
+            Err(error) if error.is_gone() => Ok(Came::Changed),
             came => came,
         }
     }
@@ -176,7 +172,7 @@ impl<'a, 's> Work<'a, 's> {
         let ready = self.ready.take().filter(|(ready, _)| ready == item);
         let entry = match ready {
             Some((_, entry)) => Ok(entry),
-            None => self.lane.open_shared(item, self.courier.shared),
+            None => self.lane.open(item),
         };
         let entry = match entry {
             Ok(entry) => entry,
@@ -237,7 +233,7 @@ impl<'a, 's> Work<'a, 's> {
     async fn messages(&mut self, mut item: Item, job: &Job) -> Result<Came, SpoolError> {
         let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
         loop {
-            if self.courier.is_over() {
+            if self.is_over() {
                 return Ok(Came::Held(Left::OutOfTime));
             }
             let at = item.part.first() as usize;
@@ -245,7 +241,7 @@ impl<'a, 's> Work<'a, 's> {
                 self.lane.remove(&item)?;
                 return Ok(Came::Settled);
             };
-            let message = match job.entry.message_for_many(number) {
+            let message = match job.entry.message(number) {
                 Ok(message) => message,
                 Err(error) if error.is_corrupt() => {
                     self.set_aside(&item, &error)?;
@@ -253,6 +249,7 @@ impl<'a, 's> Work<'a, 's> {
                 }
                 Err(error) => return Err(error.into()),
             };
+            self.began.get_or_insert_with(Instant::now);
             let (answer, crossed_off) = self.attempt(job, &message).await;
             let answer = match answer {
                 Ok(answer) => answer,
@@ -263,7 +260,7 @@ impl<'a, 's> Work<'a, 's> {
                     return Ok(Came::Blocked);
                 }
             };
-            if answer.is_timeout() && self.courier.limits.is_over() {
+            if answer.is_timeout() && self.courier.limits.has_cut_off() {
                 crossed_off?;
                 // Our own limit cut it off: that is no fault of the receiver.
                 return Ok(Came::Held(Left::OutOfTime));
@@ -313,7 +310,6 @@ impl<'a, 's> Work<'a, 's> {
             if item.is_last(total) {
                 let item = item.clone();
                 self.delivered = Some(Delivered {
-                    entry: Rc::clone(&job.entry),
                     item,
                     total,
                     attempt,

@@ -12,39 +12,37 @@
 //! retry     what follows from an outcome: now, later, aside, never (pure)
 //! courier   delivering a queue: from outside what, until when, with what result
 //! lane      one endpoint's queue: attempt after attempt, in order
-//! arrivals  what comes after it, delivered from `new/`
-//! flush     many queues side by side: which now, which again, which when
-//! turns     whose turn it is to deliver from a spool's `new/`
+//! scheduler many queues side by side: which now, which again, which when
+//! distributor  from `new/` to queues, a step at a time
 //! attempt   one attempt of it, and what is done for its neighbours meanwhile
 //! journal   what is written down of it: the log, and what a person must see to
 //! ```
 
 mod address;
 mod answer;
-mod arrivals;
 mod attempt;
 mod client;
 mod courier;
+mod distributor;
 mod fault;
-mod flush;
 mod journal;
 mod lane;
 mod outcome;
 mod proxy;
 mod request;
 mod retry;
+mod scheduler;
 mod tls;
-mod turns;
 
 pub use address::{Forbidden, permit_url};
 pub use answer::{Answer, Broken};
 pub use client::Client;
 pub use courier::{Courier, LaneReport, Left, Limits, Notice, Outside, Unavailable, Words};
 pub use fault::Fault;
-pub use flush::{Flush, Surveyor};
 pub use outcome::{Outcome, Reason, retry_after};
 pub use proxy::ProxyFault;
 pub use request::{HeaderValue, Request};
+pub use scheduler::{Scheduler, Surveyor};
 pub use tls::{TlsFault, check_tls};
 
 /// Lets others go on for a while.

@@ -9,18 +9,15 @@
 //! The header holds no URL, no key and no header value of an endpoint, only its
 //! name: where and how to send is looked up at each attempt.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, fstat};
 use sha2::{Digest, Sha256};
 
-use super::closer::{Closer, Opened};
 use super::disk;
 use super::error::{EntryError, EntryFault, IoContext, IoError};
 use super::folder::Name;
@@ -35,8 +32,6 @@ const LONGEST_FIRST_LINE: usize = 128;
 /// itself is not what memory is given away for.
 const LONGEST_HEADER: u64 = 32 << 20;
 const LONGEST_BODY: u64 = 256 << 20;
-/// A longer body is read anew for each recipient.
-const LONGEST_KEPT: usize = 16 << 10;
 
 impl Header {
     /// Whether an entry can hold these messages in the place of what it holds.
@@ -121,35 +116,13 @@ fn checksum(bytes: &[u8]) -> String {
 #[derive(Debug)]
 pub struct Entry {
     path: PathBuf,
-    file: Opened,
+    file: File,
     size: u64,
     /// Whose the file is.
     owner: u32,
     header: Header,
     /// Where the first body begins.
     bodies: u64,
-    identity: Identity,
-    /// The message that was read last, and its number.
-    last: RefCell<Option<(usize, Rc<Message>)>>,
-}
-
-/// Which file, of what length, written when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    file: (u64, u64),
-    size: i64,
-    written: (i64, i64),
-}
-
-impl Identity {
-    /// What a name leads to.
-    pub(super) fn of(stat: &FileStat) -> Self {
-        Self {
-            file: (stat.st_dev, stat.st_ino),
-            size: stat.st_size,
-            written: (stat.st_mtime, stat.st_mtime_nsec),
-        }
-    }
 }
 
 impl Entry {
@@ -162,7 +135,7 @@ impl Entry {
 
     fn read(name: &Name) -> Result<Self, EntryFault> {
         let (file, found) = open_regular(name)?;
-        let (identity, owner) = (Identity::of(&found), found.st_uid);
+        let owner = found.st_uid;
         let size = u64::try_from(found.st_size).unwrap_or(0);
         let (start, length, sha256) = first_line(&file, size)?;
         believable("header", length, LONGEST_HEADER)?;
@@ -197,19 +170,12 @@ impl Entry {
         }
         Ok(Self {
             path: name.path(),
-            file: file.into(),
+            file,
             size,
             owner,
             header,
             bodies,
-            identity,
-            last: RefCell::default(),
         })
-    }
-
-    /// Leaves closing its file to somebody else.
-    pub(super) fn close_with(&mut self, closer: &Rc<Closer>) {
-        self.file.close_with(closer);
     }
 
     /// Whose the file is.
@@ -240,43 +206,10 @@ impl Entry {
         Self { path, ..self }
     }
 
-    /// Which file it is, and how it was when it was opened. As long as it is open, no
-    /// other is that one.
-    pub(super) fn identity(&self) -> Identity {
-        self.identity
-    }
-
-    /// How much memory it takes, about.
-    pub(super) fn weight(&self) -> u64 {
-        self.bodies
-    }
-
     /// Everything but the bodies.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
-    }
-
-    /// Reads a message that is wanted soon, unless it is long.
-    pub fn read_ahead(&self, number: usize) {
-        let length = self.header.frozen().get(number).map(|it| it.length);
-        if length.is_some_and(|length| length <= LONGEST_KEPT as u64) {
-            // What is wrong with it is found when it is wanted.
-            self.message_for_many(number).ok();
-        }
-    }
-
-    /// The message with this number, its body read and verified now, or just before for
-    /// another recipient.
-    pub fn message_for_many(&self, number: usize) -> Result<Rc<Message>, EntryError> {
-        let mut last = self.last.borrow_mut();
-        if let Some((_, message)) = last.as_ref().filter(|(known, _)| *known == number) {
-            return Ok(Rc::clone(message));
-        }
-        let message = Rc::new(self.message(number)?);
-        let is_kept = message.body.len() <= LONGEST_KEPT;
-        *last = is_kept.then(|| (number, Rc::clone(&message)));
-        Ok(message)
     }
 
     /// The message with this number, its body read and verified now.

@@ -102,6 +102,11 @@ impl Item {
         }
     }
 
+    /// Whether it is as distribution made it.
+    pub(super) fn is_untried(&self) -> bool {
+        self.attempts == 0 && self.due == Self::first(&self.id).due
+    }
+
     /// Whether it is tried now.
     ///
     /// A due time further ahead than the `longest` delay there is was written while
@@ -109,11 +114,15 @@ impl Item {
     /// ahead of the clock for as long as the clock is behind the newest id.
     #[must_use]
     pub fn is_due(&self, now: SystemTime, longest: Duration) -> bool {
-        let untried = self.attempts == 0 && self.due == Self::first(&self.id).due;
-        let ahead = self.due.duration_since(now).unwrap_or_default();
-        // A second more: due times are rounded up.
-        untried || ahead.is_zero() || ahead > longest + Duration::from_secs(1)
+        self.is_untried() || has_come(self.due, now, longest)
     }
+}
+
+/// Whether a due time has come, or lies further ahead than the `longest` delay there is.
+pub(super) fn has_come(due: SystemTime, now: SystemTime, longest: Duration) -> bool {
+    let ahead = due.duration_since(now).unwrap_or_default();
+    // A second more: due times are rounded up.
+    ahead.is_zero() || ahead > longest + Duration::from_secs(1)
 }
 
 impl fmt::Display for Item {

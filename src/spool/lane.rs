@@ -1,16 +1,13 @@
 //! One endpoint's queue, held while something is delivered from it.
 
 use std::fs::File;
-use std::rc::Rc;
 use std::time::SystemTime;
 
-use super::active::{Active, Next};
 use super::entry::Entry;
 use super::error::{EntryError, IoError, SpoolError};
 use super::id::Id;
 use super::item::{Failed, Item, Part};
 use super::queue::Queue;
-use super::shared::Shared;
 use super::waiting::{Names, Waiting};
 use super::{Folder, Lock, Name, Spool, disk, stamp};
 
@@ -37,7 +34,7 @@ impl Spool {
 
     /// Takes hold of a queue, so that nobody else delivers from it at the same time.
     /// `None`: somebody else has it, or it does not exist; there is nothing to do.
-    pub fn lane<'a>(&self, queue: &Queue) -> Result<Option<Lane<'a>>, IoError> {
+    pub fn lane(&self, queue: &Queue) -> Result<Option<Lane>, IoError> {
         let dir = self.retry_dir(queue);
         let Some(held) = disk::lock(&dir, Lock::Try)? else {
             return Ok(None);
@@ -48,7 +45,6 @@ impl Spool {
             spool: self.clone(),
             queue: queue.clone(),
             dir,
-            active: None,
             _held: held,
         }))
     }
@@ -59,33 +55,21 @@ impl Spool {
 /// A person can drop what waits, or change its due time, at any moment. A step whose item has
 /// lost its name by that fails ([`SpoolError::is_gone`]): the queue is to be looked at again.
 ///
-/// Each step takes an [`Item`] as [`Lane::waiting`] or [`Lane::next_in_new`] gave it, or as
-/// another step returned it. Of an item from `new/`, each step but the last message's being
-/// done begins with leaving: then it is one as any other. Only a step that could lose
-/// something waits for the disk; after a power failure the others may not have happened,
-/// which repeats an attempt.
+/// Each step takes an [`Item`] as [`Lane::waiting`] gave it, or as another step returned it.
+/// Only a step that could lose something waits for the disk; after a power failure the
+/// others may not have happened, which repeats an attempt.
 ///
 /// `total` is how many of the entry's messages this queue gets
 /// ([`messages_for`](super::Header::messages_for)).
 #[derive(Debug)]
-pub struct Lane<'a> {
+pub struct Lane {
     spool: Spool,
     queue: Queue,
     dir: Folder,
-    active: Option<Active<'a>>,
     _held: File,
 }
 
-impl<'a> Lane<'a> {
-    /// The same, which delivers from `new/` too what comes after all in its queue.
-    #[must_use]
-    pub fn joining(self, active: Option<&Active<'a>>) -> Self {
-        let active = active.cloned();
-        let joined = Self { active, ..self };
-        joined.join();
-        joined
-    }
-
+impl Lane {
     /// Whose it is.
     #[must_use]
     pub fn queue(&self) -> &Queue {
@@ -109,51 +93,9 @@ impl<'a> Lane<'a> {
         Ok(waiting)
     }
 
-    /// Delivers from `new/` again, after all that is in its queue.
-    pub fn join(&self) {
-        if let Some(active) = &self.active {
-            active.join(&self.queue);
-        }
-    }
-
-    /// What comes from `new/`, after this one.
-    #[must_use]
-    pub fn next_in_new(&self, after: Option<&Id>) -> Next {
-        let active = self.active.as_ref();
-        active.map_or(Next::Nothing, |active| active.next(&self.queue, after))
-    }
-
-    /// Nobody waits any longer for those who are behind in `new/`, perhaps this one.
-    pub fn leave_behind(&self) -> Result<(), IoError> {
-        let active = self.active.as_ref();
-        active.map_or(Ok(()), Active::leave_behind)
-    }
-
-    /// Delivers nothing from `new/` any more: what was to come from there is in the queue.
-    pub fn leave(&self) -> Result<(), IoError> {
-        let active = self.active.as_ref();
-        active.map_or(Ok(()), |active| active.leave(&self.queue))
-    }
-
-    /// Whether this entry is to be delivered from `new/`, where no person takes it away.
-    #[must_use]
-    pub fn is_in_new(&self, id: &Id) -> bool {
-        let active = self.active.as_ref();
-        active.is_some_and(|active| active.entry(&self.queue, id).is_some())
-    }
-
     /// Opens the entry of something that waits.
     pub fn open(&self, item: &Item) -> Result<Entry, EntryError> {
         Entry::open(&self.name(item))
-    }
-
-    /// The same, for a flush of many queues that may have opened it already.
-    pub fn open_shared(&self, item: &Item, shared: &Shared) -> Result<Rc<Entry>, EntryError> {
-        let active = self.active.as_ref();
-        match active.and_then(|active| active.entry(&self.queue, &item.id)) {
-            Some(entry) => Ok(entry),
-            None => shared.open(&self.name(item)),
-        }
     }
 
     /// The item's next message is done. What is left of the item, if anything.
@@ -168,7 +110,6 @@ impl<'a> Lane<'a> {
             part: Part::From(next),
             ..Item::first(&item.id)
         };
-        self.leave()?;
         // Crash before: the message, which may have been delivered, is delivered again.
         self.rename(item, rest).map(Some)
     }
@@ -181,7 +122,6 @@ impl<'a> Lane<'a> {
             attempts,
             ..item.clone()
         };
-        self.leave()?;
         // Crash before: the attempt is repeated.
         self.rename(item, later)
     }
@@ -205,7 +145,6 @@ impl<'a> Lane<'a> {
             part: Part::Only(item.part.first()),
             ..item.clone()
         };
-        self.leave()?;
         disk::link(&self.name(item), &self.name(&aside))?;
         // The main's name is changed only after the aside's is durable.
         disk::flush_dir(&self.dir)?;
@@ -216,7 +155,6 @@ impl<'a> Lane<'a> {
 
     /// The item's next message is given up. What is left of the item, if anything.
     pub fn fail_one(&self, item: &Item, total: u32) -> Result<Option<Item>, SpoolError> {
-        self.leave()?;
         let n = item.part.first();
         // The only message that there is needs no number.
         let part = if total == 1 {
@@ -233,24 +171,17 @@ impl<'a> Lane<'a> {
 
     /// All that is left of the item is given up.
     pub fn fail_rest(&self, item: &Item) -> Result<(), SpoolError> {
-        self.leave()?;
         let failed = self.failed(item, item.part);
         self.spool.move_to_failed(&self.name(item), &failed)
     }
 
     /// The item's entry cannot be read: it goes to `failed/unreadable/`.
     pub fn set_aside(&self, item: &Item) -> Result<(), SpoolError> {
-        self.leave()?;
         self.spool.set_aside(&self.name(item), &item.id)
     }
 
     /// All that is left of the item is done, or wanted no more.
     pub fn remove(&self, item: &Item) -> Result<(), IoError> {
-        if let Some(active) = &self.active
-            && active.done(&self.queue, &item.id)?
-        {
-            return Ok(());
-        }
         // Crash before: delivered again, as with `advance`.
         if !disk::unlinked(&self.name(item))? {
             // A person has renamed it meanwhile: it is done all the same.

@@ -44,7 +44,9 @@ impl Listing {
         self.more = more;
         Ok(strange.into_sorted().0)
     }
+}
 
+impl Listing {
     /// Whether nothing is left, as far as was looked.
     pub(super) fn is_at_end(&self) -> bool {
         self.ids.as_slice().is_empty() && !self.more

@@ -1,10 +1,9 @@
 //! What is owed, on disk, until every endpoint has it.
 //!
 //! ```text
-//!  a push ── enqueue ──► new/<id> ── active: all have it ──► gone
-//!              │  ▲        │  │ leave, distribute
-//!              │  │        │  └───► retry/<queue>/<due>.<attempts>.<n>.<id>
-//!           tmp/<id>       │                     │ lane: advance, defer, step aside
+//!  a push ── enqueue ──► new/<id> ── distribute ──► retry/<queue>/<due>.<attempts>.<n>.<id>
+//!              │  ▲        │                     │ lane: advance, defer, step aside
+//!           tmp/<id>       │                     │
 //!                 │        ▼                     ▼
 //!                 │  failed/unreadable/<id>   failed/<queue>/<id>[,<part>]
 //!                 └──────────── retry ◄──────────┘
@@ -13,28 +12,24 @@
 //! State is where an entry lies and what it is called. The bytes of an entry never
 //! change; it moves by link and unlink, and its file is gone with its last name.
 //!
-//! What goes well leaves no trace: an entry is delivered from `new/`, and unlinked there
-//! once all its recipients have it. For a recipient that does not simply take it, the entry
-//! gets a name in its queue first; then that is its delivery's one place. A queue is read
-//! by its names alone, and every state that a crash can leave is one of the ordinary ones,
-//! or an ordinary one with a name too many, whose worst is a repeat. Beside each
-//! step stands what a crash there leaves; `disk` lets the tests make them all.
+//! An entry gets a name in the queue of each of its recipients, and then leaves `new/`. A
+//! queue is read by its names alone, and every state that a crash can leave is one of the
+//! ordinary ones, or an ordinary one with a name too many, whose worst is a repeat. Beside
+//! each step stands what a crash there leaves; `disk` lets the tests make them all.
 //!
 //! A lane crosses off a delivery while the next one is on its way: a crash repeats the
-//! last two of a queue at the worst, in their order, and of a lane that is ahead of others
-//! in `new/`, as many as may be under way there.
+//! last two of a queue at the worst, in their order.
 //!
 //! What must survive power loss is flushed *before* what it replaces is unlinked.
 //! What would only be repeated (a delivery, an attempt, a due time) is not flushed.
 //!
-//! Locks (`flock` on a directory) only spare repeats: on `new/` while delivering from
-//! there, on `retry/<queue>/` while delivering that. Nothing here reads the clock, the
+//! Locks (`flock` on a directory) only spare repeats: on `new/` while distributing, on
+//! `retry/<queue>/` while delivering from it. Nothing here reads the clock, the
 //! environment, the host's name or randomness.
 
-mod active;
 mod adopt;
-mod closer;
 mod disk;
+mod distribute;
 mod encoding;
 mod enqueue;
 mod entry;
@@ -55,22 +50,20 @@ mod mail_drop;
 mod queue;
 mod record;
 mod search;
-mod shared;
 mod stamp;
 mod survey;
 mod sweep;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests;
-mod under_way;
 mod waiting;
 
 use std::path::{Path, PathBuf};
 
 use folder::{Folder, Name, Writers};
 
-pub use active::{Active, Next, Turn};
 pub use adopt::Adopted;
+pub use distribute::Distribution;
 pub use enqueue::Stamp;
 pub use entry::Entry;
 pub use error::{EntryError, EntryFault, IoError, Refused, SpoolError};
@@ -84,7 +77,6 @@ pub use mail_drop::{Admission, Fault};
 pub use queue::{Queue, QueueNameError};
 pub use record::{Built, Content, Draft, Frozen, Header, Recipient, Record, Selection};
 pub use search::{Found, repositories, search};
-pub use shared::Shared;
 pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
 pub use waiting::Waiting;

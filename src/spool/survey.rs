@@ -1,11 +1,11 @@
 //! How things stand, from names alone.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::error::IoError;
 use super::id::Id;
-use super::item::{Item, Part};
+use super::item::{Item, Part, has_come};
 use super::queue::Queue;
 use super::waiting::is_further;
 use super::{Spool, disk};
@@ -66,6 +66,24 @@ impl Standing {
     pub fn next_due(&self) -> Option<SystemTime> {
         let head = self.head.as_ref().map(|head| head.due);
         head.or(self.aside_due)
+    }
+
+    /// Whether something is to be tried now: the head or, without one, the first refused
+    /// message. [`Item::is_due`] has the rules.
+    #[must_use]
+    pub fn is_due(&self, now: SystemTime, longest: Duration) -> bool {
+        match &self.head {
+            Some(head) => head.is_due(now, longest),
+            None => self
+                .aside_due
+                .is_some_and(|due| has_come(due, now, longest)),
+        }
+    }
+
+    /// Whether the queue's next attempt is one that has failed before.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.head.as_ref().is_none_or(|head| head.attempts > 0)
     }
 
     fn count(&mut self, item: Item) {

@@ -69,7 +69,7 @@ fn what_was_renamed_since_it_was_chosen_is_found() {
 
 #[test]
 fn nothing_comes_back_of_what_is_dropped_while_it_is_delivered() {
-    type Step = fn(&Lane<'_>, &Item) -> Result<(), SpoolError>;
+    type Step = fn(&Lane, &Item) -> Result<(), SpoolError>;
     let steps: [Step; 4] = [
         |lane, item| Ok(lane.advance(item, 3).map(drop)?),
         |lane, item| Ok(lane.defer(item, noon(), 1).map(drop)?),

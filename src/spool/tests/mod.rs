@@ -1,6 +1,5 @@
 //! The spool on real directories, killed between any two of its system calls.
 
-mod active;
 mod adopt;
 mod crashes;
 mod distribute;
@@ -81,7 +80,7 @@ impl Fixture {
         report
     }
 
-    fn lane(&self, name: &str) -> Lane<'static> {
+    fn lane(&self, name: &str) -> Lane {
         let lane = self.spool.lane(&queue(name)).unwrap();
         lane.expect("nobody else delivers")
     }

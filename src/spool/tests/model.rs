@@ -2,7 +2,6 @@
 //! is killed, each message arrives, in order, and as it was.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use proptest::prelude::*;
 
@@ -32,7 +31,8 @@ enum Act {
     Distribute {
         can_build: bool,
     },
-    Direct {
+    /// A distribution that pauses after each step, and is cut off after some of them.
+    Steps {
         steps: usize,
         can_build: bool,
     },
@@ -71,7 +71,7 @@ fn act() -> impl Strategy<Value = (Act, usize)> {
             .prop_map(|(repo, messages, owed)| Act::Push { repo, messages, owed }),
         3 => any::<bool>().prop_map(|can_build| Act::Distribute { can_build }),
         3 => (0..12usize, any::<bool>())
-            .prop_map(|(steps, can_build)| Act::Direct { steps, can_build }),
+            .prop_map(|(steps, can_build)| Act::Steps { steps, can_build }),
         8 => (0..2usize, answer(), prop::bool::weighted(0.2))
             .prop_map(|(queue, answer, retried)| Act::Head { queue, answer, retried }),
         2 => (0..2usize, answer(), prop::bool::weighted(0.2))
@@ -158,8 +158,8 @@ fn run(fixture: &Fixture, model: &mut Model, act: &Act, life: usize) {
             owed,
         } => push(fixture, model, repo, messages, owed, life),
         Act::Distribute { can_build } => distribute(fixture, model, can_build, life),
-        Act::Direct { steps, can_build } => {
-            let _ = killed_after(life, || direct(fixture, model, steps, can_build));
+        Act::Steps { steps, can_build } => {
+            let _ = killed_after(life, || in_steps(fixture, model, steps, can_build));
         }
         Act::Head {
             queue,
@@ -222,49 +222,24 @@ fn distribute(fixture: &Fixture, model: &mut Model, can_build: bool, life: usize
     let _ = killed_after(life, || fixture.spool.distribute(Lock::Try, build, nobody));
 }
 
-/// Delivers from `new/` for a while: in turns, and all goes well. Odd: it is cut off.
-fn direct(
+fn in_steps(
     fixture: &Fixture,
     model: &mut Model,
     steps: usize,
     can_build: bool,
-) -> Result<(), SpoolError> {
-    let mut delivered = vec![];
-    let mut deliver = || {
-        let build = builder(model, can_build);
-        let spool = &fixture.spool;
-        let Some(active) = spool.activate(Lock::Try, &Rc::default(), build, nobody)? else {
-            return Ok(());
-        };
-        let mut lanes = vec![];
-        for (number, name) in QUEUES.iter().enumerate() {
-            let Some(lane) = spool.lane(&queue(name))? else {
-                continue;
-            };
-            if lane.waiting()?.mains.is_empty() {
-                lanes.push((number, lane.joining(Some(&active))));
-            }
-        }
-        for (number, lane) in lanes.iter().cycle().take(steps) {
-            let Next::Item(item) = lane.next_in_new(None) else {
-                continue;
-            };
-            let entry = lane.open_shared(&item, &Shared::default())?;
-            let numbers = entry.header().messages_for(lane.queue());
-            delivered.push((*number, entry.message(numbers[0])?.msg_id));
-            let total = u32::try_from(numbers.len()).unwrap();
-            lane.advance(&item, total)?;
-        }
-        if steps.is_multiple_of(2) {
-            drop(active.distribute());
-        }
-        Ok(())
+) -> Result<(), IoError> {
+    let build = builder(model, can_build);
+    let Some(mut distribution) = fixture.spool.distribution(Lock::Try, build, nobody)? else {
+        return Ok(());
     };
-    let done = deliver();
-    for (queue, msg_id) in delivered {
-        model.deliver(queue, &msg_id);
+    for _ in 0..steps {
+        let mut first = true;
+        if !distribution.resume()? || !distribution.step(|| std::mem::take(&mut first)) {
+            break;
+        }
+        distribution.pause();
     }
-    done
+    Ok(())
 }
 
 fn attempt(

@@ -1,0 +1,143 @@
+//! Distributes the entries of many spools, a step at a time.
+//!
+//! The lock on a spool's `new/` is held for a quarter of a second at most, so that a hook,
+//! another flush or a person waits no longer for it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::scheduler::Surveyor;
+use crate::spool::{Distributed, Distribution, Header, Id, IoError, Lock, Queue, Spool};
+
+/// How long `new/` is held at a time.
+const HOLD: Duration = Duration::from_millis(250);
+/// How long it is left to others in between.
+const GIVE_WAY: Duration = Duration::from_millis(1);
+/// When a `new/` that another process has is asked for again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// Spools that are distributed side by side.
+const SPOOLS: usize = 8;
+
+/// The spools whose `new/` is being distributed.
+pub(super) struct Distributor<'a> {
+    world: &'a dyn Surveyor,
+    spools: VecDeque<Distributing<'a>>,
+}
+
+struct Distributing<'a> {
+    spool: Spool,
+    /// `None`: another process has had `new/` so far.
+    distribution: Option<Distribution<'a>>,
+    /// When `new/` was locked.
+    held_since: Option<Instant>,
+    /// No step before this.
+    ready: Instant,
+    /// Something came that this distribution does not see.
+    again: bool,
+}
+
+impl<'a> Distributor<'a> {
+    pub(super) fn new(world: &'a dyn Surveyor) -> Self {
+        let spools = VecDeque::new();
+        Self { world, spools }
+    }
+
+    /// Distributes what is in this spool's `new/`.
+    pub(super) fn add(&mut self, spool: &Spool) {
+        let mut known = self.spools.iter_mut();
+        match known.find(|one| one.spool.root() == spool.root()) {
+            Some(known) => known.again = true,
+            None => self.spools.push_back(Distributing {
+                spool: spool.clone(),
+                distribution: None,
+                held_since: None,
+                ready: Instant::now(),
+                again: false,
+            }),
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.spools.len() < SPOOLS
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.spools.is_empty()
+    }
+
+    pub(super) fn is_ready(&self, now: Instant) -> bool {
+        self.spools.iter().any(|one| one.ready <= now)
+    }
+
+    /// When the next step can be made.
+    pub(super) fn next_ready(&self) -> Option<Instant> {
+        self.spools.iter().map(|one| one.ready).min()
+    }
+
+    /// Ends all distributions. What was not distributed stays in `new/`.
+    pub(super) fn end(&mut self) {
+        for one in std::mem::take(&mut self.spools) {
+            if let Some(distribution) = one.distribution {
+                self.world
+                    .distributed(&one.spool, Ok(distribution.finish()));
+            }
+        }
+    }
+
+    /// Works until `end`. Returns the queues that got something.
+    pub(super) fn step(&mut self, end: Instant) -> Option<(Spool, BTreeSet<Queue>)> {
+        let now = Instant::now();
+        let at = self.spools.iter().position(|one| one.ready <= now)?;
+        let mut one = self.spools.remove(at)?;
+        let spool = one.spool.clone();
+        let (queues, done) = match one.step(self.world, end) {
+            Ok(Some(mut done)) => (std::mem::take(&mut done.queues), Ok(done)),
+            Ok(None) => {
+                let touched = one.distribution.as_mut().map(Distribution::touched);
+                self.spools.push_back(one);
+                return Some((spool, touched.unwrap_or_default()));
+            }
+            Err(error) => (BTreeSet::new(), Err(error)),
+        };
+        self.world.distributed(&spool, done);
+        if one.again {
+            self.add(&spool);
+        }
+        Some((spool, queues))
+    }
+}
+
+impl<'a> Distributing<'a> {
+    /// Gives the account of the distribution once it is over.
+    fn step(
+        &mut self,
+        world: &'a dyn Surveyor,
+        end: Instant,
+    ) -> Result<Option<Distributed>, IoError> {
+        if self.distribution.is_none() {
+            let build = move |_: &Id, header: &Header| world.build(header);
+            let admit = move |account, header: &Header| world.admit(account, header);
+            self.distribution = self.spool.distribution(Lock::Try, build, admit)?;
+        }
+        let now = Instant::now();
+        let Some(distribution) = &mut self.distribution else {
+            self.ready = now + ASK_AGAIN;
+            return Ok(None);
+        };
+        if !distribution.is_over() && !distribution.resume()? {
+            self.ready = now + ASK_AGAIN;
+            return Ok(None);
+        }
+        let held_since = *self.held_since.get_or_insert(now);
+        if !distribution.step(|| Instant::now() < end) {
+            return Ok(self.distribution.take().map(Distribution::finish));
+        }
+        self.ready = Instant::now();
+        if self.ready.duration_since(held_since) >= HOLD {
+            distribution.pause();
+            self.held_since = None;
+            self.ready += GIVE_WAY;
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,165 @@
+//! Brings entries from `new/` to the queue of each endpoint.
+//!
+//! - Entries are taken in push order, some at a time. The queues of a batch are flushed
+//!   once, and only then do its entries leave `new/`.
+//! - The caller decides how long a step lasts. Between two steps the lock on `new/` can be
+//!   released, so that a hook or a person waits for one step at most.
+//! - After an error nothing more is taken: going on would break the order.
+//!
+//! Crash at any point: an entry is in `new/`, perhaps in some of its queues too. The next
+//! run makes the same names, finds those that exist, and adds the others.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+
+use super::error::{IoError, SpoolError};
+use super::id::Id;
+use super::intake::{Distributed, Intake, Notice};
+use super::links::Links;
+use super::listing::Listing;
+use super::mail_drop::Admission;
+use super::queue::Queue;
+use super::record::{Built, Header};
+use super::{Lock, Spool, disk};
+use crate::payload::Message;
+
+/// Entries that share the flushes of the queues that they go to.
+const BATCH: usize = 256;
+
+/// A distribution under way. Dropping it leaves the rest in `new/`.
+#[derive(Debug)]
+pub struct Distribution<'a> {
+    spool: Spool,
+    intake: Intake<'a>,
+    listing: Listing,
+    links: Links,
+    /// The lock on `new/`; `None` between two steps, or where nothing is to be done.
+    lock: Option<File>,
+}
+
+impl Spool {
+    /// Locks `new/` to distribute what is in it. Returns `None` if another process has it.
+    ///
+    /// `build` makes the messages of an entry that only has ref updates. If it cannot,
+    /// that entry and all later ones of its repository stay, in their order.
+    ///
+    /// `admit` is asked only in a mail drop: whether the owner of an entry's file may
+    /// announce what the entry says.
+    pub fn distribution<'a>(
+        &self,
+        lock: Lock,
+        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, String> + 'a,
+        admit: impl FnMut(u32, &Header) -> Admission + 'a,
+    ) -> Result<Option<Distribution<'a>>, IoError> {
+        let mut distribution = Distribution {
+            spool: self.clone(),
+            intake: Intake::new(build, admit),
+            listing: Listing::default(),
+            links: Links::default(),
+            lock: None,
+        };
+        let mut is_empty = true;
+        disk::each_name(&self.new_dir(), &mut |_| is_empty = false)?;
+        if is_empty {
+            return Ok(Some(distribution));
+        }
+        let Some(lock) = disk::lock(&self.new_dir(), lock)? else {
+            return Ok(None);
+        };
+        // What cannot be removed from `new/` would be delivered again at each run.
+        disk::ensure_writable(&self.new_dir())?;
+        distribution.lock = Some(lock);
+        let strange = distribution.listing.look_again(self)?;
+        let notices = strange.into_iter().map(Notice::Strange);
+        distribution.intake.report.notices = notices.collect();
+        Ok(Some(distribution))
+    }
+
+    /// Distributes everything in `new/` at once. Otherwise as [`Spool::distribution`].
+    pub fn distribute(
+        &self,
+        lock: Lock,
+        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, String>,
+        admit: impl FnMut(u32, &Header) -> Admission,
+    ) -> Result<Option<Distributed>, IoError> {
+        let distribution = self.distribution(lock, build, admit)?;
+        Ok(distribution.map(|mut distribution| {
+            while distribution.step(|| true) {}
+            distribution.finish()
+        }))
+    }
+}
+
+impl Distribution<'_> {
+    /// Distributes entries while `goes_on`, a batch at most. Returns whether there are more.
+    pub fn step(&mut self, mut goes_on: impl FnMut() -> bool) -> bool {
+        let mut more = true;
+        while more && goes_on() && !self.links.are_many(BATCH) {
+            more = match self.take() {
+                Ok(more) => more,
+                // On a full disk, say. What has its links leaves `new/` all the same: it
+                // would be linked, hence delivered, once more at each run.
+                Err(error) => self.stop(error),
+            };
+        }
+        if let Err(error) = self.links.flush(&self.spool, &mut self.intake.report) {
+            more = self.stop(error.into());
+        }
+        more
+    }
+
+    /// Releases the lock on `new/` until [`Distribution::resume`].
+    pub fn pause(&mut self) {
+        self.lock = None;
+    }
+
+    /// Locks `new/` again. Returns false if another process has it.
+    pub fn resume(&mut self) -> Result<bool, IoError> {
+        if self.lock.is_none() {
+            self.lock = disk::lock(&self.spool.new_dir(), Lock::Try)?;
+        }
+        Ok(self.lock.is_some())
+    }
+
+    /// Takes the queues that got something since this was last called.
+    pub fn touched(&mut self) -> BTreeSet<Queue> {
+        std::mem::take(&mut self.intake.report.queues)
+    }
+
+    /// Whether nothing is left to be taken.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.listing.is_at_end()
+    }
+
+    /// Ends the distribution and gives the account of it.
+    #[must_use]
+    pub fn finish(self) -> Distributed {
+        self.intake.report
+    }
+
+    /// Gives the next entry a name in each of its queues. Returns false if there is none.
+    fn take(&mut self) -> Result<bool, SpoolError> {
+        let Some(id) = self.listing.next(&self.spool)? else {
+            return Ok(false);
+        };
+        let Some(entry) = self.intake.take(&self.spool, &id)? else {
+            return Ok(true);
+        };
+        let recipients = entry.header().recipients().iter().map(|one| &one.queue);
+        match self.links.add(&self.spool, &id, recipients) {
+            Err(error) if error.refused().is_some() => self.intake.hold(&entry, error),
+            linked => {
+                linked?;
+                self.links.complete(id);
+            }
+        }
+        Ok(true)
+    }
+
+    fn stop(&mut self, error: SpoolError) -> bool {
+        self.intake.report.stopped.get_or_insert(error);
+        self.listing = Listing::default();
+        false
+    }
+}
