@@ -26,7 +26,7 @@ const MOST_LAYOUT: usize = 8;
 pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error> {
     let repository = place::repository_in_hook(args.repo.as_deref(), around)?;
     let git_dir = repository.path();
-    let settings = around.load_to_send(&git_dir)?;
+    let settings = around.load_to_send(&git_dir)?.settings;
     let push = Push {
         git_dir,
         pusher: match &args.pusher {

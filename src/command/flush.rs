@@ -64,6 +64,7 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
     let done = target
         .adopt()
         .and_then(|()| target.spool.sweep(around.now()).map(drop));
+    let done = done.and_then(|()| target.unconfigured_are_due(around.now()));
     if let Err(error) = done {
         world.distributed(&target.spool, Err(error));
     }

@@ -17,7 +17,7 @@ const CONTENT: &str = "Test message";
 
 pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error> {
     let repository = place::repository(args.repo.as_deref(), around)?;
-    let settings = around.load_to_send(&repository.path())?;
+    let settings = around.load_to_send(&repository.path())?.settings;
     let chosen: Vec<&Endpoint> = settings
         .endpoints
         .iter()

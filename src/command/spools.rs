@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::surroundings::Surroundings;
 use super::{Done, Error, compose, place};
-use crate::config::{self, REPOSITORY_FILE, Server, Settings};
+use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
 use crate::git;
 use crate::spool::{self, Found, Queue, Spool};
 
@@ -20,6 +21,8 @@ pub(super) struct Target {
     pub(super) repository: Option<PathBuf>,
     /// Whether no other repository with this spool was found.
     pub(super) is_alone: bool,
+    /// Whether the repository's configuration says where messages go.
+    is_decided: bool,
     /// The queues of the endpoints that are configured to go through it, and the
     /// endpoints' names.
     pub(super) endpoints: BTreeMap<Queue, String>,
@@ -29,6 +32,22 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Makes due what waits for endpoints that are configured no more: its turn gives it up.
+    /// In a spool that repositories share, it is given up when it falls due.
+    pub(super) fn unconfigured_are_due(&self, now: SystemTime) -> Result<(), spool::IoError> {
+        if !self.is_decided || !self.is_alone {
+            return Ok(());
+        }
+        for queue in self.spool.queues()? {
+            if !self.endpoints.contains_key(&queue) {
+                let waiting = self.spool.peek(&queue)?;
+                let items: Vec<_> = waiting.mains.into_iter().chain(waiting.asides).collect();
+                self.spool.retry_waiting(&queue, &items, now)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes over what lies in former spools.
     pub(super) fn adopt(&self) -> Result<(), spool::IoError> {
         self.former
@@ -145,6 +164,7 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
                 spool,
                 repository: None,
                 is_alone: false,
+                is_decided: false,
                 endpoints: BTreeMap::new(),
                 former: Vec::new(),
             });
@@ -161,6 +181,7 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
         let loaded = server.load(Some(&git_dir), around.host());
         told_once(loaded, around)
     });
+    let is_decided = loaded.as_ref().is_some_and(Loaded::is_decided);
     let settings = loaded.map(|loaded| loaded.settings);
     let spool = place::spool_of(&git_dir, settings.as_ref());
     if !is_for_us(&spool, around) {
@@ -176,6 +197,7 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
         former: former.into_iter().collect(),
         repository: Some(git_dir),
         is_alone: true,
+        is_decided,
         spool,
     })
 }

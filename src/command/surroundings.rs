@@ -189,13 +189,13 @@ impl Surroundings {
         })
     }
 
-    /// The settings of a repository, to send what they ask for.
-    pub(super) fn load_to_send(&self, git_dir: &Path) -> Result<Settings, Error> {
+    /// The configuration of a repository, to send what it asks for.
+    pub(super) fn load_to_send(&self, git_dir: &Path) -> Result<Loaded, Error> {
         self.trust(git_dir)?;
         let loaded = self.load(Some(git_dir))?;
         match loaded.borrowed {
             Some(borrowed) if self.own_drop().is_some() => Err(self.no_loan(&borrowed)),
-            _ => Ok(loaded.settings),
+            _ => Ok(loaded),
         }
     }
 

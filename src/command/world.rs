@@ -70,7 +70,17 @@ impl<'a> World<'a> {
 
     fn load(&self, repository: &Path) -> Result<Settings, Error> {
         self.around.ensure_trusted(repository)?;
-        self.around.load_to_send(repository)
+        let loaded = self.around.load_to_send(repository)?;
+        if loaded.is_decided() {
+            return Ok(loaded.settings);
+        }
+        Err(Error::Failed {
+            what: format!("no endpoint is configured for `{}`", repository.display()),
+            hint: Some(
+                "what waits stays: name URLs in `urls`, or say `urls = []` to give it up"
+                    .to_owned(),
+            ),
+        })
     }
 
     fn build_owed(&self, header: &Header) -> Result<Built<Message>, Error> {
@@ -217,7 +227,6 @@ impl Surveyor for World<'_> {
                 "queue": queue.as_str(),
                 "delivered": report.delivered,
                 "failed": report.failed,
-                "dropped": report.dropped,
                 "left": report.left.is_some(),
             });
             report::json(&line);

@@ -61,6 +61,10 @@ pub enum Error {
         /// Its permission bits.
         mode: u32,
     },
+    /// The file holds nothing, as after a save on a full disk, and no other names an
+    /// endpoint. To send nothing, a configuration says `urls = []`.
+    #[error("cannot load config `{}`: it is empty", .0.display())]
+    Empty(PathBuf),
     /// There is a URL, and nothing to sign with.
     #[error("cannot load config `{}`: endpoint `{endpoint}` has no key", path.display())]
     NoKey {
@@ -83,6 +87,9 @@ impl Error {
                  or say `unsigned = true`"
                     .to_owned(),
             ),
+            Self::Empty(_) => {
+                Some("name URLs in `urls`, or say `urls = []` to send nothing".to_owned())
+            }
             Self::NoRoot { .. } => Some(
                 "set `root` in this file; or begin the pattern with `/`, for a repository's whole \
                  path"
@@ -129,6 +136,13 @@ impl Loaded {
         let urls = self.shown().remove("urls")?;
         (urls.value == "[]").then_some(urls.source)
     }
+
+    /// Whether the configuration says where messages go, or by an empty `urls` that they go
+    /// nowhere. Otherwise what waits stays.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        !self.settings.endpoints.is_empty() || self.switched_off_by().is_some()
+    }
 }
 
 /// The server's file, read once for any number of repositories.
@@ -136,20 +150,23 @@ pub struct Server {
     /// Where it is, or would be.
     path: PathBuf,
     document: Option<Document>,
+    /// Whether the file is there and has no character in it.
+    is_blank: bool,
 }
 
 impl Server {
     /// Reads it, as far as it is there. `required` says that it was asked for by name,
     /// so that its absence is an error.
     pub fn read(path: &Path, required: bool) -> Result<Self, Error> {
-        let document = match read(path, None) {
-            Ok(read) => Some(read.document),
+        let read = match read(path, None) {
+            Ok(read) => Some(read),
             Err(error) if error.is_absence() && !required => None,
             Err(error) => return Err(error),
         };
         Ok(Self {
             path: path.to_owned(),
-            document,
+            is_blank: read.as_ref().is_some_and(|read| read.is_blank),
+            document: read.map(|read| read.document),
         })
     }
 
@@ -216,7 +233,9 @@ impl Server {
             }
         }
         let mut borrowed = None;
+        let mut empty = self.is_blank.then(|| self.path.clone());
         if let Some((path, own)) = own {
+            empty = own.says_nothing.then(|| path.clone()).or(empty);
             layers.push((path.display().to_string(), own.document.layer));
             files.push(path);
             borrowed = own.borrowed;
@@ -226,6 +245,9 @@ impl Server {
                 path: files.last().cloned().unwrap_or_default(),
                 endpoint,
             })?;
+        if let (Some(_), Some(empty), []) = (repository, empty, &settings.endpoints[..]) {
+            return Err(Error::Empty(empty));
+        }
         Ok(Loaded {
             settings,
             files,
@@ -300,6 +322,10 @@ pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
 /// A file that was read.
 struct Read {
     document: Document,
+    /// Whether there is no character in it.
+    is_blank: bool,
+    /// Whether there is no key in it: it is blank, or has comments only.
+    says_nothing: bool,
     /// What it would borrow.
     borrowed: Option<Borrowed>,
 }
@@ -327,6 +353,11 @@ fn read(path: &Path, repository: Option<&Path>) -> Result<Read, Error> {
         line,
         why,
     };
+    let says_nothing = text.lines().all(|line| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with('#')
+    });
+    let is_blank = text.trim().is_empty();
     let mut document = document::parse(text, whose).map_err(invalid)?;
     refuse_rootless(&document, path)?;
     if document.holds_secret() && file.mode & 0o007 != 0 {
@@ -341,7 +372,12 @@ fn read(path: &Path, repository: Option<&Path>) -> Result<Read, Error> {
         .stranger
         .zip(document.names.take())
         .map(|(owner, key)| Borrowed { path, owner, key });
-    Ok(Read { document, borrowed })
+    Ok(Read {
+        document,
+        is_blank,
+        says_nothing,
+        borrowed,
+    })
 }
 
 /// A path below the root is nowhere while there is none.

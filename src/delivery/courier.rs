@@ -28,7 +28,8 @@ pub enum Unavailable {
     /// There is no such folder, at least not now.
     #[error("repository `{}` is gone", .0.display())]
     Gone(PathBuf),
-    /// Its configuration cannot be loaded, for this reason.
+    /// Its configuration cannot be loaded, or does not say where messages go, for this
+    /// reason.
     #[error("{0}")]
     Broken(String),
 }
@@ -71,8 +72,6 @@ pub struct LaneReport {
     pub refused: usize,
     /// Messages that were given up.
     pub failed: usize,
-    /// Deliveries that nobody wants any more.
-    pub dropped: usize,
     /// Why something is left, if it is.
     pub left: Option<Left>,
     /// What a person must see to.
@@ -82,7 +81,7 @@ pub struct LaneReport {
 impl LaneReport {
     /// Whether the run changed anything in its queue.
     pub(super) fn has_progressed(&self) -> bool {
-        self.delivered + self.refused + self.failed + self.dropped > 0
+        self.delivered + self.refused + self.failed > 0
     }
 }
 

@@ -55,19 +55,28 @@ impl Work<'_> {
         });
     }
 
-    pub(super) fn dropped(&self, item: &Item, header: &Header) -> Attempt {
-        Attempt {
+    /// What is logged and told of an item whose endpoint is not configured any more.
+    pub(super) fn not_configured(&self, item: &Item, header: &Header) -> (Attempt, Notice) {
+        let queue = self.lane.queue();
+        let endpoint = header.endpoint(queue).unwrap_or(queue.as_str());
+        let line = Attempt {
             time: self.courier.outside.now(),
             repository: header.repository.clone(),
-            endpoint: self.lane.queue().to_string(),
+            endpoint: endpoint.to_owned(),
             msg_id: String::new(),
             topic: String::new(),
             id: item.id.to_string(),
             attempt: item.attempts,
-            status: Status::Error("dropped".to_owned()),
+            status: Status::Error("failed".to_owned()),
             ms: 0,
-            note: Some("the endpoint is no longer configured".to_owned()),
-        }
+            note: Some("not configured".to_owned()),
+        };
+        let text = format!(
+            "endpoint `{endpoint}` of `{}` is no longer configured: what waited is in `failed/`",
+            header.repository.display(),
+        );
+        let hint = "`refpost queue list` shows it, `refpost queue drop` removes it";
+        (line, Notice::open(text, Some(hint.to_owned())))
     }
 
     pub(super) fn attempt_line(

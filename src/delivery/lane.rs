@@ -195,11 +195,13 @@ impl<'a> Work<'a> {
         let mut endpoints = settings.endpoints.iter();
         let at = endpoints.position(|endpoint| Some(endpoint.name.as_str()) == name);
         let Some(at) = at else {
-            // Clearing a URL stops its notifications, those that wait too.
-            let dropped = self.dropped(item, header);
-            self.log(&dropped);
-            self.lane.remove(item)?;
-            self.report.dropped += 1;
+            // Clearing a URL stops its notifications, those that wait too. They are kept:
+            // the URL may have been mistyped, and corrected since.
+            let (line, notice) = self.not_configured(item, header);
+            self.log(&line);
+            self.report.notices.push(notice);
+            self.lane.fail_rest(item)?;
+            self.report.failed += 1;
             return Ok(ControlFlow::Break(Came::Settled));
         };
         let numbers = header.messages_for(self.lane.queue());

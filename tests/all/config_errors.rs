@@ -260,8 +260,8 @@ fn a_url_without_a_key_is_an_error_that_says_how_to_get_one() {
         ),
     );
     for fine in [
-        "",
         "urls = []",
+        "mode = \"spool\"",
         "urls = [\"https://a.example.org/\"]\nunsigned = true",
     ] {
         load(fine).1.well();

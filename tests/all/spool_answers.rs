@@ -1,5 +1,6 @@
 //! What each answer does to a queue, and what becomes of what nobody wants.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -122,38 +123,94 @@ fn what_is_too_old_is_given_up_and_kept() {
     eventually("the spool is empty", || site.files().is_empty());
 }
 
+/// Two pushes that wait for `one` and `two`, not due for an hour.
+fn two_waiting() -> Spooled {
+    let site = Spooled::new();
+    let rest = [&site.endpoint("two"), "[retry]\nschedule = [\"1h\"]"].concat();
+    site.configure("mode = \"spool\"", &rest);
+    site.receiver.script(|_| Answer::status(503));
+    site.announce_many(2);
+    site.flush();
+    site.receiver.take();
+    site.receiver.script(|_| Answer::status(200));
+    site
+}
+
 #[test]
-fn what_waits_for_an_endpoint_that_is_configured_no_more_is_dropped() {
-    let retry = "[retry]\nschedule = [\"1s\"]";
-    let rest = |site: &Spooled| [&site.endpoint("two"), retry].concat();
-    for left in [Some("two"), None] {
-        let site = Spooled::new();
-        site.configure("mode = \"spool\"", &rest(&site));
-        site.receiver.script(|_| Answer::status(503));
-        site.announce();
-        site.flush_well();
-        site.announce();
-        match left {
-            Some(_) => site.settings(&format!("key = \"{KEY}\"\n{}", rest(&site))),
-            None => site.settings("urls = []\n"),
-        }
-        site.receiver.script(|_| Answer::status(200));
-        // The queue is looked at when its first is due.
+fn what_waits_for_an_endpoint_that_is_configured_no_more_is_kept_in_failed() {
+    for is_other_left in [true, false] {
+        let site = two_waiting();
+        let left = format!("key = \"{KEY}\"\n{}", site.endpoint("two"));
+        site.settings(if is_other_left { &left } else { "urls = []" });
+        let ran = site.flush();
+        assert!(
+            ran.stderr
+                .contains("is no longer configured: what waited is in `failed/`"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(site.names("failed/one").len(), 2);
+        assert_eq!(site.names("retry/one").len(), 0);
+        assert_eq!(
+            site.names("retry/two").len(),
+            if is_other_left { 2 } else { 0 }
+        );
+        assert!(site.receiver.take().is_empty());
+        let attempts = site.attempts();
+        let kept = attempts
+            .iter()
+            .filter(|one| one["note"] == "not configured" && one["endpoint"] == "one");
+        assert_eq!(kept.count(), 2, "{attempts:?}");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_empty_for_a_moment_drops_nothing() {
+    for config in ["", "\n", "# urls = [\"https://ci.example.org/\"]\n"] {
+        let site = two_waiting();
+        let good = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+        let before = site.files();
+        site.settings(config);
+        let ran = site.flush();
+        assert!(ran.stderr.contains("it is empty"), "{}", ran.stderr);
+        assert_eq!(site.files(), before);
+        // What is pushed meanwhile is recorded.
+        let (third, _) = site.announce();
+        assert_eq!(site.names("new").len(), 1);
+        site.settings(&good);
+        site.retry_all();
         let mut arrived = Vec::new();
-        eventually("nothing waits", || {
-            arrived.extend(site.flush_well());
+        eventually("all arrived", || {
+            site.flush();
+            arrived.extend(site.receiver.take());
             site.files().is_empty()
         });
-        assert!(to("/one", &arrived).is_empty());
-        assert_eq!(arrived.len(), if left.is_some() { 2 } else { 0 });
-        let attempts = site.attempts();
-        let dropped: Vec<_> = attempts
-            .iter()
-            .filter(|one| one["status"] == "dropped" && one["endpoint"] == "one")
-            .collect();
-        assert_eq!(dropped.len(), 2, "{attempts:?}");
-        assert_eq!(dropped[0]["note"], "the endpoint is no longer configured");
+        assert_eq!(arrived.len(), 6);
+        assert_eq!(commits(&arrived).last(), Some(&third));
     }
+}
+
+#[test]
+fn a_configuration_that_is_gone_drops_nothing() {
+    let site = two_waiting();
+    let before = site.files();
+    let config = site.bare.join("refpost.toml");
+    let aside = site.path("aside.toml");
+    fs::rename(&config, &aside).unwrap();
+    site.queue(&["retry", "--all"]);
+    let ran = site.flush();
+    assert!(
+        ran.stderr.contains("no endpoint is configured"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(site.files().len(), before.len());
+    fs::rename(&aside, &config).unwrap();
+    eventually("all arrived", || {
+        site.flush();
+        site.files().is_empty()
+    });
+    assert_eq!(site.receiver.take().len(), 4);
 }
 
 #[test]
@@ -169,10 +226,12 @@ fn another_url_in_urls_never_gets_what_waited_for_the_first() {
     site.announce();
     urls("/new");
     let (second, _) = site.announce();
-    let requests = site.flush_well();
+    assert!(site.flush().stderr.contains("is no longer configured"));
+    let requests = site.receiver.take();
     assert_eq!(commits(&requests), [second]);
     assert!(requests[0].line.starts_with("POST /new "));
-    assert_eq!(site.attempts()[0]["status"], "dropped");
+    let attempts = site.attempts();
+    assert!(attempts.iter().any(|one| one["note"] == "not configured"));
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Accounts {
             environment,
             binary,
         };
-        accounts.public("system.toml", "");
+        accounts.public("system.toml", "# Nothing is set.\n");
         accounts.public("gitconfig", "");
         Some(accounts)
     }

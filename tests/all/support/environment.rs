@@ -30,7 +30,7 @@ impl Environment {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         for name in ["gitconfig", "system.toml"] {
-            fs::write(folder.path().join(name), "").unwrap();
+            fs::write(folder.path().join(name), "# Nothing is set.\n").unwrap();
         }
         Self {
             folder,
