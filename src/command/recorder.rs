@@ -187,7 +187,10 @@ impl<'a> Recorder<'a> {
             self.recorded.messages += messages;
             return self.forget(updates, ends);
         }
-        adopt_former(&self.push.git_dir, self.spool, self.around)?;
+        // Recorded all the same: a flush adopts what is left there.
+        if let Err(error) = adopt_former(&self.push.git_dir, self.spool, self.around) {
+            self.around.tell_error(error);
+        }
         let recipients = built.recipients.clone();
         let id = self.enqueue(updates, Content::Built(built), messages, ends)?;
         self.recorded.add(id, recipients, messages);

@@ -49,6 +49,7 @@ pub(super) fn run(
             }
             for target in targets {
                 followed.follow(&target.spool);
+                flush.pause(&target.spool);
                 flush::prepare(&target, world, around);
                 flush.add(&target.spool);
             }

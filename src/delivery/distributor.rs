@@ -57,6 +57,14 @@ impl<'a> Distributor<'a> {
         }
     }
 
+    /// Releases a spool's `new/` until the next step.
+    pub(super) fn pause(&mut self, spool: &Spool) {
+        let mut known = self.spools.iter_mut();
+        if let Some(one) = known.find(|one| one.spool.root() == spool.root()) {
+            one.pause();
+        }
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.spools.len() < SPOOLS
     }
@@ -108,6 +116,13 @@ impl<'a> Distributor<'a> {
 }
 
 impl<'a> Distributing<'a> {
+    fn pause(&mut self) {
+        if let Some(distribution) = &mut self.distribution {
+            distribution.pause();
+        }
+        self.held_since = None;
+    }
+
     /// Gives the account of the distribution once it is over.
     fn step(
         &mut self,
@@ -134,8 +149,7 @@ impl<'a> Distributing<'a> {
         }
         self.ready = Instant::now();
         if self.ready.duration_since(held_since) >= HOLD {
-            distribution.pause();
-            self.held_since = None;
+            self.pause();
             self.ready += GIVE_WAY;
         }
         Ok(None)

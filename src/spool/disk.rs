@@ -12,7 +12,8 @@ use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -24,6 +25,11 @@ use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
 use super::error::{IoContext, IoError, Refused};
 use super::folder::{Folder, Name};
 use super::{Access, Lock};
+
+/// The longest that a lock is waited for. A flush gives way after a quarter of a second.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// How soon a lock is tried again.
+const ASK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Opening a planted symbolic link fails, and a planted fifo does not hang.
 const SAFELY: OFlag = OFlag::O_NOFOLLOW
@@ -246,7 +252,7 @@ pub(super) fn lock(folder: &Folder, lock: Lock) -> Result<Option<File>, IoError>
         other => other.context("open", || folder.path())?,
     };
     let locked = match lock {
-        Lock::Wait => dir.lock().map(|()| true),
+        Lock::Wait => wait_for(&dir),
         Lock::Try => match dir.try_lock() {
             Ok(()) => Ok(true),
             Err(TryLockError::WouldBlock) => Ok(false),
@@ -254,6 +260,22 @@ pub(super) fn lock(folder: &Folder, lock: Lock) -> Result<Option<File>, IoError>
         },
     };
     Ok(locked.context("lock", || folder.path())?.then_some(dir))
+}
+
+/// Locks a directory within [`LOCK_WAIT`].
+fn wait_for(dir: &File) -> io::Result<bool> {
+    let end = Instant::now() + LOCK_WAIT;
+    loop {
+        match dir.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= end => {
+                let held = "another process has held it for two seconds";
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, held));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(ASK_AGAIN),
+        }
+    }
 }
 
 /// Fails where names cannot be changed: a read-only file system, another's folder.

@@ -173,7 +173,8 @@ impl Spool {
         Ok(confirmed)
     }
 
-    /// Keeps entries in `new/` until the result is dropped: nobody distributes them.
+    /// Keeps entries in `new/` until the result is dropped: nobody distributes them. Another
+    /// process that keeps `new/` for two seconds is an error.
     pub fn hold_new(&self) -> Result<Option<File>, IoError> {
         disk::lock(&self.new_dir(), Lock::Wait)
     }

@@ -122,7 +122,7 @@ impl Access {
 /// What to do when somebody else holds a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
-    /// Wait until it is free.
+    /// Wait, two seconds at most; then it is an error.
     Wait,
     /// Leave it.
     Try,

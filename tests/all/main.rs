@@ -67,6 +67,7 @@ mod spool_drop;
 mod spool_drop_forged;
 mod spool_flush;
 mod spool_hands;
+mod spool_locks;
 mod spool_many;
 mod spool_modes;
 mod spool_order;
