@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Error;
 use super::spools::Target;
@@ -114,12 +115,7 @@ pub(super) fn chosen(
         let failed = spool.failed(&queue).map_err(tell).unwrap_or_default();
         places.extend(failed.into_iter().map(Place::Failed));
     }
-    places.retain(|place| {
-        let id = place.id();
-        let is_named = choice.ids.is_empty() || choice.ids.contains(id);
-        let age = now.duration_since(id.time()).unwrap_or_default();
-        is_named && choice.older_than.is_none_or(|least| age > *least)
-    });
+    places.retain(|place| choice.ids.is_empty() || choice.ids.contains(place.id()));
     places.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
     // Without a PATH this folder's repository is meant, not others in its spool.
     let is_here = choice.paths.is_empty();
@@ -141,7 +137,14 @@ pub(super) fn chosen(
         let header = listed.header.as_ref();
         header.is_some_and(|header| header.repository == *repository)
     };
+    let is_old = |listed: &Listed, least: Duration| {
+        // After a clock that was ahead, ids run ahead of the pushes' times.
+        let header = listed.header.as_ref();
+        let pushed = header.map_or(listed.place.id().time(), |header| header.time);
+        now.duration_since(pushed).unwrap_or_default() > least
+    };
     Ok(listed
+        .filter(|listed| choice.older_than.is_none_or(|least| is_old(listed, *least)))
         .filter(|listed| {
             repository
                 .as_ref()

@@ -2,13 +2,13 @@
 //! `command/` these arrive as values.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::unistd::{Uid, User};
 
@@ -23,7 +23,7 @@ use crate::spool::{Draft, Id, Spool, SpoolError, Stamp};
 /// The world around one run of a command.
 pub(super) struct Surroundings {
     config: Option<PathBuf>,
-    told: RefCell<HashSet<String>>,
+    told: RefCell<Told>,
     /// Repositories of others that git trusts, and who those are: it is asked once.
     trusted: RefCell<HashSet<(PathBuf, u32)>>,
     accounts: Accounts,
@@ -33,6 +33,28 @@ pub(super) struct Surroundings {
     /// What is the same for all, where a command is about many repositories.
     shared: OnceCell<Shared>,
 }
+
+/// What was told, when, and when it was last the case.
+#[derive(Default)]
+struct Told(HashMap<String, (Instant, Instant)>);
+
+impl Told {
+    /// Whether this is to be told now.
+    fn is_news(&mut self, text: &str, now: Instant) -> bool {
+        let known = self.0.get(text).copied();
+        let is_known = known.is_some_and(|(told, last)| {
+            now.duration_since(last) < TOLD_LASTS && now.duration_since(told) < TOLD_AGAIN
+        });
+        let told = known.filter(|_| is_known).map_or(now, |(told, _)| told);
+        self.0.insert(text.to_owned(), (told, now));
+        !is_known
+    }
+}
+
+/// What was not the case for so long is news.
+const TOLD_LASTS: Duration = Duration::from_mins(10);
+/// What is the case for so long is told again.
+const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
 /// So many random bytes are drawn at once.
 const DRAWN: usize = 256;
@@ -119,10 +141,11 @@ impl Surroundings {
         (file, required)
     }
 
-    /// Tells a person something, unless it was told before: one broken config can
-    /// stand in the way of many things.
+    /// Tells a person something, unless it was told before and has been the case since: one
+    /// broken config can stand in the way of many things. It is told again each day, and when
+    /// it comes back after a while.
     pub(super) fn tell_once(&self, text: &str, hint: Option<&str>) {
-        if self.told.borrow_mut().insert(text.to_owned()) {
+        if self.told.borrow_mut().is_news(text, Instant::now()) {
             report::say(text);
             if let Some(hint) = hint {
                 report::hint(hint);
@@ -380,6 +403,17 @@ impl Surroundings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_outage_is_told_and_the_first_each_day() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        let mut is_news = |minutes| told.is_news("x", start + Duration::from_mins(minutes));
+        assert!(is_news(0));
+        assert!((1..24 * 60).all(|minutes| !is_news(minutes)));
+        assert!(is_news(24 * 60), "once a day");
+        assert!(!is_news(24 * 60 + 1));
+        assert!(is_news(24 * 60 + 20), "it was over in between");
+    }
 
     #[test]
     fn no_random_bytes_are_handed_out_twice() {

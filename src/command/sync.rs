@@ -82,8 +82,11 @@ pub(super) fn deliver_now(
         let ran = wait_until(end, || {
             let build = |_: &Id, header: &_| world.build(header);
             let admit = |account, header: &_| world.admit(account, header);
-            let done = spool.distribute(Lock::Try, build, admit);
-            done.ok().flatten().map(drop)
+            let distribution = spool.distribution(Lock::Try, build, admit);
+            let mut distribution = distribution.ok().flatten()?;
+            // The pusher does not wait for a long backlog: what is left, a flush distributes.
+            while distribution.step(|| Instant::now() < end) && Instant::now() < end {}
+            Some(())
         })
         .await;
         // What was recorded before and cannot be announced yet holds it in `new/`:

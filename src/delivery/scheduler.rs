@@ -390,10 +390,14 @@ impl<'a> Scheduler<'a> {
         } = finished;
         let key = key(&spool, &queue);
         self.turns.remove(&key);
+        let standing = spool.standing(&queue).unwrap_or_default();
         let Some(result) = result else {
-            // Whoever has it looks once more after letting go, as is done below.
             self.busy.remove(&key);
-            self.wait(&spool, &queue, self.world.now() + BUSY, false);
+            // Whoever has it looks once more after letting go, as is done below. A queue that
+            // is gone is forgotten.
+            if standing.next_due().is_some() {
+                self.wait(&spool, &queue, self.world.now() + BUSY, false);
+            }
             return;
         };
         self.world.worked(&spool, &queue, &result);
@@ -401,7 +405,6 @@ impl<'a> Scheduler<'a> {
             left: Some(Left::Fault),
             ..LaneReport::default()
         });
-        let standing = spool.standing(&queue).unwrap_or_default();
         // What a fault of ours stops is tried when things change.
         let is_stopped = report.left == Some(Left::Fault) && !self.again.contains(&key);
         let is_due = self.is_due(&standing);

@@ -75,6 +75,7 @@ impl Spool {
         Ok(Some(distribution))
     }
 
+    #[cfg(test)]
     /// Distributes everything in `new/` at once. Otherwise as [`Spool::distribution`].
     pub fn distribute(
         &self,

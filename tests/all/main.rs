@@ -60,6 +60,7 @@ mod scenarios;
 mod secrets;
 mod spool_answers;
 mod spool_beside;
+mod spool_bounds;
 mod spool_crash;
 mod spool_damage;
 mod spool_disks;
@@ -67,7 +68,7 @@ mod spool_drop;
 mod spool_drop_forged;
 mod spool_flush;
 mod spool_hands;
-mod spool_locks;
+
 mod spool_many;
 mod spool_modes;
 mod spool_order;

@@ -1,0 +1,145 @@
+//! What others cost a push or a receiver: locks, backlogs, receivers that hang, clocks.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::support::spooled::{late, odd_receiver, to};
+use crate::support::{Answer, Site, Spooled};
+
+/// Leaves an intent of a push that was refused, which the next push settles.
+fn abandon_an_intent(site: &Site) {
+    site.hook("pre-receive", "REFPOST hook pre-receive\nexit 1");
+    site.commit("refused");
+    assert!(
+        site.try_push(&["origin", "main:refs/heads/refused"])
+            .said
+            .contains("rejected")
+    );
+    assert_eq!(site.intents().len(), 1);
+    fs::remove_file(site.bare.join("hooks/pre-receive")).unwrap();
+    site.guarantee();
+}
+
+#[test]
+fn a_push_does_not_wait_for_ever_for_a_locked_spool() {
+    let site = Site::guaranteed();
+    site.spooled();
+    site.commit("first");
+    site.push(&["main"]);
+    abandon_an_intent(&site);
+    let new = File::open(site.spool().join("new")).unwrap();
+    new.lock().unwrap();
+    site.commit("second");
+    let started = Instant::now();
+    let push = site.push(&["main"]);
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(
+        push.said
+            .contains("another process has held it for two seconds"),
+        "{}",
+        push.said
+    );
+    assert!(
+        push.said.contains("recorded, to be announced"),
+        "{}",
+        push.said
+    );
+    drop(new);
+    let flushed = site.flush();
+    let topics: Vec<&str> = flushed.iter().map(|message| message.about().0).collect();
+    assert_eq!(
+        topics,
+        ["git.branch.creation", "git.receive", "git.receive"]
+    );
+}
+
+#[test]
+fn eight_slow_receivers_do_not_hold_up_a_ninth() {
+    let site = Spooled::new();
+    let mut slow = String::new();
+    for n in 0..8 {
+        slow.push_str(&site.endpoint(&format!("a{n}")));
+    }
+    site.configure("mode = \"spool\"", &slow);
+    site.receiver.script(|request| {
+        let is_slow = request.line.starts_with("POST /a");
+        if is_slow {
+            late(Duration::from_secs(2), 200)
+        } else {
+            Answer::status(200)
+        }
+    });
+    site.announce_many(4);
+    let flush = site.refpost(["flush", "--budget", "1s"]);
+    flush.arg(&site.bare).run();
+    let arrived = site.receiver.take();
+    assert_eq!(to("/one", &arrived).len(), 4);
+    // The budget ends the beginning of attempts.
+    assert_eq!(arrived.len(), 4 + 8);
+    assert_eq!(site.attempts().len(), 4 + 8);
+}
+
+#[test]
+fn an_attempt_that_outlasts_the_budget_is_counted() {
+    let site = Spooled::new();
+    let hangs = odd_receiver(|stream| {
+        thread::spawn(move || {
+            thread::sleep(Duration::from_secs(10));
+            drop(stream);
+        });
+    });
+    let hanging =
+        format!("\n[[endpoint]]\nname = \"hangs\"\nurl = \"{hangs}\"\ntimeout = \"2s\"\n");
+    site.configure("mode = \"spool\"", &hanging);
+    site.announce();
+    let flush = site.refpost(["flush", "--budget", "1s"]);
+    flush.arg(&site.bare).run();
+    let attempts = site.attempts();
+    let hung: Vec<_> = attempts
+        .iter()
+        .filter(|one| one["endpoint"] == "hangs")
+        .collect();
+    assert_eq!(hung.len(), 1, "{attempts:?}");
+    assert_eq!(hung[0]["status"], "timeout");
+    assert!(site.names("retry/hangs")[0].contains(".1.0."));
+}
+
+#[test]
+fn a_sync_push_does_not_wait_for_a_backlog() {
+    let site = Spooled::new();
+    let down = "[[endpoint]]\nname = \"down\"\nurl = \"http://127.0.0.1:9/\"\nunsigned = true\n";
+    site.settings(&format!("mode = \"spool\"\n{down}"));
+    site.announce();
+    let new = site.spool().join("new");
+    let first = new.join(&site.names("new")[0]);
+    for n in 0..20_000 {
+        let mut name = "20200101T000000.000000000Z-git1-".to_owned();
+        write!(name, "{n:016x}").unwrap();
+        fs::hard_link(&first, new.join(name)).unwrap();
+    }
+    site.settings(&format!("mode = \"sync\"\npush_budget = \"1s\"\n{down}"));
+    let started = Instant::now();
+    let (_, push) = site.announce();
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(push.said.contains("queued for `down`"), "{}", push.said);
+}
+
+#[test]
+fn a_clock_that_was_ahead_does_not_hide_what_waits() {
+    let site = Spooled::new();
+    site.announce();
+    // The newest id was made ten days from now.
+    let ahead = SystemTime::now() + Duration::from_hours(240);
+    let spool = File::open(site.spool()).unwrap();
+    spool.set_modified(ahead).unwrap();
+    site.announce();
+    thread::sleep(Duration::from_millis(1100));
+    let listed = site.queue(&["list", "--older-than", "1s"]).well();
+    assert_eq!(listed.stdout.lines().count(), 2, "{}", listed.stdout);
+}
