@@ -3,6 +3,7 @@
 use std::iter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
@@ -10,6 +11,9 @@ use toml::de::{DeTable, DeValue};
 use super::borrowed;
 use super::schema::{EndpointLayer, Layer, Origin};
 use super::sections::{self, Section};
+
+/// The longest timeout of an attempt. A run ends this long after its budget at the latest.
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A line, counted from 1, and what is wrong with it.
 pub(super) type Wrong = (usize, String);
@@ -257,8 +261,9 @@ fn check_endpoint(endpoint: &EndpointLayer, before: &[EndpointLayer]) -> Result<
         );
         return Err((Vec::new(), why));
     }
-    if endpoint.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
-        let why = format!("`timeout` of `{name}` must be longer than nothing");
+    let fits = |timeout: Duration| !timeout.is_zero() && timeout <= LONGEST_TIMEOUT;
+    if endpoint.timeout.is_some_and(|timeout| !fits(timeout.0)) {
+        let why = format!("`timeout` of `{name}` must be longer than nothing, and 60s at most");
         return Err((vec![Step::Key("timeout")], why));
     }
     Ok(())

@@ -8,6 +8,9 @@ use crate::config::Retry;
 /// From so many failures in a row on an endpoint counts as down for good, until
 /// it answers the one message that each run probes it with.
 pub(super) const PROBE_AFTER: u32 = 5;
+/// An endpoint that is down is tried at least this often. The longer steps of a schedule are
+/// for messages that are refused, and for endpoints that say they are gone.
+const LONGEST_PROBE: Duration = Duration::from_hours(1);
 /// How far jitter moves a delay, as a part of it.
 const JITTER: f64 = 0.2;
 /// Stands in for an empty schedule, which the config does not let through.
@@ -75,7 +78,8 @@ pub(super) fn decide(outcome: &Outcome, situation: &Situation, policy: &Retry) -
         Outcome::Delivered { .. } => return Decision::Done,
         Outcome::TooLarge => return Decision::GiveUp,
         Outcome::Down { retry_after, .. } => {
-            (policy.delay(situation.attempts), *retry_after, false)
+            let delay = policy.delay(situation.attempts).min(LONGEST_PROBE);
+            (delay, *retry_after, false)
         }
         Outcome::Refused { retry_after, .. } => {
             (policy.delay(situation.attempts), *retry_after, true)
@@ -159,10 +163,12 @@ mod tests {
             // Down holds, refused steps aside, each along the schedule.
             (down(None), 0, 0, 0.0, hold(MINUTE)),
             (down(None), 1, 0, 0.0, hold(5 * MINUTE)),
-            (down(None), 2, 0, 0.0, hold(2 * HOUR)),
-            (down(None), 3, 0, 0.0, hold(DAY)),
-            (down(None), 4, 0, 0.0, hold(DAY)),
-            (down(None), u32::MAX, 0, 0.0, hold(DAY)),
+            // The long steps are not for an endpoint that is down: it may be back.
+            (down(None), 2, 0, 0.0, hold(HOUR)),
+            (down(None), 3, 0, 0.0, hold(HOUR)),
+            (down(None), u32::MAX, 0, 0.0, hold(HOUR)),
+            (refused(None), 3, 0, 0.0, aside(DAY)),
+            (refused(None), u32::MAX, 0, 0.0, aside(DAY)),
             (refused(None), 0, 0, 0.0, aside(MINUTE)),
             (refused(None), 2, 0, 0.0, aside(2 * HOUR)),
             // Jitter is a fifth either way, and never more.
@@ -176,15 +182,15 @@ mod tests {
             (down(Some(1)), 0, 0, 0.0, hold(MINUTE)),
             (down(Some(HOUR)), 0, 0, -1.0, hold(HOUR)),
             (down(Some(DAY)), 0, 0, 0.0, hold(HOUR)),
-            (down(Some(HOUR)), 2, 0, 0.0, hold(2 * HOUR)),
+            (refused(Some(HOUR)), 2, 0, 0.0, aside(2 * HOUR)),
             // 410 holds for the schedule's longest.
             (Outcome::Gone, 0, 0, 0.0, hold(DAY)),
             (Outcome::Gone, 3, 4 * DAY + 1, 0.0, GiveUp),
             // 413 would be refused again.
             (Outcome::TooLarge, 0, 0, 0.0, GiveUp),
             // Given up when the next attempt would be too late, to the second.
-            (down(None), 3, 4 * DAY, 0.0, hold(5 * DAY)),
-            (down(None), 3, 4 * DAY + 1, 0.0, GiveUp),
+            (down(None), 3, 5 * DAY - HOUR, 0.0, hold(5 * DAY)),
+            (down(None), 3, 5 * DAY - HOUR + 1, 0.0, GiveUp),
             (refused(None), 3, 4 * DAY + 1, 0.0, GiveUp),
             (down(None), 1, 6 * DAY, 0.0, GiveUp),
             // But never at the first failure.
@@ -214,7 +220,7 @@ mod tests {
             now: at(0),
             jitter: 0.0,
         };
-        assert_eq!(decide(&down(None), &situation, &policy()), hold(DAY));
+        assert_eq!(decide(&down(None), &situation, &policy()), hold(HOUR));
     }
 
     #[test]

@@ -190,7 +190,7 @@ fn check_show_is_toml_without_a_secret() {
         name = "ci"
         url = "http://b.example.org:8080/hidden-path"
         topics = ["git.*", "!git.tag.*"]
-        timeout = "1m 30s"
+        timeout = "45s"
         key = { env = "CI_KEY" }
         headers = { Authorization = "hidden-header", X-Other = { file = "token" } }
         [project]

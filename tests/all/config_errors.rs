@@ -172,7 +172,7 @@ fn an_error_in_an_endpoint_names_the_endpoint() {
         ),
         (
             "timeout = \"0s\"".to_owned(),
-            "`timeout` of `ci` must be longer than nothing",
+            "`timeout` of `ci` must be longer than nothing, and 60s at most",
         ),
         (
             "topic = []".to_owned(),

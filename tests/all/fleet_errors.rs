@@ -98,7 +98,7 @@ fn an_error_in_a_section_names_its_own_line() {
         (
             "[[repository]]\nmatch = [\"b\"]\n[[repository.endpoint]]\nname = \"ci\"\n\
              url = \"https://x/\"\ntimeout = \"0s\"",
-            "line 12: `timeout` of `ci` must be longer than nothing",
+            "line 12: `timeout` of `ci` must be longer than nothing, and 60s at most",
         ),
         // In TOML these are the whole server's, whatever stands above them.
         (

@@ -108,7 +108,7 @@ fn a_push_waits_for_its_budget_and_no_longer() {
         "test.git/refpost.toml",
         format!(
             "mode = \"sync\"\npush_budget = \"1s\"\nunsigned = true\n\
-             [[endpoint]]\nname = \"silent\"\nurl = \"{}\"\ntimeout = \"5m\"\n\
+             [[endpoint]]\nname = \"silent\"\nurl = \"{}\"\ntimeout = \"60s\"\n\
              [[endpoint]]\nname = \"well\"\nurl = \"{}\"\n",
             silent.url("/"),
             well.url("/")

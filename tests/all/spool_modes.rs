@@ -120,7 +120,7 @@ fn the_next_push_takes_along_what_failed() {
 #[test]
 fn a_background_flush_holds_nothing_of_the_push() {
     let site = Spooled::with("");
-    site.configure("", "timeout = \"1h\"");
+    site.configure("", "timeout = \"60s\"");
     site.receiver.script(|_| Answer::Nothing);
     let commit = site.commit("file");
     let push = site.git_run(&["push", "-q", "origin", "main"]);
@@ -206,7 +206,7 @@ fn sync_does_not_call_sent_what_was_refused() {
 fn the_budget_bounds_what_a_push_waits() {
     let site = Spooled::with("");
     let sync = "mode = \"sync\"\npush_budget = \"1s\"";
-    site.configure(sync, "timeout = \"1h\"");
+    site.configure(sync, "timeout = \"60s\"");
     site.receiver.script(|_| Answer::Nothing);
     let (commit, push) = site.announce();
     // The receiver has the request and has not answered it.

@@ -377,7 +377,7 @@ fn many_endpoints_are_worked_on_side_by_side() {
         });
     });
     let hanging =
-        format!("\n[[endpoint]]\nname = \"hangs\"\nurl = \"{hangs}\"\ntimeout = \"1h\"\n");
+        format!("\n[[endpoint]]\nname = \"hangs\"\nurl = \"{hangs}\"\ntimeout = \"60s\"\n");
     site.configure("mode = \"spool\"", &hanging);
     let pushed = site.announce_many(3);
     let _flush = Background::start(site.refpost(["flush"]).arg(&site.bare));

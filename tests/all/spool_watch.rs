@@ -160,7 +160,7 @@ fn a_hanging_receiver_does_not_hold_up_a_watch() {
         });
     });
     let hanging =
-        format!("\n[[endpoint]]\nname = \"hangs\"\nurl = \"{hangs}\"\ntimeout = \"1h\"\n");
+        format!("\n[[endpoint]]\nname = \"hangs\"\nurl = \"{hangs}\"\ntimeout = \"60s\"\n");
     site.configure("mode = \"spool\"", &hanging);
     let _watch = watch(&site, &[&site.bare]);
     for _ in 0..3 {
