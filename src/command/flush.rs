@@ -27,7 +27,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     let world = World::new(around, args.json);
     let client = Client::default();
     let stop = Cell::new(false);
-    let mut flush = Scheduler::new(&client, &world, limits, &stop);
+    let mut flush = Scheduler::new(&client, &world, limits, &stop, around.descriptors());
     if args.watch {
         watch::run(&mut flush, &world, args, around, &stop)?;
         return Ok(Done::Well);

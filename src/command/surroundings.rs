@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Uid, User};
 
 use super::accounts::Accounts;
@@ -55,6 +56,10 @@ impl Told {
 const TOLD_LASTS: Duration = Duration::from_mins(10);
 /// What is the case for so long is told again.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
+
+/// More open files than a flush needs, and as many as any process has (POSIX, `OPEN_MAX`).
+const MOST_DESCRIPTORS: u64 = 8192;
+const LEAST_DESCRIPTORS: usize = 64;
 
 /// So many random bytes are drawn at once.
 const DRAWN: usize = 256;
@@ -364,6 +369,20 @@ impl Surroundings {
             .spawn()
             .doing("run", Path::new("refpost"))?;
         Ok(())
+    }
+
+    /// Raises the limit of open files as far as an ordinary process can, and returns it
+    /// (getrlimit(2)).
+    pub(super) fn descriptors(&self) -> usize {
+        let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+            return LEAST_DESCRIPTORS;
+        };
+        let wanted = hard.min(MOST_DESCRIPTORS).max(soft);
+        let limit = match setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
+            Ok(()) => wanted,
+            Err(_) => soft,
+        };
+        usize::try_from(limit).unwrap_or(LEAST_DESCRIPTORS)
     }
 
     /// Cuts every tie to whoever started us: session, open files.

@@ -43,7 +43,7 @@ impl Attempted {
             (Some(Left::Failed { why, for_pusher }), _) => {
                 format!(" (it {})", if verbose { why } else { for_pusher })
             }
-            (Some(Left::OutOfTime), _) => " (no time left)".to_owned(),
+            (Some(Left::OutOfTime | Left::Crowded(_)), _) => " (no time left)".to_owned(),
             (None, _) if self.report.failed > 0 => " (given up)".to_owned(),
             (None, _) if self.report.refused > 0 => {
                 format!(" ({} refused)", self.report.refused)
@@ -66,18 +66,11 @@ pub(super) fn deliver_now(
     let client = Client::default();
     let world = World::new(around, false);
     let stop = Cell::new(false);
-    let courier = Courier {
-        spool,
-        client: &client,
-        outside: &world,
-        stop: &stop,
-        limits: Limits {
-            begin_before: None,
-            end_by: Some(end),
-        },
-        turn: None,
-        only: Some(id),
+    let limits = Limits {
+        begin_before: None,
+        end_by: Some(end),
     };
+    let courier = Courier::of_push(spool, id, &client, &world, limits, &stop);
     delivery::run(async {
         let ran = wait_until(end, || {
             let build = |_: &Id, header: &_| world.build(header);
@@ -99,7 +92,7 @@ pub(super) fn deliver_now(
                     left: Some(Left::Older),
                     ..LaneReport::default()
                 },
-                Some(()) => attempt(&courier, &recipient.queue, end).await,
+                Some(()) => attempt(&courier, spool, &recipient.queue, end).await,
             };
             let waiting = spool.standing(&recipient.queue).unwrap_or_default();
             Attempted {
@@ -112,8 +105,8 @@ pub(super) fn deliver_now(
     })
 }
 
-async fn attempt(courier: &Courier<'_>, queue: &Queue, end: Instant) -> LaneReport {
-    let lane = wait_until(end, || courier.spool.lane(queue).ok().flatten()).await;
+async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Instant) -> LaneReport {
+    let lane = wait_until(end, || spool.lane(queue).ok().flatten()).await;
     match lane {
         None => out_of_time(),
         Some(lane) => courier.run(&lane).await.unwrap_or_else(|error| LaneReport {

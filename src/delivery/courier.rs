@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::client::Client;
+use super::hosts::{Hosts, Origin};
 use super::lane::Work;
 use crate::config::Settings;
 use crate::spool::{Id, Lane, Spool, SpoolError};
@@ -103,6 +104,8 @@ pub enum Left {
     Fault,
     /// There was no time left.
     OutOfTime,
+    /// As many requests as may be are under way to this receiver.
+    Crowded(Origin),
 }
 
 /// When to stop.
@@ -137,23 +140,47 @@ impl Limits {
 #[derive(Clone, Copy)]
 pub struct Courier<'a> {
     /// The spool.
-    pub spool: &'a Spool,
+    pub(super) spool: &'a Spool,
     /// What sends.
-    pub client: &'a Client,
+    pub(super) client: &'a Client,
     /// The world.
-    pub outside: &'a dyn Outside,
+    pub(super) outside: &'a dyn Outside,
     /// When to stop.
-    pub limits: Limits,
+    pub(super) limits: Limits,
     /// How long after the first attempt another one can begin; the queue's other messages
     /// wait for the next turn.
-    pub turn: Option<Duration>,
+    pub(super) turn: Option<Duration>,
+    /// The requests under way; `None`: they are not counted.
+    pub(super) hosts: Option<&'a Hosts>,
     /// Once it is set, no attempt begins: somebody wants us to end.
-    pub stop: &'a Cell<bool>,
+    pub(super) stop: &'a Cell<bool>,
     /// Deliver this entry alone, and only if nothing older waits.
-    pub only: Option<&'a Id>,
+    pub(super) only: Option<&'a Id>,
 }
 
-impl Courier<'_> {
+impl<'a> Courier<'a> {
+    /// Delivers one entry alone while a pusher waits.
+    #[must_use]
+    pub fn of_push(
+        spool: &'a Spool,
+        id: &'a Id,
+        client: &'a Client,
+        outside: &'a dyn Outside,
+        limits: Limits,
+        stop: &'a Cell<bool>,
+    ) -> Self {
+        Self {
+            spool,
+            client,
+            outside,
+            limits,
+            turn: None,
+            hosts: None,
+            stop,
+            only: Some(id),
+        }
+    }
+
     /// Delivers what is due in a queue, until it is empty or held or time is up.
     pub async fn run(&self, lane: &Lane) -> Result<LaneReport, SpoolError> {
         let mut work = Work::new(*self, lane);

@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::answer::Answer;
 use super::attempt::{Delivered, Job};
 use super::courier::{Courier, LaneReport, Left, Notice, Unavailable};
+use super::hosts::{Origin, Visit};
 use super::outcome::Outcome;
 use super::retry::{Decision, Situation, decide};
 use crate::config::Retry;
@@ -44,6 +45,8 @@ pub(super) struct Work<'a> {
     pub(super) delivered: Option<Delivered>,
     /// The item that comes next, if that is known.
     pub(super) next: Option<Item>,
+    /// Its place among the requests to its receiver, kept for the turn.
+    visit: Option<Visit>,
     /// When its first attempt began.
     began: Option<Instant>,
     /// Its entry, opened while an answer was awaited.
@@ -60,6 +63,7 @@ impl<'a> Work<'a> {
             log: courier.spool.log(),
             delivered: None,
             next: None,
+            visit: None,
             began: None,
             ready: None,
         }
@@ -128,7 +132,10 @@ impl<'a> Work<'a> {
                     Came::Blocked => Left::Fault,
                     Came::Held(left) => left,
                 };
-                let is_down = matches!(left, Left::Failed { .. } | Left::OutOfTime);
+                let is_down = matches!(
+                    left,
+                    Left::Failed { .. } | Left::OutOfTime | Left::Crowded(_)
+                );
                 self.report.left.get_or_insert(left);
                 if is_down {
                     return Ok(());
@@ -231,6 +238,22 @@ impl<'a> Work<'a> {
         Ok(Came::Blocked)
     }
 
+    /// Counts the turn among the requests to its receiver. Returns why it cannot go on.
+    fn visit(&mut self, job: &Job) -> Option<Left> {
+        let hosts = self.courier.hosts?;
+        let origin = Origin::of(&job.endpoint().url);
+        if self
+            .visit
+            .as_ref()
+            .is_some_and(|visit| visit.origin == origin)
+        {
+            return None;
+        }
+        self.visit = None;
+        self.visit = hosts.visit(origin.clone());
+        self.visit.is_none().then_some(Left::Crowded(origin))
+    }
+
     /// Sends an item's messages, one after another.
     async fn messages(&mut self, mut item: Item, job: &Job) -> Result<Came, SpoolError> {
         let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
@@ -251,6 +274,9 @@ impl<'a> Work<'a> {
                 }
                 Err(error) => return Err(error.into()),
             };
+            if let Some(crowded) = self.visit(job) {
+                return Ok(Came::Held(crowded));
+            }
             self.began.get_or_insert_with(Instant::now);
             let (answer, crossed_off) = self.attempt(job, &message).await;
             let answer = match answer {

@@ -15,6 +15,7 @@
 //! scheduler many queues side by side: which now, which again, which when
 //! distributor  from `new/` to queues, a step at a time
 //! attempt   one attempt of it, and what is done for its neighbours meanwhile
+//! hosts     how many requests are under way to each receiver
 //! journal   what is written down of it: the log, and what a person must see to
 //! ```
 
@@ -25,6 +26,7 @@ mod client;
 mod courier;
 mod distributor;
 mod fault;
+mod hosts;
 mod journal;
 mod lane;
 mod outcome;
@@ -39,6 +41,7 @@ pub use answer::{Answer, Broken};
 pub use client::Client;
 pub use courier::{Courier, LaneReport, Left, Limits, Notice, Outside, Unavailable, Words};
 pub use fault::Fault;
+pub use hosts::Origin;
 pub use outcome::{Outcome, Reason, retry_after};
 pub use proxy::ProxyFault;
 pub use request::{HeaderValue, Request};

@@ -23,16 +23,18 @@ use futures_util::stream::FuturesUnordered;
 use super::client::Client;
 use super::courier::{Courier, LaneReport, Left, Limits, Outside};
 use super::distributor::Distributor;
+use super::hosts::{Hosts, Origin};
 use crate::config::Retry;
 use crate::payload::Message;
 use crate::spool::{
     Admission, Built, Distributed, Header, IoError, Queue, Spool, SpoolError, Standing,
 };
 
-/// Turns that are neither slow nor over.
+/// Turns at once that are not slow, and that are.
 const QUICK_PLACES: usize = 64;
-/// Turns that are slow.
-const SLOW_PLACES: usize = 128;
+const SLOW_PLACES: usize = 256;
+/// File descriptors that a turn takes: folders, the lock, the log, entries, a connection.
+const DESCRIPTORS: usize = 12;
 /// From this age on a turn is slow.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// How long a turn lasts: no attempt begins later in it.
@@ -104,8 +106,13 @@ pub struct Scheduler<'a> {
     /// Queues that are due: those whose head never failed, and the others.
     ready: VecDeque<(Spool, Queue)>,
     failing: VecDeque<(Spool, Queue)>,
-    /// Queues in one of these three lists, or having their turn.
+    /// Queues in one of these lists or in `crowded`, or having their turn.
     busy: HashSet<Key>,
+    /// Queues whose receiver has as many requests as may be.
+    crowded: HashMap<Origin, VecDeque<(Spool, Queue)>>,
+    hosts: Hosts,
+    quick_places: usize,
+    slow_places: usize,
     running: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
     turns: HashMap<Key, Turn>,
     /// Queues that something came for while they were busy.
@@ -117,13 +124,16 @@ pub struct Scheduler<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A flush with nothing to do yet. Once `stop` is set, no attempt begins.
+    /// A flush with nothing to do yet, which opens about so many file `descriptors` at most.
+    /// Once `stop` is set, no attempt begins.
     pub fn new(
         client: &'a Client,
         world: &'a dyn Surveyor,
         limits: Limits,
         stop: &'a Cell<bool>,
+        descriptors: usize,
     ) -> Self {
+        let places = (descriptors / DESCRIPTORS).max(2);
         Self {
             client,
             world,
@@ -133,6 +143,10 @@ impl<'a> Scheduler<'a> {
             unseen: VecDeque::new(),
             ready: VecDeque::new(),
             failing: VecDeque::new(),
+            crowded: HashMap::new(),
+            hosts: Hosts::default(),
+            quick_places: QUICK_PLACES.min(places / 2),
+            slow_places: SLOW_PLACES.min(places / 2),
             busy: HashSet::new(),
             running: FuturesUnordered::new(),
             turns: HashMap::new(),
@@ -332,19 +346,31 @@ impl<'a> Scheduler<'a> {
         let now = Instant::now();
         let slow = self.turns.values().filter(|turn| turn.is_slow(now)).count();
         let (mut slow, mut quick) = (slow, self.turns.len() - slow);
-        while quick < QUICK_PLACES
-            && slow < SLOW_PLACES
+        while quick < self.quick_places
+            && quick + slow < self.quick_places + self.slow_places
             && let Some((spool, queue)) = self.ready.pop_front()
         {
             quick += 1;
             self.start_one(spool, queue, false);
         }
-        while slow < SLOW_PLACES
+        while slow < self.slow_places
             && let Some((spool, queue)) = self.failing.pop_front()
         {
             slow += 1;
             self.start_one(spool, queue, true);
         }
+    }
+
+    /// Makes queues ready whose receiver has room again.
+    fn make_room(&mut self) {
+        for (origin, crowded) in &mut self.crowded {
+            let count = self.hosts.room(origin).min(crowded.len());
+            // First of all: the receiver answers, and their turn came before.
+            for queue in crowded.drain(..count).rev() {
+                self.ready.push_front(queue);
+            }
+        }
+        self.crowded.retain(|_, crowded| !crowded.is_empty());
     }
 
     fn start_one(&mut self, spool: Spool, queue: Queue, is_failing: bool) {
@@ -355,7 +381,7 @@ impl<'a> Scheduler<'a> {
             is_failing,
         };
         self.turns.insert(key(&spool, &queue), turn);
-        let limits = self.limits;
+        let (limits, hosts) = (self.limits, self.hosts.clone());
         self.running.push(Box::pin(async move {
             let outside: &dyn Outside = world;
             let result = match spool.lane(&queue) {
@@ -368,6 +394,7 @@ impl<'a> Scheduler<'a> {
                         outside,
                         limits,
                         turn: Some(TURN),
+                        hosts: Some(&hosts),
                         stop,
                         only: None,
                     };
@@ -401,10 +428,16 @@ impl<'a> Scheduler<'a> {
             return;
         };
         self.world.worked(&spool, &queue, &result);
+        self.make_room();
         let report = result.unwrap_or_else(|_| LaneReport {
             left: Some(Left::Fault),
             ..LaneReport::default()
         });
+        if let Some(Left::Crowded(origin)) = &report.left {
+            let crowded = self.crowded.entry(origin.clone()).or_default();
+            crowded.push_back((spool, queue));
+            return self.make_room();
+        }
         // What a fault of ours stops is tried when things change.
         let is_stopped = report.left == Some(Left::Fault) && !self.again.contains(&key);
         let is_due = self.is_due(&standing);

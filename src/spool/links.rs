@@ -1,6 +1,6 @@
 //! Entries on their way from `new/` to queues, made durable some at a time.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 
 use super::error::IoError;
@@ -8,16 +8,17 @@ use super::id::Id;
 use super::intake::Distributed;
 use super::item::Item;
 use super::queue::Queue;
-use super::{Folder, Name, Spool, disk};
+use super::{Name, Spool, disk};
 
-/// How many queues are open, or a few more, before they are flushed.
+/// How many queues are linked into, or a few more, before they are flushed.
 const QUEUES: usize = 64;
 
 /// Links into queues that are not durable yet.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    /// The queues that were linked into, open.
-    touched: BTreeMap<Queue, Folder>,
+    /// The queues that were linked into. None of them is kept open: an entry can have more
+    /// endpoints than a process can have files.
+    touched: BTreeSet<Queue>,
     /// Entries that have all their links, and can leave `new/` once those are durable.
     ready: Vec<Id>,
     /// A flush has failed. fsync(2) tells an error once, so no later one makes up for it, and
@@ -35,25 +36,22 @@ impl Links {
     ) -> Result<(), IoError> {
         let new = spool.new_name(id);
         let item = Item::first(id).to_string();
+        let retry = spool.retry_root();
         let mut made = vec![];
         for queue in queues {
-            let known = self.touched.get(queue).cloned();
-            let dir = known.unwrap_or_else(|| spool.retry_dir(queue));
-            let name = dir.entry(&item);
+            let name = retry.child(queue.as_str()).entry(&item);
             match link_into(spool, &new, &name) {
-                Ok(true) => made.push(name),
+                Ok(true) => made.push(queue),
                 Ok(false) => {}
                 Err(error) => {
                     // It stays in `new/`: in no queue, rather than in some at each run.
-                    for name in made {
-                        let _ = disk::unlink(&name);
+                    for queue in made {
+                        let _ = disk::unlink(&retry.child(queue.as_str()).entry(&item));
                     }
                     return Err(error);
                 }
             }
-            if !self.touched.contains_key(queue) {
-                self.touched.insert(queue.clone(), dir);
-            }
+            self.touched.insert(queue.clone());
         }
         Ok(())
     }
@@ -78,15 +76,16 @@ impl Links {
         if std::mem::replace(&mut self.has_failed, true) {
             return Ok(());
         }
-        for queue in touched.values() {
-            disk::flush_dir(queue)?;
+        let retry = spool.retry_root();
+        for queue in &touched {
+            disk::flush_dir(&retry.child(queue.as_str()))?;
         }
         if !touched.is_empty() {
             // For queues whose directory is new, whoever made it.
-            disk::flush_dir(&spool.retry_root())?;
+            disk::flush_dir(&retry)?;
         }
         self.has_failed = false;
-        to.queues.extend(touched.into_keys());
+        to.queues.extend(touched);
         for id in ready {
             disk::unlink(&spool.new_name(&id))?;
             to.entries += 1;

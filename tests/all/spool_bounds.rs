@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::support::spooled::{late, odd_receiver, to};
-use crate::support::{Answer, Site, Spooled};
+use crate::support::spooled::{commits, late, odd_receiver};
+use crate::support::{Background, REFPOST, Receiver, Site, Spooled};
 
 /// Leaves an intent of a push that was refused, which the next push settles.
 fn abandon_an_intent(site: &Site) {
@@ -58,26 +61,21 @@ fn a_push_does_not_wait_for_ever_for_a_locked_spool() {
 #[test]
 fn eight_slow_receivers_do_not_hold_up_a_ninth() {
     let site = Spooled::new();
+    let receivers: Vec<Receiver> = (0..8).map(|_| Receiver::start()).collect();
     let mut slow = String::new();
-    for n in 0..8 {
-        slow.push_str(&site.endpoint(&format!("a{n}")));
+    for (n, receiver) in receivers.iter().enumerate() {
+        receiver.script(|_| late(Duration::from_secs(2), 200));
+        let url = receiver.url("/");
+        write!(slow, "\n[[endpoint]]\nname = \"a{n}\"\nurl = \"{url}\"\n").unwrap();
     }
     site.configure("mode = \"spool\"", &slow);
-    site.receiver.script(|request| {
-        let is_slow = request.line.starts_with("POST /a");
-        if is_slow {
-            late(Duration::from_secs(2), 200)
-        } else {
-            Answer::status(200)
-        }
-    });
     site.announce_many(4);
     let flush = site.refpost(["flush", "--budget", "1s"]);
     flush.arg(&site.bare).run();
-    let arrived = site.receiver.take();
-    assert_eq!(to("/one", &arrived).len(), 4);
+    assert_eq!(site.receiver.take().len(), 4);
     // The budget ends the beginning of attempts.
-    assert_eq!(arrived.len(), 4 + 8);
+    let arrived: usize = receivers.iter().map(|slow| slow.take().len()).sum();
+    assert_eq!(arrived, 8);
     assert_eq!(site.attempts().len(), 4 + 8);
 }
 
@@ -142,4 +140,79 @@ fn a_clock_that_was_ahead_does_not_hide_what_waits() {
     thread::sleep(Duration::from_millis(1100));
     let listed = site.queue(&["list", "--older-than", "1s"]).well();
     assert_eq!(listed.stdout.lines().count(), 2, "{}", listed.stdout);
+}
+
+#[test]
+fn one_receiver_gets_four_requests_at_once_and_all_it_is_owed() {
+    let site = Spooled::new();
+    let mut many = String::new();
+    for n in 0..20 {
+        many.push_str(&site.endpoint(&format!("a{n}")));
+    }
+    site.configure("mode = \"spool\"", &many);
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    site.receiver.script(move |_| {
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let answer = late(Duration::from_millis(30), 200);
+        now.fetch_sub(1, Ordering::SeqCst);
+        answer
+    });
+    site.announce_many(3);
+    let arrived = site.flush_well();
+    assert_eq!(arrived.len(), 3 * 21);
+    assert_eq!(seen.load(Ordering::SeqCst), 4);
+    assert!(site.files().is_empty());
+}
+
+#[test]
+fn a_healthy_endpoint_beside_hundreds_that_hang_does_not_wait() {
+    let site = Spooled::new();
+    let mut hanging = String::new();
+    let mut listeners = Vec::new();
+    for n in 0..150 {
+        // Nobody accepts, so a request is never answered.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        listeners.push(listener);
+        write!(
+            hanging,
+            "\n[[endpoint]]\nname = \"a{n}\"\nurl = \"http://{address}/\"\ntimeout = \"4s\"\n"
+        )
+        .unwrap();
+    }
+    site.configure(
+        "mode = \"spool\"",
+        &format!("[retry]\nschedule = [\"1s\"]{hanging}"),
+    );
+    site.announce();
+    // From now on the others are known to fail.
+    site.flush();
+    site.receiver.take();
+    thread::sleep(Duration::from_millis(1300));
+    let (commit, _) = site.announce();
+    let mut flush = Background::start(site.refpost(["flush"]).arg(&site.bare));
+    let started = Instant::now();
+    assert_eq!(commits(&site.receiver.wait_for(1)), [commit]);
+    let waited = started.elapsed();
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
+    flush.0.kill().unwrap();
+}
+
+#[test]
+fn a_flush_with_few_descriptors_delivers_everything() {
+    let site = Spooled::new();
+    let mut many = String::new();
+    for n in 0..40 {
+        many.push_str(&site.endpoint(&format!("a{n}")));
+    }
+    site.configure("mode = \"spool\"", &many);
+    site.announce_many(2);
+    let limited = format!(
+        "ulimit -n 64 && exec {REFPOST} flush {}",
+        site.bare.display()
+    );
+    let ran = site.run("sh").args(["-c", &limited]).run();
+    assert_eq!((ran.status, &*ran.stderr), (0, ""));
+    assert_eq!(site.receiver.take().len(), 2 * 41);
 }
