@@ -26,7 +26,7 @@ use super::surroundings::Surroundings;
 use crate::event::RefUpdate;
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{Content, Id, Intent, Recipient, Selection, Spool, SpoolError};
+use crate::spool::{Claim, Content, Id, Intent, Recipient, Selection, Spool, SpoolError};
 
 /// Records a push, and keeps account of it.
 pub(super) struct Recorder<'a> {
@@ -37,6 +37,10 @@ pub(super) struct Recorder<'a> {
     recorded: Recorded,
     /// Intents of this push that have a ref in a batch before.
     met: HashSet<Id>,
+    /// Whether batches claim their places before they are composed.
+    claims: bool,
+    /// The place of the batch that is being recorded, until an entry has it.
+    claim: Option<Claim>,
 }
 
 /// Records some of a push's updates, being the last ones or not.
@@ -83,15 +87,18 @@ impl<'a> Recorder<'a> {
             around,
             recorded: Recorded::default(),
             met: HashSet::new(),
+            claims: false,
+            claim: None,
         }
     }
 
     /// Records the messages of the push; what they cannot be made of is owed.
     pub(super) fn record(
-        self,
+        mut self,
         batches: Peekable<impl Iterator<Item = Batch>>,
         composer: &mut Composer<'_>,
     ) -> Recorded {
+        self.claims = !self.spool.is_drop();
         self.each(batches, &mut |recorder, updates, ends| {
             let made = composer.made();
             let result = recorder.compose(updates, composer, ends);
@@ -133,15 +140,39 @@ impl<'a> Recorder<'a> {
         mut batches: Peekable<impl Iterator<Item = Batch>>,
         record: &mut Record<'_, 'a>,
     ) -> Recorded {
+        let mut claim = self.claim(batches.peek(), None);
         while let Some(batch) = batches.next() {
             let ends = batches.peek().is_none();
             self.recorded.batches += 1;
+            // Before this one is recorded, so that no later push comes in between.
+            let next = match &claim {
+                Some(claim) => self.claim(batches.peek(), Some(claim)),
+                None => None,
+            };
+            self.claim = claim;
             match batch {
                 Ok(updates) => self.batch(&updates, ends, record),
                 Err(error) => self.fail(error),
             }
+            if let Some(unused) = self.claim.take() {
+                // What cannot be withdrawn is announced: rather that than nothing.
+                self.spool.withdraw_claim(&unused).ok();
+            }
+            claim = next;
         }
         self.recorded
+    }
+
+    /// Claims the place of a batch before its messages are made. One that cannot be claimed,
+    /// on a full disk say, has its place from when it is recorded.
+    fn claim(&self, batch: Option<&Batch>, after: Option<&Claim>) -> Option<Claim> {
+        let Some(Ok(updates)) = batch.filter(|_| self.claims) else {
+            return None;
+        };
+        let intents = outbox::intents_of(self.spool, &self.push.git_dir);
+        let mut draft = self.push.draft(Content::Owed(updates.clone()));
+        draft.confirms = outbox::settled_by(updates, &intents, self.caller, None).settled;
+        self.around.claim(self.spool, &draft, after).ok()
     }
 
     /// Records a batch, in parts if one entry cannot hold it.
@@ -214,10 +245,11 @@ impl<'a> Recorder<'a> {
         let intents = outbox::intents_of(self.spool, &self.push.git_dir);
         let mut draft = self.push.draft(content);
         draft.confirms = self.settled(updates, &intents, ends);
-        let id = self
-            .around
-            .enqueue(self.spool, &draft)
-            .map_err(|source| Error::Enqueue { messages, source })?;
+        let enqueued = match self.claim.take() {
+            Some(claim) => self.spool.enqueue_claimed(&draft, &claim),
+            None => self.around.enqueue(self.spool, &draft),
+        };
+        let id = enqueued.map_err(|source| Error::Enqueue { messages, source })?;
         outbox::withdraw(self.spool, &intents, &draft.confirms, updates)?;
         Ok(id)
     }

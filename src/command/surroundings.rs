@@ -19,7 +19,7 @@ use crate::config::{self, Borrowed, Loaded, Server, Settings};
 use crate::git::{self, Everywhere, Repository, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;
-use crate::spool::{Draft, Id, Spool, SpoolError, Stamp};
+use crate::spool::{Claim, Draft, Id, Spool, SpoolError, Stamp};
 
 /// The world around one run of a command.
 pub(super) struct Surroundings {
@@ -315,6 +315,16 @@ impl Surroundings {
     /// Enqueues an entry under an id made of here and now.
     pub(super) fn enqueue(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
         spool.enqueue(draft, &self.stamp(self.host()))
+    }
+
+    /// Claims a place in the order, here and now or right behind another claim.
+    pub(super) fn claim(
+        &self,
+        spool: &Spool,
+        draft: &Draft,
+        after: Option<&Claim>,
+    ) -> Result<Claim, SpoolError> {
+        spool.claim(draft, &self.stamp(self.host()), after)
     }
 
     /// Records an intent under an id made of here and now.

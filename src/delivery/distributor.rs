@@ -15,6 +15,8 @@ const HOLD: Duration = Duration::from_millis(250);
 const GIVE_WAY: Duration = Duration::from_millis(1);
 /// When a `new/` that another process has is asked for again.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// How long an entry waits for an older push of its repository.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Spools that are distributed side by side.
 const SPOOLS: usize = 8;
 
@@ -34,6 +36,8 @@ struct Distributing<'a> {
     ready: Instant,
     /// Something came that this distribution does not see.
     again: bool,
+    /// Since when entries have waited for an older push, whose hook composes.
+    waits_since: Option<Instant>,
 }
 
 impl<'a> Distributor<'a> {
@@ -53,6 +57,7 @@ impl<'a> Distributor<'a> {
                 held_since: None,
                 ready: Instant::now(),
                 again: false,
+                waits_since: None,
             }),
         }
     }
@@ -99,6 +104,13 @@ impl<'a> Distributor<'a> {
         let mut one = self.spools.remove(at)?;
         let spool = one.spool.clone();
         let (queues, done) = match one.step(self.world, end) {
+            Ok(Some(mut done)) if done.waits && done.stopped.is_none() => {
+                let queues = std::mem::take(&mut done.queues);
+                one.wait();
+                self.world.distributed(&spool, Ok(done));
+                self.spools.push_back(one);
+                return Some((spool, queues));
+            }
             Ok(Some(mut done)) => (std::mem::take(&mut done.queues), Ok(done)),
             Ok(None) => {
                 let touched = one.distribution.as_mut().map(Distribution::touched);
@@ -116,6 +128,15 @@ impl<'a> Distributor<'a> {
 }
 
 impl<'a> Distributing<'a> {
+    /// Begins anew in a moment, when an older push may have its entry.
+    fn wait(&mut self) {
+        let now = Instant::now();
+        self.distribution = None;
+        self.held_since = None;
+        self.waits_since.get_or_insert(now);
+        self.ready = now + ASK_AGAIN;
+    }
+
     fn pause(&mut self) {
         if let Some(distribution) = &mut self.distribution {
             distribution.pause();
@@ -132,7 +153,13 @@ impl<'a> Distributing<'a> {
         if self.distribution.is_none() {
             let build = move |_: &Id, header: &Header| world.build(header);
             let admit = move |account, header: &Header| world.admit(account, header);
-            self.distribution = self.spool.distribution(Lock::Try, build, admit)?;
+            let distribution = self.spool.distribution(Lock::Try, build, admit)?;
+            let waited = self.waits_since.map(|since| since.elapsed());
+            self.distribution = if waited.is_some_and(|waited| waited >= PATIENCE) {
+                distribution.map(Distribution::without_patience)
+            } else {
+                distribution
+            };
         }
         let now = Instant::now();
         let Some(distribution) = &mut self.distribution else {

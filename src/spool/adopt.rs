@@ -56,6 +56,7 @@ impl Spool {
             adopted.files += self.adopt_dir(&from, &to, is_ours)?;
         }
         if let Some(_held) = disk::lock(&other.new_dir(), Lock::Wait)? {
+            other.settle_claims()?;
             let is_ours = |name: &str| Id::parse(name).is_some();
             adopted.files += self.adopt_dir(&other.new_dir(), &self.new_dir(), is_ours)?;
         }
@@ -65,7 +66,7 @@ impl Spool {
     /// Whether nothing waits here and nothing has failed.
     pub fn is_empty(&self) -> Result<bool, IoError> {
         let survey = self.survey()?;
-        let is_known = survey.unseen.is_empty();
+        let is_known = survey.unseen.is_empty() && !self.has_claims()?;
         Ok(is_known && survey.new == 0 && survey.unreadable == 0 && survey.queues.is_empty())
     }
 

@@ -262,6 +262,17 @@ pub(super) fn lock(folder: &Folder, lock: Lock) -> Result<Option<File>, IoError>
     Ok(locked.context("lock", || folder.path())?.then_some(dir))
 }
 
+/// Locks a new file, which nobody else has.
+pub(super) fn lock_file(file: &File, name: &Name) -> Result<(), IoError> {
+    file.lock().context("lock", || name.path())
+}
+
+/// Whether a process holds a file's lock. A file that cannot be opened is held by nobody.
+pub(super) fn is_locked(name: &Name) -> bool {
+    let locked = open(name).map(|file| file.try_lock());
+    matches!(locked, Ok(Err(TryLockError::WouldBlock)))
+}
+
 /// Locks a directory within [`LOCK_WAIT`].
 fn wait_for(dir: &File) -> io::Result<bool> {
     let end = Instant::now() + LOCK_WAIT;

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::path::Path;
 
 use super::error::{IoError, SpoolError};
 use super::id::Id;
@@ -33,6 +34,8 @@ pub struct Distribution<'a> {
     intake: Intake<'a>,
     listing: Listing,
     links: Links,
+    /// Whether entries wait for an older push of their repository.
+    patience: bool,
     /// The lock on `new/`; `None` between two steps, or where nothing is to be done.
     lock: Option<File>,
 }
@@ -56,11 +59,12 @@ impl Spool {
             intake: Intake::new(build, admit),
             listing: Listing::default(),
             links: Links::default(),
+            patience: true,
             lock: None,
         };
         let mut is_empty = true;
         disk::each_name(&self.new_dir(), &mut |_| is_empty = false)?;
-        if is_empty {
+        if is_empty && !self.has_claims()? {
             return Ok(Some(distribution));
         }
         let Some(lock) = disk::lock(&self.new_dir(), lock)? else {
@@ -92,6 +96,15 @@ impl Spool {
 }
 
 impl Distribution<'_> {
+    /// The same, which waits for no older push.
+    #[must_use]
+    pub fn without_patience(self) -> Self {
+        Self {
+            patience: false,
+            ..self
+        }
+    }
+
     /// Distributes entries while `goes_on`, a batch at most. Returns whether there are more.
     pub fn step(&mut self, mut goes_on: impl FnMut() -> bool) -> bool {
         let mut more = true;
@@ -144,7 +157,10 @@ impl Distribution<'_> {
         let Some(id) = self.listing.next(&self.spool)? else {
             return Ok(false);
         };
-        let Some(entry) = self.intake.take(&self.spool, &id)? else {
+        let claims = &self.listing;
+        let waits = self.patience;
+        let is_claimed = |repository: &Path| waits && claims.is_claimed(&id, repository);
+        let Some(entry) = self.intake.take(&self.spool, &id, is_claimed)? else {
             return Ok(true);
         };
         let recipients = entry.header().recipients().iter().map(|one| &one.queue);

@@ -92,7 +92,7 @@ impl Spool {
     /// Two pushes at the same instant may read the same mark; nobody can say which
     /// of them was first. Where the mark cannot be set (another member of the group
     /// owns the directory), the order is that of the clock.
-    fn next_id(root: &Folder, stamp: &Stamp<'_>) -> Id {
+    pub(super) fn next_id(root: &Folder, stamp: &Stamp<'_>) -> Id {
         let after_mark = disk::modified(root).map(|mark| mark + Duration::from_nanos(1));
         let time = after_mark.map_or(stamp.now, |after| after.max(stamp.now));
         Id::new(time, stamp.host, stamp.random)

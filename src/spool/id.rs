@@ -37,6 +37,17 @@ impl Id {
         Self { text, time }
     }
 
+    /// The id right behind this one: of the same time and host.
+    #[must_use]
+    pub(super) fn next(&self) -> Self {
+        let (front, random) = self.text.split_at(self.text.len() - RANDOM_LEN);
+        let random = u64::from_str_radix(random, 16).unwrap_or_default();
+        Self {
+            text: format!("{front}{:016x}", random.saturating_add(1)),
+            time: self.time,
+        }
+    }
+
     /// Reads an id; `None` for anything that [`Id::new`] does not write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

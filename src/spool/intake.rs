@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
 use super::error::{EntryError, EntryFault, IoError, SpoolError};
@@ -26,6 +26,8 @@ pub struct Distributed {
     pub notices: Vec<Notice>,
     /// The repositories whose entries stay, in the order of the paths.
     pub blocked: BTreeMap<PathBuf, Blocked>,
+    /// Whether an entry stays until the hook of an older push is done.
+    pub waits: bool,
     /// What kept the rest in `new/`: a full disk, say. Beside the others, for what
     /// was set aside before it must be told all the same.
     pub stopped: Option<SpoolError>,
@@ -93,7 +95,12 @@ impl<'a> Intake<'a> {
     }
 
     /// The entry, with messages that are built. `None`: it stays.
-    pub(super) fn take(&mut self, spool: &Spool, id: &Id) -> Result<Option<Entry>, SpoolError> {
+    pub(super) fn take(
+        &mut self,
+        spool: &Spool,
+        id: &Id,
+        is_claimed: impl Fn(&Path) -> bool,
+    ) -> Result<Option<Entry>, SpoolError> {
         let mut entry = match spool.open_new(id) {
             Ok(entry) => entry,
             Err(error) => return self.unreadable(spool, id, error).map(|()| None),
@@ -104,6 +111,11 @@ impl<'a> Intake<'a> {
             return Ok(None);
         }
         if self.held.contains(repository) {
+            return Ok(None);
+        }
+        if is_claimed(repository) {
+            self.held.insert(repository.clone());
+            self.report.waits = true;
             return Ok(None);
         }
         if spool.is_drop() {

@@ -175,8 +175,14 @@ impl Spool {
 
     /// Keeps entries in `new/` until the result is dropped: nobody distributes them. Another
     /// process that keeps `new/` for two seconds is an error.
+    ///
+    /// Claims of hooks that are gone are in `new/` then, with the intents that they settle.
     pub fn hold_new(&self) -> Result<Option<File>, IoError> {
-        disk::lock(&self.new_dir(), Lock::Wait)
+        let held = disk::lock(&self.new_dir(), Lock::Wait)?;
+        if held.is_some() {
+            self.settle_claims()?;
+        }
+        Ok(held)
     }
 
     /// Removes the intents that an entry settles, before it can be delivered and

@@ -1,8 +1,10 @@
 //! What lies in `new/`, by names alone.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::vec;
 
+use super::claim::Claims;
 use super::error::IoError;
 use super::first::First;
 use super::id::Id;
@@ -21,6 +23,7 @@ pub(super) struct Listing {
     last: Option<Id>,
     /// Whether there are others after these.
     more: bool,
+    claims: Claims,
 }
 
 impl Listing {
@@ -37,12 +40,27 @@ impl Listing {
 
     /// Lists what comes after the last one that was given out, and gives names that are no
     /// ids.
+    ///
+    /// What is newer than the newest entry that was there before the claims were read stays
+    /// for the next time: an older push may have claimed its place after that, and a hook may
+    /// have put its entry there before the second look. Ids are drawn in order, so neither
+    /// can be so of what is listed here.
     pub(super) fn look_again(&mut self, spool: &Spool) -> Result<Vec<OsString>, IoError> {
+        let mut newest = None;
+        spool.each_in_new(&mut |id| newest = newest.take().max(Some(id)))?;
+        self.claims = spool.settle_claims()?;
+        newest = newest.max(self.claims.newest_moved.take());
         let (ids, strange) = spool.listed(self.last.as_ref(), WINDOW)?;
-        let (ids, more) = ids.into_sorted();
+        let (mut ids, more) = ids.into_sorted();
+        ids.retain(|id| Some(id) <= newest.as_ref());
         self.ids = ids.into_iter();
         self.more = more;
         Ok(strange.into_sorted().0)
+    }
+
+    /// Whether an entry waits for an older push of its repository, whose hook composes.
+    pub(super) fn is_claimed(&self, id: &Id, repository: &Path) -> bool {
+        self.claims.hold(id, repository)
     }
 }
 

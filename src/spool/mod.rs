@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  a push ── enqueue ──► new/<id> ── distribute ──► retry/<queue>/<due>.<attempts>.<n>.<id>
-//!              │  ▲        │                     │ lane: advance, defer, step aside
+//!    (claim/)  │  ▲        │                     │ lane: advance, defer, step aside
 //!           tmp/<id>       │                     │
 //!                 │        ▼                     ▼
 //!                 │  failed/unreadable/<id>   failed/<queue>/<id>[,<part>]
@@ -28,6 +28,7 @@
 //! environment, the host's name or randomness.
 
 mod adopt;
+mod claim;
 mod disk;
 mod distribute;
 mod encoding;
@@ -63,6 +64,7 @@ use std::path::{Path, PathBuf};
 use folder::{Folder, Name, Writers};
 
 pub use adopt::Adopted;
+pub use claim::Claim;
 pub use distribute::Distribution;
 pub use enqueue::Stamp;
 pub use entry::Entry;

@@ -1,6 +1,7 @@
 //! The spool on real directories, killed between any two of its system calls.
 
 mod adopt;
+mod claims;
 mod crashes;
 mod distribute;
 mod enqueue;
@@ -56,14 +57,22 @@ impl Fixture {
     }
 
     fn enqueue(&self, draft: &Draft) -> Result<Id, SpoolError> {
+        self.tick();
+        self.spool.enqueue(draft, &self.stamp())
+    }
+
+    /// A second passes.
+    fn tick(&self) {
         self.now.set(self.now.get() + Duration::from_secs(1));
         self.pushes.set(self.pushes.get() + 1);
-        let stamp = Stamp {
+    }
+
+    fn stamp(&self) -> Stamp<'static> {
+        Stamp {
             now: self.now.get(),
             host: "git1",
             random: self.pushes.get(),
-        };
-        self.spool.enqueue(draft, &stamp)
+        }
     }
 
     fn distribute(&self) -> Distributed {

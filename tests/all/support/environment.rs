@@ -145,6 +145,13 @@ impl Runner {
         self
     }
 
+    /// Starts it, silent, with standard input open for more.
+    pub(crate) fn spawn_fed(mut self) -> Child {
+        self.command.stdin(Stdio::piped());
+        self.command.stdout(Stdio::null()).stderr(Stdio::null());
+        self.command.spawn().unwrap()
+    }
+
     pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
         bytes.as_ref().clone_into(&mut self.stdin);
         self

@@ -1,0 +1,197 @@
+//! A claim: the place of a push in the order, taken before its messages are made.
+//!
+//! ```text
+//! claim/<id>,<repository>   the push as ref updates, not flushed; its hook holds `flock`
+//! ```
+//!
+//! - A hook claims before it composes, and then gives its entry the claim's id. Whoever
+//!   distributes leaves later entries of that repository in `new/` while the claim lives, so
+//!   a push that takes long to compose is not overtaken.
+//! - The lock says that the hook lives, not a process id. A claim whose lock is free becomes
+//!   the entry: a hook that died while it composed has lost nothing.
+//! - A claim becomes an entry by rename alone, first of the composed entry over the claim,
+//!   then of the claim into `new/`. So no crash leaves both, and it does not matter who makes
+//!   the last step.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::disk;
+use super::enqueue::Stamp;
+use super::entry::{self, Entry};
+use super::error::{IoError, SpoolError};
+use super::id::Id;
+use super::record::Draft;
+use super::{Folder, Name, Spool};
+
+/// Where claims are.
+const CLAIM: &str = "claim";
+/// How much of a repository's hash is in a name.
+const HASH_LEN: usize = 16;
+
+/// A repository, as it stands in the names of claims.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RepositoryHash(String);
+
+impl RepositoryHash {
+    pub(super) fn of(repository: &Path) -> Self {
+        let mut hash = hex::encode(Sha256::digest(repository.as_os_str().as_bytes()));
+        hash.truncate(HASH_LEN);
+        Self(hash)
+    }
+}
+
+/// A place in the order. Dropping it gives up the lock: then the claim becomes an entry.
+#[derive(Debug)]
+pub struct Claim {
+    id: Id,
+    name: Name,
+    _lock: File,
+}
+
+/// The claims of a spool whose hooks live: of each repository, the oldest.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    oldest: HashMap<RepositoryHash, Id>,
+    /// The newest entry that a claim became just now.
+    pub(super) newest_moved: Option<Id>,
+}
+
+impl Claims {
+    /// Whether this entry must wait for an older push of its repository.
+    pub(super) fn hold(&self, id: &Id, repository: &Path) -> bool {
+        let oldest = || self.oldest.get(&RepositoryHash::of(repository));
+        !self.oldest.is_empty() && oldest().is_some_and(|claim| claim < id)
+    }
+}
+
+impl Spool {
+    /// Claims a place for a push whose ref updates `draft` holds. `after` puts it right behind
+    /// another claim of the same push.
+    pub fn claim(
+        &self,
+        draft: &Draft,
+        stamp: &Stamp<'_>,
+        after: Option<&Claim>,
+    ) -> Result<Claim, SpoolError> {
+        let root = self.root_dir();
+        let id = match after {
+            Some(claim) => claim.id.next(),
+            None => Self::next_id(&root, stamp),
+        };
+        let hash = RepositoryHash::of(&draft.repository);
+        let name = self.claim_dir().entry(format!("{id},{}", hash.0));
+        let tmp = self.tmp_dir().entry(format!("{id}.claim"));
+        let file = match disk::create(&tmp, self.access) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                self.create_layout()?;
+                disk::create(&tmp, self.access)?
+            }
+            other => other?,
+        };
+        disk::set_modified(&root, id.time());
+        // Whole and locked before it has its name: whoever distributes takes what is not.
+        let claimed = disk::lock_file(&file, &tmp)
+            .and_then(|()| entry::write(draft, &file, &tmp))
+            .and_then(|()| self.name_claim(&tmp, &name));
+        if let Err(error) = claimed {
+            let _ = disk::unlink(&tmp);
+            return Err(error.into());
+        }
+        Ok(Claim {
+            id,
+            name,
+            _lock: file,
+        })
+    }
+
+    fn name_claim(&self, tmp: &Name, name: &Name) -> Result<(), IoError> {
+        match disk::rename(tmp, name) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                disk::ensure_dir(&self.claim_dir(), self.access)?;
+                disk::rename(tmp, name)
+            }
+            renamed => renamed,
+        }
+    }
+
+    /// Makes `draft` durable in the place of a claim. After an error the claim is given up, as
+    /// the pusher is told that the push is not recorded; as with [`Spool::enqueue`], the entry
+    /// may be there all the same.
+    pub fn enqueue_claimed(&self, draft: &Draft, claim: &Claim) -> Result<Id, SpoolError> {
+        let tmp = self.tmp_dir().entry(claim.id.as_str());
+        let enqueued = self.fill(draft, claim, &tmp);
+        if enqueued.is_err() {
+            let _ = disk::unlink(&tmp);
+            let _ = disk::unlink(&claim.name);
+        }
+        enqueued.map(|()| claim.id.clone())
+    }
+
+    fn fill(&self, draft: &Draft, claim: &Claim, tmp: &Name) -> Result<(), SpoolError> {
+        let file = disk::create(tmp, self.access)?;
+        entry::write(draft, &file, tmp)?;
+        disk::flush(&file, tmp)?;
+        // Crash before: the claim becomes the entry, and its messages are built anew.
+        disk::rename(tmp, &claim.name)?;
+        // Crash here: whoever distributes makes the next step.
+        let new = self.new_name(&claim.id);
+        disk::unless_gone(disk::rename(&claim.name, &new))?;
+        Ok(disk::flush_dir(new.folder())?)
+    }
+
+    /// Gives a claim up: nobody wants a message of that push.
+    pub fn withdraw_claim(&self, claim: &Claim) -> Result<(), SpoolError> {
+        Ok(disk::unlink(&claim.name)?)
+    }
+
+    /// Looks through the claims. Those whose hooks are gone become entries in `new/`, which
+    /// the caller has locked.
+    pub(super) fn settle_claims(&self) -> Result<Claims, IoError> {
+        let mut claims = Claims::default();
+        let folder = self.claim_dir();
+        for name in disk::names(&folder)? {
+            let Some((id, hash)) = parse(&name) else {
+                continue;
+            };
+            let name = folder.entry(&name);
+            if disk::is_locked(&name) {
+                let oldest = claims.oldest.entry(hash).or_insert_with(|| id.clone());
+                *oldest = id.min(oldest.clone());
+            } else if Entry::open(&name).is_err_and(|error| error.is_corrupt()) {
+                // Cut off by a power failure: git had not been told that the hook was done.
+                disk::unlink(&name)?;
+            } else {
+                disk::unless_gone(disk::rename(&name, &self.new_name(&id)))?;
+                claims.newest_moved = claims.newest_moved.max(Some(id));
+            }
+        }
+        if claims.newest_moved.is_some() {
+            disk::flush_dir(&self.new_dir())?;
+        }
+        Ok(claims)
+    }
+
+    /// Whether there are claims, of hooks that live or not.
+    pub(super) fn has_claims(&self) -> Result<bool, IoError> {
+        let mut any = false;
+        disk::each_name(&self.claim_dir(), &mut |_| any = true)?;
+        Ok(any)
+    }
+
+    fn claim_dir(&self) -> Folder {
+        self.root_dir().child(CLAIM)
+    }
+}
+
+fn parse(name: &OsStr) -> Option<(Id, RepositoryHash)> {
+    let (id, hash) = name.to_str()?.split_once(',')?;
+    let fits = hash.len() == HASH_LEN && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fits.then(|| Some((Id::parse(id)?, RepositoryHash(hash.to_owned()))))?
+}

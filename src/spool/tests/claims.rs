@@ -1,0 +1,96 @@
+//! The place of a push in the order, taken before its messages are made.
+
+use std::fs;
+
+use super::crashes::at_every_crash;
+use super::*;
+
+fn claim(fixture: &Fixture, branch: &str) -> Claim {
+    fixture.tick();
+    let draft = owed("/srv/a.git", branch);
+    fixture.spool.claim(&draft, &fixture.stamp(), None).unwrap()
+}
+
+#[test]
+fn a_later_push_waits_for_an_older_claim_of_its_repository_alone() {
+    let fixture = Fixture::new();
+    let older = claim(&fixture, "1");
+    let later = fixture.push("/srv/a.git", &["2"], &["ci"]);
+    fixture.push("/srv/b.git", &["3"], &["ci"]);
+    let report = fixture.distribute();
+    assert!(report.waits);
+    assert_eq!(fixture.ls("new"), [later.as_str()]);
+    assert_eq!(fixture.deliver_all("ci"), ["3"]);
+    let composed = draft("/srv/a.git", &["1"], &["ci"]);
+    let id = fixture.spool.enqueue_claimed(&composed, &older).unwrap();
+    drop(older);
+    assert!(id < later);
+    assert!(!fixture.distribute().waits);
+    assert_eq!(fixture.deliver_all("ci"), ["1", "2"]);
+    assert!(fixture.ls("claim").is_empty());
+}
+
+#[test]
+fn the_claim_of_a_hook_that_died_becomes_the_entry() {
+    let fixture = Fixture::new();
+    let older = claim(&fixture, "1");
+    fixture.push("/srv/a.git", &["2"], &["ci"]);
+    drop(older);
+    assert_eq!(fixture.distribute().entries, 2);
+    assert_eq!(fixture.deliver_all("ci"), ["1", "2"]);
+}
+
+#[test]
+fn a_claim_that_was_cut_off_is_removed() {
+    let fixture = Fixture::new();
+    drop(claim(&fixture, "1"));
+    let [name] = &fixture.ls("claim")[..] else {
+        panic!("it is there");
+    };
+    fs::write(fixture.path("claim").join(name), "").unwrap();
+    assert_eq!(fixture.distribute().entries, 0);
+    assert!(fixture.ls("claim").is_empty());
+    assert!(fixture.ls("failed").is_empty());
+}
+
+#[test]
+fn the_batches_of_a_push_sort_at_their_claim() {
+    let fixture = Fixture::new();
+    let first = claim(&fixture, "1");
+    let draft_of_second = owed("/srv/a.git", "2");
+    let second = fixture
+        .spool
+        .claim(&draft_of_second, &fixture.stamp(), Some(&first))
+        .unwrap();
+    fixture.push("/srv/a.git", &["3"], &["ci"]);
+    drop((first, second));
+    fixture.distribute();
+    assert_eq!(fixture.deliver_all("ci"), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_claimed_push_is_recorded_once_through_every_crash() {
+    at_every_crash(
+        || {
+            let fixture = Fixture::new();
+            fixture.tick();
+            fixture
+        },
+        |fixture| {
+            let draft_of_claim = owed("/srv/a.git", "1");
+            let claim = fixture
+                .spool
+                .claim(&draft_of_claim, &fixture.stamp(), None)?;
+            let composed = draft("/srv/a.git", &["1"], &["ci"]);
+            fixture.spool.enqueue_claimed(&composed, &claim)
+        },
+        |fixture, result| {
+            fixture.distribute();
+            let delivered = fixture.deliver_all("ci");
+            assert!(delivered.is_empty() || delivered == ["1"], "{delivered:?}");
+            if result.is_ok() {
+                assert_eq!(delivered, ["1"]);
+            }
+        },
+    );
+}

@@ -1,0 +1,73 @@
+//! Pushes are announced in the order in which their hooks began.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::process::Child;
+use std::thread;
+use std::time::Duration;
+
+use crate::support::spooled::{commits, eventually};
+use crate::support::{Background, Spooled};
+
+/// A hook that composes: it has one branch and more tags than a batch holds, and does not
+/// know yet whether more follow.
+struct Composing {
+    hook: Child,
+    commit: String,
+}
+
+/// Moves `main` without a hook, and begins the hook of that push.
+fn compose(site: &Spooled) -> Composing {
+    let hooks = site.bare.join("hooks");
+    let aside = site.path("hooks-aside");
+    let old = site.bare_git(&["rev-parse", "main"]);
+    let commit = site.commit("first");
+    fs::rename(&hooks, &aside).unwrap();
+    site.push(&["main"]);
+    fs::rename(&aside, &hooks).unwrap();
+    let mut lines = format!("{old} {commit} refs/heads/main\n");
+    let zeros = "0".repeat(old.len());
+    for n in 0..10_000 {
+        writeln!(lines, "{zeros} {commit} refs/tags/t{n}").unwrap();
+    }
+    let hook = site.refpost(["hook", "post-receive"]);
+    let mut hook = hook.dir(&site.bare).env("GIT_DIR", ".").spawn_fed();
+    let stdin = hook.stdin.as_mut().unwrap();
+    stdin.write_all(lines.as_bytes()).unwrap();
+    stdin.flush().unwrap();
+    eventually("its place is claimed", || !site.names("claim").is_empty());
+    Composing { hook, commit }
+}
+
+fn site() -> Spooled {
+    let site = Spooled::new();
+    site.configure("mode = \"spool\"", "topics = [\"git.receive\"]");
+    site
+}
+
+#[test]
+fn a_push_that_takes_long_to_compose_is_not_overtaken() {
+    let site = site();
+    let mut first = compose(&site);
+    let (second, _) = site.announce();
+    let mut flush = Background::start(site.refpost(["flush"]).arg(&site.bare));
+    thread::sleep(Duration::from_millis(500));
+    assert!(site.receiver.take().is_empty(), "the second came first");
+    drop(first.hook.stdin.take());
+    assert!(first.hook.wait().unwrap().success());
+    assert!(flush.0.wait().unwrap().success());
+    assert_eq!(commits(&site.receiver.take()), [first.commit, second]);
+    assert!(site.files().is_empty(), "{:?}", site.files());
+}
+
+#[test]
+fn a_hook_that_is_killed_while_it_composes_loses_nothing() {
+    let site = site();
+    let mut first = compose(&site);
+    let (second, _) = site.announce();
+    first.hook.kill().unwrap();
+    first.hook.wait().unwrap();
+    assert_eq!(commits(&site.flush_well()), [first.commit, second]);
+    assert!(site.files().is_empty(), "{:?}", site.files());
+}
