@@ -2,18 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 
 use nix::unistd::{Uid, User};
-
-/// Where accounts are kept, unless a directory service has them (passwd(5)).
-const PASSWD: &str = "/etc/passwd";
-
-/// It is mostly shorter than this, and room is made at once; what is beyond so much of it
-/// is not read.
-const ORDINARY: usize = 8 << 10;
-const LONGEST: u64 = 16 << 20;
 
 /// Names and full names that were looked up: each is asked for once, since a directory
 /// service may be far away.
@@ -33,32 +23,11 @@ impl Accounts {
     }
 }
 
-/// The file first: finding out where to ask (nsswitch.conf(5)), and asking, is a tenth
-/// of a hook's system calls.
 fn look_up(uid: u32) -> (String, String) {
-    let mut text = Vec::with_capacity(ORDINARY);
-    if let Ok(mut file) = File::open(PASSWD) {
-        file.by_ref().take(LONGEST).read_to_end(&mut text).ok();
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => named(&user.name, &user.gecos.to_string_lossy()),
+        Ok(None) | Err(_) => (uid.to_string(), uid.to_string()),
     }
-    in_passwd(&String::from_utf8_lossy(&text), uid)
-        .or_else(|| {
-            let user = User::from_uid(Uid::from_raw(uid)).ok()??;
-            let gecos = user.gecos.to_string_lossy().into_owned();
-            Some(named(&user.name, &gecos))
-        })
-        .unwrap_or_else(|| (uid.to_string(), uid.to_string()))
-}
-
-/// The first account of this number. A line that leads elsewhere (`+…`) has none.
-fn in_passwd(text: &str, uid: u32) -> Option<(String, String)> {
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        let number = fields.nth(1)?;
-        let gecos = fields.nth(1)?;
-        let is_it = !name.is_empty() && !name.starts_with(['+', '-', '#']);
-        (is_it && number.parse() == Ok(uid)).then(|| named(name, gecos))
-    })
 }
 
 /// The full name is the first field of the comment; without one it is the name.
@@ -73,14 +42,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_of_the_number_tells() {
-        let text = "root:x:0:0:root:/root:/bin/sh\n+ada:x:7:7::/:\n\nbroken\n\
-                    ada:x:7:7:Ada Lovelace,room 1,,:/home/ada:/bin/sh\nlady:x:7:7:L:/:\n\
-                    git:x:8:8::/srv/git:/bin/sh\n";
-        let found = |uid| in_passwd(text, uid);
-        let pair = |name: &str, fullname: &str| Some((name.to_owned(), fullname.to_owned()));
-        assert_eq!(found(7), pair("ada", "Ada Lovelace"));
-        assert_eq!(found(8), pair("git", "git"));
-        assert_eq!(found(9), None);
+    fn the_full_name_is_the_first_field_of_the_comment() {
+        let pair = |name: &str, fullname: &str| (name.to_owned(), fullname.to_owned());
+        assert_eq!(
+            named("ada", "Ada Lovelace,room 1,,"),
+            pair("ada", "Ada Lovelace")
+        );
+        assert_eq!(named("git", ""), pair("git", "git"));
     }
 }
