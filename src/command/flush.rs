@@ -6,7 +6,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use super::spools::{self, Target, Targets};
 use super::surroundings::Surroundings;
@@ -21,7 +20,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
         around.detach();
     }
     let limits = Limits {
-        begin_before: args.budget.map(|budget| Instant::now() + *budget),
+        begin_before: args.budget.map(|budget| delivery::Instant::now() + *budget),
         end_by: None,
     };
     let world = World::new(around, args.json);

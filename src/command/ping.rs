@@ -4,7 +4,7 @@ use super::surroundings::Surroundings;
 use super::{Done, Error, compose, place};
 use crate::cli::PingArgs;
 use crate::config::{Endpoint, Settings};
-use crate::delivery::{self, Answer, Client, Outcome, Request};
+use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
 use crate::json::Object;
 use crate::payload::Message;
 use crate::payload::pagure::{self, Context};

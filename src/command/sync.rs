@@ -1,12 +1,12 @@
 //! Mode `sync`: the push's own entry attempted while the pusher waits.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::surroundings::Surroundings;
 use super::world::World;
 use crate::config::Settings;
-use crate::delivery::{self, Client, Courier, LaneReport, Left, Limits, Surveyor};
+use crate::delivery::{self, Client, Courier, Instant, LaneReport, Left, Limits, Surveyor};
 use crate::report;
 use crate::spool::{Id, Lock, Queue, Recipient, Spool, Standing};
 

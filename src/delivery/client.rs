@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::future::LocalBoxFuture;
 use reqwest::header;
 
 use super::address::{Resolver, in_network, permit_url};
@@ -22,6 +23,33 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of an answer is read and kept.
 const KEPT_OF_ANSWER: usize = 8 * 1024;
 
+/// Makes attempts: the network, or in a simulation what stands in for it.
+pub trait Transport {
+    /// Makes one attempt, which takes no longer than `limit`. `now` dates a
+    /// `Retry-After`.
+    fn post<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        network: &'a Arc<Network>,
+        request: &'a Request<'a>,
+        limit: Duration,
+        now: SystemTime,
+    ) -> LocalBoxFuture<'a, Result<Answer, Fault>>;
+}
+
+impl Transport for Client {
+    fn post<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        network: &'a Arc<Network>,
+        request: &'a Request<'a>,
+        limit: Duration,
+        now: SystemTime,
+    ) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
+        Box::pin(self.attempt(endpoint, network, request, limit, now))
+    }
+}
+
 /// Sends requests; keeps connections alive between them.
 #[derive(Default)]
 pub struct Client {
@@ -38,9 +66,7 @@ struct Route {
 }
 
 impl Client {
-    /// Makes one attempt, which takes no longer than `limit`. `now` dates a
-    /// `Retry-After`.
-    pub async fn post(
+    async fn attempt(
         &self,
         endpoint: &Endpoint,
         network: &Arc<Network>,

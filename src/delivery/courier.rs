@@ -3,9 +3,11 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use super::client::Client;
+use tokio::time::Instant;
+
+use super::client::Transport;
 use super::hosts::{Hosts, Origin};
 use super::lane::Work;
 use crate::config::Settings;
@@ -142,7 +144,7 @@ pub struct Courier<'a> {
     /// The spool.
     pub(super) spool: &'a Spool,
     /// What sends.
-    pub(super) client: &'a Client,
+    pub(super) client: &'a dyn Transport,
     /// The world.
     pub(super) outside: &'a dyn Outside,
     /// When to stop.
@@ -164,7 +166,7 @@ impl<'a> Courier<'a> {
     pub fn of_push(
         spool: &'a Spool,
         id: &'a Id,
-        client: &'a Client,
+        client: &'a dyn Transport,
         outside: &'a dyn Outside,
         limits: Limits,
         stop: &'a Cell<bool>,

@@ -4,7 +4,9 @@
 //! another flush or a person waits no longer for it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::scheduler::Surveyor;
 use crate::spool::{Distributed, Distribution, Header, Id, IoError, Lock, Queue, Spool};

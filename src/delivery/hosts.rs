@@ -1,7 +1,7 @@
 //! How many requests are under way to each receiver: a scheme, a host and a port.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::config::EndpointUrl;
@@ -10,7 +10,7 @@ use crate::config::EndpointUrl;
 const MOST: usize = 4;
 
 /// A receiver, as `https://ci.example.org:443`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin(String);
 
 impl Origin {
@@ -24,7 +24,7 @@ impl Origin {
 
 /// The requests under way. A clone is the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hosts(Rc<RefCell<HashMap<Origin, usize>>>);
+pub(super) struct Hosts(Rc<RefCell<BTreeMap<Origin, usize>>>);
 
 /// A request under way to a receiver, until it is dropped.
 #[derive(Debug)]

@@ -8,7 +8,8 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::attempt::{Delivered, Job};

@@ -34,11 +34,14 @@ mod proxy;
 mod request;
 mod retry;
 mod scheduler;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by it")]
+mod simulation;
 mod tls;
 
 pub use address::{Forbidden, permit_url};
 pub use answer::{Answer, Broken};
-pub use client::Client;
+pub use client::{Client, Transport};
 pub use courier::{Courier, LaneReport, Left, Limits, Notice, Outside, Unavailable, Words};
 pub use fault::Fault;
 pub use hosts::Origin;
@@ -47,6 +50,9 @@ pub use proxy::ProxyFault;
 pub use request::{HeaderValue, Request};
 pub use scheduler::{Scheduler, Surveyor};
 pub use tls::{TlsFault, check_tls};
+
+/// A time of the runtime's clock.
+pub use tokio::time::Instant;
 
 /// Lets others go on for a while.
 pub async fn pause(duration: std::time::Duration) {

@@ -12,15 +12,16 @@
 //!   ended by its own timeout.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 
-use super::client::Client;
+use super::client::Transport;
 use super::courier::{Courier, LaneReport, Left, Limits, Outside};
 use super::distributor::Distributor;
 use super::hosts::{Hosts, Origin};
@@ -96,7 +97,7 @@ struct Finished {
 
 /// A flush under way.
 pub struct Scheduler<'a> {
-    client: &'a Client,
+    client: &'a dyn Transport,
     world: &'a dyn Surveyor,
     limits: Limits,
     stop: &'a Cell<bool>,
@@ -107,19 +108,19 @@ pub struct Scheduler<'a> {
     ready: VecDeque<(Spool, Queue)>,
     failing: VecDeque<(Spool, Queue)>,
     /// Queues in one of these lists or in `crowded`, or having their turn.
-    busy: HashSet<Key>,
+    busy: BTreeSet<Key>,
     /// Queues whose receiver has as many requests as may be.
-    crowded: HashMap<Origin, VecDeque<(Spool, Queue)>>,
+    crowded: BTreeMap<Origin, VecDeque<(Spool, Queue)>>,
     hosts: Hosts,
     quick_places: usize,
     slow_places: usize,
     running: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
-    turns: HashMap<Key, Turn>,
+    turns: BTreeMap<Key, Turn>,
     /// Queues that something came for while they were busy.
-    again: HashSet<Key>,
+    again: BTreeSet<Key>,
     /// Queues whose last turn changed nothing although something was due.
-    stalled: HashSet<Key>,
-    due: HashMap<Key, Due>,
+    stalled: BTreeSet<Key>,
+    due: BTreeMap<Key, Due>,
     last_step: Instant,
 }
 
@@ -127,7 +128,7 @@ impl<'a> Scheduler<'a> {
     /// A flush with nothing to do yet, which opens about so many file `descriptors` at most.
     /// Once `stop` is set, no attempt begins.
     pub fn new(
-        client: &'a Client,
+        client: &'a dyn Transport,
         world: &'a dyn Surveyor,
         limits: Limits,
         stop: &'a Cell<bool>,
@@ -143,16 +144,16 @@ impl<'a> Scheduler<'a> {
             unseen: VecDeque::new(),
             ready: VecDeque::new(),
             failing: VecDeque::new(),
-            crowded: HashMap::new(),
+            crowded: BTreeMap::new(),
             hosts: Hosts::default(),
             quick_places: QUICK_PLACES.min(places / 2),
             slow_places: SLOW_PLACES.min(places / 2),
-            busy: HashSet::new(),
+            busy: BTreeSet::new(),
             running: FuturesUnordered::new(),
-            turns: HashMap::new(),
-            again: HashSet::new(),
-            stalled: HashSet::new(),
-            due: HashMap::new(),
+            turns: BTreeMap::new(),
+            again: BTreeSet::new(),
+            stalled: BTreeSet::new(),
+            due: BTreeMap::new(),
             last_step: Instant::now(),
         }
     }
@@ -217,7 +218,7 @@ impl<'a> Scheduler<'a> {
             biased;
             Some(finished) = self.running.next() => self.finish(finished),
             () = tokio::task::yield_now(), if has_work => self.work_on_disk(),
-            () = until(wake) => {}
+            () = until(wake), if !has_work => {}
         }
         true
     }
@@ -461,7 +462,7 @@ impl<'a> Scheduler<'a> {
 /// Ends at this time. Without one, never.
 async fn until(time: Option<Instant>) {
     match time {
-        Some(time) => tokio::time::sleep_until(time.into()).await,
+        Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

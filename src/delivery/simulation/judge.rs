@@ -1,0 +1,110 @@
+//! What must hold after a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::script::Script;
+use super::world::ENDPOINTS;
+use crate::spool::Queue;
+
+/// No endpoint waits longer because of others.
+const QUICK: Duration = Duration::from_secs(1);
+
+impl Script {
+    pub(super) fn judge(&self) {
+        let waiting = self.world.spool.count_waiting().unwrap();
+        let survey = self.world.spool.survey().unwrap();
+        assert_eq!(
+            waiting, 0,
+            "something waits for healthy receivers: {survey:#?}"
+        );
+        self.judge_losses();
+        self.judge_order();
+        self.judge_counts();
+        self.judge_delays();
+        for name in ENDPOINTS {
+            let lane = self.world.spool.lane(&Queue::new(name).unwrap());
+            drop(lane.expect("no lock is left"));
+        }
+    }
+
+    /// Every message owed was taken, or lies in `failed/`.
+    fn judge_losses(&self) {
+        let sent = self.world.sent.borrow();
+        let mut had: BTreeSet<(String, u64)> = sent
+            .iter()
+            .filter(|one| one.taken)
+            .map(|one| (one.endpoint.clone(), one.number))
+            .collect();
+        let spool = &self.world.spool;
+        for queue in spool.failed_queues().unwrap() {
+            for failed in spool.failed(&queue).unwrap() {
+                let entry = spool.open_failed(&failed).unwrap();
+                let number = entry.message(0).unwrap().msg_id["2026-".len()..].parse();
+                had.insert((queue.to_string(), number.unwrap()));
+            }
+        }
+        for (n, push) in self.pushes.iter().enumerate() {
+            let number = n as u64 + 1;
+            for name in push.endpoints.iter().flatten() {
+                let is_there = had.contains(&(name.clone(), number));
+                assert!(is_there, "message {number} for {name} is lost");
+            }
+            let of_this = had.iter().filter(|(_, one)| *one == number);
+            assert!(of_this.count() > 0, "push {number} is lost");
+        }
+    }
+
+    /// What was not refused arrives in push order, repository by repository.
+    fn judge_order(&self) {
+        let mut last: BTreeMap<(String, usize), u64> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let refused = self.world.refused.borrow();
+        for one in self.world.sent.borrow().iter().filter(|one| one.taken) {
+            let key = (one.endpoint.clone(), one.number);
+            let is_odd = refused.contains(&key) || self.disturbed.contains(&one.endpoint);
+            if !seen.insert(key) || is_odd {
+                continue;
+            }
+            let push = &self.pushes[usize::try_from(one.number).unwrap() - 1];
+            let last = last.entry((one.endpoint.clone(), push.repository));
+            let last = last.or_default();
+            let (number, name) = (one.number, &one.endpoint);
+            assert!(number > *last, "{name}: {number} came after {last}");
+            *last = number;
+        }
+    }
+
+    /// Each attempt on the wire has a line in the log, but for those of kills.
+    fn judge_counts(&self) {
+        let log = self.world.spool.log();
+        let lines = log.last(usize::MAX / 2, |line| !line.msg_id.is_empty());
+        let (sent, logged) = (self.world.sent.borrow().len(), lines.unwrap().len());
+        assert!(logged <= sent, "{logged} lines of {sent} attempts");
+        let most = self.unlogged;
+        assert!(
+            sent <= logged + most,
+            "{sent} attempts, {logged} lines, {most} by kills"
+        );
+    }
+
+    /// Whoever answers quickly is served quickly, whatever the others do.
+    fn judge_delays(&self) {
+        let sent = self.world.sent.borrow();
+        for (n, push) in self.pushes.iter().enumerate() {
+            let number = n as u64 + 1;
+            let end = push.at + QUICK;
+            if self.events.iter().any(|at| (push.at..end).contains(at)) {
+                continue;
+            }
+            for name in &push.quick {
+                let first = sent
+                    .iter()
+                    .find(|one| one.endpoint == *name && one.number == number);
+                let waited = first.map(|one| one.began.duration_since(push.at));
+                let is_quick = waited.is_some_and(|waited| waited <= QUICK);
+                assert!(is_quick, "message {number} waited {waited:?} for {name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Receivers, repositories and configurations: what the engine meets.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::LocalBoxFuture;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::super::answer::{Answer, Broken};
+use super::super::client::Transport;
+use super::super::courier::{LaneReport, Outside, Unavailable};
+use super::super::fault::Fault;
+use super::super::outcome::Outcome;
+use super::super::request::Request;
+use super::super::scheduler::Surveyor;
+use super::chance::Chance;
+use crate::config::{self, Endpoint, Network, Settings};
+use crate::payload::Message;
+use crate::spool::{
+    Access, Admission, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError,
+};
+
+pub(super) const ENDPOINTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+pub(super) const REPOSITORIES: usize = 3;
+
+/// What a receiver does with requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Takes each, after this long.
+    Takes(Duration),
+    /// Answers with a status, after this long.
+    Answers(u16, Duration),
+    /// Refuses each message whose number this divides, and takes the others.
+    Refuses(u64),
+    /// Takes the request, and does not answer.
+    Hangs,
+    /// Breaks the connection, after this long.
+    Breaks(Duration),
+}
+
+/// One request that went out.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) endpoint: String,
+    pub(super) number: u64,
+    pub(super) began: Instant,
+    /// Whether the receiver took it, though it may not have been able to say so.
+    pub(super) taken: bool,
+}
+
+pub(super) struct World {
+    pub(super) dir: TempDir,
+    pub(super) spool: Spool,
+    pub(super) chance: RefCell<Chance>,
+    pub(super) manners: RefCell<BTreeMap<String, Manner>>,
+    pub(super) sent: RefCell<Vec<Sent>>,
+    /// Messages that were refused or broke once: they may arrive out of order.
+    pub(super) refused: RefCell<BTreeSet<(String, u64)>>,
+    pub(super) under_way: Cell<usize>,
+    pub(super) reports: Cell<usize>,
+    /// How far the clock is ahead of true time, in seconds.
+    pub(super) ahead: Cell<i64>,
+    start: Instant,
+    epoch: SystemTime,
+    settings: RefCell<BTreeMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let memory = Path::new("/dev/shm");
+        let dir = match tempfile::Builder::new().tempdir_in(memory) {
+            Ok(dir) => dir,
+            Err(_) => tempfile::tempdir().unwrap(),
+        };
+        for n in 0..REPOSITORIES {
+            fs::create_dir(dir.path().join(format!("{n}.git"))).unwrap();
+        }
+        let manner = |name: &&str| ((*name).to_owned(), Manner::Takes(Duration::from_millis(10)));
+        Self {
+            spool: Spool::new(dir.path().join("spool"), Access::Owner),
+            dir,
+            chance: RefCell::new(Chance::new(seed)),
+            manners: RefCell::new(ENDPOINTS.iter().map(manner).collect()),
+            sent: RefCell::default(),
+            refused: RefCell::default(),
+            under_way: Cell::new(0),
+            reports: Cell::new(0),
+            ahead: Cell::new(0),
+            start: Instant::now(),
+            // Ids sort after what the real clock gives the spool's folder.
+            epoch: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
+            settings: RefCell::default(),
+        }
+    }
+
+    pub(super) fn repository(&self, n: usize) -> PathBuf {
+        self.dir.path().join(format!("{n}.git"))
+    }
+
+    /// Names these endpoints in a repository's configuration; an odd text instead.
+    pub(super) fn configure(&self, n: usize, text: &str) {
+        fs::write(self.repository(n).join(config::REPOSITORY_FILE), text).unwrap();
+        self.forget();
+    }
+
+    /// Reads the configurations anew.
+    pub(super) fn forget(&self) {
+        self.settings.borrow_mut().clear();
+    }
+
+    /// The endpoints that a repository's pushes go to; none if its configuration is broken.
+    pub(super) fn endpoints(&self, n: usize) -> Vec<String> {
+        let settings = self.settings(&self.repository(n));
+        let names = settings.map(|settings| {
+            let names = settings.endpoints.iter();
+            names.map(|endpoint| endpoint.name.clone()).collect()
+        });
+        names.unwrap_or_default()
+    }
+
+    fn load(&self, repository: &Path) -> Result<Rc<Settings>, String> {
+        let system = self.dir.path().join("system.toml");
+        let loaded = config::load(&system, false, Some(repository), "host");
+        let loaded = loaded.map_err(|error| error.to_string())?;
+        if loaded.is_decided() {
+            Ok(Rc::new(loaded.settings))
+        } else {
+            Err("no endpoint".to_owned())
+        }
+    }
+
+    /// The message whose body tells its number.
+    pub(super) fn message(number: u64) -> Message {
+        Message {
+            format: crate::payload::Format::Pagure,
+            topic: "git.receive".to_owned(),
+            msg_id: format!("2026-{number}"),
+            project: "p".to_owned(),
+            reference: "refs/heads/main".to_owned(),
+            body: number.to_string().into_bytes(),
+        }
+    }
+
+    async fn meet(&self, endpoint: &str, number: u64, limit: Duration) -> (Answer, bool) {
+        let manner = self.manners.borrow()[endpoint];
+        let began = Instant::now();
+        let refuse = || {
+            let mut refused = self.refused.borrow_mut();
+            refused.insert((endpoint.to_owned(), number));
+        };
+        let answer = |outcome| Answer {
+            outcome,
+            broken: None,
+            body: vec![],
+            took: began.elapsed(),
+        };
+        let status = |status| answer(Outcome::of_status(status, None));
+        match manner {
+            Manner::Takes(after) if after < limit => {
+                sleep(after).await;
+                (status(200), true)
+            }
+            Manner::Refuses(n) if number.is_multiple_of(n) => {
+                refuse();
+                (status(404), false)
+            }
+            Manner::Refuses(_) => (status(200), true),
+            Manner::Answers(code, after) if after < limit => {
+                sleep(after).await;
+                if !matches!(Outcome::of_status(code, None), Outcome::Down { .. }) {
+                    refuse();
+                }
+                (status(code), false)
+            }
+            Manner::Breaks(after) if after < limit => {
+                sleep(after).await;
+                (Answer::broken(Broken::timeout(), after), false)
+            }
+            Manner::Takes(_) | Manner::Answers(..) | Manner::Hangs | Manner::Breaks(_) => {
+                sleep(limit).await;
+                (Answer::broken(Broken::timeout(), limit), true)
+            }
+        }
+    }
+}
+
+impl Transport for World {
+    fn post<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        _: &'a Arc<Network>,
+        request: &'a Request<'a>,
+        limit: Duration,
+        _: SystemTime,
+    ) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
+        Box::pin(async move {
+            let number = std::str::from_utf8(request.body).unwrap().parse().unwrap();
+            let at = self.sent.borrow().len();
+            self.sent.borrow_mut().push(Sent {
+                endpoint: endpoint.name.clone(),
+                number,
+                began: Instant::now(),
+                taken: false,
+            });
+            self.under_way.set(self.under_way.get() + 1);
+            let (answer, taken) = self.meet(&endpoint.name, number, limit).await;
+            self.under_way.set(self.under_way.get() - 1);
+            self.sent.borrow_mut()[at].taken = taken;
+            Ok(answer)
+        })
+    }
+}
+
+impl Outside for World {
+    fn now(&self) -> SystemTime {
+        let now = self.epoch + self.start.elapsed();
+        let jump = Duration::from_secs(self.ahead.get().unsigned_abs());
+        if self.ahead.get() < 0 {
+            now - jump
+        } else {
+            now + jump
+        }
+    }
+
+    fn jitter(&self) -> f64 {
+        let drawn = u32::try_from(self.chance.borrow_mut().below(2001)).unwrap();
+        f64::from(drawn) / 1000.0 - 1.0
+    }
+
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn settings(&self, repository: &Path) -> Result<Rc<Settings>, Unavailable> {
+        if let Some(known) = self.settings.borrow().get(repository) {
+            return known.clone();
+        }
+        let found = self.load(repository).map_err(Unavailable::Broken);
+        let mut settings = self.settings.borrow_mut();
+        settings.insert(repository.to_owned(), found.clone());
+        found
+    }
+}
+
+impl Surveyor for World {
+    /// What is owed is the message whose number is the name of its branch.
+    fn build(&self, header: &Header) -> Result<Built<Message>, String> {
+        let settings = self.settings(&header.repository);
+        let settings = settings.map_err(|error| error.to_string())?;
+        let Content::Owed(updates) = &header.content else {
+            panic!("only what is owed is built");
+        };
+        let number = updates[0].name.short().parse().unwrap();
+        Ok(super::script::built(&settings, number))
+    }
+
+    fn admit(&self, _: u32, _: &Header) -> Admission {
+        panic!("this is no mail drop")
+    }
+
+    fn distributed(&self, _: &Spool, result: Result<Distributed, IoError>) {
+        assert!(result.unwrap().stopped.is_none());
+    }
+
+    fn worked(&self, _: &Spool, _: &Queue, result: &Result<LaneReport, SpoolError>) {
+        self.reports.set(self.reports.get() + 1);
+        assert!(result.is_ok(), "{result:?}");
+    }
+}
