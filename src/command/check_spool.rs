@@ -23,6 +23,9 @@ use crate::spool::{Content, Spool};
 /// An entry that nobody has looked at for so long was forgotten.
 const LONG: Duration = Duration::from_mins(15);
 
+/// How far two clocks of one server are apart.
+const CLOCK_ERROR: Duration = Duration::from_mins(5);
+
 /// Spools that many repositories share: each is looked at once.
 #[derive(Default)]
 pub(super) struct Spools(RefCell<HashMap<PathBuf, Rc<Look>>>);
@@ -125,6 +128,7 @@ fn look_into(
     for error in &survey.unseen {
         findings.error(&report::chain(error), error.hint());
     }
+    check_clock(spool, findings, around);
     let recorded = recorded(spool, findings);
     let is_old = |oldest| {
         around
@@ -151,6 +155,22 @@ fn look_into(
         }
     }
     Some(recorded)
+}
+
+/// A push that is ahead of the clock was made while that was wrong, or it is wrong now.
+fn check_clock(spool: &Spool, findings: &mut Findings, around: &Surroundings) {
+    let ahead = spool
+        .newest_push()
+        .and_then(|newest| newest.duration_since(around.now()).ok());
+    if let Some(ahead) = ahead.filter(|ahead| *ahead > CLOCK_ERROR) {
+        let ahead = humantime::format_duration(Duration::from_secs(ahead.as_secs()));
+        let text = format!(
+            "the newest push in spool `{}` is {ahead} ahead of the clock",
+            spool.root().display(),
+        );
+        let hint = "is the clock right? Messages are delivered in order all the same";
+        findings.warning(&text, hint);
+    }
 }
 
 fn recorded(spool: &Spool, findings: &mut Findings) -> HashMap<PathBuf, usize> {

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use super::surroundings::Surroundings;
 use super::world::World;
 use crate::config::Settings;
-use crate::delivery::{self, Client, Courier, Instant, LaneReport, Left, Limits, Surveyor};
+use crate::delivery::{
+    self, Client, Courier, Instant, LaneReport, Left, Limits, Receivers, Surveyor,
+};
 use crate::report;
 use crate::spool::{Id, Lock, Queue, Recipient, Spool, Standing};
 
@@ -48,7 +50,7 @@ impl Attempted {
             (None, _) if self.report.refused > 0 => {
                 format!(" ({} refused)", self.report.refused)
             }
-            (None | Some(Left::NotDue | Left::Fault), _) => String::new(),
+            (None | Some(Left::NotDue | Left::Down { .. } | Left::Fault), _) => String::new(),
         }
     }
 }
@@ -70,8 +72,12 @@ pub(super) fn deliver_now(
         begin_before: None,
         end_by: Some(end),
     };
-    let courier = Courier::of_push(spool, id, &client, &world, limits, &stop);
-    delivery::run(async {
+    let receivers = Receivers::default();
+    if let Ok(stats) = spool.stats() {
+        receivers.learn(spool, stats.failures);
+    }
+    let courier = Courier::of_push(spool, id, &client, &world, &receivers, limits, &stop);
+    let attempted = delivery::run(async {
         let ran = wait_until(end, || {
             let build = |_: &Id, header: &_| world.build(header);
             let admit = |account, header: &_| world.admit(account, header);
@@ -102,7 +108,10 @@ pub(super) fn deliver_now(
             }
         });
         futures_util::future::join_all(attempts).await
-    })
+    });
+    // It is advice for later flushes: what a full disk keeps from it harms no push.
+    let _ = receivers.save(spool);
+    attempted
 }
 
 async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Instant) -> LaneReport {

@@ -8,10 +8,13 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::client::Transport;
-use super::hosts::{Hosts, Origin};
 use super::lane::Work;
+use super::receivers::{Origin, Receivers};
 use crate::config::Settings;
-use crate::spool::{Id, Lane, Spool, SpoolError};
+use crate::payload::Message;
+use crate::spool::{
+    Admission, Built, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError,
+};
 
 /// What a delivery takes from outside, as values.
 pub trait Outside {
@@ -23,6 +26,18 @@ pub trait Outside {
     fn variable(&self, name: &str) -> Option<String>;
     /// The settings in force for a repository.
     fn settings(&self, repository: &Path) -> Result<Rc<Settings>, Unavailable>;
+}
+
+/// What a flush takes from outside, and whom it tells what happened.
+pub trait Surveyor: Outside {
+    /// Builds the messages of a push that could only be recorded.
+    fn build(&self, header: &Header) -> Result<Built<Message>, String>;
+    /// Whether this account may announce what an entry in a mail drop says.
+    fn admit(&self, account: u32, header: &Header) -> Admission;
+    /// A spool's entries were brought to their queues, or were not.
+    fn distributed(&self, spool: &Spool, result: Result<Distributed, IoError>);
+    /// A queue was worked on.
+    fn worked(&self, spool: &Spool, queue: &Queue, result: &Result<LaneReport, SpoolError>);
 }
 
 /// Why there are no settings for a repository.
@@ -108,6 +123,13 @@ pub enum Left {
     OutOfTime,
     /// As many requests as may be are under way to this receiver.
     Crowded(Origin),
+    /// Its receiver cannot be reached, as another queue found.
+    Down {
+        /// When the schedule has the next attempt of all that lead there.
+        until: SystemTime,
+        /// From when on an attempt can be made for what came meanwhile.
+        probe_from: SystemTime,
+    },
 }
 
 /// When to stop.
@@ -152,8 +174,13 @@ pub struct Courier<'a> {
     /// How long after the first attempt another one can begin; the queue's other messages
     /// wait for the next turn.
     pub(super) turn: Option<Duration>,
-    /// The requests under way; `None`: they are not counted.
-    pub(super) hosts: Option<&'a Hosts>,
+    /// What is known of receivers.
+    pub(super) receivers: &'a Receivers,
+    /// Attempt what waits in order though the schedule does not have it yet. Where that fails,
+    /// the schedule stays as it is.
+    pub(super) is_probe: bool,
+    /// Whether a message can be given up because it is old.
+    pub(super) may_expire: bool,
     /// Once it is set, no attempt begins: somebody wants us to end.
     pub(super) stop: &'a Cell<bool>,
     /// Deliver this entry alone, and only if nothing older waits.
@@ -168,6 +195,7 @@ impl<'a> Courier<'a> {
         id: &'a Id,
         client: &'a dyn Transport,
         outside: &'a dyn Outside,
+        receivers: &'a Receivers,
         limits: Limits,
         stop: &'a Cell<bool>,
     ) -> Self {
@@ -177,7 +205,9 @@ impl<'a> Courier<'a> {
             outside,
             limits,
             turn: None,
-            hosts: None,
+            receivers,
+            is_probe: true,
+            may_expire: false,
             stop,
             only: Some(id),
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scheduler::Surveyor;
+use super::courier::Surveyor;
 use crate::spool::{Distributed, Distribution, Header, Id, IoError, Lock, Queue, Spool};
 
 /// How long `new/` is held at a time.

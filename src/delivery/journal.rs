@@ -5,6 +5,7 @@ use super::attempt::Job;
 use super::courier::{Notice, Words};
 use super::lane::Work;
 use super::outcome::{Outcome, Reason};
+use super::receivers::Origin;
 use super::retry::{Decision, PROBE_AFTER};
 use crate::payload::Message;
 use crate::report::chain;
@@ -23,7 +24,7 @@ impl Work<'_> {
         let what = match decision {
             Decision::GiveUp => "given up, kept in `failed/`",
             Decision::StepAside { .. } if failures == 1 => "the others pass",
-            Decision::Hold { .. } if answer.outcome == Outcome::Gone || failures == PROBE_AFTER => {
+            Decision::Hold { .. } if self.is_outage_news(job, answer, failures) => {
                 "its queue is held"
             }
             _ => return,
@@ -53,6 +54,14 @@ impl Work<'_> {
                 hint: None,
             },
         });
+    }
+
+    /// Whether this failure is the one by which a person is told of an outage.
+    fn is_outage_news(&self, job: &Job, answer: &Answer, failures: u32) -> bool {
+        let is_outage = answer.outcome == Outcome::Gone || failures >= PROBE_AFTER;
+        let now = self.courier.outside.now();
+        let origin = Origin::of(&job.endpoint().url);
+        is_outage && self.courier.receivers.is_news(&self.key(), &origin, now)
     }
 
     /// What is logged and told of an item whose endpoint is not configured any more.

@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use super::answer::Answer;
 use super::attempt::{Delivered, Job};
 use super::courier::{Courier, LaneReport, Left, Notice, Unavailable};
-use super::hosts::{Origin, Visit};
 use super::outcome::Outcome;
+use super::receivers::{Origin, Visit};
 use super::retry::{Decision, Situation, decide};
 use crate::config::Retry;
 use crate::payload::Message;
 use crate::report::chain;
-use crate::spool::{Entry, EntryError, Header, Item, Lane, Log, SpoolError};
+use crate::spool::{Entry, EntryError, Header, Item, Lane, Log, Part, SpoolError};
 
 /// What one item came to.
 pub(super) enum Came {
@@ -135,7 +135,7 @@ impl<'a> Work<'a> {
                 };
                 let is_down = matches!(
                     left,
-                    Left::Failed { .. } | Left::OutOfTime | Left::Crowded(_)
+                    Left::Failed { .. } | Left::OutOfTime | Left::Crowded(_) | Left::Down { .. }
                 );
                 self.report.left.get_or_insert(left);
                 if is_down {
@@ -159,8 +159,9 @@ impl<'a> Work<'a> {
     async fn deliver(&mut self, item: Item) -> Result<Came, SpoolError> {
         let longest = Retry::default().longest_delay();
         let now = self.courier.outside.now();
-        let far_ahead = item.due > now + longest;
-        if !far_ahead && !item.is_due(now, longest) {
+        let is_probe = self.courier.is_probe && matches!(item.part, Part::From(_));
+        let far_ahead = !is_probe && item.due > now + longest;
+        if !is_probe && !far_ahead && !item.is_due(now, longest) {
             return Ok(Came::Held(Left::NotDue));
         }
         let job = match self.prepare(&item)? {
@@ -230,6 +231,7 @@ impl<'a> Work<'a> {
         let repository = header.repository.clone();
         let age = self.courier.outside.now().duration_since(item.id.time());
         let is_old = age.is_ok_and(|age| age > Retry::default().give_up_after);
+        let is_old = is_old && self.courier.may_expire;
         if is_old && matches!(unavailable, Unavailable::Gone(_)) {
             self.lane.fail_rest(item)?;
             self.report.failed += 1;
@@ -241,18 +243,20 @@ impl<'a> Work<'a> {
 
     /// Counts the turn among the requests to its receiver. Returns why it cannot go on.
     fn visit(&mut self, job: &Job) -> Option<Left> {
-        let hosts = self.courier.hosts?;
         let origin = Origin::of(&job.endpoint().url);
-        if self
-            .visit
-            .as_ref()
-            .is_some_and(|visit| visit.origin == origin)
-        {
+        let known = self.visit.as_ref();
+        if known.is_some_and(|visit| visit.origin == origin) {
             return None;
         }
         self.visit = None;
-        self.visit = hosts.visit(origin.clone());
-        self.visit.is_none().then_some(Left::Crowded(origin))
+        let (now, is_probe) = (self.courier.outside.now(), self.courier.is_probe);
+        match self.courier.receivers.visit(origin, now, is_probe) {
+            Ok(visit) => {
+                self.visit = Some(visit);
+                None
+            }
+            Err(left) => Some(left),
+        }
     }
 
     /// Sends an item's messages, one after another.
@@ -330,10 +334,12 @@ impl<'a> Work<'a> {
                 Outcome::Delivered { .. } => 0.0,
                 _ => outside.jitter(),
             },
+            may_expire: self.courier.may_expire,
         };
         let failures = item.attempts.saturating_add(1);
         let attempt = self.attempt_line(item, job, message, answer);
         let decision = decide(&answer.outcome, &situation, &job.settings.retry);
+        let decision = self.learn(item, job, answer, decision);
         if let Decision::Done = decision {
             self.report.delivered += 1;
             if item.is_last(total) {
@@ -351,7 +357,9 @@ impl<'a> Work<'a> {
         match decision {
             Decision::Done => Ok(ControlFlow::Continue(self.lane.advance(item, total)?)),
             Decision::Hold { due } => {
-                self.lane.defer(item, due, failures)?;
+                if due != item.due {
+                    self.lane.defer(item, due, failures)?;
+                }
                 Ok(ControlFlow::Break(()))
             }
             Decision::StepAside { due } => {

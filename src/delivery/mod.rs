@@ -8,29 +8,36 @@
 //! client    one attempt: request → Answer
 //! answer    what came of it: an answer, or what broke
 //! fault     why nothing was sent, when that is ours to mend
+//! outage    what an answer says of its receiver, for all that lead there
 //! outcome   what an answer means, and whose fault it is (pure)
 //! retry     what follows from an outcome: now, later, aside, never (pure)
 //! courier   delivering a queue: from outside what, until when, with what result
 //! lane      one endpoint's queue: attempt after attempt, in order
 //! scheduler many queues side by side: which now, which again, which when
+//! turn      one turn of a queue
+//! agenda    when each queue is looked into again, and whether it is tried then
 //! distributor  from `new/` to queues, a step at a time
 //! attempt   one attempt of it, and what is done for its neighbours meanwhile
-//! hosts     how many requests are under way to each receiver
+//! places    how many turns there are at once, and which of them are slow
+//! receivers how many requests are under way to each receiver, and which are down
 //! journal   what is written down of it: the log, and what a person must see to
 //! ```
 
 mod address;
+mod agenda;
 mod answer;
 mod attempt;
 mod client;
 mod courier;
 mod distributor;
 mod fault;
-mod hosts;
 mod journal;
 mod lane;
+mod outage;
 mod outcome;
+mod places;
 mod proxy;
+mod receivers;
 mod request;
 mod retry;
 mod scheduler;
@@ -38,17 +45,20 @@ mod scheduler;
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod simulation;
 mod tls;
+mod turn;
 
 pub use address::{Forbidden, permit_url};
 pub use answer::{Answer, Broken};
 pub use client::{Client, Transport};
-pub use courier::{Courier, LaneReport, Left, Limits, Notice, Outside, Unavailable, Words};
+pub use courier::{
+    Courier, LaneReport, Left, Limits, Notice, Outside, Surveyor, Unavailable, Words,
+};
 pub use fault::Fault;
-pub use hosts::Origin;
 pub use outcome::{Outcome, Reason, retry_after};
 pub use proxy::ProxyFault;
+pub use receivers::{Origin, Receivers};
 pub use request::{HeaderValue, Request};
-pub use scheduler::{Scheduler, Surveyor};
+pub use scheduler::Scheduler;
 pub use tls::{TlsFault, check_tls};
 
 /// A time of the runtime's clock.

@@ -10,7 +10,7 @@ use crate::config::Retry;
 pub(super) const PROBE_AFTER: u32 = 5;
 /// An endpoint that is down is tried at least this often. The longer steps of a schedule are
 /// for messages that are refused, and for endpoints that say they are gone.
-const LONGEST_PROBE: Duration = Duration::from_hours(1);
+pub(super) const LONGEST_PROBE: Duration = Duration::from_hours(1);
 /// How far jitter moves a delay, as a part of it.
 const JITTER: f64 = 0.2;
 /// Stands in for an empty schedule, which the config does not let through.
@@ -27,6 +27,8 @@ pub(super) struct Situation {
     pub(super) now: SystemTime,
     /// Where in the jitter's range the delay shall lie, from -1 to 1.
     pub(super) jitter: f64,
+    /// Whether it can be given up because it is old: the clock is to be believed.
+    pub(super) may_expire: bool,
 }
 
 impl Retry {
@@ -93,7 +95,7 @@ pub(super) fn decide(outcome: &Outcome, situation: &Situation, policy: &Retry) -
     };
     // A message from the future (the clock was set back) has no age yet.
     let age = due.duration_since(situation.enqueued).unwrap_or_default();
-    if age > policy.give_up_after && situation.attempts > 0 {
+    if age > policy.give_up_after && situation.attempts > 0 && situation.may_expire {
         Decision::GiveUp
     } else if aside {
         Decision::StepAside { due }
@@ -203,6 +205,7 @@ mod tests {
                 enqueued: at(0),
                 now: at(age),
                 jitter,
+                may_expire: true,
             };
             assert_eq!(
                 decide(&outcome, &situation, &policy()),
@@ -219,6 +222,7 @@ mod tests {
             enqueued: at(400 * DAY),
             now: at(0),
             jitter: 0.0,
+            may_expire: true,
         };
         assert_eq!(decide(&down(None), &situation, &policy()), hold(HOUR));
     }
@@ -234,6 +238,7 @@ mod tests {
             enqueued: at(0),
             now: at(0),
             jitter: 0.0,
+            may_expire: true,
         };
         assert_eq!(decide(&down(None), &situation, &policy), hold(MINUTE));
     }

@@ -21,78 +21,26 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use super::agenda::{Agenda, Verdict};
 use super::client::Transport;
-use super::courier::{Courier, LaneReport, Left, Limits, Outside};
+use super::courier::{LaneReport, Left, Limits, Surveyor};
 use super::distributor::Distributor;
-use super::hosts::{Hosts, Origin};
-use crate::config::Retry;
-use crate::payload::Message;
-use crate::spool::{
-    Admission, Built, Distributed, Header, IoError, Queue, Spool, SpoolError, Standing,
-};
+use super::places::Places;
+use super::receivers::{Key, Origin, Receivers};
+use super::turn::{Finished, Turn};
+use crate::spool::{Queue, Spool, Standing};
 
-/// Turns at once that are not slow, and that are.
-const QUICK_PLACES: usize = 64;
-const SLOW_PLACES: usize = 256;
-/// File descriptors that a turn takes: folders, the lock, the log, entries, a connection.
-const DESCRIPTORS: usize = 12;
-/// From this age on a turn is slow.
-const SLOW_AFTER: Duration = Duration::from_secs(1);
-/// How long a turn lasts: no attempt begins later in it.
-const TURN: Duration = Duration::from_millis(250);
 /// How long the disk is used before answers are taken in.
 pub(super) const STEP: Duration = Duration::from_millis(5);
 /// When a queue is looked into again that another process has.
 const BUSY: Duration = Duration::from_millis(500);
 /// When a queue is looked into again that two turns did not change.
 const STALLED: Duration = Duration::from_secs(20);
-
-/// What a flush takes from outside, and whom it tells what happened.
-pub trait Surveyor: Outside {
-    /// Builds the messages of a push that could only be recorded.
-    fn build(&self, header: &Header) -> Result<Built<Message>, String>;
-    /// Whether this account may announce what an entry in a mail drop says.
-    fn admit(&self, account: u32, header: &Header) -> Admission;
-    /// A spool's entries were brought to their queues, or were not.
-    fn distributed(&self, spool: &Spool, result: Result<Distributed, IoError>);
-    /// A queue was worked on.
-    fn worked(&self, spool: &Spool, queue: &Queue, result: &Result<LaneReport, SpoolError>);
-}
-
-/// One queue of one spool.
-type Key = (PathBuf, Queue);
+/// How often what changed of receivers is handed on to other flushes.
+const HANDED_ON: Duration = Duration::from_secs(1);
 
 fn key(spool: &Spool, queue: &Queue) -> Key {
     (spool.root().to_owned(), queue.clone())
-}
-
-/// When a queue is looked into again.
-struct Due {
-    spool: Spool,
-    time: SystemTime,
-    /// Whether everything that comes for the queue waits until then too.
-    is_held: bool,
-}
-
-/// A turn under way.
-struct Turn {
-    started: Instant,
-    /// Whether the queue's head had failed when it began.
-    is_failing: bool,
-}
-
-impl Turn {
-    fn is_slow(&self, now: Instant) -> bool {
-        self.is_failing || now.duration_since(self.started) >= SLOW_AFTER
-    }
-}
-
-/// A turn that is over, and what came of it.
-struct Finished {
-    spool: Spool,
-    queue: Queue,
-    /// `None`: another process has the queue.
-    result: Option<Result<LaneReport, SpoolError>>,
 }
 
 /// A flush under way.
@@ -111,17 +59,20 @@ pub struct Scheduler<'a> {
     busy: BTreeSet<Key>,
     /// Queues whose receiver has as many requests as may be.
     crowded: BTreeMap<Origin, VecDeque<(Spool, Queue)>>,
-    hosts: Hosts,
-    quick_places: usize,
-    slow_places: usize,
+    receivers: Receivers,
+    /// The spools that were added, and whether their clock is to be believed.
+    spools: BTreeMap<PathBuf, (Spool, bool)>,
+    places: Places,
     running: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
-    turns: BTreeMap<Key, Turn>,
+    /// Queues that are tried though their schedule has nothing, in their next turn.
+    probes: BTreeSet<Key>,
     /// Queues that something came for while they were busy.
     again: BTreeSet<Key>,
     /// Queues whose last turn changed nothing although something was due.
     stalled: BTreeSet<Key>,
-    due: BTreeMap<Key, Due>,
+    agenda: Agenda,
     last_step: Instant,
+    handed_on: Instant,
 }
 
 impl<'a> Scheduler<'a> {
@@ -134,7 +85,6 @@ impl<'a> Scheduler<'a> {
         stop: &'a Cell<bool>,
         descriptors: usize,
     ) -> Self {
-        let places = (descriptors / DESCRIPTORS).max(2);
         Self {
             client,
             world,
@@ -145,21 +95,31 @@ impl<'a> Scheduler<'a> {
             ready: VecDeque::new(),
             failing: VecDeque::new(),
             crowded: BTreeMap::new(),
-            hosts: Hosts::default(),
-            quick_places: QUICK_PLACES.min(places / 2),
-            slow_places: SLOW_PLACES.min(places / 2),
+            receivers: Receivers::default(),
+            spools: BTreeMap::new(),
+            places: Places::new(descriptors),
+            probes: BTreeSet::new(),
             busy: BTreeSet::new(),
             running: FuturesUnordered::new(),
-            turns: BTreeMap::new(),
             again: BTreeSet::new(),
             stalled: BTreeSet::new(),
-            due: BTreeMap::new(),
+            agenda: Agenda::default(),
             last_step: Instant::now(),
+            handed_on: Instant::now(),
         }
     }
 
     /// Schedules a spool: what is in `new/`, and each of its queues.
     pub fn add(&mut self, spool: &Spool) {
+        match spool.stats() {
+            Ok(stats) => {
+                let is_settled = stats.is_clock_settled(self.world.now());
+                let known = (spool.clone(), is_settled);
+                self.spools.insert(spool.root().to_owned(), known);
+                self.receivers.learn(spool, stats.failures);
+            }
+            Err(error) => self.world.distributed(spool, Err(error)),
+        }
         self.distributor.add(spool);
         match spool.queues() {
             Ok(queues) => {
@@ -201,6 +161,9 @@ impl<'a> Scheduler<'a> {
         if self.stop.get() {
             self.distributor.end();
         }
+        if self.handed_on.elapsed() >= HANDED_ON {
+            self.hand_on();
+        }
         if !self.is_over() {
             self.start();
         }
@@ -211,6 +174,7 @@ impl<'a> Scheduler<'a> {
             return true;
         }
         if self.running.is_empty() && !has_work && self.distributor.is_idle() {
+            self.hand_on();
             return false;
         }
         let wake = self.next_wake(now);
@@ -232,19 +196,10 @@ impl<'a> Scheduler<'a> {
 
     /// Schedules the queues whose time has come. Returns the time of the next.
     pub fn line_up_due(&mut self) -> Option<SystemTime> {
-        let now = self.world.now();
-        let come: Vec<Key> = self
-            .due
-            .iter()
-            .filter(|(_, due)| due.time <= now)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in come {
-            if let Some(due) = self.due.remove(&key) {
-                self.look_into(&due.spool, key.1);
-            }
+        for (spool, key) in self.agenda.take_come(self.world.now()) {
+            self.look_into(&spool, key.1);
         }
-        self.due.values().map(|due| due.time).min()
+        self.agenda.next()
     }
 
     fn has_work(&self, now: Instant) -> bool {
@@ -252,19 +207,29 @@ impl<'a> Scheduler<'a> {
         looks || self.distributor.is_ready(now)
     }
 
-    /// Whether a queue has something to be tried now. What the schedule of one repository
-    /// says of a due time far ahead, its turn finds out.
-    fn is_due(&self, standing: &Standing) -> bool {
-        standing.is_due(self.world.now(), Retry::default().longest_delay())
+    /// Hands on what was learnt of receivers.
+    fn hand_on(&mut self) {
+        self.handed_on = Instant::now();
+        if !self.receivers.has_changed() {
+            return;
+        }
+        for (spool, _) in self.spools.values() {
+            if let Err(error) = self.receivers.save(spool) {
+                let queue = Queue::unreadable();
+                self.world.worked(spool, &queue, &Err(error));
+            }
+        }
     }
 
-    fn wait(&mut self, spool: &Spool, queue: &Queue, time: SystemTime, is_held: bool) {
-        let due = Due {
-            spool: spool.clone(),
-            time,
-            is_held,
-        };
-        self.due.insert(key(spool, queue), due);
+    /// Looks into queues whose receiver is back.
+    fn wake(&mut self) {
+        for (key, from) in self.receivers.take_woken() {
+            if let Some((spool, _)) = self.spools.get(&key.0) {
+                let spool = spool.clone();
+                self.agenda.woken(&key, from);
+                self.look_into(&spool, key.1);
+            }
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -275,9 +240,7 @@ impl<'a> Scheduler<'a> {
     /// turn becomes slow and leaves its place.
     fn next_wake(&self, now: Instant) -> Option<Instant> {
         let waits = !self.ready.is_empty() || !self.failing.is_empty();
-        let turns = self.turns.values().filter(|turn| !turn.is_slow(now));
-        let slow = turns.map(|turn| turn.started + SLOW_AFTER).min();
-        let slow = slow.filter(|_| waits);
+        let slow = self.places.next_slow(now).filter(|_| waits);
         slow.into_iter().chain(self.distributor.next_ready()).min()
     }
 
@@ -307,8 +270,8 @@ impl<'a> Scheduler<'a> {
         }
         if let Some((spool, queues)) = self.distributor.step(end) {
             for queue in queues {
-                let due = self.due.get(&key(&spool, &queue));
-                if due.is_none_or(|due| !due.is_held) {
+                let key = key(&spool, &queue);
+                if self.agenda.came(&key, self.world.now()) {
                     self.look_into(&spool, queue);
                 }
             }
@@ -319,45 +282,35 @@ impl<'a> Scheduler<'a> {
     /// Puts a queue where it belongs, by what is in it.
     fn place(&mut self, spool: Spool, queue: Queue, standing: &Standing) {
         let key = key(&spool, &queue);
-        match standing.next_due() {
-            Some(_) if self.is_due(standing) => {
-                let is_failing = standing.has_failed();
-                let list = if is_failing {
-                    &mut self.failing
-                } else {
-                    &mut self.ready
-                };
-                list.push_back((spool, queue));
-                return;
-            }
-            Some(time) => {
-                let is_held = standing.head.is_some();
-                self.wait(&spool, &queue, time, is_held);
-            }
-            None => {}
-        }
-        self.busy.remove(&key);
+        let now = self.world.now();
         if self.again.remove(&key) {
-            self.look_into(&spool, queue);
+            self.agenda.came(&key, now);
+        }
+        let verdict = self
+            .agenda
+            .judge(&spool, &key, standing, &self.receivers, now);
+        match verdict {
+            Verdict::Due if !standing.has_failed() => self.ready.push_back((spool, queue)),
+            Verdict::Due => self.failing.push_back((spool, queue)),
+            Verdict::Probe => {
+                self.probes.insert(key);
+                self.failing.push_back((spool, queue));
+            }
+            Verdict::Waits => drop(self.busy.remove(&key)),
         }
     }
 
     /// Starts all the turns that there is room for.
     fn start(&mut self) {
-        let now = Instant::now();
-        let slow = self.turns.values().filter(|turn| turn.is_slow(now)).count();
-        let (mut slow, mut quick) = (slow, self.turns.len() - slow);
-        while quick < self.quick_places
-            && quick + slow < self.quick_places + self.slow_places
+        let mut room = self.places.room(Instant::now());
+        while room.takes_quick()
             && let Some((spool, queue)) = self.ready.pop_front()
         {
-            quick += 1;
             self.start_one(spool, queue, false);
         }
-        while slow < self.slow_places
+        while room.takes_slow()
             && let Some((spool, queue)) = self.failing.pop_front()
         {
-            slow += 1;
             self.start_one(spool, queue, true);
         }
     }
@@ -365,7 +318,7 @@ impl<'a> Scheduler<'a> {
     /// Makes queues ready whose receiver has room again.
     fn make_room(&mut self) {
         for (origin, crowded) in &mut self.crowded {
-            let count = self.hosts.room(origin).min(crowded.len());
+            let count = self.receivers.room(origin).min(crowded.len());
             // First of all: the receiver answers, and their turn came before.
             for queue in crowded.drain(..count).rev() {
                 self.ready.push_front(queue);
@@ -375,39 +328,21 @@ impl<'a> Scheduler<'a> {
     }
 
     fn start_one(&mut self, spool: Spool, queue: Queue, is_failing: bool) {
-        let (client, world, stop) = (self.client, self.world, self.stop);
-        let started = Instant::now();
+        let key = key(&spool, &queue);
+        let known = self.spools.get(&key.0);
         let turn = Turn {
-            started,
-            is_failing,
+            spool,
+            queue,
+            client: self.client,
+            outside: self.world,
+            limits: self.limits,
+            receivers: self.receivers.clone(),
+            is_probe: self.probes.remove(&key),
+            may_expire: known.is_some_and(|(_, is_settled)| *is_settled),
+            stop: self.stop,
         };
-        self.turns.insert(key(&spool, &queue), turn);
-        let (limits, hosts) = (self.limits, self.hosts.clone());
-        self.running.push(Box::pin(async move {
-            let outside: &dyn Outside = world;
-            let result = match spool.lane(&queue) {
-                Ok(None) => None,
-                Err(error) => Some(Err(error.into())),
-                Ok(Some(lane)) => {
-                    let courier = Courier {
-                        spool: &spool,
-                        client,
-                        outside,
-                        limits,
-                        turn: Some(TURN),
-                        hosts: Some(&hosts),
-                        stop,
-                        only: None,
-                    };
-                    Some(courier.run(&lane).await)
-                }
-            };
-            Finished {
-                spool,
-                queue,
-                result,
-            }
-        }));
+        self.places.take(key, is_failing);
+        self.running.push(Box::pin(turn.run()));
     }
 
     fn finish(&mut self, finished: Finished) {
@@ -417,19 +352,21 @@ impl<'a> Scheduler<'a> {
             result,
         } = finished;
         let key = key(&spool, &queue);
-        self.turns.remove(&key);
+        self.places.leave(&key);
         let standing = spool.standing(&queue).unwrap_or_default();
         let Some(result) = result else {
             self.busy.remove(&key);
             // Whoever has it looks once more after letting go, as is done below. A queue that
             // is gone is forgotten.
             if standing.next_due().is_some() {
-                self.wait(&spool, &queue, self.world.now() + BUSY, false);
+                let time = self.world.now() + BUSY;
+                self.agenda.wait(&spool, &key, time, None);
             }
             return;
         };
         self.world.worked(&spool, &queue, &result);
         self.make_room();
+        self.wake();
         let report = result.unwrap_or_else(|_| LaneReport {
             left: Some(Left::Fault),
             ..LaneReport::default()
@@ -439,9 +376,14 @@ impl<'a> Scheduler<'a> {
             crowded.push_back((spool, queue));
             return self.make_room();
         }
+        if let Some(Left::Down { until, probe_from }) = report.left {
+            self.busy.remove(&key);
+            self.again.remove(&key);
+            return self.agenda.wait(&spool, &key, until, Some(probe_from));
+        }
         // What a fault of ours stops is tried when things change.
         let is_stopped = report.left == Some(Left::Fault) && !self.again.contains(&key);
-        let is_due = self.is_due(&standing);
+        let is_due = Agenda::is_due(&standing, self.world.now());
         if report.has_progressed() || !is_due {
             self.stalled.remove(&key);
         }
@@ -450,10 +392,10 @@ impl<'a> Scheduler<'a> {
         } else if is_due && !report.has_progressed() && !self.stalled.insert(key.clone()) {
             self.busy.remove(&key);
             self.again.remove(&key);
-            self.wait(&spool, &queue, self.world.now() + STALLED, false);
+            let time = self.world.now() + STALLED;
+            self.agenda.wait(&spool, &key, time, None);
         } else {
             // Another process may have found the queue taken, and left it.
-            self.again.remove(&key);
             self.place(spool, queue, &standing);
         }
     }

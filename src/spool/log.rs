@@ -166,7 +166,7 @@ impl Log {
 
 /// The root's time of modification orders ids; a name made or changed in the
 /// root would set it to a clock that may have been set back.
-fn keeping_mark<T>(root: &Folder, act: impl FnOnce() -> T) -> T {
+pub(super) fn keeping_mark<T>(root: &Folder, act: impl FnOnce() -> T) -> T {
     let mark = disk::modified(root);
     let result = act();
     if let Some(mark) = mark {

@@ -52,6 +52,7 @@ mod queue;
 mod record;
 mod search;
 mod stamp;
+mod stats;
 mod survey;
 mod sweep;
 #[cfg(test)]
@@ -79,6 +80,7 @@ pub use mail_drop::{Admission, Fault};
 pub use queue::{Queue, QueueNameError};
 pub use record::{Built, Content, Draft, Frozen, Header, Recipient, Record, Selection};
 pub use search::{Found, repositories, search};
+pub use stats::{Failure, Stats};
 pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
 pub use waiting::Waiting;

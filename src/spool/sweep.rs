@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::error::IoError;
+use super::error::SpoolError;
 use super::{Name, Spool, WORK, disk};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -27,8 +27,14 @@ impl Spool {
     /// newest link, by the inode's time of change: the id tells when it was pushed,
     /// which may be days before it failed. Empty directories stay: somebody may be
     /// about to link into one.
-    pub fn sweep(&self, now: SystemTime) -> Result<Swept, IoError> {
+    ///
+    /// A clock that jumped must not empty a spool: nothing is old before two sweeps an hour
+    /// apart agree about the time ([`Spool::see_clock`]).
+    pub fn sweep(&self, now: SystemTime) -> Result<Swept, SpoolError> {
         let mut swept = Swept::default();
+        if !self.see_clock(now)? {
+            return Ok(swept);
+        }
         for tmp in [self.tmp_dir(), self.root_dir().child(WORK)] {
             let mut done = Ok(());
             disk::each_name(&tmp, &mut |name| {

@@ -44,6 +44,7 @@ mod meaning_large;
 mod meaning_names;
 mod meaning_tags;
 mod network;
+mod outages;
 mod outbox_kills;
 mod outbox_levels;
 mod outbox_outside;

@@ -69,7 +69,7 @@ fn read_sources(folder: &Path, root: &Path, said: &mut BTreeMap<String, String>)
         let path = entry.unwrap().path();
         let name = path.strip_prefix(root).unwrap().to_str().unwrap();
         if path.is_dir() {
-            if !path.ends_with("tests") {
+            if !path.ends_with("tests") && !path.ends_with("simulation") {
                 read_sources(&path, root, said);
             }
         } else if !FILES.split(' ').any(|file| name == format!("src/{file}")) {

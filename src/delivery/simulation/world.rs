@@ -14,11 +14,10 @@ use tokio::time::{Instant, sleep};
 
 use super::super::answer::{Answer, Broken};
 use super::super::client::Transport;
-use super::super::courier::{LaneReport, Outside, Unavailable};
+use super::super::courier::{LaneReport, Outside, Surveyor, Unavailable};
 use super::super::fault::Fault;
 use super::super::outcome::Outcome;
 use super::super::request::Request;
-use super::super::scheduler::Surveyor;
 use super::chance::Chance;
 use crate::config::{self, Endpoint, Network, Settings};
 use crate::payload::Message;
@@ -26,6 +25,7 @@ use crate::spool::{
     Access, Admission, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError,
 };
 
+/// The first two lead to one receiver, and the next two.
 pub(super) const ENDPOINTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 pub(super) const REPOSITORIES: usize = 3;
 

@@ -62,12 +62,17 @@ fn the_sweep_takes_what_is_old_and_nothing_else() {
         file.set_modified(now - hour * hours).unwrap();
     }
     // Something is put aside today that was pushed long ago: it has its 30 days.
+    assert_eq!(fixture.spool.sweep(now).unwrap(), Swept::default());
     let swept = fixture.spool.sweep(now + hour).unwrap();
     assert_eq!((swept.tmp, swept.failed), (1, 0));
     assert_eq!(fixture.ls("tmp"), ["young"]);
-    let swept = fixture.spool.sweep(now + hour * 24 * 29).unwrap();
+    for days in 1..=29 {
+        let swept = fixture.spool.sweep(now + hour * 24 * days).unwrap();
+        assert_eq!(swept.failed, 0);
+    }
+    let swept = fixture.spool.sweep(now + hour * (24 * 30 - 1)).unwrap();
     assert_eq!(swept.failed, 0);
-    let swept = fixture.spool.sweep(now + hour * 24 * 31).unwrap();
+    let swept = fixture.spool.sweep(now + hour * (24 * 30 + 1)).unwrap();
     assert_eq!(swept.failed, 3);
     assert!(fixture.path("failed/ci").is_dir() && fixture.path("retry/ci").is_dir());
     assert_eq!(fixture.kept(), kept(&[("ci", &["5"])]));
@@ -78,6 +83,17 @@ fn a_clock_that_was_set_back_sweeps_nothing() {
     let fixture = given_up();
     fs::write(fixture.path("tmp/x"), "").unwrap();
     assert_eq!(fixture.spool.sweep(UNIX_EPOCH).unwrap(), Swept::default());
+}
+
+#[test]
+fn a_clock_that_is_a_month_ahead_once_empties_no_failed() {
+    let fixture = given_up();
+    let (now, hour) = (SystemTime::now(), Duration::from_hours(1));
+    for hours in [0, 1, 31 * 24, 2, 3, 32 * 24, 4] {
+        let swept = fixture.spool.sweep(now + hour * hours).unwrap();
+        assert_eq!(swept, Swept::default(), "after {hours} hours");
+    }
+    assert_eq!(failed(&fixture).len(), 3);
 }
 
 #[test]

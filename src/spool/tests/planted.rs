@@ -158,8 +158,7 @@ fn everything(fixture: &Fixture) -> Vec<IoError> {
     note(
         spool
             .sweep(noon() + Duration::from_hours(24 * 365))
-            .map(drop)
-            .map_err(Into::into),
+            .map(drop),
     );
     match spool.intents() {
         Err(error) => note(Err(error.into())),

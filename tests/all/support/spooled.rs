@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -138,11 +138,26 @@ impl Spooled {
         names(&self.spool().join(folder))
     }
 
-    /// Every file of the spool but its log, by its path.
+    /// Every file of the spool but its log and its `stats`, by its path.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut files = files_below(&self.spool());
-        files.retain(|file| file != "log");
+        files.retain(|file| !["log", "stats"].contains(&file.as_str()));
         files
+    }
+
+    /// Changes what flushes tell each other, of which there must be something.
+    pub(crate) fn change_stats(&self, change: impl FnOnce(&mut Value)) {
+        let path = self.spool().join("stats");
+        let mut stats = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut stats);
+        fs::write(&path, stats.to_string()).unwrap();
+    }
+
+    /// Lets flushes have seen the clock for two hours, so that what is old expires.
+    pub(crate) fn settle_clock(&self) {
+        let since = SystemTime::now() - Duration::from_hours(2);
+        let since = humantime::format_rfc3339_nanos(since).to_string();
+        self.change_stats(|stats| stats["clock"]["since"] = Value::String(since));
     }
 
     /// The lines of the spool's log.

@@ -1,0 +1,73 @@
+//! What an answer says of its receiver: up, or down, and since when.
+
+use super::answer::Answer;
+use super::attempt::Job;
+use super::courier::{Notice, Words};
+use super::lane::Work;
+use super::outcome::{Outcome, Reason};
+use super::receivers::{Ended, Failed, Key, Origin};
+use super::retry::Decision;
+use crate::spool::Item;
+
+impl Work<'_> {
+    pub(super) fn key(&self) -> Key {
+        let root = self.courier.spool.root().to_owned();
+        (root, self.lane.queue().clone())
+    }
+
+    /// Hands on what an answer says of its receiver. Where the schedule did not have the
+    /// attempt, a failure does not change the schedule.
+    pub(super) fn learn(
+        &mut self,
+        item: &Item,
+        job: &Job,
+        answer: &Answer,
+        decision: Decision,
+    ) -> Decision {
+        let (receivers, key) = (self.courier.receivers, self.key());
+        let now = self.courier.outside.now();
+        let origin = Origin::of(&job.endpoint().url);
+        if !answer.outcome.is_about_the_endpoint() {
+            if let Some(ended) = receivers.took(&key, &origin, now) {
+                self.tell_end(job, ended);
+            }
+            return decision;
+        }
+        let next = match decision {
+            Decision::Hold { due } if item.is_due(now, job.settings.retry.longest_delay()) => due,
+            Decision::Hold { .. } => item.due,
+            // Given up: what comes after it is due.
+            _ => now,
+        };
+        let (by_transport, retry_after) = match &answer.outcome {
+            Outcome::Down {
+                reason,
+                retry_after,
+            } => (matches!(reason, Reason::Transport(_)), *retry_after),
+            _ => (false, None),
+        };
+        let failed = Failed {
+            by_transport,
+            now,
+            next,
+            retry_after,
+        };
+        receivers.failed(&key, &origin, failed);
+        match decision {
+            Decision::Hold { .. } => Decision::Hold { due: next },
+            other => other,
+        }
+    }
+
+    fn tell_end(&mut self, job: &Job, ended: Ended) {
+        let after = std::time::Duration::from_secs(ended.after.as_secs());
+        let after = humantime::format_duration(after);
+        let text = |name: &str| format!("`{name}` takes messages again, after {after}");
+        let words = |text| Words { text, hint: None };
+        let endpoint = job.endpoint();
+        self.report.notices.push(Notice {
+            admin: words(text(&endpoint.name)),
+            pusher: words(text(&endpoint.name_for_pusher())),
+        });
+    }
+}

@@ -1,0 +1,64 @@
+//! One turn of a queue: what is due is delivered, for a quarter of a second.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::client::Transport;
+use super::courier::{Courier, LaneReport, Limits, Outside};
+use super::receivers::Receivers;
+use crate::spool::{Queue, Spool, SpoolError};
+
+/// How long a turn lasts: no attempt begins later in it.
+const TURN: Duration = Duration::from_millis(250);
+
+/// A turn, and what it needs.
+pub(super) struct Turn<'a> {
+    pub(super) spool: Spool,
+    pub(super) queue: Queue,
+    pub(super) client: &'a dyn Transport,
+    pub(super) outside: &'a dyn Outside,
+    pub(super) limits: Limits,
+    pub(super) receivers: Receivers,
+    /// As in [`Courier`].
+    pub(super) is_probe: bool,
+    /// As in [`Courier`].
+    pub(super) may_expire: bool,
+    pub(super) stop: &'a Cell<bool>,
+}
+
+/// A turn that is over, and what came of it.
+pub(super) struct Finished {
+    pub(super) spool: Spool,
+    pub(super) queue: Queue,
+    /// `None`: another process has the queue.
+    pub(super) result: Option<Result<LaneReport, SpoolError>>,
+}
+
+impl Turn<'_> {
+    pub(super) async fn run(self) -> Finished {
+        let result = match self.spool.lane(&self.queue) {
+            Ok(None) => None,
+            Err(error) => Some(Err(error.into())),
+            Ok(Some(lane)) => {
+                let courier = Courier {
+                    spool: &self.spool,
+                    client: self.client,
+                    outside: self.outside,
+                    limits: self.limits,
+                    turn: Some(TURN),
+                    receivers: &self.receivers,
+                    is_probe: self.is_probe,
+                    may_expire: self.may_expire,
+                    stop: self.stop,
+                    only: None,
+                };
+                Some(courier.run(&lane).await)
+            }
+        };
+        Finished {
+            spool: self.spool,
+            queue: self.queue,
+            result,
+        }
+    }
+}

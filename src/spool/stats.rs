@@ -1,0 +1,217 @@
+//! What one flush tells the next: `stats`, a small file of JSON.
+//!
+//! ```text
+//! clock     since when the clock has gone on evenly, as far as flushes saw
+//! failures  the queues whose endpoint failed at the last attempt
+//! ```
+//!
+//! It is advice. A file that is lost or cannot be read is an empty one: a receiver is told of
+//! once more, and nothing is given up or swept away for an hour. So it is never flushed.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{IoContext, IoError, SpoolError};
+use super::log::keeping_mark;
+use super::{Lock, Spool, disk, encoding};
+use crate::json;
+
+const STATS: &str = "stats";
+/// The largest file that is read.
+const LARGEST: u64 = 16 << 20;
+/// For so long the clock must have gone on evenly before anything expires by it.
+const SETTLED_AFTER: Duration = Duration::from_hours(1);
+/// The longest time between two flushes in which the clock is believed.
+const LONGEST_GAP: Duration = Duration::from_hours(24);
+/// How far a clock is set back by what keeps it right.
+const CORRECTION: Duration = Duration::from_mins(1);
+/// How often the clock is written down.
+const WRITTEN_AGAIN: Duration = Duration::from_mins(10);
+
+/// What one flush tells the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stats {
+    /// What flushes saw of the clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
+    /// By the queue's name: endpoints that failed at their last attempt.
+    pub failures: BTreeMap<String, Failure>,
+}
+
+/// When flushes saw the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Since when it has gone on evenly.
+    #[serde(with = "encoding::time")]
+    since: SystemTime,
+    /// When it was last seen.
+    #[serde(with = "encoding::time")]
+    last: SystemTime,
+}
+
+/// An endpoint that failed at its last attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Its scheme, host and port: `https://ci.example.org:443`.
+    pub receiver: String,
+    /// Whether the receiver could not be reached, or gave no answer.
+    pub by_transport: bool,
+    /// When the first of the failures was.
+    #[serde(with = "encoding::time")]
+    pub since: SystemTime,
+    /// When the last attempt was.
+    #[serde(with = "encoding::time")]
+    pub last: SystemTime,
+    /// When the schedule has the next.
+    #[serde(with = "encoding::time")]
+    pub next: SystemTime,
+    /// Before this the receiver wants no attempt (`Retry-After`, RFC 9110, 10.2.3).
+    #[serde(with = "encoding::time")]
+    pub not_before: SystemTime,
+    /// When a person was told; 1970 if nobody was.
+    #[serde(with = "encoding::time")]
+    pub told: SystemTime,
+}
+
+impl Clock {
+    fn new(now: SystemTime) -> Self {
+        let (since, last) = (now, now);
+        Self { since, last }
+    }
+
+    /// The same after another look: one that jumped begins anew.
+    #[must_use]
+    fn seen(self, now: SystemTime) -> Self {
+        let is_even = now + CORRECTION >= self.last && now <= self.last + LONGEST_GAP;
+        if is_even {
+            Self { last: now, ..self }
+        } else {
+            Self::new(now)
+        }
+    }
+
+    fn is_settled(self, now: SystemTime) -> bool {
+        let clock = self.seen(now);
+        now.duration_since(clock.since)
+            .is_ok_and(|even| even >= SETTLED_AFTER)
+    }
+}
+
+impl Stats {
+    /// Whether the clock is to be believed when something is old: it has gone on evenly for
+    /// an hour, as far as flushes saw.
+    #[must_use]
+    pub fn is_clock_settled(&self, now: SystemTime) -> bool {
+        self.clock.is_some_and(|clock| clock.is_settled(now))
+    }
+}
+
+impl Spool {
+    /// What flushes told so far.
+    pub fn stats(&self) -> Result<Stats, IoError> {
+        let name = self.root_dir().entry(STATS);
+        let mut bytes = vec![];
+        match disk::open(&name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => {
+                let file = other.context("open", || name.path())?;
+                file.take(LARGEST)
+                    .read_to_end(&mut bytes)
+                    .context("read", || name.path())?;
+            }
+        }
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    /// Changes what the next flush is told. In a spool that is not there, nothing is.
+    pub fn update_stats(&self, change: impl FnOnce(&mut Stats)) -> Result<(), SpoolError> {
+        let root = self.root_dir();
+        let Some(_lock) = disk::lock(&root, Lock::Wait)? else {
+            return Ok(());
+        };
+        let known = self.stats()?;
+        let mut stats = known.clone();
+        change(&mut stats);
+        if stats == known {
+            return Ok(());
+        }
+        // Under the lock nobody else has this name.
+        let tmp = self.work_dir()?.entry(STATS);
+        disk::unlink(&tmp)?;
+        let file = match disk::create(&tmp, self.own_access()) {
+            // Nothing was ever pushed.
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        disk::write(&file, &tmp, &[&json::to_bytes(&stats), b"\n"])?;
+        keeping_mark(&root, || disk::rename(&tmp, &root.entry(STATS)))?;
+        Ok(())
+    }
+
+    /// When the newest push was, by the clock of that time. `None`: there was none.
+    #[must_use]
+    pub fn newest_push(&self) -> Option<SystemTime> {
+        disk::modified(&self.root_dir())
+    }
+
+    /// Looks at the clock for those who come after. Returns whether it is settled
+    /// ([`Stats::is_clock_settled`]).
+    pub fn see_clock(&self, now: SystemTime) -> Result<bool, SpoolError> {
+        let stats = self.stats()?;
+        let seen = stats.clock.map_or(Clock::new(now), |clock| clock.seen(now));
+        let is_new = stats.clock.is_none_or(|clock| {
+            let is_old = |since| {
+                now.duration_since(since)
+                    .is_ok_and(|it| it >= WRITTEN_AGAIN)
+            };
+            clock.since != seen.since || is_old(clock.last)
+        });
+        if is_new {
+            self.update_stats(|stats| stats.clock = Some(seen))?;
+        }
+        Ok(stats.is_clock_settled(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> SystemTime {
+        let base = SystemTime::UNIX_EPOCH + Duration::from_hours(1_000_000);
+        let apart = Duration::from_mins(minutes.unsigned_abs());
+        if minutes < 0 {
+            base - apart
+        } else {
+            base + apart
+        }
+    }
+
+    #[test]
+    fn a_clock_is_settled_once_two_looks_an_hour_apart_agree() {
+        const DAY: i64 = 24 * 60;
+        let cases: [(&[i64], i64, bool); 9] = [
+            (&[0], 0, false),
+            (&[0], 59, false),
+            (&[0], 60, true),
+            (&[0, 30], 60, true),
+            // Further apart than a day: it may have jumped.
+            (&[0], DAY + 1, false),
+            (&[0, 60, 31 * DAY], 31 * DAY + 59, false),
+            (&[0, 60, 31 * DAY], 31 * DAY + 60, true),
+            // Set back.
+            (&[0, 60, -31 * DAY], -31 * DAY + 10, false),
+            (&[0, 60], 59, false),
+        ];
+        for (looks, now, settled) in cases {
+            let first = Clock::new(at(looks[0]));
+            let looks = looks.iter();
+            let clock = looks.fold(first, |clock, look| clock.seen(at(*look)));
+            assert_eq!(clock.is_settled(at(now)), settled, "{now}");
+        }
+    }
+}

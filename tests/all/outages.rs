@@ -1,0 +1,159 @@
+//! Receivers that are down: who probes them, who is woken when they are back, who is told.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::support::spooled::{eventually, to};
+use crate::support::{Answer, KEY, Receiver, Spooled};
+
+/// Endpoints at one receiver that cannot be reached, tried again after an hour.
+fn unreachable(endpoints: &[(&str, &str)]) -> (Spooled, Receiver) {
+    let mut receiver = Receiver::start();
+    receiver.stop();
+    let site = Spooled::new();
+    let mut text = format!("key = \"{KEY}\"\nmode = \"spool\"\nretry.schedule = [\"1h\"]\n");
+    for (name, more) in endpoints {
+        let url = receiver.url(&format!("/{name}"));
+        write!(
+            text,
+            "[[endpoint]]\nname = \"{name}\"\nurl = \"{url}\"\n{more}\n"
+        )
+        .unwrap();
+    }
+    site.settings(&text);
+    (site, receiver)
+}
+
+/// Makes what flushes tell each other look as old as this.
+fn age(site: &Spooled, by: Duration) {
+    site.change_stats(|stats| {
+        for failure in stats["failures"].as_object_mut().unwrap().values_mut() {
+            for field in ["since", "last", "not_before", "told"] {
+                let time = humantime::parse_rfc3339(failure[field].as_str().unwrap()).unwrap();
+                if time != SystemTime::UNIX_EPOCH {
+                    let time = humantime::format_rfc3339_nanos(time - by).to_string();
+                    failure[field] = Value::String(time);
+                }
+            }
+        }
+    });
+}
+
+const TWO_MINUTES: Duration = Duration::from_mins(2);
+
+#[test]
+fn a_host_that_cannot_be_reached_is_tried_by_few_of_its_queues() {
+    let names: Vec<String> = (0..12).map(|n| format!("e{n}")).collect();
+    let endpoints: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let (site, _) = unreachable(&endpoints);
+    site.announce();
+    site.flush();
+    let first = site.attempts().len();
+    assert!((1..=4).contains(&first), "{first} attempts");
+    site.flush();
+    assert_eq!(site.attempts().len(), first);
+    // A push probes it, once for all.
+    age(&site, TWO_MINUTES);
+    site.announce();
+    site.flush();
+    assert_eq!(site.attempts().len(), first + 1);
+}
+
+#[test]
+fn a_receiver_that_is_back_wakes_the_other_queues_that_could_not_reach_it() {
+    let (site, mut receiver) =
+        unreachable(&[("all", ""), ("tags", "topics = [\"git.tag.creation\"]")]);
+    site.git(&["tag", "v1"]);
+    site.git(&["push", "-q", "origin", "v1"]);
+    site.flush();
+    site.flush();
+    assert!(site.names("retry/tags").len() == 1 && site.names("retry/all").len() == 1);
+    age(&site, TWO_MINUTES);
+    receiver.restart();
+    site.announce();
+    site.flush();
+    let arrived = receiver.take();
+    assert_eq!(to("/all", &arrived).len(), 2);
+    assert_eq!(to("/tags", &arrived).len(), 1);
+}
+
+#[test]
+fn a_push_probes_an_endpoint_that_is_down_and_leaves_its_schedule() {
+    let site = Spooled::with("mode = \"spool\"\nretry.schedule = [\"1h\"]");
+    site.receiver.script(|_| Answer::status(503));
+    site.announce();
+    site.flush();
+    let before = site.names("retry/one");
+    // Within a minute it is not bothered.
+    site.announce();
+    site.flush();
+    assert_eq!(site.attempts().len(), 1);
+    age(&site, TWO_MINUTES);
+    site.announce();
+    site.flush();
+    assert_eq!(site.attempts().len(), 2);
+    let after = site.names("retry/one");
+    assert_eq!(after.iter().filter(|name| before.contains(name)).count(), 1);
+    assert_eq!(after.len(), 3);
+    // Another flush, without a push, waits for the schedule.
+    age(&site, TWO_MINUTES);
+    site.flush();
+    assert_eq!(site.attempts().len(), 2);
+    site.receiver.script(|_| Answer::status(200));
+    site.announce();
+    site.flush();
+    assert_eq!(site.attempts().len(), 2 + 4);
+}
+
+#[test]
+fn no_push_probes_before_retry_after() {
+    let site = Spooled::with("mode = \"spool\"\nretry.schedule = [\"1h\"]");
+    site.receiver.script(|_| {
+        let wait = vec![("Retry-After", "600".to_owned())];
+        Answer::Reply(503, wait, vec![])
+    });
+    site.announce();
+    site.flush();
+    age(&site, TWO_MINUTES);
+    site.announce();
+    site.flush();
+    assert_eq!(site.attempts().len(), 1);
+    age(&site, TWO_MINUTES * 5);
+    site.announce();
+    site.flush();
+    assert_eq!(site.attempts().len(), 2);
+}
+
+#[test]
+fn an_outage_is_told_once_for_all_queues_again_each_day_and_when_it_ends() {
+    let (site, mut receiver) = unreachable(&[("one", ""), ("two", "")]);
+    let text = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    site.settings(&text.replace("1h", "1s"));
+    site.announce();
+    let flush = || {
+        thread::sleep(Duration::from_millis(1100));
+        age(&site, TWO_MINUTES);
+        site.flush().stderr
+    };
+    site.flush();
+    let told = |said: &str| said.matches("its queue is held").count();
+    eventually("the outage was told", || told(&flush()) == 1);
+    for _ in 0..10 {
+        assert_eq!(told(&flush()), 0);
+    }
+    age(&site, Duration::from_hours(24));
+    assert_eq!(told(&flush()), 1);
+    assert_eq!(told(&flush()), 0);
+    receiver.restart();
+    let said = flush();
+    assert_eq!(
+        said.matches("takes messages again, after 1day").count(),
+        1,
+        "{said}"
+    );
+    assert_eq!(receiver.take().len(), 2);
+}
