@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use sha2::{Digest, Sha256};
+
 use super::stamp;
 
 /// The length of `20261123T214501.123456789Z`.
@@ -11,6 +13,8 @@ const TIME_LEN: usize = 26;
 const RANDOM_LEN: usize = 16;
 /// The most that is kept of a host's name.
 const HOST_LEN: usize = 32;
+/// The digits of a hash that tell what was handed over from what was not.
+const DIGITS: usize = 6;
 
 /// `20261123T214501.123456789Z-git1-3f2a9c1b00ab12cd`: time, host, random.
 ///
@@ -44,6 +48,21 @@ impl Id {
         let random = u64::from_str_radix(random, 16).unwrap_or_default();
         Self {
             text: format!("{front}{:016x}", random.saturating_add(1)),
+            time: self.time,
+        }
+    }
+
+    /// The id of the same entry once its queue was handed over: in the same place of the
+    /// order, and the same at each call.
+    #[must_use]
+    pub(super) fn handed_over(&self, from: &str) -> Self {
+        let (front, random) = self.text.split_at(self.text.len() - RANDOM_LEN);
+        let (time, host) = front.split_at(TIME_LEN);
+        let host = &host[1..host.len() - 1];
+        let digest = hex::encode(Sha256::digest(format!("{host}/{from}")));
+        let kept: String = host.chars().take(HOST_LEN - DIGITS - 1).collect();
+        Self {
+            text: format!("{time}-{kept}-{}-{random}", &digest[..DIGITS]),
             time: self.time,
         }
     }

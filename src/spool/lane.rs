@@ -35,8 +35,13 @@ impl Spool {
     /// Takes hold of a queue, so that nobody else delivers from it at the same time.
     /// `None`: somebody else has it, or it does not exist; there is nothing to do.
     pub fn lane(&self, queue: &Queue) -> Result<Option<Lane>, IoError> {
+        self.lane_within(queue, Lock::Try)
+    }
+
+    /// The same, by a lock that may be waited for.
+    pub(super) fn lane_within(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane>, IoError> {
         let dir = self.retry_dir(queue);
-        let Some(held) = disk::lock(&dir, Lock::Try)? else {
+        let Some(held) = disk::lock(&dir, lock)? else {
             return Ok(None);
         };
         // What cannot be crossed off would be delivered again at each run.
@@ -84,7 +89,15 @@ impl Lane {
 
     /// The same, of entries after this one.
     pub fn waiting_after(&self, after: Option<&Id>) -> Result<Waiting, IoError> {
-        let mut names = Names::new(after, WINDOW);
+        self.sorted_out(Names::new(after, WINDOW))
+    }
+
+    /// All that waits, however long the queue is.
+    pub(super) fn all(&self) -> Result<Waiting, IoError> {
+        self.sorted_out(Names::new(None, usize::MAX))
+    }
+
+    fn sorted_out(&self, mut names: Names<'_>) -> Result<Waiting, IoError> {
         disk::each_name(&self.dir, &mut |name| names.take(name))?;
         let (waiting, leftovers) = names.sorted();
         for item in leftovers {

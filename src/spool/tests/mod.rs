@@ -7,6 +7,7 @@ mod distribute;
 mod enqueue;
 mod entries;
 mod failed;
+mod handover;
 mod hands;
 mod intents;
 mod lane;

@@ -1,0 +1,174 @@
+//! A queue is handed over to another endpoint.
+//!
+//! An entry names who gets what of it, and its bytes never change. So each entry of the old
+//! queue is written anew, for the new endpoint alone, with the same messages in it. The new
+//! one has an id of its own, which sorts where the old one did: what the new endpoint got of
+//! the same push by itself stays another entry.
+//!
+//! Crash at any point: an entry is in its old place, in its new one, or in both. The next run
+//! makes the same names and finds those that are there; the worst is a repeat.
+
+use super::entry::{self, Entry};
+use super::error::{EntryError, IoError, SpoolError};
+use super::id::Id;
+use super::item::{Failed, Item, Part};
+use super::lane::Lane;
+use super::queue::Queue;
+use super::record::{Built, Content, Header, Recipient, Selection};
+use super::{Lock, Name, Spool, disk};
+use crate::payload::Message;
+
+/// Entries that share the flush of the queue that they go to.
+const BATCH: usize = 64;
+
+/// What was handed over.
+#[derive(Debug, Default)]
+pub struct HandedOver {
+    /// How many entries, or parts of entries, went.
+    pub entries: usize,
+    /// Why others stayed.
+    pub unread: Vec<EntryError>,
+}
+
+/// Something of the old queue.
+enum Source {
+    Waiting(Item),
+    Failed(Failed),
+}
+
+impl Source {
+    fn place(&self) -> (&Id, Part) {
+        match self {
+            Self::Waiting(item) => (&item.id, item.part),
+            Self::Failed(failed) => (&failed.id, failed.part),
+        }
+    }
+}
+
+impl Spool {
+    /// Hands what waits in `from` and what has failed there, of the entries that are wanted,
+    /// over to the queue `to` of `endpoint`, in push order.
+    ///
+    /// Both queues are locked meanwhile, so that nobody delivers half of them. Of a push that
+    /// went to `to` by itself, nothing is sent there twice.
+    pub fn hand_over(
+        &self,
+        from: &Queue,
+        (to, endpoint): (&Queue, &str),
+        is_wanted: &dyn Fn(&Header) -> bool,
+    ) -> Result<HandedOver, SpoolError> {
+        let lane = self.lane_within(from, Lock::Wait)?;
+        let dir = self.retry_dir(to);
+        disk::ensure_dir(&dir, self.own_access())?;
+        let _held = disk::lock(&dir, Lock::Wait)?;
+        let recipient = Recipient {
+            queue: to.clone(),
+            endpoint: endpoint.to_owned(),
+            messages: Selection::All,
+        };
+        let mut done = HandedOver::default();
+        for sources in self.sources(from, lane.as_ref())?.chunks(BATCH) {
+            let mut handed = vec![];
+            for source in sources {
+                match self.hand(from, source, &recipient, is_wanted) {
+                    Ok(true) => handed.push(source),
+                    Ok(false) => {}
+                    // A person has dropped it meanwhile.
+                    Err(error @ SpoolError::Entry(_)) if error.is_gone() => {}
+                    Err(SpoolError::Entry(error)) => done.unread.push(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            Self::flush_queue_dir(&dir)?;
+            // Crash here: these are in both queues.
+            for source in handed {
+                self.let_go(source, lane.as_ref())?;
+                done.entries += 1;
+            }
+        }
+        Ok(done)
+    }
+
+    /// All that is in a queue and in its `failed/`, in push order.
+    fn sources(&self, from: &Queue, lane: Option<&Lane>) -> Result<Vec<Source>, IoError> {
+        let waiting = lane.map(Lane::all).transpose()?.unwrap_or_default();
+        let items = waiting.mains.into_iter().chain(waiting.asides);
+        let failed = self.failed(from)?.into_iter().map(Source::Failed);
+        let mut sources: Vec<_> = items.map(Source::Waiting).chain(failed).collect();
+        sources.sort_by(|a, b| a.place().cmp(&b.place()));
+        Ok(sources)
+    }
+
+    /// Gives something of the old queue its name in the new one. Returns whether that is
+    /// done, so that its old name can go.
+    fn hand(
+        &self,
+        from: &Queue,
+        source: &Source,
+        to: &Recipient,
+        is_wanted: &dyn Fn(&Header) -> bool,
+    ) -> Result<bool, SpoolError> {
+        let entry = match source {
+            Source::Waiting(item) => self.open_item(from, item)?,
+            Source::Failed(failed) => self.open_failed(failed)?,
+        };
+        let header = entry.header();
+        let numbers = header.messages_for(from);
+        if numbers.is_empty() || !is_wanted(header) {
+            return Ok(false);
+        }
+        let (id, part) = source.place();
+        let theirs = header.messages_for(&to.queue);
+        let (first, last) = match part {
+            Part::From(n) => (n as usize, numbers.len()),
+            Part::Only(n) => (n as usize, n as usize + 1),
+        };
+        let left = numbers.get(first..last).unwrap_or_default();
+        // It has them by itself: delivered, waiting or failed.
+        if left.iter().all(|number| theirs.contains(number)) {
+            return Ok(true);
+        }
+        let messages = numbers.iter().map(|&number| entry.message(number));
+        let messages = messages.collect::<Result<_, _>>()?;
+        let id = id.handed_over(from.as_str());
+        let item = Item {
+            part,
+            ..Item::first(&id)
+        };
+        let new = self.retry_dir(&to.queue).entry(item.to_string());
+        self.write_anew(&entry, messages, to, &id, &new)?;
+        Ok(true)
+    }
+
+    fn write_anew(
+        &self,
+        entry: &Entry,
+        messages: Vec<Message>,
+        to: &Recipient,
+        id: &Id,
+        new: &Name,
+    ) -> Result<(), SpoolError> {
+        let draft = entry.header().with(Content::Built(Built {
+            messages,
+            recipients: vec![to.clone()],
+        }));
+        let tmp = self.work_dir()?.entry(format!("{id}.moved"));
+        // What a crash left of the last try.
+        disk::unlink(&tmp)?;
+        let file = disk::create(&tmp, self.own_access())?;
+        // Crash before the link: it is in its old place alone.
+        entry::write(&draft, &file, &tmp)?;
+        disk::flush(&file, &tmp)?;
+        disk::link(&tmp, new)?;
+        Ok(disk::unlink(&tmp)?)
+    }
+
+    /// Removes something from its old place.
+    fn let_go(&self, source: &Source, lane: Option<&Lane>) -> Result<(), IoError> {
+        match (source, lane) {
+            (Source::Waiting(item), Some(lane)) => lane.remove(item),
+            (Source::Waiting(_), None) => Ok(()),
+            (Source::Failed(failed), _) => self.drop_failed(failed).map(drop),
+        }
+    }
+}
