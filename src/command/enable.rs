@@ -23,18 +23,19 @@ pub(super) const ORDINARY: [&str; 1] = ["post-receive"];
 pub(super) const GUARANTEED: [&str; 3] = ["pre-receive", "post-receive", "reference-transaction"];
 
 pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
-    for (at, url) in args.urls.iter().enumerate() {
+    let urls = args.urls.iter().enumerate().map(|(at, url)| {
         EndpointUrl::parse(url)
-            .map_err(|why| Error::failed(format!("cannot use URL number {}: {why}", at + 1)))?;
-    }
+            .map_err(|why| Error::failed(format!("cannot use URL number {}: {why}", at + 1)))
+    });
+    let urls: Vec<EndpointUrl> = urls.collect::<Result<_, _>>()?;
     if let Some(root) = &args.all {
         return enable_all(root, args, around);
     }
     let binary = own_binary()?;
     for repo in &args.repos {
         let repository = place::repository(Some(repo), around)?;
-        if !args.urls.is_empty() {
-            write_config(&repository.path(), &args.urls, around)?;
+        if !urls.is_empty() {
+            write_config(&repository.path(), &urls, around)?;
         }
         link(
             &repository,
@@ -127,28 +128,49 @@ pub(super) fn own_binary() -> Result<PathBuf, Error> {
         .doing("find", this)
 }
 
+/// URLs, each once, and the name of an endpoint for each.
+fn named(urls: &[EndpointUrl]) -> Vec<(String, &EndpointUrl)> {
+    let mut named: Vec<(String, &EndpointUrl)> = Vec::new();
+    for url in urls {
+        if named.iter().any(|(_, known)| *known == url) {
+            continue;
+        }
+        let (mut name, mut number) = (url.lasting_name(), 1);
+        while name == "unreadable" || named.iter().any(|(known, _)| *known == name) {
+            number += 1;
+            name = format!("{}-{number}", url.lasting_name());
+        }
+        named.push((name, url));
+    }
+    named
+}
+
 /// Writes a first configuration with a fresh key. Only the owner can read it; in
 /// a shared repository (git-config(1), core.sharedRepository) the group too, for
 /// hooks run as whoever pushes.
-fn write_config(git_dir: &Path, urls: &[String], around: &Surroundings) -> Result<(), Error> {
+///
+/// Endpoints have names: what waits stays theirs when a URL is corrected. The key is theirs
+/// too, for those of the server's file have their own.
+fn write_config(git_dir: &Path, urls: &[EndpointUrl], around: &Surroundings) -> Result<(), Error> {
     let path = git_dir.join(REPOSITORY_FILE);
     if fs::symlink_metadata(&path).is_ok() {
         return Err(Error::Failed {
             what: format!("cannot write `{}`: it is there already", path.display()),
-            hint: Some("add the URL to its `urls`".to_owned()),
+            hint: Some("add an `[[endpoint]]` to it".to_owned()),
         });
     }
     let folder = fs::metadata(git_dir).doing("read", git_dir)?;
     let is_shared = folder.mode() & 0o2020 == 0o2020;
-    let quoted: Vec<_> = urls
-        .iter()
-        .map(|url| toml::Value::from(url.trim()).to_string())
-        .collect();
+    let key = around.fresh_key()?;
+    let endpoint = |(name, url): (String, &EndpointUrl)| {
+        let url = toml::Value::from(url.expose().as_str());
+        let key = key.expose();
+        format!("\n[[endpoint]]\nname = \"{name}\"\nurl = {url}\nkey = \"{key}\"\n")
+    };
+    let endpoints: String = named(urls).into_iter().map(endpoint).collect();
     let text = format!(
         "# Written by `refpost enable`. Every key: docs/configuration.md, `refpost check --show`.\n\
-         urls = [{}]\nkey = \"{}\"\n",
-        quoted.join(", "),
-        around.fresh_key()?.expose()
+         {endpoints}"
     );
     let mut file = OpenOptions::new()
         .write(true)

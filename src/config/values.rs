@@ -98,14 +98,41 @@ impl EndpointUrl {
     #[must_use]
     pub fn endpoint_name(&self) -> String {
         let digest = hex::encode(Sha256::digest(self.0.as_str()));
-        let host: String = self
-            .0
-            .host_str()
-            .unwrap_or("host")
-            .chars()
-            .map(|c| if is_name_char(c) { c } else { '-' })
-            .collect();
-        format!("{}-{}", host.trim_matches('-'), &digest[..6])
+        format!("{}-{}", self.host_in_name().trim_matches('-'), &digest[..6])
+    }
+
+    /// The name of an endpoint that stays when the URL is corrected: the host, or
+    /// `receiver` for an address, which is not a pusher's business.
+    #[must_use]
+    pub fn lasting_name(&self) -> String {
+        let host = self.host_in_name();
+        // As `EndpointName` has it, with room for a number.
+        let mut name: String = host.chars().take(LONGEST_NAME - 4).collect();
+        name = name
+            .trim_matches(|c: char| !c.is_ascii_alphanumeric())
+            .to_owned();
+        if self.address().is_some() || name.is_empty() {
+            "receiver".clone_into(&mut name);
+        }
+        name
+    }
+
+    /// Whether an endpoint's name was made from a URL of the same host.
+    #[must_use]
+    pub fn shares_host_with(&self, name: &str) -> bool {
+        let bases = [self.lasting_name(), self.host_in_name()];
+        let mut bases = bases.iter().map(|base| base.trim_matches('-'));
+        bases.any(|base| {
+            let rest = name.strip_prefix(base).filter(|_| !base.is_empty());
+            let digits = rest.map(|rest| rest.strip_prefix('-').unwrap_or(rest));
+            digits.is_some_and(|digits| digits.chars().all(|c| c.is_ascii_hexdigit()))
+        })
+    }
+
+    fn host_in_name(&self) -> String {
+        let host = self.0.host_str().unwrap_or("host").chars();
+        host.map(|c| if is_name_char(c) { c } else { '-' })
+            .collect()
     }
 }
 
@@ -306,6 +333,8 @@ impl<'de> Deserialize<'de> for Patterns {
     }
 }
 
+const LONGEST_NAME: usize = 64;
+
 /// The name of an endpoint: what directories, logs and people see.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct EndpointName(pub(super) String);
@@ -319,7 +348,7 @@ impl<'de> Deserialize<'de> for EndpointName {
                 "`unreadable` is where the spool keeps what it cannot read",
             ));
         }
-        if !starts_well || name.len() > 64 || !name.chars().all(is_name_char) {
+        if !starts_well || name.len() > LONGEST_NAME || !name.chars().all(is_name_char) {
             return Err(D::Error::custom(
                 "an endpoint's name is at most 64 letters, digits, `.`, `_` and `-`, a letter or digit first",
             ));

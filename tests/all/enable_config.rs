@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::enable::{bare_site, snapshot};
+use crate::support::{KEY, Python};
 
 #[test]
 fn url_writes_a_first_config_that_only_the_owner_can_read() {
@@ -26,8 +27,11 @@ fn url_writes_a_first_config_that_only_the_owner_can_read() {
     assert!(lines[1].starts_with("linked `"), "{lines:?}");
     let text = fs::read_to_string(&config).unwrap();
     let table: toml::Table = text.parse().unwrap();
-    assert_eq!(table["urls"].as_array().unwrap()[0].as_str(), Some(&*url));
-    let key = table["key"].as_str().unwrap();
+    let endpoint = &table["endpoint"].as_array().unwrap()[0];
+    assert_eq!(endpoint["url"].as_str(), Some(&*url));
+    // No address, for pushers are told the name.
+    assert_eq!(endpoint["name"].as_str(), Some("receiver"));
+    let key = endpoint["key"].as_str().unwrap();
     assert!(
         key.len() == 64 && !first.stdout.contains(key),
         "a key is never shown"
@@ -44,11 +48,72 @@ fn url_writes_a_first_config_that_only_the_owner_can_read() {
     again.fails(
         1,
         &format!(
-            "refpost: cannot write `{}`: it is there already\nhint: add the URL to its `urls`\n",
+            "refpost: cannot write `{}`: it is there already\nhint: add an `[[endpoint]]` to it\n",
             config.display()
         ),
     );
     assert_eq!(fs::read_to_string(&config).unwrap(), text);
+}
+
+#[test]
+fn an_endpoint_is_named_after_the_host_of_its_url() {
+    let site = bare_site();
+    let config = site.bare.join("refpost.toml");
+    fs::remove_file(&config).unwrap();
+    let long = format!("https://{}.org/", ["long"; 20].join("."));
+    let urls = [
+        "https://CI.example.org/a?b",
+        "https://ci.example.org:8443/",
+        "https://ci.example.org/a?b",
+        "https://unreadable/",
+        "http://[::1]:8080/",
+        "http://_x_/",
+        &long,
+    ];
+    let urls: Vec<_> = urls.iter().flat_map(|url| ["--url", url]).collect();
+    let enable = site.refpost(["enable", "test.git"]).args(urls);
+    enable.run().well();
+    let text = fs::read_to_string(&config).unwrap();
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = \""));
+    let names: Vec<_> = names.map(|name| name.trim_end_matches('"')).collect();
+    let expected = [
+        "ci.example.org",
+        "ci.example.org-2",
+        "unreadable-2",
+        "receiver",
+        "x",
+        &["long"; 12].join("."),
+    ];
+    assert_eq!(names, expected);
+    site.refpost(["check", "--show", "test.git"]).run().well();
+}
+
+#[test]
+fn the_servers_endpoints_keep_their_key_beside_one_that_enable_wrote() {
+    let site = bare_site();
+    fs::remove_file(site.bare.join("refpost.toml")).unwrap();
+    let url = site.receiver.url("/server");
+    let server =
+        format!("mode = \"sync\"\npush_budget = \"60s\"\nkey = \"{KEY}\"\nurls = [\"{url}\"]\n");
+    let server = site.write("server.toml", &server);
+    let url = site.receiver.url("/own");
+    let enable = site.refpost(["enable", "test.git", "--url", &url]);
+    enable.env("REFPOST_CONFIG", &server).run().well();
+    site.commit("a");
+    let push = site.git_run(&["push", "-q", "origin", "main"]);
+    assert_eq!(push.env("REFPOST_CONFIG", &server).run().status, 0);
+    let arrived = site.receiver.take();
+    assert!(arrived.len() > 1, "{}", arrived.len());
+    for request in arrived {
+        let is_servers = request.line.starts_with("POST /server ");
+        let Some((_, right)) = Python::sign(KEY, &request.body) else {
+            return;
+        };
+        let is_signed = request.header("X-Pagure-Signature-256") == Some(&*right);
+        assert_eq!(is_signed, is_servers, "{}", request.line);
+    }
 }
 
 #[test]
