@@ -1,14 +1,19 @@
 //! The command line, as clap's types and nothing else.
 
+mod queue;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::config::RepositoryPattern;
 use crate::payload::pagure::parse_topic;
-use crate::spool::Id;
+
+pub use queue::{
+    Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueMoveArgs, QueueShowArgs,
+};
 
 /// What each level of `enable` is safe against and costs: in help and man page.
 pub const LEVELS: &str = "\
@@ -50,7 +55,7 @@ pub enum Command {
     /// without one, the spool and all below the root of the server's configuration.
     /// Silent unless a person must act.
     Flush(FlushArgs),
-    /// See, try again or drop what waits and what failed
+    /// See, try again, hand over or drop what waits and what failed
     #[command(subcommand)]
     Queue(QueueCommand),
     /// Say how each endpoint stands: healthy, failing since when, how much waits
@@ -77,7 +82,7 @@ pub enum Command {
     /// Link the hook into repositories, keeping a hook that was there before
     ///
     /// With --url, a repository without a configuration gets one, readable by its
-    /// owner only, with a fresh key.
+    /// owner only, with a fresh key and an endpoint that is named after the URL's host.
     #[command(after_long_help = LEVELS)]
     Enable(EnableArgs),
     /// Unlink the hook, and put back the one that was there before
@@ -147,79 +152,6 @@ pub struct FlushArgs {
     /// Leave the session of whoever started this
     #[arg(long, hide = true)]
     pub detached: bool,
-}
-
-/// What `queue` can do.
-#[derive(Debug, Subcommand)]
-pub enum QueueCommand {
-    /// List what waits and what failed, a line each
-    List(QueueListArgs),
-    /// Show an entry: where it comes from, and its messages
-    Show(QueueShowArgs),
-    /// Try again now, what failed for good too
-    Retry(QueueChooseArgs),
-    /// Drop, never to be delivered
-    Drop(QueueChooseArgs),
-}
-
-/// Arguments of `queue list`.
-#[derive(Debug, Args)]
-pub struct QueueListArgs {
-    /// What to list; without any of it, everything
-    #[command(flatten)]
-    pub choice: Choice,
-    /// Print a JSON object for each
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `queue show`.
-#[derive(Debug, Args)]
-pub struct QueueShowArgs {
-    /// The entry
-    #[arg(value_parser = id)]
-    pub id: Id,
-    /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
-    #[arg(long = "in", value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-}
-
-/// Arguments of `queue retry` and `queue drop`. Nobody retries or drops everything by leaving
-/// something out.
-#[derive(Debug, Args)]
-#[command(group(ArgGroup::new("chosen").required(true).multiple(true)
-    .args(["ids", "endpoint", "repository", "older_than", "all"])))]
-pub struct QueueChooseArgs {
-    /// What to take
-    #[command(flatten)]
-    pub choice: Choice,
-    /// Everything
-    #[arg(long)]
-    pub all: bool,
-}
-
-/// Chooses entries; each condition narrows the choice.
-#[derive(Debug, Args)]
-pub struct Choice {
-    /// These entries
-    #[arg(value_name = "ID", value_parser = id)]
-    pub ids: Vec<Id>,
-    /// Of this endpoint
-    #[arg(long, value_name = "NAME")]
-    pub endpoint: Option<String>,
-    /// Of this repository
-    #[arg(long, value_name = "REPO")]
-    pub repository: Option<PathBuf>,
-    /// Enqueued longer ago than this, such as `2d`
-    #[arg(long, value_name = "DURATION")]
-    pub older_than: Option<humantime::Duration>,
-    /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
-    #[arg(long = "in", value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-}
-
-fn id(text: &str) -> Result<Id, &'static str> {
-    Id::parse(text).ok_or("no entry has such an id (a repository is named with --in PATH)")
 }
 
 /// Arguments of `status`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::unistd::AccessFlags;
 
+use super::configured::Configured;
 use super::enable::{GUARANTEED, ORDINARY};
 use super::findings::{Finding, Findings};
 use super::hooks_of::Hooks;
@@ -142,7 +143,19 @@ fn look_into(
             "with `mode = \"spool\"`, cron must run `refpost flush`; `refpost flush` says what is wrong",
         );
     }
+    let configured = Configured::new(around);
     for queue in survey.queues {
+        if let Some(orphan) = configured.orphan_in(spool, &queue.queue) {
+            let text = format!(
+                "queue `{}`: {} waiting, {} given up: not configured for `{}`",
+                queue.queue,
+                queue.waiting + queue.aside,
+                queue.failed,
+                orphan.repository.display()
+            );
+            findings.warning(&text, &configured.ways_out(&orphan));
+            continue;
+        }
         let failures = queue.head.as_ref().map_or(0, |head| head.attempts);
         if failures > 0 || queue.failed > 0 {
             let text = format!(

@@ -35,7 +35,7 @@ impl Place {
         }
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    pub(super) fn queue(&self) -> Option<&Queue> {
         match self {
             Self::New(_) => None,
             Self::Waiting(queue, _) => Some(queue),

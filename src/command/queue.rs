@@ -1,11 +1,14 @@
 //! `queue`: what waits and what failed, and taking it into one's own hands.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::chosen::{ByPlace, Listed, Place, chosen};
-use super::spools;
+use super::configured::{Configured, NOT_CONFIGURED, Orphan};
 use super::surroundings::Surroundings;
-use super::{Done, Error};
+use super::{Done, Error, queue_move, spools};
 use crate::cli::{Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueShowArgs};
 use crate::report;
 use crate::spool::{Content, Spool, SpoolError};
@@ -15,18 +18,23 @@ pub(super) fn run(command: &QueueCommand, around: &Surroundings) -> Result<Done,
         QueueCommand::List(args) => list(args, around),
         QueueCommand::Show(args) => show(args, around),
         QueueCommand::Retry(args) => retry(args, around),
+        QueueCommand::Move(args) => queue_move::run(args, around),
         QueueCommand::Drop(args) => discard(args, around),
     }
 }
 
 fn list(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
     let targets = spools::find_here(&args.choice.paths, around)?;
+    let configured = Configured::new(around);
     Ok(spools::each(&targets, around, |target| {
         for listed in chosen(target, &args.choice, around)? {
+            let reason = configured.orphan(&listed).map(|_| NOT_CONFIGURED);
             if args.json {
-                report::json(&object(&target.spool, &listed));
+                report::json(&object(&target.spool, &listed, reason));
             } else {
-                report::line(&describe(&listed));
+                let reason = reason.map(|reason| format!(", {reason}"));
+                let line = describe(&listed) + &reason.unwrap_or_default();
+                report::line(&line);
             }
         }
         Ok(())
@@ -61,7 +69,7 @@ fn describe(listed: &Listed) -> String {
     format!("{id} {state} `{}` {what}{tries}", listed.endpoint())
 }
 
-fn object(spool: &Spool, listed: &Listed) -> serde_json::Value {
+fn object(spool: &Spool, listed: &Listed, reason: Option<&str>) -> serde_json::Value {
     let item = match &listed.place {
         Place::Waiting(_, item) => Some(item),
         Place::New(_) | Place::Failed(_) => None,
@@ -75,6 +83,7 @@ fn object(spool: &Spool, listed: &Listed) -> serde_json::Value {
         "repository": header.map(|header| header.repository.to_string_lossy()),
         "messages": listed.messages().len(),
         "attempts": item.map_or(0, |item| item.attempts),
+        "reason": reason,
         "due": item.map(|item| humantime::format_rfc3339_seconds(item.due).to_string()),
     })
 }
@@ -141,7 +150,19 @@ fn nothing_chosen() -> Error {
 
 fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
     let now = around.now();
-    on_chosen(args, around, "to be tried again now", |spool, chosen| {
+    let configured = Configured::new(around);
+    // Back in its queue it would be given up once more.
+    let refused = RefCell::new(BTreeMap::<Orphan, usize>::new());
+    let is_wanted = |listed: &Listed| {
+        let orphan = configured.orphan(listed);
+        let is_wanted = orphan.is_none();
+        if let Some(orphan) = orphan {
+            *refused.borrow_mut().entry(orphan).or_default() += 1;
+        }
+        is_wanted
+    };
+    let what = "to be tried again now";
+    let done = on_chosen(args, around, what, is_wanted, |spool, chosen| {
         // What is in `new/` is taken by the next flush anyway.
         let mut count = chosen.new.len();
         for (queue, items) in &chosen.waiting {
@@ -152,23 +173,44 @@ fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
             count += 1;
         }
         Ok(count)
+    })?;
+    for (orphan, count) in refused.borrow().iter() {
+        let (endpoint, repository) = (&orphan.endpoint, orphan.repository.display());
+        around.tell_error(Error::Failed {
+            what: format!(
+                "cannot retry {} of `{endpoint}`: it is not configured for `{repository}`",
+                entries(*count)
+            ),
+            hint: Some(configured.ways_out(orphan)),
+        });
+    }
+    Ok(if refused.borrow().is_empty() {
+        done
+    } else {
+        Done::No
     })
 }
 
 fn discard(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
-    on_chosen(args, around, "dropped", |spool, chosen| {
-        let mut count = spool.drop_new(&chosen.new)?;
-        for (queue, items) in &chosen.waiting {
-            count += spool.drop_waiting(queue, items)?;
-        }
-        for failed in &chosen.failed {
-            count += usize::from(spool.drop_failed(failed)?);
-        }
-        Ok(count)
-    })
+    on_chosen(
+        args,
+        around,
+        "dropped",
+        |_| true,
+        |spool, chosen| {
+            let mut count = spool.drop_new(&chosen.new)?;
+            for (queue, items) in &chosen.waiting {
+                count += spool.drop_waiting(queue, items)?;
+            }
+            for failed in &chosen.failed {
+                count += usize::from(spool.drop_failed(failed)?);
+            }
+            Ok(count)
+        },
+    )
 }
 
-fn entries(count: usize) -> String {
+pub(super) fn entries(count: usize) -> String {
     if count == 1 {
         "1 entry".to_owned()
     } else {
@@ -176,22 +218,25 @@ fn entries(count: usize) -> String {
     }
 }
 
-/// Does something to what is chosen of each spool, says to how many, and sets a flush off
-/// for what is due then.
+/// Does something to what is chosen of each spool and wanted, says to how many, and sets a
+/// flush off for what is due then.
 fn on_chosen(
     args: &QueueChooseArgs,
     around: &Surroundings,
     what: &str,
+    is_wanted: impl Fn(&Listed) -> bool,
     act: impl Fn(&Spool, &ByPlace) -> Result<usize, SpoolError>,
 ) -> Result<Done, Error> {
-    let (mut count, mut is_any) = (0, false);
+    let (mut count, mut is_any, mut has_acted) = (0, false, args.all);
     let targets = spools::find_here(&args.choice.paths, around)?;
     let done = spools::each(&targets, around, |target| {
-        let chosen = chosen(target, &args.choice, around)?;
+        let mut chosen = chosen(target, &args.choice, around)?;
+        is_any |= !chosen.is_empty();
+        chosen.retain(&is_wanted);
         if chosen.is_empty() {
             return Ok(());
         }
-        is_any = true;
+        has_acted = true;
         let chosen: ByPlace = chosen.into_iter().map(|listed| listed.place).collect();
         count += act(&target.spool, &chosen)?;
         around.flush_detached(target.spool.root())
@@ -199,6 +244,8 @@ fn on_chosen(
     if !is_any && !args.all && done == Done::Well {
         return Err(nothing_chosen());
     }
-    report::line(&format!("{} {what}", entries(count)));
+    if has_acted {
+        report::line(&format!("{} {what}", entries(count)));
+    }
     Ok(done)
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
+use super::configured::{Configured, NOT_CONFIGURED};
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
 use super::{Done, Error};
@@ -13,12 +14,18 @@ use crate::spool::{Queue, QueueSurvey, SpoolError};
 
 pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
     let targets = spools::find_here(&args.paths, around)?;
+    let configured = Configured::new(around);
     Ok(spools::each(&targets, around, |target| {
-        show(target, args.json, around)
+        show(target, args.json, &configured, around)
     }))
 }
 
-fn show(target: &Target, as_json: bool, around: &Surroundings) -> Result<(), Error> {
+fn show(
+    target: &Target,
+    as_json: bool,
+    configured: &Configured<'_>,
+    around: &Surroundings,
+) -> Result<(), Error> {
     let now = around.now();
     let survey = target.spool.survey().map_err(SpoolError::from)?;
     for error in survey.unseen {
@@ -44,10 +51,17 @@ fn show(target: &Target, as_json: bool, around: &Surroundings) -> Result<(), Err
         .map(empty);
     let queues: Vec<QueueSurvey> = survey.queues.iter().cloned().chain(healthy).collect();
     for queue in queues {
-        let name = target.endpoints.get(&queue.queue);
+        let known = target.endpoints.get(&queue.queue);
+        let orphan = match known {
+            None => configured.orphan_in(&target.spool, &queue.queue),
+            Some(_) => None,
+        };
+        let orphaned = orphan.as_ref().map(|orphan| &orphan.endpoint);
+        let name = known.or(orphaned);
         let name = name.map_or(queue.queue.as_str(), String::as_str);
         if as_json {
-            report::json(&object(&spool, name, &queue));
+            let state = orphan.as_ref().map_or(state(&queue), |_| "unconfigured");
+            report::json(&object(&spool, name, &queue, state));
         } else {
             let queue_name = queue.queue.as_str();
             let apart = if queue_name == name {
@@ -55,7 +69,7 @@ fn show(target: &Target, as_json: bool, around: &Surroundings) -> Result<(), Err
             } else {
                 format!(", queue `{queue_name}`")
             };
-            let text = describe(&queue, now);
+            let text = describe(&queue, orphan.is_some(), now);
             report::line(&format!("{spool}: `{name}` {text}{apart}"));
         }
     }
@@ -83,9 +97,10 @@ fn state(queue: &QueueSurvey) -> &'static str {
     }
 }
 
-fn describe(queue: &QueueSurvey, now: SystemTime) -> String {
+fn describe(queue: &QueueSurvey, is_orphan: bool, now: SystemTime) -> String {
     let mut parts = Vec::new();
     match &queue.head {
+        _ if is_orphan => parts.push(NOT_CONFIGURED.to_owned()),
         Some(head) if head.attempts > 0 => {
             // The head failed first, soon after it was enqueued.
             let since = humantime::format_rfc3339_seconds(head.id.time());
@@ -120,14 +135,14 @@ fn whole(duration: Result<Duration, std::time::SystemTimeError>) -> String {
     humantime::format_duration(seconds).to_string()
 }
 
-fn object(spool: &str, endpoint: &str, queue: &QueueSurvey) -> serde_json::Value {
+fn object(spool: &str, endpoint: &str, queue: &QueueSurvey, state: &str) -> serde_json::Value {
     let time = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
     let failing = queue.head.as_ref().filter(|head| head.attempts > 0);
     json!({
         "spool": spool,
         "endpoint": endpoint,
         "queue": queue.queue.as_str(),
-        "state": state(queue),
+        "state": state,
         "failing_since": failing.map(|head| time(head.id.time())),
         "attempts": failing.map_or(0, |head| head.attempts),
         "waiting": queue.waiting,

@@ -84,8 +84,11 @@ impl Work<'_> {
             "endpoint `{endpoint}` of `{}` is no longer configured: what waited is in `failed/`",
             header.repository.display(),
         );
-        let hint = "`refpost queue list` shows it, `refpost queue drop` removes it";
-        (line, Notice::open(text, Some(hint.to_owned())))
+        let hint = format!(
+            "`refpost queue move {endpoint} NEW` hands it to another endpoint, `refpost queue \
+             drop --endpoint {endpoint}` removes it"
+        );
+        (line, Notice::open(text, Some(hint)))
     }
 
     pub(super) fn attempt_line(

@@ -73,6 +73,7 @@ mod spool_hands;
 
 mod spool_many;
 mod spool_modes;
+mod spool_move;
 mod spool_order;
 mod spool_owed;
 mod spool_owners;

@@ -1,0 +1,119 @@
+//! Which endpoints repositories have, and what is in a spool for one that they have not.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::chosen::Listed;
+use super::surroundings::Surroundings;
+use crate::config::{Endpoint, Loaded, Server, Settings};
+use crate::spool::{Header, Queue, Spool};
+
+/// Why something waits or has failed whose endpoint is configured no more.
+pub(super) const NOT_CONFIGURED: &str = "not configured";
+
+/// The endpoint of an entry, and the repository that has no such endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Orphan {
+    pub(super) endpoint: String,
+    pub(super) repository: PathBuf,
+}
+
+/// The configurations of repositories, each read once.
+pub(super) struct Configured<'a> {
+    around: &'a Surroundings,
+    server: OnceCell<Option<Server>>,
+    /// `None`: it cannot be told where messages go.
+    settings: RefCell<HashMap<PathBuf, Option<Rc<Settings>>>>,
+}
+
+impl<'a> Configured<'a> {
+    pub(super) fn new(around: &'a Surroundings) -> Self {
+        Self {
+            around,
+            server: OnceCell::new(),
+            settings: RefCell::default(),
+        }
+    }
+
+    /// Whether something is for an endpoint that its repository has not.
+    pub(super) fn orphan(&self, listed: &Listed) -> Option<Orphan> {
+        self.orphan_of(listed.header.as_ref()?, listed.place.queue()?)
+    }
+
+    /// The same of the first entry in a queue that lies in `failed/`, or waits.
+    pub(super) fn orphan_in(&self, spool: &Spool, queue: &Queue) -> Option<Orphan> {
+        let failed = spool.failed(queue).ok()?.into_iter().next();
+        let entry = if let Some(failed) = failed {
+            spool.open_failed(&failed)
+        } else {
+            let waiting = spool.peek(queue).ok()?;
+            let mut items = waiting.mains.iter().chain(&waiting.asides);
+            spool.open_item(queue, items.next()?)
+        };
+        self.orphan_of(entry.ok()?.header(), queue)
+    }
+
+    fn orphan_of(&self, header: &Header, queue: &Queue) -> Option<Orphan> {
+        let endpoint = header.endpoint(queue)?;
+        let settings = self.settings(&header.repository)?;
+        let mut endpoints = settings.endpoints.iter();
+        if endpoints.any(|one| one.name == endpoint) {
+            return None;
+        }
+        Some(Orphan {
+            endpoint: endpoint.to_owned(),
+            repository: header.repository.clone(),
+        })
+    }
+
+    /// What a person can do about it.
+    pub(super) fn ways_out(&self, orphan: &Orphan) -> String {
+        let (old, place) = (&orphan.endpoint, orphan.repository.display());
+        let settings = self.settings(&orphan.repository);
+        let endpoints = settings.iter().flat_map(|settings| &settings.endpoints);
+        let names = |one: &Endpoint| one.name.clone();
+        let all: Vec<_> = endpoints.clone().map(names).collect();
+        let akin: Vec<_> = endpoints
+            .filter(|one| one.url.shares_host_with(old))
+            .map(names)
+            .collect();
+        match (&akin[..], &all[..]) {
+            ([new], _) => format!(
+                "`{new}` is at the same host, and gets it by: refpost queue move {old} {new} --in \
+                 {place}"
+            ),
+            (_, []) => format!(
+                "configure it again, or give it up: refpost queue drop --endpoint {old} --in {place}"
+            ),
+            _ => format!(
+                "another endpoint gets it by: refpost queue move {old} NEW --in {place}; or give \
+                 it up: refpost queue drop --endpoint {old} --in {place}"
+            ),
+        }
+    }
+
+    /// The settings of a repository, if they say where its messages go.
+    fn settings(&self, repository: &Path) -> Option<Rc<Settings>> {
+        if let Some(known) = self.settings.borrow().get(repository) {
+            return known.clone();
+        }
+        let found = self.load(repository).map(Rc::new);
+        self.settings
+            .borrow_mut()
+            .insert(repository.to_owned(), found.clone());
+        found
+    }
+
+    /// Whatever is wrong with it is told by whoever delivers.
+    fn load(&self, repository: &Path) -> Option<Settings> {
+        if !repository.is_dir() || self.around.ensure_trusted(repository).is_err() {
+            return None;
+        }
+        let server = self.server.get_or_init(|| self.around.server().ok());
+        let loaded = server.as_ref()?.load(Some(repository), self.around.host());
+        let loaded = loaded.ok().filter(Loaded::is_decided)?;
+        Some(loaded.settings)
+    }
+}

@@ -1,0 +1,127 @@
+//! `queue move`: what waits for one endpoint, and what failed there, to another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::chosen::chosen;
+use super::queue::entries;
+use super::spools::{self, Target};
+use super::surroundings::Surroundings;
+use super::world::World;
+use super::{Done, Error, compose};
+use crate::cli::{Choice, QueueMoveArgs};
+use crate::delivery::Surveyor;
+use crate::report;
+use crate::spool::{Header, Id, Lock, Queue, Spool, SpoolError};
+
+/// Queues and those that get what is in them, and of which repositories.
+type Plan = BTreeMap<(Queue, Queue), BTreeSet<PathBuf>>;
+
+pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
+    let (old, new) = (&args.from, &args.to);
+    if old == new {
+        return Err(Error::failed(format!("cannot move `{old}` to itself")));
+    }
+    let targets = spools::find_here(&args.paths, around)?;
+    let world = World::new(around, false);
+    let (mut count, mut is_any, mut is_whole) = (0, false, true);
+    let done = spools::each(&targets, around, |target| {
+        distribute(&target.spool, &world)?;
+        let plan = plan(target, args, around)?;
+        if plan.is_empty() {
+            return Ok(());
+        }
+        is_any = true;
+        for ((from, to), repositories) in &plan {
+            let is_wanted = |header: &Header| repositories.contains(&header.repository);
+            let handed = target.spool.hand_over(from, (to, new), &is_wanted)?;
+            count += handed.entries;
+            is_whole &= handed.unread.is_empty();
+            for error in handed.unread {
+                around.tell_error(SpoolError::from(error));
+            }
+        }
+        around.flush_detached(target.spool.root())
+    });
+    if !is_any && done == Done::Well {
+        return Err(Error::Failed {
+            what: format!("nothing waits for `{old}`, and nothing of it has failed"),
+            hint: Some("`refpost queue list` shows what does".to_owned()),
+        });
+    }
+    if is_any {
+        report::line(&format!("{} moved to `{new}`", entries(count)));
+    }
+    Ok(if is_whole { done } else { Done::No })
+}
+
+/// Brings what was pushed to its queues, so that what is moved is all that there is.
+fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
+    let build = |_: &Id, header: &Header| world.build(header);
+    let admit = |account, header: &Header| world.admit(account, header);
+    let distribution = spool.distribution(Lock::Wait, build, admit);
+    let Some(mut distribution) = distribution.map_err(SpoolError::from)? else {
+        return Ok(());
+    };
+    while distribution.step(|| true) {
+        distribution.pause();
+        // Whoever has it now does the rest.
+        if !distribution.resume().map_err(SpoolError::from)? {
+            break;
+        }
+    }
+    world.distributed(spool, Ok(distribution.finish()));
+    Ok(())
+}
+
+/// What is to be moved of a spool. Nothing is, unless all of it can be.
+fn plan(target: &Target, args: &QueueMoveArgs, around: &Surroundings) -> Result<Plan, Error> {
+    let choice = Choice {
+        ids: Vec::new(),
+        endpoint: Some(args.from.clone()),
+        repository: None,
+        older_than: None,
+        paths: args.paths.clone(),
+    };
+    let mut destinations = BTreeMap::new();
+    let mut plan = Plan::new();
+    for listed in chosen(target, &choice, around)? {
+        let queue = listed.place.queue().filter(|queue| !queue.is_unreadable());
+        let (Some(from), Some(header)) = (queue, listed.header.as_ref()) else {
+            continue;
+        };
+        let repository = &header.repository;
+        if !destinations.contains_key(repository) {
+            let to = destination(repository, args, around)?;
+            destinations.insert(repository.clone(), to);
+        }
+        let hop = (from.clone(), destinations[repository].clone());
+        plan.entry(hop).or_default().insert(repository.clone());
+    }
+    Ok(plan)
+}
+
+/// The queue of the endpoint that gets what is of this repository.
+fn destination(
+    repository: &Path,
+    args: &QueueMoveArgs,
+    around: &Surroundings,
+) -> Result<Queue, Error> {
+    around.ensure_trusted(repository)?;
+    let settings = around.load_to_send(repository)?.settings;
+    let mut endpoints = settings.endpoints.iter();
+    let endpoint = endpoints.find(|one| one.name == args.to);
+    let endpoint = endpoint.ok_or_else(|| Error::Failed {
+        what: format!(
+            "cannot move `{}` to `{}`, which is not configured for `{}`",
+            args.from,
+            args.to,
+            repository.display()
+        ),
+        hint: Some(format!(
+            "`refpost check {}` lists the endpoints",
+            repository.display()
+        )),
+    })?;
+    Ok(compose::queue(endpoint, &settings, repository))
+}
