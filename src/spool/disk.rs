@@ -179,7 +179,7 @@ pub(super) fn ensure_dir(folder: &Folder, access: Access) -> Result<(), IoError>
         return ensure_above(&folder.path(), access);
     };
     let bits = Mode::from_bits_truncate(access.dir_mode());
-    let attempt = || Ok(mkdirat(parent.fd()?, folder.name(), bits)?);
+    let attempt = || keeping_mark(parent, || Ok(mkdirat(parent.fd()?, folder.name(), bits)?));
     let mut made = step("mkdir", || folder.path()).and_then(|()| attempt());
     if is_not_found(&made) {
         ensure_dir(parent, access)?;
@@ -334,6 +334,17 @@ pub(super) fn set_modified(folder: &Folder, to: SystemTime) {
         .and_then(|fd| Ok(utimensat(fd, ".", &keep, &to, follow)?));
 }
 
+/// Does what changes names in a folder, whose time of modification orders ids: that does not
+/// become earlier, though the clock was set back.
+pub(super) fn keeping_mark<T>(folder: &Folder, act: impl FnOnce() -> T) -> T {
+    let mark = modified(folder);
+    let result = act();
+    if let Some(mark) = mark.filter(|mark| modified(folder).is_some_and(|now| now < *mark)) {
+        set_modified(folder, mark);
+    }
+    result
+}
+
 /// Gives something new to the group, if it is a shared spool: the umask, which
 /// belongs to whoever pushes, does not apply to an explicit mode.
 fn share(new: &File, access: Access, mode: u32) -> io::Result<()> {
@@ -352,42 +363,5 @@ fn step(_operation: &str, _path: impl FnOnce() -> std::path::PathBuf) -> io::Res
 #[cfg(test)]
 use fault::step;
 
-/// Stops the "process" between two system calls, and tells which were made.
 #[cfg(test)]
-pub(super) mod fault {
-    use std::cell::{Cell, RefCell};
-    use std::io;
-    use std::path::PathBuf;
-
-    thread_local! {
-        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
-        static TRACE: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
-    }
-
-    pub(super) fn step(operation: &str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
-        match LEFT.get() {
-            // A dead process does not clean up: everything after fails too.
-            Some(0) => return Err(io::Error::other("killed")),
-            Some(left) => LEFT.set(Some(left - 1)),
-            None => {}
-        }
-        TRACE.with_borrow_mut(|trace| trace.push(format!("{operation} {}", path().display())));
-        Ok(())
-    }
-
-    /// Runs `act` and kills it after `steps` system calls; whether it was killed.
-    pub(in super::super) fn killed_after<T>(steps: usize, act: impl FnOnce() -> T) -> (T, bool) {
-        LEFT.set(Some(steps));
-        let result = act();
-        let killed = LEFT.get() == Some(0);
-        LEFT.set(None);
-        (result, killed)
-    }
-
-    /// Runs `act` and tells the system calls that it made.
-    pub(in super::super) fn traced<T>(act: impl FnOnce() -> T) -> (T, Vec<String>) {
-        TRACE.take();
-        let result = act();
-        (result, TRACE.take())
-    }
-}
+pub(super) mod fault;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoding;
 use super::error::{IoContext, IoError};
-use super::{Folder, Name, Spool, disk};
+use super::{Name, Spool, disk};
 use crate::json;
 
 /// Its name, and what it is called once it is full.
@@ -135,7 +135,7 @@ impl Log {
         match disk::append(log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let access = self.spool.own_access();
-                match keeping_mark(log.folder(), || disk::create(log, access)) {
+                match disk::keeping_mark(log.folder(), || disk::create(log, access)) {
                     // Another writer was faster.
                     Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}
                     made => drop(made?),
@@ -158,21 +158,11 @@ impl Log {
         let named = disk::stat(log);
         if named.is_ok_and(|named| (named.st_dev, named.st_ino) == (opened.dev(), opened.ino())) {
             let old = log.folder().entry(OLD_LOG);
-            keeping_mark(log.folder(), || disk::rename(log, &old)).map_err(|error| error.source)?;
+            disk::keeping_mark(log.folder(), || disk::rename(log, &old))
+                .map_err(|error| error.source)?;
         }
         Ok(())
     }
-}
-
-/// The root's time of modification orders ids; a name made or changed in the
-/// root would set it to a clock that may have been set back.
-pub(super) fn keeping_mark<T>(root: &Folder, act: impl FnOnce() -> T) -> T {
-    let mark = disk::modified(root);
-    let result = act();
-    if let Some(mark) = mark {
-        disk::set_modified(root, mark);
-    }
-    result
 }
 
 /// What is in a file; nothing if there is none.

@@ -15,7 +15,6 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::error::{IoContext, IoError, SpoolError};
-use super::log::keeping_mark;
 use super::{Lock, Spool, disk, encoding};
 use crate::json;
 
@@ -148,7 +147,7 @@ impl Spool {
             other => other?,
         };
         disk::write(&file, &tmp, &[&json::to_bytes(&stats), b"\n"])?;
-        keeping_mark(&root, || disk::rename(&tmp, &root.entry(STATS)))?;
+        disk::keeping_mark(&root, || disk::rename(&tmp, &root.entry(STATS)))?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 //! `REFPOST_SEED` which one alone.
 
 mod chance;
+mod events;
 mod judge;
 mod script;
 mod world;

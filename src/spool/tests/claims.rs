@@ -94,3 +94,23 @@ fn a_claimed_push_is_recorded_once_through_every_crash() {
         },
     );
 }
+
+#[test]
+fn a_folder_that_is_made_does_not_turn_the_order_of_ids() {
+    let fixture = Fixture::new();
+    let ahead = SystemTime::now() + Duration::from_hours(24 * 400);
+    let stamp = |now| Stamp {
+        now,
+        host: "host",
+        random: 7,
+    };
+    // The first claim makes its folder; then the clock is set right.
+    let draft = owed("/srv/a.git", "1");
+    let first = fixture.spool.claim(&draft, &stamp(ahead), None).unwrap();
+    let now = stamp(SystemTime::now());
+    let second = fixture.spool.claim(&draft, &now, None).unwrap();
+    let composed = super::draft("/srv/a.git", &["1"], &["ci"]);
+    let first = fixture.spool.enqueue_claimed(&composed, &first).unwrap();
+    let second = fixture.spool.enqueue_claimed(&composed, &second).unwrap();
+    assert!(first < second, "{first} {second}");
+}

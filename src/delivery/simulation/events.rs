@@ -1,0 +1,217 @@
+//! What can happen: pushes, and what receivers, operators and clocks do.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::courier::Outside;
+use super::script::{Push, Script, config, host, recipient};
+use super::world::{ENDPOINTS, Manner, REPOSITORIES, World};
+use crate::event::{Oid, RefName, RefUpdate};
+use crate::spool::{Built, Content, Draft, Queue, Stamp};
+
+impl Script {
+    /// Something happens. Returns whether the kernel tells the engine.
+    pub(super) fn happen(&mut self) -> bool {
+        let kind = self.world.chance.borrow_mut().below(20);
+        match kind {
+            0..=9 => return self.push(),
+            10..=14 => self.change_a_receiver(),
+            15 | 16 => self.change_a_config(),
+            17 => self.jump(),
+            18 => self.retry(),
+            _ => self.owe(),
+        }
+        false
+    }
+
+    fn stamp(&self) -> Stamp<'static> {
+        Stamp {
+            now: self.world.now(),
+            host: "host",
+            random: self.world.chance.borrow_mut().below(1 << 31),
+        }
+    }
+
+    fn draft(&self, repository: usize, content: Content<crate::payload::Message>) -> Draft {
+        Draft {
+            repository: self.world.repository(repository),
+            time: self.world.now(),
+            pusher: None,
+            push_options: vec![],
+            process: None,
+            confirms: vec![],
+            content,
+        }
+    }
+
+    /// A hook that composes is done, or dies.
+    pub(super) fn compose(&mut self) -> bool {
+        let Some((claim, draft)) = self.composing.pop() else {
+            return false;
+        };
+        if self.world.chance.borrow_mut().one_in(4) {
+            // What it claimed goes to whoever is configured when it is built.
+            let updates = match &draft.content {
+                Content::Built(built) => &built.messages[0].body,
+                Content::Owed(_) => panic!("a hook composes messages"),
+            };
+            let number: usize = std::str::from_utf8(updates).unwrap().parse().unwrap();
+            self.pushes[number - 1].endpoints = None;
+        } else {
+            self.world.spool.enqueue_claimed(&draft, &claim).unwrap();
+        }
+        true
+    }
+
+    fn push(&mut self) -> bool {
+        let repository = self.world.chance.borrow_mut().index(REPOSITORIES);
+        let endpoints = self.world.endpoints(repository);
+        if endpoints.is_empty() {
+            self.owe();
+            return false;
+        }
+        let number = self.pushes.len() as u64 + 1;
+        let recipients = endpoints.iter().map(|name| recipient(name)).collect();
+        let content = Content::Built(Built {
+            messages: vec![World::message(number)],
+            recipients,
+        });
+        let quick = self.quick(&endpoints);
+        let draft = self.draft(repository, content);
+        let is_slow = self.composing.is_empty() && self.world.chance.borrow_mut().one_in(5);
+        if is_slow {
+            let owed = Draft {
+                content: Self::owed(number),
+                ..self.draft(repository, Content::Owed(vec![]))
+            };
+            let claim = self.world.spool.claim(&owed, &self.stamp(), None).unwrap();
+            self.composing.push((claim, draft));
+        } else {
+            self.world.spool.enqueue(&draft, &self.stamp()).unwrap();
+        }
+        let is_watched = !is_slow && !self.world.chance.borrow_mut().one_in(4);
+        let quick = if is_watched { quick } else { vec![] };
+        self.pushes.push(Push {
+            repository,
+            endpoints: Some(endpoints),
+            at: Instant::now(),
+            quick,
+        });
+        is_watched
+    }
+
+    /// Those of the endpoints that answer at once, have before, and are owed nothing.
+    fn quick(&self, endpoints: &[String]) -> Vec<String> {
+        let spool = &self.world.spool;
+        if !spool.ids_in_new().unwrap().is_empty() {
+            return vec![];
+        }
+        let is_quick = |name: &&String| {
+            let standing = spool.standing(&Queue::new(name.as_str()).unwrap()).unwrap();
+            let sent = self.world.sent.borrow();
+            let last = sent.iter().rfind(|one| one.endpoint == **name);
+            let manner = self.world.manners.borrow()[*name];
+            matches!(manner, Manner::Takes(after) if after < Duration::from_millis(50))
+                && standing.next_due().is_none()
+                && last.is_some_and(|last| last.taken)
+        };
+        endpoints.iter().filter(is_quick).cloned().collect()
+    }
+
+    /// A push whose branch is its number.
+    fn owed(number: u64) -> Content<crate::payload::Message> {
+        Content::Owed(vec![RefUpdate {
+            old: None,
+            new: Oid::from_bytes(&[7; 20]),
+            name: RefName::new(format!("refs/heads/{number}")),
+        }])
+    }
+
+    /// A push that could only be recorded.
+    fn owe(&mut self) {
+        let repository = self.world.chance.borrow_mut().index(REPOSITORIES);
+        let number = self.pushes.len() as u64 + 1;
+        let draft = self.draft(repository, Self::owed(number));
+        self.world.spool.enqueue(&draft, &self.stamp()).unwrap();
+        self.pushes.push(Push {
+            repository,
+            endpoints: None,
+            at: Instant::now(),
+            quick: vec![],
+        });
+    }
+
+    fn change_a_receiver(&mut self) {
+        let mut chance = self.world.chance.borrow_mut();
+        let name = ENDPOINTS[chance.index(ENDPOINTS.len())];
+        let others = ENDPOINTS
+            .into_iter()
+            .filter(|other| host(other) == host(name));
+        let delay = chance.span(Duration::from_secs(20));
+        let manner = match chance.below(8) {
+            0..=2 => Manner::Takes(Duration::from_millis(chance.below(50))),
+            3 => Manner::Takes(delay),
+            4 => Manner::Answers([503, 429, 404, 410, 413, 500][chance.index(6)], delay),
+            5 => Manner::Refuses(chance.below(3) + 1),
+            6 => Manner::Hangs,
+            _ => Manner::Breaks(delay),
+        };
+        drop(chance);
+        let mut manners = self.world.manners.borrow_mut();
+        manners.insert(name.to_owned(), manner);
+        // Nobody reaches a host that is down.
+        let breaks = |manner| matches!(manner, Manner::Hangs | Manner::Breaks(_));
+        for other in others {
+            if breaks(manner) || breaks(manners[other]) {
+                manners.insert(other.to_owned(), manner);
+            }
+        }
+    }
+
+    fn change_a_config(&mut self) {
+        let mut chance = self.world.chance.borrow_mut();
+        let repository = chance.index(REPOSITORIES);
+        let text = match chance.below(5) {
+            0 => String::new(),
+            1 => "[broken".to_owned(),
+            2 => {
+                let gone = chance.index(ENDPOINTS.len());
+                self.disturbed.insert(ENDPOINTS[gone].to_owned());
+                let left: Vec<&str> = ENDPOINTS
+                    .into_iter()
+                    .enumerate()
+                    .filter_map(|(n, name)| (n != gone).then_some(name))
+                    .collect();
+                config(&left)
+            }
+            _ => config(&ENDPOINTS),
+        };
+        drop(chance);
+        self.world.configure(repository, &text);
+    }
+
+    /// The clock is set, for good or until it is set again.
+    fn jump(&mut self) {
+        let days = self.world.chance.borrow_mut().below(80);
+        let days = i64::try_from(days).unwrap() - 40;
+        self.world.ahead.set(days * 24 * 3600);
+    }
+
+    /// An operator tries everything again.
+    fn retry(&mut self) {
+        let spool = &self.world.spool;
+        let now = self.world.now();
+        for queue in spool.queues().unwrap() {
+            let waiting = spool.peek(&queue).unwrap();
+            let items: Vec<_> = waiting.mains.into_iter().chain(waiting.asides).collect();
+            spool.retry_waiting(&queue, &items, now).unwrap();
+        }
+        for queue in spool.failed_queues().unwrap() {
+            for failed in spool.failed(&queue).unwrap() {
+                self.disturbed.insert(queue.to_string());
+                spool.retry_failed(&failed, now).unwrap();
+            }
+        }
+    }
+}

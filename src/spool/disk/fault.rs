@@ -1,0 +1,37 @@
+//! Stops the "process" between two system calls, and tells which were made.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::path::PathBuf;
+
+thread_local! {
+    static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    static TRACE: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
+}
+
+pub(super) fn step(operation: &str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+    match LEFT.get() {
+        // A dead process does not clean up: everything after fails too.
+        Some(0) => return Err(io::Error::other("killed")),
+        Some(left) => LEFT.set(Some(left - 1)),
+        None => {}
+    }
+    TRACE.with_borrow_mut(|trace| trace.push(format!("{operation} {}", path().display())));
+    Ok(())
+}
+
+/// Runs `act` and kills it after `steps` system calls; whether it was killed.
+pub(in super::super) fn killed_after<T>(steps: usize, act: impl FnOnce() -> T) -> (T, bool) {
+    LEFT.set(Some(steps));
+    let result = act();
+    let killed = LEFT.get() == Some(0);
+    LEFT.set(None);
+    (result, killed)
+}
+
+/// Runs `act` and tells the system calls that it made.
+pub(in super::super) fn traced<T>(act: impl FnOnce() -> T) -> (T, Vec<String>) {
+    TRACE.take();
+    let result = act();
+    (result, TRACE.take())
+}
