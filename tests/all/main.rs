@@ -53,6 +53,7 @@ mod outbox_trial;
 mod outbox_update;
 mod outbox_work;
 mod ownership;
+mod power_cuts;
 mod promises;
 mod proxies;
 mod push_options;

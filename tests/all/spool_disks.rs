@@ -3,42 +3,11 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use crate::support::spooled::{commits, eventually, files_below, names, to};
-use crate::support::{Answer, Push, REFPOST, Spooled};
-
-/// A mount that ends with the test. Only root can make one; where nobody can, that
-/// is said, and `None`.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn new(at: PathBuf, args: &[&str]) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
-        let mut mount = Command::new("mount");
-        let ran = mount.args(args).arg(&at).output().unwrap();
-        if !ran.status.success() {
-            let why = String::from_utf8_lossy(&ran.stderr);
-            eprintln!("warning: cannot mount, so a part of a test is left out: {why}");
-            return None;
-        }
-        Some(Self(at))
-    }
-
-    fn remount(&self, options: &str) {
-        let mut mount = Command::new("mount");
-        mount.args(["-o", options]).arg(&self.0);
-        assert!(mount.status().unwrap().success());
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(&self.0).status().ok();
-    }
-}
+use crate::support::{Answer, Mount, Push, REFPOST, Spooled};
 
 /// Takes all the room that there is; gives the file that does.
 fn fill(folder: &Path) -> PathBuf {
@@ -77,13 +46,13 @@ fn no_space_left_is_told_and_leaves_nothing_behind() {
     ) else {
         return;
     };
-    let spool = mount.0.join("spool");
+    let spool = mount.path().join("spool");
     site.configure(
         &format!("mode = \"spool\"\nspool = \"{}\"", spool.display()),
         "",
     );
     let (first, _) = site.announce();
-    let ballast = fill(&mount.0);
+    let ballast = fill(mount.path());
     let (_, push) = site.announce();
     assert_accepted(&push, "no space left on device");
     assert_eq!(
@@ -108,14 +77,14 @@ fn no_names_left_keeps_an_entry_where_it_is() {
     let Some(mount) = Mount::new(site.path("small"), &options) else {
         return;
     };
-    let spool = mount.0.join("spool");
+    let spool = mount.path().join("spool");
     let rest = site.endpoint("two");
     site.configure(
         &format!("mode = \"spool\"\nspool = \"{}\"", spool.display()),
         &rest,
     );
     let pushed = site.announce_many(2);
-    let ballast = mount.0.join("ballast");
+    let ballast = mount.path().join("ballast");
     fs::create_dir(&ballast).unwrap();
     let mut count = 0;
     while fs::write(ballast.join(count.to_string()), "").is_ok() {

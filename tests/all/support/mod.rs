@@ -7,6 +7,7 @@ mod golden;
 mod hosts;
 mod mail_drop;
 mod message;
+mod mount;
 mod oracle;
 mod outbox;
 mod outside;
@@ -26,6 +27,7 @@ pub(crate) use hosts::{
 };
 pub(crate) use mail_drop::{ALICE, BOB, MailDrop, SERVICE};
 pub(crate) use message::{Message, parse_bodies};
+pub(crate) use mount::Mount;
 pub(crate) use oracle::Received;
 pub(crate) use outbox::{Git, names, read_bodies, read_entry, take_entries};
 pub(crate) use outside::{Place, everywhere};
