@@ -80,7 +80,12 @@ impl Spool {
     /// is a folder of its own.
     pub(super) fn work_dir(&self) -> Result<Folder, SpoolError> {
         if !self.is_drop() {
-            return Ok(self.tmp_dir());
+            let tmp = self.tmp_dir();
+            // A backup may have left it out.
+            if disk::modified(&tmp).is_none() {
+                self.create_layout()?;
+            }
+            return Ok(tmp);
         }
         let work = self.root_dir().child(WORK);
         disk::ensure_dir(&work, Access::Owner)?;

@@ -57,6 +57,19 @@ fn what_is_pushed_while_the_config_is_broken_comes_in_its_place() {
     eventually("the spool is empty", || site.files().is_empty());
 }
 
+/// docs/operations.md: a backup need not have `tmp/`.
+#[test]
+fn a_spool_without_tmp_is_delivered() {
+    let site = Spooled::new();
+    let good = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    site.settings("broken");
+    let (commit, push) = site.announce();
+    assert_recorded(&push, "cannot load config");
+    site.settings(&good);
+    fs::remove_dir(site.spool().join("tmp")).unwrap();
+    assert_eq!(commits(&site.flush_well()), [commit]);
+}
+
 #[test]
 fn a_broken_config_does_not_stop_another_repository() {
     let site = Spooled::new();
