@@ -235,15 +235,18 @@ impl Storm {
     fn lost(&self, cut: &Cut) -> BTreeSet<Delivery> {
         let mut missing = &cut.known.owed - &cut.known.delivered;
         self.site.receiver.take();
-        let end = Instant::now() + Duration::from_secs(10);
-        while !missing.is_empty() && Instant::now() < end {
+        let spool = self.disk().join("spool");
+        let queue = |args: &[&str]| {
+            let run = self.site.refpost(["queue"]).args(args);
+            run.arg("--in").arg(&spool).run()
+        };
+        let end = Instant::now() + Duration::from_mins(1);
+        let mut is_over = false;
+        while !is_over && !missing.is_empty() && Instant::now() < end {
             // What was given up lies in `failed/`, and is not lost.
-            let retry = ["queue", "retry", "--all", "--in"];
-            self.site
-                .refpost(retry)
-                .arg(self.disk().join("spool"))
-                .run();
+            queue(&["retry", "--all"]);
             self.site.refpost(["flush"]).args(&self.repositories).run();
+            is_over = queue(&["list"]).stdout.is_empty();
             for request in self.site.receiver.take() {
                 missing.remove(&delivery(&request));
             }
