@@ -85,6 +85,7 @@ mod start;
 mod support;
 mod tls;
 mod troubleshooting;
+mod upgrade;
 mod walk_ahead;
 mod walk_graphs;
 mod walk_repositories;
