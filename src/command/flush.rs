@@ -62,12 +62,10 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
 pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings) {
     let done = target
         .adopt()
-        .and_then(|()| target.unconfigured_are_due(around.now()));
+        .and_then(|()| target.unconfigured_are_due(around.now()))
+        .and_then(|()| target.spool.sweep(around.now()).map(drop));
     if let Err(error) = done {
         world.distributed(&target.spool, Err(error));
-    }
-    if let Err(error) = target.spool.sweep(around.now()) {
-        world.tell_spool(&error);
     }
     match outbox::settle_all(&target.spool, around) {
         Err(Error::Spool(error)) => world.tell_spool(&error),

@@ -73,9 +73,7 @@ pub(super) fn deliver_now(
         end_by: Some(end),
     };
     let receivers = Receivers::default();
-    if let Ok(stats) = spool.stats() {
-        receivers.learn(spool, stats.failures);
-    }
+    receivers.learn(spool, spool.stats().failures);
     let courier = Courier::of_push(spool, id, &client, &world, &receivers, limits, &stop);
     let attempted = delivery::run(async {
         let ran = wait_until(end, || {
@@ -109,8 +107,7 @@ pub(super) fn deliver_now(
         });
         futures_util::future::join_all(attempts).await
     });
-    // It is advice for later flushes: what a full disk keeps from it harms no push.
-    let _ = receivers.save(spool);
+    receivers.save(|_| Some(spool), || true);
     attempted
 }
 

@@ -13,8 +13,6 @@ pub(super) struct Agenda {
     due: BTreeMap<Key, Due>,
     /// Queues that something came for since they were last looked into.
     fresh: BTreeSet<Key>,
-    /// Queues whose receiver is back, and from when on each is tried.
-    woken: BTreeMap<Key, SystemTime>,
 }
 
 /// When a queue is looked into again.
@@ -51,9 +49,25 @@ impl Agenda {
         from.is_none_or(|from| has_come(from, now))
     }
 
-    /// A queue's receiver is back.
-    pub(super) fn woken(&mut self, key: &Key, from: SystemTime) {
-        self.woken.insert(key.clone(), from);
+    /// Whether a queue waits, as far as is known without a look into it: its endpoint failed,
+    /// its time has not come, and nothing is to be tried before. However much is in it, it
+    /// costs nothing then.
+    pub(super) fn waits(
+        &mut self,
+        spool: &Spool,
+        key: &Key,
+        receivers: &Receivers,
+        now: SystemTime,
+    ) -> bool {
+        let Some((next, probe_from)) = receivers.held(key) else {
+            return false;
+        };
+        let is_probed = self.fresh.contains(key) && has_come(probe_from, now);
+        if has_come(next, now) || is_probed {
+            return false;
+        }
+        self.wait(spool, key, next, Some(probe_from));
+        true
     }
 
     /// Decides what becomes of a queue, by what is in it.
@@ -65,16 +79,12 @@ impl Agenda {
         receivers: &Receivers,
         now: SystemTime,
     ) -> Verdict {
+        self.due.remove(key);
         let is_fresh = self.fresh.remove(key);
         let Some(due) = standing.next_due() else {
-            self.woken.remove(key);
+            receivers.forget(key);
             return Verdict::Waits;
         };
-        let wakes = self.woken.get(key).copied();
-        let is_woken = wakes.is_some_and(|from| has_come(from, now));
-        if is_woken {
-            self.woken.remove(key);
-        }
         if Self::is_due(standing, now) {
             return Verdict::Due;
         }
@@ -83,11 +93,11 @@ impl Agenda {
             self.wait(spool, key, due, None);
             return Verdict::Waits;
         }
-        let probe_from = receivers.probe_from(key).unwrap_or(due);
-        if is_woken || is_fresh && has_come(probe_from, now) {
+        let (next, probe_from) = receivers.held(key).unwrap_or((due, due));
+        if has_come(probe_from, now) && (receivers.take_wake(key) || is_fresh) {
             return Verdict::Probe;
         }
-        let time = wakes.map_or(due, |from| from.min(due));
+        let time = if next > now { next.min(due) } else { due };
         self.wait(spool, key, time, Some(probe_from));
         Verdict::Waits
     }

@@ -125,10 +125,8 @@ pub enum Left {
     Crowded(Origin),
     /// Its receiver cannot be reached, as another queue found.
     Down {
-        /// When the schedule has the next attempt of all that lead there.
+        /// When it is looked into again, unless it is woken or something comes.
         until: SystemTime,
-        /// From when on an attempt can be made for what came meanwhile.
-        probe_from: SystemTime,
     },
 }
 

@@ -58,10 +58,14 @@ impl Work<'_> {
 
     /// Whether this failure is the one by which a person is told of an outage.
     fn is_outage_news(&self, job: &Job, answer: &Answer, failures: u32) -> bool {
-        let is_outage = answer.outcome == Outcome::Gone || failures >= PROBE_AFTER;
+        // An endpoint that says that it is gone is believed at once.
+        let is_gone = answer.outcome == Outcome::Gone;
+        let failures = if is_gone { PROBE_AFTER } else { failures };
         let now = self.courier.outside.now();
         let origin = Origin::of(&job.endpoint().url);
-        is_outage && self.courier.receivers.is_news(&self.key(), &origin, now)
+        self.courier
+            .receivers
+            .is_news(&self.key(), &origin, failures, now)
     }
 
     /// What is logged and told of an item whose endpoint is not configured any more.

@@ -249,8 +249,8 @@ impl<'a> Work<'a> {
             return None;
         }
         self.visit = None;
-        let (now, is_probe) = (self.courier.outside.now(), self.courier.is_probe);
-        match self.courier.receivers.visit(origin, now, is_probe) {
+        let (key, now) = (self.key(), self.courier.outside.now());
+        match self.courier.receivers.visit(origin, &key, now) {
             Ok(visit) => {
                 self.visit = Some(visit);
                 None

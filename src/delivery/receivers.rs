@@ -1,28 +1,29 @@
 //! What is known of receivers (a scheme, a host and a port): how many requests are under
-//! way to each, and which of them are down.
+//! way to each, and which of them cannot be reached.
 //!
-//! - A receiver that cannot be reached is probed by one queue for all that lead to it, when
-//!   that queue's schedule says so.
-//! - A queue that something came for may probe too, a minute after the last attempt.
-//! - Once the receiver takes a message, the other queues that could not reach it are woken.
+//! - While a receiver cannot be reached, one attempt a minute is made for all queues that lead
+//!   to it, by one that is due or that something came for.
+//! - Once it takes a message, or refuses one, the queues that could not reach it are woken.
 //!
 //! All of this is advice that flushes hand on in the spool's `stats`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::courier::Left;
-use super::retry::LONGEST_PROBE;
+use super::retry::{LONGEST_PROBE, PROBE_AFTER};
 use crate::config::EndpointUrl;
-use crate::spool::{Failure, Queue, Spool, SpoolError};
+use crate::spool::{Failure, Lock, Queue, Spool};
 
 /// Requests at once to one receiver, whatever the number of its endpoints and queues.
 const MOST: usize = 4;
 /// How long after an attempt one that the schedule does not have is made.
 const PROBED_AGAIN: Duration = Duration::from_mins(1);
+/// An outage that lasts for so long is told, however few attempts it has seen.
+const LONG_OUTAGE: Duration = Duration::from_hours(1);
 /// An outage is told again after this.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
@@ -60,11 +61,15 @@ pub struct Receivers(Rc<RefCell<Known>>);
 struct Known {
     under_way: BTreeMap<Origin, usize>,
     /// Queues whose endpoint failed at its last attempt.
-    failures: BTreeMap<Key, Failure>,
-    /// Whose failures the spools' `stats` do not have as they are.
-    changed: BTreeSet<Key>,
-    /// Queues whose receiver is back, and when each may be tried.
-    woken: Vec<(Key, SystemTime)>,
+    failures: BTreeMap<PathBuf, BTreeMap<Queue, Failure>>,
+    /// Those of them that could not reach their receiver.
+    down: BTreeMap<Origin, BTreeSet<Key>>,
+    /// When a receiver last answered.
+    up: BTreeMap<Origin, SystemTime>,
+    /// Of which queues the spools' `stats` are behind.
+    changed: BTreeMap<PathBuf, BTreeSet<Queue>>,
+    /// Queues whose receiver is back.
+    woken: Vec<Key>,
 }
 
 /// A request under way to a receiver, until it is dropped.
@@ -82,87 +87,135 @@ pub(super) struct Ended {
 }
 
 impl Known {
-    /// The queues that could not reach a receiver.
+    fn put(&mut self, key: &Key, failure: Failure) {
+        self.take(key);
+        if failure.by_transport {
+            let origin = Origin(failure.receiver.clone());
+            self.down.entry(origin).or_default().insert(key.clone());
+        }
+        let queues = self.failures.entry(key.0.clone()).or_default();
+        queues.insert(key.1.clone(), failure);
+    }
+
+    fn get(&self, key: &Key) -> Option<&Failure> {
+        self.failures.get(&key.0)?.get(&key.1)
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Failure> {
+        let failure = self.failures.get_mut(&key.0)?.remove(&key.1)?;
+        let origin = Origin(failure.receiver.clone());
+        if let Some(down) = self.down.get_mut(&origin) {
+            down.remove(key);
+            if down.is_empty() {
+                self.down.remove(&origin);
+            }
+        }
+        Some(failure)
+    }
+
+    fn change(&mut self, key: &Key) {
+        let queues = self.changed.entry(key.0.clone()).or_default();
+        queues.insert(key.1.clone());
+    }
+
+    /// What is known of the queues that could not reach a receiver.
     fn down(&self, origin: &Origin) -> impl Iterator<Item = (&Key, &Failure)> {
-        let failures = self.failures.iter();
-        failures.filter(|(_, it)| it.by_transport && it.receiver == origin.0)
+        let keys = self.down.get(origin).into_iter().flatten();
+        keys.filter_map(|key| Some((key, self.get(key)?)))
     }
 
     fn room(&self, origin: &Origin) -> usize {
         let under_way = self.under_way.get(origin).copied().unwrap_or_default();
-        let most = if self.down(origin).next().is_some() {
-            1
-        } else {
-            MOST
-        };
+        let is_down = self.down.contains_key(origin);
+        let most = if is_down { 1 } else { MOST };
         most - under_way.min(most)
+    }
+
+    /// A queue's receiver is back: it is tried, a minute after its last attempt.
+    fn wake(&mut self, key: Key) {
+        if let Some(failure) = self.take(&key) {
+            let woken = Failure {
+                by_transport: false,
+                is_woken: true,
+                ..failure
+            };
+            self.put(&key, woken);
+            self.change(&key);
+            self.woken.push(key);
+        }
     }
 }
 
 impl Receivers {
-    /// Learns what earlier flushes of a spool knew.
+    /// Learns what flushes of a spool know by now.
     pub fn learn(&self, spool: &Spool, failures: BTreeMap<String, Failure>) {
         let known = &mut *self.0.borrow_mut();
+        let root = spool.root();
+        let changed = known.changed.get(root).cloned().unwrap_or_default();
+        let ours = known.failures.get(root).into_iter().flatten();
+        let gone: Vec<Key> = ours
+            .filter(|(queue, _)| !changed.contains(queue))
+            .map(|(queue, _)| (root.to_owned(), queue.clone()))
+            .collect();
+        for key in gone {
+            known.take(&key);
+        }
         for (queue, failure) in failures {
             let Ok(queue) = Queue::new(queue) else {
                 continue;
             };
-            let key = (spool.root().to_owned(), queue);
-            if !known.changed.contains(&key) {
-                known.failures.insert(key, failure);
+            if changed.contains(&queue) {
+                continue;
+            }
+            let key = (root.to_owned(), queue);
+            let up = known.up.get(&Origin(failure.receiver.clone())).copied();
+            let is_back = failure.by_transport && up.is_some_and(|up| up > failure.last);
+            known.put(&key, failure);
+            if is_back {
+                known.wake(key);
             }
         }
     }
 
-    /// Whether a spool's `stats` are behind.
-    pub(super) fn has_changed(&self) -> bool {
-        !self.0.borrow().changed.is_empty()
-    }
-
-    /// Hands on what changed in a spool.
-    pub fn save(&self, spool: &Spool) -> Result<(), SpoolError> {
-        let known = &mut *self.0.borrow_mut();
-        let is_here = |key: &Key| key.0 == spool.root();
-        let changed: Vec<Key> = known
-            .changed
-            .iter()
-            .filter(|key| is_here(key))
-            .cloned()
-            .collect();
-        if changed.is_empty() {
-            return Ok(());
-        }
-        known.changed.retain(|key| !is_here(key));
-        spool.update_stats(|stats| {
-            for key in changed {
-                let queue = key.1.to_string();
-                match known.failures.get(&key) {
-                    Some(failure) => drop(stats.failures.insert(queue, failure.clone())),
-                    None => drop(stats.failures.remove(&queue)),
-                }
-            }
-        })
-    }
-
-    /// Counts a request. Returns why it cannot be made now.
-    pub(super) fn visit(
+    /// Hands on what changed, spool by spool, while `goes_on`. What another process keeps us
+    /// from handing on is handed on the next time.
+    pub fn save<'a>(
         &self,
-        origin: Origin,
-        now: SystemTime,
-        is_probe: bool,
-    ) -> Result<Visit, Left> {
+        spool_at: impl Fn(&Path) -> Option<&'a Spool>,
+        mut goes_on: impl FnMut() -> bool,
+    ) {
+        let changed = std::mem::take(&mut self.0.borrow_mut().changed);
+        let mut later = BTreeMap::new();
+        for (root, queues) in changed {
+            let known = self.0.borrow();
+            let Some(spool) = spool_at(&root) else {
+                continue;
+            };
+            let is_saved = goes_on()
+                && spool.update_stats(Lock::Try, |stats| {
+                    for queue in &queues {
+                        let key = (root.clone(), queue.clone());
+                        match known.get(&key) {
+                            Some(it) => drop(stats.failures.insert(queue.to_string(), it.clone())),
+                            None => drop(stats.failures.remove(queue.as_str())),
+                        }
+                    }
+                });
+            if !is_saved {
+                later.insert(root, queues);
+            }
+        }
+        self.0.borrow_mut().changed = later;
+    }
+
+    /// Counts a request of a queue. Returns why it cannot be made now.
+    pub(super) fn visit(&self, origin: Origin, key: &Key, now: SystemTime) -> Result<Visit, Left> {
         let known = &mut *self.0.borrow_mut();
-        let next = known.down(&origin).map(|(_, it)| it.next).max();
-        let last = known.down(&origin).map(|(_, it)| it.last).max();
-        let probe_from = last.map(|last| last + PROBED_AGAIN);
-        let from = if is_probe { probe_from } else { next };
-        if let (Some(from), Some(probe_from)) = (from, probe_from)
-            && !has_come(from, now)
-        {
-            return Err(Left::Down {
-                until: from,
-                probe_from,
-            });
+        let others = known.down(&origin).filter(|(other, _)| *other != key);
+        let last = others.map(|(_, it)| it.last).max();
+        if let Some(last) = last.filter(|last| !has_come(*last + PROBED_AGAIN, now)) {
+            let until = known.stay(&origin, key, last, now);
+            return Err(Left::Down { until });
         }
         if known.room(&origin) == 0 {
             return Err(Left::Crowded(origin));
@@ -177,91 +230,154 @@ impl Receivers {
         self.0.borrow().room(origin)
     }
 
-    /// From when on a queue may be tried although its schedule has nothing: `None` if
-    /// nothing is known of its last attempt.
-    pub(super) fn probe_from(&self, key: &Key) -> Option<SystemTime> {
+    /// When a queue is tried next, as far as is known without a look into it, and from when on
+    /// it may be tried if something comes. `None`: its endpoint did not fail.
+    pub(super) fn held(&self, key: &Key) -> Option<(SystemTime, SystemTime)> {
         let known = self.0.borrow();
-        let failure = known.failures.get(key)?;
-        Some(failure.not_before.max(failure.last + PROBED_AGAIN))
-    }
-
-    /// A receiver took a message of a queue: it is up, and so are the queues that could not
-    /// reach it. Returns the outage that this ends, if a person was told of it.
-    pub(super) fn took(&self, key: &Key, origin: &Origin, now: SystemTime) -> Option<Ended> {
-        let known = &mut *self.0.borrow_mut();
-        let own = known.failures.remove(key);
-        if own.is_some() {
-            known.changed.insert(key.clone());
-        }
-        let others: Vec<Key> = known.down(origin).map(|(key, _)| key.clone()).collect();
-        let mut ended: Vec<Failure> = own.into_iter().collect();
-        for other in others {
-            if let Some(failure) = known.failures.remove(&other) {
-                let from = failure.last + PROBED_AGAIN;
-                known.woken.push((other.clone(), from));
-                known.changed.insert(other);
-                ended.push(failure);
-            }
-        }
-        if ended.iter().all(|it| it.told == SystemTime::UNIX_EPOCH) {
-            return None;
-        }
-        let since = ended.iter().map(|it| it.since).min()?;
-        let after = now.duration_since(since).unwrap_or_default();
-        Some(Ended { after })
-    }
-
-    /// An endpoint failed. `is_probe`: the schedule did not have the attempt.
-    pub(super) fn failed(&self, key: &Key, origin: &Origin, failed: Failed) {
-        let known = &mut *self.0.borrow_mut();
-        let before = known.failures.get(key);
-        let (since, told) = before.map_or((failed.now, SystemTime::UNIX_EPOCH), |before| {
-            (before.since, before.told)
-        });
-        let wait = failed.retry_after.unwrap_or_default();
-        let failure = Failure {
-            receiver: origin.0.clone(),
-            by_transport: failed.by_transport,
-            since,
-            last: failed.now,
-            next: failed.next,
-            not_before: failed.now + wait,
-            told,
-        };
-        known.failures.insert(key.clone(), failure);
-        known.changed.insert(key.clone());
-    }
-
-    /// Whether a person is to be told that an endpoint fails. Of a receiver that cannot be
-    /// reached it is told once, not for each of its queues; of each outage once a day.
-    pub(super) fn is_news(&self, key: &Key, origin: &Origin, now: SystemTime) -> bool {
-        let known = &mut *self.0.borrow_mut();
-        let Some(own) = known.failures.get(key) else {
-            return true;
-        };
-        let told = if own.by_transport {
-            known.down(origin).map(|(_, it)| it.told).max()
+        let failure = known.get(key)?;
+        let probe_from = failure.not_before.max(failure.last + PROBED_AGAIN);
+        let next = if failure.is_woken {
+            failure.next.min(probe_from)
         } else {
-            Some(own.told)
+            failure.next
         };
-        let told = told.unwrap_or(SystemTime::UNIX_EPOCH);
-        // One in the future was told by a clock that was wrong.
-        let is_known = now
-            .duration_since(told)
-            .is_ok_and(|since| since < TOLD_AGAIN);
-        if is_known {
+        Some((next, probe_from))
+    }
+
+    /// Whether a queue is tried, once, though its schedule has nothing: its receiver is back.
+    pub(super) fn take_wake(&self, key: &Key) -> bool {
+        let known = &mut *self.0.borrow_mut();
+        let Some(failure) = known.get(key).filter(|it| it.is_woken) else {
             return false;
-        }
-        if let Some(own) = known.failures.get_mut(key) {
-            own.told = now;
-            known.changed.insert(key.clone());
-        }
+        };
+        let tried = Failure {
+            is_woken: false,
+            ..failure.clone()
+        };
+        known.put(key, tried);
+        known.change(key);
         true
     }
 
-    /// The queues whose receiver is back, and from when on each may be tried.
-    pub(super) fn take_woken(&self) -> Vec<(Key, SystemTime)> {
+    /// A queue is empty: its endpoint does not fail any more.
+    pub(super) fn forget(&self, key: &Key) {
+        let known = &mut *self.0.borrow_mut();
+        if known.take(key).is_some() {
+            known.change(key);
+        }
+    }
+
+    /// A receiver answered a queue: it can be reached. Returns the outage that this ends, if a
+    /// person was told of it.
+    pub(super) fn took(&self, key: &Key, origin: &Origin, now: SystemTime) -> Option<Ended> {
+        let known = &mut *self.0.borrow_mut();
+        known.up.insert(origin.clone(), now);
+        let own = known.take(key);
+        if own.is_some() {
+            known.change(key);
+        }
+        for other in known.down.get(origin).cloned().unwrap_or_default() {
+            known.wake(other);
+        }
+        let own = own.filter(|own| own.told != SystemTime::UNIX_EPOCH)?;
+        let after = now.duration_since(own.since).unwrap_or_default();
+        Some(Ended { after })
+    }
+
+    /// An endpoint failed.
+    pub(super) fn failed(&self, key: &Key, origin: &Origin, failed: Failed) {
+        let known = &mut *self.0.borrow_mut();
+        let before = known.take(key);
+        let (since, told) = before.map_or((failed.now, SystemTime::UNIX_EPOCH), |before| {
+            (before.since, before.told)
+        });
+        let failure = Failure {
+            receiver: origin.0.clone(),
+            by_transport: failed.by_transport,
+            is_woken: false,
+            since,
+            last: failed.now,
+            next: failed.next,
+            not_before: failed.now + failed.retry_after.unwrap_or_default(),
+            told,
+        };
+        known.put(key, failure);
+        known.change(key);
+    }
+
+    /// Whether a person is to be told of an outage, of which a queue has seen so many
+    /// `failures` in a row. Of a receiver that cannot be reached it is told once, not for each
+    /// of its queues; of each outage once a day.
+    pub(super) fn is_news(
+        &self,
+        key: &Key,
+        origin: &Origin,
+        failures: u32,
+        now: SystemTime,
+    ) -> bool {
+        let known = &mut *self.0.borrow_mut();
+        let Some(own) = known.get(key) else {
+            return false;
+        };
+        let (told, since) = if own.by_transport {
+            let told = known.down(origin).map(|(_, it)| it.told).max();
+            let since = known.down(origin).map(|(_, it)| it.since).min();
+            (told.unwrap_or(own.told), since.unwrap_or(own.since))
+        } else {
+            (own.told, own.since)
+        };
+        let is_long = now.duration_since(since).is_ok_and(|it| it >= LONG_OUTAGE);
+        // One in the future was told by a clock that was wrong.
+        let told = now.duration_since(told);
+        if failures < PROBE_AFTER && !is_long || told.is_ok_and(|since| since < TOLD_AGAIN) {
+            return false;
+        }
+        let told = Failure {
+            told: now,
+            ..own.clone()
+        };
+        known.put(key, told);
+        known.change(key);
+        true
+    }
+
+    /// The queues whose receiver is back.
+    pub(super) fn take_woken(&self) -> Vec<Key> {
         std::mem::take(&mut self.0.borrow_mut().woken)
+    }
+}
+
+impl Known {
+    /// A queue is not tried: another one could not reach its receiver just now. It is looked
+    /// into again when it is woken, when something comes, or after a time that grows with the
+    /// outage.
+    fn stay(
+        &mut self,
+        origin: &Origin,
+        key: &Key,
+        last: SystemTime,
+        now: SystemTime,
+    ) -> SystemTime {
+        let since = self.down(origin).map(|(_, it)| it.since).min();
+        let age = now.duration_since(since.unwrap_or(now)).unwrap_or_default();
+        let until = now + age.clamp(PROBED_AGAIN, LONGEST_PROBE);
+        let own = self.take(key);
+        let (since, told) = own.map_or((since.unwrap_or(now), SystemTime::UNIX_EPOCH), |own| {
+            (own.since, own.told)
+        });
+        let failure = Failure {
+            receiver: origin.0.clone(),
+            by_transport: true,
+            is_woken: false,
+            since,
+            last,
+            next: until,
+            not_before: SystemTime::UNIX_EPOCH,
+            told,
+        };
+        self.put(key, failure);
+        self.change(key);
+        until
     }
 }
 

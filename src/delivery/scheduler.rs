@@ -13,7 +13,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
@@ -111,15 +111,12 @@ impl<'a> Scheduler<'a> {
 
     /// Schedules a spool: what is in `new/`, and each of its queues.
     pub fn add(&mut self, spool: &Spool) {
-        match spool.stats() {
-            Ok(stats) => {
-                let is_settled = stats.is_clock_settled(self.world.now());
-                let known = (spool.clone(), is_settled);
-                self.spools.insert(spool.root().to_owned(), known);
-                self.receivers.learn(spool, stats.failures);
-            }
-            Err(error) => self.world.distributed(spool, Err(error)),
-        }
+        let stats = spool.stats();
+        let is_settled = stats.is_clock_settled(self.world.now());
+        let known = (spool.clone(), is_settled);
+        self.spools.insert(spool.root().to_owned(), known);
+        self.receivers.learn(spool, stats.failures);
+        self.wake();
         self.distributor.add(spool);
         match spool.queues() {
             Ok(queues) => {
@@ -162,7 +159,7 @@ impl<'a> Scheduler<'a> {
             self.distributor.end();
         }
         if self.handed_on.elapsed() >= HANDED_ON {
-            self.hand_on();
+            self.hand_on(Instant::now() + STEP);
         }
         if !self.is_over() {
             self.start();
@@ -174,7 +171,7 @@ impl<'a> Scheduler<'a> {
             return true;
         }
         if self.running.is_empty() && !has_work && self.distributor.is_idle() {
-            self.hand_on();
+            self.hand_on(Instant::now() + HANDED_ON);
             return false;
         }
         let wake = self.next_wake(now);
@@ -207,26 +204,19 @@ impl<'a> Scheduler<'a> {
         looks || self.distributor.is_ready(now)
     }
 
-    /// Hands on what was learnt of receivers.
-    fn hand_on(&mut self) {
+    /// Hands on what was learnt of receivers, for one step.
+    fn hand_on(&mut self, end: Instant) {
         self.handed_on = Instant::now();
-        if !self.receivers.has_changed() {
-            return;
-        }
-        for (spool, _) in self.spools.values() {
-            if let Err(error) = self.receivers.save(spool) {
-                let queue = Queue::unreadable();
-                self.world.worked(spool, &queue, &Err(error));
-            }
-        }
+        let spools = &self.spools;
+        let spool_at = |root: &Path| spools.get(root).map(|(spool, _)| spool);
+        self.receivers.save(spool_at, || Instant::now() <= end);
     }
 
     /// Looks into queues whose receiver is back.
     fn wake(&mut self) {
-        for (key, from) in self.receivers.take_woken() {
+        for key in self.receivers.take_woken() {
             if let Some((spool, _)) = self.spools.get(&key.0) {
                 let spool = spool.clone();
-                self.agenda.woken(&key, from);
                 self.look_into(&spool, key.1);
             }
         }
@@ -260,10 +250,18 @@ impl<'a> Scheduler<'a> {
             && Instant::now() < end
             && let Some((spool, queue)) = self.unseen.pop_front()
         {
+            let (key, now) = (key(&spool, &queue), self.world.now());
+            if self.again.remove(&key) {
+                self.agenda.came(&key, now);
+            }
+            if self.agenda.waits(&spool, &key, &self.receivers, now) {
+                self.busy.remove(&key);
+                continue;
+            }
             match spool.standing(&queue) {
                 Ok(standing) => self.place(spool, queue, &standing),
                 Err(error) => {
-                    self.busy.remove(&key(&spool, &queue));
+                    self.busy.remove(&key);
                     self.world.worked(&spool, &queue, &Err(error.into()));
                 }
             }
@@ -376,10 +374,11 @@ impl<'a> Scheduler<'a> {
             crowded.push_back((spool, queue));
             return self.make_room();
         }
-        if let Some(Left::Down { until, probe_from }) = report.left {
+        if let Some(Left::Down { until }) = report.left {
             self.busy.remove(&key);
             self.again.remove(&key);
-            return self.agenda.wait(&spool, &key, until, Some(probe_from));
+            let from = self.receivers.held(&key).map(|(_, from)| from);
+            return self.agenda.wait(&spool, &key, until, from);
         }
         // What a fault of ours stops is tried when things change.
         let is_stopped = report.left == Some(Left::Fault) && !self.again.contains(&key);

@@ -334,12 +334,12 @@ pub(super) fn set_modified(folder: &Folder, to: SystemTime) {
         .and_then(|fd| Ok(utimensat(fd, ".", &keep, &to, follow)?));
 }
 
-/// Does what changes names in a folder, whose time of modification orders ids: that does not
-/// become earlier, though the clock was set back.
+/// Does what changes names in a folder, whose time of modification orders ids: that stays as it
+/// is, whatever the clock says meanwhile.
 pub(super) fn keeping_mark<T>(folder: &Folder, act: impl FnOnce() -> T) -> T {
     let mark = modified(folder);
     let result = act();
-    if let Some(mark) = mark.filter(|mark| modified(folder).is_some_and(|now| now < *mark)) {
+    if let Some(mark) = mark {
         set_modified(folder, mark);
     }
     result

@@ -23,7 +23,7 @@ impl Spool {
     ) -> Result<usize, IoError> {
         // Due times are whole seconds, rounded up: "now" must not become later.
         let now = stamp::round_down(now);
-        self.each_chosen(queue, chosen, &mut |item, name| {
+        let count = self.each_chosen(queue, chosen, &mut |item, name| {
             if item.attempts == 0 && item.due <= now {
                 return Ok(false);
             }
@@ -34,12 +34,20 @@ impl Spool {
             };
             let renamed = disk::rename(name, &name.folder().entry(retried.to_string()));
             Ok(disk::unless_gone(renamed)?.is_some())
-        })
+        })?;
+        if !chosen.is_empty() {
+            self.forget_failure(queue);
+        }
+        Ok(count)
     }
 
     /// What waits is not delivered. How many of these were there.
     pub fn drop_waiting(&self, queue: &Queue, chosen: &[Item]) -> Result<usize, IoError> {
-        self.each_chosen(queue, chosen, &mut |_, name| disk::unlinked(name))
+        let count = self.each_chosen(queue, chosen, &mut |_, name| disk::unlinked(name))?;
+        if !chosen.is_empty() {
+            self.forget_failure(queue);
+        }
+        Ok(count)
     }
 
     /// What was not yet brought to its queues, or has been by now, is not delivered. How

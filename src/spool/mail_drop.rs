@@ -18,7 +18,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use super::entry::Entry;
-use super::error::{EntryError, IoContext, SpoolError};
+use super::error::{EntryError, IoContext, IoError, SpoolError};
 use super::id::Id;
 use super::record::Header;
 use super::{Access, Folder, NEW, Name, Spool, TMP, WORK, disk};
@@ -78,7 +78,7 @@ impl Spool {
 
     /// Where a flush writes. Others can make names in a mail drop's `tmp/`, so there it
     /// is a folder of its own.
-    pub(super) fn work_dir(&self) -> Result<Folder, SpoolError> {
+    pub(super) fn work_dir(&self) -> Result<Folder, IoError> {
         if !self.is_drop() {
             let tmp = self.tmp_dir();
             // A backup may have left it out.

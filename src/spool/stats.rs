@@ -9,13 +9,14 @@
 //! once more, and nothing is given up or swept away for an hour. So it is never flushed.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::Read;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{IoContext, IoError, SpoolError};
-use super::{Lock, Spool, disk, encoding};
+use super::error::IoError;
+use super::queue::Queue;
+use super::{Folder, Lock, Spool, disk, encoding};
 use crate::json;
 
 const STATS: &str = "stats";
@@ -59,6 +60,9 @@ pub struct Failure {
     pub receiver: String,
     /// Whether the receiver could not be reached, or gave no answer.
     pub by_transport: bool,
+    /// Whether the receiver answered another queue since: this one is tried soon.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_woken: bool,
     /// When the first of the failures was.
     #[serde(with = "encoding::time")]
     pub since: SystemTime,
@@ -111,44 +115,52 @@ impl Stats {
 
 impl Spool {
     /// What flushes told so far.
-    pub fn stats(&self) -> Result<Stats, IoError> {
+    #[must_use]
+    pub fn stats(&self) -> Stats {
         let name = self.root_dir().entry(STATS);
         let mut bytes = vec![];
-        match disk::open(&name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => {
-                let file = other.context("open", || name.path())?;
-                file.take(LARGEST)
-                    .read_to_end(&mut bytes)
-                    .context("read", || name.path())?;
-            }
-        }
-        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+        let read = disk::open(&name).map(|file| file.take(LARGEST).read_to_end(&mut bytes));
+        let known = matches!(read, Ok(Ok(_))).then(|| serde_json::from_slice(&bytes).ok());
+        known.flatten().unwrap_or_default()
     }
 
-    /// Changes what the next flush is told. In a spool that is not there, nothing is.
-    pub fn update_stats(&self, change: impl FnOnce(&mut Stats)) -> Result<(), SpoolError> {
+    /// Changes what the next flush is told. Returns whether that was possible: another process
+    /// may be at it, the disk may be full, the spool may not be there.
+    pub fn update_stats(&self, lock: Lock, change: impl FnOnce(&mut Stats)) -> bool {
         let root = self.root_dir();
-        let Some(_lock) = disk::lock(&root, Lock::Wait)? else {
-            return Ok(());
+        let Ok(Some(_lock)) = disk::lock(&root, lock) else {
+            return false;
         };
-        let known = self.stats()?;
+        let known = self.stats();
         let mut stats = known.clone();
         change(&mut stats);
-        if stats == known {
-            return Ok(());
-        }
+        stats == known || self.write_stats(&root, &stats).is_ok()
+    }
+
+    fn write_stats(&self, root: &Folder, stats: &Stats) -> Result<(), IoError> {
         // Under the lock nobody else has this name.
         let tmp = self.work_dir()?.entry(STATS);
         disk::unlink(&tmp)?;
-        let file = match disk::create(&tmp, self.own_access()) {
-            // Nothing was ever pushed.
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        };
-        disk::write(&file, &tmp, &[&json::to_bytes(&stats), b"\n"])?;
-        disk::keeping_mark(&root, || disk::rename(&tmp, &root.entry(STATS)))?;
-        Ok(())
+        let file = disk::create(&tmp, self.own_access())?;
+        let written = disk::write(&file, &tmp, &[&json::to_bytes(stats), b"\n"]);
+        let named = written
+            .and_then(|()| disk::keeping_mark(root, || disk::rename(&tmp, &root.entry(STATS))));
+        if named.is_err() {
+            let _ = disk::unlink(&tmp);
+        }
+        named
+    }
+
+    /// A person tries what waits in a queue again, or drops it: no failure before that holds
+    /// the queue.
+    pub(super) fn forget_failure(&self, queue: &Queue) {
+        let _ = self.update_stats(Lock::Wait, |stats| {
+            stats.failures.remove(queue.as_str());
+            // Nor does one of another queue that leads to the same receiver.
+            for other in stats.failures.values_mut() {
+                other.last = SystemTime::UNIX_EPOCH;
+            }
+        });
     }
 
     /// When the newest push was, by the clock of that time. `None`: there was none.
@@ -159,8 +171,9 @@ impl Spool {
 
     /// Looks at the clock for those who come after. Returns whether it is settled
     /// ([`Stats::is_clock_settled`]).
-    pub fn see_clock(&self, now: SystemTime) -> Result<bool, SpoolError> {
-        let stats = self.stats()?;
+    #[must_use]
+    pub fn see_clock(&self, now: SystemTime) -> bool {
+        let stats = self.stats();
         let seen = stats.clock.map_or(Clock::new(now), |clock| clock.seen(now));
         let is_new = stats.clock.is_none_or(|clock| {
             let is_old = |since| {
@@ -170,9 +183,10 @@ impl Spool {
             clock.since != seen.since || is_old(clock.last)
         });
         if is_new {
-            self.update_stats(|stats| stats.clock = Some(seen))?;
+            // Where that cannot be done, what is old stays a while longer.
+            let _ = self.update_stats(Lock::Try, |stats| stats.clock = Some(seen));
         }
-        Ok(stats.is_clock_settled(now))
+        stats.is_clock_settled(now)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::error::SpoolError;
+use super::error::IoError;
 use super::{Name, Spool, WORK, disk};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -30,9 +30,9 @@ impl Spool {
     ///
     /// A clock that jumped must not empty a spool: nothing is old before two sweeps an hour
     /// apart agree about the time ([`Spool::see_clock`]).
-    pub fn sweep(&self, now: SystemTime) -> Result<Swept, SpoolError> {
+    pub fn sweep(&self, now: SystemTime) -> Result<Swept, IoError> {
         let mut swept = Swept::default();
-        if !self.see_clock(now)? {
+        if !self.see_clock(now) {
             return Ok(swept);
         }
         for tmp in [self.tmp_dir(), self.root_dir().child(WORK)] {

@@ -157,3 +157,59 @@ fn an_outage_is_told_once_for_all_queues_again_each_day_and_when_it_ends() {
     );
     assert_eq!(receiver.take().len(), 2);
 }
+
+#[test]
+fn a_path_that_hangs_holds_no_other_of_its_host_for_long() {
+    let site = Spooled::new();
+    let bad = site.endpoint("bad") + "timeout = \"1s\"\n";
+    let top = "mode = \"spool\"\nretry.schedule = [\"1h\"]";
+    site.configure(top, &bad);
+    site.receiver.script(|request| {
+        if request.line.starts_with("POST /bad ") {
+            Answer::Nothing
+        } else {
+            Answer::status(200)
+        }
+    });
+    site.announce();
+    site.flush();
+    // What came within the minute is delivered after it, without another push.
+    site.announce();
+    site.flush();
+    age(&site, TWO_MINUTES);
+    let now = humantime::format_rfc3339_nanos(SystemTime::now()).to_string();
+    site.change_stats(|stats| stats["failures"]["one"]["next"] = Value::String(now));
+    site.flush();
+    let delivered = || {
+        let attempts = site.attempts();
+        attempts.iter().filter(|one| one["status"] == 200).count()
+    };
+    assert_eq!(delivered(), 2);
+    age(&site, TWO_MINUTES);
+    site.announce();
+    site.flush();
+    assert_eq!(delivered(), 3);
+}
+
+#[test]
+fn a_retry_does_not_wait_for_a_probe() {
+    let (site, mut receiver) = unreachable(&[("one", ""), ("two", "")]);
+    site.announce();
+    site.flush();
+    receiver.restart();
+    site.retry_all();
+    site.flush();
+    assert_eq!(receiver.take().len(), 2);
+}
+
+#[test]
+fn an_unreadable_stats_stops_no_delivery() {
+    let site = Spooled::new();
+    site.announce();
+    fs::create_dir(site.spool().join("stats")).unwrap();
+    assert_eq!(site.flush_well().len(), 1);
+    fs::remove_dir(site.spool().join("stats")).unwrap();
+    fs::write(site.spool().join("stats"), "{\"failures\": 7").unwrap();
+    site.announce();
+    assert_eq!(site.flush_well().len(), 1);
+}

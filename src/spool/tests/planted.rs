@@ -158,7 +158,8 @@ fn everything(fixture: &Fixture) -> Vec<IoError> {
     note(
         spool
             .sweep(noon() + Duration::from_hours(24 * 365))
-            .map(drop),
+            .map(drop)
+            .map_err(Into::into),
     );
     match spool.intents() {
         Err(error) => note(Err(error.into())),
