@@ -7,13 +7,16 @@
 //! Each call is made on an open [`Folder`] and one name in it, and no link on the way
 //! is followed: whoever can make names in a spool cannot lead a call out of it.
 
+#[cfg(test)]
+pub(super) mod fault;
+mod locks;
+
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -22,14 +25,11 @@ use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, mkdi
 use nix::sys::time::TimeSpec;
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
 
+use super::Access;
 use super::error::{IoContext, IoError, Refused};
 use super::folder::{Folder, Name};
-use super::{Access, Lock};
 
-/// The longest that a lock is waited for. A flush gives way after a quarter of a second.
-const LOCK_WAIT: Duration = Duration::from_secs(2);
-/// How soon a lock is tried again.
-const ASK_AGAIN: Duration = Duration::from_millis(2);
+pub(super) use locks::{is_locked, lock, lock_file};
 
 /// Opening a planted symbolic link fails, and a planted fifo does not hang.
 const SAFELY: OFlag = OFlag::O_NOFOLLOW
@@ -54,16 +54,20 @@ pub(super) fn open(name: &Name) -> io::Result<File> {
     open_with(name, OFlag::O_RDONLY, 0)
 }
 
-/// Opens a file to add to it: one that has no other name, which a person may have
-/// given it to get something written elsewhere.
+/// Opens a file to add to it.
 pub(super) fn append(name: &Name) -> io::Result<File> {
-    let file =
-        open_with(name, OFlag::O_WRONLY | OFlag::O_APPEND, 0).map_err(|error| {
-            match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::ELOOP) => io::Error::other(Refused::Link(name.path())),
-                _ => error,
-            }
-        })?;
+    open_own(name, OFlag::O_WRONLY | OFlag::O_APPEND)
+}
+
+/// Opens a file that has no other name, which a person may have given it to get something
+/// written elsewhere.
+fn open_own(name: &Name, flags: OFlag) -> io::Result<File> {
+    let file = open_with(name, flags, 0).map_err(|error| {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ELOOP) => io::Error::other(Refused::Link(name.path())),
+            _ => error,
+        }
+    })?;
     let meta = file.metadata()?;
     if !meta.is_file() || meta.nlink() > 1 {
         return Err(io::Error::other(Refused::OtherNames(name.path())));
@@ -244,51 +248,6 @@ fn list(folder: &Folder, take: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
     Ok(())
 }
 
-/// A directory's lock, which the kernel frees when its holder dies. `None`: it is
-/// held by somebody else, or there is no such directory.
-pub(super) fn lock(folder: &Folder, lock: Lock) -> Result<Option<File>, IoError> {
-    let dir = match folder.reopen() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.context("open", || folder.path())?,
-    };
-    let locked = match lock {
-        Lock::Wait => wait_for(&dir),
-        Lock::Try => match dir.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
-        },
-    };
-    Ok(locked.context("lock", || folder.path())?.then_some(dir))
-}
-
-/// Locks a new file, which nobody else has.
-pub(super) fn lock_file(file: &File, name: &Name) -> Result<(), IoError> {
-    file.lock().context("lock", || name.path())
-}
-
-/// Whether a process holds a file's lock. A file that cannot be opened is held by nobody.
-pub(super) fn is_locked(name: &Name) -> bool {
-    let locked = open(name).map(|file| file.try_lock());
-    matches!(locked, Ok(Err(TryLockError::WouldBlock)))
-}
-
-/// Locks a directory within [`LOCK_WAIT`].
-fn wait_for(dir: &File) -> io::Result<bool> {
-    let end = Instant::now() + LOCK_WAIT;
-    loop {
-        match dir.try_lock() {
-            Ok(()) => return Ok(true),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if Instant::now() >= end => {
-                let held = "another process has held it for two seconds";
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, held));
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(ASK_AGAIN),
-        }
-    }
-}
-
 /// Fails where names cannot be changed: a read-only file system, another's folder.
 pub(super) fn ensure_writable(folder: &Folder) -> Result<(), IoError> {
     folder
@@ -362,6 +321,3 @@ fn step(_operation: &str, _path: impl FnOnce() -> std::path::PathBuf) -> io::Res
 
 #[cfg(test)]
 use fault::step;
-
-#[cfg(test)]
-pub(super) mod fault;

@@ -21,7 +21,7 @@ pub(super) fn step(operation: &str, path: impl FnOnce() -> PathBuf) -> io::Resul
 }
 
 /// Runs `act` and kills it after `steps` system calls; whether it was killed.
-pub(in super::super) fn killed_after<T>(steps: usize, act: impl FnOnce() -> T) -> (T, bool) {
+pub(in crate::spool) fn killed_after<T>(steps: usize, act: impl FnOnce() -> T) -> (T, bool) {
     LEFT.set(Some(steps));
     let result = act();
     let killed = LEFT.get() == Some(0);
@@ -30,7 +30,7 @@ pub(in super::super) fn killed_after<T>(steps: usize, act: impl FnOnce() -> T) -
 }
 
 /// Runs `act` and tells the system calls that it made.
-pub(in super::super) fn traced<T>(act: impl FnOnce() -> T) -> (T, Vec<String>) {
+pub(in crate::spool) fn traced<T>(act: impl FnOnce() -> T) -> (T, Vec<String>) {
     TRACE.take();
     let result = act();
     (result, TRACE.take())

@@ -1,0 +1,60 @@
+//! Locks (flock(2)), which the kernel frees when their holder dies.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::super::Lock;
+use super::super::error::{IoContext, IoError};
+use super::super::folder::{Folder, Name};
+use super::open;
+
+/// The longest that a lock is waited for. A flush gives way after a quarter of a second.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// How soon a lock is tried again.
+const ASK_AGAIN: Duration = Duration::from_millis(2);
+
+/// A directory's lock, which the kernel frees when its holder dies. `None`: it is
+/// held by somebody else, or there is no such directory.
+pub(in crate::spool) fn lock(folder: &Folder, lock: Lock) -> Result<Option<File>, IoError> {
+    let dir = match folder.reopen() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.context("open", || folder.path())?,
+    };
+    let locked = match lock {
+        Lock::Wait => wait_for(&dir),
+        Lock::Try => match dir.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        },
+    };
+    Ok(locked.context("lock", || folder.path())?.then_some(dir))
+}
+
+/// Locks a file, within [`LOCK_WAIT`].
+pub(in crate::spool) fn lock_file(file: &File, name: &Name) -> Result<(), IoError> {
+    wait_for(file).context("lock", || name.path()).map(drop)
+}
+
+/// Whether a process holds a file's lock. A file that cannot be opened is held by nobody.
+pub(in crate::spool) fn is_locked(name: &Name) -> bool {
+    let locked = open(name).map(|file| file.try_lock());
+    matches!(locked, Ok(Err(TryLockError::WouldBlock)))
+}
+
+fn wait_for(file: &File) -> io::Result<bool> {
+    let end = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= end => {
+                let held = "another process has held it for two seconds";
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, held));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(ASK_AGAIN),
+        }
+    }
+}
