@@ -16,7 +16,7 @@ use super::findings::{Finding, Findings};
 use super::hooks_of::Hooks;
 use super::links::Place;
 use super::surroundings::Surroundings;
-use super::{outbox, place};
+use super::{check_room, outbox, place};
 use crate::config::Settings;
 use crate::report;
 use crate::spool::{Content, Spool};
@@ -130,6 +130,9 @@ fn look_into(
         findings.error(&report::chain(error), error.hint());
     }
     check_clock(spool, findings, around);
+    if let Some(spare) = survey.spare {
+        check_room::check_spare(spool, spare, findings);
+    }
     let recorded = recorded(spool, findings);
     let is_old = |oldest| {
         around

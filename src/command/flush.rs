@@ -67,6 +67,8 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
     if let Err(error) = done {
         world.distributed(&target.spool, Err(error));
     }
+    // Why there is no room to be had, `check` says.
+    target.spool.keep_spare().ok();
     match outbox::settle_all(&target.spool, around) {
         Err(Error::Spool(error)) => world.tell_spool(&error),
         Err(error) => around.tell_error(error),

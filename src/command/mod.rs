@@ -9,6 +9,7 @@ mod called;
 mod check;
 mod check_all;
 mod check_endpoint;
+mod check_room;
 mod check_spool;
 mod chosen;
 mod completions;

@@ -160,6 +160,12 @@ impl<'a> Recorder<'a> {
             }
             claim = next;
         }
+        let lost = self.recorded.lost.as_ref();
+        // What has intents is announced by whoever settles them.
+        if self.met.is_empty() && lost.is_some_and(|(_, why)| why.is_no_room()) {
+            // The pusher is told. That there is no room to count him is no more to tell.
+            self.spool.count_lost(self.around.now()).ok();
+        }
         self.recorded
     }
 
@@ -223,8 +229,9 @@ impl<'a> Recorder<'a> {
             self.around.tell_error(error);
         }
         let recipients = built.recipients.clone();
-        let id = self.enqueue(updates, Content::Built(built), messages, ends)?;
-        self.recorded.add(id, recipients, messages);
+        if let Some(id) = self.enqueue(updates, Content::Built(built), messages, ends)? {
+            self.recorded.add(id, recipients, messages);
+        }
         Ok(())
     }
 
@@ -234,22 +241,42 @@ impl<'a> Recorder<'a> {
             .map(drop)
     }
 
-    /// Makes an entry durable, and withdraws the intents that it settles.
+    /// Makes an entry durable, and withdraws the intents that it settles. `None`: there was no
+    /// room for it, and the updates are recorded as they came.
     fn enqueue(
         &mut self,
         updates: &[RefUpdate],
         content: Content<Message>,
         messages: usize,
         ends: bool,
-    ) -> Result<Id, Error> {
+    ) -> Result<Option<Id>, Error> {
         let intents = outbox::intents_of(self.spool, &self.push.git_dir);
         let mut draft = self.push.draft(content);
         draft.confirms = self.settled(updates, &intents, ends);
-        let enqueued = match self.claim.take() {
-            Some(claim) => self.spool.enqueue_claimed(&draft, &claim),
+        let claim = self.claim.take();
+        let enqueued = match &claim {
+            Some(claim) => self.spool.enqueue_claimed(&draft, claim),
             None => self.around.enqueue(self.spool, &draft),
         };
-        let id = enqueued.map_err(|source| Error::Enqueue { messages, source })?;
+        let id = match enqueued {
+            Ok(id) => Some(id),
+            Err(source) => {
+                let is_no_room = source.is_no_room();
+                let why = Error::Enqueue { messages, source };
+                if !is_no_room {
+                    return Err(why);
+                }
+                draft.content = Content::Owed(updates.to_vec());
+                let spare = self
+                    .around
+                    .enqueue_spare(self.spool, &draft, claim.as_ref());
+                if spare.is_err() {
+                    return Err(why);
+                }
+                self.recorded.owed.get_or_insert(why);
+                None
+            }
+        };
         outbox::withdraw(self.spool, &intents, &draft.confirms, updates)?;
         Ok(id)
     }

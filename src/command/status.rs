@@ -7,7 +7,7 @@ use serde_json::json;
 use super::configured::{Configured, NOT_CONFIGURED};
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
-use super::{Done, Error};
+use super::{Done, Error, check_room};
 use crate::cli::StatusArgs;
 use crate::report;
 use crate::spool::{Queue, QueueSurvey, SpoolError};
@@ -42,6 +42,22 @@ fn show(
             report::line(&format!(
                 "{spool}: {new} in `new/`, {unreadable} unreadable"
             ));
+        }
+    }
+    if let Some(spare) = survey.spare.filter(|it| it.used > 0 || it.lost.is_some()) {
+        if as_json {
+            let lost = spare.lost;
+            report::json(&json!({
+                "spool": spool,
+                "state": "full",
+                "spare": spare.used,
+                "lost": lost.map_or(0, |lost| lost.pushes),
+                "last_lost": lost.map(|lost| rfc3339(lost.last)),
+            }));
+        } else {
+            for text in check_room::shown(spare) {
+                report::line(&format!("{spool}: {text}"));
+            }
         }
     }
     let healthy = target
@@ -135,20 +151,23 @@ fn whole(duration: Result<Duration, std::time::SystemTimeError>) -> String {
     humantime::format_duration(seconds).to_string()
 }
 
+fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
 fn object(spool: &str, endpoint: &str, queue: &QueueSurvey, state: &str) -> serde_json::Value {
-    let time = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
     let failing = queue.head.as_ref().filter(|head| head.attempts > 0);
     json!({
         "spool": spool,
         "endpoint": endpoint,
         "queue": queue.queue.as_str(),
         "state": state,
-        "failing_since": failing.map(|head| time(head.id.time())),
+        "failing_since": failing.map(|head| rfc3339(head.id.time())),
         "attempts": failing.map_or(0, |head| head.attempts),
         "waiting": queue.waiting,
         "refused": queue.aside,
         "failed": queue.failed,
-        "oldest": queue.oldest.map(time),
-        "next_try": queue.head.as_ref().map(|head| time(head.due)),
+        "oldest": queue.oldest.map(rfc3339),
+        "next_try": queue.head.as_ref().map(|head| rfc3339(head.due)),
     })
 }

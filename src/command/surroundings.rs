@@ -317,6 +317,16 @@ impl Surroundings {
         spool.enqueue(draft, &self.stamp(self.host()))
     }
 
+    /// Records ref updates for which there is no room otherwise, as they came.
+    pub(super) fn enqueue_spare(
+        &self,
+        spool: &Spool,
+        owed: &Draft,
+        claim: Option<&Claim>,
+    ) -> Result<Id, SpoolError> {
+        spool.enqueue_spare(owed, &self.stamp(self.host()), claim)
+    }
+
     /// Claims a place in the order, here and now or right behind another claim.
     pub(super) fn claim(
         &self,

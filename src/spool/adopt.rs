@@ -55,8 +55,7 @@ impl Spool {
             let is_ours = |name: &str| Failed::parse(&queue, name).is_some();
             adopted.files += self.adopt_dir(&from, &to, is_ours)?;
         }
-        if let Some(_held) = disk::lock(&other.new_dir(), Lock::Wait)? {
-            other.settle_claims()?;
+        if let Some(_held) = other.hold_new()? {
             let is_ours = |name: &str| Id::parse(name).is_some();
             adopted.files += self.adopt_dir(&other.new_dir(), &self.new_dir(), is_ours)?;
         }
@@ -67,6 +66,7 @@ impl Spool {
     pub fn is_empty(&self) -> Result<bool, IoError> {
         let survey = self.survey()?;
         let is_known = survey.unseen.is_empty() && !self.has_claims()?;
+        let is_known = is_known && !self.has_spare_pushes();
         Ok(is_known && survey.new == 0 && survey.unreadable == 0 && survey.queues.is_empty())
     }
 
@@ -76,7 +76,7 @@ impl Spool {
         let survey = other.survey()?;
         adopted.busy = survey.queues.into_iter().map(|one| one.queue).collect();
         let from = other.new_dir();
-        if let Some(_held) = disk::lock(&from, Lock::Wait)? {
+        if let Some(_held) = other.hold_new()? {
             for id in other.ids_in_new()? {
                 self.copy(&from.entry(id.as_str()), &self.new_name(&id))?;
                 // Crash here: it is in both, and comes from both with the same `msg_id`.

@@ -50,9 +50,12 @@ impl RepositoryHash {
 /// A place in the order. Dropping it gives up the lock: then the claim becomes an entry.
 #[derive(Debug)]
 pub struct Claim {
-    id: Id,
+    pub(super) id: Id,
     name: Name,
-    _lock: File,
+    /// Its file, which is locked.
+    file: File,
+    /// How many ref updates it holds.
+    refs: usize,
 }
 
 /// The claims of a spool whose hooks live: of each repository, the oldest.
@@ -107,7 +110,8 @@ impl Spool {
         Ok(Claim {
             id,
             name,
-            _lock: file,
+            file,
+            refs: draft.updates().len(),
         })
     }
 
@@ -123,13 +127,16 @@ impl Spool {
 
     /// Makes `draft` durable in the place of a claim. After an error the claim is given up, as
     /// the pusher is told that the push is not recorded; as with [`Spool::enqueue`], the entry
-    /// may be there all the same.
+    /// may be there all the same. If it is for lack of room, the claim stands:
+    /// [`Spool::enqueue_spare`] has other room.
     pub fn enqueue_claimed(&self, draft: &Draft, claim: &Claim) -> Result<Id, SpoolError> {
         let tmp = self.tmp_dir().entry(claim.id.as_str());
         let enqueued = self.fill(draft, claim, &tmp);
-        if enqueued.is_err() {
+        if let Err(error) = &enqueued {
             let _ = disk::unlink(&tmp);
-            let _ = disk::unlink(&claim.name);
+            if !error.is_no_room() {
+                let _ = disk::unlink(&claim.name);
+            }
         }
         enqueued.map(|()| claim.id.clone())
     }
@@ -144,6 +151,17 @@ impl Spool {
         let new = self.new_name(&claim.id);
         disk::unless_gone(disk::rename(&claim.name, &new))?;
         Ok(disk::flush_dir(new.folder())?)
+    }
+
+    /// Makes a claim durable as it is, if it holds as many ref updates as `owed`, which are of
+    /// the same push. Whether it does.
+    pub(super) fn keep_claim(claim: &Claim, owed: &Draft) -> Result<bool, IoError> {
+        if claim.refs != owed.updates().len() {
+            return Ok(false);
+        }
+        disk::flush(&claim.file, &claim.name)?;
+        Self::flush_queue_dir(claim.name.folder())?;
+        Ok(true)
     }
 
     /// Gives a claim up: nobody wants a message of that push.

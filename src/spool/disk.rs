@@ -14,13 +14,13 @@ mod locks;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, IoSlice, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::fcntl::{AtFlags, FallocateFlags, OFlag, fallocate, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
@@ -57,6 +57,11 @@ pub(super) fn open(name: &Name) -> io::Result<File> {
 /// Opens a file to add to it.
 pub(super) fn append(name: &Name) -> io::Result<File> {
     open_own(name, OFlag::O_WRONLY | OFlag::O_APPEND)
+}
+
+/// Opens a file to read it and to write in it.
+pub(super) fn open_both(name: &Name) -> io::Result<File> {
+    open_own(name, OFlag::O_RDWR)
 }
 
 /// Opens a file that has no other name, which a person may have given it to get something
@@ -107,6 +112,31 @@ fn write_all(mut file: &File, parts: &[&[u8]]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes into a file, from a place on.
+pub(super) fn write_at(file: &File, name: &Name, at: u64, bytes: &[u8]) -> Result<(), IoError> {
+    step("write", || name.path())
+        .and_then(|()| file.write_all_at(bytes, at))
+        .context("write", || name.path())
+}
+
+/// Takes room for the first bytes of a file, whose length stays as it is (fallocate(2)).
+pub(super) fn reserve(file: &File, name: &Name, length: u64) -> Result<(), IoError> {
+    step("reserve", || name.path())
+        .and_then(|()| {
+            let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            let length = i64::try_from(length).map_err(io::Error::other)?;
+            Ok(fallocate(file, flags, 0, length)?)
+        })
+        .context("set room aside in", || name.path())
+}
+
+/// Cuts a file off, and gives up the room behind that.
+pub(super) fn truncate(file: &File, name: &Name, length: u64) -> Result<(), IoError> {
+    step("truncate", || name.path())
+        .and_then(|()| file.set_len(length))
+        .context("truncate", || name.path())
 }
 
 pub(super) fn flush(file: &File, name: &Name) -> Result<(), IoError> {

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use super::error::{IoError, SpoolError};
 use super::id::Id;
-use super::intake::{Distributed, Intake, Notice};
+use super::intake::{After, Distributed, Intake, Notice};
 use super::links::Links;
 use super::listing::Listing;
 use super::mail_drop::Admission;
@@ -64,7 +64,7 @@ impl Spool {
         };
         let mut is_empty = true;
         disk::each_name(&self.new_dir(), &mut |_| is_empty = false)?;
-        if is_empty && !self.has_claims()? {
+        if is_empty && !self.has_claims()? && !self.has_spare_pushes() {
             return Ok(Some(distribution));
         }
         let Some(lock) = disk::lock(&self.new_dir(), lock)? else {
@@ -148,7 +148,10 @@ impl Distribution<'_> {
 
     /// Ends the distribution and gives the account of it.
     #[must_use]
-    pub fn finish(self) -> Distributed {
+    pub fn finish(mut self) -> Distributed {
+        let fault = self.listing.take_fault().map(SpoolError::from);
+        let report = &mut self.intake.report;
+        report.stopped = report.stopped.take().or(fault);
         self.intake.report
     }
 
@@ -157,10 +160,16 @@ impl Distribution<'_> {
         let Some(id) = self.listing.next(&self.spool)? else {
             return Ok(false);
         };
-        let claims = &self.listing;
-        let waits = self.patience;
-        let is_claimed = |repository: &Path| waits && claims.is_claimed(&id, repository);
-        let Some(entry) = self.intake.take(&self.spool, &id, is_claimed)? else {
+        let (listing, waits) = (&self.listing, self.patience);
+        let comes_after = |repository: &Path| {
+            if listing.is_spare(&id, repository) {
+                Some(After::Spare)
+            } else {
+                let is_claimed = waits && listing.is_claimed(&id, repository);
+                is_claimed.then_some(After::Claim)
+            }
+        };
+        let Some(entry) = self.intake.take(&self.spool, &id, comes_after)? else {
             return Ok(true);
         };
         let recipients = entry.header().recipients().iter().map(|one| &one.queue);

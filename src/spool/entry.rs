@@ -50,7 +50,7 @@ impl Header {
     }
 }
 
-fn header_bytes(header: &Header) -> Vec<u8> {
+pub(super) fn header_bytes(header: &Header) -> Vec<u8> {
     serde_json::to_vec(header).expect("text, numbers and lists always have a JSON form")
 }
 
@@ -106,7 +106,7 @@ fn freeze_message(message: &Message) -> Frozen {
     }
 }
 
-fn checksum(bytes: &[u8]) -> String {
+pub(super) fn checksum(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 

@@ -28,6 +28,16 @@ impl IoError {
         self.source.get_ref()?.downcast_ref()
     }
 
+    /// Whether the disk, or the account's share of it, is full.
+    #[must_use]
+    pub fn is_no_room(&self) -> bool {
+        let kind = self.source.kind();
+        matches!(
+            kind,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -198,6 +208,12 @@ impl SpoolError {
             },
         };
         cause.is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the disk, or the account's share of it, is full.
+    #[must_use]
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, Self::Io(error) if error.is_no_room())
     }
 
     /// What to do about it.

@@ -61,6 +61,15 @@ pub enum Notice {
     Refused(PathBuf, IoError),
 }
 
+/// What an entry of the same repository comes after, and waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// An older push, whose hook composes.
+    Claim,
+    /// An older push, for which there is no room.
+    Spare,
+}
+
 /// Builds the messages of an entry that only has ref updates, or says why it cannot.
 type Build<'a> = Box<dyn FnMut(&Id, &Header) -> Result<Built<Message>, String> + 'a>;
 /// Whether the owner of an entry's file may announce what the entry says.
@@ -99,7 +108,7 @@ impl<'a> Intake<'a> {
         &mut self,
         spool: &Spool,
         id: &Id,
-        is_claimed: impl Fn(&Path) -> bool,
+        comes_after: impl Fn(&Path) -> Option<After>,
     ) -> Result<Option<Entry>, SpoolError> {
         let mut entry = match spool.open_new(id) {
             Ok(entry) => entry,
@@ -113,9 +122,9 @@ impl<'a> Intake<'a> {
         if self.held.contains(repository) {
             return Ok(None);
         }
-        if is_claimed(repository) {
+        if let Some(after) = comes_after(repository) {
             self.held.insert(repository.clone());
-            self.report.waits = true;
+            self.report.waits |= after == After::Claim;
             return Ok(None);
         }
         if spool.is_drop() {

@@ -63,10 +63,7 @@ impl Intent {
     /// What it meant to move.
     #[must_use]
     pub fn updates(&self) -> &[RefUpdate] {
-        match &self.header.content {
-            Content::Owed(updates) => updates,
-            Content::Built(_) => &[],
-        }
+        self.header.updates()
     }
 
     /// Whether it is for somebody else than its own hooks to settle.
@@ -176,11 +173,15 @@ impl Spool {
     /// Keeps entries in `new/` until the result is dropped: nobody distributes them. Another
     /// process that keeps `new/` for two seconds is an error.
     ///
-    /// Claims of hooks that are gone are in `new/` then, with the intents that they settle.
+    /// Claims of hooks that are gone are in `new/` then, and so are pushes of which there is a
+    /// slot in `spare`, with the intents that they settle; it is an error if they cannot be.
     pub fn hold_new(&self) -> Result<Option<File>, IoError> {
         let held = disk::lock(&self.new_dir(), Lock::Wait)?;
         if held.is_some() {
             self.settle_claims()?;
+            if let Some(error) = self.settle_spare()?.stopped {
+                return Err(error);
+            }
         }
         Ok(held)
     }

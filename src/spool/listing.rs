@@ -8,6 +8,7 @@ use super::claim::Claims;
 use super::error::IoError;
 use super::first::First;
 use super::id::Id;
+use super::spare::Settled;
 use super::waiting::STRANGE;
 use super::{Spool, disk};
 
@@ -24,6 +25,7 @@ pub(super) struct Listing {
     /// Whether there are others after these.
     more: bool,
     claims: Claims,
+    spare: Settled,
 }
 
 impl Listing {
@@ -49,7 +51,10 @@ impl Listing {
         let mut newest = None;
         spool.each_in_new(&mut |id| newest = newest.take().max(Some(id)))?;
         self.claims = spool.settle_claims()?;
+        // After the claims: a hook gives its claim up once its push is in `spare`.
+        self.spare = spool.settle_spare()?;
         newest = newest.max(self.claims.newest_moved.take());
+        newest = newest.max(self.spare.newest.take());
         let (ids, strange) = spool.listed(self.last.as_ref(), WINDOW)?;
         let (mut ids, more) = ids.into_sorted();
         ids.retain(|id| Some(id) <= newest.as_ref());
@@ -61,6 +66,16 @@ impl Listing {
     /// Whether an entry waits for an older push of its repository, whose hook composes.
     pub(super) fn is_claimed(&self, id: &Id, repository: &Path) -> bool {
         self.claims.hold(id, repository)
+    }
+
+    /// Whether an entry waits for one of its repository for which there is no room.
+    pub(super) fn is_spare(&self, id: &Id, repository: &Path) -> bool {
+        self.spare.hold(id, repository)
+    }
+
+    /// Why there are pushes in `spare` still.
+    pub(super) fn take_fault(&mut self) -> Option<IoError> {
+        self.spare.stopped.take()
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  a push ── enqueue ──► new/<id> ── distribute ──► retry/<queue>/<due>.<attempts>.<n>.<id>
 //!    (claim/)  │  ▲        │                     │ lane: advance, defer, step aside
-//!           tmp/<id>       │                     │
+//!      spare, tmp/<id>     │                     │
 //!                 │        ▼                     ▼
 //!                 │  failed/unreadable/<id>   failed/<queue>/<id>[,<part>]
 //!                 └──────────── retry ◄──────────┘
@@ -22,6 +22,8 @@
 //!
 //! What must survive power loss is flushed *before* what it replaces is unlinked.
 //! What would only be repeated (a delivery, an attempt, a due time) is not flushed.
+//!
+//! On a full disk a push is recorded in `spare`, where room was set aside.
 //!
 //! Locks (`flock` on a directory) only spare repeats: on `new/` while distributing, on
 //! `retry/<queue>/` while delivering from it. Nothing here reads the clock, the
@@ -52,6 +54,7 @@ mod mail_drop;
 mod queue;
 mod record;
 mod search;
+mod spare;
 mod stamp;
 mod stats;
 mod survey;
@@ -82,6 +85,7 @@ pub use mail_drop::{Admission, Fault};
 pub use queue::{Queue, QueueNameError};
 pub use record::{Built, Content, Draft, Frozen, Header, Recipient, Record, Selection};
 pub use search::{Found, repositories, search};
+pub use spare::{Lost, Spare};
 pub use stats::{Failure, Stats};
 pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;

@@ -112,6 +112,14 @@ pub struct Frozen {
 }
 
 impl<M> Record<M> {
+    /// The ref updates whose messages are owed.
+    pub(super) fn updates(&self) -> &[RefUpdate] {
+        match &self.content {
+            Content::Owed(updates) => updates,
+            Content::Built(_) => &[],
+        }
+    }
+
     /// The same push with another content.
     pub(super) fn with<N>(&self, content: Content<N>) -> Record<N> {
         Record {

@@ -7,6 +7,7 @@ use super::error::IoError;
 use super::id::Id;
 use super::item::{Item, Part, has_come};
 use super::queue::Queue;
+use super::spare::Spare;
 use super::waiting::is_further;
 use super::{Spool, disk};
 
@@ -19,6 +20,8 @@ pub struct Survey {
     pub oldest_new: Option<SystemTime>,
     /// How many entries could not be read.
     pub unreadable: usize,
+    /// The room that is set aside for a full disk.
+    pub spare: Option<Spare>,
     /// Every queue that has something, by name.
     pub queues: Vec<QueueSurvey>,
     /// Why queues could not be looked into: what is in their place may lead elsewhere, say.
@@ -127,11 +130,16 @@ impl Spool {
                 Err(error) => unseen.push(error),
             }
         }
+        let spare = self.spare().unwrap_or_else(|error| {
+            unseen.push(error);
+            None
+        });
         queues.retain(|one| one.waiting + one.aside + one.failed > 0);
         Ok(Survey {
             new,
             oldest_new: oldest_new.as_ref().map(Id::time),
             unreadable: self.count_failed(&Queue::unreadable())?,
+            spare,
             queues,
             unseen,
         })
@@ -165,9 +173,11 @@ impl Spool {
             .collect()
     }
 
-    /// How many entries wait, in order, aside and in `new/`.
+    /// How many entries wait, in order, aside, in `new/` and in `spare`.
     pub fn count_waiting(&self) -> Result<usize, IoError> {
-        let mut count = 0;
+        // Whoever shows it tells why it cannot be looked into.
+        let spare = self.spare().unwrap_or_default();
+        let mut count = spare.map_or(0, |spare| spare.used);
         self.each_in_new(&mut |_| count += 1)?;
         for queue in self.queues()? {
             // Whoever works on it, or shows it, tells why it cannot be looked into.

@@ -21,7 +21,8 @@ pub struct Swept {
 }
 
 impl Spool {
-    /// Removes what was being written 36 hours ago, and what failed 30 days ago.
+    /// Removes what was being written 36 hours ago, and what failed 30 days ago. Pushes that
+    /// could not be recorded are forgotten as late.
     ///
     /// A file in `tmp/` is as old as its last byte. What failed is as old as its
     /// newest link, by the inode's time of change: the id tells when it was pushed,
@@ -61,6 +62,9 @@ impl Spool {
                 }
             })?;
             done?;
+        }
+        if let Some(before) = now.checked_sub(FAILED_LIFE) {
+            self.forget_lost(before)?;
         }
         Ok(swept)
     }

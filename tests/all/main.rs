@@ -70,6 +70,7 @@ mod spool_disks;
 mod spool_drop;
 mod spool_drop_forged;
 mod spool_flush;
+mod spool_full;
 mod spool_hands;
 
 mod spool_many;

@@ -14,7 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::spooled::{Chance, commits, eventually, processes, sibling};
-use crate::support::{Answer, Background, KEY, Mount, Request, Runner, Spooled};
+use crate::support::disks::Mount;
+use crate::support::{Answer, Background, KEY, Request, Runner, Spooled};
 
 /// Set by `.ci/run --long`: loop devices and the programs of the file systems must be there.
 const OBLIGATORY: &str = "REFPOST_TEST_POWER";

@@ -1,23 +1,12 @@
 //! Disks that are full or cannot be written.
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::disks::{Mount, fill};
 use crate::support::spooled::{commits, eventually, files_below, names, to};
-use crate::support::{Answer, Mount, Push, REFPOST, Spooled};
-
-/// Takes all the room that there is; gives the file that does.
-fn fill(folder: &Path) -> PathBuf {
-    let path = folder.join("ballast");
-    let mut file = fs::File::create(&path).unwrap();
-    for size in [4096, 1] {
-        while file.write_all(&vec![b'x'; size]).is_ok() {}
-    }
-    path
-}
+use crate::support::{Answer, Push, REFPOST, Spooled};
 
 /// One line, and it says that the push was accepted.
 #[track_caller]

@@ -17,6 +17,7 @@ mod model;
 mod names;
 mod planted;
 mod power;
+mod spare;
 mod windows;
 
 use std::cell::Cell;

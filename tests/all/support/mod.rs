@@ -1,13 +1,13 @@
 //! What the tests stand on.
 
 mod accounts;
+pub(crate) mod disks;
 mod environment;
 mod fleet;
 mod golden;
 mod hosts;
 mod mail_drop;
 mod message;
-mod mount;
 mod oracle;
 mod outbox;
 mod outside;
@@ -27,7 +27,7 @@ pub(crate) use hosts::{
 };
 pub(crate) use mail_drop::{ALICE, BOB, MailDrop, SERVICE};
 pub(crate) use message::{Message, parse_bodies};
-pub(crate) use mount::Mount;
+
 pub(crate) use oracle::Received;
 pub(crate) use outbox::{Git, names, read_bodies, read_entry, take_entries};
 pub(crate) use outside::{Place, everywhere};

@@ -138,10 +138,10 @@ impl Spooled {
         names(&self.spool().join(folder))
     }
 
-    /// Every file of the spool but its log and its `stats`, by its path.
+    /// Every file of the spool but `log`, `stats` and `spare`, by its path.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut files = files_below(&self.spool());
-        files.retain(|file| !["log", "stats"].contains(&file.as_str()));
+        files.retain(|file| !["log", "stats", "spare"].contains(&file.as_str()));
         files
     }
 

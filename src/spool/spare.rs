@@ -1,0 +1,295 @@
+//! Room that is set aside for pushes on a full disk: one file, `spare`.
+//!
+//! ```text
+//! block 0        how many pushes did not fit even here, and when the last one was
+//! block 1 to 64  slots: an id, and the ref updates of a push, or some of them
+//! ```
+//!
+//! - A flush takes the room in advance (fallocate(2)), without changing the length of the
+//!   file: the length tells how many slots are used. A new file would need room for its name,
+//!   a slot needs none.
+//! - A hook whose entry cannot be written for lack of room appends slots under `flock`, and
+//!   flushes them. Whoever locks `new/` makes entries of them once there is room, cuts the
+//!   file off, and takes the room anew. Until then later entries of these repositories stay.
+//! - A block that a crash cut off does not match its checksum: git had not been told that the
+//!   hook was done.
+//!
+//! A mail drop has no such file: whoever pushes could change what others left in it.
+
+mod block;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::claim::Claim;
+use super::enqueue::Stamp;
+use super::error::{IoContext, IoError, SpoolError};
+use super::id::Id;
+use super::record::{Content, Draft};
+use super::{Name, Spool, TMP, disk, entry};
+use block::{BLOCK, SIZE, SLOTS, Slot, fill, is_whole, read_lost, read_slots, used};
+
+pub use block::Lost;
+
+const SPARE: &str = "spare";
+
+/// How the room that is set aside stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spare {
+    /// Whether all of it is there.
+    pub is_whole: bool,
+    /// How many slots are used.
+    pub used: usize,
+    /// The pushes that could not be recorded.
+    pub lost: Option<Lost>,
+}
+
+/// What became of the slots.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// The newest entry that a slot became just now.
+    pub(super) newest: Option<Id>,
+    /// What kept them from becoming entries.
+    pub(super) stopped: Option<IoError>,
+    /// Then, of each repository, the oldest.
+    oldest: HashMap<PathBuf, Id>,
+}
+
+impl Settled {
+    /// Whether this entry must wait for a push of its repository that is in a slot.
+    pub(super) fn hold(&self, id: &Id, repository: &Path) -> bool {
+        self.oldest
+            .get(repository)
+            .is_some_and(|oldest| oldest <= id)
+    }
+}
+
+impl Spool {
+    /// Sets room aside, unless it is there. A spool that was never used has none.
+    pub fn keep_spare(&self) -> Result<(), IoError> {
+        let (root, name) = (self.root_dir(), self.spare_name());
+        match disk::stat(&name) {
+            Ok(stat) if is_whole(stat.st_blocks) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.is_drop() || disk::stat(&root.entry(TMP)).is_err() {
+                    return Ok(());
+                }
+                match disk::keeping_mark(&root, || disk::create(&name, self.access)) {
+                    // Another flush was faster.
+                    Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => drop(made?),
+                }
+            }
+            found => drop(found.context("read", || name.path())?),
+        }
+        // Crash here: a file without room, which the next flush takes.
+        let Some(file) = Self::lock_spare(&name)? else {
+            return Ok(());
+        };
+        take_room(&file, &name)?;
+        disk::flush(&file, &name)?;
+        disk::flush_dir(&root)
+    }
+
+    /// How the room that is set aside stands; `None`, if there is none.
+    pub fn spare(&self) -> Result<Option<Spare>, IoError> {
+        let name = self.spare_name();
+        let look = |file: File| {
+            let meta = file.metadata()?;
+            Ok(Spare {
+                is_whole: is_whole(i64::try_from(meta.blocks()).unwrap_or(0)),
+                used: used(meta.len()),
+                lost: read_lost(&file)?,
+            })
+        };
+        match disk::open(&name).and_then(look) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            looked => looked.context("read", || name.path()).map(Some),
+        }
+    }
+
+    /// Records ref updates for which there is no room otherwise: their claim stays and
+    /// becomes the entry, if it holds them all; else slots are used. If there is no room there
+    /// either, the claim is given up.
+    pub fn enqueue_spare(
+        &self,
+        owed: &Draft,
+        stamp: &Stamp<'_>,
+        claim: Option<&Claim>,
+    ) -> Result<Id, SpoolError> {
+        if let Some(claim) = claim
+            && matches!(Self::keep_claim(claim, owed), Ok(true))
+        {
+            return Ok(claim.id.clone());
+        }
+        let recorded = self.use_slots(owed, stamp, claim);
+        // Crash before: the claim becomes an entry, and its slot is found to be one already.
+        claim.map(|claim| self.withdraw_claim(claim).ok());
+        recorded
+    }
+
+    fn use_slots(
+        &self,
+        owed: &Draft,
+        stamp: &Stamp<'_>,
+        claim: Option<&Claim>,
+    ) -> Result<Id, SpoolError> {
+        let (root, name) = (self.root_dir(), self.spare_name());
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let file = Self::lock_spare(&name)?.ok_or_else(gone);
+        let file = file.context("open", || name.path())?;
+        let id = match claim {
+            Some(claim) => claim.id.clone(),
+            None => Self::next_id(&root, stamp),
+        };
+        let length = file.metadata().context("read", || name.path())?.len();
+        let used = used(length);
+        let mut blocks = vec![];
+        if !fill(owed, owed.updates(), true, &id, &mut blocks) || used + blocks.len() > SLOTS {
+            let full = Err(io::ErrorKind::StorageFull.into());
+            return Ok(full.context("write", || name.path())?);
+        }
+        disk::set_modified(&root, id.time());
+        let at = (BLOCK * (1 + used)) as u64;
+        disk::write_at(&file, &name, at, &blocks.concat())?;
+        // Crash before: some of the slots may be there. The pusher was told nothing.
+        disk::flush(&file, &name)?;
+        Ok(id)
+    }
+
+    /// Counts a push that could not be recorded.
+    pub fn count_lost(&self, now: SystemTime) -> Result<(), IoError> {
+        let name = self.spare_name();
+        let Some(file) = Self::lock_spare(&name)? else {
+            return Ok(());
+        };
+        let lost = read_lost(&file).context("read", || name.path())?;
+        let pushes = lost.map_or(0, |lost| lost.pushes).saturating_add(1);
+        let lost = Lost { pushes, last: now };
+        disk::write_at(&file, &name, 0, &lost.to_block())?;
+        disk::flush(&file, &name)
+    }
+
+    /// Forgets the pushes that could not be recorded, if the last one is older than that.
+    pub(super) fn forget_lost(&self, before: SystemTime) -> Result<(), IoError> {
+        let name = self.spare_name();
+        if disk::stat(&name).map_or(0, |stat| stat.st_size) == 0 {
+            return Ok(());
+        }
+        let Some(file) = Self::lock_spare(&name)? else {
+            return Ok(());
+        };
+        let lost = read_lost(&file).context("read", || name.path())?;
+        let length = file.metadata().context("read", || name.path())?.len();
+        if used(length) > 0 || lost.is_none_or(|lost| lost.last > before) {
+            return Ok(());
+        }
+        clear(&file, &name, 0)
+    }
+
+    /// Makes entries of what is in slots, if there is room for all of them. The caller has
+    /// locked `new/`.
+    pub(super) fn settle_spare(&self) -> Result<Settled, IoError> {
+        let mut settled = Settled::default();
+        if !self.has_spare_pushes() {
+            return Ok(settled);
+        }
+        let name = self.spare_name();
+        let Some(file) = Self::lock_spare(&name)? else {
+            return Ok(settled);
+        };
+        let slots = read_slots(&file).context("read", || name.path())?;
+        let mut written = vec![];
+        let done = self.write_entries(&slots, &mut written);
+        let done = done.and_then(|()| {
+            for (tmp, slot) in &written {
+                disk::rename(tmp, &self.new_name(&slot.id))?;
+            }
+            disk::flush_dir(&self.new_dir())?;
+            // Crash here: they are in both. None leaves `new/` before the slots are cleared.
+            let lost = read_lost(&file).context("read", || name.path())?;
+            clear(&file, &name, lost.map_or(0, |_| BLOCK as u64))
+        });
+        match done {
+            Ok(()) => settled.newest = slots.into_iter().map(|slot| slot.id).max(),
+            Err(error) => {
+                for (tmp, _) in &written {
+                    let _ = disk::unlink(tmp);
+                }
+                settled.stopped = Some(error);
+                for Slot { id, header } in slots {
+                    let oldest = settled.oldest.entry(header.repository);
+                    let oldest = oldest.or_insert_with(|| id.clone());
+                    *oldest = id.min(oldest.clone());
+                }
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Writes entries into `tmp/`, but for those that a crash has left in `new/`.
+    fn write_entries<'s>(
+        &self,
+        slots: &'s [Slot],
+        written: &mut Vec<(Name, &'s Slot)>,
+    ) -> Result<(), IoError> {
+        for slot in slots {
+            if disk::stat(&self.new_name(&slot.id)).is_ok() {
+                continue;
+            }
+            let tmp = self.tmp_dir().entry(format!("{}.spare", slot.id));
+            // What a crash left of the last try.
+            disk::unlink(&tmp)?;
+            let file = disk::create(&tmp, self.access)?;
+            written.push((tmp.clone(), slot));
+            let owed = Content::Owed(slot.header.updates().to_vec());
+            entry::write(&slot.header.with(owed), &file, &tmp)?;
+            disk::flush(&file, &tmp)?;
+        }
+        Ok(())
+    }
+
+    /// Whether slots are used.
+    pub(super) fn has_spare_pushes(&self) -> bool {
+        let length = disk::stat(&self.spare_name()).map_or(0, |stat| stat.st_size);
+        used(u64::try_from(length).unwrap_or(0)) > 0
+    }
+
+    fn spare_name(&self) -> Name {
+        self.root_dir().entry(SPARE)
+    }
+
+    /// Opens and locks the file; `None`, if there is none.
+    fn lock_spare(name: &Name) -> Result<Option<File>, IoError> {
+        match disk::open_both(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => {
+                let file = opened.context("open", || name.path())?;
+                disk::lock_file(&file, name)?;
+                Ok(Some(file))
+            }
+        }
+    }
+}
+
+/// Gives up all slots, and takes their room anew: a file system that never writes in place
+/// needs that. What cannot be taken now, the next flush takes.
+fn clear(file: &File, name: &Name, kept: u64) -> Result<(), IoError> {
+    disk::truncate(file, name, kept)?;
+    let _ = take_room(file, name);
+    disk::flush(file, name)
+}
+
+/// Takes all of the room, or none: entries need the last of it more.
+fn take_room(file: &File, name: &Name) -> Result<(), IoError> {
+    let taken = disk::reserve(file, name, SIZE);
+    if taken.is_err() {
+        let length = file.metadata().context("read", || name.path())?.len();
+        disk::truncate(file, name, length)?;
+    }
+    taken
+}
