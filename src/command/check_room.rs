@@ -1,8 +1,44 @@
 //! `check`, of the room for a repository's spool.
 
+use std::path::Path;
+
+use bytesize::ByteSize;
+use nix::sys::statvfs::statvfs;
+
 use super::findings::Findings;
 use crate::report;
 use crate::spool::{Lost, Spare, Spool};
+
+/// No disk with so much left is nearly full.
+const MUCH: u64 = 1 << 30;
+/// No disk that takes so many more files is nearly full.
+const MANY: u64 = 100_000;
+
+/// Looks at the disk under a folder that is there.
+pub(super) fn check_disk(folder: &Path, findings: &mut Findings) {
+    // A file system that does not tell is none that is known to be full.
+    let Ok(disk) = statvfs(folder) else {
+        return;
+    };
+    let left = disk.blocks_available().saturating_mul(disk.fragment_size());
+    let all = disk.blocks().saturating_mul(disk.fragment_size());
+    let files = disk.files_available();
+    let left = if is_low(left, all, MUCH) {
+        ByteSize(left).display().iec().to_string()
+    } else if is_low(files, disk.files(), MANY) {
+        report::count(usize::try_from(files).unwrap_or(usize::MAX), "file")
+    } else {
+        return;
+    };
+    let folder = folder.display();
+    let text = format!("the disk of `{folder}` is nearly full: {left} left");
+    findings.warning(&text, "pushes for which there is no room are not announced");
+}
+
+/// Less than a twentieth. File systems that do not count have none in all.
+fn is_low(left: u64, all: u64, enough: u64) -> bool {
+    left < enough && left < all / 20
+}
 
 /// Looks at the room that is set aside for a full disk, and at what was lost on one.
 pub(super) fn check_spare(spool: &Spool, spare: Spare, findings: &mut Findings) {

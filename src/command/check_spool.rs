@@ -112,6 +112,7 @@ fn look_into(
         findings.error(&text, Some(hint.to_owned()));
         return None;
     }
+    check_room::check_disk(nearest, findings);
     let unusable = spool.unusable();
     for error in &unusable {
         findings.error(&report::chain(error), error.hint());

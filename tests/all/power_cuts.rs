@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::spooled::{Chance, commits, eventually, processes, sibling};
 use crate::support::disks::Mount;
+use crate::support::spooled::{Chance, commits, eventually, processes, sibling};
 use crate::support::{Answer, Background, KEY, Request, Runner, Spooled};
 
 /// Set by `.ci/run --long`: loop devices and the programs of the file systems must be there.

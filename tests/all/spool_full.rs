@@ -29,7 +29,7 @@ impl Full {
         site.configure(&format!("mode = \"spool\"\nspool = \"{spool}\""), "");
         site.announce();
         assert_eq!(site.flush_well().len(), 1);
-        let ballast = fill(&disk.path());
+        let ballast = fill(disk.path());
         Some(Self {
             site,
             disk,
@@ -105,7 +105,7 @@ fn pushes_on_a_full_disk_are_announced_in_order_once_there_is_room() {
         assert_eq!(commits(&full.site.flush_well()), pushed, "{kind}");
         assert!(!full.said_by("status").contains("spare"));
         // And once more: the room is there again.
-        let ballast = fill(&full.disk.path());
+        let ballast = fill(full.disk.path());
         let again = full.announce(2);
         fs::remove_file(ballast).unwrap();
         assert_eq!(commits(&full.site.flush_well()), again, "{kind}");
@@ -142,7 +142,7 @@ fn a_flush_that_is_killed_loses_no_push_of_a_full_disk() {
             "{before} before, after {kill_after} ms: {arrived:?}"
         );
         assert!(arrived.len() <= pushed.len() + 2, "{arrived:?}");
-        ballast = fill(&full.disk.path());
+        ballast = fill(full.disk.path());
     }
 }
 
@@ -242,6 +242,21 @@ fn what_has_an_intent_is_not_counted_as_lost() {
     full.make_room();
     site.flush().well();
     assert_eq!(site.receiver.take().len(), 1000);
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_warned_of_by_check() {
+    let Some(full) = Full::new("ext4") else {
+        return;
+    };
+    let said = full.said_by("check");
+    let disk = format!("warning: the disk of `{}", full.disk.path().display());
+    assert!(
+        said.contains(&disk) && said.contains("is nearly full: 0 B left"),
+        "{said}"
+    );
+    full.make_room();
+    assert!(!full.said_by("check").contains("nearly full"));
 }
 
 #[test]
