@@ -80,6 +80,13 @@ pub(super) fn check(repo: &Path, findings: &mut Findings, known: &Known, around:
     findings.ok(&format!("repository `{}`", repository.path().display()));
     let hooks = Hooks::of(&repository, around);
     findings.ok(&hooks.found_host());
+    if repository.has_grafts() {
+        findings.warning(
+            "the repository has grafts (`info/grafts`), which messages do not follow: a clone \
+             has none",
+            "git replace --convert-graft-file, or remove the file",
+        );
+    }
     check_hooks(&hooks, repo, findings);
     match around.load(Some(&repository.path())) {
         Ok(loaded) => {

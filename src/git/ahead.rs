@@ -26,7 +26,6 @@ impl Ahead {
         }
         let mut process = git
             .command()
-            // Here git itself reads what stands in for a commit, under the commit's name.
             .args(["rev-list", "--header", "--encoding=none"])
             .args(tips.iter().map(Oid::to_string))
             .arg("--")

@@ -252,8 +252,6 @@ impl Running {
     fn start(git: &Git, manner: Manner) -> io::Result<Self> {
         let mut process = git
             .command()
-            // What stands in for an object is ours to know (`replaced`).
-            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .arg("cat-file")
             .args(manner.options())
             .stdin(Stdio::piped())

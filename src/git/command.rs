@@ -57,6 +57,11 @@ impl Git {
             // Since git 2.45; before that no way leads anywhere.
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_ALLOW_PROTOCOL", "")
+            // What a clone does not get is not told (`shallow`).
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_GRAFT_FILE", "/dev/null")
+            // It would have something to say of that file.
+            .args(["-c", "advice.graftFileDeprecated=false"])
             .arg("--git-dir")
             .arg(&self.git_dir)
             .current_dir(&self.git_dir)

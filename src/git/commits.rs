@@ -12,7 +12,7 @@ use super::ahead::Ahead;
 use super::authors::Authors;
 use super::commit_file::CommitFile;
 use super::object::{self, Signature};
-use super::replaced::Grafts;
+use super::shallow::Shallow;
 use super::store::Objects;
 use super::{Error, ReadContext, Repository};
 use crate::event::{Author, Oid};
@@ -62,7 +62,7 @@ pub(super) enum Writer {
 pub(super) struct Commits<'repo> {
     repository: &'repo Repository,
     objects: Objects<'repo>,
-    grafts: Grafts,
+    shallow: Shallow,
     file: Option<CommitFile>,
     /// Numbers below this are positions in the file.
     filed: u32,
@@ -91,18 +91,15 @@ struct Reading {
 
 impl<'repo> Commits<'repo> {
     pub(super) fn new(repository: &'repo Repository) -> Self {
-        let grafts = Grafts::of(repository);
+        let shallow = Shallow::of(repository);
         // The file tells of parents as commits name them (commit-graph.c,
         // `commit_graph_compatible`).
-        let file = if grafts.are_none() && repository.replacements().is_empty() {
-            CommitFile::of(repository)
-        } else {
-            None
-        };
+        let file = (!shallow.is_there()).then(|| CommitFile::of(repository));
+        let file = file.flatten();
         Self {
             repository,
             objects: repository.objects(),
-            grafts,
+            shallow,
             filed: file.as_ref().map_or(0, CommitFile::len),
             file,
             ids: Vec::new(),
@@ -127,7 +124,7 @@ impl<'repo> Commits<'repo> {
             let at = number.checked_sub(self.filed);
             at.is_none_or(|at| self.nodes[at as usize].author == UNKNOWN)
         });
-        let ids = unknown.map(|number| self.repository.replacement(self.id(number)));
+        let ids = unknown.map(|number| self.id(number));
         self.objects.expect(ids);
     }
 
@@ -247,7 +244,7 @@ impl<'repo> Commits<'repo> {
         let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
         let mut parents = Vec::new();
         let authors = &mut self.authors;
-        let node = understand(id, &commit, &self.grafts, authors, &mut parents);
+        let node = understand(id, &commit, &self.shallow, authors, &mut parents);
         Ok((parents, node))
     }
 
@@ -273,7 +270,7 @@ impl<'repo> Commits<'repo> {
             };
             if self.nodes[found as usize].start == UNKNOWN {
                 let authors = &mut self.authors;
-                let node = understand(id, commit, &self.grafts, authors, &mut ids);
+                let node = understand(id, commit, &self.shallow, authors, &mut ids);
                 self.keep(found, &ids, node);
             }
             self.expect_parents(found, |_| {});
@@ -329,15 +326,14 @@ impl<'repo> Commits<'repo> {
 fn understand(
     id: Oid,
     commit: &[u8],
-    grafts: &Grafts,
+    shallow: &Shallow,
     authors: &mut Authors,
     parents: &mut Vec<Oid>,
 ) -> Node {
     parents.clear();
     let walked = object::walked(commit, |id| parents.push(id));
-    if let Some(others) = grafts.parents(id) {
+    if shallow.ends_at(id) {
         parents.clear();
-        parents.extend(others);
     }
     Node {
         time: walked.time,

@@ -70,6 +70,13 @@ impl Repository {
 }
 
 impl Repository {
+    /// Whether there is a file of grafts (gitrepository-layout(5), `info/grafts`).
+    #[must_use]
+    pub fn has_grafts(&self) -> bool {
+        let grafts = self.store().common_dir().join("info/grafts");
+        fs::metadata(grafts).is_ok_and(|meta| meta.len() > 0)
+    }
+
     /// Whether git lets a pusher give options along (git-config(1),
     /// `receive.advertisePushOptions`).
     #[must_use]

@@ -12,7 +12,7 @@
 //! batch       git cat-file, kept open
 //! ahead       git rev-list, reading ahead of walks
 //! object      headers of commits and tags, read from their bytes
-//! replaced    what stands in for objects and parents: replace refs, grafts, shallow
+//! shallow     where the history of a shallow repository ends
 //! commit_file the commit-graph file, and chains of them
 //! authors     who wrote commits, each kept once
 //! commits     commits by number, from that file or their own bytes
@@ -56,9 +56,9 @@ mod paint;
 mod pusher;
 mod ref_lines;
 mod refs;
-mod replaced;
 mod replay;
 mod repository;
+mod shallow;
 mod shown;
 mod store;
 mod tree_diff;

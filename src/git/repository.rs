@@ -1,10 +1,9 @@
 //! A repository, and the few questions that events ask of it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::replaced::Replacements;
 use super::store::{Bytes, Cause, Kind, Objects, Store};
 use super::{Error, ReadContext, object};
 use crate::event::{Author, Oid, RefKind, RefName};
@@ -19,13 +18,12 @@ const LONGEST_KEPT: usize = 8 * 1024;
 /// A git repository, bare or not.
 pub struct Repository {
     store: Store,
-    replacements: OnceCell<Replacements>,
     /// The first that are read are the ends of a push: whoever peels, walks and compares
     /// asks for them.
     kept: RefCell<Vec<Kept>>,
 }
 
-/// An object by the id that it was asked for.
+/// An object that was read.
 struct Kept {
     id: Oid,
     kind: Kind,
@@ -63,7 +61,6 @@ impl Repository {
     fn of(store: Store) -> Self {
         Self {
             store,
-            replacements: OnceCell::new(),
             kept: RefCell::default(),
         }
     }
@@ -86,16 +83,6 @@ impl Repository {
 
     pub(super) fn objects(&self) -> Objects<'_> {
         self.store.objects()
-    }
-
-    /// What git reads in place of objects, as it was when this was first asked.
-    pub(super) fn replacements(&self) -> &Replacements {
-        self.replacements.get_or_init(|| Replacements::of(self))
-    }
-
-    /// What git reads in place of this object.
-    pub(super) fn replacement(&self, id: Oid) -> Oid {
-        self.replacements().of_object(id)
     }
 
     pub(super) fn default_branch(&self) -> Result<DefaultBranch, Error> {
@@ -122,7 +109,7 @@ impl Repository {
         Ok(DefaultBranch { name, tip })
     }
 
-    /// An object, or what git reads in its place.
+    /// An object, and what it is.
     pub(super) fn object<'a>(
         &self,
         objects: &'a Objects<'_>,
@@ -132,7 +119,7 @@ impl Repository {
         if let Some(known) = kept.iter().find(|kept| kept.id == id) {
             return Ok((known.kind, Bytes::Kept(Rc::clone(&known.bytes))));
         }
-        let (kind, bytes) = objects.read(self.replacement(id))?;
+        let (kind, bytes) = objects.read(id)?;
         if kept.len() < MOST_KEPT && bytes.len() <= LONGEST_KEPT {
             kept.push(Kept {
                 id,
@@ -148,7 +135,7 @@ impl Repository {
     fn kind(&self, objects: &Objects<'_>, id: Oid, of: RefKind) -> Result<Kind, Cause> {
         match of {
             RefKind::Branch => self.object(objects, id).map(|(kind, _)| kind),
-            RefKind::Tag | RefKind::Other => objects.kind(self.replacement(id)),
+            RefKind::Tag | RefKind::Other => objects.kind(id),
         }
     }
 

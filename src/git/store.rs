@@ -159,8 +159,7 @@ impl Store {
     }
 }
 
-/// The objects of a repository, each as it is: what is read in its place is for
-/// [`super::replaced`] to say.
+/// The objects of a repository.
 pub(super) enum Objects<'repo> {
     Libgit2(&'repo ByLibgit2),
     Git(&'repo ByGit),

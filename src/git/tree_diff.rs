@@ -82,7 +82,7 @@ pub(super) fn changed_files(
     let mut path = Vec::new();
     let objects = repository.objects();
     objects.forget();
-    expect(repository, &objects, [old, new]);
+    expect(&objects, [old, new]);
     let most_ahead = objects.most_expected().min(AHEAD);
     let whole = open(repository, &objects, old, new, 0)?;
     let (mut path_bytes, mut folders, mut size) = (0, 1, whole.size());
@@ -119,7 +119,7 @@ pub(super) fn changed_files(
                 path.push(b'/');
                 if most_ahead > 0 {
                     let next = folder.look_ahead([old, new], most_ahead);
-                    expect(repository, &objects, next);
+                    expect(&objects, next);
                 }
                 let folder = open(repository, &objects, old, new, path.len())?;
                 size += folder.size();
@@ -154,7 +154,7 @@ fn open<'objects>(
 ) -> Result<Folder<'objects>, Error> {
     let side = |id: Option<Oid>| {
         let tree = id.map(|id| {
-            let read = objects.read(repository.replacement(id));
+            let read = objects.read(id);
             match read.reading(|| named(id))? {
                 (Kind::Tree, bytes) => Ok((id, bytes)),
                 _ => Err("it is no tree").reading(|| named(id)),
@@ -174,13 +174,9 @@ fn open<'objects>(
     })
 }
 
-fn expect(
-    repository: &Repository,
-    objects: &Objects<'_>,
-    trees: impl IntoIterator<Item = Option<Oid>>,
-) {
+fn expect(objects: &Objects<'_>, trees: impl IntoIterator<Item = Option<Oid>>) {
     let trees = trees.into_iter().flatten();
-    objects.expect(trees.map(|id| repository.replacement(id)));
+    objects.expect(trees);
 }
 
 fn named(tree: Oid) -> String {

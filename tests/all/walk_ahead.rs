@@ -94,8 +94,6 @@ impl Repo {
             bare,
             ids,
         };
-        repo.git(&["config", "advice.graftFileDeprecated", "false"]);
-        // Out of the way of the replacements.
         repo.git(&["symbolic-ref", "HEAD", "refs/heads/c900"]);
         repo
     }
@@ -156,11 +154,6 @@ fn git_reading_ahead_tells_what_libgit2_tells() {
         run.stdin(&repo.ids[1000]).run();
         assert!(repo.bare.join("objects/info/commit-graph").exists());
         repo.assert_same("with a commit-graph for most", &updates);
-        repo.git(&["replace", &repo.ids[700], &repo.ids[300]]);
-        repo.assert_same("with a replacement", &updates);
-        let graft = format!("{} {}\n", repo.ids[1200], repo.ids[40]);
-        fs::write(repo.bare.join("info/grafts"), graft).unwrap();
-        repo.assert_same("with a graft, too", &updates);
     }
 }
 

@@ -56,54 +56,32 @@ fn without_any_of_these_all_is_listed() {
     lists(&site, &ids[2], 3);
 }
 
+/// Whoever may push one would speak in the name of others, and a clone does not have it.
 #[test]
-fn a_replaced_commit_is_read_as_its_replacement() {
+fn a_replace_ref_forges_nothing() {
     let (site, ids) = three();
-    let other = root_like(&site, &ids[0]);
-    site.bare_git(&["replace", &ids[1], &other]);
-    lists(&site, &ids[2], 2);
-}
-
-#[test]
-fn packed_replacements_count_too() {
-    let (site, ids) = three();
-    let other = root_like(&site, &ids[0]);
-    site.bare_git(&["replace", &ids[1], &other]);
+    site.bare_git(&["replace", &ids[1], &root_like(&site, &ids[0])]);
+    lists(&site, &ids[2], 3);
+    site.push(&[":copy"]);
     site.bare_git(&["pack-refs", "--all", "--prune"]);
-    fs::remove_dir(site.bare.join("refs/replace")).ok();
-    lists(&site, &ids[2], 2);
-}
-
-#[test]
-fn a_replaced_tip_has_the_tree_of_its_replacement() {
-    let (site, ids) = three();
-    let other = root_like(&site, &ids[0]);
-    site.bare_git(&["replace", &ids[2], &other]);
-    lists(&site, &ids[2], 1);
-}
-
-#[test]
-fn replacements_can_be_switched_off() {
-    let (site, ids) = three();
-    let other = root_like(&site, &ids[0]);
-    site.bare_git(&["replace", &ids[1], &other]);
-    site.bare_git(&["config", "core.useReplaceRefs", "false"]);
+    site.bare_git(&["replace", &ids[2], &root_like(&site, &ids[1])]);
     lists(&site, &ids[2], 3);
 }
 
 #[test]
-fn a_graft_gives_other_parents() {
+fn a_graft_changes_no_message_and_check_says_so() {
     let (site, ids) = three();
-    let line = format!("{} {}\n", ids[2], ids[0]);
+    let line = format!("# why\n{} {}\n", ids[2], ids[0]);
     fs::write(site.bare.join("info/grafts"), line).unwrap();
-    lists(&site, &ids[2], 2);
+    lists(&site, &ids[2], 3);
+    let ran = site.refpost(["check", "test.git"]).run();
+    let warning = "warning: the repository has grafts (`info/grafts`)";
+    assert!(ran.stdout.contains(warning), "{}", ran.stdout);
 }
 
 #[test]
 fn history_ends_at_the_edge_of_a_shallow_repository() {
     let (site, ids) = three();
-    let graft = format!("{} {}\n", ids[1], ids[0]);
-    fs::write(site.bare.join("info/grafts"), graft).unwrap();
     fs::write(site.bare.join("shallow"), format!("{}\n", ids[1])).unwrap();
     lists(&site, &ids[2], 2);
 }

@@ -221,25 +221,6 @@ fn without_git_a_push_is_recorded_and_told_once_git_is_back() {
     assert_eq!(requests[0].message()["end_commit"], new);
 }
 
-/// libgit2 reads `info/grafts` more strictly than git does: who opens the repository with
-/// it, as a hook need not, is read to by git.
-#[test]
-fn grafts_with_a_comment_count() {
-    let site = Site::new();
-    let first = site.commit("a");
-    site.commit("b");
-    let third = site.commit("c");
-    let grafts = format!("# why\n{third} {first}\n");
-    fs::write(site.bare.join("info/grafts"), grafts).unwrap();
-    site.bare_git(&["config", "advice.graftFileDeprecated", "false"]);
-    let push = site.push(&["main"]);
-    assert_eq!(push.messages[1]["total_commits"], 2);
-    let line = format!("{first} {third} refs/heads/main\n");
-    let ran = site.refpost(["preview", "--repo", "test.git"]);
-    let messages = parse_bodies(&ran.stdin(line).run().well().bytes);
-    assert_eq!(messages[0]["total_commits"], 1);
-}
-
 /// libgit2 reads the configuration of a repository that it cannot open, but not all of it.
 #[test]
 fn what_is_included_under_a_condition_counts() {

@@ -1,6 +1,6 @@
 //! git itself as the judge of what a `git.receive` says.
 
-use super::{Message, Site};
+use super::{Message, Ran, Site};
 
 /// What a message must say, in git's own terms.
 pub(crate) struct Received<'a> {
@@ -60,7 +60,7 @@ impl Site {
         let to = format!("{to}^{{tree}}");
         let from = from.map_or(empty, |from| format!("{from}^{{tree}}"));
         let diff = ["diff", "--name-status", "--no-renames", "-z", &from, &to];
-        let ran = self.run("git").dir(&self.bare).args(diff).run().well();
+        let ran = self.judge(&diff);
         let mut fields = ran.bytes.split(|&byte| byte == 0);
         let mut files = Vec::new();
         while let (Some(letter), Some(path)) = (fields.next(), fields.next()) {
@@ -74,7 +74,7 @@ impl Site {
     /// `git merge-base`; it must be there.
     #[track_caller]
     pub(crate) fn merge_base(&self, one: &str, other: &str) -> String {
-        self.bare_git(&["merge-base", one, other])
+        self.lines(&["merge-base", one, other]).remove(0)
     }
 
     fn commit_of(&self, id: &str) -> String {
@@ -82,6 +82,19 @@ impl Site {
     }
 
     fn lines(&self, args: &[&str]) -> Vec<String> {
-        self.bare_git(args).lines().map(str::to_owned).collect()
+        let ran = self.judge(args);
+        ran.stdout.lines().map(str::to_owned).collect()
+    }
+
+    /// git as in a clone, which has no replace refs and no grafts, and fetches nothing.
+    fn judge(&self, args: &[&str]) -> Ran {
+        // git has something to say of that file, even if it is empty.
+        let quiet = ["-c", "advice.graftFileDeprecated=false"];
+        let run = self.run("git").dir(&self.bare).args(quiet).args(args);
+        run.env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_GRAFT_FILE", "/dev/null")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .run()
+            .well()
     }
 }
