@@ -23,6 +23,7 @@
 //! | [`git`] | what a push means: ref updates → events; the only user of git2 |
 //! | [`event`] | the plain facts that all rooms share |
 //! | [`payload`] | events → bodies, byte for byte; pure |
+//! | [`plain_file`] | files that others wrote, opened so that none of them makes us wait |
 //! | [`json`] | JSON in pure ASCII, as Python writes it |
 //! | [`signature`] | secrets, and the signatures that they make |
 //! | [`spool`] | what is owed, on disk: state is in names, bodies never change |
@@ -42,6 +43,7 @@ pub mod event;
 pub mod git;
 pub mod json;
 pub mod payload;
+pub mod plain_file;
 pub mod receiver;
 pub mod report;
 pub mod signature;

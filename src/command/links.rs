@@ -5,11 +5,12 @@
 //! Gitea, Forgejo) is left alone and gets an entry of ours there.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Error, IoContext, called};
+use crate::plain_file;
 
 /// The chain, whose one placeholder is the binary's path.
 const CHAIN: &str = include_str!("../../hooks/chain");
@@ -127,7 +128,9 @@ impl Hook {
             }
             Place::Chained => {
                 let chain = chain(binary);
-                if fs::read(&self.path).doing("read", &self.path)? == chain.as_bytes() {
+                if plain_file::read(&self.path, LONGEST_SCRIPT).doing("read", &self.path)?
+                    == chain.as_bytes()
+                {
                     return Ok(false);
                 }
                 self.replace(|fresh| write_script(fresh, &chain))?;
@@ -135,7 +138,9 @@ impl Hook {
             Place::Dispatched => {
                 let entry = self.folder.join(ENTRY);
                 let script = entry_script(&self.path, binary);
-                if fs::read(&entry).doing("read", &entry)? == script.as_bytes() {
+                if plain_file::read(&entry, LONGEST_SCRIPT).doing("read", &entry)?
+                    == script.as_bytes()
+                {
                     return Ok(false);
                 }
                 fs::remove_file(&entry).doing("replace", &entry)?;
@@ -278,10 +283,7 @@ pub(super) fn give_to_owner_of(folder: &Path, path: &Path) -> Result<(), Error> 
 
 /// The beginning of a hook's text. What cannot be read is some other's hook.
 pub(super) fn beginning(hook: &Path) -> String {
-    let mut text = Vec::new();
-    if let Ok(file) = fs::File::open(hook) {
-        file.take(LONGEST_SCRIPT).read_to_end(&mut text).ok();
-    }
+    let text = plain_file::read(hook, LONGEST_SCRIPT).unwrap_or_default();
     String::from_utf8_lossy(&text).into_owned()
 }
 

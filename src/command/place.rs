@@ -8,6 +8,7 @@ use super::Error;
 use super::surroundings::Surroundings;
 use crate::config::{OWN_SPOOL, Settings};
 use crate::git::Repository;
+use crate::plain_file::{self, LONGEST_PATH};
 use crate::spool::{Access, Spool};
 
 /// Opens the repository that an argument names, or else this folder's.
@@ -43,7 +44,7 @@ pub(super) fn hook_git_dir(around: &Surroundings) -> PathBuf {
         None if Path::new(".git").is_dir() => PathBuf::from(".git"),
         None => PathBuf::from("."),
     };
-    let common = match fs::read_to_string(git_dir.join("commondir")) {
+    let common = match plain_file::read_text(&git_dir.join("commondir"), LONGEST_PATH) {
         Ok(text) => git_dir.join(text.trim_end()),
         Err(_) => git_dir,
     };

@@ -1,13 +1,14 @@
 //! A layer's file: opened once, and what is read is what was looked at.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
+
+use crate::plain_file;
 
 /// No configuration is larger; a file that is costs no more memory than this.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -101,9 +102,7 @@ pub(super) struct Opened {
 impl Opened {
     /// Opens a file. A fifo in its place must not hang a push.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
-        let file = options.open(path)?;
+        let file = plain_file::open_any(path)?;
         let meta = file.metadata()?;
         Ok(Self { file, meta })
     }

@@ -1,29 +1,36 @@
-//! Folders of objects, and those that they borrow from (gitrepository-layout(5),
-//! `objects/info/alternates`).
+//! The folders in which the objects of a repository are. Which others it borrows from,
+//! git is asked: it alone knows what a line of `objects/info/alternates` means
+//! (gitrepository-layout(5)).
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-/// Alternates of alternates are followed so far (odb.c).
-const DEEPEST: usize = 5;
+use super::command::Git;
 
-/// These folders, and those that they borrow from.
-pub(super) fn of(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
-    let (mut start, mut depth) = (0, 0);
-    while start < folders.len() && depth <= DEEPEST {
-        let end = folders.len();
-        for at in start..end {
-            let list = fs::read_to_string(folders[at].join("info/alternates"));
-            for line in list.unwrap_or_default().lines() {
-                if !line.is_empty() && !line.starts_with('#') {
-                    let folder = folders[at].join(line);
-                    if !folders.contains(&folder) {
-                        folders.push(folder);
-                    }
-                }
-            }
-        }
-        (start, depth) = (end, depth + 1);
+/// Where what is pushed comes to lie.
+pub(super) fn own(git: &Git, common_dir: &Path) -> PathBuf {
+    let named = git.variable_of_hook("GIT_OBJECT_DIRECTORY");
+    named.map_or_else(|| common_dir.join("objects"), PathBuf::from)
+}
+
+/// The others. Git is asked only where there is something to tell, and what it does not
+/// tell it finds itself (`cat_file`).
+pub(super) fn others(git: &Git, own: &Path) -> Vec<PathBuf> {
+    let names_some = git
+        .variable_of_hook("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+        .is_some_and(|folders| !folders.is_empty());
+    let lists_some = fs::metadata(own.join("info/alternates")).is_ok_and(|meta| meta.len() > 0);
+    if !names_some && !lists_some {
+        return Vec::new();
     }
-    folders
+    let listed = git.ask(&["count-objects", "-v"]).unwrap_or_default();
+    let lines = listed.split(|&byte| byte == b'\n');
+    lines
+        .filter_map(|line| line.strip_prefix(b"alternate: "))
+        // One in quotes is escaped; git reads what is there.
+        .filter(|path| !path.starts_with(b"\""))
+        .map(|path| PathBuf::from(OsStr::from_bytes(path)))
+        .collect()
 }

@@ -1,129 +1,74 @@
-//! The first way of reading: libgit2.
+//! The first way of reading: libgit2 opens the repository, and reads what lies in packs.
+//! Where it errs, git is asked.
 
 use std::cell::OnceCell;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::ptr;
 use std::sync::Once;
 
-use git2::{Config, ConfigLevel, ObjectFormat, ObjectType, Odb, RepositoryOpenFlags};
+use git2::{Binding, Config, ConfigLevel, ObjectFormat, ObjectType, Odb, RepositoryOpenFlags};
 
+use super::alternates;
+use super::cat_file::CatFile;
 use super::command::Git;
-use super::config_file;
-use super::loose::Loose;
-use super::store::{Bytes, Cause, Kind, Setting, last, truth};
-use crate::event::Oid;
+use super::id::{HashKind, Id};
+use super::loose::{self, Loose};
+use super::store::{Bytes, Cause, Kind, Setting, last};
 
 /// A repository that libgit2 can read.
 pub(super) struct ByLibgit2 {
     pub(super) git: Git,
     pub(super) common_dir: PathBuf,
     pub(super) is_bare: bool,
-    format: ObjectFormat,
+    pub(super) hash: HashKind,
     /// The repository's own; `None`: it cannot be read.
-    config: Option<Vec<Setting>>,
-    is_in_hook: bool,
-    /// Where objects are, but for what those folders borrow from.
-    object_folders: Vec<String>,
+    pub(super) config: Option<Vec<Setting>>,
+    repository: git2::Repository,
+    /// Where what is pushed comes to lie.
+    own: PathBuf,
+    /// The folders from which objects are borrowed.
+    others: OnceCell<Vec<PathBuf>>,
+    /// Opened at its first use: an ordinary push does not need it.
+    packs: OnceCell<Odb<'static>>,
+    /// For what is doubtful.
+    git_objects: CatFile,
     loose: Loose,
-    /// Opened at their first use: an ordinary push needs neither.
-    objects: OnceCell<Odb<'static>>,
-    refs: OnceCell<Option<git2::Repository>>,
 }
 
-/// Opens the repository in this folder, or in a `.git` in it; in a hook with the object
-/// directories that git's environment names (git(1), `GIT_DIR`, `GIT_OBJECT_DIRECTORY`,
-/// `GIT_ALTERNATE_OBJECT_DIRECTORIES`).
+/// Opens the repository in this folder, or in a `.git` in it.
 pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Error> {
-    if is_in_hook && let Some(known) = of_hook(path) {
-        return Ok(known);
-    }
-    let mut repository = open_whole(path, is_in_hook)?;
-    let mut is_in_hook = is_in_hook;
-    if is_in_hook && repository.is_worktree() {
-        // A worktree's HEAD is nobody else's business (git-worktree(1)).
-        repository = open_whole(path, false)?;
-        is_in_hook = false;
-    }
+    settle_libgit2();
+    let flags = RepositoryOpenFlags::NO_SEARCH;
+    let repository = git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())?;
     // libgit2 resolves the links in what it is given, but not that of a `.git` in it:
     // found at the very path that was asked for, there are none.
     let found = repository.path();
     let resolved = (found != path).then(|| found.canonicalize().ok()).flatten();
     let git_dir = resolved.unwrap_or_else(|| found.components().collect());
-    let object_folders = object_folders(repository.commondir(), is_in_hook)?;
-    Ok(ByLibgit2 {
-        git: Git::new(git_dir, is_in_hook),
-        loose: Loose::new(object_folders.iter().map(PathBuf::from).collect()),
-        object_folders,
-        common_dir: repository.commondir().to_owned(),
-        is_bare: repository.is_bare(),
-        format: repository.object_format(),
-        config: repository.config().and_then(|config| list(&config)).ok(),
-        is_in_hook,
-        objects: OnceCell::new(),
-        refs: OnceCell::from(Some(repository)),
-    })
-}
-
-fn open_whole(path: &Path, is_in_hook: bool) -> Result<git2::Repository, git2::Error> {
-    settle_libgit2();
-    let mut flags = RepositoryOpenFlags::NO_SEARCH;
-    flags.set(RepositoryOpenFlags::FROM_ENV, is_in_hook);
-    git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())
-}
-
-/// The repository in whose hook we are: git has found it a moment ago, and looked at all
-/// that libgit2 would look at again. `None`: something in it is out of the ordinary, and
-/// libgit2 must judge.
-fn of_hook(git_dir: &Path) -> Option<ByLibgit2> {
-    if !git_dir.is_absolute() {
-        return None;
-    }
-    let file = git_dir.join("config");
-    let config = config_of(&file)?;
-    let object_folders = object_folders(git_dir, true).ok()?;
-    Some(ByLibgit2 {
-        git: Git::new(git_dir.to_owned(), true),
-        loose: Loose::new(object_folders.iter().map(PathBuf::from).collect()),
-        object_folders,
-        common_dir: git_dir.to_owned(),
-        is_bare: truth(&config, "core.bare")?,
-        format: ordinary_format(&config)?,
-        config: Some(config),
-        is_in_hook: true,
-        objects: OnceCell::new(),
-        refs: OnceCell::new(),
-    })
-}
-
-/// Which ids a repository of this configuration has, if that is all there is to know of
-/// its format (gitrepository-layout(5), `repository-version.txt`).
-fn ordinary_format(config: &[Setting]) -> Option<ObjectFormat> {
-    let version = last(config, "core.repositoryformatversion")?;
-    let is_odd = |setting: &Setting| {
-        // What holds under a condition is judged by where the repository is.
-        let name = setting.name.as_str();
-        name.starts_with("includeif.")
-            || (name.starts_with("extensions.")
-                && (version != "1" || !KNOWN_EXTENSIONS.contains(&name)))
+    let git = Git::new(git_dir, is_in_hook);
+    let hash = match repository.object_format() {
+        ObjectFormat::Sha256 => HashKind::Sha256,
+        ObjectFormat::Sha1 => HashKind::Sha1,
     };
-    if !["0", "1"].contains(&version) || config.iter().any(is_odd) {
-        return None;
-    }
-    match last(config, "extensions.objectformat") {
-        None | Some("sha1") => Some(ObjectFormat::Sha1),
-        Some("sha256") => Some(ObjectFormat::Sha256),
-        Some(_) => None,
-    }
+    let common_dir = repository.commondir().to_owned();
+    Ok(ByLibgit2 {
+        is_bare: repository.is_bare(),
+        hash,
+        config: repository.config().and_then(|config| list(&config)).ok(),
+        repository,
+        own: alternates::own(&git, &common_dir),
+        others: OnceCell::new(),
+        packs: OnceCell::new(),
+        git_objects: CatFile::new(&git, hash),
+        loose: Loose::default(),
+        common_dir,
+        git,
+    })
 }
 
-/// Those that say of what kind objects and refs are.
-const KNOWN_EXTENSIONS: [&str; 2] = ["extensions.objectformat", "extensions.refstorage"];
-
-/// What a file says, and those that it includes under no condition; `None` if it cannot be
-/// read.
-pub(super) fn config_of(file: &Path) -> Option<Vec<Setting>> {
-    config_file::read(file).or_else(|| list_config(file).ok())
-}
-
+/// What a file says, and those that it includes under no condition.
 pub(super) fn list_config(file: &Path) -> Result<Vec<Setting>, git2::Error> {
     settle_libgit2();
     list(&Config::open(file)?)
@@ -142,99 +87,115 @@ fn list(config: &Config) -> Result<Vec<Setting>, git2::Error> {
 }
 
 impl ByLibgit2 {
-    pub(super) fn id_length(&self) -> usize {
-        match self.format {
-            ObjectFormat::Sha256 => 32,
-            ObjectFormat::Sha1 => 20,
-        }
-    }
-
     /// Whether refs are kept in a reftable, which libgit2 cannot read.
     pub(super) fn is_reftable(&self) -> bool {
-        let config = self.own_config().unwrap_or_default();
+        let config = self.config.as_deref().unwrap_or_default();
         last(config, "extensions.refstorage") == Some("reftable")
-    }
-
-    pub(super) fn own_config(&self) -> Option<&[Setting]> {
-        self.config.as_deref()
     }
 
     /// The refs, if they are such as libgit2 can read.
     pub(super) fn refs(&self) -> Option<&git2::Repository> {
-        if self.is_reftable() {
-            return None;
-        }
-        let open = || open_whole(self.git.git_dir(), self.is_in_hook).ok();
-        self.refs.get_or_init(open).as_ref()
+        (!self.is_reftable()).then_some(&self.repository)
     }
 
-    /// Reads an object. As long as each that is asked for lies by itself, as what was
-    /// pushed just now does, packs are not looked for.
-    pub(super) fn read(&self, id: Oid) -> Result<(Kind, Bytes<'_>), Cause> {
-        if let Some(read) = self.loose.read(id) {
-            return read;
+    /// The folders of objects, its own first.
+    pub(super) fn object_folders(&self) -> impl Iterator<Item = &PathBuf> {
+        let others = self
+            .others
+            .get_or_init(|| alternates::others(&self.git, &self.own));
+        std::iter::once(&self.own).chain(others)
+    }
+
+    /// Reads an object: one that lies by itself, as what was pushed just now does, one in a
+    /// pack, or what git finds.
+    pub(super) fn read(&self, id: Id) -> Result<(Kind, Bytes<'_>), Cause> {
+        if let Some((kind, bytes)) = self.loose.read(&self.own, id) {
+            return Ok((kind, bytes));
         }
-        let object = self.objects()?.read(to_git2(id))?;
-        Ok((kind(object.kind())?, Bytes::Libgit2(object)))
+        if let Ok(object) = self.packs()?.read(to_git2(id))
+            && let Some(kind) = kind(object.kind())
+        {
+            return Ok((kind, Bytes::Libgit2(object)));
+        }
+        let mut others = self.object_folders().skip(1);
+        if let Some((kind, bytes)) = others.find_map(|folder| self.loose.read(folder, id)) {
+            return Ok((kind, bytes));
+        }
+        let (kind, bytes) = self.git_objects.read(id)?;
+        Ok((kind, Bytes::Owned(bytes)))
     }
 
     /// What an object is, found out without reading all of it.
-    pub(super) fn kind(&self, id: Oid) -> Result<Kind, Cause> {
-        if let Some(kind) = self.loose.kind(id) {
-            return kind;
+    pub(super) fn kind(&self, id: Id) -> Result<Kind, Cause> {
+        if let Some(kind) = loose::kind(&self.own, id) {
+            return Ok(kind);
         }
-        kind(self.objects()?.read_header(to_git2(id))?.1)
+        let header = self.packs()?.read_header(to_git2(id));
+        if let Some(kind) = header.ok().and_then(|(_, found)| kind(found)) {
+            return Ok(kind);
+        }
+        let mut others = self.object_folders().skip(1);
+        match others.find_map(|folder| loose::kind(folder, id)) {
+            Some(kind) => Ok(kind),
+            None => self.git_objects.kind(id),
+        }
     }
 
-    pub(super) fn has(&self, id: Oid) -> bool {
-        self.objects()
-            .is_ok_and(|objects| objects.exists(to_git2(id)))
-    }
-
-    fn objects(&self) -> Result<&Odb<'static>, Cause> {
-        if let Some(known) = self.objects.get() {
+    fn packs(&self) -> Result<&Odb<'static>, Cause> {
+        if let Some(known) = self.packs.get() {
             return Ok(known);
         }
-        settle_libgit2();
-        let objects = Odb::new_ext(self.format)?;
-        for folder in &self.object_folders {
-            objects.add_disk_alternate(folder)?;
+        let packs = Odb::new_ext(match self.hash {
+            HashKind::Sha1 => ObjectFormat::Sha1,
+            HashKind::Sha256 => ObjectFormat::Sha256,
+        })?;
+        for folder in self.object_folders() {
+            add_packs(&packs, folder, self.hash)?;
         }
-        Ok(self.objects.get_or_init(|| objects))
+        Ok(self.packs.get_or_init(|| packs))
     }
 }
 
-fn object_folders(common_dir: &Path, is_in_hook: bool) -> Result<Vec<String>, git2::Error> {
-    let variable = |name| std::env::var_os(name).filter(|_| is_in_hook);
-    let own = match variable("GIT_OBJECT_DIRECTORY") {
-        Some(own) => PathBuf::from(own),
-        None => common_dir.join("objects"),
+/// Adds the packs of a folder, and nothing else: libgit2 1.9 waits for ever for the rest of
+/// a file that ends too soon, as a power failure leaves it (libgit2 issue 7342), and reads
+/// `alternates` otherwise than git. None of the objects that lie by themselves gets there.
+#[allow(unsafe_code)]
+fn add_packs(packs: &Odb<'_>, folder: &Path, hash: HashKind) -> Result<(), Cause> {
+    let folder = CString::new(folder.as_os_str().as_bytes())?;
+    let options = libgit2_sys::git_odb_backend_pack_options {
+        version: libgit2_sys::GIT_ODB_BACKEND_PACK_OPTIONS_VERSION,
+        oid_type: match hash {
+            HashKind::Sha1 => libgit2_sys::GIT_OID_SHA1,
+            HashKind::Sha256 => libgit2_sys::GIT_OID_SHA256,
+        },
     };
-    let others = variable("GIT_ALTERNATE_OBJECT_DIRECTORIES").unwrap_or_default();
-    let others = std::env::split_paths(&others);
-    let others = others.filter(|folder| !folder.as_os_str().is_empty());
-    let texts = std::iter::once(own).chain(others).map(|folder| {
-        let text = folder.into_os_string().into_string();
-        // git2 takes no other path to objects; git itself does.
-        text.map_err(|_| git2::Error::from_str("the path of its objects is not UTF-8"))
-    });
-    texts.collect()
+    let mut backend = ptr::null_mut();
+    // SAFETY: the folder's name ends in zero and, like the options, is copied by the call.
+    // The backend belongs to the object database from the moment that it is added.
+    unsafe {
+        if libgit2_sys::git_odb_backend_pack(&raw mut backend, folder.as_ptr(), &raw const options)
+            < 0
+            || libgit2_sys::git_odb_add_backend(packs.raw(), backend, 1) < 0
+        {
+            return Err(git2::Error::last_error(-1).into());
+        }
+    }
+    Ok(())
 }
 
-fn to_git2(id: Oid) -> git2::Oid {
-    git2::Oid::from_bytes(id.as_bytes()).expect("an Oid has 20 or 32 bytes")
+fn to_git2(id: Id) -> git2::Oid {
+    git2::Oid::from_bytes(id.as_bytes()).expect("an id has 20 or 32 bytes")
 }
 
-fn kind(kind: ObjectType) -> Result<Kind, Cause> {
-    Ok(match kind {
-        ObjectType::Commit => Kind::Commit,
-        ObjectType::Tree => Kind::Tree,
-        ObjectType::Blob => Kind::Blob,
-        ObjectType::Tag => Kind::Tag,
-        ObjectType::Any => return Err("it is of no kind".into()),
-    })
+fn kind(kind: ObjectType) -> Option<Kind> {
+    match kind {
+        ObjectType::Commit => Some(Kind::Commit),
+        ObjectType::Tree => Some(Kind::Tree),
+        ObjectType::Blob => Some(Kind::Blob),
+        ObjectType::Tag => Some(Kind::Tag),
+        ObjectType::Any => None,
+    }
 }
-
 /// libgit2's process-wide settings: made once, before the first repository opens.
 ///
 /// - The pusher's own `~/.gitconfig` and the system's are none of our business,
@@ -268,43 +229,4 @@ fn settle_libgit2() {
         }
         git2::opts::strict_hash_verification(false);
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_format_is_ordinary_if_all_of_it_is_known() {
-        let format = |text: &str| {
-            let config: Vec<Setting> = text
-                .split_whitespace()
-                .map(|line| {
-                    let (name, value) = line.split_once('=').expect("NAME=VALUE");
-                    let (name, value) = (name.to_owned(), Some(value.to_owned()));
-                    Setting { name, value }
-                })
-                .collect();
-            ordinary_format(&config)
-        };
-        let version = "core.repositoryformatversion";
-        let of = |rest: &str| format(&format!("{version}={rest}"));
-        assert_eq!(of("0 core.bare=true"), Some(ObjectFormat::Sha1));
-        assert_eq!(
-            of("1 extensions.objectformat=sha256 extensions.refstorage=reftable"),
-            Some(ObjectFormat::Sha256)
-        );
-        for odd in [
-            "2",
-            "1 extensions.objectformat=sha3",
-            "0 extensions.objectformat=sha256",
-            "1 extensions.worktreeconfig=true",
-            "1 extensions.unheardof=true",
-            "0 includeif.gitdir:/srv/.path=/etc/more",
-        ] {
-            assert_eq!(of(odd), None, "{odd}");
-        }
-        // A folder without one is no repository.
-        assert_eq!(format("core.bare=true"), None);
-    }
 }

@@ -1,17 +1,20 @@
 //! The commit-graph: a file in which git keeps the parents, times and levels of
 //! commits, or a chain of such files (gitformat-commit-graph(5)).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use gix_commitgraph::{File, Graph, Position};
 use gix_hash::{Kind, oid};
 
-use super::{Repository, alternates};
-use crate::event::Oid;
+use super::Repository;
+use super::id::Id;
+use crate::plain_file;
 
 /// No chain is longer: the count of base files is one byte.
 const LONGEST_CHAIN: usize = 256;
+
+/// So many bytes have the names of a chain.
+const LONGEST_LIST: u64 = LONGEST_CHAIN as u64 * 65;
 
 /// Commits by their position in the file, from 0 up.
 pub(super) struct CommitFile {
@@ -28,11 +31,8 @@ impl CommitFile {
         if repository.store().setting("core.commitgraph") == Some(false) {
             return None;
         }
-        let kind = match repository.id_length() {
-            32 => Kind::Sha256,
-            _ => Kind::Sha1,
-        };
-        let folders = alternates::of(vec![repository.store().common_dir().join("objects")]);
+        let kind = repository.hash().kind();
+        let folders = repository.store().object_folders();
         let graph = folders
             .iter()
             .find_map(|folder| single(folder, kind).or_else(|| chain(folder, &folders, kind)))?;
@@ -50,7 +50,7 @@ impl CommitFile {
         self.commits
     }
 
-    pub(super) fn find(&self, id: Oid) -> Option<u32> {
+    pub(super) fn find(&self, id: Id) -> Option<u32> {
         let id = oid::try_from_bytes(id.as_bytes()).ok()?;
         self.graph.lookup(id).map(|position| position.0)
     }
@@ -59,12 +59,10 @@ impl CommitFile {
         self.graph.id_at(Position(position)).as_bytes()
     }
 
-    pub(super) fn time(&self, position: u32) -> i64 {
-        let seconds = self
-            .graph
+    pub(super) fn time(&self, position: u32) -> u64 {
+        self.graph
             .commit_at(Position(position))
-            .committer_timestamp();
-        seconds.try_into().unwrap_or(i64::MAX)
+            .committer_timestamp()
     }
 
     /// One more than the highest level of the parents, where that is known.
@@ -77,18 +75,26 @@ impl CommitFile {
     pub(super) fn parents(&self, position: u32, parents: &mut Vec<u32>) -> bool {
         let before = parents.len();
         for parent in self.graph.commit_at(Position(position)).iter_parents() {
-            let Ok(parent) = parent else {
-                parents.truncate(before);
-                return false;
-            };
-            parents.push(parent.0);
+            match parent {
+                Ok(parent) if parent.0 < self.commits => parents.push(parent.0),
+                _ => {
+                    parents.truncate(before);
+                    return false;
+                }
+            }
         }
         true
     }
 }
 
+fn file(path: &Path) -> Option<File> {
+    // It is opened by its name, which must be no FIFO's.
+    plain_file::open(path).ok()?;
+    File::at(path).ok()
+}
+
 fn single(folder: &Path, kind: Kind) -> Option<Graph> {
-    let file = File::at(folder.join("info/commit-graph")).ok()?;
+    let file = file(&folder.join("info/commit-graph"))?;
     if file.object_hash() != kind {
         return None;
     }
@@ -98,7 +104,8 @@ fn single(folder: &Path, kind: Kind) -> Option<Graph> {
 /// Each file of a chain may lie in any of the object directories. Of a chain with a
 /// file that is not there or does not fit, the ones below it are used.
 fn chain(folder: &Path, folders: &[PathBuf], kind: Kind) -> Option<Graph> {
-    let list = fs::read_to_string(folder.join("info/commit-graphs/commit-graph-chain")).ok()?;
+    let list = folder.join("info/commit-graphs/commit-graph-chain");
+    let list = plain_file::read_text(&list, LONGEST_LIST).ok()?;
     let mut files: Vec<File> = Vec::new();
     let mut ids: Vec<Vec<u8>> = Vec::new();
     for line in list.lines().take(LONGEST_CHAIN) {
@@ -106,9 +113,7 @@ fn chain(folder: &Path, folders: &[PathBuf], kind: Kind) -> Option<Graph> {
             break;
         };
         let name = format!("info/commit-graphs/graph-{line}.graph");
-        let found = folders
-            .iter()
-            .find_map(|folder| File::at(folder.join(&name)).ok());
+        let found = folders.iter().find_map(|folder| file(&folder.join(&name)));
         let fits = |file: &File| {
             file.object_hash() == kind
                 && file

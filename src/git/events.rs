@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 
 use super::graph::Graph;
+use super::id::Id;
 use super::repository::{DefaultBranch, Peeled};
 use super::tree_diff::{self, Budget};
 use super::walk::{self, Authors};
@@ -67,7 +68,7 @@ impl Events<'_> {
                 }
             }
             (None, Some(rev)) => {
-                let peeled = self.repository.peel(rev, kind)?;
+                let peeled = self.peel(rev, kind)?;
                 if kind != RefKind::Other {
                     push(Change::Created { rev }, self.author_of(&peeled)?);
                 }
@@ -79,10 +80,7 @@ impl Events<'_> {
                 }
             }
             (Some(old), Some(rev)) => {
-                match (
-                    self.repository.peel(old, kind)?,
-                    self.repository.peel(rev, kind)?,
-                ) {
+                match (self.peel(old, kind)?, self.peel(rev, kind)?) {
                     (Peeled::Commit(old_commit), Peeled::Commit(new_commit)) => {
                         let (received, authors) = self.moved(old, old_commit, new_commit)?;
                         push(Change::Received(received), authors);
@@ -97,6 +95,10 @@ impl Events<'_> {
             }
         }
         Ok(events)
+    }
+
+    fn peel(&self, id: Oid, kind: RefKind) -> Result<Peeled, Error> {
+        self.repository.peel(self.repository.id(id)?, kind)
     }
 
     fn default_branch(&self) -> Result<&DefaultBranch, Error> {
@@ -117,15 +119,14 @@ impl Events<'_> {
     /// A ref whose object is damaged or gone can be deleted all the same
     /// (git-receive-pack(1)), and that must be told.
     fn author_of_deleted(&self, rev: Oid, kind: RefKind) -> Authors {
-        self.repository
-            .peel(rev, kind)
+        self.peel(rev, kind)
             .and_then(|peeled| self.author_of(&peeled))
             .unwrap_or_else(|_| Authors::only(Author::Pusher))
     }
 
     /// A branch or another ref that was not there before: what it has that the
     /// default branch has not. `None` if that is nothing.
-    fn created(&self, update: &RefUpdate, new: Oid) -> Result<Option<(Received, Authors)>, Error> {
+    fn created(&self, update: &RefUpdate, new: Id) -> Result<Option<(Received, Authors)>, Error> {
         let default = self.default_branch()?;
         let is_default = default.name.as_ref() == Some(&update.name);
         let against = default.tip.filter(|_| !is_default);
@@ -136,7 +137,7 @@ impl Events<'_> {
             Some(tip) => self.graph.merge_base(tip, new)?,
             None => None,
         };
-        let zeros = "0".repeat(2 * self.repository.id_length());
+        let zeros = "0".repeat(self.repository.hash().digits());
         let received = self.received(listed, base, new, zeros, false)?;
         Ok(Some(received))
     }
@@ -145,8 +146,8 @@ impl Events<'_> {
     fn moved(
         &self,
         old: Oid,
-        old_commit: Oid,
-        new_commit: Oid,
+        old_commit: Id,
+        new_commit: Id,
     ) -> Result<(Received, Authors), Error> {
         let base = self.graph.merge_base(old_commit, new_commit)?;
         let forced = base != Some(old_commit);
@@ -171,20 +172,24 @@ impl Events<'_> {
         self.received(listed, Some(base), new_commit, old_commit_text, forced)
     }
 
+    fn tree(&self, commit: Id) -> Result<Id, Error> {
+        self.repository.commit(commit, |commit| commit.tree)
+    }
+
     fn received(
         &self,
         listed: walk::Listed,
-        base: Option<Oid>,
-        new: Oid,
+        base: Option<Id>,
+        new: Id,
         old_commit: String,
         forced: bool,
     ) -> Result<(Received, Authors), Error> {
-        let old_tree = base.map(|base| self.repository.tree(base)).transpose()?;
-        let new_tree = Some(self.repository.tree(new)?);
+        let old_tree = base.map(|base| self.tree(base)).transpose()?;
+        let new_tree = Some(self.tree(new)?);
         let received = Received {
             old_commit,
-            start_commit: listed.oldest,
-            end_commit: listed.newest,
+            start_commit: listed.oldest.into(),
+            end_commit: listed.newest.into(),
             total_commits: listed.total,
             forced,
             changed_files: tree_diff::changed_files(

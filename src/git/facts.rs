@@ -1,18 +1,18 @@
 //! What a repository says of itself without being asked for objects.
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Host, Repository, Shown};
+use crate::plain_file;
 
 /// How git's templates begin a `description` that nobody wrote.
 const PLACEHOLDER: &str = "Unnamed repository";
 
 /// Longer descriptions are cut: gitweb and cgit show one line.
-const LONGEST_DESCRIPTION: usize = 4096;
+const LONGEST_DESCRIPTION: u64 = 4096;
 
 /// A repository's path, and what its files tell.
 #[derive(Clone, Debug)]
@@ -89,13 +89,9 @@ impl Repository {
 }
 
 fn description(git_dir: &std::path::Path) -> String {
-    let mut bytes = Vec::with_capacity(LONGEST_DESCRIPTION);
-    if let Ok(file) = fs::File::open(git_dir.join("description")) {
-        // A description that cannot be read is no description.
-        file.take(LONGEST_DESCRIPTION as u64)
-            .read_to_end(&mut bytes)
-            .ok();
-    }
+    // A description that cannot be read is no description.
+    let bytes = plain_file::read(&git_dir.join("description"), LONGEST_DESCRIPTION);
+    let bytes = bytes.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().next().unwrap_or_default().trim();
     if line.starts_with(PLACEHOLDER) {

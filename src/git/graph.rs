@@ -8,10 +8,10 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 
 use super::commits::Commits;
+use super::id::Id;
 use super::marks::{Line, Marks, Next};
 use super::paint::Canvas;
 use super::{Error, Repository};
-use crate::event::Oid;
 
 /// After this many more commits on the hidden side with nothing of ours in
 /// sight, git takes the rest to be hidden too (revision.c, `SLOP`): clocks that
@@ -192,7 +192,7 @@ impl Walk {
         self.meet(new, commits)?;
         let mut slop = SLOP;
         // The time of the last one listed.
-        let mut last = i64::MAX;
+        let mut last = u64::MAX;
         while let Some(Next { commit, time, .. }) = self.pop() {
             if self.marks.of(commit) & HIDDEN != 0 {
                 self.hide_ancestors(commit, commits)?;
@@ -264,7 +264,7 @@ struct State<'repo> {
     walk: Walk,
     canvas: Canvas,
     /// What the last walk told of its two ends.
-    base: Option<(Oid, Oid, Base)>,
+    base: Option<(Id, Id, Base)>,
 }
 
 impl<'repo> Graph<'repo> {
@@ -283,8 +283,8 @@ impl<'repo> Graph<'repo> {
     /// `git rev-list`, for `tell`.
     pub(super) fn list<T>(
         &self,
-        new: Oid,
-        hidden: Option<Oid>,
+        new: Id,
+        hidden: Option<Id>,
         tell: impl FnOnce(&[u32], &mut Commits<'repo>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let State {
@@ -310,7 +310,7 @@ impl<'repo> Graph<'repo> {
 
     /// The best common ancestor, as `git merge-base` prints it; `None` for
     /// unrelated histories.
-    pub(super) fn merge_base(&self, one: Oid, other: Oid) -> Result<Option<Oid>, Error> {
+    pub(super) fn merge_base(&self, one: Id, other: Id) -> Result<Option<Id>, Error> {
         let State {
             commits,
             walk,

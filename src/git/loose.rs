@@ -2,24 +2,21 @@
 //! `receive.unpackLimit`): zlib's stream of `KIND LENGTH`, a zero byte and the content, in
 //! a file that is called by the id (gitrepository-layout(5), `objects`).
 //!
-//! Packs are for libgit2 to read. On a file that ends too soon, as a power failure leaves
-//! it, libgit2 1.9 waits for ever for the rest (libgit2 issue 7342), and so would the push:
-//! none of these files gets there.
+//! One that is not whole is as good as none: there may be another copy in a pack, and git
+//! has the last word.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use flate2::{Decompress, FlushDecompress, Status};
-use nix::fcntl::OFlag;
 
-use super::alternates;
-use super::store::{Bytes, Cause, Kind};
-use crate::event::Oid;
+use super::id::Id;
+use super::store::{Bytes, Kind};
+use crate::plain_file;
 
 /// Most files are shorter, and are read at once.
 const ORDINARY_FILE: usize = 8 << 10;
@@ -37,46 +34,25 @@ const LONGEST_KEPT: usize = 4 << 10;
 /// What an object is, and its bytes.
 type Object = (Kind, Rc<[u8]>);
 
-/// The objects of some folders that lie by themselves.
+/// Objects that were read: a million refs at one commit, or a few folders that stand in
+/// each other's places, are read but once each.
+#[derive(Default)]
 pub(super) struct Loose {
-    /// The first is where what is pushed just now comes to lie.
-    folders: Vec<PathBuf>,
-    /// Those, and all that they borrow from, once one is asked for that is not in the first.
-    all: OnceCell<Vec<Fan>>,
-    /// Objects that were read: a million refs at one commit, or a few folders that stand in
-    /// each other's places, are read but once each.
-    kept: RefCell<HashMap<Oid, Object>>,
-}
-
-/// A folder of objects, and which of its 256 folders are there: after a repack, few.
-struct Fan {
-    path: PathBuf,
-    is_there: [bool; 256],
+    kept: RefCell<HashMap<Id, Object>>,
 }
 
 impl Loose {
-    pub(super) fn new(folders: Vec<PathBuf>) -> Self {
-        Self {
-            folders,
-            all: OnceCell::new(),
-            kept: RefCell::default(),
-        }
-    }
-
-    /// Reads an object; `None` if it does not lie by itself.
-    pub(super) fn read(&self, id: Oid) -> Option<Result<(Kind, Bytes<'static>), Cause>> {
+    /// Reads an object in a folder of objects; `None` if it does not lie there whole.
+    pub(super) fn read(&self, folder: &Path, id: Id) -> Option<(Kind, Bytes<'static>)> {
         if let Some((kind, bytes)) = self.kept.borrow().get(&id) {
-            return Some(Ok((*kind, Bytes::Kept(Rc::clone(bytes)))));
+            return Some((*kind, Bytes::Kept(Rc::clone(bytes))));
         }
-        let packed = packed(self.open(id)?).map_err(Cause::from);
-        Some(packed.and_then(|packed| {
-            let object = inflate(&packed);
-            let (kind, bytes) = object.ok_or_else(damaged)?;
-            Ok((kind, self.keep(id, kind, bytes)))
-        }))
+        let packed = packed(open(folder, id)?).ok()?;
+        let (kind, bytes) = inflate(&packed)?;
+        Some((kind, self.keep(id, kind, bytes)))
     }
 
-    fn keep(&self, id: Oid, kind: Kind, bytes: Vec<u8>) -> Bytes<'static> {
+    fn keep(&self, id: Id, kind: Kind, bytes: Vec<u8>) -> Bytes<'static> {
         if bytes.len() > LONGEST_KEPT {
             return Bytes::Owned(bytes);
         }
@@ -88,63 +64,23 @@ impl Loose {
         kept.insert(id, (kind, Rc::clone(&bytes)));
         Bytes::Kept(bytes)
     }
-
-    /// What an object is, from the beginning of its file.
-    pub(super) fn kind(&self, id: Oid) -> Option<Result<Kind, Cause>> {
-        let mut start = vec![0; ORDINARY_FILE];
-        let read = self.open(id)?.read(&mut start);
-        Some(read.map_err(Cause::from).and_then(|length| {
-            let mut object = Vec::with_capacity(LONGEST_HEADER);
-            let mut stream = Decompress::new(true);
-            // It ends in the midst; whether the rest is whole, nobody asks.
-            let _ = stream.decompress_vec(&start[..length], &mut object, FlushDecompress::None);
-            let kind = header(&object).map(|(kind, ..)| kind);
-            kind.ok_or_else(damaged)
-        }))
-    }
-
-    fn open(&self, id: Oid) -> Option<File> {
-        let digits = id.to_string();
-        let (folder, name) = digits.split_at(2);
-        let open = |path: &Path| {
-            // What is no file keeps nobody waiting.
-            let flags = OFlag::O_NONBLOCK.bits();
-            let mut options = OpenOptions::new();
-            let options = options.read(true).custom_flags(flags);
-            options.open(path.join(folder).join(name)).ok()
-        };
-        if self.all.get().is_none()
-            && let Some(file) = open(&self.folders[0])
-        {
-            return Some(file);
-        }
-        let fan = id.as_bytes()[0] as usize;
-        let all = self.all.get_or_init(|| {
-            let folders = alternates::of(self.folders.clone());
-            folders.into_iter().map(Fan::of).collect()
-        });
-        let mut fans = all.iter().filter(|folder| folder.is_there[fan]);
-        fans.find_map(|folder| open(&folder.path))
-    }
 }
 
-fn damaged() -> Cause {
-    "it is damaged (`git fsck` says more)".into()
+/// What an object is, from the beginning of its file.
+pub(super) fn kind(folder: &Path, id: Id) -> Option<Kind> {
+    let mut start = vec![0; ORDINARY_FILE];
+    let length = open(folder, id)?.read(&mut start).ok()?;
+    let mut object = Vec::with_capacity(LONGEST_HEADER);
+    let mut stream = Decompress::new(true);
+    // It ends in the midst; whether the rest is whole, nobody asks.
+    let _ = stream.decompress_vec(&start[..length], &mut object, FlushDecompress::None);
+    header(&object).map(|(kind, ..)| kind)
 }
 
-impl Fan {
-    fn of(path: PathBuf) -> Self {
-        let mut is_there = [false; 256];
-        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if let Some(name) = name.to_str().filter(|name| name.len() == 2)
-                && let Ok(number) = usize::from_str_radix(name, 16)
-            {
-                is_there[number] = true;
-            }
-        }
-        Self { path, is_there }
-    }
+fn open(folder: &Path, id: Id) -> Option<File> {
+    let digits = id.to_string();
+    let (fan, name) = digits.split_at(2);
+    plain_file::open(&folder.join(fan).join(name)).ok()
 }
 
 /// The bytes of a file.
@@ -163,14 +99,7 @@ fn header(object: &[u8]) -> Option<(Kind, usize, usize)> {
     let start = &object[..object.len().min(LONGEST_HEADER)];
     let end = memchr::memchr(0, start)?;
     let (kind, length) = std::str::from_utf8(&start[..end]).ok()?.split_once(' ')?;
-    let kind = match kind {
-        "commit" => Kind::Commit,
-        "tree" => Kind::Tree,
-        "blob" => Kind::Blob,
-        "tag" => Kind::Tag,
-        _ => return None,
-    };
-    Some((kind, length.parse().ok()?, end + 1))
+    Some((Kind::named(kind.as_bytes())?, length.parse().ok()?, end + 1))
 }
 
 /// `None`: it is not whole, or more than it says.

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 /// A commit in line to be visited: the newest first, of one time the first come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Next {
-    pub(super) time: i64,
+    pub(super) time: u64,
     arrival: u64,
     pub(super) commit: u32,
 }
@@ -74,7 +74,7 @@ impl Marks {
     }
 
     /// The next place in a line.
-    pub(super) fn next(&mut self, commit: u32, time: i64) -> Next {
+    pub(super) fn next(&mut self, commit: u32, time: u64) -> Next {
         self.arrivals += 1;
         Next {
             time,

@@ -6,11 +6,11 @@
 //! store       the seam: opening, and the two ways of reading
 //! by_libgit2  the first way
 //! loose       what it is not asked for: objects that lie by themselves
-//! config_file the same of a configuration that is plain
+//! alternates  the folders that objects are in
 //! by_git      the second way: git itself, for what libgit2 cannot open
 //! command     running git
-//! batch       git cat-file, kept open
-//! ahead       git rev-list, reading ahead of walks
+//! cat_file    git cat-file, kept open: the last word on an object
+//! id          ids, of the length of the repository's hash
 //! object      headers of commits and tags, read from their bytes
 //! shallow     where the history of a shallow repository ends
 //! commit_file the commit-graph file, and chains of them
@@ -32,22 +32,21 @@
 //! shown       what cgit and gitweb are told to show of it
 //! ```
 
-mod ahead;
 mod alternates;
 mod authors;
-mod batch;
 mod by_git;
 mod by_libgit2;
+mod cat_file;
 mod command;
 mod commit_file;
 mod commits;
-mod config_file;
 mod events;
 mod everywhere;
 mod facts;
 mod graph;
 mod hooks_dir;
 mod host;
+mod id;
 mod loose;
 mod marks;
 mod object;

@@ -1,17 +1,37 @@
-//! The headers of commits and tags, read straight from their bytes.
+//! The headers of commits and tags, read from their bytes as git reads them.
 //!
-//! libgit2 refuses a whole commit for a malformed author line; a notification
-//! must not be lost for that, so only what is needed is read, leniently.
+//! Where a line stands decides what it means: git looks for parents directly behind the
+//! tree and for the time directly behind the author (commit.c, `parse_commit_buffer`), so
+//! that a line which stands elsewhere is a text like any other. libgit2 refuses a whole
+//! commit for a malformed author line; a notification must not be lost for that, so the
+//! rest is read leniently.
 
 use encoding_rs::{Encoding, UTF_8};
 
-use crate::event::{Author, Oid};
+use super::id::{HashKind, Id};
+use crate::event::Author;
 
 /// Names and addresses are cut to so many characters.
 const LONGEST_TEXT: usize = 1024;
 
 /// More bytes than that many characters have, in nearly every encoding.
 const LONGEST_BYTES: usize = 8 * LONGEST_TEXT;
+
+/// A commit.
+pub(super) struct Commit<'a> {
+    pub(super) tree: Id,
+    pub(super) parents: Vec<Id>,
+    /// Behind the parents.
+    rest: &'a [u8],
+}
+
+/// An annotated tag.
+pub(super) struct Tag<'a> {
+    /// What it tags.
+    pub(super) target: Id,
+    /// Very old tags do not say who made them.
+    pub(super) tagger: Option<Signature<'a>>,
+}
 
 /// Who made an object, as it says: `NAME <EMAIL> TIME ZONE`, in the encoding that
 /// its `encoding` header names.
@@ -22,84 +42,91 @@ pub(super) struct Signature<'a> {
     encoding: &'a [u8],
 }
 
-/// The author of a commit, from the commit's bytes.
-pub(super) fn commit_author(commit: &[u8]) -> Author {
-    Signature::of_author(commit).person()
-}
-
-/// Who made an annotated tag, from the tag's bytes; very old tags do not say.
-pub(super) fn tagger(tag: &[u8]) -> Option<Author> {
-    Signature::of(tag, b"tagger ").map(|signature| signature.person())
-}
-
-/// What walks need of a commit, from the commit's bytes.
-pub(super) struct Walked<'a> {
-    /// When it was committed, in seconds since the epoch; 0 if that is not said.
-    pub(super) time: i64,
-    pub(super) author: Signature<'a>,
-}
-
-/// Reads a commit's headers once, and tells its parents in their order.
-pub(super) fn walked(commit: &[u8], mut parent: impl FnMut(Oid)) -> Walked<'_> {
-    let (mut author, mut committer, mut encoding) = (None, None, None);
-    // Of two headers of one name the first counts.
-    for line in headers(commit) {
-        match line.first() {
-            Some(b'p') => {
-                if let Some(id) = line.strip_prefix(b"parent ").and_then(oid) {
-                    parent(id);
-                }
-            }
-            Some(b'a') => author = author.or_else(|| line.strip_prefix(b"author ")),
-            Some(b'c') => committer = committer.or_else(|| line.strip_prefix(b"committer ")),
-            Some(b'e') => encoding = encoding.or_else(|| line.strip_prefix(b"encoding ")),
-            _ => {}
+impl<'a> Commit<'a> {
+    /// `None`: git does not take it for a commit either.
+    pub(super) fn parse(commit: &'a [u8], hash: HashKind) -> Option<Self> {
+        let (tree, mut rest) = id_line(commit, b"tree ", hash)?;
+        let mut parents = Vec::new();
+        while rest.starts_with(b"parent ") {
+            let (parent, behind) = id_line(rest, b"parent ", hash)?;
+            parents.push(parent);
+            rest = behind;
         }
+        Some(Self {
+            tree,
+            parents,
+            rest,
+        })
     }
-    Walked {
-        time: committer.and_then(time).unwrap_or(0),
-        author: Signature::new(author.unwrap_or_default(), encoding.unwrap_or_default()),
+
+    /// When it was committed, in seconds since the epoch; 0 if that is not said where it
+    /// belongs (commit.c, `parse_commit_date`).
+    pub(super) fn time(&self) -> u64 {
+        let (author, rest) = split_at_byte(self.rest, b'\n');
+        let (committer, _) = rest.split_at(memchr::memchr(b'\n', rest).unwrap_or(0));
+        if !author.starts_with(b"author") || !committer.starts_with(b"committer") {
+            return 0;
+        }
+        let start = memchr::memrchr(b'>', committer).map_or(0, |at| at + 1);
+        seconds(committer[start..].trim_ascii_start())
+    }
+
+    /// Who wrote it. Of several lines the last one counts, as for `git log --format=%an`;
+    /// without one, there is no name.
+    pub(super) fn author(&self) -> Signature<'a> {
+        let lines = headers(self.rest).filter_map(|line| line.strip_prefix(b"author "));
+        Signature::new(lines.last().unwrap_or_default(), encoding(self.rest))
     }
 }
 
-/// The tree of a commit, from the commit's bytes.
-pub(super) fn tree(commit: &[u8]) -> Option<Oid> {
-    oid(header(commit, b"tree ")?)
+impl<'a> Tag<'a> {
+    /// `None`: git does not take it for a tag either (tag.c, `parse_tag_buffer`).
+    pub(super) fn parse(tag: &'a [u8], hash: HashKind) -> Option<Self> {
+        let (target, rest) = id_line(tag, b"object ", hash)?;
+        let (_, rest) = split_at_byte(rest.strip_prefix(b"type ")?, b'\n');
+        let (_, rest) = split_at_byte(rest.strip_prefix(b"tag ")?, b'\n');
+        let (tagger, _) = split_at_byte(rest, b'\n');
+        let tagger = tagger.strip_prefix(b"tagger ");
+        Some(Self {
+            target,
+            tagger: tagger.map(|ident| Signature::new(ident, encoding(rest))),
+        })
+    }
 }
 
-/// What a tag tags, from the tag's bytes.
-pub(super) fn target(tag: &[u8]) -> Option<Oid> {
-    oid(header(tag, b"object ")?)
+/// A line that is `field` and an id, and what is behind it.
+fn id_line<'a>(object: &'a [u8], field: &[u8], hash: HashKind) -> Option<(Id, &'a [u8])> {
+    let (digits, rest) = object
+        .strip_prefix(field)?
+        .split_at_checked(hash.digits())?;
+    Some((hash.id_of_digits(digits)?, rest.strip_prefix(b"\n")?))
 }
 
-/// The time in `NAME <EMAIL> TIME ZONE`.
-fn time(ident: &[u8]) -> Option<i64> {
-    let at = memchr::memrchr(b'>', ident)?;
-    let text = std::str::from_utf8(&ident[at + 1..]).ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
+/// A number as strtoumax(3) reads it, which is how git does: as far as there are digits,
+/// the largest for what is too large, and wrapped around below zero.
+fn seconds(text: &[u8]) -> u64 {
+    let (digits, is_negative) = match text.strip_prefix(b"-") {
+        Some(digits) => (digits, true),
+        None => (text, false),
+    };
+    let mut digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let number = digits.try_fold(0_u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    });
+    match number {
+        Some(number) if is_negative => number.wrapping_neg(),
+        Some(number) => number,
+        None => u64::MAX,
+    }
 }
 
-/// An id from its hex digits; `None` for zeros, too, which name nothing.
-pub(super) fn oid(digits: &[u8]) -> Option<Oid> {
-    let mut raw = [0; 32];
-    let raw = raw.get_mut(..digits.len() / 2)?;
-    faster_hex::hex_decode(digits, raw).ok()?;
-    Oid::from_bytes(raw)
+/// What the `encoding` header says.
+fn encoding(headers_of: &[u8]) -> &[u8] {
+    let mut lines = headers(headers_of).filter_map(|line| line.strip_prefix(b"encoding "));
+    lines.next().unwrap_or_default()
 }
 
 impl<'a> Signature<'a> {
-    /// The author of a commit; without a name, if it has none.
-    pub(super) fn of_author(commit: &'a [u8]) -> Self {
-        Self::of(commit, b"author ").unwrap_or(Self::new(&[], &[]))
-    }
-
-    /// Reads it behind `field`.
-    fn of(object: &'a [u8], field: &[u8]) -> Option<Self> {
-        let ident = header(object, field)?;
-        let encoding = header(object, b"encoding ").unwrap_or_default();
-        Some(Self::new(ident, encoding))
-    }
-
     fn new(ident: &'a [u8], encoding: &'a [u8]) -> Self {
         let (name, rest) = split_at_byte(ident, b'<');
         let (email, _) = split_at_byte(rest, b'>');
@@ -145,17 +172,18 @@ fn cut(text: &str, is_cut: bool) -> String {
     }
 }
 
-/// The rest of the first header line that starts with `field`. Headers end at
-/// the first empty line; continuation lines start with a space.
-fn header<'a>(object: &'a [u8], field: &[u8]) -> Option<&'a [u8]> {
-    headers(object).find_map(|line| line.strip_prefix(field))
-}
-
+/// The lines of a header. It ends at the first empty line, or at a zero byte, which is the
+/// end of a text for git; continued lines start with a space.
 fn headers(object: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut start = 0;
-    let ends = memchr::memchr_iter(b'\n', object).chain([object.len()]);
-    ends.map(move |end| &object[std::mem::replace(&mut start, end + 1)..end])
-        .take_while(|line| !line.is_empty())
+    let ends = memchr::memchr2_iter(b'\n', 0, object).chain([object.len()]);
+    let mut has_ended = false;
+    ends.map_while(move |end| {
+        let line = &object[std::mem::replace(&mut start, end + 1)..end];
+        let is_over = has_ended || line.is_empty();
+        has_ended = object.get(end) == Some(&0);
+        (!is_over).then_some(line)
+    })
 }
 
 fn split_at_byte(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
@@ -169,8 +197,22 @@ fn split_at_byte(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
 mod tests {
     use super::*;
 
-    fn author(object: &[u8]) -> (String, String) {
-        match commit_author(object) {
+    const HASH: HashKind = HashKind::Sha1;
+
+    fn id(digit: &str) -> Id {
+        HASH.id_of_digits(digit.repeat(40).as_bytes())
+            .expect("an id")
+    }
+
+    /// A commit with these lines behind its tree.
+    fn commit(lines: &[u8]) -> Vec<u8> {
+        [format!("tree {}\n", id("1")).as_bytes(), lines].concat()
+    }
+
+    fn author(lines: &[u8]) -> (String, String) {
+        let commit = commit(lines);
+        let parsed = Commit::parse(&commit, HASH).expect("a commit");
+        match parsed.author().person() {
             Author::Person { name, email } => (name, email),
             Author::Pusher => unreachable!("a commit has an author"),
         }
@@ -178,9 +220,9 @@ mod tests {
 
     #[test]
     fn names_are_decoded_as_the_commit_says() {
-        let latin1 = b"tree 1\nauthor Jos\xe9 <j@x> 1 +0000\nencoding ISO-8859-1\n\nauthor X <y> 1";
+        let latin1 = b"author Jos\xe9 <j@x> 1 +0000\nencoding ISO-8859-1\n\nauthor X <y> 1";
         assert_eq!(author(latin1), ("José".into(), "j@x".into()));
-        let unlabelled = b"tree 1\nauthor Jos\xe9 <j@x> 1 +0000\n\nencoding ISO-8859-1";
+        let unlabelled = b"author Jos\xe9 <j@x> 1 +0000\n\nencoding ISO-8859-1";
         assert_eq!(author(unlabelled), ("Jos\u{fffd}".into(), "j@x".into()));
     }
 
@@ -191,7 +233,7 @@ mod tests {
             ("no address".into(), String::new())
         );
         assert_eq!(author(b"author  <a@b"), (String::new(), "a@b".into()));
-        assert_eq!(author(b"tree 1\n\nbody"), (String::new(), String::new()));
+        assert_eq!(author(b"\nbody"), (String::new(), String::new()));
         assert_eq!(
             author(b"author \"Q\" Z \xf0\x9f\x98\x80 <a@b> 1 +0000"),
             ("\"Q\" Z \u{1f600}".into(), "a@b".into())
@@ -199,30 +241,64 @@ mod tests {
     }
 
     #[test]
-    fn of_what_walks_need_the_first_line_of_each_kind_counts() {
-        let id = |digit: &str| oid(digit.repeat(40).as_bytes()).expect("an id");
-        let commit = format!(
-            "tree {}\nparent {}\nparent short\nparent {}\nauthor A <a> 7 +0000\nauthor B <b> 8 +0000\n\
-             committer C <c> > 1600000000 +0000\ncommitter D <d> 9 +0000\ngpgsig x\n parent {}\n\
-             encoding ISO-8859-1\n\nparent {}\n",
-            "1".repeat(40),
-            "2".repeat(40),
-            "3".repeat(40),
-            "4".repeat(40),
-            "5".repeat(40),
+    fn a_line_means_what_its_place_says() {
+        let behind = format!(
+            "author A <a> 7 +0000\ncommitter C <c> > 1600000000 +0000\nparent {}\n\
+             committer D <d> 9 +0000\ngpgsig x\n parent {}\nauthor B <b> 8 +0000\n\nparent {}\n",
+            id("3"),
+            id("4"),
+            id("5"),
         );
-        let mut parents = Vec::new();
-        let read = walked(commit.as_bytes(), |id| parents.push(id));
-        assert_eq!(parents, [id("2"), id("3")]);
-        assert_eq!(read.time, 1_600_000_000);
-        let (mut key, mut same) = (Vec::new(), Vec::new());
-        read.author.write_key(&mut key);
-        Signature::of_author(commit.as_bytes()).write_key(&mut same);
-        assert_eq!((&key, &*key), (&same, &b"A <a>ISO-8859-1"[..]));
-        let nothing = walked(b"", |_| unreachable!("it has no parents"));
-        assert_eq!(nothing.time, 0);
-        nothing.author.write_key(&mut key);
-        assert_eq!(key, b"<>");
+        let whole = commit(format!("parent {}\n{behind}", id("2")).as_bytes());
+        let read = Commit::parse(&whole, HASH).expect("a commit");
+        assert_eq!(read.tree, id("1"));
+        assert_eq!(read.parents, [id("2")]);
+        assert_eq!(read.time(), 1_600_000_000);
+        assert_eq!(read.author().name, b"B ");
+        // An author that is not there, or not in its place, hides the time.
+        let whole = commit(b"committer C <c> 1600000000 +0000\nauthor A <a> 7 +0000\n");
+        let read = Commit::parse(&whole, HASH).expect("a commit");
+        assert_eq!((read.time(), read.author().name), (0, &b"A "[..]));
+        // A zero byte ends the text.
+        let whole = commit(b"author A <a> 7 +0000\0\nauthor B <b> 8 +0000\n");
+        let read = Commit::parse(&whole, HASH).expect("a commit");
+        assert_eq!(read.author().name, b"A ");
+    }
+
+    #[test]
+    fn ids_of_another_length_are_none() {
+        let long = "2".repeat(64);
+        for lines in [
+            format!("parent {long}\nauthor"),
+            "parent 22\nauthor".to_owned(),
+            format!("parent {} \nauthor", id("2")),
+            format!("parent {}\nparent\nauthor", "0".repeat(40)),
+        ] {
+            let whole = commit(lines.as_bytes());
+            assert!(Commit::parse(&whole, HASH).is_none(), "{lines}");
+        }
+        let whole = format!("tree {long}\nauthor A <a> 1 +0000\n");
+        assert!(Commit::parse(whole.as_bytes(), HASH).is_none());
+        assert!(Commit::parse(whole.as_bytes(), HashKind::Sha256).is_some());
+        assert!(Commit::parse(b"", HASH).is_none());
+        let tag = format!("object {long}\ntype commit\ntag x\n");
+        assert!(Tag::parse(tag.as_bytes(), HASH).is_none());
+    }
+
+    #[test]
+    fn times_are_read_as_strtoumax_reads_them() {
+        for (text, expected) in [
+            ("1600000000 +0000", 1_600_000_000),
+            ("12x", 12),
+            ("x", 0),
+            ("", 0),
+            ("-1", u64::MAX),
+            ("18446744073709551615", u64::MAX),
+            ("18446744073709551616", u64::MAX),
+            ("99999999999999999999999", u64::MAX),
+        ] {
+            assert_eq!(seconds(text.as_bytes()), expected, "{text}");
+        }
     }
 
     #[test]
@@ -236,8 +312,7 @@ mod tests {
                 (1 << 20, &long),
             ] {
                 let name = character.repeat(length);
-                let commit = format!("tree 1\nauthor {name} <{name}> 1 +0000\n\n");
-                let (name, email) = author(commit.as_bytes());
+                let (name, email) = author(format!("author {name} <{name}> 1 +0\n\n").as_bytes());
                 assert!(name == *expected, "{character} {length}: {name}");
                 assert!(email == *expected, "{character} {length}: {email}");
             }
@@ -245,7 +320,16 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_without_a_tagger_has_none() {
-        assert_eq!(tagger(b"object 1\ntype blob\ntag x\n\ntagger Z <z>"), None);
+    fn a_tag_names_its_tagger_behind_its_name_or_nowhere() {
+        let tagger = |lines: &str| {
+            let tag = format!("object {}\ntype blob\n{lines}", id("1"));
+            let read = Tag::parse(tag.as_bytes(), HASH)?;
+            assert_eq!(read.target, id("1"));
+            Some(read.tagger.map(|tagger| tagger.person()))
+        };
+        assert_eq!(tagger("tag x\n\ntagger Z <z>"), Some(None));
+        assert_eq!(tagger("tag x\nmore\ntagger Z <z>\n"), Some(None));
+        assert!(matches!(tagger("tag x\ntagger Z <z>\n"), Some(Some(_))));
+        assert_eq!(tagger("tagger Z <z>\n"), None);
     }
 }

@@ -1,6 +1,8 @@
 //! Whose a repository is. What lies in another account's repository can make a git
 //! command run what that account likes; git refuses to, and so do we.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -30,7 +32,7 @@ pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
         Some(work_tree) if git_dir.ends_with(".git") => work_tree,
         _ => git_dir,
     };
-    if owner == account || is_trusted_by_git(named) {
+    if owner == account || is_trusted_by_git(named, git_dir) {
         return Ok(());
     }
     Err(Error::Dubious {
@@ -40,15 +42,21 @@ pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
     })
 }
 
-fn is_trusted_by_git(repository: &Path) -> bool {
+/// Whether git takes this folder for a repository, and that one for what it is: where git
+/// sees none it looks further up, and finds some other.
+fn is_trusted_by_git(repository: &Path, git_dir: &Path) -> bool {
     let mut command = Command::new("git");
     forget_variables(&mut command, |_| false);
     // `safe.bareRepository` is about stumbling into one; this one was named.
     command
         .args(["-c", "safe.bareRepository=all", "-C"])
         .arg(repository)
-        .args(["rev-parse", "--git-dir"])
+        .args(["rev-parse", "--absolute-git-dir"])
         .stdin(Stdio::null())
         .output()
-        .is_ok_and(|answer| answer.status.success())
+        .is_ok_and(|answer| {
+            let found = answer.stdout.strip_suffix(b"\n").unwrap_or_default();
+            let found = Path::new(OsStr::from_bytes(found)).canonicalize();
+            answer.status.success() && found.is_ok_and(|found| found == git_dir)
+        })
 }

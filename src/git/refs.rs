@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::command::Git;
-use super::{Error, ReadContext, Repository, object};
+use super::id::HashKind;
+use super::{Error, ReadContext, Repository};
 use crate::event::{Oid, RefName};
+use crate::plain_file;
 
 /// Where the names of refs have more bytes than this together, all refs are listed.
 const MOST_NAMED: usize = 16 << 10;
@@ -63,7 +64,8 @@ impl Repository {
     /// Whether this object is here.
     #[must_use]
     pub fn has(&self, id: Oid) -> bool {
-        self.objects().has(id)
+        let id = self.hash().id(id);
+        id.is_some_and(|id| self.store().kind(id).is_ok())
     }
 
     /// What a ref's log tells (git-reflog(1)), the newest first; nothing, if there
@@ -78,11 +80,11 @@ impl Repository {
         }
         // gitrepository-layout(5), `logs`. git has checked the name.
         let logs = self.store().common_dir().join("logs");
-        let log = fs::read(logs.join(OsStr::from_bytes(name.as_bytes())));
+        let log = plain_file::read(&logs.join(OsStr::from_bytes(name.as_bytes())), u64::MAX);
         let log = log.unwrap_or_default();
         log.split(|&byte| byte == b'\n')
             .rev()
-            .filter_map(log_line)
+            .filter_map(|line| log_line(line, self.hash()))
             .collect()
     }
 
@@ -107,7 +109,7 @@ impl Repository {
         Ok(lines
             .filter_map(|line| {
                 let space = line.iter().position(|&byte| byte == b' ')?;
-                let id = object::oid(&line[..space])?;
+                let id = self.hash().id_of_digits(&line[..space])?.into();
                 Some((RefName::new(&line[space + 1..]), id))
             })
             .collect())
@@ -120,18 +122,20 @@ impl Repository {
 }
 
 impl Git {
-    /// The ref that HEAD names; `None` if that is none.
-    pub(super) fn head_name(&self) -> Option<RefName> {
-        let name = self.ask(&["symbolic-ref", "--quiet", "HEAD"]).ok()?;
-        Some(RefName::new(name.trim_ascii_end()))
+    /// The ref that a symbolic one names; `None` if it is none.
+    pub(super) fn symbolic_ref(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let mut args = ["symbolic-ref", "--quiet"].map(OsStr::new).to_vec();
+        args.push(OsStr::from_bytes(name));
+        Some(self.ask(&args).ok()?.trim_ascii_end().to_owned())
     }
 
-    /// Where HEAD is.
-    pub(super) fn head(&self) -> Option<Oid> {
-        let id = self
-            .ask(&["rev-parse", "--verify", "--quiet", "HEAD"])
-            .ok()?;
-        object::oid(id.trim_ascii_end())
+    /// The digits of the object that a ref is at.
+    pub(super) fn ref_value(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let mut args = ["rev-parse", "--verify", "--quiet"]
+            .map(OsStr::new)
+            .to_vec();
+        args.push(OsStr::from_bytes(name));
+        Some(self.ask(&args).ok()?.trim_ascii_end().to_owned())
     }
 }
 
@@ -154,15 +158,15 @@ fn by_libgit2(refs: &git2::Repository, name: &str) -> Vec<LogLine> {
 }
 
 /// `OLD NEW NAME <EMAIL> SECONDS ZONE`, a tab and a message.
-fn log_line(line: &[u8]) -> Option<LogLine> {
+fn log_line(line: &[u8], hash: HashKind) -> Option<LogLine> {
     let (before, _) = line.split_at(memchr::memchr(b'\t', line).unwrap_or(line.len()));
     let mut words = before.split(|&byte| byte == b' ');
     let (old, new) = (words.next()?, words.next()?);
     let seconds = words.rev().nth(1)?;
     let seconds = std::str::from_utf8(seconds).ok()?.parse().ok()?;
     Some(LogLine {
-        old: object::oid(old),
-        new: object::oid(new),
+        old: hash.id_of_digits(old).map(Into::into),
+        new: hash.id_of_digits(new).map(Into::into),
         time: at(seconds),
     })
 }

@@ -1,11 +1,16 @@
 //! A repository, and the few questions that events ask of it.
 
 use std::cell::RefCell;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::store::{Bytes, Cause, Kind, Objects, Store};
-use super::{Error, ReadContext, object};
+use git2::ErrorCode;
+
+use super::id::{HashKind, Id};
+use super::object::{Commit, Tag};
+use super::store::{Bytes, Cause, Kind, Store, damaged};
+use super::{Error, ReadContext};
 use crate::event::{Author, Oid, RefKind, RefName};
 
 /// Chains of tags are followed so far.
@@ -25,14 +30,19 @@ pub struct Repository {
 
 /// An object that was read.
 struct Kept {
-    id: Oid,
+    id: Id,
     kind: Kind,
     bytes: Rc<[u8]>,
 }
 
+/// A ref as hooks are told of it: without the namespace that it is in.
+fn within(namespace: &[u8], name: &[u8]) -> RefName {
+    RefName::new(name.strip_prefix(namespace).unwrap_or(name))
+}
+
 /// What an object is once its annotated tags are peeled off.
 pub(super) enum Peeled {
-    Commit(Oid),
+    Commit(Id),
     /// A blob or a tree, and who tagged it if somebody did.
     Other(Option<Author>),
 }
@@ -42,7 +52,7 @@ pub(super) struct DefaultBranch {
     /// The branch that HEAD names; `None` if HEAD is detached.
     pub(super) name: Option<RefName>,
     /// Its commit; `None` while it has none.
-    pub(super) tip: Option<Oid>,
+    pub(super) tip: Option<Id>,
 }
 
 impl Repository {
@@ -76,50 +86,69 @@ impl Repository {
         &self.store
     }
 
-    /// How many bytes an object id has here: 20 or 32.
-    pub(super) fn id_length(&self) -> usize {
-        self.store.id_length()
+    /// Which hash names objects here.
+    pub(super) fn hash(&self) -> HashKind {
+        self.store.hash()
     }
 
-    pub(super) fn objects(&self) -> Objects<'_> {
-        self.store.objects()
+    /// An id that somebody else wrote, if it can be one of this repository.
+    pub(super) fn id(&self, id: Oid) -> Result<Id, Error> {
+        let own = self
+            .hash()
+            .id(id)
+            .ok_or("its id has the length of another hash");
+        own.reading(|| format!("object `{id}`"))
     }
 
+    /// HEAD, or under `GIT_NAMESPACE` the HEAD of that namespace (gitnamespaces(7)).
     pub(super) fn default_branch(&self) -> Result<DefaultBranch, Error> {
-        let Some(refs) = self.store.refs_by_libgit2() else {
-            let (name, tip) = self.store.head_by_git();
-            return Ok(DefaultBranch { name, tip });
+        let namespace = self.store.git().namespace();
+        let head = [&namespace[..], b"HEAD"].concat();
+        let is_link = fs::symlink_metadata(self.path().join("HEAD"))
+            .is_ok_and(|meta| meta.file_type().is_symlink());
+        let refs = self.store.refs_by_libgit2().filter(|_| !is_link);
+        let (Some(refs), Ok(text)) = (refs, std::str::from_utf8(&head)) else {
+            return Ok(self.default_branch_by_git(&namespace, &head));
         };
-        let head = refs.find_reference("HEAD");
-        let head = head.reading(|| "HEAD".to_owned())?;
-        let name = head.symbolic_target_bytes().map(RefName::new);
-        let tip = match refs.head() {
-            Ok(tip) => Some(tip),
-            Err(error)
-                if matches!(
-                    error.code(),
-                    git2::ErrorCode::UnbornBranch | git2::ErrorCode::NotFound
-                ) =>
-            {
-                None
+        let head = match refs.find_reference(text) {
+            Ok(head) => head,
+            // A namespace need not have one, and then nothing is the default.
+            Err(error) if error.code() == ErrorCode::NotFound && !namespace.is_empty() => {
+                return Ok(DefaultBranch {
+                    name: None,
+                    tip: None,
+                });
             }
+            refused => refused.reading(|| "HEAD".to_owned())?,
+        };
+        let name = head
+            .symbolic_target_bytes()
+            .map(|name| within(&namespace, name));
+        let tip = match head.resolve() {
+            Ok(tip) => tip.target(),
+            Err(error) if error.code() == ErrorCode::NotFound => None,
             Err(error) => return Err(error).reading(|| "HEAD".to_owned()),
         };
-        let tip = tip.and_then(|tip| Oid::from_bytes(tip.target()?.as_bytes()));
+        let tip = tip.and_then(|tip| self.hash().id_of_bytes(tip.as_bytes()));
         Ok(DefaultBranch { name, tip })
     }
 
+    fn default_branch_by_git(&self, namespace: &[u8], head: &[u8]) -> DefaultBranch {
+        let git = self.store.git();
+        let tip = git.ref_value(head);
+        DefaultBranch {
+            name: git.symbolic_ref(head).map(|name| within(namespace, &name)),
+            tip: tip.and_then(|digits| self.hash().id_of_digits(&digits)),
+        }
+    }
+
     /// An object, and what it is.
-    pub(super) fn object<'a>(
-        &self,
-        objects: &'a Objects<'_>,
-        id: Oid,
-    ) -> Result<(Kind, Bytes<'a>), Cause> {
+    pub(super) fn object(&self, id: Id) -> Result<(Kind, Bytes<'_>), Cause> {
         let mut kept = self.kept.borrow_mut();
         if let Some(known) = kept.iter().find(|kept| kept.id == id) {
             return Ok((known.kind, Bytes::Kept(Rc::clone(&known.bytes))));
         }
-        let (kind, bytes) = objects.read(id)?;
+        let (kind, bytes) = self.store.read(id)?;
         if kept.len() < MOST_KEPT && bytes.len() <= LONGEST_KEPT {
             kept.push(Kept {
                 id,
@@ -132,34 +161,33 @@ impl Repository {
 
     /// What an object is. What a branch is at can be read at once: it is no blob of
     /// gigabytes, but a commit (git-receive-pack(1)).
-    fn kind(&self, objects: &Objects<'_>, id: Oid, of: RefKind) -> Result<Kind, Cause> {
+    fn kind(&self, id: Id, of: RefKind) -> Result<Kind, Cause> {
         match of {
-            RefKind::Branch => self.object(objects, id).map(|(kind, _)| kind),
-            RefKind::Tag | RefKind::Other => objects.kind(id),
+            RefKind::Branch => self.object(id).map(|(kind, _)| kind),
+            RefKind::Tag | RefKind::Other => self.store.kind(id),
         }
     }
 
     /// Follows annotated tags, from what a ref of some kind is at, to what they tag; a
     /// longer chain than anybody makes in earnest leads to no commit.
-    pub(super) fn peel(&self, id: Oid, of: RefKind) -> Result<Peeled, Error> {
+    pub(super) fn peel(&self, id: Id, of: RefKind) -> Result<Peeled, Error> {
         let (mut id, mut of) = (id, of);
         let mut tagged_by = None;
         let mut tags = 0;
-        let objects = self.objects();
         loop {
             let what = || format!("object `{id}`");
-            match self.kind(&objects, id, of).reading(what)? {
+            match self.kind(id, of).reading(what)? {
                 Kind::Commit => return Ok(Peeled::Commit(id)),
                 Kind::Tag => {
                     if tags == MOST_TAGS {
                         return Ok(Peeled::Other(tagged_by));
                     }
                     tags += 1;
-                    let (_, tag) = self.object(&objects, id).reading(what)?;
-                    tagged_by = tagged_by.or_else(|| object::tagger(&tag));
-                    id = object::target(&tag)
-                        .ok_or("it tags nothing")
-                        .reading(what)?;
+                    let (_, bytes) = self.object(id).reading(what)?;
+                    let tag = Tag::parse(&bytes, self.hash());
+                    let tag = tag.ok_or_else(damaged).reading(what)?;
+                    tagged_by = tagged_by.or_else(|| tag.tagger.map(|by| by.person()));
+                    id = tag.target;
                     of = RefKind::Tag;
                 }
                 _ => return Ok(Peeled::Other(tagged_by)),
@@ -167,18 +195,15 @@ impl Repository {
         }
     }
 
-    pub(super) fn commit_author(&self, id: Oid) -> Result<Author, Error> {
-        let objects = self.objects();
-        let commit = self.object(&objects, id);
-        let (_, commit) = commit.reading(|| format!("commit `{id}`"))?;
-        Ok(object::commit_author(&commit))
+    /// Reads a commit, for `tell`.
+    pub(super) fn commit<T>(&self, id: Id, tell: impl FnOnce(Commit<'_>) -> T) -> Result<T, Error> {
+        let what = || format!("commit `{id}`");
+        let (_, bytes) = self.object(id).reading(what)?;
+        let commit = Commit::parse(&bytes, self.hash()).ok_or_else(damaged);
+        Ok(tell(commit.reading(what)?))
     }
 
-    /// The tree of a commit.
-    pub(super) fn tree(&self, commit: Oid) -> Result<Oid, Error> {
-        let what = || format!("commit `{commit}`");
-        let objects = self.objects();
-        let (_, bytes) = self.object(&objects, commit).reading(what)?;
-        object::tree(&bytes).ok_or("it names no tree").reading(what)
+    pub(super) fn commit_author(&self, id: Id) -> Result<Author, Error> {
+        self.commit(id, |commit| commit.author().person())
     }
 }

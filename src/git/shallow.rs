@@ -6,27 +6,25 @@
 //! name of others.
 
 use std::collections::HashSet;
-use std::fs;
 
-use super::{Repository, object};
-use crate::event::Oid;
+use super::Repository;
+use super::id::Id;
+use crate::plain_file;
 
 /// Which commits have no parents here.
 pub(super) struct Shallow {
-    edge: HashSet<Oid>,
+    edge: HashSet<Id>,
     /// An empty file is one, too.
     is_there: bool,
 }
 
 impl Shallow {
     pub(super) fn of(repository: &Repository) -> Self {
-        let text = fs::read_to_string(repository.store().common_dir().join("shallow"));
+        let text =
+            plain_file::read_text(&repository.store().common_dir().join("shallow"), u64::MAX);
         let is_there = text.is_ok();
-        let digits = 2 * repository.id_length();
-        let id = |line: &str| {
-            let line = line.trim_end();
-            (line.len() == digits).then(|| object::oid(line.as_bytes()))?
-        };
+        let hash = repository.hash();
+        let id = |line: &str| hash.id_of_digits(line.trim_end().as_bytes());
         Self {
             edge: text.unwrap_or_default().lines().filter_map(id).collect(),
             is_there,
@@ -38,7 +36,7 @@ impl Shallow {
         self.is_there
     }
 
-    pub(super) fn ends_at(&self, id: Oid) -> bool {
+    pub(super) fn ends_at(&self, id: Id) -> bool {
         self.edge.contains(&id)
     }
 }

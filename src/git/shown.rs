@@ -2,11 +2,9 @@
 //! repository (cgitrc(5), `scan-path`), `cgit.*` and `gitweb.*` in its `config`
 //! (cgitrc(5), `enable-git-config`; gitweb(1), "Per-repository gitweb configuration").
 
-use std::fs;
-use std::io::Read;
-
 use super::Repository;
 use super::store::Setting;
+use crate::plain_file;
 
 /// A `cgitrc` of more than this is read so far.
 const LONGEST_CGITRC: u64 = 64 * 1024;
@@ -48,11 +46,9 @@ impl ConfigTexts<'_> {
 
 impl Repository {
     pub(super) fn shown(&self, config: &ConfigTexts<'_>) -> Shown {
-        let mut bytes = Vec::new();
-        if let Ok(file) = fs::File::open(self.path().join("cgitrc")) {
-            // What cannot be read says nothing.
-            file.take(LONGEST_CGITRC).read_to_end(&mut bytes).ok();
-        }
+        // What cannot be read says nothing.
+        let bytes = plain_file::read(&self.path().join("cgitrc"), LONGEST_CGITRC);
+        let bytes = bytes.unwrap_or_default();
         shown(&String::from_utf8_lossy(&bytes), &|key| config.all(key))
     }
 

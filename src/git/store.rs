@@ -4,14 +4,16 @@
 //!
 //! Whoever is above knows ids and bytes. Which way they came it need not know.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::Error;
+use super::alternates;
 use super::by_git::ByGit;
 use super::by_libgit2::{self, ByLibgit2};
 use super::command::Git;
-use crate::event::{Oid, RefName};
+use super::id::{HashKind, Id};
 
 /// Why something could not be read: libgit2's error, or words.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -55,6 +57,63 @@ pub(super) enum Kind {
     Tag,
 }
 
+impl Kind {
+    /// The kind of this name.
+    pub(super) fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"commit" => Some(Self::Commit),
+            b"tree" => Some(Self::Tree),
+            b"blob" => Some(Self::Blob),
+            b"tag" => Some(Self::Tag),
+            _ => None,
+        }
+    }
+}
+
+/// What is said of an object that is there and cannot be read.
+pub(super) fn damaged() -> Cause {
+    "it is damaged (`git fsck` says more)".into()
+}
+
+/// What libgit2 and git read of each repository that they open.
+const READ_AT_ONCE: [&str; 7] = [
+    "HEAD",
+    "commondir",
+    "config",
+    "packed-refs",
+    "shallow",
+    "info/grafts",
+    "objects/info/alternates",
+];
+
+/// The first of those that is a FIFO or the like, and would keep them waiting.
+fn no_regular_file(path: &Path) -> Option<PathBuf> {
+    let within = path.join(".git");
+    let git_dir = if within.is_dir() { &within } else { path };
+    let files = READ_AT_ONCE.iter().map(|name| git_dir.join(name));
+    let mut odd = files.filter(|file| fs::metadata(file).is_ok_and(|meta| !meta.is_file()));
+    odd.next()
+}
+
+/// The bytes of an object.
+pub(super) enum Bytes<'a> {
+    Libgit2(git2::OdbObject<'a>),
+    Owned(Vec<u8>),
+    Kept(Rc<[u8]>),
+}
+
+impl std::ops::Deref for Bytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Libgit2(object) => object.data(),
+            Self::Owned(bytes) => bytes,
+            Self::Kept(bytes) => bytes,
+        }
+    }
+}
+
 /// A repository, open.
 pub(super) enum Store {
     Libgit2(Box<ByLibgit2>),
@@ -68,16 +127,21 @@ impl Store {
     /// git is asked last and only about a folder that looks like a repository: the
     /// ordinary hook pays nothing for what is rare.
     pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<Self, Error> {
+        let failed = |source: Cause, no_git| Error::Open {
+            path: path.display().to_string(),
+            source,
+            no_git,
+        };
+        if let Some(odd) = no_regular_file(path) {
+            let why = format!("`{}` is no regular file", odd.display());
+            return Err(failed(why.into(), false));
+        }
         let refused = match by_libgit2::open(path, is_in_hook) {
             Ok(opened) => return Ok(Self::Libgit2(Box::new(opened))),
             Err(refused) => refused,
         };
         let opened = ByGit::open(path, is_in_hook).map(|opened| Self::Git(Box::new(opened)));
-        opened.map_err(|no_git| Error::Open {
-            path: path.display().to_string(),
-            source: refused.into(),
-            no_git,
-        })
+        opened.map_err(|no_git| failed(refused.into(), no_git))
     }
 
     /// The folder that all worktrees share (gitrepository-layout(5), `commondir`).
@@ -95,11 +159,11 @@ impl Store {
         }
     }
 
-    /// How many bytes an object id has here: 20 or 32.
-    pub(super) fn id_length(&self) -> usize {
+    /// Which hash names objects here.
+    pub(super) fn hash(&self) -> HashKind {
         match self {
-            Self::Libgit2(store) => store.id_length(),
-            Self::Git(store) => store.id_length,
+            Self::Libgit2(store) => store.hash,
+            Self::Git(store) => store.hash,
         }
     }
 
@@ -122,8 +186,8 @@ impl Store {
     /// read.
     pub(super) fn own_config(&self) -> Option<&[Setting]> {
         match self {
-            Self::Libgit2(store) => store.own_config(),
-            Self::Git(store) => store.own_config(),
+            Self::Libgit2(store) => store.config.as_deref(),
+            Self::Git(store) => store.config.as_deref(),
         }
     }
 
@@ -143,100 +207,34 @@ impl Store {
         }
     }
 
-    /// The ref that HEAD names and where HEAD is, both as git tells them.
-    pub(super) fn head_by_git(&self) -> (Option<RefName>, Option<Oid>) {
+    /// The folders of objects, its own first.
+    pub(super) fn object_folders(&self) -> Vec<PathBuf> {
         match self {
-            Self::Libgit2(store) => (store.git.head_name(), store.git.head()),
-            Self::Git(store) => (store.head_name(), store.head()),
-        }
-    }
-
-    pub(super) fn objects(&self) -> Objects<'_> {
-        match self {
-            Self::Libgit2(store) => Objects::Libgit2(store),
-            Self::Git(store) => Objects::Git(store),
-        }
-    }
-}
-
-/// The objects of a repository.
-pub(super) enum Objects<'repo> {
-    Libgit2(&'repo ByLibgit2),
-    Git(&'repo ByGit),
-}
-
-/// The bytes of an object.
-pub(super) enum Bytes<'a> {
-    Libgit2(git2::OdbObject<'a>),
-    Owned(Vec<u8>),
-    Kept(Rc<[u8]>),
-}
-
-impl std::ops::Deref for Bytes<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Libgit2(object) => object.data(),
-            Self::Owned(bytes) => bytes,
-            Self::Kept(bytes) => bytes,
-        }
-    }
-}
-
-impl<'repo> Objects<'repo> {
-    pub(super) fn has(&self, id: Oid) -> bool {
-        match self {
-            Self::Libgit2(store) => store.has(id),
-            Self::Git(store) => store.kind(id).is_ok(),
-        }
-    }
-
-    /// What an object is, found out without reading all of it.
-    pub(super) fn kind(&self, id: Oid) -> Result<Kind, Cause> {
-        match self {
-            Self::Libgit2(store) => store.kind(id),
-            Self::Git(store) => store.kind(id),
-        }
-    }
-
-    pub(super) fn read(&self, id: Oid) -> Result<(Kind, Bytes<'_>), Cause> {
-        match self {
-            Self::Libgit2(store) => store.read(id),
+            Self::Libgit2(store) => store.object_folders().cloned().collect(),
             Self::Git(store) => {
-                let (kind, bytes) = store.read(id)?;
-                Ok((kind, Bytes::Owned(bytes)))
+                let own = alternates::own(&store.git, &store.common_dir);
+                let others = alternates::others(&store.git, &own);
+                std::iter::once(own).chain(others).collect()
             }
         }
     }
 
-    /// So many are worth expecting at a time: none where nobody waits for a process.
-    pub(super) fn most_expected(&self) -> usize {
+    /// What an object is, found out without reading all of it.
+    pub(super) fn kind(&self, id: Id) -> Result<Kind, Cause> {
         match self {
-            Self::Libgit2(_) => 0,
-            Self::Git(store) => store.most_expected(),
+            Self::Libgit2(store) => store.kind(id),
+            Self::Git(store) => store.objects.kind(id),
         }
     }
 
-    /// These will be read next, best in this order: a process has them ready then.
-    pub(super) fn expect(&self, ids: impl IntoIterator<Item = Oid>) {
-        if let Self::Git(store) = self {
-            store.expect(ids);
-        }
-    }
-
-    /// What was expected and not read will not be.
-    pub(super) fn forget(&self) {
-        if let Self::Git(store) = self {
-            store.forget();
-        }
-    }
-
-    /// The git that can list commits ahead of whoever walks them, if that spares waiting.
-    pub(super) fn lister(&self) -> Option<&'repo Git> {
+    /// What an object is, and its bytes.
+    pub(super) fn read(&self, id: Id) -> Result<(Kind, Bytes<'_>), Cause> {
         match self {
-            Self::Libgit2(_) => None,
-            Self::Git(store) => Some(&store.git),
+            Self::Libgit2(store) => store.read(id),
+            Self::Git(store) => {
+                let (kind, bytes) = store.objects.read(id)?;
+                Ok((kind, Bytes::Owned(bytes)))
+            }
         }
     }
 }

@@ -6,9 +6,10 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
 
-use super::store::{Bytes, Kind, Objects};
+use super::id::{HashKind, Id};
+use super::store::{Bytes, Kind, damaged};
 use super::{Error, Limits, ReadContext, Repository};
-use crate::event::{ChangedFiles, FileStatus, Oid};
+use crate::event::{ChangedFiles, FileStatus};
 
 /// Of one comparison no more files than this are counted, and no more folders
 /// opened: a few objects that name each other many times over make a tree of any
@@ -23,9 +24,6 @@ const DEEPEST: usize = 20_000;
 /// Nor are more of them open at a time than have so many bytes, or so long a path.
 const MOST_OPEN: usize = 256 << 20;
 const LONGEST_PATH: usize = 16 << 20;
-
-/// So many trees are asked for ahead where a process tells of them.
-const AHEAD: usize = 256;
 
 /// Names that all comparisons of one push may look at together.
 const MOST_NAMES: usize = 20_000_000;
@@ -55,23 +53,21 @@ struct Folder<'objects> {
     new: Side<'objects>,
     /// How much of the shared path buffer is this folder's.
     path_len: usize,
-    /// How much of both was looked at ahead for folders in it.
-    ahead: [usize; 2],
 }
 
 /// One of two folders, and how much of it is done.
 struct Side<'objects> {
-    tree: Option<(Oid, Bytes<'objects>)>,
+    tree: Option<(Id, Bytes<'objects>)>,
     done: usize,
-    id_length: usize,
+    hash: HashKind,
 }
 
 /// Compares two trees; `None` is the empty one. Lists the first paths, as far as the
 /// limits go, and counts the others.
 pub(super) fn changed_files(
     repository: &Repository,
-    old: Option<Oid>,
-    new: Option<Oid>,
+    old: Option<Id>,
+    new: Option<Id>,
     mut limits: Limits,
     budget: &Budget,
 ) -> Result<ChangedFiles, Error> {
@@ -80,11 +76,7 @@ pub(super) fn changed_files(
         return Ok(files);
     }
     let mut path = Vec::new();
-    let objects = repository.objects();
-    objects.forget();
-    expect(&objects, [old, new]);
-    let most_ahead = objects.most_expected().min(AHEAD);
-    let whole = open(repository, &objects, old, new, 0)?;
+    let whole = open(repository, old, new, 0)?;
     let (mut path_bytes, mut folders, mut size) = (0, 1, whole.size());
     let mut stack = vec![whole];
     while let Some(folder) = stack.last_mut() {
@@ -117,11 +109,7 @@ pub(super) fn changed_files(
             Some(Step::Folder(old, new)) => {
                 folders += 1;
                 path.push(b'/');
-                if most_ahead > 0 {
-                    let next = folder.look_ahead([old, new], most_ahead);
-                    expect(&objects, next);
-                }
-                let folder = open(repository, &objects, old, new, path.len())?;
+                let folder = open(repository, old, new, path.len())?;
                 size += folder.size();
                 stack.push(folder);
                 if folders > MOST_FOLDERS
@@ -142,19 +130,18 @@ pub(super) fn changed_files(
 enum Step {
     Same,
     File(FileStatus),
-    Folder(Option<Oid>, Option<Oid>),
+    Folder(Option<Id>, Option<Id>),
 }
 
-fn open<'objects>(
+fn open(
     repository: &Repository,
-    objects: &'objects Objects<'_>,
-    old: Option<Oid>,
-    new: Option<Oid>,
+    old: Option<Id>,
+    new: Option<Id>,
     path_len: usize,
-) -> Result<Folder<'objects>, Error> {
-    let side = |id: Option<Oid>| {
+) -> Result<Folder<'_>, Error> {
+    let side = |id: Option<Id>| {
         let tree = id.map(|id| {
-            let read = objects.read(id);
+            let read = repository.store().read(id);
             match read.reading(|| named(id))? {
                 (Kind::Tree, bytes) => Ok((id, bytes)),
                 _ => Err("it is no tree").reading(|| named(id)),
@@ -163,23 +150,17 @@ fn open<'objects>(
         Ok(Side {
             tree: tree.transpose()?,
             done: 0,
-            id_length: repository.id_length(),
+            hash: repository.hash(),
         })
     };
     Ok(Folder {
         old: side(old)?,
         new: side(new)?,
         path_len,
-        ahead: [0, 0],
     })
 }
 
-fn expect(objects: &Objects<'_>, trees: impl IntoIterator<Item = Option<Oid>>) {
-    let trees = trees.into_iter().flatten();
-    objects.expect(trees);
-}
-
-fn named(tree: Oid) -> String {
+fn named(tree: Id) -> String {
     format!("tree `{tree}`")
 }
 
@@ -207,7 +188,7 @@ impl Side<'_> {
         if rest.is_empty() {
             return Ok(None);
         }
-        let entry = parse(rest, self.id_length).ok_or("it is damaged");
+        let entry = parse(rest, self.hash).ok_or_else(damaged);
         let entry = entry.reading(|| named(*id))?;
         Ok(Some(Entry {
             end: self.done + entry.end,
@@ -216,14 +197,13 @@ impl Side<'_> {
     }
 }
 
-fn parse(bytes: &[u8], id_length: usize) -> Option<Entry<'_>> {
+fn parse(bytes: &[u8], hash: HashKind) -> Option<Entry<'_>> {
     let (mode, rest) = bytes.split_at_checked(memchr::memchr(b' ', bytes)?)?;
-    let mode = std::str::from_utf8(mode).ok()?;
-    let mode = u32::from_str_radix(mode, 8).ok()?;
+    let mode = parse_mode(mode)?;
     let rest = &rest[1..];
     let (name, rest) = rest.split_at_checked(memchr::memchr(0, rest)?)?;
-    let id = rest.get(1..=id_length)?;
-    let left = rest.len() - 1 - id_length;
+    let id = rest.get(1..=hash.bytes())?;
+    let left = rest.len() - 1 - hash.bytes();
     let end = bytes.len() - left;
     (!name.is_empty()).then_some(Entry {
         mode,
@@ -233,32 +213,21 @@ fn parse(bytes: &[u8], id_length: usize) -> Option<Entry<'_>> {
     })
 }
 
+/// Of a mode of more bits than there are, git keeps the last ones (tree-walk.c,
+/// `get_mode`).
+fn parse_mode(digits: &[u8]) -> Option<u32> {
+    let add = |mode: u32, digit: &u8| match digit {
+        b'0'..=b'7' => Some(mode << 3 | u32::from(digit - b'0')),
+        _ => None,
+    };
+    let mode = digits.iter().try_fold(0, add)?;
+    (!digits.is_empty()).then_some(mode)
+}
+
 impl Folder<'_> {
     /// How many bytes its two trees have.
     fn size(&self) -> usize {
         self.old.len() + self.new.len()
-    }
-
-    /// What is read when this pair of folders in it is opened and then others behind it; that
-    /// is nothing if the pair itself was looked at ahead. Each name is so once.
-    fn look_ahead(&mut self, pair: [Option<Oid>; 2], most: usize) -> Vec<Option<Oid>> {
-        let done = [self.old.done, self.new.done];
-        if done[0] <= self.ahead[0] && done[1] <= self.ahead[1] {
-            return Vec::new();
-        }
-        let (mut next, mut path) = (pair.to_vec(), Vec::new());
-        // Whoever comes to what is damaged is told so.
-        while next.len() + 2 <= most
-            && let Ok(Some(step)) = self.step(&mut path)
-        {
-            path.clear();
-            if let Step::Folder(old, new) = step {
-                next.extend([old, new]);
-            }
-        }
-        self.ahead = [self.old.done, self.new.done];
-        [self.old.done, self.new.done] = done;
-        next
     }
 
     /// Looks at the next name, which it appends to `path`. A file and a folder of
@@ -278,7 +247,7 @@ impl Folder<'_> {
             (Some(entry), _) | (_, Some(entry)) => {
                 path.extend_from_slice(entry.name);
                 if entry.is_tree() {
-                    folders(old.as_ref(), new.as_ref())?
+                    folders(old.as_ref(), new.as_ref(), self.new.hash)?
                 } else {
                     compare(old.as_ref(), new.as_ref()).map_or(Step::Same, Step::File)
                 }
@@ -291,13 +260,17 @@ impl Folder<'_> {
     }
 }
 
-fn folders(old: Option<&Entry<'_>>, new: Option<&Entry<'_>>) -> Result<Step, Error> {
+fn folders(
+    old: Option<&Entry<'_>>,
+    new: Option<&Entry<'_>>,
+    hash: HashKind,
+) -> Result<Step, Error> {
     let raw = [old, new].map(|entry| entry.map(|entry| entry.id));
     if raw[0] == raw[1] {
         return Ok(Step::Same);
     }
     let id = |raw: Option<&[u8]>| {
-        let id = raw.map(|raw| Oid::from_bytes(raw).ok_or("its id is all zeros"));
+        let id = raw.map(|raw| hash.id_of_bytes(raw).ok_or("its id is all zeros"));
         id.transpose().reading(|| "a tree".to_owned())
     };
     Ok(Step::Folder(id(raw[0])?, id(raw[1])?))

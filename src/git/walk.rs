@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use super::Error;
 use super::commits::{Commits, Writer};
 use super::graph::Graph;
-use crate::event::{Author, Oid};
+use super::id::Id;
+use crate::event::Author;
 
 /// No more authors than this are gathered for one message,
 const MOST_AUTHORS: usize = 100_000;
@@ -15,8 +16,8 @@ const MOST_AUTHOR_BYTES: usize = 16 << 20;
 
 /// The commits that a message lists.
 pub(super) struct Listed {
-    pub(super) oldest: Oid,
-    pub(super) newest: Oid,
+    pub(super) oldest: Id,
+    pub(super) newest: Id,
     pub(super) total: usize,
     pub(super) authors: Authors,
 }
@@ -43,8 +44,8 @@ impl Authors {
 /// `git rev-list`; `None` if that is nothing.
 pub(super) fn list(
     graph: &Graph<'_>,
-    new: Oid,
-    hidden: Option<Oid>,
+    new: Id,
+    hidden: Option<Id>,
 ) -> Result<Option<Listed>, Error> {
     graph.list(new, hidden, |listed, commits| {
         let (Some(&newest), Some(&oldest)) = (listed.first(), listed.last()) else {
@@ -63,12 +64,7 @@ fn authors(listed: &[u32], commits: &mut Commits<'_>) -> Result<Authors, Error> 
     let mut authors = Authors::default();
     let (mut kept, mut seen) = (HashSet::new(), HashSet::new());
     let mut bytes = 0;
-    let together = commits.told_together();
-    for (nth, &commit) in listed.iter().rev().enumerate() {
-        if nth.is_multiple_of(together) {
-            let next = listed.iter().rev().skip(nth).take(together);
-            commits.will_tell_writers(next.copied());
-        }
+    for &commit in listed.iter().rev() {
         let author = match commits.writer(commit)? {
             Writer::Kept(number) if !kept.insert(number) => continue,
             Writer::Kept(number) => commits.author(number).clone(),

@@ -1,5 +1,8 @@
 //! Where HEAD points decides which branch is the default one.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
 use crate::support::{Received, Site, ZEROS};
 
 fn expect_all(site: &Site, push: &crate::support::Push, at: usize, branch: &str, new: &str) {
@@ -145,4 +148,52 @@ fn the_default_branch_can_be_deleted_and_come_back() {
         [("git.branch.creation", "main"), ("git.receive", "main")]
     );
     expect_all(&site, &push, 1, "main", &tip);
+}
+
+/// As git made it once (git-symbolic-ref(1)).
+#[test]
+fn head_may_be_a_symbolic_link() {
+    let site = Site::told_twice();
+    let head = site.bare.join("HEAD");
+    fs::remove_file(&head).unwrap();
+    symlink("refs/heads/main", &head).unwrap();
+    let tip = site.commit("a");
+    let push = site.push(&["main"]);
+    assert_eq!(
+        push.about(),
+        [("git.branch.creation", "main"), ("git.receive", "main")]
+    );
+    expect_all(&site, &push, 1, "main", &tip);
+}
+
+/// gitnamespaces(7): many repositories in one.
+#[test]
+fn under_a_namespace_its_own_head_counts() {
+    let site = Site::new();
+    let old = site.commit("a");
+    site.push(&["main"]);
+    let new = site.commit("b");
+    for name in ["one", "one/two"] {
+        let push = |refspec: &str| {
+            let push = site.git_run(&["push", "origin", refspec]);
+            site.push_by(push.env("GIT_NAMESPACE", name))
+        };
+        // It has no HEAD yet.
+        let told = push("main:refs/heads/trunk");
+        assert_eq!(told.about()[1], ("git.receive", "trunk"), "{}", told.said);
+        expect_all(&site, &told, 1, "trunk", &new);
+        let namespace = name.replace('/', "/refs/namespaces/");
+        let namespace = format!("refs/namespaces/{namespace}/");
+        let (head, trunk) = ("HEAD", "refs/heads/trunk");
+        let [head, trunk] = [head, trunk].map(|name| format!("{namespace}{name}"));
+        site.bare_git(&["symbolic-ref", &head, &trunk]);
+        let told = push("main~1:refs/heads/main");
+        assert_eq!(told.about(), [("git.branch.creation", "main")]);
+        let told = push("+main~1:refs/heads/trunk");
+        assert_eq!(told.only()["end_commit"], old);
+        site.bare_git(&["update-ref", "-d", &trunk]);
+        let told = push("main:refs/heads/trunk");
+        assert_eq!(told.about()[1], ("git.receive", "trunk"), "{}", told.said);
+        expect_all(&site, &told, 1, "trunk", &new);
+    }
 }

@@ -299,3 +299,26 @@ fn a_push_to_a_shared_repository_is_delivered_if_git_takes_the_push() {
         assert_eq!(owner, OTHER, "{}", git.version);
     }
 }
+
+/// git looks for a repository further up, and finds ours.
+#[test]
+fn a_repository_that_git_does_not_see_is_not_the_one_above_it() {
+    let Some(shared) = Shared::new("mode = \"spool\"") else {
+        return;
+    };
+    let above = shared.site.path("above");
+    let init = ["init", "-q", above.to_str().unwrap()];
+    shared.site.git(&init);
+    for path in [above.clone(), above.join(".git")] {
+        chown(&path, Some(OTHER), Some(OTHER)).unwrap();
+    }
+    let bare = above.join("test.git");
+    fs::rename(&shared.site.bare, &bare).unwrap();
+    fs::write(bare.join("HEAD"), "garbage\n").unwrap();
+    let bare = bare.to_str().unwrap();
+    for args in [&["preview", "--repo", bare][..], &["flush", bare]] {
+        let ran = shared.refpost(args);
+        let said = text(&ran.stderr);
+        assert!(said.contains("cannot trust repository"), "{args:?}: {said}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Trees so wide and so deep that git tells of some ahead of the comparison, where git reads
+//! Wide and deep trees, where git reads
 //! them: told as they are by the comparison that libgit2 reads for.
 
 use std::fmt::Write;
@@ -93,7 +93,7 @@ fn files(events: &[Event]) -> usize {
 }
 
 #[test]
-fn git_reading_ahead_finds_what_libgit2_finds() {
+fn git_finds_what_libgit2_finds() {
     let environment = imported(history());
     let bare = environment.path("test.git");
     let id = |name: &str| environment.git(&bare, &["rev-parse", name]);

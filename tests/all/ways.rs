@@ -266,7 +266,9 @@ fn what_is_missing_is_not_fetched() {
     let line = format!("{ZEROS} {old} refs/heads/x\n");
     let ran = site.refpost(["preview", "--repo", "test.git"]);
     let ran = ran.stdin(line).run();
-    let why = format!("refpost: cannot read tree `{tree}`: object not found\n");
+    let why = format!(
+        "refpost: cannot read tree `{tree}`: it is missing or damaged (`git fsck` says more)\n"
+    );
     assert_eq!((ran.status, ran.stderr), (1, why));
     assert!(!lost.exists());
     let line = format!("{ZEROS} {old} refs/tags/x\n");
@@ -299,7 +301,8 @@ fn what_is_damaged_spoils_nothing_else() {
     let line = format!("{old} {new} refs/heads/main\n");
     let ran = site.refpost(["preview", "--repo", "test.git"]);
     let ran = ran.stdin(line).run();
-    let why =
-        format!("refpost: cannot read object `{new}`: git cannot read it (`git fsck` says more)\n");
+    let why = format!(
+        "refpost: cannot read object `{new}`: it is missing or damaged (`git fsck` says more)\n"
+    );
     ran.fails(1, &why);
 }

@@ -1,5 +1,5 @@
-//! Histories long enough that git lists them ahead of the walk, where git reads them:
-//! told as they are by the walk that libgit2 reads for.
+//! Histories of many merges, where git reads them: told as they are by the walk that
+//! libgit2 reads for.
 
 use std::fmt::Write;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use refpost::event::{Event, RefUpdate};
 use refpost::git::{Limits, RefLines, Repository};
 
-use crate::support::{Environment, ZEROS, libgit2_opens, only_git_opens, parse_bodies};
+use crate::support::{Environment, ZEROS, libgit2_opens, only_git_opens};
 
 const LIMITS: Limits = Limits {
     files: 100,
@@ -137,7 +137,7 @@ impl Repo {
 }
 
 #[test]
-fn git_reading_ahead_tells_what_libgit2_tells() {
+fn git_tells_what_libgit2_tells() {
     for seed in [1] {
         let repo = Repo::new(seed);
         let mut dice = Dice(seed + 100);
@@ -155,90 +155,4 @@ fn git_reading_ahead_tells_what_libgit2_tells() {
         assert!(repo.bare.join("objects/info/commit-graph").exists());
         repo.assert_same("with a commit-graph for most", &updates);
     }
-}
-
-/// git lists commits one after another, each with a zero byte at its end; and a message may
-/// have one in it, with what looks like the next commit behind it.
-#[test]
-fn a_commit_cannot_tell_of_another_one() {
-    let repo = Repo::new(3);
-    let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-    repo.git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
-    let mut tip = repo.ids[100].clone();
-    for at in 0..120 {
-        let time = 1_800_000_000 + at;
-        let forged = format!("{tip}\ntree {tree}\nauthor Mallory <m@x> {time} +0000\n\n");
-        let commit = format!(
-            "tree {tree}\nparent {tip}\nauthor A <a@x> {time} +0000\n\
-             committer A <a@x> {time} +0000\n\nx\0{forged}\0"
-        );
-        let hash = [
-            "hash-object",
-            "-t",
-            "commit",
-            "-w",
-            "--stdin",
-            "--literally",
-        ];
-        let run = repo.environment.run("git").dir(&repo.bare).args(hash);
-        tip = run.stdin(commit).run().well().stdout.trim().to_owned();
-    }
-    let line = format!("{} {tip} refs/heads/x\n", repo.ids[100]);
-    let update = RefLines::of_push(line.as_bytes())
-        .batch()
-        .unwrap()
-        .remove(0);
-    repo.assert_same("forged", &[update]);
-}
-
-/// Before git 2.36 `cat-file` had no `--batch-command`: what an object is and what is in it
-/// was asked of two.
-#[test]
-fn an_older_git_tells_the_same() {
-    let repo = Repo::new(2);
-    let older = repo.environment.script(
-        "older/git",
-        "#!/bin/sh\nfor arg; do\n[ \"$arg\" != --batch-command ] || exit 129\ndone\n\
-         PATH=${PATH#*:} exec git \"$@\"\n",
-    );
-    let folder = older.parent().unwrap();
-    let path = std::env::var_os("PATH").unwrap();
-    let gits = [folder.to_owned()]
-        .into_iter()
-        .chain(std::env::split_paths(&path));
-    let gits = std::env::join_paths(gits).unwrap();
-    repo.git(&["tag", "-a", "-m", "x", "commit", "c1000"]);
-    repo.git(&["tag", "-a", "-m", "x", "blob", "c1000:f1"]);
-    repo.git(&["tag", "-a", "-m", "x", "tag", "blob"]);
-    let write = ["commit-graph", "write", "--stdin-commits"];
-    let run = repo.environment.run("git").dir(&repo.bare).args(write);
-    run.stdin(&repo.ids[1000]).run().well();
-    let mut lines = String::new();
-    for (name, old, new) in [
-        ("heads/c1499", ZEROS, repo.ids[1499].as_str()),
-        ("heads/c1200", &repo.ids[800], &repo.ids[1200]),
-        ("heads/c30", &repo.ids[1400], &repo.ids[30]),
-    ] {
-        writeln!(lines, "{old} {new} refs/{name}").unwrap();
-    }
-    for name in ["commit", "blob", "tag"] {
-        let id = repo
-            .environment
-            .git(&repo.bare, &["rev-parse", &format!("refs/tags/{name}")]);
-        writeln!(lines, "{ZEROS} {} refs/tags/{name}", id.trim()).unwrap();
-    }
-    let told = |path: &std::ffi::OsStr| {
-        let preview = repo.environment.refpost(["preview", "--repo", "test.git"]);
-        let ran = preview.env("PATH", path).stdin(&lines).run().well();
-        let messages = parse_bodies(&ran.bytes);
-        let told = messages
-            .iter()
-            .map(|message| message.whole["msg"].to_string());
-        told.collect::<Vec<_>>()
-    };
-    let libgit2 = told(&path);
-    assert_eq!(libgit2.len(), 7);
-    only_git_opens(&repo.bare);
-    assert_eq!(told(&path), libgit2);
-    assert_eq!(told(&gits), libgit2);
 }

@@ -1,0 +1,154 @@
+//! `git cat-file`, kept open: a process that tells of one object after another. What it
+//! says of an object is the truth, and what it cannot read is not there.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use super::command::Git;
+use super::id::{HashKind, Id};
+use super::store::{Cause, Kind};
+
+/// Room for so many bytes is made before they have come.
+const MOST_ROOM: usize = 64 << 10;
+
+/// No answer has a longer first line.
+const LONGEST_LINE: u64 = 1024;
+
+/// Two processes, each started when it is first asked: to know what a blob of gigabytes
+/// is, nobody need read it.
+pub(super) struct CatFile {
+    git: Git,
+    hash: HashKind,
+    kinds: RefCell<Option<Running>>,
+    contents: RefCell<Option<Running>>,
+}
+
+/// A process that waits for a question.
+struct Running {
+    process: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+/// Why there is no answer.
+enum Refusal {
+    /// Of a file that is damaged git may say so, too.
+    Missing,
+    /// The process has ended, or makes no sense: it is of no more use.
+    Ended,
+}
+
+impl From<io::Error> for Refusal {
+    fn from(_: io::Error) -> Self {
+        Self::Ended
+    }
+}
+
+impl CatFile {
+    pub(super) fn new(git: &Git, hash: HashKind) -> Self {
+        Self {
+            git: git.clone(),
+            hash,
+            kinds: RefCell::default(),
+            contents: RefCell::default(),
+        }
+    }
+
+    /// What an object is.
+    pub(super) fn kind(&self, id: Id) -> Result<Kind, Cause> {
+        self.ask(&self.kinds, "--batch-check", |running| {
+            Ok(running.answer(self.hash, id)?.0)
+        })
+    }
+
+    /// What an object is, and its bytes.
+    pub(super) fn read(&self, id: Id) -> Result<(Kind, Vec<u8>), Cause> {
+        self.ask(&self.contents, "--batch", |running| {
+            let (kind, size) = running.answer(self.hash, id)?;
+            Ok((kind, running.contents(size)?))
+        })
+    }
+
+    /// Asks a process. One that gives up, as git does at an object that is damaged, is
+    /// started again for the next question.
+    fn ask<T>(
+        &self,
+        process: &RefCell<Option<Running>>,
+        option: &str,
+        ask: impl FnOnce(&mut Running) -> Result<T, Refusal>,
+    ) -> Result<T, Cause> {
+        let mut process = process.borrow_mut();
+        let running = match &mut *process {
+            Some(running) => running,
+            none => none.insert(Running::start(&self.git, option)?),
+        };
+        ask(running).map_err(|refusal| {
+            if let Refusal::Ended = refusal {
+                *process = None;
+            }
+            "it is missing or damaged (`git fsck` says more)".into()
+        })
+    }
+}
+
+impl Running {
+    fn start(git: &Git, option: &str) -> io::Result<Self> {
+        let mut process = git
+            .command()
+            .args(["cat-file", option])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // What it says else goes nowhere: a pipe that nobody empties would stop it.
+            .spawn()?;
+        let to = process.stdin.take().expect("it is piped");
+        let from = process.stdout.take().expect("it is piped");
+        Ok(Self {
+            process,
+            to,
+            from: BufReader::with_capacity(64 << 10, from),
+        })
+    }
+
+    /// Asks of an object: `ID TYPE SIZE`, or `NAME missing` (git-cat-file(1), "BATCH
+    /// OUTPUT").
+    fn answer(&mut self, hash: HashKind, id: Id) -> Result<(Kind, u64), Refusal> {
+        self.to.write_all(format!("{id}\n").as_bytes())?;
+        let mut line = Vec::new();
+        let from = self.from.by_ref().take(LONGEST_LINE);
+        { from }.read_until(b'\n', &mut line)?;
+        let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
+        if words.next().and_then(|word| hash.id_of_digits(word)) != Some(id) {
+            return Err(Refusal::Ended);
+        }
+        let kind = match words.next() {
+            Some(b"missing") => return Err(Refusal::Missing),
+            word => word.and_then(Kind::named).ok_or(Refusal::Ended)?,
+        };
+        let size = words
+            .next()
+            .and_then(|size| std::str::from_utf8(size).ok()?.parse().ok());
+        Ok((kind, size.ok_or(Refusal::Ended)?))
+    }
+
+    /// The contents, which must be read where they are told.
+    fn contents(&mut self, size: u64) -> Result<Vec<u8>, Refusal> {
+        let length = usize::try_from(size).map_err(|_| Refusal::Ended)?;
+        // No more room than what comes needs.
+        let mut bytes = Vec::with_capacity(length.min(MOST_ROOM));
+        self.from.by_ref().take(size).read_to_end(&mut bytes)?;
+        if bytes.len() < length {
+            return Err(Refusal::Ended);
+        }
+        self.from.read_exact(&mut [0])?;
+        Ok(bytes)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may be in the middle of an answer.
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
