@@ -8,9 +8,13 @@
 //! are written so too: pure ASCII moves no cursor and turns no text around,
 //! whoever looks at it.
 
-mod exact;
+mod read;
 
-pub use exact::{Exact, Object, SyntaxError, read};
+pub use read::{SyntaxError, read};
+pub use serde_json::Value;
+
+/// An object, its keys sorted by code point.
+pub type Object = serde_json::Map<String, Value>;
 
 use std::io::{self, Write};
 

@@ -13,7 +13,7 @@ use super::{Done, Error, IoContext, compose, outbox, place};
 use crate::cli::EmitArgs;
 use crate::config::Settings;
 use crate::git::Repository;
-use crate::json::{self, Exact, Object};
+use crate::json::{self, Object, Value};
 use crate::payload::Message;
 use crate::payload::pagure::{self, Context};
 use crate::report;
@@ -100,15 +100,27 @@ fn read_object(file: Option<&Path>, settings: &Settings) -> Result<Object, Error
         });
     }
     match json::read(&bytes) {
-        Ok(Exact::Object(object)) => Ok(object),
+        Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(Error::failed(format!(
             "cannot read message `{shown}`: it is {}, and `msg` is an object",
-            other.kind()
+            kind(&other)
         ))),
         Err(source) => Err(Error::Message {
             path: path.to_owned(),
             source,
         }),
+    }
+}
+
+/// What kind of value it is, in JSON's own words (RFC 8259).
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::String(_) => "a string",
+        Value::Number(_) => "a number",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
     }
 }
 
@@ -131,7 +143,7 @@ fn compose(
         note: None,
     };
     for (key, own) in pagure::own_keys(context) {
-        if msg.get(key).is_some_and(|given| !given.is_text(own)) {
+        if msg.get(key).is_some_and(|given| given != own) {
             return Err(Error::Failed {
                 what: format!("cannot emit `{topic}`: `{key}` of its `msg` is not `{own}`"),
                 hint: Some(format!("leave `{key}` out: it is added")),

@@ -44,7 +44,7 @@ pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error>
         pusher: &compose::pusher(around),
         note: None,
     };
-    let msg = Object::from([("content".to_owned(), CONTENT.into())]);
+    let msg = Object::from_iter([("content".to_owned(), CONTENT.into())]);
     let stamp = compose::stamp(1, around.now(), around)?;
     let message = pagure::other_message(TOPIC, msg, context, &stamp);
     let mut all_well = true;

@@ -202,7 +202,7 @@ pub fn complete(msg: &mut Object, context: Context<'_>) {
     if NAMES_PROJECT.iter().all(|key| !msg.contains_key(*key)) {
         let project = serde_json::to_value(context.project);
         let project = project.expect("a project's maps have text for keys");
-        msg.insert("project".to_owned(), project.into());
+        msg.insert("project".to_owned(), project);
     }
 }
 

@@ -151,12 +151,12 @@ fn a_dry_run_shows_the_body_and_leaves_no_trace() {
 fn what_is_given_arrives_as_it_was() {
     let site = Site::new();
     let text = r#"{"z": "é日😀\u0000\u007f", "a": {"B": 1, "é": [], "b": {}},
-        "big": 123456789012345678901234567890, "least": -9223372036854775809,
-        "floats": [1E2, 1.10, 1e-7, -0.0, 12345678901234567.0], "zero": -0}"#;
+        "big": 18446744073709551615, "least": -9223372036854775808,
+        "floats": [1E2, 1.10, 1e-7, -0.0, 12345678901234567.0], "zero": 0}"#;
     let ran = emit(&site, "x", text).arg("--dry-run").run();
     for same in [
-        r#""big": 123456789012345678901234567890"#,
-        r#""least": -9223372036854775809"#,
+        r#""big": 18446744073709551615"#,
+        r#""least": -9223372036854775808"#,
         r#""floats": [100.0, 1.1, 1e-07, -0.0, 1.2345678901234568e+16]"#,
         r#""zero": 0"#,
         r#""z": "\u00e9\u65e5\ud83d\ude00\u0000\u007f""#,
@@ -339,4 +339,18 @@ fn root_leaves_nothing_in_the_spool_of_another_account() {
     );
     assert!(!spool.exists());
     dry(&site, "x", "{}");
+}
+
+#[test]
+fn an_integer_that_would_become_another_one_is_refused() {
+    let site = Site::new();
+    for number in ["18446744073709551616", "-9223372036854775809"] {
+        let ran = emit(&site, "issue.new", &format!("{{\"issue\": {number}}}")).run();
+        assert_eq!(ran.status, 1, "{}", ran.stderr);
+        let why = "a number needs more than 64 bits";
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
+    let most = u64::MAX;
+    let (message, _) = dry(&site, "issue.new", &format!("{{\"issue\": {most}}}"));
+    assert_eq!(message["issue"], most);
 }
