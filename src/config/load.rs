@@ -5,6 +5,8 @@ use std::io;
 use std::iter;
 use std::path::{self, Path, PathBuf};
 
+use toml::de::DeTable;
+
 use super::borrowed::Borrowed;
 use super::document::{self, Document, Whose};
 use super::file::{self, Refusal, Unread};
@@ -298,13 +300,10 @@ fn merged(layers: &[(String, Layer)]) -> Layer {
 pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
     let says = |path: &Path, repository| {
         let text = file::read(path, repository).ok()?;
-        let lines = text.as_str().ok()?.lines().map(str::trim);
-        let lines = lines.take_while(|line| !line.starts_with("[[repository"));
-        let mut values = lines.filter_map(|line| {
-            let value = line.strip_prefix("require")?.trim_start();
-            Some(value.strip_prefix('=')?.trim_start().starts_with("true"))
-        });
-        values.next()
+        let (document, _) = DeTable::parse_recoverable(text.as_str().ok()?);
+        let mut keys = document.get_ref().iter();
+        let (_, value) = keys.find(|(key, _)| key.get_ref() == "require")?;
+        value.get_ref().as_bool()
     };
     let own = || says(&repository.join(super::REPOSITORY_FILE), Some(repository));
     let sections = || {

@@ -21,6 +21,7 @@
 //! and the repository's `refpost.toml`; each overrides those before it key by key.
 //! docs/configuration.md has every key.
 
+mod any;
 mod borrowed;
 mod document;
 mod file;

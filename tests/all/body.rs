@@ -277,3 +277,20 @@ fn the_project_is_derived_where_the_config_is_silent() {
     assert_eq!(alone["description"], "Tools é");
     assert_eq!(repo("")["id"], alone["id"], "the number stays");
 }
+
+/// TOML has values that JSON has not.
+#[test]
+fn a_date_in_a_milestone_is_sent_as_text() {
+    let site = Site::new();
+    site.config(
+        "[project]\npriorities = { 1 = 07:30:00 }\ncustom_keys = [[1979-05-27T07:32:00Z]]\n\
+         [project.milestones.\"1.0\"]\ndate = 2027-01-31\nactive = true\n",
+    );
+    site.commit("a");
+    let push = site.push(&["main"]);
+    let repo = &push.messages[0]["repo"];
+    let date = json!({"1.0": {"active": true, "date": "2027-01-31"}});
+    assert_eq!(repo["milestones"], date);
+    assert_eq!(repo["priorities"], json!({"1": "07:30:00"}));
+    assert_eq!(repo["custom_keys"], json!([["1979-05-27T07:32:00Z"]]));
+}

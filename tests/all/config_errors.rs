@@ -372,3 +372,12 @@ fn a_key_that_is_none_is_found_by_check() {
         assert_eq!(check(fine).status, 0, "{}", check(fine).stdout);
     }
 }
+
+#[test]
+fn a_number_that_json_has_not_is_an_error() {
+    for number in ["nan", "inf", "-inf"] {
+        let text = format!("[project]\n[project.milestones]\nx = {{ y = [{number}] }}\n");
+        let error = "line 3: `project.milestones.x`: `nan` and `inf` cannot be sent";
+        each_says(&[(&text, error)]);
+    }
+}

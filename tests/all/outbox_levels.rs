@@ -358,3 +358,20 @@ fn no_endpoint_means_no_intent() {
     assert_eq!((push.about(), said(&push)), (vec![], vec![]));
     assert!(!site.bare.join("refpost").exists());
 }
+
+/// `require` in a file that is broken is what TOML makes of it, and not what a line looks like.
+#[test]
+fn a_broken_file_asks_for_what_toml_reads_in_it() {
+    for (text, is_refused) in [
+        ("\"require\" = true\nulrs = []\n", true),
+        ("ulrs = []\nrequire = true # so it is\nx = [\n", true),
+        ("ulrs = \"\"\"\nrequire = true\n\"\"\"\n", false),
+        ("ulrs = []\n[project]\nrequire = true\n", false),
+    ] {
+        let site = obstructed("config", false);
+        site.config(text);
+        site.commit("a");
+        let push = site.try_push(&["origin", "main"]);
+        assert_eq!(push.status != 0, is_refused, "{text}: {}", push.said);
+    }
+}
