@@ -23,7 +23,7 @@ pub(super) struct Authors {
 
 impl Authors {
     /// The author's number, or `None` if there is no more room.
-    pub(super) fn keep(&mut self, signature: Signature<'_>) -> Option<u32> {
+    pub(super) fn keep(&mut self, signature: &Signature<'_>) -> Option<u32> {
         signature.write_key(&mut self.key);
         if let Some(&number) = self.numbers.get(self.key.as_slice()) {
             return Some(number);

@@ -161,7 +161,7 @@ impl<'repo> Commits<'repo> {
         let id = self.id(number);
         let signature = self.repository.commit(id, |commit| {
             let signature = commit.author();
-            match self.authors.keep(signature) {
+            match self.authors.keep(&signature) {
                 None => Writer::Other(signature.person()),
                 Some(author) => Writer::Kept(author),
             }
@@ -199,7 +199,7 @@ impl<'repo> Commits<'repo> {
         self.repository.commit(id, |commit| {
             let node = Node {
                 time: commit.time(),
-                author: authors.keep(commit.author()).unwrap_or(UNKNOWN),
+                author: authors.keep(&commit.author()).unwrap_or(UNKNOWN),
                 ..UNREAD
             };
             let parents = if shallow.ends_at(id) {

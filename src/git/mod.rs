@@ -10,6 +10,7 @@
 //! by_git      the second way: git itself, for what libgit2 cannot open
 //! command     running git
 //! cat_file    git cat-file, kept open: the last word on an object
+//! iconv       encodings, as git has them
 //! id          ids, of the length of the repository's hash
 //! object      headers of commits and tags, read from their bytes
 //! shallow     where the history of a shallow repository ends
@@ -46,6 +47,7 @@ mod facts;
 mod graph;
 mod hooks_dir;
 mod host;
+mod iconv;
 mod id;
 mod loose;
 mod marks;

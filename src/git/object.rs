@@ -6,21 +6,27 @@
 //! commit for a malformed author line; a notification must not be lost for that, so the
 //! rest is read leniently.
 
-use encoding_rs::{Encoding, UTF_8};
+use std::borrow::Cow;
 
+use super::iconv;
 use super::id::{HashKind, Id};
 use crate::event::Author;
 
 /// Names and addresses are cut to so many characters.
 const LONGEST_TEXT: usize = 1024;
 
-/// More bytes than that many characters have, in nearly every encoding.
+/// More bytes than that many characters have.
 const LONGEST_BYTES: usize = 8 * LONGEST_TEXT;
+
+/// Of a longer commit in another encoding the header alone is converted, without what is
+/// said of it.
+const MOST_CONVERTED: usize = 1 << 20;
 
 /// A commit.
 pub(super) struct Commit<'a> {
     pub(super) tree: Id,
     pub(super) parents: Vec<Id>,
+    whole: &'a [u8],
     /// Behind the parents.
     rest: &'a [u8],
 }
@@ -33,13 +39,10 @@ pub(super) struct Tag<'a> {
     pub(super) tagger: Option<Signature<'a>>,
 }
 
-/// Who made an object, as it says: `NAME <EMAIL> TIME ZONE`, in the encoding that
-/// its `encoding` header names.
-#[derive(Clone, Copy)]
+/// Who made an object, as it says: `NAME <EMAIL> TIME ZONE`.
 pub(super) struct Signature<'a> {
-    name: &'a [u8],
-    email: &'a [u8],
-    encoding: &'a [u8],
+    name: Cow<'a, [u8]>,
+    email: Cow<'a, [u8]>,
 }
 
 impl<'a> Commit<'a> {
@@ -55,6 +58,7 @@ impl<'a> Commit<'a> {
         Some(Self {
             tree,
             parents,
+            whole: commit,
             rest,
         })
     }
@@ -72,10 +76,22 @@ impl<'a> Commit<'a> {
     }
 
     /// Who wrote it. Of several lines the last one counts, as for `git log --format=%an`;
-    /// without one, there is no name.
+    /// without one, there is no name. In another encoding git converts the commit whole, or
+    /// not at all, before it looks for lines (pretty.c, `repo_logmsg_reencode`).
     pub(super) fn author(&self) -> Signature<'a> {
-        let lines = headers(self.rest).filter_map(|line| line.strip_prefix(b"author "));
-        Signature::new(lines.last().unwrap_or_default(), encoding(self.rest))
+        let mut encodings = headers(self.rest).filter_map(|line| line.strip_prefix(b"encoding "));
+        let converted = encodings.next().and_then(|encoding| {
+            let end = memchr::memchr(0, self.whole).unwrap_or(self.whole.len());
+            let mut text = &self.whole[..end];
+            if text.len() > MOST_CONVERTED {
+                text = &text[..memchr::memmem::find(text, b"\n\n").unwrap_or(0)];
+            }
+            iconv::to_utf8(text, encoding)
+        });
+        match converted {
+            Some(text) => Signature::new(author_line(&text)).into_owned(),
+            None => Signature::new(author_line(self.rest)),
+        }
     }
 }
 
@@ -89,7 +105,7 @@ impl<'a> Tag<'a> {
         let tagger = tagger.strip_prefix(b"tagger ");
         Some(Self {
             target,
-            tagger: tagger.map(|ident| Signature::new(ident, encoding(rest))),
+            tagger: tagger.map(Signature::new),
         })
     }
 }
@@ -120,43 +136,47 @@ fn seconds(text: &[u8]) -> u64 {
     }
 }
 
-/// What the `encoding` header says.
-fn encoding(headers_of: &[u8]) -> &[u8] {
-    let mut lines = headers(headers_of).filter_map(|line| line.strip_prefix(b"encoding "));
-    lines.next().unwrap_or_default()
+fn author_line(header: &[u8]) -> &[u8] {
+    let lines = headers(header).filter_map(|line| line.strip_prefix(b"author "));
+    lines.last().unwrap_or_default()
 }
 
 impl<'a> Signature<'a> {
-    fn new(ident: &'a [u8], encoding: &'a [u8]) -> Self {
+    fn new(ident: &'a [u8]) -> Self {
         let (name, rest) = split_at_byte(ident, b'<');
         let (email, _) = split_at_byte(rest, b'>');
         Self {
-            name,
-            email,
-            encoding,
+            name: name.into(),
+            email: email.into(),
+        }
+    }
+
+    fn into_owned<'b>(self) -> Signature<'b> {
+        Signature {
+            name: self.name.into_owned().into(),
+            email: self.email.into_owned().into(),
         }
     }
 
     /// Writes what is the same only for signatures of the same person.
     pub(super) fn write_key(&self, key: &mut Vec<u8>) {
         key.clear();
-        for part in [self.name, b"<", self.email, b">", self.encoding] {
+        for part in [&self.name, &b"<"[..], &self.email] {
             key.extend_from_slice(part);
         }
     }
 
-    /// The person, read as git log does.
+    /// The person; bytes that are no UTF-8 become U+FFFD.
     pub(super) fn person(&self) -> Author {
-        let encoding = Encoding::for_label(self.encoding).unwrap_or(UTF_8);
-        let decode = |bytes: &[u8]| {
+        let text = |bytes: &[u8]| {
             let bytes = bytes.trim_ascii();
             let start = &bytes[..bytes.len().min(LONGEST_BYTES)];
-            let (text, _) = encoding.decode_without_bom_handling(start);
+            let text = String::from_utf8_lossy(start);
             cut(text.trim(), start.len() < bytes.len())
         };
         Author::Person {
-            name: decode(self.name),
-            email: decode(self.email),
+            name: text(&self.name),
+            email: text(&self.email),
         }
     }
 }
@@ -254,15 +274,16 @@ mod tests {
         assert_eq!(read.tree, id("1"));
         assert_eq!(read.parents, [id("2")]);
         assert_eq!(read.time(), 1_600_000_000);
-        assert_eq!(read.author().name, b"B ");
+        assert_eq!(*read.author().name, *b"B ");
         // An author that is not there, or not in its place, hides the time.
         let whole = commit(b"committer C <c> 1600000000 +0000\nauthor A <a> 7 +0000\n");
         let read = Commit::parse(&whole, HASH).expect("a commit");
-        assert_eq!((read.time(), read.author().name), (0, &b"A "[..]));
+        assert_eq!(read.time(), 0);
+        assert_eq!(*read.author().name, *b"A ");
         // A zero byte ends the text.
         let whole = commit(b"author A <a> 7 +0000\0\nauthor B <b> 8 +0000\n");
         let read = Commit::parse(&whole, HASH).expect("a commit");
-        assert_eq!(read.author().name, b"A ");
+        assert_eq!(*read.author().name, *b"A ");
     }
 
     #[test]

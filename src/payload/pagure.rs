@@ -255,7 +255,11 @@ fn receive<'a>(
         Fill::Whole => &files.listed[..],
         Fill::NoFiles | Fill::FewAuthors => &[],
     };
-    let truncated = files.more || files.total > listed.len();
+    let listed = listed.iter();
+    let listed = listed.map(|(path, status)| (text(path), status.letter()));
+    // Paths that are no UTF-8 may become one key.
+    let changed_files: BTreeMap<_, _> = listed.collect();
+    let truncated = files.more || files.total > changed_files.len();
     let authors = authors(event, fill, context);
     ReceiveMessage {
         agent: context.pusher,
@@ -265,10 +269,7 @@ fn receive<'a>(
             RefKind::Branch => event.name.short(),
             RefKind::Tag | RefKind::Other => event.name.full(),
         },
-        changed_files: listed
-            .iter()
-            .map(|(path, status)| (text(path), status.letter()))
-            .collect(),
+        changed_files,
         changed_files_truncated: truncated.then_some(true),
         end_commit: received.end_commit.to_string(),
         forced: received.forced,

@@ -56,7 +56,7 @@ fn a_tagger_that_stands_elsewhere_is_none() {
     let (site, ids) = started();
     site.bare_git(&["config", "receive.fsckObjects", "false"]);
     let blob = site.git(&["rev-parse", &format!("{}:a", ids[0])]);
-    let text = format!("object {blob}\ntype blob\ntag x\n\ntagger M <m@x> 1 +0000\n");
+    let text = format!("object {blob}\ntype blob\ntag x\nmore\ntagger M <m@x> 1 +0000\n");
     let tag = write(&site, "tag", &text);
     let push = site.push(&[&format!("{tag}:refs/tags/x")]);
     assert_eq!(push.only().authors(), ["alice"]);

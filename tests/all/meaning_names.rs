@@ -71,6 +71,54 @@ fn an_author_is_decoded_as_the_commit_says() {
     }
 }
 
+#[test]
+fn paths_that_become_one_key_are_counted() {
+    let site = started();
+    for name in [&b"caf\xe9"[..], b"caf\xe8", b"other"] {
+        site.file(OsStr::from_bytes(name), "x");
+    }
+    site.commit_by("Ada");
+    let push = site.push(&["main"]);
+    let message = push.only();
+    let files = json!({"caf\u{fffd}": "A", "other": "A"});
+    assert_eq!(message["changed_files"], files);
+    assert_eq!(message["changed_files_truncated"], true);
+    assert_eq!(message["total_changed_files"], 3);
+}
+
+/// Names of encodings are iconv(3)'s, which are more, and others, than those of the web.
+#[test]
+fn an_encoding_is_what_git_takes_it_for() {
+    let site = started();
+    let table: &[(&[u8], &str)] = &[
+        (b"\xb0\xa1\x8c\x63", "CP949"),
+        (b"\x8e\xa0\xfa\x40", "cp932"),
+        (b"\xc4\xe3\x80", "CP936"),
+        (b"\xb1\xb3\xcc\xbe", "eucJP"),
+        (b"Jos\x82", "CP850"),
+        (b"Jos\xe9", "latin-1"),
+        (b"Jos\xe9", "latin1"),
+        (b"\x1b$)C\x0e0!\x0f", "ISO-2022-KR"),
+        (b"\x1b$B4A;z\x1b(B", "ISO-2022-JP"),
+        (b"abcd", "UTF-16"),
+        (b"Jos\x80", "iso-8859-1"),
+        (b"\x80", "ascii"),
+        (b"\xff\xff", "euc-jp"),
+        (b"Jos\xe9", ""),
+        (b"Jos\xe9", "utf8"),
+        (b"+AOk-", "UTF-7"),
+    ];
+    for (bytes, encoding) in table {
+        raw_commit(&site, bytes, encoding);
+        let push = site.push(&["main"]);
+        let log = ["log", "-1", "--encoding=UTF-8", "--format=%an%n%ae", "main"];
+        let told = site.run("git").dir(&site.bare).args(log).run().well().bytes;
+        let told = String::from_utf8_lossy(&told).into_owned();
+        let (name, _) = told.split_once('\n').unwrap();
+        assert_eq!(push.only().authors(), [name.trim()], "{encoding}");
+    }
+}
+
 /// git itself pushes such commits about; fsck is off unless somebody asks for it.
 #[test]
 fn a_commit_with_a_malformed_author_is_announced() {
