@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::courier::Outside;
-use super::script::{Push, Script, config, host, recipient};
+use super::script::{Composing, Push, Script, config, host, recipient};
 use super::world::{ENDPOINTS, Manner, REPOSITORIES, World};
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::spool::{Built, Content, Draft, Queue, Stamp};
@@ -47,9 +47,15 @@ impl Script {
 
     /// A hook that composes is done, or dies.
     pub(super) fn compose(&mut self) -> bool {
-        let Some((claim, draft)) = self.composing.pop() else {
+        let Some(mut one) = self.composing.pop() else {
             return false;
         };
+        one.events += 1;
+        if one.events < 4 && self.world.chance.borrow_mut().one_in(2) {
+            self.composing.push(one);
+            return false;
+        }
+        let Composing { claim, draft, .. } = one;
         if self.world.chance.borrow_mut().one_in(4) {
             // What it claimed goes to whoever is configured when it is built.
             let updates = match &draft.content {
@@ -86,7 +92,11 @@ impl Script {
                 ..self.draft(repository, Content::Owed(vec![]))
             };
             let claim = self.world.spool.claim(&owed, &self.stamp(), None).unwrap();
-            self.composing.push((claim, draft));
+            self.composing.push(Composing {
+                claim,
+                draft,
+                events: 0,
+            });
         } else {
             self.world.spool.enqueue(&draft, &self.stamp()).unwrap();
         }
@@ -104,7 +114,7 @@ impl Script {
     /// Those of the endpoints that answer at once, have before, and are owed nothing.
     fn quick(&self, endpoints: &[String]) -> Vec<String> {
         let spool = &self.world.spool;
-        if !spool.ids_in_new().unwrap().is_empty() {
+        if !self.composing.is_empty() || !spool.ids_in_new().unwrap().is_empty() {
             return vec![];
         }
         let is_quick = |name: &&String| {

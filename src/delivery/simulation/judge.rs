@@ -77,15 +77,20 @@ impl Script {
 
     /// Each attempt on the wire has a line in the log, but for those of kills.
     fn judge_counts(&self) {
-        let log = self.world.spool.log();
-        let lines = log.last(usize::MAX / 2, |line| !line.msg_id.is_empty());
-        let (sent, logged) = (self.world.sent.borrow().len(), lines.unwrap().len());
+        let (sent, logged) = (self.world.sent.borrow().len(), self.logged());
         assert!(logged <= sent, "{logged} lines of {sent} attempts");
         let most = self.unlogged;
         assert!(
             sent <= logged + most,
             "{sent} attempts, {logged} lines, {most} by kills"
         );
+    }
+
+    /// How many attempts have a line in the log.
+    pub(super) fn logged(&self) -> usize {
+        let log = self.world.spool.log();
+        let lines = log.last(usize::MAX / 2, |line| !line.msg_id.is_empty());
+        lines.unwrap().len()
     }
 
     /// Whoever answers quickly is served quickly, whatever the others do.

@@ -20,8 +20,9 @@ const PUSHES: usize = 30;
 const PROCESSES: u64 = 20;
 /// Steps that the engine may take at one instant, for each event and message so far.
 const STEPS: usize = 2_000;
-/// A hook composes for so long at most; an entry waits longer for it.
-const COMPOSING: Duration = Duration::from_secs(30);
+/// While a hook composes, so much time passes at most until something happens. An entry
+/// waits a minute for it.
+const COMPOSING: Duration = Duration::from_secs(10);
 /// The watch looks at everything this often.
 const LOOK_AROUND: Duration = Duration::from_hours(1);
 /// After this long with healthy receivers, nothing waits. A jump of the clock can leave a few
@@ -38,6 +39,14 @@ pub(super) struct Push {
     pub(super) quick: Vec<String>,
 }
 
+/// A hook that composes.
+pub(super) struct Composing {
+    pub(super) claim: Claim,
+    pub(super) draft: Draft,
+    /// What happened since it began.
+    pub(super) events: u32,
+}
+
 pub(super) struct Script {
     pub(super) world: Rc<World>,
     pub(super) pushes: Vec<Push>,
@@ -47,7 +56,7 @@ pub(super) struct Script {
     /// retried from there.
     pub(super) disturbed: BTreeSet<String>,
     /// Hooks that compose: each has its place in the order.
-    pub(super) composing: Vec<(Claim, Draft)>,
+    pub(super) composing: Vec<Composing>,
     /// When something happened after a push, or a process ended.
     pub(super) events: Vec<Instant>,
 }
@@ -110,6 +119,7 @@ impl Script {
             // A process begins, and some things happen before it is killed or told to end.
             let world = Rc::clone(&self.world);
             let mut engine = Scheduler::new(&*world, &*world, Limits::default(), &stop, 8192);
+            let (sent, logged) = (world.sent.borrow().len(), self.logged());
             let _ = world.spool.see_clock(world.now());
             engine.add(&world.spool);
             loop {
@@ -134,6 +144,9 @@ impl Script {
             }
             if self.world.chance.borrow_mut().one_in(2) {
                 self.end(&mut engine, &stop).await;
+                // What was begun is ended, and each attempt has its line.
+                let sent = world.sent.borrow().len() - sent;
+                assert_eq!(self.logged() - logged, sent, "lines of attempts");
             } else {
                 self.unlogged += 2 * ENDPOINTS.len();
                 self.world.under_way.set(0);
@@ -189,7 +202,9 @@ impl Script {
 
     /// All receivers take everything, and the configuration is whole.
     async fn heal(&mut self, stop: &Cell<bool>) {
-        self.compose();
+        while !self.composing.is_empty() {
+            self.compose();
+        }
         for n in 0..REPOSITORIES {
             self.world.configure(n, &config(&ENDPOINTS));
         }
