@@ -5,14 +5,13 @@ use super::attempt::Job;
 use super::courier::{Notice, Words};
 use super::lane::Work;
 use super::outcome::{Outcome, Reason};
-use super::receivers::{Ended, Failed, Key, Origin};
+use super::receivers::{Ended, Failed, Key, Origin, key};
 use super::retry::Decision;
 use crate::spool::Item;
 
 impl Work<'_> {
     pub(super) fn key(&self) -> Key {
-        let root = self.courier.spool.root().to_owned();
-        (root, self.lane.queue().clone())
+        key(self.courier.spool, self.lane.queue())
     }
 
     /// Hands on what an answer says of its receiver. Where the schedule did not have the

@@ -30,6 +30,10 @@ const TOLD_AGAIN: Duration = Duration::from_hours(24);
 /// One queue of one spool.
 pub(super) type Key = (PathBuf, Queue);
 
+pub(super) fn key(spool: &Spool, queue: &Queue) -> Key {
+    (spool.root().to_owned(), queue.clone())
+}
+
 /// A receiver, as `https://ci.example.org:443`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin(String);

@@ -26,7 +26,7 @@ use super::client::Transport;
 use super::courier::{LaneReport, Left, Limits, Surveyor};
 use super::distributor::Distributor;
 use super::places::Places;
-use super::receivers::{Key, Origin, Receivers};
+use super::receivers::{Key, Origin, Receivers, key};
 use super::turn::{Finished, Turn};
 use crate::spool::{Queue, Spool, Standing};
 
@@ -38,10 +38,6 @@ const BUSY: Duration = Duration::from_millis(500);
 const STALLED: Duration = Duration::from_secs(20);
 /// How often what changed of receivers is handed on to other flushes.
 const HANDED_ON: Duration = Duration::from_secs(1);
-
-fn key(spool: &Spool, queue: &Queue) -> Key {
-    (spool.root().to_owned(), queue.clone())
-}
 
 /// A flush under way.
 pub struct Scheduler<'a> {
@@ -279,8 +275,7 @@ impl<'a> Scheduler<'a> {
 
     /// Puts a queue where it belongs, by what is in it.
     fn place(&mut self, spool: Spool, queue: Queue, standing: &Standing) {
-        let key = key(&spool, &queue);
-        let now = self.world.now();
+        let (key, now) = (key(&spool, &queue), self.world.now());
         if self.again.remove(&key) {
             self.agenda.came(&key, now);
         }
@@ -344,15 +339,11 @@ impl<'a> Scheduler<'a> {
     }
 
     fn finish(&mut self, finished: Finished) {
-        let Finished {
-            spool,
-            queue,
-            result,
-        } = finished;
+        let (spool, queue) = (finished.spool, finished.queue);
         let key = key(&spool, &queue);
         self.places.leave(&key);
         let standing = spool.standing(&queue).unwrap_or_default();
-        let Some(result) = result else {
+        let Some(result) = finished.result else {
             self.busy.remove(&key);
             // Whoever has it looks once more after letting go, as is done below. A queue that
             // is gone is forgotten.
