@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::client::Transport;
 use super::lane::Work;
-use super::receivers::{Origin, Receivers};
+use super::origin::Origin;
+use super::receivers::Receivers;
 use crate::config::Settings;
 use crate::payload::Message;
 use crate::spool::{

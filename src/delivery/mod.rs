@@ -19,6 +19,7 @@
 //! distributor  from `new/` to queues, a step at a time
 //! attempt   one attempt of it, and what is done for its neighbours meanwhile
 //! places    how many turns there are at once, and which of them are slow
+//! origin    a receiver: scheme, host and port
 //! receivers how many requests are under way to each receiver, and which are down
 //! journal   what is written down of it: the log, and what a person must see to
 //! ```
@@ -33,6 +34,7 @@ mod distributor;
 mod fault;
 mod journal;
 mod lane;
+mod origin;
 mod outage;
 mod outcome;
 mod places;
@@ -54,9 +56,10 @@ pub use courier::{
     Courier, LaneReport, Left, Limits, Notice, Outside, Surveyor, Unavailable, Words,
 };
 pub use fault::Fault;
+pub use origin::Origin;
 pub use outcome::{Outcome, Reason, retry_after};
 pub use proxy::ProxyFault;
-pub use receivers::{Origin, Receivers};
+pub use receivers::Receivers;
 pub use request::{HeaderValue, Request};
 pub use scheduler::Scheduler;
 pub use tls::{TlsFault, check_tls};

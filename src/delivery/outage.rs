@@ -4,8 +4,9 @@ use super::answer::Answer;
 use super::attempt::Job;
 use super::courier::{Notice, Words};
 use super::lane::Work;
+use super::origin::Origin;
 use super::outcome::{Outcome, Reason};
-use super::receivers::{Ended, Failed, Key, Origin, key};
+use super::receivers::{Ended, Failed, Key, key};
 use super::retry::Decision;
 use crate::spool::Item;
 

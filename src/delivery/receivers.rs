@@ -14,8 +14,8 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::courier::Left;
+use super::origin::Origin;
 use super::retry::{LONGEST_PROBE, PROBE_AFTER};
-use crate::config::EndpointUrl;
 use crate::spool::{Failure, Lock, Queue, Spool};
 
 /// Requests at once to one receiver, whatever the number of its endpoints and queues.
@@ -32,19 +32,6 @@ pub(super) type Key = (PathBuf, Queue);
 
 pub(super) fn key(spool: &Spool, queue: &Queue) -> Key {
     (spool.root().to_owned(), queue.clone())
-}
-
-/// A receiver, as `https://ci.example.org:443`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Origin(String);
-
-impl Origin {
-    pub(super) fn of(url: &EndpointUrl) -> Self {
-        let url = url.expose();
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or_default();
-        Self(format!("{}://{host}:{port}", url.scheme()))
-    }
 }
 
 /// What a failed attempt says of a queue.
@@ -94,7 +81,7 @@ impl Known {
     fn put(&mut self, key: &Key, failure: Failure) {
         self.take(key);
         if failure.by_transport {
-            let origin = Origin(failure.receiver.clone());
+            let origin = Origin::named(&failure.receiver);
             self.down.entry(origin).or_default().insert(key.clone());
         }
         let queues = self.failures.entry(key.0.clone()).or_default();
@@ -107,7 +94,7 @@ impl Known {
 
     fn take(&mut self, key: &Key) -> Option<Failure> {
         let failure = self.failures.get_mut(&key.0)?.remove(&key.1)?;
-        let origin = Origin(failure.receiver.clone());
+        let origin = Origin::named(&failure.receiver);
         if let Some(down) = self.down.get_mut(&origin) {
             down.remove(key);
             if down.is_empty() {
@@ -172,7 +159,7 @@ impl Receivers {
                 continue;
             }
             let key = (root.to_owned(), queue);
-            let up = known.up.get(&Origin(failure.receiver.clone())).copied();
+            let up = known.up.get(&Origin::named(&failure.receiver)).copied();
             let is_back = failure.by_transport && up.is_some_and(|up| up > failure.last);
             known.put(&key, failure);
             if is_back {
@@ -296,7 +283,7 @@ impl Receivers {
             (before.since, before.told)
         });
         let failure = Failure {
-            receiver: origin.0.clone(),
+            receiver: origin.to_string(),
             by_transport: failed.by_transport,
             is_woken: false,
             since,
@@ -370,7 +357,7 @@ impl Known {
             (own.since, own.told)
         });
         let failure = Failure {
-            receiver: origin.0.clone(),
+            receiver: origin.to_string(),
             by_transport: true,
             is_woken: false,
             since,

@@ -25,8 +25,9 @@ use super::agenda::{Agenda, Verdict};
 use super::client::Transport;
 use super::courier::{LaneReport, Left, Limits, Surveyor};
 use super::distributor::Distributor;
+use super::origin::Origin;
 use super::places::Places;
-use super::receivers::{Key, Origin, Receivers, key};
+use super::receivers::{Key, Receivers, key};
 use super::turn::{Finished, Turn};
 use crate::spool::{Queue, Spool, Standing};
 

@@ -1,0 +1,29 @@
+//! A receiver: the scheme, the host and the port that several endpoints can share.
+
+use std::fmt;
+
+use crate::config::EndpointUrl;
+
+/// A receiver, as `https://ci.example.org:443`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin(String);
+
+impl Origin {
+    /// The one that is written so.
+    pub(super) fn named(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    pub(super) fn of(url: &EndpointUrl) -> Self {
+        let url = url.expose();
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        Self(format!("{}://{host}:{port}", url.scheme()))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
