@@ -33,9 +33,9 @@ impl Spool {
     /// apart agree about the time ([`Spool::see_clock`]).
     pub fn sweep(&self, now: SystemTime) -> Result<Swept, IoError> {
         let mut swept = Swept::default();
-        if !self.see_clock(now) {
-            return Ok(swept);
-        }
+        // What is not to be swept is looked at all the same: a planted folder is told.
+        let is_settled = self.see_clock(now);
+        let is_old = |time, life| is_settled && is_older(time, life, now);
         for tmp in [self.tmp_dir(), self.root_dir().child(WORK)] {
             let mut done = Ok(());
             disk::each_name(&tmp, &mut |name| {
@@ -43,7 +43,7 @@ impl Spool {
                 // A folder is none of ours, and cannot be unlinked.
                 let written = disk::stat(&name).ok().filter(|stat| !disk::is_dir(stat));
                 let written = written.map(|stat| disk::time(stat.st_mtime, stat.st_mtime_nsec));
-                if done.is_ok() && written.is_some_and(|it| is_older(it, TMP_LIFE, now)) {
+                if done.is_ok() && written.is_some_and(|it| is_old(it, TMP_LIFE)) {
                     done = disk::unlink(&name);
                     swept.tmp += 1;
                 }
@@ -56,14 +56,14 @@ impl Spool {
             self.each_failed(&queue, &mut |failed| {
                 let name = dir.entry(failed.name());
                 let changed = changed(&name);
-                if done.is_ok() && changed.is_some_and(|it| is_older(it, FAILED_LIFE, now)) {
+                if done.is_ok() && changed.is_some_and(|it| is_old(it, FAILED_LIFE)) {
                     done = disk::unlink(&name);
                     swept.failed += 1;
                 }
             })?;
             done?;
         }
-        if let Some(before) = now.checked_sub(FAILED_LIFE) {
+        if let Some(before) = now.checked_sub(FAILED_LIFE).filter(|_| is_settled) {
             self.forget_lost(before)?;
         }
         Ok(swept)

@@ -12,7 +12,7 @@ use crate::support::{
 
 fn waiting(drop: &MailDrop) -> Vec<String> {
     let mut files = files_below(&drop.spool);
-    files.retain(|file| file != "log");
+    files.retain(|file| file != "log" && file != "stats");
     files
 }
 
