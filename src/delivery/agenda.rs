@@ -49,6 +49,11 @@ impl Agenda {
         from.is_none_or(|from| has_come(from, now))
     }
 
+    /// Whether something came for a queue since it was last looked into.
+    pub(super) fn is_fresh(&self, key: &Key) -> bool {
+        self.fresh.contains(key)
+    }
+
     /// Whether a queue waits, as far as is known without a look into it: its endpoint failed,
     /// its time has not come, and nothing is to be tried before. However much is in it, it
     /// costs nothing then.

@@ -104,9 +104,28 @@ impl Known {
         Some(failure)
     }
 
-    fn change(&mut self, key: &Key) {
+    /// Learns something of a queue, which the next flush is to know.
+    fn set(&mut self, key: &Key, failure: Option<Failure>) {
+        match failure {
+            Some(failure) => self.put(key, failure),
+            None => drop(self.take(key)),
+        }
         let queues = self.changed.entry(key.0.clone()).or_default();
         queues.insert(key.1.clone());
+    }
+
+    /// The same of a failure, which belongs to the outage that is known.
+    fn fails(&mut self, key: &Key, failure: Failure) {
+        let (since, told) = match self.get(key) {
+            Some(before) => (before.since, before.told),
+            None => (failure.since, failure.told),
+        };
+        let failure = Failure {
+            since,
+            told,
+            ..failure
+        };
+        self.set(key, Some(failure));
     }
 
     /// What is known of the queues that could not reach a receiver.
@@ -124,14 +143,13 @@ impl Known {
 
     /// A queue's receiver is back: it is tried, a minute after its last attempt.
     fn wake(&mut self, key: Key) {
-        if let Some(failure) = self.take(&key) {
+        if let Some(failure) = self.get(&key).cloned() {
             let woken = Failure {
                 by_transport: false,
                 is_woken: true,
                 ..failure
             };
-            self.put(&key, woken);
-            self.change(&key);
+            self.set(&key, Some(woken));
             self.woken.push(key);
         }
     }
@@ -245,16 +263,15 @@ impl Receivers {
             is_woken: false,
             ..failure.clone()
         };
-        known.put(key, tried);
-        known.change(key);
+        known.set(key, Some(tried));
         true
     }
 
     /// A queue is empty: its endpoint does not fail any more.
     pub(super) fn forget(&self, key: &Key) {
         let known = &mut *self.0.borrow_mut();
-        if known.take(key).is_some() {
-            known.change(key);
+        if known.get(key).is_some() {
+            known.set(key, None);
         }
     }
 
@@ -263,9 +280,9 @@ impl Receivers {
     pub(super) fn took(&self, key: &Key, origin: &Origin, now: SystemTime) -> Option<Ended> {
         let known = &mut *self.0.borrow_mut();
         known.up.insert(origin.clone(), now);
-        let own = known.take(key);
+        let own = known.get(key).cloned();
         if own.is_some() {
-            known.change(key);
+            known.set(key, None);
         }
         for other in known.down.get(origin).cloned().unwrap_or_default() {
             known.wake(other);
@@ -278,22 +295,17 @@ impl Receivers {
     /// An endpoint failed.
     pub(super) fn failed(&self, key: &Key, origin: &Origin, failed: Failed) {
         let known = &mut *self.0.borrow_mut();
-        let before = known.take(key);
-        let (since, told) = before.map_or((failed.now, SystemTime::UNIX_EPOCH), |before| {
-            (before.since, before.told)
-        });
         let failure = Failure {
             receiver: origin.to_string(),
             by_transport: failed.by_transport,
             is_woken: false,
-            since,
+            since: failed.now,
             last: failed.now,
             next: failed.next,
             not_before: failed.now + failed.retry_after.unwrap_or_default(),
-            told,
+            told: SystemTime::UNIX_EPOCH,
         };
-        known.put(key, failure);
-        known.change(key);
+        known.fails(key, failure);
     }
 
     /// Whether a person is to be told of an outage, of which a queue has seen so many
@@ -327,8 +339,7 @@ impl Receivers {
             told: now,
             ..own.clone()
         };
-        known.put(key, told);
-        known.change(key);
+        known.set(key, Some(told));
         true
     }
 
@@ -350,12 +361,9 @@ impl Known {
         now: SystemTime,
     ) -> SystemTime {
         let since = self.down(origin).map(|(_, it)| it.since).min();
-        let age = now.duration_since(since.unwrap_or(now)).unwrap_or_default();
+        let since = since.unwrap_or(now);
+        let age = now.duration_since(since).unwrap_or_default();
         let until = now + age.clamp(PROBED_AGAIN, LONGEST_PROBE);
-        let own = self.take(key);
-        let (since, told) = own.map_or((since.unwrap_or(now), SystemTime::UNIX_EPOCH), |own| {
-            (own.since, own.told)
-        });
         let failure = Failure {
             receiver: origin.to_string(),
             by_transport: true,
@@ -364,10 +372,9 @@ impl Known {
             last,
             next: until,
             not_before: SystemTime::UNIX_EPOCH,
-            told,
+            told: SystemTime::UNIX_EPOCH,
         };
-        self.put(key, failure);
-        self.change(key);
+        self.fails(key, failure);
         until
     }
 }

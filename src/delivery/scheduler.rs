@@ -63,8 +63,6 @@ pub struct Scheduler<'a> {
     running: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
     /// Queues that are tried though their schedule has nothing, in their next turn.
     probes: BTreeSet<Key>,
-    /// Queues that something came for while they were busy.
-    again: BTreeSet<Key>,
     /// Queues whose last turn changed nothing although something was due.
     stalled: BTreeSet<Key>,
     agenda: Agenda,
@@ -98,7 +96,6 @@ impl<'a> Scheduler<'a> {
             probes: BTreeSet::new(),
             busy: BTreeSet::new(),
             running: FuturesUnordered::new(),
-            again: BTreeSet::new(),
             stalled: BTreeSet::new(),
             agenda: Agenda::default(),
             last_step: Instant::now(),
@@ -232,11 +229,9 @@ impl<'a> Scheduler<'a> {
     }
 
     fn look_into(&mut self, spool: &Spool, queue: Queue) {
-        let key = key(spool, &queue);
-        if self.busy.insert(key.clone()) {
+        // One that is busy is looked into when that is over.
+        if self.busy.insert(key(spool, &queue)) {
             self.unseen.push_back((spool.clone(), queue));
-        } else {
-            self.again.insert(key);
         }
     }
 
@@ -248,9 +243,6 @@ impl<'a> Scheduler<'a> {
             && let Some((spool, queue)) = self.unseen.pop_front()
         {
             let (key, now) = (key(&spool, &queue), self.world.now());
-            if self.again.remove(&key) {
-                self.agenda.came(&key, now);
-            }
             if self.agenda.waits(&spool, &key, &self.receivers, now) {
                 self.busy.remove(&key);
                 continue;
@@ -277,9 +269,6 @@ impl<'a> Scheduler<'a> {
     /// Puts a queue where it belongs, by what is in it.
     fn place(&mut self, spool: Spool, queue: Queue, standing: &Standing) {
         let (key, now) = (key(&spool, &queue), self.world.now());
-        if self.again.remove(&key) {
-            self.agenda.came(&key, now);
-        }
         let verdict = self
             .agenda
             .judge(&spool, &key, standing, &self.receivers, now);
@@ -368,12 +357,11 @@ impl<'a> Scheduler<'a> {
         }
         if let Some(Left::Down { until }) = report.left {
             self.busy.remove(&key);
-            self.again.remove(&key);
             let from = self.receivers.held(&key).map(|(_, from)| from);
             return self.agenda.wait(&spool, &key, until, from);
         }
         // What a fault of ours stops is tried when things change.
-        let is_stopped = report.left == Some(Left::Fault) && !self.again.contains(&key);
+        let is_stopped = report.left == Some(Left::Fault) && !self.agenda.is_fresh(&key);
         let is_due = Agenda::is_due(&standing, self.world.now());
         if report.has_progressed() || !is_due {
             self.stalled.remove(&key);
@@ -382,7 +370,6 @@ impl<'a> Scheduler<'a> {
             self.busy.remove(&key);
         } else if is_due && !report.has_progressed() && !self.stalled.insert(key.clone()) {
             self.busy.remove(&key);
-            self.again.remove(&key);
             let time = self.world.now() + STALLED;
             self.agenda.wait(&spool, &key, time, None);
         } else {

@@ -156,7 +156,7 @@ impl Spool {
     pub(super) fn forget_failure(&self, queue: &Queue) {
         let _ = self.update_stats(Lock::Wait, |stats| {
             stats.failures.remove(queue.as_str());
-            // Nor does one of another queue that leads to the same receiver.
+            // Nor does one of another queue: it may lead to the same receiver.
             for other in stats.failures.values_mut() {
                 other.last = SystemTime::UNIX_EPOCH;
             }
