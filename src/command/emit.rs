@@ -60,8 +60,8 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
         messages: vec![message],
         recipients: recipients.clone(),
     }));
-    let id = around
-        .enqueue(&spool, &draft)
+    let id = spool
+        .enqueue(&draft, &around.stamp())
         .map_err(|source| Error::Enqueue {
             messages: 1,
             source,

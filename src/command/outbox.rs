@@ -31,7 +31,7 @@ pub(super) fn intend(
         return Err(no_intents(spool));
     }
     draft.process = caller.map(|caller| caller.process.clone());
-    Ok(around.intend(spool, &draft)?)
+    Ok(spool.intend(&draft, &around.stamp())?)
 }
 
 /// Nobody but its owner could find an intent in a mail drop again.

@@ -185,7 +185,7 @@ impl<'a> Recorder<'a> {
         // A hook that dies from now on leaves the claim: it settles what its entry would.
         let met = ends.then_some(&self.met);
         draft.confirms = outbox::settled_by(updates, &intents, self.caller, met).settled;
-        self.around.claim(self.spool, &draft, after).ok()
+        self.spool.claim(&draft, &self.around.stamp(), after).ok()
     }
 
     /// Records a batch, in parts if one entry cannot hold it.
@@ -263,7 +263,7 @@ impl<'a> Recorder<'a> {
         let claim = self.claim.take();
         let enqueued = match &claim {
             Some(claim) => self.spool.enqueue_claimed(&draft, claim),
-            None => self.around.enqueue(self.spool, &draft),
+            None => self.spool.enqueue(&draft, &self.around.stamp()),
         };
         let id = match enqueued {
             Ok(id) => Some(id),
@@ -274,9 +274,8 @@ impl<'a> Recorder<'a> {
                     return Err(why);
                 }
                 draft.content = Content::Owed(updates.to_vec());
-                let spare = self
-                    .around
-                    .enqueue_spare(self.spool, &draft, claim.as_ref());
+                let stamp = self.around.stamp();
+                let spare = self.spool.enqueue_spare(&draft, &stamp, claim.as_ref());
                 if spare.is_err() {
                     return Err(why);
                 }

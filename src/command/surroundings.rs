@@ -2,60 +2,38 @@
 //! `command/` these arrive as values.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Uid, User};
 
 use super::accounts::Accounts;
-use super::{Error, IoContext, place};
-use crate::config::{self, Borrowed, Loaded, Server, Settings};
-use crate::git::{self, Everywhere, Repository, WHERE_CONFIG_IS};
+use super::told::Told;
+use super::{Error, IoContext};
+use crate::config::{self, Loaded, Server, Settings};
+use crate::git::{Everywhere, Repository, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;
-use crate::spool::{Claim, Draft, Id, Spool, SpoolError, Stamp};
+use crate::spool::Stamp;
 
 /// The world around one run of a command.
 pub(super) struct Surroundings {
     config: Option<PathBuf>,
     told: RefCell<Told>,
     /// Repositories of others that git trusts, and who those are: it is asked once.
-    trusted: RefCell<HashSet<(PathBuf, u32)>>,
+    pub(super) trusted: RefCell<HashSet<(PathBuf, u32)>>,
     accounts: Accounts,
     host: OnceCell<String>,
     /// Drawn, and not yet used.
     random: RefCell<Vec<u8>>,
     /// What is the same for all, where a command is about many repositories.
-    shared: OnceCell<Shared>,
+    pub(super) shared: OnceCell<Shared>,
 }
-
-/// What was told, when, and when it was last the case.
-#[derive(Default)]
-struct Told(HashMap<String, (Instant, Instant)>);
-
-impl Told {
-    /// Whether this is to be told now.
-    fn is_news(&mut self, text: &str, now: Instant) -> bool {
-        let known = self.0.get(text).copied();
-        let is_known = known.is_some_and(|(told, last)| {
-            now.duration_since(last) < TOLD_LASTS && now.duration_since(told) < TOLD_AGAIN
-        });
-        let told = known.filter(|_| is_known).map_or(now, |(told, _)| told);
-        self.0.insert(text.to_owned(), (told, now));
-        !is_known
-    }
-}
-
-/// What was not the case for so long is news.
-const TOLD_LASTS: Duration = Duration::from_mins(10);
-/// What is the case for so long is told again.
-const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
 /// More open files than a flush needs, and as many as any process has (POSIX, `OPEN_MAX`).
 const MOST_DESCRIPTORS: u64 = 8192;
@@ -71,9 +49,9 @@ fn draw<T: AsMut<[u8]>>(mut bytes: T) -> Result<T, Error> {
 }
 
 /// What is read once for many repositories.
-struct Shared {
+pub(super) struct Shared {
     server: Server,
-    everywhere: Everywhere,
+    pub(super) everywhere: Everywhere,
 }
 
 #[allow(
@@ -177,81 +155,6 @@ impl Surroundings {
         Ok(command)
     }
 
-    /// Refuses another account's repository, unless git itself trusts it. In a hook
-    /// git has looked at that already.
-    pub(super) fn ensure_trusted(&self, git_dir: &Path) -> Result<(), git::Error> {
-        let Ok(meta) = std::fs::metadata(git_dir) else {
-            return Ok(());
-        };
-        let running = Uid::effective().as_raw();
-        let known = (git_dir.to_owned(), meta.uid());
-        let trusts_all = |shared: &Shared| shared.everywhere.trusts_all;
-        if self.shared.get().is_some_and(trusts_all) {
-            return Ok(());
-        }
-        if meta.uid() == running || self.trusted.borrow().contains(&known) {
-            return Ok(());
-        }
-        git::ensure_trusted(git_dir, running)?;
-        self.trusted.borrow_mut().insert(known);
-        Ok(())
-    }
-
-    /// Refuses to act, as root, on what another account configured: it could name
-    /// files that only root may read, and a URL of its own to send them to.
-    pub(super) fn trust(&self, git_dir: &Path) -> Result<(), Error> {
-        let config = git_dir.join(config::REPOSITORY_FILE);
-        let owner = std::fs::metadata(&config).map_or(0, |data| data.uid());
-        if owner == 0 || !Uid::effective().is_root() {
-            return Ok(());
-        }
-        let (name, _) = self.account(owner);
-        Err(Error::Failed {
-            what: format!(
-                "cannot act on `{}` as root: it belongs to `{name}`",
-                config.display()
-            ),
-            hint: Some(format!(
-                "run it as that account: runuser -u {name} -- refpost …"
-            )),
-        })
-    }
-
-    /// The configuration of a repository, to send what it asks for.
-    pub(super) fn load_to_send(&self, git_dir: &Path) -> Result<Loaded, Error> {
-        self.trust(git_dir)?;
-        let loaded = self.load(Some(git_dir))?;
-        match loaded.borrowed {
-            Some(borrowed) if self.own_drop().is_some() => Err(self.no_loan(&borrowed)),
-            _ => Ok(loaded),
-        }
-    }
-
-    /// A spool of the server's, if it is a mail drop and we are the account that owns it.
-    /// Then we send for many accounts, none of which is trusted with what we may read.
-    pub(super) fn own_drop(&self) -> Option<Spool> {
-        let server = self.server().ok()?;
-        let mut spools = server.spools().map(place::spool_at);
-        spools.find(|spool| {
-            let owner = std::fs::metadata(spool.root()).map(|meta| meta.uid());
-            spool.is_drop() && owner.is_ok_and(|owner| owner == self.own_uid())
-        })
-    }
-
-    fn no_loan(&self, borrowed: &Borrowed) -> Error {
-        let (path, key) = (borrowed.path.display(), &borrowed.key);
-        let (owner, us) = (self.account(borrowed.owner).0, self.own_account());
-        Error::Failed {
-            what: format!(
-                "cannot send what `{path}` asks for: it belongs to `{owner}`, and what `{key}` \
-                 names would be read with the rights of `{us}`"
-            ),
-            hint: Some(format!(
-                "put that into the server's file, or see what it names, then: chown root {path}"
-            )),
-        }
-    }
-
     pub(super) fn now(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -312,40 +215,11 @@ impl Surroundings {
         self.accounts.forget();
     }
 
-    /// Enqueues an entry under an id made of here and now.
-    pub(super) fn enqueue(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
-        spool.enqueue(draft, &self.stamp(self.host()))
-    }
-
-    /// Records ref updates for which there is no room otherwise, as they came.
-    pub(super) fn enqueue_spare(
-        &self,
-        spool: &Spool,
-        owed: &Draft,
-        claim: Option<&Claim>,
-    ) -> Result<Id, SpoolError> {
-        spool.enqueue_spare(owed, &self.stamp(self.host()), claim)
-    }
-
-    /// Claims a place in the order, here and now or right behind another claim.
-    pub(super) fn claim(
-        &self,
-        spool: &Spool,
-        draft: &Draft,
-        after: Option<&Claim>,
-    ) -> Result<Claim, SpoolError> {
-        spool.claim(draft, &self.stamp(self.host()), after)
-    }
-
-    /// Records an intent under an id made of here and now.
-    pub(super) fn intend(&self, spool: &Spool, draft: &Draft) -> Result<Id, SpoolError> {
-        spool.intend(draft, &self.stamp(self.host()))
-    }
-
-    fn stamp<'a>(&self, host: &'a str) -> Stamp<'a> {
+    /// What an id is made of, here and now.
+    pub(super) fn stamp(&self) -> Stamp<'_> {
         Stamp {
             now: self.now(),
-            host,
+            host: self.host(),
             // Chance only tells apart what happens at one time on one host.
             random: self.random().map_or(0, u64::from_le_bytes),
         }
@@ -442,17 +316,6 @@ impl Surroundings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_second_outage_is_told_and_the_first_each_day() {
-        let (mut told, start) = (Told::default(), Instant::now());
-        let mut is_news = |minutes| told.is_news("x", start + Duration::from_mins(minutes));
-        assert!(is_news(0));
-        assert!((1..24 * 60).all(|minutes| !is_news(minutes)));
-        assert!(is_news(24 * 60), "once a day");
-        assert!(!is_news(24 * 60 + 1));
-        assert!(is_news(24 * 60 + 20), "it was over in between");
-    }
 
     #[test]
     fn no_random_bytes_are_handed_out_twice() {

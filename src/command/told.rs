@@ -1,0 +1,42 @@
+//! Texts that a person was told, so that each is told once while it is the case.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// What was not the case for so long is news.
+const TOLD_LASTS: Duration = Duration::from_mins(10);
+/// What is the case for so long is told again.
+const TOLD_AGAIN: Duration = Duration::from_hours(24);
+
+/// What was told, when, and when it was last the case.
+#[derive(Default)]
+pub(super) struct Told(HashMap<String, (Instant, Instant)>);
+
+impl Told {
+    /// Whether this is to be told now.
+    pub(super) fn is_news(&mut self, text: &str, now: Instant) -> bool {
+        let known = self.0.get(text).copied();
+        let is_known = known.is_some_and(|(told, last)| {
+            now.duration_since(last) < TOLD_LASTS && now.duration_since(told) < TOLD_AGAIN
+        });
+        let told = known.filter(|_| is_known).map_or(now, |(told, _)| told);
+        self.0.insert(text.to_owned(), (told, now));
+        !is_known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_outage_is_told_and_the_first_each_day() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        let mut is_news = |minutes| told.is_news("x", start + Duration::from_mins(minutes));
+        assert!(is_news(0));
+        assert!((1..24 * 60).all(|minutes| !is_news(minutes)));
+        assert!(is_news(24 * 60), "once a day");
+        assert!(!is_news(24 * 60 + 1));
+        assert!(is_news(24 * 60 + 20), "it was over in between");
+    }
+}
