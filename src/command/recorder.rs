@@ -24,6 +24,7 @@ use super::place;
 use super::process::LazyCaller;
 use super::surroundings::Surroundings;
 use crate::event::RefUpdate;
+use crate::git;
 use crate::payload::Message;
 use crate::report;
 use crate::spool::{Claim, Content, Id, Intent, Recipient, Selection, Spool, SpoolError};
@@ -140,22 +141,17 @@ impl<'a> Recorder<'a> {
         mut batches: Peekable<impl Iterator<Item = Batch>>,
         record: &mut Record<'_, 'a>,
     ) -> Recorded {
-        let mut batch = batches.next();
-        let mut claim = self.claim(batch.as_ref(), batches.peek().is_none(), None);
-        while let Some(this) = batch {
-            batch = batches.next();
-            let ends = batch.is_none();
+        let mut claim = self.claim(batches.peek(), None);
+        while let Some(batch) = batches.next() {
+            let ends = batches.peek().is_none();
             self.recorded.batches += 1;
             // Before this one is recorded, so that no later push comes in between.
             let next = match &claim {
-                Some(claim) => {
-                    let next_ends = batches.peek().is_none();
-                    self.claim(batch.as_ref(), next_ends, Some(claim))
-                }
+                Some(claim) => self.claim(batches.peek(), Some(claim)),
                 None => None,
             };
             self.claim = claim;
-            match this {
+            match batch {
                 Ok(updates) => self.batch(&updates, ends, record),
                 Err(error) => self.fail(error),
             }
@@ -176,14 +172,15 @@ impl<'a> Recorder<'a> {
 
     /// Claims the place of a batch before its messages are made. One that cannot be claimed,
     /// on a full disk say, has its place from when it is recorded.
-    fn claim(&self, batch: Option<&Batch>, ends: bool, after: Option<&Claim>) -> Option<Claim> {
+    fn claim(&self, batch: Option<&Batch>, after: Option<&Claim>) -> Option<Claim> {
         let Some(Ok(updates)) = batch.filter(|_| self.claims) else {
             return None;
         };
         let intents = outbox::intents_of(self.spool, &self.push.git_dir);
         let mut draft = self.push.draft(Content::Owed(updates.clone()));
-        // A hook that dies from now on leaves the claim: it settles what its entry would.
-        let met = ends.then_some(&self.met);
+        // A hook that dies from now on leaves the claim: it settles what its entry would. A
+        // batch that is not full is the last; whether another follows, nobody waits to know.
+        let met = (!git::is_full(updates)).then_some(&self.met);
         draft.confirms = outbox::settled_by(updates, &intents, self.caller, met).settled;
         self.spool.claim(&draft, &self.around.stamp(), after).ok()
     }

@@ -71,7 +71,7 @@ pub use facts::Facts;
 pub use host::{Host, HostKind};
 pub use ownership::{WHERE_CONFIG_IS, ensure_trusted};
 pub use pusher::pusher;
-pub use ref_lines::{BATCH_UPDATES, Malformed, RefLines};
+pub use ref_lines::{BATCH_UPDATES, Malformed, RefLines, is_full};
 pub use refs::LogLine;
 pub use replay::{Verdict, replay};
 pub use repository::Repository;

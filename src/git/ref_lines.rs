@@ -17,6 +17,13 @@ pub const BATCH_UPDATES: usize = 10_000;
 /// what the spool reads, even with every byte of them escaped.
 const BATCH_NAMES: usize = 2 << 20;
 
+/// Whether a batch has as much as a batch holds, so that others may follow.
+#[must_use]
+pub fn is_full(batch: &[RefUpdate]) -> bool {
+    let names = batch.iter().map(|update| update.name.as_bytes().len());
+    batch.len() >= BATCH_UPDATES || names.sum::<usize>() >= BATCH_NAMES
+}
+
 /// So many malformed lines are remembered; the rest is counted.
 const MALFORMED_KEPT: usize = 20;
 
@@ -66,7 +73,8 @@ impl<R: BufRead> RefLines<R> {
         }
     }
 
-    /// The next updates, in their order; none: the input has ended.
+    /// The next updates, in their order; none: the input has ended. Only the last ones are
+    /// fewer than [`is_full`] says.
     pub fn batch(&mut self) -> io::Result<Vec<RefUpdate>> {
         let mut updates = Vec::new();
         let mut names = 0;
@@ -195,6 +203,22 @@ mod tests {
         assert_eq!(updates[0].new, None);
         assert_eq!(updates[1].new.expect("set").to_string(), two);
         assert_eq!(malformed, [2, 4, 6, 7, 8]);
+    }
+
+    #[test]
+    fn only_the_last_batch_is_not_full() {
+        let zeros = "0".repeat(40);
+        for (count, length) in [(BATCH_UPDATES + 1, 10), (100, 60_000), (BATCH_UPDATES, 10)] {
+            let line = |n| format!("{zeros} {} refs/{n:0length$}\n", "1".repeat(40));
+            let input: String = (0..count).map(line).collect();
+            let mut lines = RefLines::of_push(input.as_bytes());
+            let mut seen = 0;
+            while seen < count {
+                let batch = lines.batch().expect("memory can be read");
+                seen += batch.len();
+                assert!(is_full(&batch) || seen == count, "{seen} of {count}");
+            }
+        }
     }
 
     #[test]
