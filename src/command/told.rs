@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// What was not the case for so long is news.
+/// A text that was not told for this long is news.
 const TOLD_LASTS: Duration = Duration::from_mins(10);
-/// What is the case for so long is told again.
+/// A text that still holds is told again after this.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
-/// What was told, when, and when it was last the case.
+/// The texts, each with the times at which it was told and last held.
 #[derive(Default)]
 pub(super) struct Told(HashMap<String, (Instant, Instant)>);
 
 impl Told {
-    /// Whether this is to be told now.
+    /// Returns whether a text is to be told now.
     pub(super) fn is_news(&mut self, text: &str, now: Instant) -> bool {
         let known = self.0.get(text).copied();
         let is_known = known.is_some_and(|(told, last)| {

@@ -1,4 +1,4 @@
-//! When each queue is looked into again, and whether it is tried then.
+//! The times at which queues are read again, and the decision whether each is tried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -7,56 +7,55 @@ use super::receivers::{Key, Receivers, has_come};
 use crate::config::Retry;
 use crate::spool::{Spool, Standing};
 
-/// What is known of the queues that have no turn.
+/// The queues that have no turn.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     due: BTreeMap<Key, Due>,
-    /// Queues that something came for since they were last looked into.
+    /// Queues that got entries since they were last read.
     fresh: BTreeSet<Key>,
 }
 
-/// When a queue is looked into again.
+/// The time at which a queue is read again.
 #[derive(Debug)]
 struct Due {
     spool: Spool,
     time: SystemTime,
-    /// What comes for the queue before this waits too. `None`: it does not.
+    /// Entries that come before this wait too. `None`: the queue is read when entries come.
     probe_from: Option<SystemTime>,
 }
 
-/// What becomes of a queue that was looked into.
+/// The decision about a queue that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It has a turn: its schedule says so.
+    /// The queue has a turn, as its schedule says.
     Due,
-    /// It has a turn though its schedule says nothing: something came, or the receiver is back.
+    /// The queue has a turn although nothing is due: entries came, or its receiver is back.
     Probe,
-    /// Its time comes, or it is empty.
+    /// The queue is empty, or nothing in it is due.
     Waits,
 }
 
 impl Agenda {
-    /// Whether a queue has something to be tried now. What the schedule of one repository
-    /// says of a due time far ahead, its turn finds out.
+    /// Returns whether a queue has a message that is due. The schedule of one repository may
+    /// be longer than the default one; the turn finds that out.
     pub(super) fn is_due(standing: &Standing, now: SystemTime) -> bool {
         standing.is_due(now, Retry::default().longest_delay())
     }
 
-    /// Something came for a queue. Returns whether it is to be looked into.
+    /// Notes that entries came for a queue. Returns whether it is to be read now.
     pub(super) fn came(&mut self, key: &Key, now: SystemTime) -> bool {
         self.fresh.insert(key.clone());
         let from = self.due.get(key).and_then(|due| due.probe_from);
         from.is_none_or(|from| has_come(from, now))
     }
 
-    /// Whether something came for a queue since it was last looked into.
+    /// Returns whether entries came for a queue since it was last read.
     pub(super) fn is_fresh(&self, key: &Key) -> bool {
         self.fresh.contains(key)
     }
 
-    /// Whether a queue waits, as far as is known without a look into it: its endpoint failed,
-    /// its time has not come, and nothing is to be tried before. However much is in it, it
-    /// costs nothing then.
+    /// Returns whether a queue waits, by what is known of its last failure. Such a queue is not
+    /// read, so it costs the same however many entries it has.
     pub(super) fn waits(
         &mut self,
         spool: &Spool,
@@ -75,7 +74,7 @@ impl Agenda {
         true
     }
 
-    /// Decides what becomes of a queue, by what is in it.
+    /// Decides about a queue that was read.
     pub(super) fn judge(
         &mut self,
         spool: &Spool,
@@ -107,7 +106,7 @@ impl Agenda {
         Verdict::Waits
     }
 
-    /// A queue is looked into at this time; earlier, if something comes from `probe_from` on.
+    /// Has a queue read at `time`, or earlier if entries come from `probe_from` on.
     pub(super) fn wait(
         &mut self,
         spool: &Spool,
@@ -123,13 +122,13 @@ impl Agenda {
         self.due.insert(key.clone(), due);
     }
 
-    /// Takes the queues whose time has come.
+    /// Removes and returns the queues whose time has come.
     pub(super) fn take_come(&mut self, now: SystemTime) -> Vec<(Spool, Key)> {
         let come = self.due.extract_if(.., |_, due| due.time <= now);
         come.map(|(key, due)| (due.spool, key)).collect()
     }
 
-    /// When the next queue is to be looked into.
+    /// Returns the time at which the next queue is to be read.
     pub(super) fn next(&self) -> Option<SystemTime> {
         self.due.values().map(|due| due.time).min()
     }

@@ -37,19 +37,6 @@ pub trait Transport {
     ) -> LocalBoxFuture<'a, Result<Answer, Fault>>;
 }
 
-impl Transport for Client {
-    fn post<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
-        network: &'a Arc<Network>,
-        request: &'a Request<'a>,
-        limit: Duration,
-        now: SystemTime,
-    ) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
-        Box::pin(self.attempt(endpoint, network, request, limit, now))
-    }
-}
-
 /// Sends requests; keeps connections alive between them.
 #[derive(Default)]
 pub struct Client {
@@ -65,40 +52,44 @@ struct Route {
     proxy: Option<reqwest::Url>,
 }
 
-impl Client {
-    async fn attempt(
-        &self,
-        endpoint: &Endpoint,
-        network: &Arc<Network>,
-        request: &Request<'_>,
+impl Transport for Client {
+    fn post<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        network: &'a Arc<Network>,
+        request: &'a Request<'a>,
         limit: Duration,
         now: SystemTime,
-    ) -> Result<Answer, Fault> {
-        let started = Instant::now();
-        let sent = tokio::time::timeout(limit, self.send(endpoint, network, request)).await;
-        let response = match sent {
-            Err(_) => return Ok(Answer::broken(Broken::timeout(), started.elapsed())),
-            Ok(Err(Unanswered::Fault(fault))) => return Err(fault),
-            Ok(Err(Unanswered::Broken(broken))) => {
-                return Ok(Answer::broken(broken, started.elapsed()));
-            }
-            Ok(Ok(response)) => response,
-        };
-        let wait = response
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| retry_after(value.to_str().ok()?, now));
-        let outcome = Outcome::of_status(response.status().as_u16(), wait);
-        // The status has decided: a body that breaks off, or never ends, changes nothing.
-        let body = beginning(response, limit.saturating_sub(started.elapsed())).await;
-        Ok(Answer {
-            outcome,
-            broken: None,
-            body,
-            took: started.elapsed(),
+    ) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
+        Box::pin(async move {
+            let started = Instant::now();
+            let sent = tokio::time::timeout(limit, self.send(endpoint, network, request)).await;
+            let response = match sent {
+                Err(_) => return Ok(Answer::broken(Broken::timeout(), started.elapsed())),
+                Ok(Err(Unanswered::Fault(fault))) => return Err(fault),
+                Ok(Err(Unanswered::Broken(broken))) => {
+                    return Ok(Answer::broken(broken, started.elapsed()));
+                }
+                Ok(Ok(response)) => response,
+            };
+            let wait = response
+                .headers()
+                .get(header::RETRY_AFTER)
+                .and_then(|value| retry_after(value.to_str().ok()?, now));
+            let outcome = Outcome::of_status(response.status().as_u16(), wait);
+            // The status has decided: a body that breaks off, or never ends, changes nothing.
+            let body = beginning(response, limit.saturating_sub(started.elapsed())).await;
+            Ok(Answer {
+                outcome,
+                broken: None,
+                body,
+                took: started.elapsed(),
+            })
         })
     }
+}
 
+impl Client {
     async fn send(
         &self,
         endpoint: &Endpoint,

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::courier::Surveyor;
 use crate::spool::{Distributed, Distribution, Header, Id, IoError, Lock, Queue, Spool};
 
-/// How long `new/` is held at a time.
+/// Longest time for which `new/` is locked at once.
 const HOLD: Duration = Duration::from_millis(250);
-/// How long it is left to others in between.
+/// Time for which it is left unlocked in between.
 const GIVE_WAY: Duration = Duration::from_millis(1);
-/// When a `new/` that another process has is asked for again.
+/// Interval at which a lock on `new/` is tried that another process holds.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
-/// How long an entry waits for an older push of its repository.
+/// Longest time for which an entry waits for an older push of its repository.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Spools that are distributed side by side.
 const SPOOLS: usize = 8;

@@ -9,7 +9,7 @@ use crate::config::EndpointUrl;
 pub struct Origin(String);
 
 impl Origin {
-    /// The one that is written so.
+    /// Returns the receiver with this name.
     pub(super) fn named(text: &str) -> Self {
         Self(text.to_owned())
     }

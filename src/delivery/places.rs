@@ -43,7 +43,7 @@ impl Turn {
 }
 
 impl Places {
-    /// As many as so many file `descriptors` allow.
+    /// Allows as many turns as `descriptors` open files allow.
     pub(super) fn new(descriptors: usize) -> Self {
         let half = (descriptors / DESCRIPTORS / 2).max(1);
         Self {
@@ -77,7 +77,7 @@ impl Places {
         self.turns.remove(key);
     }
 
-    /// When the next turn becomes slow, and leaves its place to another.
+    /// Returns the time at which the next turn becomes slow.
     pub(super) fn next_slow(&self, now: Instant) -> Option<Instant> {
         let turns = self.turns.values().filter(|turn| !turn.is_slow(now));
         turns.map(|turn| turn.started + SLOW_AFTER).min()
@@ -85,12 +85,12 @@ impl Places {
 }
 
 impl Room {
-    /// Whether one more turn begins that is not slow.
+    /// Takes a place for a turn that is not slow. Returns whether there was one.
     pub(super) fn takes_quick(&mut self) -> bool {
         Self::takes(&mut self.quick, &mut self.all)
     }
 
-    /// Whether one more slow turn begins.
+    /// Takes a place for a slow turn. Returns whether there was one.
     pub(super) fn takes_slow(&mut self) -> bool {
         Self::takes(&mut self.slow, &mut self.all)
     }

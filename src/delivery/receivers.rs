@@ -1,11 +1,11 @@
-//! What is known of receivers (a scheme, a host and a port): how many requests are under
-//! way to each, and which of them cannot be reached.
+//! The requests under way to each receiver (a scheme, a host and a port), and the receivers
+//! that cannot be reached.
 //!
-//! - While a receiver cannot be reached, one attempt a minute is made for all queues that lead
-//!   to it, by one that is due or that something came for.
-//! - Once it takes a message, or refuses one, the queues that could not reach it are woken.
+//! - While a receiver cannot be reached, all queues that lead to it have one attempt a minute
+//!   between them. A queue makes it that is due or got entries.
+//! - When the receiver takes or refuses a message, the queues that could not reach it are tried.
 //!
-//! All of this is advice that flushes hand on in the spool's `stats`.
+//! Flushes hand this on to each other in the spool's `stats` file.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,13 +18,13 @@ use super::origin::Origin;
 use super::retry::{LONGEST_PROBE, PROBE_AFTER};
 use crate::spool::{Failure, Lock, Queue, Spool};
 
-/// Requests at once to one receiver, whatever the number of its endpoints and queues.
+/// Limit of requests at once to one receiver, over all its endpoints and queues.
 const MOST: usize = 4;
-/// How long after an attempt one that the schedule does not have is made.
+/// Delay after an attempt before one outside the schedule.
 const PROBED_AGAIN: Duration = Duration::from_mins(1);
-/// An outage that lasts for so long is told, however few attempts it has seen.
+/// Age from which an outage is told even after few attempts.
 const LONG_OUTAGE: Duration = Duration::from_hours(1);
-/// An outage is told again after this.
+/// Interval at which an outage is told again.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
 /// One queue of one spool.
@@ -34,12 +34,12 @@ pub(super) fn key(spool: &Spool, queue: &Queue) -> Key {
     (spool.root().to_owned(), queue.clone())
 }
 
-/// What a failed attempt says of a queue.
+/// A failed attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
     pub(super) by_transport: bool,
     pub(super) now: SystemTime,
-    /// When the schedule has the next attempt.
+    /// Time of the next attempt in the schedule.
     pub(super) next: SystemTime,
     pub(super) retry_after: Option<Duration>,
 }
@@ -53,11 +53,11 @@ struct Known {
     under_way: BTreeMap<Origin, usize>,
     /// Queues whose endpoint failed at its last attempt.
     failures: BTreeMap<PathBuf, BTreeMap<Queue, Failure>>,
-    /// Those of them that could not reach their receiver.
+    /// The queues among them whose receiver cannot be reached.
     down: BTreeMap<Origin, BTreeSet<Key>>,
-    /// When a receiver last answered.
+    /// Times at which receivers last answered.
     up: BTreeMap<Origin, SystemTime>,
-    /// Of which queues the spools' `stats` are behind.
+    /// Queues whose failures are not yet in the spools' `stats`.
     changed: BTreeMap<PathBuf, BTreeSet<Queue>>,
     /// Queues whose receiver is back.
     woken: Vec<Key>,
@@ -73,7 +73,7 @@ pub(super) struct Visit {
 /// An outage that is over, of which a person was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// How long it lasted.
+    /// Its length.
     pub(super) after: Duration,
 }
 
@@ -104,7 +104,7 @@ impl Known {
         Some(failure)
     }
 
-    /// Learns something of a queue, which the next flush is to know.
+    /// Changes what is known of a queue, and marks it to be saved.
     fn set(&mut self, key: &Key, failure: Option<Failure>) {
         match failure {
             Some(failure) => self.put(key, failure),
@@ -114,7 +114,7 @@ impl Known {
         queues.insert(key.1.clone());
     }
 
-    /// The same of a failure, which belongs to the outage that is known.
+    /// Sets a queue's failure; an outage that is known already goes on.
     fn fails(&mut self, key: &Key, failure: Failure) {
         let (since, told) = match self.get(key) {
             Some(before) => (before.since, before.told),
@@ -128,7 +128,7 @@ impl Known {
         self.set(key, Some(failure));
     }
 
-    /// What is known of the queues that could not reach a receiver.
+    /// Returns the queues whose receiver is `origin` and cannot be reached.
     fn down(&self, origin: &Origin) -> impl Iterator<Item = (&Key, &Failure)> {
         let keys = self.down.get(origin).into_iter().flatten();
         keys.filter_map(|key| Some((key, self.get(key)?)))
@@ -141,7 +141,7 @@ impl Known {
         most - under_way.min(most)
     }
 
-    /// A queue's receiver is back: it is tried, a minute after its last attempt.
+    /// Has a queue tried, a minute after its last attempt: its receiver is back.
     fn wake(&mut self, key: Key) {
         if let Some(failure) = self.get(&key).cloned() {
             let woken = Failure {
@@ -156,7 +156,7 @@ impl Known {
 }
 
 impl Receivers {
-    /// Learns what flushes of a spool know by now.
+    /// Takes over the failures that a spool's `stats` has.
     pub fn learn(&self, spool: &Spool, failures: BTreeMap<String, Failure>) {
         let known = &mut *self.0.borrow_mut();
         let root = spool.root();
@@ -186,8 +186,8 @@ impl Receivers {
         }
     }
 
-    /// Hands on what changed, spool by spool, while `goes_on`. What another process keeps us
-    /// from handing on is handed on the next time.
+    /// Saves what changed, spool by spool, while `goes_on`. A spool that is locked or full is
+    /// saved the next time.
     pub fn save<'a>(
         &self,
         spool_at: impl Fn(&Path) -> Option<&'a Spool>,
@@ -217,7 +217,7 @@ impl Receivers {
         self.0.borrow_mut().changed = later;
     }
 
-    /// Counts a request of a queue. Returns why it cannot be made now.
+    /// Counts a request of a queue. Returns an error if it is not to be made now.
     pub(super) fn visit(&self, origin: Origin, key: &Key, now: SystemTime) -> Result<Visit, Left> {
         let known = &mut *self.0.borrow_mut();
         let others = known.down(&origin).filter(|(other, _)| *other != key);
@@ -234,13 +234,13 @@ impl Receivers {
         Ok(Visit { receivers, origin })
     }
 
-    /// How many more requests can be made to a receiver.
+    /// Returns the number of further requests that a receiver may get at once.
     pub(super) fn room(&self, origin: &Origin) -> usize {
         self.0.borrow().room(origin)
     }
 
-    /// When a queue is tried next, as far as is known without a look into it, and from when on
-    /// it may be tried if something comes. `None`: its endpoint did not fail.
+    /// Returns the time of a queue's next attempt, and the time from which entries that come
+    /// may cause one earlier. `None`: its last attempt did not fail.
     pub(super) fn held(&self, key: &Key) -> Option<(SystemTime, SystemTime)> {
         let known = self.0.borrow();
         let failure = known.get(key)?;
@@ -253,7 +253,8 @@ impl Receivers {
         Some((next, probe_from))
     }
 
-    /// Whether a queue is tried, once, though its schedule has nothing: its receiver is back.
+    /// Returns whether a queue's receiver is back and the queue was not tried since. Returns
+    /// true once.
     pub(super) fn take_wake(&self, key: &Key) -> bool {
         let known = &mut *self.0.borrow_mut();
         let Some(failure) = known.get(key).filter(|it| it.is_woken) else {
@@ -267,7 +268,7 @@ impl Receivers {
         true
     }
 
-    /// A queue is empty: its endpoint does not fail any more.
+    /// Removes the failure of a queue that is empty.
     pub(super) fn forget(&self, key: &Key) {
         let known = &mut *self.0.borrow_mut();
         if known.get(key).is_some() {
@@ -275,8 +276,8 @@ impl Receivers {
         }
     }
 
-    /// A receiver answered a queue: it can be reached. Returns the outage that this ends, if a
-    /// person was told of it.
+    /// Notes that a receiver took or refused a message of a queue. Returns the outage that this
+    /// ends, if a person was told of it.
     pub(super) fn took(&self, key: &Key, origin: &Origin, now: SystemTime) -> Option<Ended> {
         let known = &mut *self.0.borrow_mut();
         known.up.insert(origin.clone(), now);
@@ -292,7 +293,7 @@ impl Receivers {
         Some(Ended { after })
     }
 
-    /// An endpoint failed.
+    /// Notes a failed attempt of a queue.
     pub(super) fn failed(&self, key: &Key, origin: &Origin, failed: Failed) {
         let known = &mut *self.0.borrow_mut();
         let failure = Failure {
@@ -308,9 +309,9 @@ impl Receivers {
         known.fails(key, failure);
     }
 
-    /// Whether a person is to be told of an outage, of which a queue has seen so many
-    /// `failures` in a row. Of a receiver that cannot be reached it is told once, not for each
-    /// of its queues; of each outage once a day.
+    /// Returns whether a person is to be told of an outage, after `failures` failures in a row of
+    /// one message. An outage is told once a day, and once for all queues that cannot reach the
+    /// same receiver.
     pub(super) fn is_news(
         &self,
         key: &Key,
@@ -343,16 +344,15 @@ impl Receivers {
         true
     }
 
-    /// The queues whose receiver is back.
+    /// Removes and returns the queues whose receiver is back.
     pub(super) fn take_woken(&self) -> Vec<Key> {
         std::mem::take(&mut self.0.borrow_mut().woken)
     }
 }
 
 impl Known {
-    /// A queue is not tried: another one could not reach its receiver just now. It is looked
-    /// into again when it is woken, when something comes, or after a time that grows with the
-    /// outage.
+    /// Puts a queue off, because another one could not reach the same receiver within the last
+    /// minute. Returns the time of its next attempt: the longer the outage, the later.
     fn stay(
         &mut self,
         origin: &Origin,
@@ -379,7 +379,8 @@ impl Known {
     }
 }
 
-/// Whether a time has come, or lies further ahead than any probe: then the clock was wrong.
+/// Returns whether a time has come. A time further ahead than any probe was written by a clock
+/// that was wrong, and counts as come.
 pub(super) fn has_come(time: SystemTime, now: SystemTime) -> bool {
     let ahead = time.duration_since(now).unwrap_or_default();
     ahead.is_zero() || ahead > LONGEST_PROBE * 2

@@ -31,13 +31,13 @@ use super::receivers::{Key, Receivers, key};
 use super::turn::{Finished, Turn};
 use crate::spool::{Queue, Spool, Standing};
 
-/// How long the disk is used before answers are taken in.
+/// Time for the disk before answers are taken in.
 pub(super) const STEP: Duration = Duration::from_millis(5);
-/// When a queue is looked into again that another process has.
+/// Delay before a queue is read again that another process delivers from.
 const BUSY: Duration = Duration::from_millis(500);
-/// When a queue is looked into again that two turns did not change.
+/// Delay before a queue is read again that two turns did not change.
 const STALLED: Duration = Duration::from_secs(20);
-/// How often what changed of receivers is handed on to other flushes.
+/// Interval at which the state of receivers is saved for other flushes.
 const HANDED_ON: Duration = Duration::from_secs(1);
 
 /// A flush under way.

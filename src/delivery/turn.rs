@@ -8,7 +8,7 @@ use super::courier::{Courier, LaneReport, Limits, Outside};
 use super::receivers::Receivers;
 use crate::spool::{Queue, Spool, SpoolError};
 
-/// How long a turn lasts: no attempt begins later in it.
+/// Length of a turn: no attempt begins later than this.
 const TURN: Duration = Duration::from_millis(250);
 
 /// A turn, and what it needs.
@@ -26,7 +26,7 @@ pub(super) struct Turn<'a> {
     pub(super) stop: &'a Cell<bool>,
 }
 
-/// A turn that is over, and what came of it.
+/// A turn that is over, and its result.
 pub(super) struct Finished {
     pub(super) spool: Spool,
     pub(super) queue: Queue,

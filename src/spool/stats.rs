@@ -1,12 +1,12 @@
-//! What one flush tells the next: `stats`, a small file of JSON.
+//! The `stats` file of a spool: a small JSON file that one flush writes for the next.
 //!
 //! ```text
 //! clock     since when the clock has gone on evenly, as far as flushes saw
 //! failures  the queues whose endpoint failed at the last attempt
 //! ```
 //!
-//! It is advice. A file that is lost or cannot be read is an empty one: a receiver is told of
-//! once more, and nothing is given up or swept away for an hour. So it is never flushed.
+//! The file can be deleted. Then an outage is told once more, and nothing is given up or swept
+//! away for an hour. So it is not flushed to disk, and one that cannot be read counts as empty.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,33 +22,33 @@ use crate::json;
 const STATS: &str = "stats";
 /// The largest file that is read.
 const LARGEST: u64 = 16 << 20;
-/// For so long the clock must have gone on evenly before anything expires by it.
+/// Time for which the clock must have gone on evenly before anything expires by it.
 const SETTLED_AFTER: Duration = Duration::from_hours(1);
-/// The longest time between two flushes in which the clock is believed.
+/// Longest time between two flushes after which the clock is still believed.
 const LONGEST_GAP: Duration = Duration::from_hours(24);
-/// How far a clock is set back by what keeps it right.
+/// Largest step back that keeping a clock right (NTP) makes.
 const CORRECTION: Duration = Duration::from_mins(1);
-/// How often the clock is written down.
+/// Interval at which the clock is written down.
 const WRITTEN_AGAIN: Duration = Duration::from_mins(10);
 
-/// What one flush tells the next.
+/// The contents of the `stats` file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Stats {
-    /// What flushes saw of the clock.
+    /// The clock, as flushes saw it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Clock>,
     /// By the queue's name: endpoints that failed at their last attempt.
     pub failures: BTreeMap<String, Failure>,
 }
 
-/// When flushes saw the clock.
+/// The clock, as flushes saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
-    /// Since when it has gone on evenly.
+    /// Time since which it has gone on evenly.
     #[serde(with = "encoding::time")]
     since: SystemTime,
-    /// When it was last seen.
+    /// Time at which it was last seen.
     #[serde(with = "encoding::time")]
     last: SystemTime,
 }
@@ -63,19 +63,19 @@ pub struct Failure {
     /// Whether the receiver answered another queue since: this one is tried soon.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_woken: bool,
-    /// When the first of the failures was.
+    /// Time of the first of the failures.
     #[serde(with = "encoding::time")]
     pub since: SystemTime,
-    /// When the last attempt was.
+    /// Time of the last attempt.
     #[serde(with = "encoding::time")]
     pub last: SystemTime,
-    /// When the schedule has the next.
+    /// Time of the next attempt in the schedule.
     #[serde(with = "encoding::time")]
     pub next: SystemTime,
     /// Before this the receiver wants no attempt (`Retry-After`, RFC 9110, 10.2.3).
     #[serde(with = "encoding::time")]
     pub not_before: SystemTime,
-    /// When a person was told; 1970 if nobody was.
+    /// Time at which a person was told; 1970 if no one was.
     #[serde(with = "encoding::time")]
     pub told: SystemTime,
 }
@@ -86,7 +86,7 @@ impl Clock {
         Self { since, last }
     }
 
-    /// The same after another look: one that jumped begins anew.
+    /// Returns the clock as seen at `now`. A clock that jumped begins anew.
     #[must_use]
     fn seen(self, now: SystemTime) -> Self {
         let is_even = now + CORRECTION >= self.last && now <= self.last + LONGEST_GAP;
@@ -105,8 +105,7 @@ impl Clock {
 }
 
 impl Stats {
-    /// Whether the clock is to be believed when something is old: it has gone on evenly for
-    /// an hour, as far as flushes saw.
+    /// Returns whether the clock has gone on evenly for an hour, as far as flushes saw.
     #[must_use]
     pub fn is_clock_settled(&self, now: SystemTime) -> bool {
         self.clock.is_some_and(|clock| clock.is_settled(now))
@@ -114,7 +113,7 @@ impl Stats {
 }
 
 impl Spool {
-    /// What flushes told so far.
+    /// Reads the `stats` file. Without one, or if it cannot be read, it is empty.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let name = self.root_dir().entry(STATS);
@@ -124,8 +123,8 @@ impl Spool {
         known.flatten().unwrap_or_default()
     }
 
-    /// Changes what the next flush is told. Returns whether that was possible: another process
-    /// may be at it, the disk may be full, the spool may not be there.
+    /// Changes the `stats` file. Returns false if that was not possible: another process holds
+    /// the lock, the disk is full, or there is no spool.
     pub fn update_stats(&self, lock: Lock, change: impl FnOnce(&mut Stats)) -> bool {
         let root = self.root_dir();
         let Ok(Some(_lock)) = disk::lock(&root, lock) else {
@@ -151,8 +150,7 @@ impl Spool {
         named
     }
 
-    /// A person tries what waits in a queue again, or drops it: no failure before that holds
-    /// the queue.
+    /// Removes the failure of a queue whose messages a person retried or dropped.
     pub(super) fn forget_failure(&self, queue: &Queue) {
         let _ = self.update_stats(Lock::Wait, |stats| {
             stats.failures.remove(queue.as_str());
@@ -163,13 +161,13 @@ impl Spool {
         });
     }
 
-    /// When the newest push was, by the clock of that time. `None`: there was none.
+    /// Returns the time of the newest push, by the clock of that time. `None`: there was none.
     #[must_use]
     pub fn newest_push(&self) -> Option<SystemTime> {
         disk::modified(&self.root_dir())
     }
 
-    /// Looks at the clock for those who come after. Returns whether it is settled
+    /// Notes the time for later flushes. Returns whether the clock is settled
     /// ([`Stats::is_clock_settled`]).
     #[must_use]
     pub fn see_clock(&self, now: SystemTime) -> bool {
