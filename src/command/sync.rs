@@ -112,16 +112,23 @@ pub(super) fn deliver_now(
 }
 
 async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Instant) -> LaneReport {
-    let lane = wait_until(end, || spool.lane(queue).ok().flatten()).await;
-    match lane {
-        None => out_of_time(),
-        Some(lane) => courier.run(&lane).await.unwrap_or_else(|error| LaneReport {
+    let Some(lane) = wait_until(end, || spool.lane(queue).ok().flatten()).await else {
+        return out_of_time();
+    };
+    loop {
+        let report = courier.run(&lane).await.unwrap_or_else(|error| LaneReport {
             left: Some(Left::Failed {
                 why: report::chain(&error),
                 for_pusher: report::chain(&error),
             }),
             ..LaneReport::default()
-        }),
+        });
+        // Another endpoint of the same receiver is done soon.
+        let is_crowded = matches!(report.left, Some(Left::Crowded(_)));
+        if !is_crowded || Instant::now() + LOOK_AGAIN >= end {
+            return report;
+        }
+        delivery::pause(LOOK_AGAIN).await;
     }
 }
 

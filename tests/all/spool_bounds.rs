@@ -149,6 +149,19 @@ fn a_clock_that_was_ahead_does_not_hide_what_waits() {
 }
 
 #[test]
+fn a_sync_push_reaches_more_endpoints_of_one_receiver_than_it_gets_requests_at_once() {
+    let site = Spooled::new();
+    let many: String = (0..8).map(|n| site.endpoint(&format!("a{n}"))).collect();
+    site.configure("mode = \"sync\"\npush_budget = \"10s\"", &many);
+    site.receiver
+        .script(|_| late(Duration::from_millis(200), 200));
+    let (_, push) = site.announce();
+    assert!(!push.said.contains("queued"), "{}", push.said);
+    assert_eq!(site.attempts().len(), 9, "{}", push.said);
+    assert!(site.files().is_empty(), "{:?}", site.files());
+}
+
+#[test]
 fn one_receiver_gets_four_requests_at_once_and_all_it_is_owed() {
     let site = Spooled::new();
     let mut many = String::new();
