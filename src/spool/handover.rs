@@ -69,6 +69,7 @@ impl Spool {
         let mut done = HandedOver::default();
         for sources in self.sources(from, lane.as_ref())?.chunks(BATCH) {
             let mut handed = vec![];
+            let mut stopped = None;
             for source in sources {
                 match self.hand(from, source, &recipient, is_wanted) {
                     Ok(true) => handed.push(source),
@@ -76,7 +77,12 @@ impl Spool {
                     // A person has dropped it meanwhile.
                     Err(error @ SpoolError::Entry(_)) if error.is_gone() => {}
                     Err(SpoolError::Entry(error)) => done.unread.push(error),
-                    Err(error) => return Err(error),
+                    // On a full disk, say. What has its new name leaves its old place all the
+                    // same: it would be delivered from both.
+                    Err(error) => {
+                        stopped = Some(error);
+                        break;
+                    }
                 }
             }
             Self::flush_queue_dir(&dir)?;
@@ -84,6 +90,9 @@ impl Spool {
             for source in handed {
                 self.let_go(source, lane.as_ref())?;
                 done.entries += 1;
+            }
+            if let Some(error) = stopped {
+                return Err(error);
             }
         }
         Ok(done)
