@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use super::answer::Answer;
 use super::courier::{Courier, Notice, Words};
-use super::fault::Fault;
+use super::http::answer::Answer;
+use super::http::fault::Fault;
+use super::http::request::Request;
 use super::lane::Work;
-use super::request::Request;
 use crate::config::{Endpoint, KeyError, Settings};
 use crate::payload::Message;
 use crate::report::chain;

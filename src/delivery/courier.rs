@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::client::Transport;
+use super::http::client::Transport;
 use super::lane::Work;
 use super::origin::Origin;
 use super::receivers::Receivers;

@@ -1,8 +1,8 @@
 //! What is written down of a delivery: the log's lines, and what a person must see to.
 
-use super::answer::Answer;
 use super::attempt::Job;
 use super::courier::{Notice, Words};
+use super::http::answer::Answer;
 use super::lane::Work;
 use super::origin::Origin;
 use super::outcome::{Outcome, Reason};

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 
 use tokio::time::Instant;
 
-use super::answer::Answer;
 use super::attempt::{Delivered, Job};
 use super::courier::{Courier, LaneReport, Left, Notice, Unavailable};
+use super::http::answer::Answer;
 use super::origin::Origin;
 use super::outcome::Outcome;
 use super::receivers::Visit;

@@ -1,13 +1,7 @@
-//! Sending: sign, POST, say what it came to. The only user of reqwest.
+//! Sending: sign, POST, say what it came to.
 //!
 //! ```text
-//! request   message + endpoint → headers and body (pure)
-//! address   which addresses may be dialled
-//! proxy     the proxy in between, and what may be reached through it
-//! tls       whom to trust, who we are, what a failed handshake means
-//! client    one attempt: request → Answer
-//! answer    what came of it: an answer, or what broke
-//! fault     why nothing was sent, when that is ours to mend
+//! http      one attempt: a request goes out, an answer or its absence comes back
 //! outage    what an answer says of its receiver, for all that lead there
 //! outcome   what an answer means, and whose fault it is (pure)
 //! retry     what follows from an outcome: now, later, aside, never (pure)
@@ -24,45 +18,39 @@
 //! journal   what is written down of it: the log, and what a person must see to
 //! ```
 
-mod address;
 mod agenda;
-mod answer;
 mod attempt;
-mod client;
 mod courier;
 mod distributor;
-mod fault;
+mod http;
 mod journal;
 mod lane;
 mod origin;
 mod outage;
 mod outcome;
 mod places;
-mod proxy;
 mod receivers;
-mod request;
 mod retry;
 mod scheduler;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod simulation;
-mod tls;
 mod turn;
 
-pub use address::{Forbidden, permit_url};
-pub use answer::{Answer, Broken};
-pub use client::{Client, Transport};
 pub use courier::{
     Courier, LaneReport, Left, Limits, Notice, Outside, Surveyor, Unavailable, Words,
 };
-pub use fault::Fault;
+pub use http::address::{Forbidden, permit_url};
+pub use http::answer::{Answer, Broken};
+pub use http::client::{Client, Transport};
+pub use http::fault::Fault;
+pub use http::proxy::ProxyFault;
+pub use http::request::{HeaderValue, Request};
+pub use http::tls::{TlsFault, check_tls};
 pub use origin::Origin;
 pub use outcome::{Outcome, Reason, retry_after};
-pub use proxy::ProxyFault;
 pub use receivers::Receivers;
-pub use request::{HeaderValue, Request};
 pub use scheduler::Scheduler;
-pub use tls::{TlsFault, check_tls};
 
 /// A time of the runtime's clock.
 pub use tokio::time::Instant;

@@ -1,8 +1,8 @@
 //! What an answer says of its receiver: up, or down, and since when.
 
-use super::answer::Answer;
 use super::attempt::Job;
 use super::courier::{Notice, Words};
+use super::http::answer::Answer;
 use super::lane::Work;
 use super::origin::Origin;
 use super::outcome::{Outcome, Reason};

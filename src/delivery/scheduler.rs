@@ -22,9 +22,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Verdict};
-use super::client::Transport;
 use super::courier::{LaneReport, Left, Limits, Surveyor};
 use super::distributor::Distributor;
+use super::http::client::Transport;
 use super::origin::Origin;
 use super::places::Places;
 use super::receivers::{Key, Receivers, key};

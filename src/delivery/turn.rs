@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::client::Transport;
 use super::courier::{Courier, LaneReport, Limits, Outside};
+use super::http::client::Transport;
 use super::receivers::Receivers;
 use crate::spool::{Queue, Spool, SpoolError};
 

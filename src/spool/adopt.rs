@@ -6,9 +6,9 @@ use std::io;
 
 use super::error::{IoContext, IoError};
 use super::first::First;
-use super::id::Id;
-use super::item::{Failed, Item};
-use super::queue::Queue;
+use super::names::id::Id;
+use super::names::item::{Failed, Item};
+use super::names::queue::Queue;
 use super::{Folder, Lock, Name, Spool, disk};
 
 /// How many names are taken over at a time.

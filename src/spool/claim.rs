@@ -26,7 +26,7 @@ use super::disk;
 use super::enqueue::Stamp;
 use super::entry::{self, Entry};
 use super::error::{IoError, SpoolError};
-use super::id::Id;
+use super::names::id::Id;
 use super::record::Draft;
 use super::{Folder, Name, Spool};
 

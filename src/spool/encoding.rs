@@ -128,7 +128,7 @@ pub(super) mod path {
 
 /// A time: RFC 3339, to the nanosecond.
 pub(super) mod time {
-    use super::super::stamp;
+    use super::super::names::stamp;
     use super::{Cow, Deserialize, Deserializer, Serializer, de};
     use std::time::SystemTime;
 
@@ -200,7 +200,7 @@ pub(super) mod updates {
 
 /// Ids: text.
 pub(super) mod ids {
-    use super::super::id::Id;
+    use super::super::names::id::Id;
     use super::{Deserializer, Serializer, mapped};
 
     pub(in super::super) fn serialize<S: Serializer>(ids: &[Id], to: S) -> Result<S::Ok, S::Error> {

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use super::disk;
 use super::entry;
 use super::error::{IoContext, IoError, SpoolError};
-use super::id::Id;
 use super::mail_drop::flush_name;
+use super::names::id::Id;
 use super::record::Draft;
 use super::{Access, Folder, NEW, Name, Spool, TMP};
 

@@ -3,10 +3,11 @@
 use std::time::SystemTime;
 
 use super::error::{IoError, SpoolError};
-use super::id::Id;
-use super::item::{Failed, Item, Part};
-use super::queue::Queue;
-use super::{Name, Spool, disk, stamp};
+use super::names::id::Id;
+use super::names::item::{Failed, Item, Part};
+use super::names::queue::Queue;
+use super::names::stamp;
+use super::{Name, Spool, disk};
 
 impl Spool {
     /// The queues that have something in `failed/`, or had.

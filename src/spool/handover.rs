@@ -10,10 +10,10 @@
 
 use super::entry::{self, Entry};
 use super::error::{EntryError, IoError, SpoolError};
-use super::id::Id;
-use super::item::{Failed, Item, Part};
 use super::lane::Lane;
-use super::queue::Queue;
+use super::names::id::Id;
+use super::names::item::{Failed, Item, Part};
+use super::names::queue::Queue;
 use super::record::{Built, Content, Header, Recipient, Selection};
 use super::{Lock, Name, Spool, disk};
 use crate::payload::Message;

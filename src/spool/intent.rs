@@ -17,7 +17,7 @@ use super::disk;
 use super::enqueue::Stamp;
 use super::entry::Entry;
 use super::error::{IoError, SpoolError};
-use super::id::Id;
+use super::names::id::Id;
 use super::record::{Content, Draft, Header};
 use super::{Folder, Lock, Name, Spool, enqueue};
 use crate::event::RefUpdate;

@@ -5,11 +5,12 @@ use std::time::SystemTime;
 
 use super::entry::Entry;
 use super::error::{EntryError, IoError, SpoolError};
-use super::id::Id;
-use super::item::{Failed, Item, Part};
-use super::queue::Queue;
+use super::names::id::Id;
+use super::names::item::{Failed, Item, Part};
+use super::names::queue::Queue;
+use super::names::stamp;
 use super::waiting::{Names, Waiting};
-use super::{Folder, Lock, Name, Spool, disk, stamp};
+use super::{Folder, Lock, Name, Spool, disk};
 
 /// How many names of a queue are held at once.
 const WINDOW: usize = 4096;

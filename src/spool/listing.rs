@@ -7,7 +7,7 @@ use std::vec;
 use super::claim::Claims;
 use super::error::IoError;
 use super::first::First;
-use super::id::Id;
+use super::names::id::Id;
 use super::spare::Settled;
 use super::waiting::STRANGE;
 use super::{Spool, disk};

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use super::entry::Entry;
 use super::error::{EntryError, IoContext, IoError, SpoolError};
-use super::id::Id;
+use super::names::id::Id;
 use super::record::Header;
 use super::{Access, Folder, NEW, Name, Spool, TMP, WORK, disk};
 

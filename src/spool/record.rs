@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::encoding;
-use super::id::Id;
 use super::intent::Process;
-use super::queue::Queue;
+use super::names::id::Id;
+use super::names::queue::Queue;
 use crate::event::RefUpdate;
 use crate::payload::{Format, Message};
 

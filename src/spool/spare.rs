@@ -28,7 +28,7 @@ use std::time::SystemTime;
 use super::claim::Claim;
 use super::enqueue::Stamp;
 use super::error::{IoContext, IoError, SpoolError};
-use super::id::Id;
+use super::names::id::Id;
 use super::record::{Content, Draft};
 use super::{Name, Spool, TMP, disk, entry};
 use block::{BLOCK, SIZE, SLOTS, Slot, fill, is_whole, read_lost, read_slots, used};

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::error::IoError;
-use super::queue::Queue;
+use super::names::queue::Queue;
 use super::{Folder, Lock, Spool, disk, encoding};
 use crate::json;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::error::IoError;
-use super::id::Id;
-use super::item::{Item, Part, has_come};
-use super::queue::Queue;
+use super::names::id::Id;
+use super::names::item::{Item, Part, has_come};
+use super::names::queue::Queue;
 use super::spare::Spare;
 use super::waiting::is_further;
 use super::{Spool, disk};

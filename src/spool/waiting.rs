@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use super::first::First;
-use super::id::Id;
-use super::item::{Item, Part};
+use super::names::id::Id;
+use super::names::item::{Item, Part};
 
 /// How many names that are none of ours are told.
 pub(super) const STRANGE: usize = 100;

@@ -12,12 +12,12 @@ use futures_util::future::LocalBoxFuture;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::super::answer::{Answer, Broken};
-use super::super::client::Transport;
 use super::super::courier::{LaneReport, Outside, Surveyor, Unavailable};
-use super::super::fault::Fault;
+use super::super::http::answer::{Answer, Broken};
+use super::super::http::client::Transport;
+use super::super::http::fault::Fault;
+use super::super::http::request::Request;
 use super::super::outcome::Outcome;
-use super::super::request::Request;
 use super::chance::Chance;
 use crate::config::{self, Endpoint, Network, Settings};
 use crate::payload::Message;

@@ -6,9 +6,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::SystemTime;
 
-use super::super::id::Id;
+use super::super::entry;
+use super::super::names::id::Id;
+use super::super::names::stamp;
 use super::super::record::{Content, Draft, Header};
-use super::super::{entry, stamp};
 use crate::event::RefUpdate;
 
 /// How many slots there are.

@@ -43,7 +43,7 @@ impl Id {
 
     /// The id right behind this one: of the same time and host.
     #[must_use]
-    pub(super) fn next(&self) -> Self {
+    pub(in crate::spool) fn next(&self) -> Self {
         let (front, random) = self.text.split_at(self.text.len() - RANDOM_LEN);
         let random = u64::from_str_radix(random, 16).unwrap_or_default();
         Self {
@@ -55,7 +55,7 @@ impl Id {
     /// The id of the same entry once its queue was handed over: in the same place of the
     /// order, and the same at each call.
     #[must_use]
-    pub(super) fn handed_over(&self, from: &str) -> Self {
+    pub(in crate::spool) fn handed_over(&self, from: &str) -> Self {
         let (front, random) = self.text.split_at(self.text.len() - RANDOM_LEN);
         let (time, host) = front.split_at(TIME_LEN);
         let host = &host[1..host.len() - 1];

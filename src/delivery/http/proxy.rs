@@ -36,7 +36,7 @@ pub enum ProxyFault {
 
 /// The proxy, with its address of now in place of its name. Named by the server's admin, it may be
 /// anywhere that may be dialled at all.
-pub(super) async fn resolve(network: &Network) -> Result<Option<Url>, ProxyFault> {
+pub(in crate::delivery) async fn resolve(network: &Network) -> Result<Option<Url>, ProxyFault> {
     let Some(proxy) = &network.proxy else {
         return Ok(None);
     };
@@ -62,7 +62,10 @@ pub(super) async fn resolve(network: &Network) -> Result<Option<Url>, ProxyFault
 
 /// Whether a receiver may be reached through an `http` proxy, for all that can be
 /// told from here.
-pub(super) async fn permit_target(network: &Network, url: &EndpointUrl) -> Result<(), ProxyFault> {
+pub(in crate::delivery) async fn permit_target(
+    network: &Network,
+    url: &EndpointUrl,
+) -> Result<(), ProxyFault> {
     let asks_by_name = network
         .proxy
         .as_ref()

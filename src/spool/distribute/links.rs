@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::error::IoError;
-use super::id::Id;
 use super::intake::Distributed;
-use super::item::Item;
-use super::queue::Queue;
-use super::{Name, Spool, disk};
+use crate::spool::error::IoError;
+use crate::spool::names::id::Id;
+use crate::spool::names::item::Item;
+use crate::spool::names::queue::Queue;
+use crate::spool::{Name, Spool, disk};
 
 /// How many queues are linked into, or a few more, before they are flushed.
 const QUEUES: usize = 64;
 
 /// Links into queues that are not durable yet.
 #[derive(Debug, Default)]
-pub(super) struct Links {
+pub(in crate::spool) struct Links {
     /// The queues that were linked into. None of them is kept open: an entry can have more
     /// endpoints than a process can have files.
     touched: BTreeSet<Queue>,
@@ -28,7 +28,7 @@ pub(super) struct Links {
 
 impl Links {
     /// Gives an entry a name in each of these queues, or in none of them.
-    pub(super) fn add<'q>(
+    pub(in crate::spool) fn add<'q>(
         &mut self,
         spool: &Spool,
         id: &Id,
@@ -57,17 +57,21 @@ impl Links {
     }
 
     /// This entry needs no further link.
-    pub(super) fn complete(&mut self, id: Id) {
+    pub(in crate::spool) fn complete(&mut self, id: Id) {
         self.ready.push(id);
     }
 
     /// Whether it is time to flush, with so many entries ready at most.
-    pub(super) fn are_many(&self, most: usize) -> bool {
+    pub(in crate::spool) fn are_many(&self, most: usize) -> bool {
         self.ready.len() >= most || self.touched.len() >= QUEUES
     }
 
     /// Makes the links durable, removes the entries that are ready from `new/`, and says so.
-    pub(super) fn flush(&mut self, spool: &Spool, to: &mut Distributed) -> Result<(), IoError> {
+    pub(in crate::spool) fn flush(
+        &mut self,
+        spool: &Spool,
+        to: &mut Distributed,
+    ) -> Result<(), IoError> {
         // Crash here: an entry is in some of its queues and in `new/`. The next run
         // makes the same names, finds those that are there, and adds the others.
         // What was delivered in between is delivered again.

@@ -9,20 +9,23 @@
 //! Crash at any point: an entry is in `new/`, perhaps in some of its queues too. The next
 //! run makes the same names, finds those that exist, and adds the others.
 
+pub(super) mod intake;
+mod links;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-use super::error::{IoError, SpoolError};
-use super::id::Id;
-use super::intake::{After, Distributed, Intake, Notice};
-use super::links::Links;
-use super::listing::Listing;
-use super::mail_drop::Admission;
-use super::queue::Queue;
-use super::record::{Built, Header};
-use super::{Lock, Spool, disk};
+use self::intake::{After, Distributed, Intake, Notice};
+use self::links::Links;
 use crate::payload::Message;
+use crate::spool::error::{IoError, SpoolError};
+use crate::spool::listing::Listing;
+use crate::spool::mail_drop::Admission;
+use crate::spool::names::id::Id;
+use crate::spool::names::queue::Queue;
+use crate::spool::record::{Built, Header};
+use crate::spool::{Lock, Spool, disk};
 
 /// Entries that share the flushes of the queues that they go to.
 const BATCH: usize = 256;

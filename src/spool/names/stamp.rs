@@ -9,24 +9,24 @@ const SECONDS: usize = 16;
 const NANOSECONDS: usize = 26;
 
 /// `20261123T214501.123456789Z`
-pub(super) fn nanoseconds(time: SystemTime) -> String {
+pub(in crate::spool) fn nanoseconds(time: SystemTime) -> String {
     compact(&humantime::format_rfc3339_nanos(clamp(time)))
 }
 
 /// `20261123T214501Z`, rounded down.
-pub(super) fn seconds(time: SystemTime) -> String {
+pub(in crate::spool) fn seconds(time: SystemTime) -> String {
     compact(&humantime::format_rfc3339_seconds(clamp(time)))
 }
 
 /// The whole second at or before `time`: what is due by then is due at `time`.
-pub(super) fn round_down(time: SystemTime) -> SystemTime {
+pub(in crate::spool) fn round_down(time: SystemTime) -> SystemTime {
     let time = clamp(time);
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
 /// The whole second at or after `time`: a delay is never shortened by rounding.
-pub(super) fn round_up(time: SystemTime) -> SystemTime {
+pub(in crate::spool) fn round_up(time: SystemTime) -> SystemTime {
     let time = clamp(time);
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let up = u64::from(since.subsec_nanos() > 0);
@@ -35,7 +35,7 @@ pub(super) fn round_up(time: SystemTime) -> SystemTime {
 
 /// Reads what [`nanoseconds`] or [`seconds`] wrote, and no other spelling of it:
 /// one time has one name.
-pub(super) fn parse(text: &str) -> Option<SystemTime> {
+pub(in crate::spool) fn parse(text: &str) -> Option<SystemTime> {
     let bytes = text.as_bytes();
     let fits = bytes.iter().enumerate().all(|(at, byte)| match at {
         8 => *byte == b'T',
@@ -68,7 +68,7 @@ pub(super) fn parse(text: &str) -> Option<SystemTime> {
 }
 
 /// What cannot be spelled in four digits of a year is moved to where it can be.
-pub(super) fn clamp(time: SystemTime) -> SystemTime {
+pub(in crate::spool) fn clamp(time: SystemTime) -> SystemTime {
     time.clamp(UNIX_EPOCH, UNIX_EPOCH + Duration::from_secs(LAST))
 }
 

@@ -6,14 +6,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::entry::Entry;
-use super::error::{EntryError, EntryFault, IoError, SpoolError};
-use super::id::Id;
-use super::mail_drop::{Admission, Taken};
-use super::queue::Queue;
-use super::record::{Built, Content, Header};
-use super::{Spool, enqueue};
 use crate::payload::Message;
+use crate::spool::entry::Entry;
+use crate::spool::error::{EntryError, EntryFault, IoError, SpoolError};
+use crate::spool::mail_drop::{Admission, Taken};
+use crate::spool::names::id::Id;
+use crate::spool::names::queue::Queue;
+use crate::spool::record::{Built, Content, Header};
+use crate::spool::{Spool, enqueue};
 
 /// What came of entries that left `new/`, or did not.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ pub enum Notice {
 
 /// What an entry of the same repository comes after, and waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
+pub(in crate::spool) enum After {
     /// An older push, whose hook composes.
     Claim,
     /// An older push, for which there is no room.
@@ -76,12 +76,12 @@ type Build<'a> = Box<dyn FnMut(&Id, &Header) -> Result<Built<Message>, String> +
 type Admit<'a> = Box<dyn FnMut(u32, &Header) -> Admission + 'a>;
 
 /// Takes entries in, in push order, and keeps account of those that stay.
-pub(super) struct Intake<'a> {
+pub(in crate::spool) struct Intake<'a> {
     build: Build<'a>,
     admit: Admit<'a>,
     /// Repositories whose entries stay: one of their queues is refused, say.
     held: BTreeSet<PathBuf>,
-    pub(super) report: Distributed,
+    pub(in crate::spool) report: Distributed,
 }
 
 impl fmt::Debug for Intake<'_> {
@@ -91,7 +91,7 @@ impl fmt::Debug for Intake<'_> {
 }
 
 impl<'a> Intake<'a> {
-    pub(super) fn new(
+    pub(in crate::spool) fn new(
         build: impl FnMut(&Id, &Header) -> Result<Built<Message>, String> + 'a,
         admit: impl FnMut(u32, &Header) -> Admission + 'a,
     ) -> Self {
@@ -104,7 +104,7 @@ impl<'a> Intake<'a> {
     }
 
     /// The entry, with messages that are built. `None`: it stays.
-    pub(super) fn take(
+    pub(in crate::spool) fn take(
         &mut self,
         spool: &Spool,
         id: &Id,
@@ -156,7 +156,7 @@ impl<'a> Intake<'a> {
     }
 
     /// This entry stays, and all later ones of its repository: a queue is refused.
-    pub(super) fn hold(&mut self, entry: &Entry, error: IoError) {
+    pub(in crate::spool) fn hold(&mut self, entry: &Entry, error: IoError) {
         let repository = entry.header().repository.clone();
         self.held.insert(repository.clone());
         let notice = Notice::Refused(repository, error);

@@ -67,7 +67,7 @@ impl TlsFault {
 /// What an endpoint's connections depend on: the files that it names, as they are
 /// now, so that a renewed certificate counts from the next attempt on.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Trust {
+pub(in crate::delivery) struct Trust {
     files: [Option<Version>; 3],
 }
 
@@ -84,7 +84,7 @@ impl Version {
 }
 
 impl Trust {
-    pub(super) fn of(endpoint: &Endpoint) -> Self {
+    pub(in crate::delivery) fn of(endpoint: &Endpoint) -> Self {
         let client = endpoint.client_cert.as_ref();
         let files = [
             endpoint.ca_file.as_deref(),
@@ -106,7 +106,7 @@ pub fn check_tls(endpoint: &Endpoint) -> Result<(), TlsFault> {
 
 /// The TLS of connections to this endpoint; without one, for plain http alone, no
 /// certificate is loaded.
-pub(super) fn config(endpoint: Option<&Endpoint>) -> Result<ClientConfig, TlsFault> {
+pub(in crate::delivery) fn config(endpoint: Option<&Endpoint>) -> Result<ClientConfig, TlsFault> {
     let mut roots = RootCertStore::empty();
     if let Some(endpoint) = endpoint {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -160,7 +160,10 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
 
 /// What a handshake that failed means, and what to do; `None`: the library's own
 /// words will do.
-pub(super) fn explain(error: &rustls::Error, host: &str) -> Option<(String, Option<String>)> {
+pub(in crate::delivery) fn explain(
+    error: &rustls::Error,
+    host: &str,
+) -> Option<(String, Option<String>)> {
     let (cause, hint) = match error {
         rustls::Error::InvalidCertificate(why) => explain_certificate(why, host)?,
         rustls::Error::AlertReceived(

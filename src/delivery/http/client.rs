@@ -11,11 +11,11 @@ use reqwest::header;
 use super::address::{Resolver, in_network, permit_url};
 use super::answer::{Answer, Broken, Unanswered};
 use super::fault::Fault;
-use super::outcome::{Outcome, retry_after};
 use super::request::{HeaderValue, Request};
 use super::tls::Trust;
 use super::{proxy, tls};
 use crate::config::{Endpoint, Network};
+use crate::delivery::outcome::{Outcome, retry_after};
 
 /// The longest that connecting may take, within the attempt's own limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

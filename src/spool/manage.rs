@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::error::IoError;
-use super::id::Id;
-use super::item::{Item, Part};
-use super::queue::Queue;
-use super::{Lock, Name, Spool, disk, stamp};
+use super::names::id::Id;
+use super::names::item::{Item, Part};
+use super::names::queue::Queue;
+use super::names::stamp;
+use super::{Lock, Name, Spool, disk};
 
 impl Spool {
     /// What waits is due now, as if it had never failed. How many of these were there.

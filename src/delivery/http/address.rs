@@ -31,7 +31,11 @@ pub fn permit_url(network: &Network, url: &EndpointUrl) -> Result<(), Forbidden>
 }
 
 /// Whether this host may be dialled at this address.
-pub(super) fn permit(network: &Network, host: &str, address: IpAddr) -> Result<(), Forbidden> {
+pub(in crate::delivery) fn permit(
+    network: &Network,
+    host: &str,
+    address: IpAddr,
+) -> Result<(), Forbidden> {
     let address = address.to_canonical();
     let forbidden = |hint| Forbidden {
         address,
@@ -54,7 +58,7 @@ pub(super) fn permit(network: &Network, host: &str, address: IpAddr) -> Result<(
 }
 
 /// Whether `allow_hosts` names it.
-pub(super) fn is_allowed_host(network: &Network, host: &str) -> bool {
+pub(in crate::delivery) fn is_allowed_host(network: &Network, host: &str) -> bool {
     let mut hosts = network.allow_hosts.iter();
     hosts.any(|allowed| allowed.eq_ignore_ascii_case(host))
 }
@@ -70,7 +74,7 @@ fn exception(network: &Network, address: IpAddr) -> String {
 }
 
 /// Where a line of `[network]` belongs.
-pub(super) fn in_network(network: &Network, line: &str) -> String {
+pub(in crate::delivery) fn in_network(network: &Network, line: &str) -> String {
     format!(
         "`{line}` below `[network]` in `{}` allows it",
         network.file.display()
@@ -156,7 +160,7 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// Resolves names, and gives the client only what may be dialled: what is checked
 /// is what is connected to, so a name cannot resolve twice.
-pub(super) struct Resolver(pub(super) Arc<Network>);
+pub(in crate::delivery) struct Resolver(pub(in crate::delivery) Arc<Network>);
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
@@ -181,7 +185,7 @@ impl Resolve for Resolver {
 }
 
 /// The addresses of a name, or of an address, which may stand in brackets.
-pub(super) async fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
+pub(in crate::delivery) async fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     Ok(tokio::net::lookup_host((bare, 0)).await?.collect())
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::address::Forbidden;
 use super::fault::Fault;
-use super::outcome::{Outcome, Reason};
 use super::tls;
 use crate::config::EndpointUrl;
+use crate::delivery::outcome::{Outcome, Reason};
 use crate::report::chain;
 
 /// The log's word for an attempt that took too long.
@@ -41,7 +41,7 @@ pub struct Broken {
 }
 
 /// Why there is no answer.
-pub(super) enum Unanswered {
+pub(in crate::delivery) enum Unanswered {
     /// It is ours to mend.
     Fault(Fault),
     /// The receiver, or the way to it, is down.
@@ -55,7 +55,7 @@ impl<F: Into<Fault>> From<F> for Unanswered {
 }
 
 impl Answer {
-    pub(super) fn broken(broken: Broken, took: Duration) -> Self {
+    pub(in crate::delivery) fn broken(broken: Broken, took: Duration) -> Self {
         Self {
             outcome: Outcome::Down {
                 reason: Reason::Transport(broken.word),
@@ -112,7 +112,7 @@ impl Answer {
 }
 
 impl Broken {
-    pub(super) fn timeout() -> Self {
+    pub(in crate::delivery) fn timeout() -> Self {
         Self {
             word: TIMEOUT,
             cause: "timed out".to_owned(),
@@ -124,7 +124,7 @@ impl Broken {
 impl Unanswered {
     /// What our own rules forbade is a fault of ours; all else is the receiver's, or
     /// of what lies between.
-    pub(super) fn of(error: reqwest::Error, url: &EndpointUrl) -> Self {
+    pub(in crate::delivery) fn of(error: reqwest::Error, url: &EndpointUrl) -> Self {
         let error = error.without_url();
         if error.is_builder() {
             return Self::Fault(Fault::Prepare(error.into()));

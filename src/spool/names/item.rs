@@ -51,12 +51,12 @@ pub struct Item {
 impl Item {
     /// What distribution makes of an entry. Due at the id's own time, so that
     /// the name is the same whoever makes it, and is never made twice.
-    pub(super) fn first(id: &Id) -> Self {
+    pub(in crate::spool) fn first(id: &Id) -> Self {
         Self::due_at(id, Part::From(0), stamp::round_down(id.time()))
     }
 
     /// What has not been tried since `due`, or never.
-    pub(super) fn due_at(id: &Id, part: Part, due: SystemTime) -> Self {
+    pub(in crate::spool) fn due_at(id: &Id, part: Part, due: SystemTime) -> Self {
         Self {
             due,
             attempts: 0,
@@ -66,13 +66,13 @@ impl Item {
     }
 
     /// Where the name of an item has its id, if it is one.
-    pub(super) fn id_in(name: &str) -> &str {
+    pub(in crate::spool) fn id_in(name: &str) -> &str {
         let last = name.splitn(4, '.').nth(3).unwrap_or_default();
         last.split_once(',').map_or(last, |(id, _)| id)
     }
 
     /// Reads a file name.
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    pub(in crate::spool) fn parse(name: &str) -> Option<Self> {
         // The id holds a dot too, and comes last.
         let mut fields = name.splitn(4, '.');
         let due = stamp::parse(fields.next()?)?;
@@ -103,7 +103,7 @@ impl Item {
     }
 
     /// Whether it is as distribution made it.
-    pub(super) fn is_untried(&self) -> bool {
+    pub(in crate::spool) fn is_untried(&self) -> bool {
         self.attempts == 0 && self.due == Self::first(&self.id).due
     }
 
@@ -119,7 +119,7 @@ impl Item {
 }
 
 /// Whether a due time has come, or lies further ahead than the `longest` delay there is.
-pub(super) fn has_come(due: SystemTime, now: SystemTime, longest: Duration) -> bool {
+pub(in crate::spool) fn has_come(due: SystemTime, now: SystemTime, longest: Duration) -> bool {
     let ahead = due.duration_since(now).unwrap_or_default();
     // A second more: due times are rounded up.
     ahead.is_zero() || ahead > longest + Duration::from_secs(1)
@@ -149,7 +149,7 @@ pub struct Failed {
 
 impl Failed {
     /// Reads a file name.
-    pub(super) fn parse(queue: &Queue, name: &str) -> Option<Self> {
+    pub(in crate::spool) fn parse(queue: &Queue, name: &str) -> Option<Self> {
         let (id, part) = match name.split_once(',') {
             None => (name, Part::From(0)),
             Some((id, part)) => match part.strip_suffix('-') {

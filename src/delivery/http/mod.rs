@@ -1,0 +1,19 @@
+//! One attempt over HTTP. The only user of reqwest.
+//!
+//! ```text
+//! request   message + endpoint → headers and body (pure)
+//! address   which addresses may be dialled
+//! proxy     the proxy in between, and what may be reached through it
+//! tls       which certificates are trusted, and what a failed handshake means
+//! client    request → Answer
+//! answer    what came of it: an answer, or what broke
+//! fault     why nothing was sent, when the configuration or this machine is the cause
+//! ```
+
+pub(super) mod address;
+pub(super) mod answer;
+pub(super) mod client;
+pub(super) mod fault;
+pub(super) mod proxy;
+pub(super) mod request;
+pub(super) mod tls;

@@ -1,0 +1,13 @@
+//! The file names of a spool, which hold the state of every entry.
+//!
+//! ```text
+//! id      the name of an entry: when its push came, and what tells it from others
+//! stamp   a time in a name
+//! queue   the name of an endpoint's queue
+//! item    the name of an entry in a queue: due, attempts, the part of it that waits
+//! ```
+
+pub(super) mod id;
+pub(super) mod item;
+pub(super) mod queue;
+pub(super) mod stamp;
