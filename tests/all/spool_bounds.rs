@@ -104,19 +104,47 @@ fn an_attempt_that_outlasts_the_budget_is_counted() {
     assert!(site.names("retry/hangs")[0].contains(".1.0."));
 }
 
+/// Gives the one entry in `new/` so many more names, all older.
+fn repeat(site: &Spooled, count: usize) {
+    let new = site.spool().join("new");
+    let first = new.join(&site.names("new")[0]);
+    for n in 0..count {
+        let mut name = "20200101T000000.000000000Z-git1-".to_owned();
+        write!(name, "{n:016x}").unwrap();
+        fs::hard_link(&first, new.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn an_answer_that_comes_during_a_long_distribution_is_not_timed_out() {
+    let site = Spooled::new();
+    site.settings(&format!(
+        "mode = \"spool\"\n[[endpoint]]\nname = \"late\"\nurl = {:?}\nunsigned = true\n\
+         timeout = \"2s\"\n",
+        site.receiver.url("/late")
+    ));
+    let answer = Duration::from_millis(400);
+    site.receiver.script(move |_| late(answer, 200));
+    site.announce();
+    repeat(&site, 20_000);
+    let flush = site.refpost(["flush", "--budget", "5s"]).arg(&site.bare);
+    flush.run();
+    let attempts = site.attempts();
+    assert!(attempts.len() > 2, "{attempts:?}");
+    assert!(
+        attempts.iter().all(|one| one["status"] == 200),
+        "{attempts:?}"
+    );
+    assert_eq!(site.receiver.take().len(), attempts.len());
+}
+
 #[test]
 fn a_sync_push_does_not_wait_for_a_backlog() {
     let site = Spooled::new();
     let down = "[[endpoint]]\nname = \"down\"\nurl = \"http://127.0.0.1:9/\"\nunsigned = true\n";
     site.settings(&format!("mode = \"spool\"\n{down}"));
     site.announce();
-    let new = site.spool().join("new");
-    let first = new.join(&site.names("new")[0]);
-    for n in 0..20_000 {
-        let mut name = "20200101T000000.000000000Z-git1-".to_owned();
-        write!(name, "{n:016x}").unwrap();
-        fs::hard_link(&first, new.join(name)).unwrap();
-    }
+    repeat(&site, 20_000);
     site.settings(&format!("mode = \"sync\"\npush_budget = \"1s\"\n{down}"));
     let started = Instant::now();
     let (_, push) = site.announce();

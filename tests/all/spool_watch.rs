@@ -151,6 +151,28 @@ fn a_watch_that_can_do_nothing_does_nothing() {
 }
 
 #[test]
+fn a_watched_repository_that_is_deleted_is_left_alone() {
+    let site = Spooled::new();
+    let other = sibling(&site, "other.git");
+    let mut watch = watch(&site, &[&site.bare, &other]);
+    site.receiver.script(|_| Answer::status(503));
+    site.announce();
+    eventually("it was tried", || !site.attempts().is_empty());
+    fs::remove_dir_all(&site.bare).unwrap();
+    thread::sleep(Duration::from_secs(1));
+    let before = reads(watch.0.id());
+    thread::sleep(Duration::from_secs(2));
+    let during = reads(watch.0.id()) - before;
+    assert!(during < 500, "{during} reads for what is gone");
+    site.receiver.script(|_| Answer::status(200));
+    site.receiver.take();
+    let commit = announce_to(&site, &other);
+    assert_eq!(commits(&site.receiver.wait_for(1)), [commit]);
+    signal("TERM", watch.0.id());
+    assert_eq!(watch.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_hanging_receiver_does_not_hold_up_a_watch() {
     let site = Spooled::new();
     let hangs = odd_receiver(|stream| {
