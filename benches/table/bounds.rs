@@ -4,7 +4,6 @@
 //! The peer of lines is `wc -l`, that of objects the git command that shows the same of
 //! them. It takes some minutes, and a gigabyte and a half of disk.
 
-use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::measure::watch;
 use crate::site::{REFPOST, Site, ZEROS};
-use crate::table::{self, Row, Table};
+use crate::table::{self, Row};
 
 const IDENT: &str = "Ada <ada@example.org> 1700000000 +0000";
 
@@ -24,9 +23,9 @@ const URL: &str = "http://127.0.0.1:1/";
 /// What a process is fed with.
 type Feed<'a> = &'a dyn Fn(&mut dyn Write) -> std::io::Result<()>;
 
-pub(crate) fn measure(table: &mut Table) {
+pub(crate) fn measure() {
     table::part("bounds");
-    let bounds = Bounds::new(table);
+    let bounds = Bounds::new();
     lines(&bounds);
     objects(&bounds);
     trees(&bounds);
@@ -34,27 +33,21 @@ pub(crate) fn measure(table: &mut Table) {
 }
 
 /// A repository with one commit, and nobody who answers.
-struct Bounds<'a> {
-    table: RefCell<&'a mut Table>,
+struct Bounds {
     site: Site,
     commit: String,
     tree: String,
 }
 
-impl<'a> Bounds<'a> {
-    fn new(table: &'a mut Table) -> Self {
+impl Bounds {
+    fn new() -> Self {
         let site = Site::new();
         let blob = site.git(&["hash-object", "-w", "--stdin"], "x");
         let tree = site.git(&["mktree"], &format!("100644 blob {blob}\tfile\n"));
         let commit = site.git(&["commit-tree", "-m", "x", &tree], "");
         site.git(&["update-ref", "refs/heads/main", &commit], "");
         site.configure(&[URL], "");
-        Self {
-            table: RefCell::new(table),
-            site,
-            commit,
-            tree,
-        }
+        Self { site, commit, tree }
     }
 
     /// A hook beside its peer.
@@ -63,30 +56,23 @@ impl<'a> Bounds<'a> {
         let mut command = self.site.command(peer[0]);
         let (peer_cost, _) = run(command.args(&peer[1..]), feed);
         self.site.forget();
-        self.row(what, name, (cost, memory), peer_cost);
-    }
-
-    fn row(
-        &self,
-        what: &str,
-        peer: &'static str,
-        (cost, memory): (Duration, u64),
-        peer_cost: Duration,
-    ) {
-        self.table.borrow_mut().row(Row {
-            what: what.to_owned(),
-            peer,
-            cost,
-            peer_cost,
-            memory: Some(memory),
-            point: None,
-        });
+        row(what, name, (cost, memory), peer_cost);
     }
 
     fn object(&self, kind: &str, bytes: &str) -> String {
         let args = ["hash-object", "--literally", "-w", "--stdin", "-t", kind];
         self.site.git(&args, bytes)
     }
+}
+
+fn row(what: &str, peer: &'static str, (cost, memory): (Duration, u64), peer_cost: Duration) {
+    table::row(&Row {
+        what: what.to_owned(),
+        peer,
+        cost,
+        peer_cost,
+        memory: Some(memory),
+    });
 }
 
 /// Runs something to its end: how long it took, and its memory.
@@ -105,7 +91,7 @@ fn run(command: &mut Command, feed: Feed<'_>) -> (Duration, u64) {
     (started.elapsed(), memory)
 }
 
-fn lines(bounds: &Bounds<'_>) {
+fn lines(bounds: &Bounds) {
     let commit = &bounds.commit;
     let tags = |count: usize| {
         move |out: &mut dyn Write| {
@@ -139,7 +125,7 @@ fn lines(bounds: &Bounds<'_>) {
     });
 }
 
-fn objects(bounds: &Bounds<'_>) {
+fn objects(bounds: &Bounds) {
     let (commit, tree) = (&bounds.commit, &bounds.tree);
     let head = |author: &str| {
         format!("tree {tree}\nparent {commit}\nauthor {author}\ncommitter {IDENT}\n\n")
@@ -219,7 +205,7 @@ impl Trees {
     }
 }
 
-fn trees(bounds: &Bounds<'_>) {
+fn trees(bounds: &Bounds) {
     let site = &bounds.site;
     let file = site.git(&["rev-parse", "main:file"], "");
     let mut trees = Trees::new(site);
@@ -282,7 +268,7 @@ fn trees(bounds: &Bounds<'_>) {
 }
 
 /// An entry that is as long as it claims, and has nothing in it.
-fn terabyte(bounds: &Bounds<'_>) {
+fn terabyte(bounds: &Bounds) {
     let new = bounds.site.bare.join("refpost/spool/new");
     fs::create_dir_all(&new).unwrap();
     let entry = new.join("20261123T214501.123456789Z-host-3f2a9c1b00ab12cd");
@@ -300,7 +286,7 @@ fn terabyte(bounds: &Bounds<'_>) {
     };
     let own = flush();
     assert!(!entry.exists());
-    bounds.row(
+    row(
         "an entry of a terabyte",
         "a flush of nothing",
         own,

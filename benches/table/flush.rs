@@ -9,7 +9,7 @@ use crate::measure::{median, time};
 use crate::peers;
 use crate::receiver::Receiver;
 use crate::site::Site;
-use crate::table::{self, Row, Table};
+use crate::table::{self, Row};
 
 const ROUNDS: usize = 3;
 const ENTRIES: usize = 10_000;
@@ -18,15 +18,15 @@ const SIZE: usize = 2048;
 /// curl takes this many turns, and stands for all.
 const CURLS: usize = 200;
 
-pub(crate) fn measure(table: &mut Table) {
+pub(crate) fn measure() {
     table::part("a flush of 10,000 entries of 2 KiB");
     for endpoints in [1, 8] {
-        live(table, endpoints);
+        live(endpoints);
     }
 }
 
 /// All entries to so many endpoints that answer at once.
-fn live(table: &mut Table, endpoints: usize) {
+fn live(endpoints: usize) {
     let receiver = Receiver::start();
     let urls = receiver.urls(endpoints);
     let site = Site::new();
@@ -60,8 +60,8 @@ fn live(table: &mut Table, endpoints: usize) {
     let all = u32::try_from(ENTRIES * endpoints).unwrap();
     let curl = curl / u32::try_from(CURLS).unwrap() * all;
     let cost = median(flushes);
-    let mut row = |peer, peer_cost| {
-        table.row(Row {
+    let row = |peer, peer_cost| {
+        table::row(&Row {
             what: format!("to {endpoints} of them"),
             peer,
             cost,

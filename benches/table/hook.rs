@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::measure::{median, time};
 use crate::receiver::Receiver;
 use crate::site::{REFPOST, Site, commit, file, run};
-use crate::table::{self, Row, Table};
+use crate::table::{self, Row};
 
 const PYTHON: &str = include_str!("hook.py");
 
@@ -29,11 +29,11 @@ const ROUNDS: usize = 51;
 /// How often each repository is pushed to.
 const PUSHES: usize = 51;
 
-pub(crate) fn measure(table: &mut Table) {
+pub(crate) fn measure() {
     let hooks = Hooks::new();
     table::part("the hook, one commit");
-    hooks.processes(table);
-    hooks.pushes(table);
+    hooks.processes();
+    hooks.pushes();
     hooks.counts();
 }
 
@@ -117,7 +117,7 @@ impl Hooks {
         format!("{} {} refs/heads/main\n", self.commits[0], self.commits[1])
     }
 
-    fn processes(&self, table: &mut Table) {
+    fn processes(&self) {
         for name in NAMES {
             self.push(1, name);
         }
@@ -142,8 +142,8 @@ impl Hooks {
         }
         let [cost, git, start, python] = taken.map(median);
         let durable = median(records);
-        let mut row = |peer, peer_cost| {
-            table.row(Row {
+        let row = |peer, peer_cost| {
+            table::row(&Row {
                 what: "the process".to_owned(),
                 peer,
                 cost,
@@ -157,7 +157,7 @@ impl Hooks {
         row("a Python script", python);
     }
 
-    fn pushes(&self, table: &mut Table) {
+    fn pushes(&self) {
         let mut taken = NAMES.map(|_| vec![]);
         for commit in 2..=PUSHES {
             for (taken, name) in taken.iter_mut().zip(NAMES) {
@@ -166,8 +166,8 @@ impl Hooks {
         }
         let [none, start, durable, cost, python] = taken.map(median);
         let added = |to: Duration| to.saturating_sub(none);
-        let mut row = |what: &str, peer, cost, peer_cost| {
-            table.row(Row {
+        let row = |what: &str, peer, cost, peer_cost| {
+            table::row(&Row {
                 what: what.to_owned(),
                 peer,
                 cost,

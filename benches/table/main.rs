@@ -1,18 +1,18 @@
 //! What refpost costs, beside what a user would take instead and the least that it
 //! could cost, all from one run.
 //!
-//! `cargo bench` prints one table; `cargo bench -- hook walk` only those parts of it,
-//! and `--chart FILE` also draws cost against size, as SVG. Everybody who is compared
-//! takes a turn in each round, and a figure is the median of the rounds, so that a
-//! machine that is slow for a while is slow for all: trust the ratios.
+//! `cargo bench` prints one table; `cargo bench -- hook walk` only those parts of it.
+//! Everybody who is compared takes a turn in each round, and a figure is the median of
+//! the rounds, so that a machine that is slow for a while is slow for all: trust the
+//! ratios.
 
 #![allow(clippy::unwrap_used, reason = "a bench that panics has failed")]
 
 mod bounds;
-mod chart;
 mod entries;
 mod flush;
 mod hook;
+mod latency;
 mod measure;
 mod peers;
 mod receiver;
@@ -21,33 +21,27 @@ mod spool;
 mod table;
 mod walk;
 
-use std::path::PathBuf;
-
-use table::Table;
-
 /// A part of the table, and what measures it.
-type Part = (&'static str, fn(&mut Table));
+type Part = (&'static str, fn());
 
 /// In their order.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("hook", hook::measure),
     ("walk", walk::measure),
     ("flush", flush::measure),
+    ("latency", latency::measure),
     ("spool", spool::measure),
     ("bounds", bounds::measure),
 ];
 
 fn main() {
-    let mut table = Table::default();
     let mut wanted = vec![];
-    let mut chart = None;
     let mut args = std::env::args();
     if hook::is_record(args.next().as_deref()) {
         return hook::record_here();
     }
-    while let Some(arg) = args.next() {
+    for arg in args {
         match arg.as_str() {
-            "--chart" => chart = Some(PathBuf::from(args.next().expect("--chart FILE"))),
             // cargo's own.
             "--bench" => {}
             _ if PARTS.iter().any(|(name, _)| *name == arg) => wanted.push(arg),
@@ -56,10 +50,7 @@ fn main() {
     }
     for (name, measure) in PARTS {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            measure(&mut table);
+            measure();
         }
-    }
-    if let Some(file) = chart {
-        chart::draw(&table.series(), &file);
     }
 }

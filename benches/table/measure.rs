@@ -34,6 +34,12 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+/// The time within which so many of a hundred are.
+pub(crate) fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    times[(times.len() * percent).div_ceil(100).max(1) - 1]
+}
+
 pub(crate) fn seconds(time: Duration) -> f64 {
     time.as_secs_f64()
 }

@@ -2,14 +2,16 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// A receiver on loopback, with a thread for each connection.
 pub(crate) struct Receiver {
     pub(crate) address: String,
     requests: Arc<AtomicUsize>,
+    arrivals: mpsc::Receiver<Instant>,
 }
 
 impl Receiver {
@@ -18,13 +20,18 @@ impl Receiver {
         let address = listener.local_addr().unwrap().to_string();
         let requests = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&requests);
+        let (arrived, arrivals) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let counter = Arc::clone(&counter);
-                thread::spawn(move || answer(&stream.unwrap(), &counter));
+                let (counter, arrived) = (Arc::clone(&counter), arrived.clone());
+                thread::spawn(move || answer(&stream.unwrap(), &counter, &arrived));
             }
         });
-        Self { address, requests }
+        Self {
+            address,
+            requests,
+            arrivals,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -38,13 +45,18 @@ impl Receiver {
             .collect()
     }
 
+    /// When the next request came.
+    pub(crate) fn arrival(&self, patience: Duration) -> Instant {
+        self.arrivals.recv_timeout(patience).unwrap()
+    }
+
     /// How many requests came since this was last asked.
     pub(crate) fn count(&self) -> usize {
         self.requests.swap(0, Ordering::SeqCst)
     }
 }
 
-fn answer(stream: &TcpStream, counter: &AtomicUsize) {
+fn answer(stream: &TcpStream, counter: &AtomicUsize, arrived: &mpsc::Sender<Instant>) {
     stream.set_nodelay(true).unwrap();
     let mut from = BufReader::new(stream);
     let mut body = Vec::new();
@@ -52,6 +64,7 @@ fn answer(stream: &TcpStream, counter: &AtomicUsize) {
         body.resize(length, 0);
         from.read_exact(&mut body).unwrap();
         counter.fetch_add(1, Ordering::SeqCst);
+        arrived.send(Instant::now()).ok();
         let mut to = stream;
         let sent = to.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         // wrk closes when its time is up.

@@ -10,16 +10,16 @@ use crate::entries::Template;
 use crate::measure::{median, time, watch};
 use crate::receiver::Receiver;
 use crate::site::{REFPOST, Site};
-use crate::table::{self, Row, Table};
+use crate::table::{self, Row};
 
 const ROUNDS: usize = 3;
 
-pub(crate) fn measure(table: &mut Table) {
+pub(crate) fn measure() {
     table::part("a flush of what is not due");
-    dead(table);
-    search(table);
+    dead();
+    search();
     table::part("memory of a flush");
-    memory(table);
+    memory();
 }
 
 /// A time within the longest delay, as names have it.
@@ -45,7 +45,7 @@ fn held(queues: usize, names: usize) -> Site {
     site
 }
 
-fn dead(table: &mut Table) {
+fn dead() {
     let site = held(1, 100_000);
     let queue = site.spool().join("retry/q0");
     let mut ls = Command::new("ls");
@@ -53,7 +53,7 @@ fn dead(table: &mut Table) {
     let (cost, peer_cost) = in_turn(&mut site.flush(), &mut ls);
     // None was opened.
     assert_eq!(fs::read_dir(&queue).unwrap().count(), 100_000);
-    table.row(Row {
+    table::row(&Row {
         what: "100,000 entries wait for a dead endpoint".to_owned(),
         peer: "`ls -U` of them",
         cost,
@@ -108,7 +108,7 @@ fn flush_below(site: &Site, root: &Path) -> Command {
     flush
 }
 
-fn search(table: &mut Table) {
+fn search() {
     let site = held(1, 1);
     let root = site.folder().join("root");
     let all = repositories(&root, 10_000);
@@ -120,7 +120,7 @@ fn search(table: &mut Table) {
         find.arg(&root).args(["-maxdepth", "3"]);
         find.stdout(Stdio::null());
         let (cost, peer_cost) = in_turn(&mut flush_below(&site, &root), &mut find);
-        table.row(Row {
+        table::row(&Row {
             what: format!("10,000 repositories, {count} with work"),
             peer: "`find -maxdepth 3`",
             cost,
@@ -130,19 +130,18 @@ fn search(table: &mut Table) {
     }
 }
 
-fn memory(table: &mut Table) {
-    let mut flush = |what: &str, site: &Site, command: &mut Command| {
+fn memory() {
+    let flush = |what: &str, site: &Site, command: &mut Command| {
         let started = Instant::now();
         let memory = watch(&mut command.spawn().unwrap());
         let cost = started.elapsed();
         let idle = Site::new();
-        table.row(Row {
+        table::row(&Row {
             what: what.to_owned(),
             peer: "a flush of nothing",
             cost,
             peer_cost: time(|| assert!(idle.flush().status().unwrap().success())),
             memory: Some(memory),
-            point: None,
         });
         site.forget();
     };

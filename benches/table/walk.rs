@@ -15,23 +15,23 @@ use std::time::{Duration, Instant};
 
 use crate::measure::{cost, median, watch};
 use crate::site::{Site, ZEROS, commit, file};
-use crate::table::{self, Row, Table};
+use crate::table::{self, Row};
 
 /// Rounds go on for so long, and there are no more than so many.
 const LONG_ENOUGH: Duration = Duration::from_secs(3);
 const MOST_ROUNDS: usize = 15;
 
-pub(crate) fn measure(table: &mut Table) {
+pub(crate) fn measure() {
     table::part("big pushes, processor time");
     for commits in [10_000, 100_000, 1_000_000] {
-        histories(table, commits);
+        histories(commits);
     }
     for count in [100, 1_000, 10_000] {
-        tags(table, count);
-        branches(table, count);
+        tags(count);
+        branches(count);
     }
     for count in [1_000, 10_000, 100_000] {
-        files(table, count);
+        files(count);
     }
 }
 
@@ -40,7 +40,6 @@ struct Case<'a> {
     what: String,
     update: String,
     git: Vec<Vec<&'a str>>,
-    point: Option<(String, usize)>,
 }
 
 const LOG: [&str; 2] = ["log", "--format=%H %an"];
@@ -51,7 +50,7 @@ fn words<'a>(start: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// One history of so many commits, as it is and with a commit-graph.
-fn histories(table: &mut Table, commits: usize) {
+fn histories(commits: usize) {
     let site = Site::new();
     site.import(|to| {
         for n in 0..commits {
@@ -109,21 +108,17 @@ fn histories(table: &mut Table, commits: usize) {
             ),
         ];
         for (what, update, git) in cases {
-            let is_drawn = how.is_empty() && ["first push", "forced across"].contains(&what)
-                || what == "first push" && how == ", through git"
-                || what == "forced across" && how == ", commit-graph";
             let case = Case {
                 what: format!("{what}, {commits}{how}"),
                 update,
                 git,
-                point: is_drawn.then(|| (format!("{what}{how}"), commits)),
             };
-            compare(table, &site, &case);
+            compare(&site, &case);
         }
     }
 }
 
-fn tags(table: &mut Table, count: usize) {
+fn tags(count: usize) {
     let site = Site::new();
     site.import(|to| {
         use std::io::Write;
@@ -140,14 +135,13 @@ fn tags(table: &mut Table, count: usize) {
         what: format!("new tags, {count}"),
         update: site.all("refs/tags", ZEROS),
         git: vec![vec!["for-each-ref", format, "refs/tags"]],
-        point: Some(("new tags".to_owned(), count)),
     };
-    compare(table, &site, &case);
+    compare(&site, &case);
 }
 
 /// Branches off so many points of one history: all new in one push, and all moved on
 /// by one commit in one push.
-fn branches(table: &mut Table, count: usize) {
+fn branches(count: usize) {
     let site = Site::new();
     site.import(|to| {
         for n in 0..count {
@@ -169,13 +163,12 @@ fn branches(table: &mut Table, count: usize) {
             what: format!("{what}, {count}"),
             update: site.all("refs/heads/b*", old),
             git: vec![list.clone()],
-            point: Some((what.to_owned(), count)),
         };
-        compare(table, &site, &case);
+        compare(&site, &case);
     }
 }
 
-fn files(table: &mut Table, count: usize) {
+fn files(count: usize) {
     let site = Site::new();
     site.import(|to| {
         for n in 0..2 {
@@ -195,13 +188,12 @@ fn files(table: &mut Table, count: usize) {
                 words(&LOG, &["main", "^main~1"]),
                 words(&FILES, &["main~1", "main"]),
             ],
-            point: how.is_empty().then(|| ("changed files".to_owned(), count)),
         };
-        compare(table, &site, &case);
+        compare(&site, &case);
     }
 }
 
-fn compare(table: &mut Table, site: &Site, case: &Case<'_>) {
+fn compare(site: &Site, case: &Case<'_>) {
     let input = site.folder().join("update");
     fs::write(&input, &case.update).unwrap();
     let hook = || {
@@ -222,12 +214,11 @@ fn compare(table: &mut Table, site: &Site, case: &Case<'_>) {
             }
         }));
     }
-    table.row(Row {
+    table::row(&Row {
         what: case.what.clone(),
         peer: "git",
         cost: median(ours),
         peer_cost: median(gits),
         memory: Some(watch(&mut hook())),
-        point: case.point.clone(),
     });
 }
