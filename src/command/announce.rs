@@ -166,6 +166,8 @@ pub(super) enum Unannounced<'a> {
     Skipped(&'a str),
     /// It was recorded, and nobody wants it any more.
     Dropped,
+    /// Its ids cannot be of this repository.
+    Malformed,
 }
 
 /// Writes down that a push was not announced, for whoever misses it. A line that
@@ -187,6 +189,10 @@ pub(super) fn log_unannounced(
             "dropped",
             format!("{refs} not announced: no endpoint is configured"),
         ),
+        Unannounced::Malformed => (
+            "malformed",
+            format!("{refs} not announced: object ids with the length of another hash"),
+        ),
     };
     let attempt = Attempt {
         time: around.now(),
@@ -201,6 +207,20 @@ pub(super) fn log_unannounced(
         note: Some(note),
     };
     spool.log().append(&attempt).ok();
+}
+
+/// Writes down which refs of a batch were malformed: nothing of them waits anywhere.
+pub(super) fn log_misfits(
+    spool: &Spool,
+    git_dir: &Path,
+    composer: &Composer<'_>,
+    around: &Surroundings,
+) {
+    // The log of a mail drop is its owner's alone.
+    if composer.misfits() > 0 && !spool.is_drop() {
+        let refs = composer.misfits();
+        log_unannounced(spool, git_dir, &Unannounced::Malformed, refs, around);
+    }
 }
 
 /// Who is told what became of it.

@@ -14,11 +14,15 @@ use crate::event::RefUpdate;
 use crate::git::{self, Events, Repository};
 use crate::payload::pagure::{self, Context, Stamp};
 use crate::payload::{Allowance, Message, Project};
+use crate::report;
 use crate::spool::{Built, Queue, Recipient, Selection};
 
 /// The bodies of one entry never come to more: what cannot be left out of them, all
 /// of `repo` above all, is multiplied by their number.
 const MOST_BYTES: usize = 256 << 20;
+
+/// No more refs than this are told of one by one.
+const MISFITS_TOLD: usize = 5;
 
 /// Makes the messages of one push, batch by batch.
 pub(super) struct Composer<'a> {
@@ -35,6 +39,8 @@ pub(super) struct Composer<'a> {
     time: SystemTime,
     /// How many messages were made.
     made: usize,
+    /// Of the batch, the refs whose ids cannot be of this repository, and why.
+    misfits: Vec<String>,
 }
 
 impl<'a> Composer<'a> {
@@ -61,6 +67,7 @@ impl<'a> Composer<'a> {
             note,
             time,
             made: 0,
+            misfits: Vec::new(),
         }
     }
 
@@ -74,6 +81,23 @@ impl<'a> Composer<'a> {
         self.made = made;
     }
 
+    /// How many refs of the batch have ids that cannot be of this repository.
+    pub(super) fn misfits(&self) -> usize {
+        self.misfits.len()
+    }
+
+    /// Tells a person of those refs: they are malformed, and no message is made of them.
+    pub(super) fn tell_misfits(&self) {
+        let told = self.misfits.iter().take(MISFITS_TOLD);
+        let more = self.misfits.len() - told.len();
+        told.for_each(|misfit| self.around.tell_once(misfit, None));
+        if more > 0 {
+            let more = report::count(more, "ref");
+            self.around
+                .tell_once(&format!("{more} more like that"), None);
+        }
+    }
+
     /// Makes the messages of a batch, in order, one at a time.
     pub(super) fn each(
         &mut self,
@@ -81,8 +105,18 @@ impl<'a> Composer<'a> {
         mut take: impl FnMut(Message) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut allowance = Allowance::new(self.settings.max_body);
+        self.misfits.clear();
         for update in updates {
-            for event in self.events.of(update)? {
+            let events = match self.events.of(update) {
+                Err(error @ git::Error::Length { .. }) => {
+                    let name = update.name.full();
+                    let misfit = format!("`{name}` is not announced: {error}");
+                    self.misfits.push(misfit);
+                    continue;
+                }
+                events => events?,
+            };
+            for event in events {
                 let context = Context {
                     instance: &self.settings.instance,
                     project: &self.project,
@@ -115,6 +149,7 @@ impl<'a> Composer<'a> {
             self.rewind(made);
             return Err(error);
         }
+        self.tell_misfits();
         Ok(Built {
             recipients: recipients(&messages, self.settings, &self.git_dir),
             messages,

@@ -29,6 +29,7 @@ pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
     let (note, now) = (wishes.note.as_deref(), around.now());
     let mut composer = Composer::new(&repository, &settings, around, &pusher, note, now);
     let mut batches = Input::new(std::io::stdin().lock(), usize::MAX);
+    let mut misfits = 0;
     for batch in &mut batches {
         composer.each(&batch?, |message| {
             if !args.http {
@@ -41,8 +42,10 @@ pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
                 .filter(|endpoint| endpoint.wants(&message.topic, &message.reference))
                 .try_for_each(|endpoint| show_request(&message, endpoint, &settings, around))
         })?;
+        composer.tell_misfits();
+        misfits += composer.misfits();
     }
-    Ok(if batches.is_malformed() {
+    Ok(if batches.is_malformed() || misfits > 0 {
         Done::No
     } else {
         Done::Well

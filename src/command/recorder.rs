@@ -16,7 +16,7 @@ use std::iter::Peekable;
 use std::path::Path;
 
 use super::Error;
-use super::announce::Push;
+use super::announce::{Push, log_misfits};
 use super::batches::Batch;
 use super::compose::Composer;
 use super::outbox;
@@ -223,6 +223,7 @@ impl<'a> Recorder<'a> {
                 return Ok(());
             }
         };
+        log_misfits(self.spool, &self.push.git_dir, composer, self.around);
         let messages = built.messages.len();
         if built.recipients.is_empty() {
             self.recorded.messages += messages;

@@ -113,6 +113,8 @@ impl<'a> World<'a> {
         let (note, time) = (wishes.note.as_deref(), header.time);
         let mut composer = Composer::new(&repository, &settings, self.around, pusher, note, time);
         let built = composer.built(updates)?;
+        let spool = place::spool_of(&header.repository, Some(&settings));
+        announce::log_misfits(&spool, &header.repository, &composer, self.around);
         // It keeps its id, so it cannot become two, as it could when it was recorded.
         if header.can_hold(&built) {
             Ok(built)

@@ -50,6 +50,9 @@ impl Repository {
 impl Events<'_> {
     /// The events of one ref update; of a created branch its creation first.
     pub fn of(&self, update: &RefUpdate) -> Result<Vec<Event>, Error> {
+        for id in [update.old, update.new].into_iter().flatten() {
+            self.repository.id(id)?;
+        }
         let mut events = Vec::new();
         let mut push = |change, authors: Authors| {
             events.push(Event {

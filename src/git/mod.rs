@@ -79,6 +79,7 @@ pub use shown::Shown;
 
 use std::path::PathBuf;
 
+use crate::event::Oid;
 use store::Cause;
 
 /// Why a repository could not be read.
@@ -104,6 +105,12 @@ pub enum Error {
         owner: u32,
         /// Who we are.
         account: u32,
+    },
+    /// An id that is no id of this repository, whatever is in it.
+    #[error("object id `{id}` has the length of another hash")]
+    Length {
+        /// As it was given.
+        id: Oid,
     },
     /// git itself was asked, and did not answer.
     #[error("cannot ask `git {command}`: {why}")]

@@ -93,11 +93,7 @@ impl Repository {
 
     /// An id that somebody else wrote, if it can be one of this repository.
     pub(super) fn id(&self, id: Oid) -> Result<Id, Error> {
-        let own = self
-            .hash()
-            .id(id)
-            .ok_or("its id has the length of another hash");
-        own.reading(|| format!("object `{id}`"))
+        self.hash().id(id).ok_or(Error::Length { id })
     }
 
     /// HEAD, or under `GIT_NAMESPACE` the HEAD of that namespace (gitnamespaces(7)).

@@ -1,6 +1,6 @@
 //! Objects and ids that a stranger made up: told as git reads them, or not at all.
 
-use crate::support::{Received, Site, ZEROS, parse_bodies};
+use crate::support::{Received, Request, Site, ZEROS, names, parse_bodies};
 
 /// A site whose git looks at what it is sent; `main` was pushed, with three commits.
 fn started() -> (Site, Vec<String>) {
@@ -64,30 +64,75 @@ fn a_tagger_that_stands_elsewhere_is_none() {
 
 /// libgit2 makes room for an id of its own length, and writes the one that it is given.
 #[test]
-fn an_id_of_another_hash_is_an_error_on_stdin_and_in_a_spool() {
-    let (site, _) = started();
-    let (long, zeros) = ("ab".repeat(32), "0".repeat(64));
-    let said = format!("cannot read object `{long}`: its id has the length of another hash");
-    for (old, new) in [(&zeros, &long), (&long, &"cd".repeat(32))] {
-        let line = format!("{old} {new} refs/heads/long\n");
-        let preview = site.refpost(["preview", "--repo", "test.git"]);
-        let ran = preview.stdin(&line).run();
-        assert_eq!(ran.status, 1, "{}", ran.stderr);
-        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
-    }
-    let line = format!("{long} {zeros} refs/heads/long\n");
-    let preview = site.refpost(["preview", "--repo", "test.git"]);
-    let gone = parse_bodies(&preview.stdin(line).run().well().bytes);
-    assert_eq!(gone[0]["rev"], long);
+fn an_id_of_another_hash_is_told_and_holds_nothing() {
+    for (format, digits, other) in [("sha1", 40, 64), ("sha256", 64, 40)] {
+        let site = Site::with_format(format);
+        let tip = site.commit("a");
+        site.push(&["main"]);
+        let (zeros, own_zeros) = ("0".repeat(other), "0".repeat(digits));
+        let (one, two) = ("ab".repeat(other / 2), "cd".repeat(other / 2));
+        for (old, new) in [(&zeros, &one), (&one, &two), (&one, &zeros)] {
+            let first = if *old == zeros { new } else { old };
+            let said = format!(
+                "refpost: `refs/heads/odd` is not announced: object id `{first}` has the length \
+                 of another hash\n"
+            );
+            let lines = format!("{old} {new} refs/heads/odd\n{own_zeros} {tip} refs/tags/v1\n");
+            let preview = site.refpost(["preview", "--repo", "test.git"]);
+            let ran = preview.stdin(&lines).run();
+            assert_eq!((ran.status, &ran.stderr), (1, &said));
+            assert_eq!(
+                parse_bodies(&ran.bytes)[0].about(),
+                ("git.tag.creation", "v1")
+            );
 
-    let line = format!("{zeros} {long} refs/heads/long\n");
+            let hook = site.refpost(["hook", "post-receive"]).dir(&site.bare);
+            let ran = hook.stdin(&lines).run();
+            assert_eq!(ran.status, 0);
+            assert!(ran.stderr.starts_with(&said), "{}", ran.stderr);
+            let arrived = site.receiver.take();
+            assert_eq!(arrived[0].message().about(), ("git.tag.creation", "v1"));
+            assert_eq!(names(&site.spool().join("new")), [""; 0]);
+        }
+        let log = site.refpost(["log", "test.git"]).run().well().stdout;
+        let note = "malformed (1 ref not announced: object ids with the length of another hash)";
+        assert_eq!(log.matches(note).count(), 3, "{log}");
+    }
+}
+
+/// An entry with such an id was owed, and with it every later push of the repository.
+#[test]
+fn an_id_of_another_hash_in_a_spool_holds_nothing() {
+    let (site, _) = started();
+    site.spooled();
+    let config = std::fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    site.write("test.git/refpost.toml", "broken");
+    let (long, zeros) = ("ab".repeat(32), "0".repeat(64));
+    let mut lines: String = (0..7)
+        .map(|n| format!("{zeros} {long} refs/heads/odd{n}\n"))
+        .collect();
+    let tip = site.commit("d");
+    lines.push_str(&format!("{ZEROS} {tip} refs/heads/main\n"));
+    site.git(&["push", "-q", "origin", "main:refs/notes/x"]);
     let hook = site.refpost(["hook", "post-receive"]).dir(&site.bare);
-    let ran = hook.stdin(line).run();
-    assert_eq!(ran.status, 0, "{}", ran.stderr);
-    assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+    hook.stdin(lines).run();
+    site.write("test.git/refpost.toml", config);
     let ran = site.refpost(["flush", "test.git"]).run();
-    assert!((0..=2).contains(&ran.status), "{}", ran.stderr);
-    assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+    assert_eq!(ran.status, 0);
+    let told = ran.stderr.matches("has the length of another hash").count();
+    assert_eq!(told, 5, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("2 refs more like that\n"),
+        "{}",
+        ran.stderr
+    );
+    let arrived = site.receiver.take();
+    let about = |one: &Request| one.message().topic().to_owned();
+    let about: Vec<_> = arrived.iter().map(about).collect();
+    assert_eq!(about, ["git.receive", "git.branch.creation", "git.receive"]);
+    site.assert_quiet();
+    let log = site.refpost(["log", "test.git"]).run().well().stdout;
+    assert!(log.contains("malformed (7 refs not announced"), "{log}");
 }
 
 #[test]
