@@ -1,14 +1,13 @@
 //! One file's text → its layer. An error has the line and the key.
 
 use std::iter;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::borrowed;
+use super::node;
 use super::schema::{EndpointLayer, Layer, Origin};
 use super::sections::{self, Section};
 
@@ -66,18 +65,17 @@ type Fault = (Vec<Step>, String);
 /// Parses a file's text.
 pub(super) fn parse(text: &str, whose: Whose) -> Result<Document, Wrong> {
     let line_at = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
-    let line_of = |error: &toml::de::Error| line_at(error.span().map_or(0, |span| span.start));
-    let document =
-        DeTable::parse(text).map_err(|error| (line_of(&error), first_line(error.message())))?;
+    let document = DeTable::parse(text).map_err(|error| {
+        let line = line_at(error.span().map_or(0, |span| span.start));
+        (line, first_line(error.message()))
+    })?;
     let headers = sections::headers(document.get_ref());
     if whose == Whose::Server {
         sections::check_order(document.get_ref(), text, &line_at)?;
     }
     let names = borrowed::names_something(document.get_ref());
-    let mut layer = Layer::deserialize(toml::Deserializer::from(document)).map_err(|error| {
-        let key = error.span().and_then(|span| name(text, &span));
-        (line_of(&error), explain(key.as_deref(), error.message()))
-    })?;
+    let mut layer: Layer = node::read(document.into_inner())
+        .map_err(|wrong| (line_at(wrong.at.unwrap_or_default()), wrong.to_string()))?;
     check(&layer, whose).map_err(|(way, why)| (line_at(place(text, &way)), why))?;
     if whose == Whose::Repository {
         layer.mark(&Origin::Repository);
@@ -114,31 +112,6 @@ fn place(text: &str, way: &[Step]) -> usize {
         value = found.get_ref();
     }
     at
-}
-
-/// What stands at `span`, value or key, such as `endpoint[0].url`. `None` is the document
-/// itself.
-fn name(text: &str, span: &Range<usize>) -> Option<String> {
-    let document = DeTable::parse(text).ok()?.into_inner();
-    name_within("", &DeValue::Table(document), span)
-}
-
-/// The innermost: a `[[header]]` is the place of a table and of the array that it begins.
-fn name_within(outer: &str, value: &DeValue<'_>, span: &Range<usize>) -> Option<String> {
-    match value {
-        DeValue::Table(table) => table.iter().find_map(|(key, value)| {
-            let dot = if outer.is_empty() { "" } else { "." };
-            let name = format!("{outer}{dot}{}", key.get_ref());
-            let is_here = key.span() == *span || value.span() == *span;
-            name_within(&name, value.get_ref(), span).or(is_here.then_some(name))
-        }),
-        DeValue::Array(array) => array.iter().enumerate().find_map(|(at, value)| {
-            let name = format!("{outer}[{at}]");
-            let is_here = value.span() == *span;
-            name_within(&name, value.get_ref(), span).or(is_here.then_some(name))
-        }),
-        _ => None,
-    }
 }
 
 /// What cannot be said by the types: which keys go together, and where.
@@ -267,56 +240,6 @@ fn check_endpoint(endpoint: &EndpointLayer, before: &[EndpointLayer]) -> Result<
         return Err((vec![Step::Key("timeout")], why));
     }
     Ok(())
-}
-
-/// What serde and Rust call what TOML calls otherwise.
-const WORDS: [(&str, &str); 5] = [
-    ("missing field", "missing key"),
-    ("type: map", "type: table"),
-    ("type: sequence", "type: array"),
-    ("expected a sequence", "expected an array"),
-    ("wanted string or table", "expected a text"),
-];
-
-/// Turns serde's words into ours: the nearest known key for an unknown one, and
-/// never the text of a value that may be a secret in the wrong place.
-fn explain(key: Option<&str>, message: &str) -> String {
-    let message = first_line(message);
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        let mut quoted = rest.split('`').skip(1).step_by(2);
-        let unknown = quoted.next().unwrap_or_default();
-        let nearest = quoted
-            .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
-            .filter(|(distance, known)| *distance <= 1.max(known.len() / 3))
-            .min();
-        return match nearest {
-            Some((_, known)) => format!("unknown key `{unknown}`, did you mean `{known}`?"),
-            None => format!("unknown key `{unknown}`"),
-        };
-    }
-    let message = WORDS.iter().fold(message, |message, (theirs, ours)| {
-        message.replace(theirs, ours)
-    });
-    let message = match message.rsplit_once("expected ") {
-        Some((before, "usize" | "u64" | "u32")) => {
-            format!("{before}expected a whole number, 0 or more")
-        }
-        _ => message,
-    };
-    // serde: ``invalid type: string "…", expected …``.
-    let message = match (message.find(": string \""), message.rfind("\", expected")) {
-        (Some(start), Some(end)) if start < end => {
-            format!("{}: text{}", &message[..start], &message[end + 1..])
-        }
-        _ => message,
-    };
-    match key {
-        Some(key @ ("endpoint" | "repository")) if message.contains("type: table") => {
-            format!("`{key}`: {message}: its header is `[[{key}]]`")
-        }
-        Some(key) => format!("`{key}`: {message}"),
-        None => message,
-    }
 }
 
 fn first_line(message: &str) -> String {

@@ -21,13 +21,13 @@
 //! and the repository's `refpost.toml`; each overrides those before it key by key.
 //! docs/configuration.md has every key.
 
-mod any;
 mod borrowed;
 mod document;
 mod file;
 mod keys;
 mod load;
 mod matching;
+mod node;
 mod project;
 mod schema;
 mod sections;

@@ -1,13 +1,10 @@
 //! What [project] says, and what the repository tells where it says nothing.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Settings;
-use super::any::Any;
 use super::matching::below;
 use crate::git::Facts;
 use crate::payload::{AccessUsers, People, Project, User};
@@ -48,8 +45,8 @@ pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Proje
             owner: vec![user_name.clone()],
             ..AccessUsers::default()
         }),
-        close_status: list(set.close_status),
-        custom_keys: list(set.custom_keys),
+        close_status: set.close_status.unwrap_or_default(),
+        custom_keys: set.custom_keys.unwrap_or_default(),
         date_created: set.date_created.unwrap_or(facts.created).to_string(),
         date_modified: set.date_modified.unwrap_or(facts.modified).to_string(),
         description: set
@@ -61,11 +58,11 @@ pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Proje
             .or(shown.url)
             .unwrap_or_else(|| format!("{instance}{url_path}")),
         id: set.id.unwrap_or_else(|| derived_id(&fullname)),
-        milestones: table(set.milestones),
+        milestones: set.milestones.unwrap_or_default(),
         name,
         namespace,
-        parent: set.parent.map(|parent| parent.0),
-        priorities: table(set.priorities),
+        parent: set.parent,
+        priorities: set.priorities.unwrap_or_default(),
         tags: set.tags.unwrap_or_else(|| Vec::from_iter(shown.category)),
         url_path,
         user: User {
@@ -79,16 +76,6 @@ pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Proje
         },
         fullname,
     }
-}
-
-fn list(values: Option<Vec<Any>>) -> Vec<Value> {
-    let values = values.into_iter().flatten();
-    values.map(|value| value.0).collect()
-}
-
-fn table(values: Option<BTreeMap<String, Any>>) -> BTreeMap<String, Value> {
-    let values = values.into_iter().flatten();
-    values.map(|(key, value)| (key, value.0)).collect()
 }
 
 /// Whom cgit and gitweb name as the owner: somebody of `[people]`, by address or name;

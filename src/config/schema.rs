@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::any::Any;
 use super::matching::RepositoryPatterns;
 use super::size::BodySize;
 use super::sources::{PreviousKey, SecretFile, SecretSource};
@@ -132,17 +132,17 @@ pub(super) struct ProjectLayer {
     pub(super) url_path: Option<String>,
     pub(super) full_url: Option<String>,
     pub(super) description: Option<String>,
-    pub(super) parent: Option<Any>,
+    pub(super) parent: Option<Value>,
     pub(super) date_created: Option<u64>,
     pub(super) date_modified: Option<u64>,
     pub(super) user: UserLayer,
     pub(super) access_users: Option<AccessUsers>,
     pub(super) access_groups: Option<AccessGroups>,
     pub(super) tags: Option<Vec<String>>,
-    pub(super) priorities: Option<BTreeMap<String, Any>>,
-    pub(super) custom_keys: Option<Vec<Any>>,
-    pub(super) close_status: Option<Vec<Any>>,
-    pub(super) milestones: Option<BTreeMap<String, Any>>,
+    pub(super) priorities: Option<BTreeMap<String, Value>>,
+    pub(super) custom_keys: Option<Vec<Value>>,
+    pub(super) close_status: Option<Vec<Value>>,
+    pub(super) milestones: Option<BTreeMap<String, Value>>,
 }
 
 /// `[project] user`.

@@ -140,7 +140,7 @@ impl<'de> Deserialize<'de> for PreviousKey {
             file: Option<SecretFile>,
             env: Option<String>,
             credential: Option<String>,
-            until: Datetime,
+            until: String,
         }
         let form = Form::deserialize(deserializer)?;
         let credential = form.credential.map(credential_name).transpose()?;
@@ -156,7 +156,9 @@ impl<'de> Deserialize<'de> for PreviousKey {
                 "expected one of `text`, `file`, `env` and `credential`, and `until`",
             ));
         };
-        let until = end_of(&form.until)
+        let until = form.until.parse().ok();
+        let until = until
+            .and_then(|until| end_of(&until))
             .ok_or_else(|| D::Error::custom("`until` is no date, expected one like 2027-01-31"))?;
         Ok(Self { source, until })
     }

@@ -121,7 +121,7 @@ fn a_value_of_another_kind_is_told_in_words_of_toml() {
         ("mode = 1", "line 1: `mode`: expected a text"),
         (
             "max_changed_files = -3",
-            "line 1: `max_changed_files`: invalid value: integer `-3`, expected a whole number, 0 \
+            "line 1: `max_changed_files`: invalid type: integer `-3`, expected a whole number, 0 \
              or more",
         ),
         (
@@ -140,6 +140,18 @@ fn a_value_of_another_kind_is_told_in_words_of_toml() {
             "[endpoint]\nname = \"one\"",
             "line 1: `endpoint`: invalid type: table, expected an array: its header is \
              `[[endpoint]]`",
+        ),
+        (
+            "[[endpoint]]\nname = \"one\"\n[retry]\n",
+            "line 1: `endpoint[0]`: missing key `url`",
+        ),
+        (
+            "[people]\n\"a@x\" = { name = 1, fullname = \"x\" }",
+            "line 2: `people.a@x.name`: invalid type: integer `1`, expected a string",
+        ),
+        (
+            "[project.milestones]\nx = 99999999999999999999",
+            "line 2: `project.milestones.x`: a whole number has at most 64 bits",
         ),
         (
             "spool = \"\"",
@@ -377,7 +389,7 @@ fn a_key_that_is_none_is_found_by_check() {
 fn a_number_that_json_has_not_is_an_error() {
     for number in ["nan", "inf", "-inf"] {
         let text = format!("[project]\n[project.milestones]\nx = {{ y = [{number}] }}\n");
-        let error = "line 3: `project.milestones.x`: `nan` and `inf` cannot be sent";
+        let error = "line 3: `project.milestones.x.y[0]`: `nan` and `inf` cannot be sent";
         each_says(&[(&text, error)]);
     }
 }

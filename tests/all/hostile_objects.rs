@@ -1,5 +1,7 @@
 //! Objects and ids that a stranger made up: told as git reads them, or not at all.
 
+use std::fmt::Write as _;
+
 use crate::support::{Received, Request, Site, ZEROS, names, parse_bodies};
 
 /// A site whose git looks at what it is sent; `main` was pushed, with three commits.
@@ -107,12 +109,12 @@ fn an_id_of_another_hash_in_a_spool_holds_nothing() {
     site.spooled();
     let config = std::fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
     site.write("test.git/refpost.toml", "broken");
-    let (long, zeros) = ("ab".repeat(32), "0".repeat(64));
-    let mut lines: String = (0..7)
-        .map(|n| format!("{zeros} {long} refs/heads/odd{n}\n"))
-        .collect();
+    let (id, zeros) = ("ab".repeat(32), "0".repeat(64));
     let tip = site.commit("d");
-    lines.push_str(&format!("{ZEROS} {tip} refs/heads/main\n"));
+    let mut lines = format!("{ZEROS} {tip} refs/heads/main\n");
+    for n in 0..7 {
+        writeln!(lines, "{zeros} {id} refs/heads/odd{n}").unwrap();
+    }
     site.git(&["push", "-q", "origin", "main:refs/notes/x"]);
     let hook = site.refpost(["hook", "post-receive"]).dir(&site.bare);
     hook.stdin(lines).run();
