@@ -6,9 +6,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::alternates;
 use super::by_libgit2;
 use super::cat_file::CatFile;
-use super::command::Git;
+use super::command::{Git, answer_of};
 use super::id::HashKind;
 use super::store::{Setting, last, truth};
 use crate::plain_file::{self, LONGEST_PATH};
@@ -17,6 +18,8 @@ use crate::plain_file::{self, LONGEST_PATH};
 pub(super) struct ByGit {
     pub(super) git: Git,
     pub(super) common_dir: PathBuf,
+    /// Where what is pushed comes to lie.
+    pub(super) own: PathBuf,
     pub(super) is_bare: bool,
     pub(super) hash: HashKind,
     pub(super) refs_are_files: bool,
@@ -31,11 +34,10 @@ impl ByGit {
     pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<Self, bool> {
         let git_dir = locate(path).ok_or(false)?;
         let git = Git::new(git_dir, is_in_hook);
-        let answer = git
-            .command()
-            .args(["rev-parse", "--git-common-dir", "--show-object-format"])
-            .output()
-            .map_err(|error| error.kind() == io::ErrorKind::NotFound)?;
+        let mut command = git.command();
+        command.args(["rev-parse", "--git-common-dir", "--show-object-format"]);
+        let answer =
+            answer_of(&mut command).map_err(|error| error.kind() == io::ErrorKind::NotFound)?;
         if !answer.status.success() {
             return Err(false);
         }
@@ -56,6 +58,7 @@ impl ByGit {
                 None | Some("files")
             ),
             objects: CatFile::new(&git, hash),
+            own: alternates::own(&git, &common_dir),
             git,
             common_dir,
             hash,

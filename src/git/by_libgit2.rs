@@ -14,6 +14,7 @@ use super::alternates;
 use super::cat_file::CatFile;
 use super::command::Git;
 use super::id::{HashKind, Id};
+use super::irregular;
 use super::loose::{self, Loose};
 use super::store::{Bytes, Cause, Kind, Setting, last};
 
@@ -121,6 +122,7 @@ impl ByLibgit2 {
         if let Some((kind, bytes)) = others.find_map(|folder| self.loose.read(folder, id)) {
             return Ok((kind, bytes));
         }
+        self.ensure_loose_is_plain(id)?;
         let (kind, bytes) = self.git_objects.read(id)?;
         Ok((kind, Bytes::Owned(bytes)))
     }
@@ -135,10 +137,16 @@ impl ByLibgit2 {
             return Ok(kind);
         }
         let mut others = self.object_folders().skip(1);
-        match others.find_map(|folder| loose::kind(folder, id)) {
-            Some(kind) => Ok(kind),
-            None => self.git_objects.kind(id),
+        if let Some(kind) = others.find_map(|folder| loose::kind(folder, id)) {
+            return Ok(kind);
         }
+        self.ensure_loose_is_plain(id)?;
+        self.git_objects.kind(id)
+    }
+
+    /// git opens whatever lies where the object would.
+    fn ensure_loose_is_plain(&self, id: Id) -> Result<(), Cause> {
+        irregular::ensure_none(self.object_folders().map(|folder| loose::file(folder, id)))
     }
 
     fn packs(&self) -> Result<&Odb<'static>, Cause> {
@@ -149,7 +157,9 @@ impl ByLibgit2 {
             HashKind::Sha1 => ObjectFormat::Sha1,
             HashKind::Sha256 => ObjectFormat::Sha256,
         })?;
+        irregular::ensure_none_in_packs(&self.own)?;
         for folder in self.object_folders() {
+            irregular::ensure_none_in_packs(folder)?;
             add_packs(&packs, folder, self.hash)?;
         }
         Ok(self.packs.get_or_init(|| packs))

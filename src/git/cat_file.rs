@@ -1,11 +1,11 @@
 //! `git cat-file`, kept open: a process that tells of one object after another. What it
 //! says of an object is the truth, and what it cannot read is not there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
-use super::command::Git;
+use super::command::{Answers, Git};
 use super::id::{HashKind, Id};
 use super::store::{Cause, Kind};
 
@@ -15,6 +15,9 @@ const MOST_ROOM: usize = 64 << 10;
 /// No answer has a longer first line.
 const LONGEST_LINE: u64 = 1024;
 
+/// Why nothing is known of an object that git was asked for.
+const SILENT: &str = "`git cat-file` does not answer";
+
 /// Two processes, each started when it is first asked: to know what a blob of gigabytes
 /// is, nobody need read it.
 pub(super) struct CatFile {
@@ -22,13 +25,15 @@ pub(super) struct CatFile {
     hash: HashKind,
     kinds: RefCell<Option<Running>>,
     contents: RefCell<Option<Running>>,
+    /// Whether one of them did not answer.
+    is_silent: Cell<bool>,
 }
 
 /// A process that waits for a question.
 struct Running {
     process: Child,
     to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    from: BufReader<Answers<ChildStdout>>,
 }
 
 /// Why there is no answer.
@@ -37,11 +42,16 @@ enum Refusal {
     Missing,
     /// The process has ended, or makes no sense: it is of no more use.
     Ended,
+    /// It does not answer, and no other is asked.
+    Silent,
 }
 
 impl From<io::Error> for Refusal {
-    fn from(_: io::Error) -> Self {
-        Self::Ended
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Silent,
+            _ => Self::Ended,
+        }
     }
 }
 
@@ -52,6 +62,7 @@ impl CatFile {
             hash,
             kinds: RefCell::default(),
             contents: RefCell::default(),
+            is_silent: Cell::default(),
         }
     }
 
@@ -78,14 +89,21 @@ impl CatFile {
         option: &str,
         ask: impl FnOnce(&mut Running) -> Result<T, Refusal>,
     ) -> Result<T, Cause> {
+        if self.is_silent.get() {
+            return Err(SILENT.into());
+        }
         let mut process = process.borrow_mut();
         let running = match &mut *process {
             Some(running) => running,
             none => none.insert(Running::start(&self.git, option)?),
         };
         ask(running).map_err(|refusal| {
-            if let Refusal::Ended = refusal {
+            if let Refusal::Ended | Refusal::Silent = refusal {
                 *process = None;
+            }
+            if let Refusal::Silent = refusal {
+                self.is_silent.set(true);
+                return SILENT.into();
             }
             "it is missing or damaged (`git fsck` says more)".into()
         })
@@ -106,7 +124,7 @@ impl Running {
         Ok(Self {
             process,
             to,
-            from: BufReader::with_capacity(64 << 10, from),
+            from: BufReader::with_capacity(64 << 10, Answers(from)),
         })
     }
 

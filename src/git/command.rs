@@ -1,9 +1,14 @@
 //! Running git itself, about one repository and no other.
 
 use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Error;
 use super::ownership::WHERE_CONFIG_IS;
@@ -21,6 +26,9 @@ const OF_A_HOOK_TOO: [&str; 3] = ["GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CO
 
 /// Where git keeps its own programs: a git that was moved says it to all that it starts.
 const WHERE_GIT_IS: &str = "GIT_EXEC_PATH";
+
+/// The longest time for which git says nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// git's command line for a repository.
 #[derive(Clone)]
@@ -97,11 +105,8 @@ impl Git {
             why,
         };
         let mut command = self.command();
-        let output = command
-            .args(args)
-            .stderr(Stdio::piped())
-            .output()
-            .map_err(|error| failed(error.to_string()))?;
+        command.args(args).stderr(Stdio::piped());
+        let output = answer_of(&mut command).map_err(|error| failed(error.to_string()))?;
         if output.status.success() {
             Ok(output.stdout)
         } else {
@@ -109,6 +114,46 @@ impl Git {
             Err(failed(why.lines().next().unwrap_or_default().to_owned()))
         }
     }
+}
+
+/// What a process says, read while it goes on speaking.
+pub(super) struct Answers<R>(pub(super) R);
+
+impl<R: Read + AsFd> Read for Answers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let patience = PollTimeout::try_from(PATIENCE).map_err(io::Error::other)?;
+        let mut ready = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut ready, patience)? == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it does not answer",
+            ));
+        }
+        self.0.read(buffer)
+    }
+}
+
+/// Runs a command that is asked one thing. One that says nothing for too long is killed.
+pub(super) fn answer_of(command: &mut Command) -> io::Result<Output> {
+    let mut process = command.stdout(Stdio::piped()).spawn()?;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let said = process
+        .stdout
+        .take()
+        .map_or(Ok(0), |from| Answers(from).read_to_end(&mut stdout))
+        .and_then(|_| match process.stderr.take() {
+            Some(from) => Answers(from).read_to_end(&mut stderr),
+            None => Ok(0),
+        });
+    if said.is_err() {
+        process.kill().ok();
+    }
+    let status = process.wait()?;
+    said.map(|_| Output {
+        status,
+        stdout,
+        stderr,
+    })
 }
 
 /// Takes git's variables from a command, which would be about some other repository,

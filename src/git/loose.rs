@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use flate2::{Decompress, FlushDecompress, Status};
@@ -78,9 +78,14 @@ pub(super) fn kind(folder: &Path, id: Id) -> Option<Kind> {
 }
 
 fn open(folder: &Path, id: Id) -> Option<File> {
+    plain_file::open(&file(folder, id)).ok()
+}
+
+/// Where an object lies by itself in a folder of objects.
+pub(super) fn file(folder: &Path, id: Id) -> PathBuf {
     let digits = id.to_string();
     let (fan, name) = digits.split_at(2);
-    plain_file::open(&folder.join(fan).join(name)).ok()
+    folder.join(fan).join(name)
 }
 
 /// The bytes of a file.

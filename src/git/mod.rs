@@ -12,6 +12,7 @@
 //! cat_file    git cat-file, kept open: the last word on an object
 //! iconv       encodings, as git has them
 //! id          ids, of the length of the repository's hash
+//! irregular   files that are no files, which nobody must open
 //! object      headers of commits and tags, read from their bytes
 //! shallow     where the history of a shallow repository ends
 //! commit_file the commit-graph file, and chains of them
@@ -49,6 +50,7 @@ mod hooks_dir;
 mod host;
 mod iconv;
 mod id;
+mod irregular;
 mod loose;
 mod marks;
 mod object;

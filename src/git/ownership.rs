@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Error;
-use super::command::forget_variables;
+use super::command::{answer_of, forget_variables};
+use super::irregular;
 
 /// Variables that say where configuration is which no repository can write
 /// (git(1)). All others of git's would be about some other repository.
@@ -32,7 +33,15 @@ pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
         Some(work_tree) if git_dir.ends_with(".git") => work_tree,
         _ => git_dir,
     };
-    if owner == account || is_trusted_by_git(named, git_dir) {
+    if owner == account {
+        return Ok(());
+    }
+    irregular::ensure_none_at_once(git_dir).map_err(|source| Error::Open {
+        path: git_dir.display().to_string(),
+        source,
+        no_git: false,
+    })?;
+    if is_trusted_by_git(named, git_dir) {
         return Ok(());
     }
     Err(Error::Dubious {
@@ -53,10 +62,10 @@ fn is_trusted_by_git(repository: &Path, git_dir: &Path) -> bool {
         .arg(repository)
         .args(["rev-parse", "--absolute-git-dir"])
         .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|answer| {
-            let found = answer.stdout.strip_suffix(b"\n").unwrap_or_default();
-            let found = Path::new(OsStr::from_bytes(found)).canonicalize();
-            answer.status.success() && found.is_ok_and(|found| found == git_dir)
-        })
+        .stderr(Stdio::null());
+    answer_of(&mut command).is_ok_and(|answer| {
+        let found = answer.stdout.strip_suffix(b"\n").unwrap_or_default();
+        let found = Path::new(OsStr::from_bytes(found)).canonicalize();
+        answer.status.success() && found.is_ok_and(|found| found == git_dir)
+    })
 }

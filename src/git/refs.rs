@@ -7,12 +7,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::command::Git;
 use super::id::HashKind;
+use super::irregular;
+use super::store::Cause;
 use super::{Error, ReadContext, Repository};
 use crate::event::{Oid, RefName};
 use crate::plain_file;
 
 /// Where the names of refs have more bytes than this together, all refs are listed.
 const MOST_NAMED: usize = 16 << 10;
+
+/// So many symbolic refs lead to each other at most, as in git.
+const MOST_STEPS: usize = 5;
 
 /// A line of a reflog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,17 +53,42 @@ impl Repository {
             if values.contains_key(name) {
                 continue;
             }
-            match refs.refname_to_id(text) {
-                Ok(id) => {
-                    if let Some(id) = Oid::from_bytes(id.as_bytes()) {
-                        values.insert(name.clone(), id);
-                    }
-                }
-                Err(error) if error.code() == git2::ErrorCode::NotFound => {}
-                refused => drop(refused.reading(|| format!("`{}`", name.full()))?),
+            let at = self.ref_by_libgit2(refs, text);
+            if let Some(id) = at.reading(|| format!("`{}`", name.full()))? {
+                values.insert(name.clone(), id);
             }
         }
         Ok(values)
+    }
+
+    /// Where a ref is, if it is there: its file is looked at before libgit2 opens it, and so
+    /// is each one that a symbolic ref leads to.
+    pub(super) fn ref_by_libgit2(
+        &self,
+        refs: &git2::Repository,
+        name: &str,
+    ) -> Result<Option<Oid>, Cause> {
+        let mut name = name.to_owned();
+        for _ in 0..MOST_STEPS {
+            self.ensure_ref_is_plain(name.as_bytes())?;
+            let found = match refs.find_reference(&name) {
+                Ok(found) => found,
+                Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(id) = found.target() {
+                return Ok(Oid::from_bytes(id.as_bytes()));
+            }
+            let next = found.symbolic_target_bytes().unwrap_or_default();
+            name = std::str::from_utf8(next)?.to_owned();
+        }
+        Err("too many symbolic refs lead on from it".into())
+    }
+
+    /// Fails for a ref whose file is no file.
+    pub(super) fn ensure_ref_is_plain(&self, name: &[u8]) -> Result<(), Cause> {
+        let folders = [self.store().common_dir(), self.store().git().git_dir()];
+        irregular::ensure_none(folders.map(|folder| folder.join(OsStr::from_bytes(name))))
     }
 
     /// Whether this object is here.
@@ -72,6 +102,11 @@ impl Repository {
     /// is none or it cannot be read.
     #[must_use]
     pub fn reflog(&self, name: &RefName) -> Vec<LogLine> {
+        let logs = self.store().common_dir().join("logs");
+        let file = logs.join(OsStr::from_bytes(name.as_bytes()));
+        if irregular::ensure_none([file.clone()]).is_err() {
+            return Vec::new();
+        }
         if let Some(refs) = self.store().refs_by_libgit2() {
             return readable(name).map_or_else(Vec::new, |name| by_libgit2(refs, name));
         }
@@ -79,8 +114,7 @@ impl Repository {
             return Vec::new();
         }
         // gitrepository-layout(5), `logs`. git has checked the name.
-        let logs = self.store().common_dir().join("logs");
-        let log = plain_file::read(&logs.join(OsStr::from_bytes(name.as_bytes())), u64::MAX);
+        let log = plain_file::read(&file, u64::MAX);
         let log = log.unwrap_or_default();
         log.split(|&byte| byte == b'\n')
             .rev()
@@ -90,6 +124,10 @@ impl Repository {
 
     /// Where these refs are, as git itself lists them (git-for-each-ref(1)).
     fn ref_values_by_git(&self, names: &[&RefName]) -> Result<HashMap<RefName, Oid>, Error> {
+        for name in names {
+            let plain = self.ensure_ref_is_plain(name.as_bytes());
+            plain.reading(|| format!("`{}`", name.full()))?;
+        }
         let mut args = vec![
             OsStr::new("for-each-ref"),
             OsStr::new("--format=%(objectname) %(refname)"),

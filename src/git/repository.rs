@@ -1,7 +1,9 @@
 //! A repository, and the few questions that events ask of it.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -12,6 +14,7 @@ use super::object::{Commit, Tag};
 use super::store::{Bytes, Cause, Kind, Store, damaged};
 use super::{Error, ReadContext};
 use crate::event::{Author, Oid, RefKind, RefName};
+use crate::plain_file::{self, LONGEST_PATH};
 
 /// Chains of tags are followed so far.
 const MOST_TAGS: usize = 10_000;
@@ -104,8 +107,10 @@ impl Repository {
             .is_ok_and(|meta| meta.file_type().is_symlink());
         let refs = self.store.refs_by_libgit2().filter(|_| !is_link);
         let (Some(refs), Ok(text)) = (refs, std::str::from_utf8(&head)) else {
-            return Ok(self.default_branch_by_git(&namespace, &head));
+            return self.default_branch_by_git(&namespace, &head);
         };
+        let what = || "HEAD".to_owned();
+        self.ensure_ref_is_plain(text.as_bytes()).reading(what)?;
         let head = match refs.find_reference(text) {
             Ok(head) => head,
             // A namespace need not have one, and then nothing is the default.
@@ -115,27 +120,37 @@ impl Repository {
                     tip: None,
                 });
             }
-            refused => refused.reading(|| "HEAD".to_owned())?,
+            refused => refused.reading(what)?,
         };
-        let name = head
-            .symbolic_target_bytes()
-            .map(|name| within(&namespace, name));
-        let tip = match head.resolve() {
-            Ok(tip) => tip.target(),
-            Err(error) if error.code() == ErrorCode::NotFound => None,
-            Err(error) => return Err(error).reading(|| "HEAD".to_owned()),
+        let target = head.symbolic_target_bytes();
+        let name = target.map(|name| within(&namespace, name));
+        let tip = match target.map(std::str::from_utf8) {
+            None => head
+                .target()
+                .and_then(|tip| Oid::from_bytes(tip.as_bytes())),
+            Some(Ok(target)) => self.ref_by_libgit2(refs, target).reading(what)?,
+            Some(Err(_)) => return self.default_branch_by_git(&namespace, text.as_bytes()),
         };
-        let tip = tip.and_then(|tip| self.hash().id_of_bytes(tip.as_bytes()));
+        let tip = tip.and_then(|tip| self.hash().id(tip));
         Ok(DefaultBranch { name, tip })
     }
 
-    fn default_branch_by_git(&self, namespace: &[u8], head: &[u8]) -> DefaultBranch {
-        let git = self.store.git();
-        let tip = git.ref_value(head);
-        DefaultBranch {
-            name: git.symbolic_ref(head).map(|name| within(namespace, &name)),
-            tip: tip.and_then(|digits| self.hash().id_of_digits(&digits)),
+    fn default_branch_by_git(&self, namespace: &[u8], head: &[u8]) -> Result<DefaultBranch, Error> {
+        let what = || "HEAD".to_owned();
+        self.ensure_ref_is_plain(head).reading(what)?;
+        let file = self.path().join(OsStr::from_bytes(head));
+        let text = plain_file::read(&file, LONGEST_PATH).unwrap_or_default();
+        if let Some(target) = text.strip_prefix(b"ref:") {
+            self.ensure_ref_is_plain(target.trim_ascii())
+                .reading(what)?;
         }
+        let git = self.store.git();
+        let name = git.symbolic_ref(head);
+        let tip = git.ref_value(head);
+        Ok(DefaultBranch {
+            name: name.map(|name| within(namespace, &name)),
+            tip: tip.and_then(|digits| self.hash().id_of_digits(&digits)),
+        })
     }
 
     /// An object, and what it is.

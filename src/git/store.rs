@@ -4,7 +4,6 @@
 //!
 //! Whoever is above knows ids and bytes. Which way they came it need not know.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -14,6 +13,8 @@ use super::by_git::ByGit;
 use super::by_libgit2::{self, ByLibgit2};
 use super::command::Git;
 use super::id::{HashKind, Id};
+use super::irregular;
+use super::loose;
 
 /// Why something could not be read: libgit2's error, or words.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -75,26 +76,6 @@ pub(super) fn damaged() -> Cause {
     "it is damaged (`git fsck` says more)".into()
 }
 
-/// What libgit2 and git read of each repository that they open.
-const READ_AT_ONCE: [&str; 7] = [
-    "HEAD",
-    "commondir",
-    "config",
-    "packed-refs",
-    "shallow",
-    "info/grafts",
-    "objects/info/alternates",
-];
-
-/// The first of those that is a FIFO or the like, and would keep them waiting.
-fn no_regular_file(path: &Path) -> Option<PathBuf> {
-    let within = path.join(".git");
-    let git_dir = if within.is_dir() { &within } else { path };
-    let files = READ_AT_ONCE.iter().map(|name| git_dir.join(name));
-    let mut odd = files.filter(|file| fs::metadata(file).is_ok_and(|meta| !meta.is_file()));
-    odd.next()
-}
-
 /// The bytes of an object.
 pub(super) enum Bytes<'a> {
     Libgit2(git2::OdbObject<'a>),
@@ -132,16 +113,15 @@ impl Store {
             source,
             no_git,
         };
-        if let Some(odd) = no_regular_file(path) {
-            let why = format!("`{}` is no regular file", odd.display());
-            return Err(failed(why.into(), false));
-        }
+        irregular::ensure_none_at_once(path).map_err(|odd| failed(odd, false))?;
         let refused = match by_libgit2::open(path, is_in_hook) {
             Ok(opened) => return Ok(Self::Libgit2(Box::new(opened))),
             Err(refused) => refused,
         };
-        let opened = ByGit::open(path, is_in_hook).map(|opened| Self::Git(Box::new(opened)));
-        opened.map_err(|no_git| failed(refused.into(), no_git))
+        let opened = ByGit::open(path, is_in_hook);
+        let opened = opened.map_err(|no_git| failed(refused.into(), no_git))?;
+        irregular::ensure_none_in_packs(&opened.own).map_err(|odd| failed(odd, false))?;
+        Ok(Self::Git(Box::new(opened)))
     }
 
     /// The folder that all worktrees share (gitrepository-layout(5), `commondir`).
@@ -212,9 +192,8 @@ impl Store {
         match self {
             Self::Libgit2(store) => store.object_folders().cloned().collect(),
             Self::Git(store) => {
-                let own = alternates::own(&store.git, &store.common_dir);
-                let others = alternates::others(&store.git, &own);
-                std::iter::once(own).chain(others).collect()
+                let others = alternates::others(&store.git, &store.own);
+                std::iter::once(store.own.clone()).chain(others).collect()
             }
         }
     }
@@ -223,7 +202,10 @@ impl Store {
     pub(super) fn kind(&self, id: Id) -> Result<Kind, Cause> {
         match self {
             Self::Libgit2(store) => store.kind(id),
-            Self::Git(store) => store.objects.kind(id),
+            Self::Git(store) => {
+                irregular::ensure_none([loose::file(&store.own, id)])?;
+                store.objects.kind(id)
+            }
         }
     }
 
@@ -232,6 +214,7 @@ impl Store {
         match self {
             Self::Libgit2(store) => store.read(id),
             Self::Git(store) => {
+                irregular::ensure_none([loose::file(&store.own, id)])?;
                 let (kind, bytes) = store.objects.read(id)?;
                 Ok((kind, Bytes::Owned(bytes)))
             }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{REFPOST, Received, Runner, Site, ZEROS, parse_bodies};
+use crate::support::{REFPOST, Received, Runner, Site, ZEROS, only_git_opens, parse_bodies};
 
 fn fifo(path: &Path) {
     fs::remove_file(path).ok();
@@ -64,6 +64,131 @@ fn a_fifo_in_a_repository_keeps_no_command_waiting() {
     fifo(&site.bare.join("objects/info/commit-graph"));
     let preview = timed(&site, &["preview", "--repo", "test.git"]);
     preview.stdin(&line).run().well();
+}
+
+/// libgit2 and git wait at a FIFO, each in its own place: a ref, its log, what HEAD leads to,
+/// an object, a pack, an index.
+#[test]
+fn a_fifo_where_git_keeps_refs_and_objects_keeps_nobody_waiting() {
+    for only_git in [false, true] {
+        let site = Site::guaranteed();
+        let ids = ["a", "b"].map(|file| site.commit(file));
+        site.push(&["main"]);
+        site.bare_git(&["repack", "-q", "-a", "-d"]);
+        let tip = site.commit("c");
+        site.push(&["main", "main:refs/heads/other"]);
+        let line = format!(
+            "{} {tip} refs/heads/main\n{ZEROS} {tip} refs/heads/new\n",
+            ids[0]
+        );
+        let pack = site.bare.join("objects/pack");
+        let in_pack = |kind: &str| {
+            let mut packs = fs::read_dir(&pack)
+                .unwrap()
+                .map(|entry| entry.unwrap().path());
+            let found = packs.find(|path| path.extension().is_some_and(|it| it == kind));
+            found.unwrap()
+        };
+        let object = format!("objects/{}/{}", &tip[..2], &tip[2..]);
+        let files = [
+            (site.bare.join("refs/heads/main"), true),
+            (site.bare.join(object), true),
+            (in_pack("pack"), true),
+            (in_pack("idx"), true),
+            (pack.join("multi-pack-index"), true),
+            (site.bare.join("HEAD"), true),
+        ];
+        if only_git {
+            only_git_opens(&site.bare);
+        }
+        for (path, is_told) in files {
+            let name = path.display();
+            let short = path.strip_prefix(&site.bare).unwrap();
+            let kept = path.with_extension("kept");
+            let was_there = fs::rename(&path, &kept).is_ok();
+            fifo(&path);
+            let preview = timed(&site, &["preview", "--repo", "test.git"]);
+            let ran = preview.stdin(&line).run();
+            assert_ne!(ran.status, 124, "{name}");
+            if is_told {
+                let said = format!("{}` is no regular file", short.display());
+                assert!(ran.stderr.contains(&said), "{name}: {}", ran.stderr);
+            }
+            let hook = timed(&site, &["hook", "post-receive"]).dir(&site.bare);
+            assert_eq!(hook.stdin(&line).run().status, 0, "{name}");
+            for args in [["flush"], ["status"], ["check"]] {
+                let ran = timed(&site, &args).arg("test.git").run();
+                assert_ne!(ran.status, 124, "{args:?}: {name}");
+            }
+            fs::remove_file(&path).unwrap();
+            if was_there {
+                fs::rename(&kept, &path).unwrap();
+            }
+        }
+        let ran = timed(&site, &["flush", "test.git"]).run();
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+    }
+}
+
+/// A flush settles what a killed push has meant, from refs and their logs.
+#[test]
+fn a_fifo_for_a_ref_or_its_log_keeps_no_flush_waiting() {
+    let site = Site::guaranteed();
+    site.spooled();
+    site.commit("a");
+    site.push(&["main"]);
+    site.flush();
+    site.hook("post-receive", "kill -9 $PPID");
+    for name in ["refs/heads/main", "logs/refs/heads/main"] {
+        let new = site.commit("b");
+        site.try_push(&["origin", "main"]);
+        assert_eq!(site.intents().len(), 1);
+        // What was before has to be looked for in the log.
+        let elsewhere = site.bare_git(&["commit-tree", "main^{tree}", "-m", name]);
+        let main = site.bare.join("refs/heads/main");
+        fs::write(&main, format!("{elsewhere}\n")).unwrap();
+        let path = site.bare.join(name);
+        let before = fs::read(&path).ok();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fifo(&path);
+        let ran = timed(&site, &["flush", "test.git"]).run();
+        assert_ne!(ran.status, 124, "{name}");
+        fs::remove_file(&path).unwrap();
+        if let Some(before) = before {
+            fs::write(&path, before).unwrap();
+        }
+        site.refpost(["flush", "test.git"]).run();
+        let requests = site.receiver.take();
+        assert_eq!(requests[0].message()["end_commit"], new, "{name}");
+        assert_eq!(site.intents(), [""; 0], "{name}");
+        fs::write(&main, format!("{new}\n")).unwrap();
+    }
+}
+
+/// Whatever git waits for, it is not waited for without end.
+#[test]
+fn a_git_that_does_not_answer_is_given_up() {
+    let site = Site::new();
+    let one = site.commit("a");
+    site.push(&["main"]);
+    only_git_opens(&site.bare);
+    let git = crate::support::find("git").unwrap();
+    let silent = "case \"$*\" in *cat-file*) exec sleep 300;; esac";
+    let text = format!("#!/bin/sh\n{silent}\nexec '{}' \"$@\"\n", git.display());
+    site.script("bin/git", &text);
+    let path = std::env::var_os("PATH").unwrap();
+    let folders = [site.path("bin")]
+        .into_iter()
+        .chain(std::env::split_paths(&path));
+    let preview = site
+        .run("timeout")
+        .args(["100", REFPOST, "preview", "--repo", "test.git"]);
+    let preview = preview.env("PATH", std::env::join_paths(folders).unwrap());
+    let line = format!("{ZEROS} {one} refs/heads/main\n");
+    let ran = preview.stdin(line).run();
+    let said = "`git cat-file` does not answer";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    assert_eq!(ran.status, 1);
 }
 
 /// What a power failure leaves.

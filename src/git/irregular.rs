@@ -1,0 +1,49 @@
+//! Files of a repository that are no files. libgit2 and git open what has the right name:
+//! at a FIFO they wait for ever, and a device does what it likes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::store::Cause;
+
+/// What both read of each repository that they open.
+const READ_AT_ONCE: [&str; 8] = [
+    "HEAD",
+    "commondir",
+    "config",
+    "config.worktree",
+    "packed-refs",
+    "shallow",
+    "info/grafts",
+    "objects/info/alternates",
+];
+
+/// Fails for the repository in this folder, or in a `.git` in it, if one of those is no file.
+pub(super) fn ensure_none_at_once(path: &Path) -> Result<(), Cause> {
+    let within = path.join(".git");
+    let git_dir = if within.is_dir() { &within } else { path };
+    ensure_none(READ_AT_ONCE.iter().map(|name| git_dir.join(name)))
+}
+
+/// Fails if something among the packs of a folder of objects is no file.
+pub(super) fn ensure_none_in_packs(objects: &Path) -> Result<(), Cause> {
+    let packs = fs::read_dir(objects.join("pack")).into_iter().flatten();
+    let odd = packs.flatten().filter(|entry| {
+        let kind = entry.file_type();
+        !kind.is_ok_and(|kind| kind.is_file())
+    });
+    ensure_none(odd.map(|entry| entry.path()))
+}
+
+/// Fails if one of these is there and is no file. A folder keeps nobody waiting, and is in
+/// the place of a ref whose name others begin with.
+pub(super) fn ensure_none(files: impl IntoIterator<Item = PathBuf>) -> Result<(), Cause> {
+    let is_odd = |file: &PathBuf| {
+        let meta = fs::metadata(file);
+        meta.is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+    };
+    match files.into_iter().find(is_odd) {
+        Some(odd) => Err(format!("`{}` is no regular file", odd.display()).into()),
+        None => Ok(()),
+    }
+}
