@@ -19,14 +19,16 @@ use super::sync::{self, Attempted};
 use super::{Error, place};
 use crate::config::{self, Endpoint, Loaded, Mode, Settings};
 use crate::event::RefUpdate;
-use crate::git::Repository;
+use crate::git::{self, Repository};
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{Attempt, Content, Draft, Spool, Status};
+use crate::spool::{Attempt, Content, Draft, Intent, Spool, Status};
 
 /// One push, or another transaction of refs, and what is known of it besides them.
 pub(super) struct Push {
     pub(super) git_dir: PathBuf,
+    /// What git calls the refs leaves this namespace out (gitnamespaces(7)).
+    pub(super) namespace: PathBuf,
     pub(super) pusher: String,
     pub(super) time: SystemTime,
     pub(super) wishes: Wishes,
@@ -37,10 +39,31 @@ impl Push {
     pub(super) fn now(git_dir: PathBuf, around: &Surroundings) -> Self {
         Self {
             git_dir,
+            namespace: PathBuf::new(),
             pusher: compose::pusher(around),
             time: around.now(),
             wishes: Wishes::default(),
         }
+    }
+
+    /// What is pushed here and now, in the namespace that git was given.
+    pub(super) fn received(git_dir: PathBuf, around: &Surroundings) -> Self {
+        let namespace = around.path_variable("GIT_NAMESPACE").unwrap_or_default();
+        Self {
+            namespace: namespace.into(),
+            ..Self::now(git_dir, around)
+        }
+    }
+
+    /// Its repository, in whose hook this runs.
+    pub(super) fn repository(&self) -> Result<Repository, git::Error> {
+        let repository = Repository::open_in_hook(&self.git_dir)?;
+        Ok(repository.in_namespace(&self.namespace))
+    }
+
+    /// The intents of its repository and its namespace.
+    pub(super) fn intents(&self, spool: &Spool) -> Vec<Intent> {
+        outbox::intents_of(spool, &self.git_dir, &self.namespace)
     }
 
     /// The same, with what the pusher asks for. If the configuration cannot be loaded
@@ -55,6 +78,7 @@ impl Push {
 
     pub(super) fn draft(&self, content: Content<Message>) -> Draft {
         Draft {
+            namespace: self.namespace.clone(),
             repository: self.git_dir.clone(),
             time: self.time,
             pusher: Some(self.pusher.clone()),
@@ -99,7 +123,7 @@ pub(super) fn announce(
         return skip(push, batches, &spool, &settings, caller, around);
     }
     let recorder = Recorder::new(push, &spool, caller, around);
-    let repository = match Repository::open_in_hook(&push.git_dir) {
+    let repository = match push.repository() {
         Ok(repository) => repository,
         Err(error) => return recorder.owe(batches, error.into()).into_result(),
     };
@@ -132,7 +156,8 @@ fn skip(
     caller: &LazyCaller,
     around: &Surroundings,
 ) -> Result<(), Error> {
-    let settled = Repository::open_in_hook(&push.git_dir)
+    let settled = push
+        .repository()
         .map_err(Error::from)
         .and_then(|it| outbox::settle(spool, &it, &push.git_dir, first_of(&mut batches), around));
     let (outcome, refs) = Recorder::new(push, spool, caller, around).skip(batches);

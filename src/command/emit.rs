@@ -28,6 +28,7 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
     let git_dir = repository.path();
     let settings = around.load_to_send(&git_dir)?.settings;
     let push = Push {
+        namespace: repository.namespace().to_owned(),
         git_dir,
         pusher: match &args.pusher {
             Some(name) => name.clone(),

@@ -22,7 +22,6 @@ use super::{Done, Error, outbox, place, push_options, transaction};
 use crate::cli::{HookArgs, HookName};
 use crate::config::{self, Loaded};
 use crate::event::RefName;
-use crate::git::Repository;
 use crate::report;
 use crate::spool::Content;
 
@@ -117,7 +116,7 @@ fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
         Some((git_dir, loaded)) => {
             let input = Input::new(line.as_bytes(), MALFORMED_TOLD);
             // To this hook git says nothing of push options.
-            let push = Push::now(git_dir, around);
+            let push = Push::received(git_dir, around);
             intend(&push, loaded, input, process::caller().as_ref(), around)
         }
         None => Ok(()),
@@ -174,7 +173,7 @@ fn received(
     around: &Surroundings,
 ) -> Push {
     let options = around.push_options(push_options::PREFIX);
-    Push::now(git_dir, around).asking(&options, loaded)
+    Push::received(git_dir, around).asking(&options, loaded)
 }
 
 fn post_receive(around: &Surroundings) -> Result<(), Error> {
@@ -194,7 +193,8 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
         return Ok(());
     };
     let caller = process::caller();
-    let repository = Repository::open_in_hook(&git_dir)?;
+    let push = Push::received(git_dir.clone(), around);
+    let repository = push.repository()?;
     let post_receive = Hook::new(&repository.hooks_dir(), "post-receive");
     if !matches!(post_receive.place(), Ok(Place::Empty | Place::Foreign)) {
         // It has announced the push already, and knew better.
@@ -209,7 +209,7 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
         &git_dir,
         loaded.as_ref().ok().map(|loaded| &loaded.settings),
     );
-    let intents = outbox::intents_of(&spool, &git_dir);
+    let intents = push.intents(&spool);
     let mut updates = Vec::new();
     for name in names {
         let new = values.get(&name).copied();
@@ -227,7 +227,7 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
         process.is_some() && process == caller.as_ref().map(|caller| &caller.process)
     });
     let options = own.map_or(&[][..], |own| &own.header.push_options);
-    let push = Push::now(git_dir, around).asking(options, &loaded);
+    let push = push.asking(options, &loaded);
     let batches = batches::of(&updates);
     announce(&push, batches, loaded, &caller, around)
 }

@@ -47,11 +47,13 @@ pub(super) fn no_intents(spool: &Spool) -> Error {
     }
 }
 
-/// The intents of one repository.
-pub(super) fn intents_of(spool: &Spool, git_dir: &Path) -> Vec<Intent> {
+/// The intents of one repository, or of one namespace of it.
+pub(super) fn intents_of(spool: &Spool, git_dir: &Path, namespace: &Path) -> Vec<Intent> {
     // Those that cannot be listed now can be by the next flush.
     let mut intents = spool.intents().unwrap_or_default();
-    intents.retain(|intent| intent.header.repository == git_dir);
+    intents.retain(|Intent { header, .. }| {
+        header.repository == git_dir && header.namespace == namespace
+    });
     intents
 }
 
@@ -156,15 +158,13 @@ pub(super) fn settle(
         let mut updates = intent.updates().iter();
         intent.is_abandoned(life, now) && !updates.any(|update| announced.contains(update))
     };
-    if !intents_of(spool, git_dir)
-        .iter()
-        .any(|it| is_abandoned(&it))
-    {
+    let intents = || intents_of(spool, git_dir, repository.namespace());
+    if !intents().iter().any(|it| is_abandoned(&it)) {
         return Ok(());
     }
     // From here on no entry leaves `new/`: what confirms an intent can be seen there.
     let _held = spool.hold_new().map_err(SpoolError::from)?;
-    let intents = &intents_of(spool, git_dir)[..];
+    let intents = &intents()[..];
     let confirmed = spool.confirmed().map_err(SpoolError::from)?;
     let abandoned: Vec<&Intent> = intents.iter().filter(is_abandoned).collect();
     let names = intents.iter().flat_map(Intent::updates).map(|it| &it.name);
@@ -322,11 +322,16 @@ fn log_settled(
 /// Settles what was abandoned in a spool, repository by repository.
 pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Error> {
     let intents = spool.intents().map_err(SpoolError::from)?;
-    let repositories: BTreeSet<_> = intents.iter().map(|it| &it.header.repository).collect();
-    for git_dir in repositories {
+    let places = intents
+        .iter()
+        .map(|it| (&it.header.repository, &it.header.namespace));
+    for (git_dir, namespace) in places.collect::<BTreeSet<_>>() {
         // One that is gone, or cannot be read, is settled once it is back.
         match place::repository(Some(git_dir), around) {
-            Ok(repository) => settle(spool, &repository, git_dir, &[], around)?,
+            Ok(repository) => {
+                let repository = repository.in_namespace(namespace);
+                settle(spool, &repository, git_dir, &[], around)?;
+            }
             Err(error) => around.tell_error(error),
         }
     }

@@ -32,7 +32,8 @@ pub(super) fn repository_in_hook(
     if around.path_variable("GIT_DIR").is_none() {
         around.ensure_trusted(&git_dir)?;
     }
-    Ok(Repository::open_in_hook(&git_dir)?)
+    let namespace = around.path_variable("GIT_NAMESPACE").unwrap_or_default();
+    Ok(Repository::open_in_hook(&git_dir)?.in_namespace(Path::new(&namespace)))
 }
 
 /// The repository whose hook we are: git says it in `GIT_DIR`, or starts us where

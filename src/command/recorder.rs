@@ -176,7 +176,7 @@ impl<'a> Recorder<'a> {
         let Some(Ok(updates)) = batch.filter(|_| self.claims) else {
             return None;
         };
-        let intents = outbox::intents_of(self.spool, &self.push.git_dir);
+        let intents = self.push.intents(self.spool);
         let mut draft = self.push.draft(Content::Owed(updates.clone()));
         // A hook that dies from now on leaves the claim: it settles what its entry would. A
         // batch that is not full is the last; whether another follows, nobody waits to know.
@@ -255,7 +255,7 @@ impl<'a> Recorder<'a> {
         messages: usize,
         ends: bool,
     ) -> Result<Option<Id>, Error> {
-        let intents = outbox::intents_of(self.spool, &self.push.git_dir);
+        let intents = self.push.intents(self.spool);
         let mut draft = self.push.draft(content);
         draft.confirms = self.settled(updates, &intents, ends);
         let claim = self.claim.take();
@@ -287,7 +287,7 @@ impl<'a> Recorder<'a> {
 
     /// Nobody wants a message of these: their intents are settled all the same.
     fn forget(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
-        let intents = outbox::intents_of(self.spool, &self.push.git_dir);
+        let intents = self.push.intents(self.spool);
         let settled = self.settled(updates, &intents, ends);
         outbox::withdraw(self.spool, &intents, &settled, updates)
     }

@@ -137,7 +137,7 @@ impl Transaction {
 /// The transactions that this git has under way, in the order of their beginning.
 fn transactions_of(spool: &Spool, git_dir: &Path, caller: Option<&Caller>) -> Vec<Transaction> {
     let mut found: Vec<Transaction> = Vec::new();
-    for intent in outbox::intents_of(spool, git_dir) {
+    for intent in outbox::intents_of(spool, git_dir, Path::new("")) {
         let header = &intent.header;
         if header.process.as_ref() != caller.map(|caller| &caller.process) {
             continue;

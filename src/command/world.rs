@@ -109,7 +109,7 @@ impl<'a> World<'a> {
                 recipients: Vec::new(),
             });
         }
-        let repository = Repository::open(&header.repository)?;
+        let repository = Repository::open(&header.repository)?.in_namespace(&header.namespace);
         let (note, time) = (wishes.note.as_deref(), header.time);
         let mut composer = Composer::new(&repository, &settings, self.around, pusher, note, time);
         let built = composer.built(updates)?;

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -53,17 +52,6 @@ impl Git {
     /// A variable of the hook that runs this; `None` outside of one.
     pub(super) fn variable_of_hook(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name).filter(|_| self.is_in_hook)
-    }
-
-    /// What the full names of refs begin with in the namespace that a hook's git was given
-    /// (gitnamespaces(7)): nothing without one.
-    pub(super) fn namespace(&self) -> Vec<u8> {
-        let named = self.variable_of_hook("GIT_NAMESPACE").unwrap_or_default();
-        let parts = named.as_bytes().split(|&byte| byte == b'/');
-        let parts = parts.filter(|part| !part.is_empty());
-        parts.fold(Vec::new(), |before, part| {
-            [&before, &b"refs/namespaces/"[..], part, b"/"].concat()
-        })
     }
 
     /// A git command that says nothing to anybody's terminal.

@@ -37,25 +37,29 @@ impl Repository {
         &self,
         names: impl IntoIterator<Item = &'a RefName>,
     ) -> Result<HashMap<RefName, Oid>, Error> {
-        let names: Vec<_> = names.into_iter().collect();
+        let names = names
+            .into_iter()
+            .map(|name| self.full_name(name.as_bytes()));
+        let names: Vec<_> = names.collect();
         if names.is_empty() {
             return Ok(HashMap::new());
         }
         let readable = self.store().refs_by_libgit2().and_then(|refs| {
-            let texts = names.iter().map(|name| readable(name));
+            let texts = names.iter().map(readable);
             Some((refs, texts.collect::<Option<Vec<_>>>()?))
         });
         let Some((refs, texts)) = readable else {
             return self.ref_values_by_git(&names);
         };
         let mut values = HashMap::new();
-        for (&name, text) in names.iter().zip(texts) {
-            if values.contains_key(name) {
+        for (full, text) in names.iter().zip(texts) {
+            let name = self.name_within(full.as_bytes());
+            if values.contains_key(&name) {
                 continue;
             }
             let at = self.ref_by_libgit2(refs, text);
             if let Some(id) = at.reading(|| format!("`{}`", name.full()))? {
-                values.insert(name.clone(), id);
+                values.insert(name, id);
             }
         }
         Ok(values)
@@ -102,6 +106,7 @@ impl Repository {
     /// is none or it cannot be read.
     #[must_use]
     pub fn reflog(&self, name: &RefName) -> Vec<LogLine> {
+        let name = &self.full_name(name.as_bytes());
         let logs = self.store().common_dir().join("logs");
         let file = logs.join(OsStr::from_bytes(name.as_bytes()));
         if irregular::ensure_none([file.clone()]).is_err() {
@@ -123,7 +128,7 @@ impl Repository {
     }
 
     /// Where these refs are, as git itself lists them (git-for-each-ref(1)).
-    fn ref_values_by_git(&self, names: &[&RefName]) -> Result<HashMap<RefName, Oid>, Error> {
+    fn ref_values_by_git(&self, names: &[RefName]) -> Result<HashMap<RefName, Oid>, Error> {
         for name in names {
             let plain = self.ensure_ref_is_plain(name.as_bytes());
             plain.reading(|| format!("`{}`", name.full()))?;
@@ -148,7 +153,7 @@ impl Repository {
             .filter_map(|line| {
                 let space = line.iter().position(|&byte| byte == b' ')?;
                 let id = self.hash().id_of_digits(&line[..space])?.into();
-                Some((RefName::new(&line[space + 1..]), id))
+                Some((self.name_within(&line[space + 1..]), id))
             })
             .collect())
     }

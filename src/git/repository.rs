@@ -26,6 +26,10 @@ const LONGEST_KEPT: usize = 8 * 1024;
 /// A git repository, bare or not.
 pub struct Repository {
     store: Store,
+    /// The namespace that its refs are looked for in, and what their full names begin with
+    /// there (gitnamespaces(7)): both are empty without one.
+    namespace: PathBuf,
+    prefix: Vec<u8>,
     /// The first that are read are the ends of a push: whoever peels, walks and compares
     /// asks for them.
     kept: RefCell<Vec<Kept>>,
@@ -36,11 +40,6 @@ struct Kept {
     id: Id,
     kind: Kind,
     bytes: Rc<[u8]>,
-}
-
-/// A ref as hooks are told of it: without the namespace that it is in.
-fn within(namespace: &[u8], name: &[u8]) -> RefName {
-    RefName::new(name.strip_prefix(namespace).unwrap_or(name))
 }
 
 /// What an object is once its annotated tags are peeled off.
@@ -74,8 +73,42 @@ impl Repository {
     fn of(store: Store) -> Self {
         Self {
             store,
+            namespace: PathBuf::new(),
+            prefix: Vec::new(),
             kept: RefCell::default(),
         }
+    }
+
+    /// The same repository, its refs being those of a namespace, and called as hooks are told of
+    /// them: without it.
+    #[must_use]
+    pub fn in_namespace(self, namespace: &Path) -> Self {
+        let parts = namespace.as_os_str().as_bytes().split(|&byte| byte == b'/');
+        let parts = parts.filter(|part| !part.is_empty());
+        let prefix = parts.fold(Vec::new(), |before, part| {
+            [&before, &b"refs/namespaces/"[..], part, b"/"].concat()
+        });
+        Self {
+            namespace: namespace.to_owned(),
+            prefix,
+            ..self
+        }
+    }
+
+    /// The namespace that its refs are in; empty without one.
+    #[must_use]
+    pub fn namespace(&self) -> &Path {
+        &self.namespace
+    }
+
+    /// The name by which git keeps a ref.
+    pub(super) fn full_name(&self, name: &[u8]) -> RefName {
+        RefName::new([&self.prefix, name].concat())
+    }
+
+    /// The name by which hooks are told of a ref.
+    pub(super) fn name_within(&self, full: &[u8]) -> RefName {
+        RefName::new(full.strip_prefix(&self.prefix[..]).unwrap_or(full))
     }
 
     /// The repository's own folder, the one with `HEAD` in it: absolute, links resolved.
@@ -99,22 +132,22 @@ impl Repository {
         self.hash().id(id).ok_or(Error::Length { id })
     }
 
-    /// HEAD, or under `GIT_NAMESPACE` the HEAD of that namespace (gitnamespaces(7)).
+    /// HEAD, or that of the namespace.
     pub(super) fn default_branch(&self) -> Result<DefaultBranch, Error> {
-        let namespace = self.store.git().namespace();
-        let head = [&namespace[..], b"HEAD"].concat();
+        let head = self.full_name(b"HEAD");
+        let head = head.as_bytes();
         let is_link = fs::symlink_metadata(self.path().join("HEAD"))
             .is_ok_and(|meta| meta.file_type().is_symlink());
         let refs = self.store.refs_by_libgit2().filter(|_| !is_link);
-        let (Some(refs), Ok(text)) = (refs, std::str::from_utf8(&head)) else {
-            return self.default_branch_by_git(&namespace, &head);
+        let (Some(refs), Ok(text)) = (refs, std::str::from_utf8(head)) else {
+            return self.default_branch_by_git(head);
         };
         let what = || "HEAD".to_owned();
         self.ensure_ref_is_plain(text.as_bytes()).reading(what)?;
         let head = match refs.find_reference(text) {
             Ok(head) => head,
             // A namespace need not have one, and then nothing is the default.
-            Err(error) if error.code() == ErrorCode::NotFound && !namespace.is_empty() => {
+            Err(error) if error.code() == ErrorCode::NotFound && !self.prefix.is_empty() => {
                 return Ok(DefaultBranch {
                     name: None,
                     tip: None,
@@ -123,19 +156,19 @@ impl Repository {
             refused => refused.reading(what)?,
         };
         let target = head.symbolic_target_bytes();
-        let name = target.map(|name| within(&namespace, name));
+        let name = target.map(|name| self.name_within(name));
         let tip = match target.map(std::str::from_utf8) {
             None => head
                 .target()
                 .and_then(|tip| Oid::from_bytes(tip.as_bytes())),
             Some(Ok(target)) => self.ref_by_libgit2(refs, target).reading(what)?,
-            Some(Err(_)) => return self.default_branch_by_git(&namespace, text.as_bytes()),
+            Some(Err(_)) => return self.default_branch_by_git(text.as_bytes()),
         };
         let tip = tip.and_then(|tip| self.hash().id(tip));
         Ok(DefaultBranch { name, tip })
     }
 
-    fn default_branch_by_git(&self, namespace: &[u8], head: &[u8]) -> Result<DefaultBranch, Error> {
+    fn default_branch_by_git(&self, head: &[u8]) -> Result<DefaultBranch, Error> {
         let what = || "HEAD".to_owned();
         self.ensure_ref_is_plain(head).reading(what)?;
         let file = self.path().join(OsStr::from_bytes(head));
@@ -148,7 +181,7 @@ impl Repository {
         let name = git.symbolic_ref(head);
         let tip = git.ref_value(head);
         Ok(DefaultBranch {
-            name: name.map(|name| within(namespace, &name)),
+            name: name.map(|name| self.name_within(&name)),
             tip: tip.and_then(|digits| self.hash().id_of_digits(&digits)),
         })
     }

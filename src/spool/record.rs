@@ -1,6 +1,6 @@
 //! What an entry holds, in memory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub struct Record<M> {
     /// The repository's directory.
     #[serde(with = "encoding::path")]
     pub repository: PathBuf,
+    /// The namespace of the repository that its refs are in (gitnamespaces(7)), if any.
+    #[serde(default, skip_serializing_if = "is_empty", with = "encoding::path")]
+    pub namespace: PathBuf,
     /// When it happened.
     #[serde(with = "encoding::time")]
     pub time: SystemTime,
@@ -39,6 +42,10 @@ pub struct Record<M> {
     pub confirms: Vec<Id>,
     /// What is owed.
     pub content: Content<M>,
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// An entry to be: its messages with their bodies.
@@ -124,6 +131,7 @@ impl<M> Record<M> {
     pub(super) fn with<N>(&self, content: Content<N>) -> Record<N> {
         Record {
             repository: self.repository.clone(),
+            namespace: self.namespace.clone(),
             time: self.time,
             pusher: self.pusher.clone(),
             push_options: self.push_options.clone(),

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::{Received, Site, ZEROS};
+use crate::support::{Message, Push, Received, Site, ZEROS};
 
-fn expect_all(site: &Site, push: &crate::support::Push, at: usize, branch: &str, new: &str) {
+fn expect_all(site: &Site, push: &Push, at: usize, branch: &str, new: &str) {
     site.assert_received(
         &push.messages[at],
         &Received {
@@ -196,4 +196,90 @@ fn under_a_namespace_its_own_head_counts() {
         assert_eq!(told.about()[1], ("git.receive", "trunk"), "{}", told.said);
         expect_all(&site, &told, 1, "trunk", &new);
     }
+}
+
+/// A push into a namespace, with `git --namespace` or the variable.
+fn push_into(site: &Site, name: &str, refspec: &str) -> Push {
+    if name == "one" {
+        return site.push_by(site.git_run(&["--namespace", name, "push", "origin", refspec]));
+    }
+    let push = site.git_run(&["push", "origin", refspec]);
+    site.push_by(push.env("GIT_NAMESPACE", name))
+}
+
+#[test]
+fn a_guaranteed_push_into_a_namespace_is_announced_once() {
+    let site = Site::guaranteed();
+    let old = site.commit("a");
+    site.push(&["main"]);
+    let new = site.commit("b");
+    for name in ["one", "one/two"] {
+        let told = push_into(&site, name, "main:refs/heads/main");
+        assert_eq!(
+            told.about(),
+            [("git.branch.creation", "main"), ("git.receive", "main")],
+            "{}",
+            told.said
+        );
+        let told = push_into(&site, name, "+main~1:refs/heads/main");
+        assert_eq!(told.only()["end_commit"], old);
+        assert_eq!(told.only().about(), ("git.receive", "main"));
+        let told = push_into(&site, name, ":refs/heads/main");
+        assert_eq!(told.about(), [("git.branch.deletion", "main")]);
+        site.assert_quiet();
+    }
+    // What moves without a push has the name that git gives it, in whatever environment.
+    let full = "refs/namespaces/one/refs/heads/main";
+    let update = site.run("git").dir(&site.bare).env("GIT_NAMESPACE", "one");
+    let ran = update.args(["update-ref", full, &new]).run();
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let told = site.receiver.take();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].message()["branch"], full);
+    site.assert_quiet();
+}
+
+/// The same ref of the repository itself was looked at: it had not moved.
+#[test]
+fn a_push_into_a_namespace_that_was_killed_is_announced() {
+    let site = Site::guaranteed();
+    site.commit("a");
+    site.push(&["main"]);
+    push_into(&site, "one", "main:refs/heads/main");
+    let new = site.commit("b");
+    site.hook("post-receive", "kill -9 $PPID");
+    push_into(&site, "one", "main:refs/heads/main");
+    // In another namespace the same move is another one.
+    push_into(&site, "two", "main~1:refs/heads/main");
+    assert_eq!(site.intents().len(), 2);
+    let flushed = site.flush();
+    let about: Vec<_> = flushed.iter().map(Message::about).collect();
+    assert_eq!(
+        about,
+        [
+            ("git.receive", "main"),
+            ("git.branch.creation", "main"),
+            ("git.receive", "main")
+        ]
+    );
+    assert_eq!(flushed[0]["end_commit"], new);
+    site.assert_quiet();
+}
+
+/// It is told names alone, and looks for where they are.
+#[test]
+fn post_update_in_a_namespace_finds_its_refs_there() {
+    let site = Site::new();
+    let old = site.commit("a");
+    site.push(&["main"]);
+    push_into(&site, "one", "main:refs/heads/main");
+    site.link_only(&["pre-receive", "post-update"]);
+    let new = site.commit("b");
+    let told = push_into(&site, "one", "main:refs/heads/main");
+    let only = told.only();
+    assert_eq!(
+        (&only["old_commit"], &only["end_commit"]),
+        (&old.into(), &new.into())
+    );
+    site.assert_quiet();
 }

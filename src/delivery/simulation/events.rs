@@ -35,6 +35,7 @@ impl Script {
 
     fn draft(&self, repository: usize, content: Content<crate::payload::Message>) -> Draft {
         Draft {
+            namespace: std::path::PathBuf::new(),
             repository: self.world.repository(repository),
             time: self.world.now(),
             pusher: None,

@@ -230,6 +230,7 @@ fn built(ids: &[&str], queues: &[&str]) -> Built<Message> {
 
 fn draft(repository: &str, ids: &[&str], queues: &[&str]) -> Draft {
     Draft {
+        namespace: std::path::PathBuf::new(),
         repository: PathBuf::from(repository),
         time: noon() + Duration::from_nanos(7),
         pusher: Some("alice".to_owned()),
