@@ -167,6 +167,9 @@ pub struct Received {
     pub forced: bool,
     /// The files that differ.
     pub changed_files: ChangedFiles,
+    /// Whether something that history leads to is missing or damaged, so that less is known
+    /// than there was.
+    pub incomplete: bool,
 }
 
 /// Files that differ between two trees, without rename detection.
@@ -179,6 +182,17 @@ pub struct ChangedFiles {
     pub total: usize,
     /// Whether counting stopped before the end.
     pub more: bool,
+}
+
+impl ChangedFiles {
+    /// Which files differ is not known.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            more: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// How a file differs (git-diff(1), `--name-status`).

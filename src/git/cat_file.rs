@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use super::command::{Answers, Git};
 use super::id::{HashKind, Id};
-use super::store::{Cause, Kind};
+use super::store::{Cause, Kind, missing};
 
 /// Room for so many bytes is made before they have come.
 const MOST_ROOM: usize = 64 << 10;
@@ -105,7 +105,7 @@ impl CatFile {
                 self.is_silent.set(true);
                 return SILENT.into();
             }
-            "it is missing or damaged (`git fsck` says more)".into()
+            missing()
         })
     }
 }

@@ -12,16 +12,20 @@ use super::authors::Authors;
 use super::commit_file::CommitFile;
 use super::id::{HashKind, Id};
 use super::shallow::Shallow;
-use super::{Error, Repository};
+use super::{Error, Repository, present};
 use crate::event::Author;
 
 /// What stands for what is not known yet.
 const UNKNOWN: u32 = u32::MAX;
 
+/// What stands for the parents of a commit that is missing or damaged.
+const ABSENT: u32 = UNKNOWN - 1;
+
 /// A commit that was read.
 struct Node {
     time: u64,
-    /// Where its parents are in `parents`; `UNKNOWN` until it is read.
+    /// Where its parents are in `parents`; `UNKNOWN` until it is read, `ABSENT` if it cannot
+    /// be.
     start: u32,
     parents: u32,
     author: u32,
@@ -115,11 +119,15 @@ impl<'repo> Commits<'repo> {
         id.expect("what was put in was one")
     }
 
-    /// When it was committed, in seconds since the epoch.
-    pub(super) fn time(&mut self, number: u32) -> Result<u64, Error> {
+    /// When it was committed, in seconds since the epoch. `None`: it is missing or damaged,
+    /// and a walk ends before it.
+    pub(super) fn time(&mut self, number: u32) -> Result<Option<u64>, Error> {
         match (&self.file, number.checked_sub(self.filed)) {
-            (Some(file), None) => Ok(file.time(number)),
-            (_, at) => Ok(self.node(at.unwrap_or_default())?.time),
+            (Some(file), None) => Ok(Some(file.time(number))),
+            (_, at) => {
+                let node = self.node(at.unwrap_or_default())?;
+                Ok((node.start != ABSENT).then_some(node.time))
+            }
         }
     }
 
@@ -129,7 +137,7 @@ impl<'repo> Commits<'repo> {
         (number < self.filed).then(|| file.level(number))?
     }
 
-    /// Puts the parents' numbers in place of what was in `parents`.
+    /// Puts the parents' numbers in place of what was in `parents`. What is absent has none.
     pub(super) fn parents(&mut self, number: u32, parents: &mut Vec<u32>) -> Result<(), Error> {
         parents.clear();
         let Some(at) = number.checked_sub(self.filed) else {
@@ -137,36 +145,35 @@ impl<'repo> Commits<'repo> {
             if !file.is_some_and(|file| file.parents(number, parents)) {
                 // A damaged entry: the commit itself knows.
                 let id = self.id(number);
-                let (ids, _) = self.read(id)?;
-                parents.extend(ids.into_iter().map(|id| self.number(id)));
+                if let Some((ids, _)) = present(self.read(id))? {
+                    parents.extend(ids.into_iter().map(|id| self.number(id)));
+                }
             }
             return Ok(());
         };
-        let &Node {
-            start,
-            parents: count,
-            ..
-        } = self.node(at)?;
-        let range = start as usize..start as usize + count as usize;
-        parents.extend_from_slice(&self.parents[range]);
+        let node = self.node(at)?;
+        let (start, count) = (node.start as usize, node.parents as usize);
+        if count > 0 {
+            parents.extend_from_slice(&self.parents[start..start + count]);
+        }
         Ok(())
     }
 
-    pub(super) fn writer(&mut self, number: u32) -> Result<Writer, Error> {
+    /// Who wrote it. `None`: only the commit-graph knows of it.
+    pub(super) fn writer(&mut self, number: u32) -> Result<Option<Writer>, Error> {
         let at = number.checked_sub(self.filed);
         let known = at.map(|at| self.nodes[at as usize].author);
         if let Some(author) = known.filter(|&author| author != UNKNOWN) {
-            return Ok(Writer::Kept(author));
+            return Ok(Some(Writer::Kept(author)));
         }
         let id = self.id(number);
-        let signature = self.repository.commit(id, |commit| {
+        present(self.repository.commit(id, |commit| {
             let signature = commit.author();
             match self.authors.keep(&signature) {
                 None => Writer::Other(signature.person()),
                 Some(author) => Writer::Kept(author),
             }
-        })?;
-        Ok(signature)
+        }))
     }
 
     /// One of those who are kept.
@@ -177,8 +184,10 @@ impl<'repo> Commits<'repo> {
     fn node(&mut self, at: u32) -> Result<&Node, Error> {
         if self.nodes[at as usize].start == UNKNOWN {
             let id = self.id(self.filed + at);
-            let (ids, node) = self.read(id)?;
-            self.keep(at, &ids, node);
+            match present(self.read(id))? {
+                Some((ids, node)) => self.keep(at, &ids, node),
+                None => self.nodes[at as usize].start = ABSENT,
+            }
         }
         Ok(&self.nodes[at as usize])
     }

@@ -7,8 +7,8 @@ use super::id::Id;
 use super::repository::{DefaultBranch, Peeled};
 use super::tree_diff::{self, Budget};
 use super::walk::{self, Authors};
-use super::{Error, Repository};
-use crate::event::{Author, Change, Event, Oid, Received, RefKind, RefUpdate};
+use super::{Error, Repository, present};
+use crate::event::{Author, Change, ChangedFiles, Event, Oid, Received, RefKind, RefUpdate};
 
 /// How much of one push's changes is told.
 #[derive(Clone, Copy, Debug)]
@@ -133,11 +133,15 @@ impl Events<'_> {
         let default = self.default_branch()?;
         let is_default = default.name.as_ref() == Some(&update.name);
         let against = default.tip.filter(|_| !is_default);
-        let Some(listed) = walk::list(&self.graph, new, against)? else {
+        let Some(mut listed) = walk::list(&self.graph, new, against)? else {
             return Ok(None);
         };
         let base = match against {
-            Some(tip) => self.graph.merge_base(tip, new)?,
+            Some(tip) => {
+                let (base, is_cut) = self.graph.merge_base(tip, new)?;
+                listed.is_cut |= is_cut;
+                base
+            }
             None => None,
         };
         let zeros = "0".repeat(self.repository.hash().digits());
@@ -152,9 +156,9 @@ impl Events<'_> {
         old_commit: Id,
         new_commit: Id,
     ) -> Result<(Received, Authors), Error> {
-        let base = self.graph.merge_base(old_commit, new_commit)?;
+        let (base, is_cut) = self.graph.merge_base(old_commit, new_commit)?;
         let forced = base != Some(old_commit);
-        let (listed, base) = match walk::list(&self.graph, new_commit, Some(old_commit))? {
+        let (mut listed, base) = match walk::list(&self.graph, new_commit, Some(old_commit))? {
             Some(listed) => (listed, base.unwrap_or(old_commit)),
             // Rewound: nothing new, and what is gone is what differs from old.
             None => (
@@ -163,10 +167,12 @@ impl Events<'_> {
                     newest: new_commit,
                     total: 0,
                     authors: Authors::only(self.repository.commit_author(new_commit)?),
+                    is_cut: false,
                 },
                 old_commit,
             ),
         };
+        listed.is_cut |= is_cut;
         let old_commit_text = if base == old_commit {
             old.to_string()
         } else {
@@ -187,21 +193,26 @@ impl Events<'_> {
         old_commit: String,
         forced: bool,
     ) -> Result<(Received, Authors), Error> {
-        let old_tree = base.map(|base| self.tree(base)).transpose()?;
         let new_tree = Some(self.tree(new)?);
-        let received = Received {
-            old_commit,
-            start_commit: listed.oldest.into(),
-            end_commit: listed.newest.into(),
-            total_commits: listed.total,
-            forced,
-            changed_files: tree_diff::changed_files(
+        let old_tree = present(base.map(|base| self.tree(base)).transpose())?;
+        let (changed_files, is_cut) = match old_tree {
+            Some(old_tree) => tree_diff::changed_files(
                 self.repository,
                 old_tree,
                 new_tree,
                 self.limits,
                 &self.budget,
             )?,
+            None => (ChangedFiles::unknown(), true),
+        };
+        let received = Received {
+            old_commit,
+            start_commit: listed.oldest.into(),
+            end_commit: listed.newest.into(),
+            total_commits: listed.total,
+            forced,
+            changed_files,
+            incomplete: listed.is_cut || is_cut,
         };
         Ok((received, listed.authors))
     }

@@ -47,6 +47,10 @@ struct Walk {
     waiting: usize,
     parents: Vec<u32>,
     stack: Vec<u32>,
+    /// Whether an ancestor of what is ours is missing or damaged,
+    is_cut: bool,
+    /// and when the newest commit was made that is hidden and has such an ancestor.
+    hidden_cut: Option<u64>,
     /// How far the hidden side may be followed for the refs to come: as far as
     /// others went down it for their merge bases. So that is not done for each.
     credit: usize,
@@ -62,6 +66,7 @@ enum Base {
 impl Walk {
     fn begin(&mut self, hiding: Option<u32>, commits: &mut Commits<'_>) -> Result<(), Error> {
         self.waiting = 0;
+        self.is_cut = false;
         let goes_on = self.hiding == hiding && std::mem::take(&mut self.is_whole);
         if goes_on {
             for commit in self.met.drain(..) {
@@ -74,13 +79,14 @@ impl Walk {
                 let Some(next) = self.hidden.pop() else {
                     break;
                 };
-                self.hide_ancestors(next.commit, commits)?;
+                self.hide_ancestors(next, commits)?;
             }
             self.is_whole = true;
             return Ok(());
         }
         self.hiding = hiding;
         self.credit = 0;
+        self.hidden_cut = None;
         self.hidden.clear();
         self.ours.clear();
         self.met.clear();
@@ -88,7 +94,7 @@ impl Walk {
         let Some(commit) = hiding else {
             return Ok(());
         };
-        self.hide(commit, commits)?;
+        self.hide(commit, u64::MAX, commits)?;
         let mut parents = std::mem::take(&mut self.parents);
         commits.parents(commit, &mut parents)?;
         for &parent in &parents {
@@ -98,15 +104,20 @@ impl Walk {
         Ok(())
     }
 
-    fn meet(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
+    /// Puts a commit in the line of what is ours, unless it is hidden. `below`: when its
+    /// child was made.
+    fn meet(&mut self, commit: u32, below: u64, commits: &mut Commits<'_>) -> Result<(), Error> {
         let marks = self.marks.of(commit);
         if marks & SEEN != 0 {
             return Ok(());
         }
         if marks & HIDDEN != 0 {
-            return self.hide(commit, commits);
+            return self.hide(commit, below, commits);
         }
-        let time = commits.time(commit)?;
+        let Some(time) = commits.time(commit)? else {
+            self.is_cut = true;
+            return Ok(());
+        };
         self.marks.add(commit, OURS | WAITING | SEEN);
         let next = self.marks.next(commit, time);
         self.ours.push(next);
@@ -116,9 +127,12 @@ impl Walk {
     }
 
     /// Puts a commit in the line of what is hidden.
-    fn hide(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
-        let time = commits.time(commit)?;
+    fn hide(&mut self, commit: u32, below: u64, commits: &mut Commits<'_>) -> Result<(), Error> {
         self.marks.add(commit, HIDDEN | SEEN);
+        let Some(time) = commits.time(commit)? else {
+            self.hidden_cut = self.hidden_cut.max(Some(below));
+            return Ok(());
+        };
         let next = self.marks.next(commit, time);
         self.hidden.push(next);
         Ok(())
@@ -126,14 +140,18 @@ impl Walk {
 
     /// Hides the parents of a hidden commit and theirs, and what was taken for ours
     /// before that was known.
-    fn hide_ancestors(&mut self, commit: u32, commits: &mut Commits<'_>) -> Result<(), Error> {
+    fn hide_ancestors(
+        &mut self,
+        Next { commit, time, .. }: Next,
+        commits: &mut Commits<'_>,
+    ) -> Result<(), Error> {
         let mut parents = std::mem::take(&mut self.parents);
         let mut stack = std::mem::take(&mut self.stack);
         commits.parents(commit, &mut parents)?;
         for &parent in &parents {
             self.mark_hidden(parent);
             if self.marks.of(parent) & SEEN == 0 {
-                self.hide(parent, commits)?;
+                self.hide(parent, time, commits)?;
             }
             commits.parents(parent, &mut stack)?;
             while let Some(ancestor) = stack.pop() {
@@ -189,13 +207,14 @@ impl Walk {
             self.end();
             return Ok((listed, Base::Known(Some(new))));
         }
-        self.meet(new, commits)?;
+        self.meet(new, u64::MAX, commits)?;
         let mut slop = SLOP;
-        // The time of the last one listed.
-        let mut last = u64::MAX;
-        while let Some(Next { commit, time, .. }) = self.pop() {
+        // The time of the last one listed, and of the oldest.
+        let (mut last, mut oldest) = (u64::MAX, u64::MAX);
+        while let Some(next) = self.pop() {
+            let Next { commit, time, .. } = next;
             if self.marks.of(commit) & HIDDEN != 0 {
-                self.hide_ancestors(commit, commits)?;
+                self.hide_ancestors(next, commits)?;
                 let is_older = self.peek().is_some_and(|next| last <= next.time);
                 slop = if self.waiting > 0 || is_older {
                     SLOP
@@ -208,6 +227,7 @@ impl Walk {
                 continue;
             }
             last = time;
+            oldest = oldest.min(time);
             listed.push(commit);
             let mut parents = std::mem::take(&mut self.parents);
             commits.parents(commit, &mut parents)?;
@@ -215,11 +235,13 @@ impl Walk {
                 if Some(parent) == self.hiding {
                     base = Base::Known(self.hiding);
                 }
-                self.meet(parent, commits)?;
+                self.meet(parent, time, commits)?;
             }
             self.parents = parents;
         }
         self.end();
+        // What is newer than that cannot be hidden by what is missing.
+        self.is_cut |= self.hidden_cut.is_some_and(|cut| cut >= oldest);
         listed.retain(|&commit| self.marks.of(commit) & HIDDEN == 0);
         if listed.is_empty() {
             base = Base::Known(Some(new));
@@ -242,8 +264,10 @@ impl Walk {
         for &commit in listed {
             commits.parents(commit, &mut self.parents)?;
             for &parent in &self.parents {
-                if self.marks.of(parent) & HIDDEN != 0 {
-                    forks.push((Reverse(commits.time(parent)?), parent));
+                if self.marks.of(parent) & HIDDEN != 0
+                    && let Some(time) = commits.time(parent)?
+                {
+                    forks.push((Reverse(time), parent));
                 }
             }
         }
@@ -280,12 +304,12 @@ impl<'repo> Graph<'repo> {
     }
 
     /// What is reachable from `new` and not from `hidden`, in the order of
-    /// `git rev-list`, for `tell`.
+    /// `git rev-list`, for `tell`; and whether an ancestor is missing.
     pub(super) fn list<T>(
         &self,
         new: Id,
         hidden: Option<Id>,
-        tell: impl FnOnce(&[u32], &mut Commits<'repo>) -> Result<T, Error>,
+        tell: impl FnOnce(&[u32], bool, &mut Commits<'repo>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let State {
             commits,
@@ -305,12 +329,13 @@ impl<'repo> Graph<'repo> {
         if let Some(hidden) = hidden {
             *base = Some((hidden, new, known));
         }
-        tell(&listed, commits)
+        let is_cut = walk.is_cut || canvas.take_cut();
+        tell(&listed, is_cut, commits)
     }
 
-    /// The best common ancestor, as `git merge-base` prints it; `None` for
-    /// unrelated histories.
-    pub(super) fn merge_base(&self, one: Id, other: Id) -> Result<Option<Id>, Error> {
+    /// The best common ancestor, as `git merge-base` prints it, `None` for unrelated
+    /// histories; and whether an ancestor is missing.
+    pub(super) fn merge_base(&self, one: Id, other: Id) -> Result<(Option<Id>, bool), Error> {
         let State {
             commits,
             walk,
@@ -326,6 +351,6 @@ impl<'repo> Graph<'repo> {
                 found
             }
         };
-        Ok(found.map(|found| commits.id(found)))
+        Ok((found.map(|found| commits.id(found)), canvas.take_cut()))
     }
 }

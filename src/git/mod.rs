@@ -82,7 +82,7 @@ pub use shown::Shown;
 use std::path::PathBuf;
 
 use crate::event::Oid;
-use store::Cause;
+use store::{Absent, Cause};
 
 /// Why a repository could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +133,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it is an object that git itself cannot read: missing, or damaged.
+    #[must_use]
+    pub fn is_of_absent_object(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.is::<Absent>())
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -147,6 +153,14 @@ impl Error {
             ),
             _ => None,
         }
+    }
+}
+
+/// What was read; `None`: it is missing or damaged.
+fn present<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(error) if error.is_of_absent_object() => Ok(None),
+        read => read.map(Some),
     }
 }
 

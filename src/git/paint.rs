@@ -27,6 +27,8 @@ pub(super) struct Canvas {
     line: Line,
     /// How many in line are not stale.
     fresh: usize,
+    /// Whether an ancestor was missing or damaged.
+    is_cut: bool,
     parents: Vec<u32>,
 }
 
@@ -45,12 +47,17 @@ impl Canvas {
         let fresh = |&commit: &u32| self.marks.of(commit) & STALE == 0;
         let mut bases = Vec::new();
         for commit in found.into_iter().filter(fresh) {
-            bases.push((commits.time(commit)?, commit));
+            bases.push((commits.time(commit)?.unwrap_or_default(), commit));
         }
         // The newest first; of one time, the first found.
         bases.sort_by_key(|&(time, _)| std::cmp::Reverse(time));
         let bases = bases.into_iter().map(|(_, commit)| commit).collect();
         self.first_independent(bases, commits)
+    }
+
+    /// Whether an ancestor was found to be missing since this was last asked.
+    pub(super) fn take_cut(&mut self) -> bool {
+        std::mem::take(&mut self.is_cut)
     }
 
     /// How many commits were painted last.
@@ -126,7 +133,10 @@ impl Canvas {
             return Ok(());
         }
         if marks & WAITING == 0 {
-            let time = commits.time(commit)?;
+            let Some(time) = commits.time(commit)? else {
+                self.is_cut |= colours & STALE == 0;
+                return Ok(());
+            };
             let next = self.marks.next(commit, time);
             self.line.push(next);
             self.fresh += usize::from((marks | colours) & STALE == 0);

@@ -71,9 +71,19 @@ impl Kind {
     }
 }
 
+/// An object is not there, or not as it should be: git cannot read it either.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Absent(&'static str);
+
+/// What is said of an object that git finds nowhere.
+pub(super) fn missing() -> Cause {
+    Absent("it is missing or damaged (`git fsck` says more)").into()
+}
+
 /// What is said of an object that is there and cannot be read.
 pub(super) fn damaged() -> Cause {
-    "it is damaged (`git fsck` says more)".into()
+    Absent("it is damaged (`git fsck` says more)").into()
 }
 
 /// The bytes of an object.

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use super::id::{HashKind, Id};
 use super::store::{Bytes, Kind, damaged};
-use super::{Error, Limits, ReadContext, Repository};
+use super::{Error, Limits, ReadContext, Repository, present};
 use crate::event::{ChangedFiles, FileStatus};
 
 /// Of one comparison no more files than this are counted, and no more folders
@@ -63,22 +63,24 @@ struct Side<'objects> {
 }
 
 /// Compares two trees; `None` is the empty one. Lists the first paths, as far as the
-/// limits go, and counts the others.
+/// limits go, and counts the others. What is missing or damaged on the old side ends the
+/// comparison of its folder; whether there was such a thing comes beside.
 pub(super) fn changed_files(
     repository: &Repository,
     old: Option<Id>,
     new: Option<Id>,
     mut limits: Limits,
     budget: &Budget,
-) -> Result<ChangedFiles, Error> {
+) -> Result<(ChangedFiles, bool), Error> {
     let mut files = ChangedFiles::default();
     if old == new {
-        return Ok(files);
+        return Ok((files, false));
     }
     let mut path = Vec::new();
-    let whole = open(repository, old, new, 0)?;
-    let (mut path_bytes, mut folders, mut size) = (0, 1, whole.size());
-    let mut stack = vec![whole];
+    let mut stack: Vec<_> = open(repository, old, new, 0)?.into_iter().collect();
+    let mut is_cut = stack.is_empty();
+    let mut size: usize = stack.iter().map(Folder::size).sum();
+    let (mut path_bytes, mut folders) = (0, 1);
     while let Some(folder) = stack.last_mut() {
         path.truncate(folder.path_len);
         if !budget.spend() {
@@ -106,10 +108,18 @@ pub(super) fn changed_files(
                 }
                 files.total += 1;
             }
+            Some(Step::Lost) => {
+                is_cut = true;
+                size -= folder.size();
+                stack.pop();
+            }
             Some(Step::Folder(old, new)) => {
                 folders += 1;
                 path.push(b'/');
-                let folder = open(repository, old, new, path.len())?;
+                let Some(folder) = open(repository, old, new, path.len())? else {
+                    is_cut = true;
+                    continue;
+                };
                 size += folder.size();
                 stack.push(folder);
                 if folders > MOST_FOLDERS
@@ -123,7 +133,8 @@ pub(super) fn changed_files(
             }
         }
     }
-    Ok(files)
+    files.more |= is_cut;
+    Ok((files, is_cut))
 }
 
 /// What one name in a pair of folders turns out to be.
@@ -131,20 +142,23 @@ enum Step {
     Same,
     File(FileStatus),
     Folder(Option<Id>, Option<Id>),
+    /// Nobody knows what the old folder has from here on.
+    Lost,
 }
 
+/// Opens a pair of folders; `None`: the old one is missing or damaged.
 fn open(
     repository: &Repository,
     old: Option<Id>,
     new: Option<Id>,
     path_len: usize,
-) -> Result<Folder<'_>, Error> {
+) -> Result<Option<Folder<'_>>, Error> {
     let side = |id: Option<Id>| {
         let tree = id.map(|id| {
             let read = repository.store().read(id);
             match read.reading(|| named(id))? {
                 (Kind::Tree, bytes) => Ok((id, bytes)),
-                _ => Err("it is no tree").reading(|| named(id)),
+                _ => Err(damaged()).reading(|| named(id)),
             }
         });
         Ok(Side {
@@ -153,11 +167,9 @@ fn open(
             hash: repository.hash(),
         })
     };
-    Ok(Folder {
-        old: side(old)?,
-        new: side(new)?,
-        path_len,
-    })
+    let new = side(new)?;
+    let old = present(side(old))?;
+    Ok(old.map(|old| Folder { old, new, path_len }))
 }
 
 fn named(tree: Id) -> String {
@@ -233,7 +245,10 @@ impl Folder<'_> {
     /// Looks at the next name, which it appends to `path`. A file and a folder of
     /// one name are two names, as in git's own order.
     fn step(&mut self, path: &mut Vec<u8>) -> Result<Option<Step>, Error> {
-        let (old, new) = (self.old.entry()?, self.new.entry()?);
+        let new = self.new.entry()?;
+        let Some(old) = present(self.old.entry())? else {
+            return Ok(Some(Step::Lost));
+        };
         let order = match (&old, &new) {
             (Some(old), Some(new)) => old.compare(new),
             (Some(_), None) => Ordering::Less,
@@ -270,10 +285,12 @@ fn folders(
         return Ok(Step::Same);
     }
     let id = |raw: Option<&[u8]>| {
-        let id = raw.map(|raw| hash.id_of_bytes(raw).ok_or("its id is all zeros"));
+        let id = raw.map(|raw| hash.id_of_bytes(raw).ok_or_else(damaged));
         id.transpose().reading(|| "a tree".to_owned())
     };
-    Ok(Step::Folder(id(raw[0])?, id(raw[1])?))
+    let new = id(raw[1])?;
+    let old = present(id(raw[0]))?;
+    Ok(old.map_or(Step::Lost, |old| Step::Folder(old, new)))
 }
 
 impl Entry<'_> {

@@ -20,6 +20,8 @@ pub(super) struct Listed {
     pub(super) newest: Id,
     pub(super) total: usize,
     pub(super) authors: Authors,
+    /// Whether ancestors, or what they say, are missing or damaged.
+    pub(super) is_cut: bool,
 }
 
 /// Who wrote some commits.
@@ -47,28 +49,35 @@ pub(super) fn list(
     new: Id,
     hidden: Option<Id>,
 ) -> Result<Option<Listed>, Error> {
-    graph.list(new, hidden, |listed, commits| {
+    graph.list(new, hidden, |listed, is_cut, commits| {
         let (Some(&newest), Some(&oldest)) = (listed.first(), listed.last()) else {
             return Ok(None);
         };
+        let (authors, all_are_there) = authors(listed, commits)?;
         Ok(Some(Listed {
             oldest: commits.id(oldest),
             newest: commits.id(newest),
             total: listed.len(),
-            authors: authors(listed, commits)?,
+            authors,
+            is_cut: is_cut || !all_are_there,
         }))
     })
 }
 
-fn authors(listed: &[u32], commits: &mut Commits<'_>) -> Result<Authors, Error> {
-    let mut authors = Authors::default();
+/// The authors of what is listed, and whether all of it could be read.
+fn authors(listed: &[u32], commits: &mut Commits<'_>) -> Result<(Authors, bool), Error> {
+    let (mut authors, mut all_are_there) = (Authors::default(), true);
     let (mut kept, mut seen) = (HashSet::new(), HashSet::new());
     let mut bytes = 0;
     for &commit in listed.iter().rev() {
         let author = match commits.writer(commit)? {
-            Writer::Kept(number) if !kept.insert(number) => continue,
-            Writer::Kept(number) => commits.author(number).clone(),
-            Writer::Other(author) => author,
+            None => {
+                all_are_there = false;
+                continue;
+            }
+            Some(Writer::Kept(number)) if !kept.insert(number) => continue,
+            Some(Writer::Kept(number)) => commits.author(number).clone(),
+            Some(Writer::Other(author)) => author,
         };
         if seen.contains(&author) {
             continue;
@@ -83,5 +92,8 @@ fn authors(listed: &[u32], commits: &mut Commits<'_>) -> Result<Authors, Error> 
         seen.insert(author.clone());
         authors.named.push(author);
     }
-    Ok(authors)
+    if authors.named.is_empty() {
+        authors.named.push(Author::Pusher);
+    }
+    Ok((authors, all_are_there))
 }

@@ -98,6 +98,8 @@ struct ReceiveMessage<'a> {
     end_commit: String,
     forced: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
     old_commit: &'a str,
     pagure_instance: &'a str,
@@ -273,6 +275,7 @@ fn receive<'a>(
         changed_files_truncated: truncated.then_some(true),
         end_commit: received.end_commit.to_string(),
         forced: received.forced,
+        incomplete: received.incomplete.then_some(true),
         note: context.note,
         old_commit: &received.old_commit,
         pagure_instance: context.instance,

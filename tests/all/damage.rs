@@ -22,7 +22,7 @@ fn damaged_by(what: &str) -> (Site, Push) {
     site.git(&["checkout", "-q", "-b", "broken"]);
     site.commit("b");
     site.commit("c");
-    let lost = site.git(&["rev-parse", "HEAD~1"]);
+    let lost = site.git(&["rev-parse", "HEAD^{tree}"]);
     let path = format!("objects/{}/{}", &lost[..2], &lost[2..]);
     fs::remove_file(&hook).unwrap();
     let script = format!(

@@ -39,6 +39,7 @@ mod hostile_receivers;
 mod hostile_text;
 mod input;
 mod keys;
+mod lost_objects;
 mod meaning_branches;
 mod meaning_files;
 mod meaning_head;

@@ -81,9 +81,11 @@ impl Message {
             expected.extend(["authors_truncated", "total_authors"]);
             expected.sort_unstable();
         }
-        if self.whole["msg"].get("note").is_some() {
-            expected.push("note");
-            expected.sort_unstable();
+        for key in ["incomplete", "note"] {
+            if self.whole["msg"].get(key).is_some() {
+                expected.push(key);
+                expected.sort_unstable();
+            }
         }
         assert_eq!(keys(&self.whole["msg"]), expected);
         assert!(!self["agent"].as_str().unwrap().is_empty());
