@@ -132,6 +132,8 @@ pub struct Event {
     pub authors: Vec<Author>,
     /// Whether there are more of them than are gathered.
     pub more_authors: bool,
+    /// Whether less is known than there was: an object is missing or damaged.
+    pub incomplete: bool,
 }
 
 /// What happened to a ref.
@@ -167,9 +169,6 @@ pub struct Received {
     pub forced: bool,
     /// The files that differ.
     pub changed_files: ChangedFiles,
-    /// Whether something that history leads to is missing or damaged, so that less is known
-    /// than there was.
-    pub incomplete: bool,
 }
 
 /// Files that differ between two trees, without rename detection.

@@ -85,6 +85,7 @@ impl Push {
             push_options: self.wishes.options(),
             process: None,
             confirms: Vec::new(),
+            missing_since: None,
             content,
         }
     }

@@ -71,6 +71,14 @@ impl<'a> Composer<'a> {
         }
     }
 
+    /// The same, which tells what is known where an object is missing.
+    pub(super) fn of_what_is_known(self) -> Self {
+        Self {
+            events: self.events.of_what_is_known(),
+            ..self
+        }
+    }
+
     /// How many messages were made, which is the `i` of the last one.
     pub(super) fn made(&self) -> usize {
         self.made

@@ -30,6 +30,7 @@ mod listen;
 mod log;
 mod man;
 mod outbox;
+mod owed;
 mod ping;
 mod place;
 mod preview;

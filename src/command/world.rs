@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::announce::{self, Unannounced};
 use super::compose::Composer;
+use super::owed::{self, Judged};
 use super::push_options::Wishes;
 use super::surroundings::Surroundings;
 use super::{Error, place};
@@ -20,6 +21,7 @@ use crate::payload::Message;
 use crate::report;
 use crate::spool::{
     self, Admission, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError,
+    Unbuilt,
 };
 
 /// Reads each configuration once, until it is told to forget.
@@ -83,7 +85,8 @@ impl<'a> World<'a> {
         })
     }
 
-    fn build_owed(&self, header: &Header) -> Result<Built<Message>, Error> {
+    /// Builds messages of what is all there, or tells what is known of it.
+    fn build_owed(&self, header: &Header, extent: Extent) -> Result<Built<Message>, Error> {
         let Content::Owed(updates) = &header.content else {
             unreachable!("only what is owed is built")
         };
@@ -112,6 +115,9 @@ impl<'a> World<'a> {
         let repository = Repository::open(&header.repository)?.in_namespace(&header.namespace);
         let (note, time) = (wishes.note.as_deref(), header.time);
         let mut composer = Composer::new(&repository, &settings, self.around, pusher, note, time);
+        if extent == Extent::WhatIsKnown {
+            composer = composer.of_what_is_known();
+        }
         let built = composer.built(updates)?;
         let spool = place::spool_of(&header.repository, Some(&settings));
         announce::log_misfits(&spool, &header.repository, &composer, self.around);
@@ -122,6 +128,32 @@ impl<'a> World<'a> {
             Err(Error::TooLarge)
         }
     }
+
+    /// A push of which an object is missing.
+    fn without_object(&self, header: &Header, why: String) -> Result<Built<Message>, Unbuilt> {
+        let repository = Repository::open(&header.repository).map_err(Error::from);
+        let settings = self.settings(&header.repository);
+        let since = header.missing_since;
+        let judged = match (repository, settings) {
+            (Ok(repository), Ok(settings)) if repository.can_open_all_objects() => {
+                owed::judge(since, self.now(), settings.retry.build_after)
+            }
+            _ => Judged::Waits(since),
+        };
+        match judged {
+            Judged::Waits(since) => Err(Unbuilt::Missing { why, since }),
+            Judged::IsTold => self
+                .build_owed(header, Extent::WhatIsKnown)
+                .map_err(|error| Unbuilt::All(report::chain(&error))),
+        }
+    }
+}
+
+/// How much of a push must be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    WhatIsKnown,
 }
 
 impl Outside for World<'_> {
@@ -159,9 +191,16 @@ impl Outside for World<'_> {
 }
 
 impl Surveyor for World<'_> {
-    fn build(&self, header: &Header) -> Result<Built<Message>, String> {
-        self.build_owed(header)
-            .map_err(|error| report::chain(&error))
+    fn build(&self, header: &Header) -> Result<Built<Message>, Unbuilt> {
+        self.build_owed(header, Extent::Whole).or_else(|error| {
+            let why = report::chain(&error);
+            match error {
+                Error::Git(error) if error.is_of_absent_object() => {
+                    self.without_object(header, why)
+                }
+                _ => Err(Unbuilt::All(why)),
+            }
+        })
     }
 
     fn admit(&self, account: u32, header: &Header) -> Admission {
@@ -200,12 +239,13 @@ impl Surveyor for World<'_> {
         }
         for (repository, blocked) in &done.blocked {
             self.tell(&blocked.error);
-            let text = format!(
-                "{} held back by that in `{}`",
-                super::check_spool::recorded_pushes(blocked.entries),
-                repository.display(),
-            );
-            let hint = format!("mend it, or give it up: refpost queue drop {}", blocked.id);
+            let entries = super::check_spool::recorded_pushes(blocked.entries);
+            let mut text = format!("{entries} held back by that in `{}`", repository.display());
+            let mut hint = format!("mend it, or give it up: refpost queue drop {}", blocked.id);
+            if blocked.others_pass {
+                text = format!("{text}: pushes of other refs pass");
+                hint = format!("{hint}; after `retry.build_after` it is told without");
+            }
             self.around.tell_once(&text, Some(&hint));
         }
         if let Some(error) = &done.stopped {

@@ -107,6 +107,7 @@ pub(super) struct EndpointLayer {
 pub(super) struct RetryLayer {
     pub(super) schedule: Option<Vec<Period>>,
     pub(super) give_up_after: Option<Period>,
+    pub(super) build_after: Option<Period>,
 }
 
 /// `[network]`.
@@ -192,7 +193,7 @@ impl Layer {
         override_fields!(self, upper; urls);
         self.people.extend(upper.people);
         self.project.update(upper.project);
-        override_fields!(self.retry, upper.retry; schedule, give_up_after);
+        override_fields!(self.retry, upper.retry; schedule, give_up_after, build_after);
         override_fields!(self.network, upper.network; allow, allow_hosts, allow_cidrs, https_only,
             proxy, no_proxy);
     }

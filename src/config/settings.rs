@@ -134,6 +134,8 @@ pub struct Retry {
     pub schedule: Vec<Duration>,
     /// How long after the push to give up.
     pub give_up_after: Duration,
+    /// How long a push waits for an object that is missing.
+    pub build_after: Duration,
 }
 
 impl Default for Retry {
@@ -143,6 +145,7 @@ impl Default for Retry {
         Self {
             schedule: minutes.into_iter().chain(hours).collect(),
             give_up_after: Duration::from_hours(5 * 24),
+            build_after: Duration::from_hours(24),
         }
     }
 }
@@ -195,6 +198,7 @@ pub(super) fn defaults(host: &str) -> Layer {
         retry: RetryLayer {
             schedule: Some(retry.schedule.into_iter().map(Period).collect()),
             give_up_after: Some(Period(retry.give_up_after)),
+            build_after: Some(Period(retry.build_after)),
         },
         network: NetworkLayer {
             allow: Some(Allow::Any),
@@ -268,6 +272,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
                 .map(|period| period.0)
                 .collect(),
             give_up_after: retry.give_up_after.expect(DEFAULTED).0,
+            build_after: retry.build_after.expect(DEFAULTED).0,
         },
         network: Arc::new(Network {
             file: system.to_owned(),

@@ -14,7 +14,7 @@ use super::receivers::Receivers;
 use crate::config::Settings;
 use crate::payload::Message;
 use crate::spool::{
-    Admission, Built, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError,
+    Admission, Built, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError, Unbuilt,
 };
 
 /// What a delivery takes from outside, as values.
@@ -32,7 +32,7 @@ pub trait Outside {
 /// What a flush takes from outside, and whom it tells what happened.
 pub trait Surveyor: Outside {
     /// Builds the messages of a push that could only be recorded.
-    fn build(&self, header: &Header) -> Result<Built<Message>, String>;
+    fn build(&self, header: &Header) -> Result<Built<Message>, Unbuilt>;
     /// Whether this account may announce what an entry in a mail drop says.
     fn admit(&self, account: u32, header: &Header) -> Admission;
     /// A spool's entries were brought to their queues, or were not.

@@ -129,6 +129,7 @@ mod tests {
                 .map(Duration::from_secs)
                 .to_vec(),
             give_up_after: Duration::from_secs(5 * DAY),
+            build_after: Duration::from_secs(DAY),
         }
     }
 
@@ -232,6 +233,7 @@ mod tests {
         let policy = Retry {
             schedule: vec![],
             give_up_after: Duration::from_secs(DAY),
+            build_after: Duration::from_secs(DAY),
         };
         let situation = Situation {
             attempts: 3,

@@ -6,13 +6,28 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use super::command::Git;
+use super::id::HashKind;
 
 /// Where what is pushed comes to lie.
 pub(super) fn own(git: &Git, common_dir: &Path) -> PathBuf {
     let named = git.variable_of_hook("GIT_OBJECT_DIRECTORY");
     named.map_or_else(|| common_dir.join("objects"), PathBuf::from)
+}
+
+/// Whether all of them can be opened, and those that these borrow from.
+pub(super) fn can_all_be_opened(git: &Git, own: &Path, hash: HashKind) -> bool {
+    // Of a folder that it cannot open git complains as soon as it looks for an object, and
+    // goes on without it.
+    let nothing = "f".repeat(hash.digits());
+    let mut command = git.command();
+    let looked = command.args(["cat-file", "-e", &nothing]);
+    let looked = looked.stderr(Stdio::piped()).output();
+    own.read_dir().is_ok()
+        && looked.is_ok_and(|ran| ran.stderr.is_empty())
+        && others(git, own).iter().all(|it| it.read_dir().is_ok())
 }
 
 /// The others. Git is asked only where there is something to tell, and what it does not

@@ -26,9 +26,14 @@ pub struct Events<'repo> {
     /// Read when it is first asked for: only what is created is measured against it.
     default: OnceCell<DefaultBranch>,
     limits: Limits,
+    /// Whether an update whose own objects are missing is an error.
+    waits: bool,
     /// What comparing trees may yet cost in this push.
     budget: Budget,
 }
+
+/// Who wrote what an event tells of, and whether some of that is missing.
+type Beside = (Authors, bool);
 
 impl Repository {
     /// Makes ready to tell the events of a push.
@@ -42,24 +47,78 @@ impl Repository {
             graph: Graph::new(self),
             default: OnceCell::new(),
             limits,
+            waits: true,
             budget: Budget::default(),
         }
     }
 }
 
 impl Events<'_> {
+    /// The same, which tell what is known of updates whose own objects are missing.
+    #[must_use]
+    pub fn of_what_is_known(self) -> Self {
+        Self {
+            waits: false,
+            ..self
+        }
+    }
+
     /// The events of one ref update; of a created branch its creation first.
     pub fn of(&self, update: &RefUpdate) -> Result<Vec<Event>, Error> {
         for id in [update.old, update.new].into_iter().flatten() {
             self.repository.id(id)?;
         }
+        match self.whole(update) {
+            Err(error) if error.is_of_absent_object() && !self.waits => Ok(self.known(update)),
+            told => told,
+        }
+    }
+
+    /// What the ids of an update say, without its objects.
+    fn known(&self, update: &RefUpdate) -> Vec<Event> {
+        let kind = update.name.kind();
+        let mut changes = Vec::new();
+        let Some(rev) = update.new else {
+            return Vec::new();
+        };
+        if update.old.is_none() && kind != RefKind::Other {
+            changes.push(Change::Created { rev });
+        }
+        if update.old.is_some() || kind != RefKind::Tag {
+            let commit = match self.peel(rev, kind) {
+                Ok(Peeled::Commit(commit)) => commit.into(),
+                Ok(Peeled::Other(_)) | Err(_) => rev,
+            };
+            let old_commit = update.old.map(|old| old.to_string());
+            changes.push(Change::Received(Received {
+                old_commit: old_commit.unwrap_or_else(|| self.zeros()),
+                start_commit: commit,
+                end_commit: commit,
+                total_commits: 0,
+                forced: false,
+                changed_files: ChangedFiles::unknown(),
+            }));
+        }
+        let authors = self.author_if_known(rev, kind);
+        let events = changes.into_iter().map(|change| Event {
+            name: update.name.clone(),
+            change,
+            authors: authors.named.clone(),
+            more_authors: false,
+            incomplete: true,
+        });
+        events.collect()
+    }
+
+    fn whole(&self, update: &RefUpdate) -> Result<Vec<Event>, Error> {
         let mut events = Vec::new();
-        let mut push = |change, authors: Authors| {
+        let mut push = |change, (authors, incomplete): (Authors, bool)| {
             events.push(Event {
                 name: update.name.clone(),
                 change,
                 authors: authors.named,
                 more_authors: authors.more,
+                incomplete,
             });
         };
         let kind = update.name.kind();
@@ -67,31 +126,32 @@ impl Events<'_> {
             (None, None) => {}
             (Some(rev), None) => {
                 if kind != RefKind::Other {
-                    push(Change::Deleted { rev }, self.author_of_deleted(rev, kind));
+                    let authors = self.author_if_known(rev, kind);
+                    push(Change::Deleted { rev }, (authors, false));
                 }
             }
             (None, Some(rev)) => {
                 let peeled = self.peel(rev, kind)?;
                 if kind != RefKind::Other {
-                    push(Change::Created { rev }, self.author_of(&peeled)?);
+                    push(Change::Created { rev }, (self.author_of(&peeled)?, false));
                 }
                 if kind != RefKind::Tag
                     && let Peeled::Commit(new) = peeled
-                    && let Some((received, authors)) = self.created(update, new)?
+                    && let Some((received, beside)) = self.created(update, new)?
                 {
-                    push(Change::Received(received), authors);
+                    push(Change::Received(received), beside);
                 }
             }
             (Some(old), Some(rev)) => {
                 match (self.peel(old, kind)?, self.peel(rev, kind)?) {
                     (Peeled::Commit(old_commit), Peeled::Commit(new_commit)) => {
-                        let (received, authors) = self.moved(old, old_commit, new_commit)?;
-                        push(Change::Received(received), authors);
+                        let (received, beside) = self.moved(old, old_commit, new_commit)?;
+                        push(Change::Received(received), beside);
                     }
                     // No list of commits leads from a commit to a blob: the tag is
                     // announced as what it is now.
                     (_, peeled) if kind == RefKind::Tag => {
-                        push(Change::Created { rev }, self.author_of(&peeled)?);
+                        push(Change::Created { rev }, (self.author_of(&peeled)?, false));
                     }
                     _ => {}
                 }
@@ -121,7 +181,7 @@ impl Events<'_> {
 
     /// A ref whose object is damaged or gone can be deleted all the same
     /// (git-receive-pack(1)), and that must be told.
-    fn author_of_deleted(&self, rev: Oid, kind: RefKind) -> Authors {
+    fn author_if_known(&self, rev: Oid, kind: RefKind) -> Authors {
         self.peel(rev, kind)
             .and_then(|peeled| self.author_of(&peeled))
             .unwrap_or_else(|_| Authors::only(Author::Pusher))
@@ -129,7 +189,7 @@ impl Events<'_> {
 
     /// A branch or another ref that was not there before: what it has that the
     /// default branch has not. `None` if that is nothing.
-    fn created(&self, update: &RefUpdate, new: Id) -> Result<Option<(Received, Authors)>, Error> {
+    fn created(&self, update: &RefUpdate, new: Id) -> Result<Option<(Received, Beside)>, Error> {
         let default = self.default_branch()?;
         let is_default = default.name.as_ref() == Some(&update.name);
         let against = default.tip.filter(|_| !is_default);
@@ -144,18 +204,12 @@ impl Events<'_> {
             }
             None => None,
         };
-        let zeros = "0".repeat(self.repository.hash().digits());
-        let received = self.received(listed, base, new, zeros, false)?;
+        let received = self.received(listed, base, new, self.zeros(), false)?;
         Ok(Some(received))
     }
 
     /// A ref that was at `old`, whose commit is `old_commit`, and is at `new_commit`.
-    fn moved(
-        &self,
-        old: Oid,
-        old_commit: Id,
-        new_commit: Id,
-    ) -> Result<(Received, Authors), Error> {
+    fn moved(&self, old: Oid, old_commit: Id, new_commit: Id) -> Result<(Received, Beside), Error> {
         let (base, is_cut) = self.graph.merge_base(old_commit, new_commit)?;
         let forced = base != Some(old_commit);
         let (mut listed, base) = match walk::list(&self.graph, new_commit, Some(old_commit))? {
@@ -181,6 +235,11 @@ impl Events<'_> {
         self.received(listed, Some(base), new_commit, old_commit_text, forced)
     }
 
+    /// What stands for the id of nothing.
+    fn zeros(&self) -> String {
+        "0".repeat(self.repository.hash().digits())
+    }
+
     fn tree(&self, commit: Id) -> Result<Id, Error> {
         self.repository.commit(commit, |commit| commit.tree)
     }
@@ -192,7 +251,7 @@ impl Events<'_> {
         new: Id,
         old_commit: String,
         forced: bool,
-    ) -> Result<(Received, Authors), Error> {
+    ) -> Result<(Received, Beside), Error> {
         let new_tree = Some(self.tree(new)?);
         let old_tree = present(base.map(|base| self.tree(base)).transpose())?;
         let (changed_files, is_cut) = match old_tree {
@@ -212,8 +271,7 @@ impl Events<'_> {
             total_commits: listed.total,
             forced,
             changed_files,
-            incomplete: listed.is_cut || is_cut,
         };
-        Ok((received, listed.authors))
+        Ok((received, (listed.authors, listed.is_cut || is_cut)))
     }
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use git2::ErrorCode;
 
+use super::alternates;
 use super::id::{HashKind, Id};
 use super::object::{Commit, Tag};
 use super::store::{Bytes, Cause, Kind, Store, damaged};
@@ -115,6 +116,14 @@ impl Repository {
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.store.git().git_dir().to_owned()
+    }
+
+    /// Whether all the folders that objects are in can be opened: its own, and those that
+    /// it borrows from. What is missing then is not merely out of reach.
+    #[must_use]
+    pub fn can_open_all_objects(&self) -> bool {
+        let own = alternates::own(self.store.git(), self.store.common_dir());
+        alternates::can_all_be_opened(self.store.git(), &own, self.hash())
     }
 
     /// How it is read.

@@ -74,6 +74,8 @@ struct RefMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
     pagure_instance: &'a str,
     project_fullname: &'a str,
@@ -158,6 +160,7 @@ fn body(
         authors: authors.listed,
         authors_truncated: authors.total.map(|_| true),
         branch: is_branch.then(|| event.name.short()),
+        incomplete: event.incomplete.then_some(true),
         note: context.note,
         pagure_instance: context.instance,
         project_fullname: &context.project.fullname,
@@ -275,7 +278,7 @@ fn receive<'a>(
         changed_files_truncated: truncated.then_some(true),
         end_commit: received.end_commit.to_string(),
         forced: received.forced,
-        incomplete: received.incomplete.then_some(true),
+        incomplete: event.incomplete.then_some(true),
         note: context.note,
         old_commit: &received.old_commit,
         pagure_instance: context.instance,

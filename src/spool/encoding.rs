@@ -147,6 +147,30 @@ pub(super) mod time {
     }
 }
 
+/// A time that may be unknown.
+pub(super) mod optional_time {
+    use super::{Deserializer, Serializer, time};
+    use std::time::SystemTime;
+
+    // serde gives what is in the field.
+    #[allow(clippy::ref_option)]
+    pub(in super::super) fn serialize<S: Serializer>(
+        time: &Option<SystemTime>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => time::serialize(time, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        time::deserialize(from).map(Some)
+    }
+}
+
 /// Ref updates: `old` and `new` as hex, left out where there was or is nothing.
 pub(super) mod updates {
     use super::{Bytes, Deserialize, Deserializer, OwnBytes, Serialize, Serializer, mapped};

@@ -66,7 +66,7 @@ use folder::{Folder, Name, Writers};
 pub use adopt::Adopted;
 pub use claim::Claim;
 pub use distribute::Distribution;
-pub use distribute::intake::{Blocked, Distributed, Notice};
+pub use distribute::intake::{Blocked, Distributed, Notice, Unbuilt};
 pub use enqueue::Stamp;
 pub use entry::Entry;
 pub use error::{EntryError, EntryFault, IoError, Refused, SpoolError};

@@ -40,6 +40,13 @@ pub struct Record<M> {
     /// The intents that this entry settles.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "encoding::ids")]
     pub confirms: Vec<Id>,
+    /// Of a push whose messages are owed, since when an object is known to be missing.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "encoding::optional_time"
+    )]
+    pub missing_since: Option<SystemTime>,
     /// What is owed.
     pub content: Content<M>,
 }
@@ -137,6 +144,7 @@ impl<M> Record<M> {
             push_options: self.push_options.clone(),
             process: self.process.clone(),
             confirms: self.confirms.clone(),
+            missing_since: self.missing_since,
             content,
         }
     }
@@ -170,6 +178,13 @@ impl Header {
 
     fn recipient(&self, queue: &Queue) -> Option<&Recipient> {
         self.recipients().iter().find(|one| one.queue == *queue)
+    }
+
+    /// The full names, as text, of the refs that it is about.
+    pub(super) fn references(&self) -> impl Iterator<Item = String> {
+        let owed = self.updates().iter().map(|update| update.name.full());
+        let built = self.frozen().iter().map(|frozen| frozen.reference.clone());
+        owed.chain(built).filter(|name| !name.is_empty())
     }
 
     pub(super) fn frozen(&self) -> &[Frozen] {

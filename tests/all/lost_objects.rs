@@ -151,3 +151,136 @@ fn what_only_the_commit_graph_knows_is_counted() {
         assert_eq!(messages[1].authors(), [authors]);
     }
 }
+
+/// A pushed commit whose tree is lost between git and the hook; the bare repository, its tree.
+fn without_its_tree(site: &Site) -> (String, PathBuf) {
+    let new = site.commit("x/d");
+    site.git(&[
+        "push",
+        "-q",
+        site.bare.to_str().unwrap(),
+        "main:refs/keep/it",
+    ]);
+    site.receiver.take();
+    let tree = site.git(&["rev-parse", "HEAD^{tree}"]);
+    let tree = path(site, &tree);
+    fs::rename(&tree, tree.with_extension("lost")).unwrap();
+    (new, tree)
+}
+
+/// The hook alone, which cannot build its messages.
+#[track_caller]
+fn recorded(site: &Site, line: &str) {
+    let hook = site.refpost(["hook", "post-receive"]).dir(&site.bare);
+    let ran = hook.stdin(line).run();
+    assert!(
+        ran.stderr.contains("recorded, to be announced"),
+        "{}",
+        ran.stderr
+    );
+}
+
+fn flushed(site: &Site) -> (String, Vec<Message>) {
+    let ran = site.refpost(["flush", "test.git"]).run();
+    let requests = site.receiver.take();
+    (
+        ran.stderr,
+        requests
+            .iter()
+            .map(crate::support::Request::message)
+            .collect(),
+    )
+}
+
+#[test]
+fn a_push_whose_tree_is_missing_holds_its_own_branch_and_is_told_at_last() {
+    let (site, ids) = started();
+    site.config("[retry]\nbuild_after = \"2s\"\n");
+    let (new, _) = without_its_tree(&site);
+    recorded(&site, &format!("{} {new} refs/heads/main\n", ids[2]));
+    let (said, messages) = flushed(&site);
+    assert!(messages.is_empty(), "{said}");
+    assert!(
+        said.contains("1 recorded push is held back by that in"),
+        "{said}"
+    );
+    assert!(said.contains("pushes of other refs pass"), "{said}");
+    // Another branch passes, and what is behind it on the same branch does not.
+    let other = told(&site, ZEROS, &ids[1], "refs/heads/other");
+    assert_eq!(other[0].about(), ("git.branch.creation", "other"));
+    let line = format!("{} {} refs/heads/main\n", ids[0], ids[1]);
+    let hook = site.refpost(["hook", "post-receive"]).dir(&site.bare);
+    let behind = hook.stdin(line).run();
+    assert!(
+        behind.stderr.contains("behind older ones"),
+        "{}",
+        behind.stderr
+    );
+
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let (said, messages) = flushed(&site);
+    assert_eq!(messages.len(), 2, "{said}");
+    assert_eq!(facts(&messages[0]), json!([ids[2], new, 0, false, true]));
+    assert_eq!(messages[0]["end_commit"], new);
+    assert_eq!(messages[0]["changed_files"], json!({}));
+    assert_eq!(messages[0]["changed_files_truncated"], true);
+    assert_eq!(messages[0].authors(), ["Ada"]);
+    assert_eq!(messages[1]["end_commit"], ids[1]);
+    assert!(messages[1]["incomplete"].is_null());
+}
+
+#[test]
+fn refs_to_what_is_missing_are_told_by_what_their_ids_say() {
+    let (site, ids) = started();
+    site.config("[retry]\nbuild_after = \"0s\"\n");
+    let gone = "1234567890".repeat(4);
+    let lines = [
+        format!("{ZEROS} {gone} refs/heads/new\n"),
+        format!("{ZEROS} {gone} refs/tags/new\n"),
+        format!("{ZEROS} {gone} refs/notes/new\n"),
+        format!("{gone} {} refs/heads/main\n", ids[2]),
+        format!("{} {gone} refs/tags/moved\n", ids[2]),
+    ];
+    recorded(&site, &lines.concat());
+    let (said, messages) = flushed(&site);
+    let about: Vec<_> = messages.iter().map(Message::about).collect();
+    let expected = [
+        ("git.branch.creation", "new"),
+        ("git.receive", "new"),
+        ("git.tag.creation", "new"),
+        ("git.receive", "refs/notes/new"),
+        ("git.receive", "main"),
+        ("git.receive", "refs/tags/moved"),
+    ];
+    assert_eq!(about, expected, "{said}");
+    for message in &messages {
+        assert_eq!(message["incomplete"], true);
+    }
+    assert_eq!(messages[0].authors(), ["alice"]);
+    assert_eq!(facts(&messages[1]), json!([ZEROS, gone, 0, false, true]));
+    assert_eq!(facts(&messages[4]), json!([gone, ids[2], 0, false, true]));
+    assert_eq!(messages[4].authors(), ["Ada"]);
+    assert_eq!(facts(&messages[5]), json!([ids[2], gone, 0, false, true]));
+}
+
+/// The object may be in what is out of reach.
+#[test]
+fn no_time_passes_while_what_objects_are_borrowed_from_is_away() {
+    let (site, ids) = started();
+    site.config("[retry]\nbuild_after = \"0s\"\n");
+    let (new, tree) = without_its_tree(&site);
+    let base = site.path("base");
+    let alternates = site.bare.join("objects/info/alternates");
+    fs::write(&alternates, format!("{}\n", base.display())).unwrap();
+    recorded(&site, &format!("{} {new} refs/heads/main\n", ids[2]));
+    let (said, messages) = flushed(&site);
+    assert!(messages.is_empty(), "{said}");
+    // It is back, with the object.
+    let folder = base.join(tree.parent().unwrap().file_name().unwrap());
+    fs::create_dir_all(&folder).unwrap();
+    let copy = folder.join(tree.file_name().unwrap());
+    fs::copy(tree.with_extension("lost"), copy).unwrap();
+    let (said, messages) = flushed(&site);
+    assert_eq!(messages.len(), 1, "{said}");
+    assert_eq!(facts(&messages[0]), json!([ids[2], new, 1, false, null]));
+}

@@ -42,6 +42,7 @@ impl Script {
             push_options: vec![],
             process: None,
             confirms: vec![],
+            missing_since: None,
             content,
         }
     }

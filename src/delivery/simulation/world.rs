@@ -23,6 +23,7 @@ use crate::config::{self, Endpoint, Network, Settings};
 use crate::payload::Message;
 use crate::spool::{
     Access, Admission, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError,
+    Unbuilt,
 };
 
 /// The first two lead to one receiver, and the next two.
@@ -250,9 +251,9 @@ impl Outside for World {
 
 impl Surveyor for World {
     /// What is owed is the message whose number is the name of its branch.
-    fn build(&self, header: &Header) -> Result<Built<Message>, String> {
+    fn build(&self, header: &Header) -> Result<Built<Message>, Unbuilt> {
         let settings = self.settings(&header.repository);
-        let settings = settings.map_err(|error| error.to_string())?;
+        let settings = settings.map_err(|error| Unbuilt::All(error.to_string()))?;
         let Content::Owed(updates) = &header.content else {
             panic!("only what is owed is built");
         };

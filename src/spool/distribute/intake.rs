@@ -1,10 +1,11 @@
 //! From an id in `new/` to an entry whose messages can be delivered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::payload::Message;
 use crate::spool::entry::Entry;
@@ -12,7 +13,7 @@ use crate::spool::error::{EntryError, EntryFault, IoError, SpoolError};
 use crate::spool::mail_drop::{Admission, Taken};
 use crate::spool::names::id::Id;
 use crate::spool::names::queue::Queue;
-use crate::spool::record::{Built, Content, Header};
+use crate::spool::record::{Built, Content, Draft, Header};
 use crate::spool::{Spool, enqueue};
 
 /// What came of entries that left `new/`, or did not.
@@ -42,6 +43,22 @@ pub struct Blocked {
     pub error: String,
     /// How many stay, the first included.
     pub entries: usize,
+    /// Whether only entries of the same refs stay behind it.
+    pub others_pass: bool,
+}
+
+/// Why the messages of an entry cannot be built now.
+#[derive(Debug)]
+pub enum Unbuilt {
+    /// For a reason that holds for every entry of the repository: its configuration, say.
+    All(String),
+    /// An object of this push is missing: only later entries of the same refs stay.
+    Missing {
+        /// What is missing.
+        why: String,
+        /// Since when that is known, if it is.
+        since: Option<SystemTime>,
+    },
 }
 
 /// Something about `new/` that a person should know.
@@ -71,7 +88,7 @@ pub(in crate::spool) enum After {
 }
 
 /// Builds the messages of an entry that only has ref updates, or says why it cannot.
-type Build<'a> = Box<dyn FnMut(&Id, &Header) -> Result<Built<Message>, String> + 'a>;
+type Build<'a> = Box<dyn FnMut(&Id, &Header) -> Result<Built<Message>, Unbuilt> + 'a>;
 /// Whether the owner of an entry's file may announce what the entry says.
 type Admit<'a> = Box<dyn FnMut(u32, &Header) -> Admission + 'a>;
 
@@ -81,6 +98,8 @@ pub(in crate::spool) struct Intake<'a> {
     admit: Admit<'a>,
     /// Repositories whose entries stay: one of their queues is refused, say.
     held: BTreeSet<PathBuf>,
+    /// Refs whose entries stay, by their names as text, as messages have them.
+    waiting: BTreeMap<PathBuf, HashSet<String>>,
     pub(in crate::spool) report: Distributed,
 }
 
@@ -92,13 +111,14 @@ impl fmt::Debug for Intake<'_> {
 
 impl<'a> Intake<'a> {
     pub(in crate::spool) fn new(
-        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, String> + 'a,
+        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, Unbuilt> + 'a,
         admit: impl FnMut(u32, &Header) -> Admission + 'a,
     ) -> Self {
         Self {
             build: Box::new(build),
             admit: Box::new(admit),
             held: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             report: Distributed::default(),
         }
     }
@@ -115,11 +135,10 @@ impl<'a> Intake<'a> {
             Err(error) => return self.unreadable(spool, id, error).map(|()| None),
         };
         let repository = &entry.header().repository;
-        if let Some(blocked) = self.report.blocked.get_mut(repository) {
-            blocked.entries += 1;
-            return Ok(None);
-        }
-        if self.held.contains(repository) {
+        if self.held.contains(repository) || self.is_behind(entry.header()) {
+            if let Some(blocked) = self.report.blocked.get_mut(repository) {
+                blocked.entries += 1;
+            }
             return Ok(None);
         }
         if let Some(after) = comes_after(repository) {
@@ -139,20 +158,63 @@ impl<'a> Intake<'a> {
         let header = entry.header();
         if let Content::Owed(_) = header.content {
             match (self.build)(id, header) {
-                Ok(built) => entry = replace(spool, id, header, built)?,
-                Err(error) => {
-                    let blocked = Blocked {
-                        id: id.clone(),
-                        error,
-                        entries: 1,
-                    };
-                    let repository = header.repository.clone();
-                    self.report.blocked.insert(repository, blocked);
-                    return Ok(None);
-                }
+                Ok(built) => entry = replace(spool, id, &header.with(Content::Built(built)))?,
+                Err(why) => return self.unbuilt(spool, id, header, why).map(|()| None),
             }
         }
         Ok(Some(entry))
+    }
+
+    /// This entry stays, and later ones of its repository, or of its refs.
+    fn unbuilt(
+        &mut self,
+        spool: &Spool,
+        id: &Id,
+        header: &Header,
+        why: Unbuilt,
+    ) -> Result<(), SpoolError> {
+        let repository = &header.repository;
+        let others_pass = matches!(why, Unbuilt::Missing { .. });
+        let error = match why {
+            Unbuilt::All(error) => {
+                self.held.insert(repository.clone());
+                error
+            }
+            Unbuilt::Missing { why, since } => {
+                let waiting = self.waiting.entry(repository.clone()).or_default();
+                waiting.extend(header.references());
+                if since != header.missing_since {
+                    let updates = header.updates().to_vec();
+                    let mut draft = header.with(Content::Owed(updates));
+                    draft.missing_since = since;
+                    replace(spool, id, &draft)?;
+                }
+                why
+            }
+        };
+        let blocked = self.report.blocked.entry(repository.clone());
+        let blocked = blocked.or_insert(Blocked {
+            id: id.clone(),
+            error,
+            entries: 0,
+            others_pass,
+        });
+        blocked.entries += 1;
+        blocked.others_pass &= others_pass;
+        Ok(())
+    }
+
+    /// Whether an entry is about a ref of one that stays. Then what is about another of its
+    /// refs stays behind it in turn.
+    fn is_behind(&mut self, header: &Header) -> bool {
+        let Some(waiting) = self.waiting.get_mut(&header.repository) else {
+            return false;
+        };
+        let is_behind = header.references().any(|name| waiting.contains(&name));
+        if is_behind {
+            waiting.extend(header.references());
+        }
+        is_behind
     }
 
     /// This entry stays, and all later ones of its repository: a queue is refused.
@@ -212,20 +274,15 @@ impl<'a> Intake<'a> {
     }
 }
 
-/// Puts the messages where the ref updates were, under the same id.
-fn replace(
-    spool: &Spool,
-    id: &Id,
-    header: &Header,
-    built: Built<Message>,
-) -> Result<Entry, SpoolError> {
-    let draft = header.with(Content::Built(built));
+/// Puts the messages where the ref updates were, or what else is known of them, under the
+/// same id.
+fn replace(spool: &Spool, id: &Id, draft: &Draft) -> Result<Entry, SpoolError> {
     let new = spool.new_name(id);
     // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
     let tmp = spool.work_dir()?.entry(format!("{id}.built"));
     // Crash inside: it is owed still, and built anew; or it is built for good.
     // Its messages go nowhere before that is durable, so their `msg_id` lasts.
-    enqueue::replace(&draft, &tmp, &new, spool.own_access())?;
+    enqueue::replace(draft, &tmp, &new, spool.own_access())?;
     Ok(Entry::open(&new)?)
 }
 

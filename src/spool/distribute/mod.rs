@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-use self::intake::{After, Distributed, Intake, Notice};
+use self::intake::{After, Distributed, Intake, Notice, Unbuilt};
 use self::links::Links;
 use crate::payload::Message;
 use crate::spool::error::{IoError, SpoolError};
@@ -47,14 +47,14 @@ impl Spool {
     /// Locks `new/` to distribute what is in it. Returns `None` if another process has it.
     ///
     /// `build` makes the messages of an entry that only has ref updates. If it cannot,
-    /// that entry and all later ones of its repository stay, in their order.
+    /// that entry and all later ones of its repository, or of its refs, stay, in their order.
     ///
     /// `admit` is asked only in a mail drop: whether the owner of an entry's file may
     /// announce what the entry says.
     pub fn distribution<'a>(
         &self,
         lock: Lock,
-        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, String> + 'a,
+        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, Unbuilt> + 'a,
         admit: impl FnMut(u32, &Header) -> Admission + 'a,
     ) -> Result<Option<Distribution<'a>>, IoError> {
         let mut distribution = Distribution {
@@ -87,7 +87,7 @@ impl Spool {
     pub fn distribute(
         &self,
         lock: Lock,
-        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, String>,
+        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, Unbuilt>,
         admit: impl FnMut(u32, &Header) -> Admission,
     ) -> Result<Option<Distributed>, IoError> {
         let distribution = self.distribution(lock, build, admit)?;

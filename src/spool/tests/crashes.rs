@@ -134,7 +134,7 @@ fn distribute_what_is_owed() {
         fixture
     };
     let act = |fixture: &Fixture| {
-        let build = |_: &Id, _: &Header| Ok::<_, String>(built(&["built in time"], &["ci"]));
+        let build = |_: &Id, _: &Header| Ok::<_, Unbuilt>(built(&["built in time"], &["ci"]));
         let _ = fixture.spool.distribute(Lock::Try, build, nobody);
     };
     at_every_crash(prepare, act, |fixture, ()| {

@@ -65,6 +65,50 @@ fn only_one_distributes_at_a_time() {
     assert_eq!(fixture.distribute().entries, 1);
 }
 
+/// An object of `missing` is missing; pushes of `other` and of other repositories pass.
+#[test]
+fn what_misses_an_object_holds_its_own_refs_and_no_other() {
+    let fixture = Fixture::new();
+    let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let held = fixture.enqueue(&owed("/srv/a.git", "missing")).unwrap();
+    let mut of_both = owed("/srv/a.git", "missing");
+    let mut updates = of_both.updates().to_vec();
+    updates.extend(owed("/srv/a.git", "third").updates().iter().cloned());
+    of_both.content = Content::Owed(updates);
+    let both = fixture.enqueue(&of_both).unwrap();
+    fixture.enqueue(&owed("/srv/a.git", "other")).unwrap();
+    let behind = fixture.enqueue(&owed("/srv/a.git", "third")).unwrap();
+    fixture.enqueue(&owed("/srv/b.git", "missing")).unwrap();
+    for _ in 0..2 {
+        let build = |id: &Id, header: &Header| {
+            if *id == held {
+                let why = "it is gone".to_owned();
+                let since = Some(since);
+                Err(Unbuilt::Missing { why, since })
+            } else {
+                let short = header.updates()[0].name.short();
+                Ok(built(&[&short], &["ci"]))
+            }
+        };
+        let report = fixture.spool.distribute(Lock::Try, build, nobody);
+        let report = report.unwrap().unwrap();
+        let blocked = &report.blocked[Path::new("/srv/a.git")];
+        assert_eq!(
+            (&blocked.id, &*blocked.error, blocked.entries),
+            (&held, "it is gone", 3)
+        );
+        assert!(blocked.others_pass);
+        let stay = [held.as_str(), both.as_str(), behind.as_str()];
+        assert_eq!(fixture.ls("new"), stay);
+        let entry = fixture.spool.open_new(&held).unwrap();
+        assert_eq!(entry.header().missing_since, Some(since));
+        assert_eq!(entry.header().updates().len(), 1);
+    }
+    assert_eq!(fixture.deliver_all("ci"), ["other", "missing"]);
+    assert_eq!(fixture.distribute().entries, 3);
+    assert_eq!(fixture.deliver_all("ci"), ["missing", "missing", "third"]);
+}
+
 #[test]
 fn what_is_owed_holds_its_repository_and_no_other() {
     let fixture = Fixture::new();
@@ -80,7 +124,7 @@ fn what_is_owed_holds_its_repository_and_no_other() {
             |_, header| {
                 assert_eq!(header.pusher.as_deref(), Some("alice"));
                 if header.repository == Path::new("/srv/a.git") {
-                    Err("no key".to_owned())
+                    Err(Unbuilt::All("no key".to_owned()))
                 } else {
                     Ok(built(&["3"], &["ci"]))
                 }

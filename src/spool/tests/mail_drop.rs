@@ -38,7 +38,7 @@ impl Fixture {
     fn admit_all(&self) -> Distributed {
         let build = |_: &Id, header: &Header| match &header.content {
             Content::Owed(_) => Ok(built(&["5"], &["ci"])),
-            Content::Built(_) => Err("built already".to_owned()),
+            Content::Built(_) => Err(Unbuilt::All("built already".to_owned())),
         };
         let admit = |_: u32, _: &Header| Admission::Granted;
         let done = self.spool.distribute(Lock::Try, build, admit);
@@ -65,7 +65,7 @@ fn two_flushes_without_opening_the_folder() {
 #[test]
 fn what_is_dropped_is_taken_over_whole() {
     let act = |fixture: &Fixture| {
-        let build = |_: &Id, _: &Header| Ok::<_, String>(built(&["5"], &["ci"]));
+        let build = |_: &Id, _: &Header| Ok::<_, Unbuilt>(built(&["5"], &["ci"]));
         let admit = |_: u32, _: &Header| Admission::Granted;
         let _ = fixture.spool.distribute(Lock::Try, build, admit);
     };
@@ -147,7 +147,7 @@ fn what_cannot_be_judged_stays_in_its_order() {
 #[test]
 fn what_is_ours_is_not_copied_again() {
     let fixture = enqueued();
-    let build = |_: &Id, _: &Header| Err::<Built<Message>, _>("not now".to_owned());
+    let build = |_: &Id, _: &Header| Err::<Built<Message>, _>(Unbuilt::All("not now".to_owned()));
     let ours = |_: u32, _: &Header| Admission::Ours;
     let done = fixture.spool.distribute(Lock::Try, build, ours).unwrap();
     assert_eq!(done.unwrap().entries, 2);

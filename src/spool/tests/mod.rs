@@ -82,7 +82,7 @@ impl Fixture {
             Lock::Try,
             |_, header| match &header.content {
                 Content::Owed(updates) => Ok(built(&[&updates[0].name.short()], &["ci"])),
-                Content::Built(_) => Err("built already".to_owned()),
+                Content::Built(_) => Err(Unbuilt::All("built already".to_owned())),
             },
             nobody,
         );
@@ -187,8 +187,8 @@ fn kept(queues: &[(&str, &[&str])]) -> Kept {
 }
 
 /// What is owed stays owed.
-fn cannot_build(_: &Id, _: &Header) -> Result<Built<Message>, String> {
-    Err("no key".to_owned())
+fn cannot_build(_: &Id, _: &Header) -> Result<Built<Message>, Unbuilt> {
+    Err(Unbuilt::All("no key".to_owned()))
 }
 
 /// Nothing but a mail drop asks whether an entry may be announced.
@@ -237,6 +237,7 @@ fn draft(repository: &str, ids: &[&str], queues: &[&str]) -> Draft {
         push_options: vec![],
         process: None,
         confirms: vec![],
+        missing_since: None,
         content: Content::Built(built(ids, queues)),
     }
 }

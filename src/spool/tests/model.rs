@@ -211,11 +211,13 @@ fn builder(model: &mut Model, can_build: bool) -> impl FnMut(&Id, &Header) -> Bu
         let (push, count) = Model::key(&updates[0].name.short());
         model.builds += 1;
         let built = Model::built(push, count, model.builds);
-        can_build.then_some(built).ok_or_else(String::new)
+        can_build
+            .then_some(built)
+            .ok_or_else(|| Unbuilt::All(String::new()))
     }
 }
 
-type BuildResult = Result<Built<Message>, String>;
+type BuildResult = Result<Built<Message>, Unbuilt>;
 
 fn distribute(fixture: &Fixture, model: &mut Model, can_build: bool, life: usize) {
     let build = builder(model, can_build);

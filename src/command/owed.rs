@@ -1,0 +1,50 @@
+//! How long a push whose messages are owed waits for an object that is missing.
+
+use std::time::{Duration, SystemTime};
+
+/// What becomes of such a push.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// It waits. The object is known to be missing since this time, if it is.
+    Waits(Option<SystemTime>),
+    /// It is announced with what is known.
+    IsTold,
+}
+
+/// Judges a push in a run that could open all that objects are in. `since`: when the first
+/// such run was.
+pub(super) fn judge(since: Option<SystemTime>, now: SystemTime, build_after: Duration) -> Judged {
+    // A time to come is that of a clock that was wrong.
+    let since = since.filter(|&since| since <= now).unwrap_or(now);
+    if now.duration_since(since).unwrap_or_default() >= build_after {
+        Judged::IsTold
+    } else {
+        Judged::Waits(Some(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_waits_from_the_first_run_that_missed_an_object() {
+        let at = |hours: u64| SystemTime::UNIX_EPOCH + Duration::from_hours(1000 + hours);
+        let day = Duration::from_hours(24);
+        for (since, now, expected) in [
+            (None, 0, Judged::Waits(Some(at(0)))),
+            (Some(0), 0, Judged::Waits(Some(at(0)))),
+            (Some(0), 23, Judged::Waits(Some(at(0)))),
+            (Some(0), 24, Judged::IsTold),
+            (Some(0), 900, Judged::IsTold),
+            (Some(50), 24, Judged::Waits(Some(at(24)))),
+        ] {
+            assert_eq!(
+                judge(since.map(at), at(now), day),
+                expected,
+                "{since:?}, {now}"
+            );
+        }
+        assert_eq!(judge(None, at(0), Duration::ZERO), Judged::IsTold);
+    }
+}
