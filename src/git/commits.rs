@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 
 use super::authors::Authors;
 use super::commit_file::CommitFile;
+use super::effort::Effort;
 use super::id::{HashKind, Id};
 use super::shallow::Shallow;
 use super::{Error, Repository, present};
@@ -61,6 +62,8 @@ pub(super) struct Commits<'repo> {
     nodes: Vec<Node>,
     parents: Vec<u32>,
     authors: Authors,
+    /// What the walks of one push may yet cost.
+    pub(super) effort: Effort,
 }
 
 impl<'repo> Commits<'repo> {
@@ -82,6 +85,7 @@ impl<'repo> Commits<'repo> {
             nodes: Vec::new(),
             parents: Vec::new(),
             authors: Authors::default(),
+            effort: Effort::of_commits(),
         }
     }
 
@@ -137,9 +141,10 @@ impl<'repo> Commits<'repo> {
         (number < self.filed).then(|| file.level(number))?
     }
 
-    /// Puts the parents' numbers in place of what was in `parents`. What is absent has none.
+    /// Visits a commit: puts the parents' numbers in place of what was in `parents`. What is absent has none.
     pub(super) fn parents(&mut self, number: u32, parents: &mut Vec<u32>) -> Result<(), Error> {
         parents.clear();
+        self.effort.visit(number);
         let Some(at) = number.checked_sub(self.filed) else {
             let file = self.file.as_ref();
             if !file.is_some_and(|file| file.parents(number, parents)) {

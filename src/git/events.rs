@@ -68,6 +68,7 @@ impl Events<'_> {
         for id in [update.old, update.new].into_iter().flatten() {
             self.repository.id(id)?;
         }
+        self.graph.begin_ref();
         match self.whole(update) {
             Err(error) if error.is_of_absent_object() && !self.waits => Ok(self.known(update)),
             told => told,
@@ -89,15 +90,7 @@ impl Events<'_> {
                 Ok(Peeled::Commit(commit)) => commit.into(),
                 Ok(Peeled::Other(_)) | Err(_) => rev,
             };
-            let old_commit = update.old.map(|old| old.to_string());
-            changes.push(Change::Received(Received {
-                old_commit: old_commit.unwrap_or_else(|| self.zeros()),
-                start_commit: commit,
-                end_commit: commit,
-                total_commits: 0,
-                forced: false,
-                changed_files: ChangedFiles::unknown(),
-            }));
+            changes.push(Change::Received(self.thin(update.old, commit, 0)));
         }
         let authors = self.author_if_known(rev, kind);
         let events = changes.into_iter().map(|change| Event {
@@ -108,6 +101,36 @@ impl Events<'_> {
             incomplete: true,
         });
         events.collect()
+    }
+
+    /// What is known of commits that nobody looked at, but for so many of them.
+    fn thin(&self, old: Option<Oid>, new: Oid, total_commits: usize) -> Received {
+        let old = old.map(|old| old.to_string());
+        Received {
+            old_commit: old.unwrap_or_else(|| self.zeros()),
+            start_commit: new,
+            end_commit: new,
+            total_commits,
+            forced: false,
+            changed_files: ChangedFiles::unknown(),
+        }
+    }
+
+    /// The same of a ref of a push that has cost too much.
+    fn unlisted(
+        &self,
+        old: Option<Oid>,
+        new: Id,
+        listed: Option<&walk::Listed>,
+    ) -> Result<(Received, Beside), Error> {
+        let total = listed.map_or(0, |listed| listed.total);
+        let authors = Authors::only(self.repository.commit_author(new)?);
+        Ok((self.thin(old, new.into(), total), (authors, true)))
+    }
+
+    /// Whether the push has cost too much to look at more of it.
+    fn is_spent(&self) -> bool {
+        self.graph.is_spent() || self.budget.is_spent()
     }
 
     fn whole(&self, update: &RefUpdate) -> Result<Vec<Event>, Error> {
@@ -190,10 +213,17 @@ impl Events<'_> {
     /// A branch or another ref that was not there before: what it has that the
     /// default branch has not. `None` if that is nothing.
     fn created(&self, update: &RefUpdate, new: Id) -> Result<Option<(Received, Beside)>, Error> {
+        if self.is_spent() {
+            return self.unlisted(None, new, None).map(Some);
+        }
         let default = self.default_branch()?;
         let is_default = default.name.as_ref() == Some(&update.name);
         let against = default.tip.filter(|_| !is_default);
-        let Some(mut listed) = walk::list(&self.graph, new, against)? else {
+        let listed = walk::list(&self.graph, new, against)?;
+        if self.is_spent() {
+            return self.unlisted(None, new, listed.as_ref()).map(Some);
+        }
+        let Some(mut listed) = listed else {
             return Ok(None);
         };
         let base = match against {
@@ -204,15 +234,25 @@ impl Events<'_> {
             }
             None => None,
         };
+        if self.is_spent() {
+            return self.unlisted(None, new, Some(&listed)).map(Some);
+        }
         let received = self.received(listed, base, new, self.zeros(), false)?;
         Ok(Some(received))
     }
 
     /// A ref that was at `old`, whose commit is `old_commit`, and is at `new_commit`.
     fn moved(&self, old: Oid, old_commit: Id, new_commit: Id) -> Result<(Received, Beside), Error> {
+        if self.is_spent() {
+            return self.unlisted(Some(old), new_commit, None);
+        }
         let (base, is_cut) = self.graph.merge_base(old_commit, new_commit)?;
         let forced = base != Some(old_commit);
-        let (mut listed, base) = match walk::list(&self.graph, new_commit, Some(old_commit))? {
+        let listed = walk::list(&self.graph, new_commit, Some(old_commit))?;
+        if self.is_spent() {
+            return self.unlisted(Some(old), new_commit, listed.as_ref());
+        }
+        let (mut listed, base) = match listed {
             Some(listed) => (listed, base.unwrap_or(old_commit)),
             // Rewound: nothing new, and what is gone is what differs from old.
             None => (

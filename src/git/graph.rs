@@ -76,7 +76,7 @@ impl Walk {
                 self.marks.remove(commit, OURS | WAITING | seen);
             }
             for _ in 0..std::mem::take(&mut self.credit) {
-                let Some(next) = self.hidden.pop() else {
+                let Some(next) = self.hidden.pop().filter(|_| !commits.effort.is_spent()) else {
                     break;
                 };
                 self.hide_ancestors(next, commits)?;
@@ -212,6 +212,9 @@ impl Walk {
         // The time of the last one listed, and of the oldest.
         let (mut last, mut oldest) = (u64::MAX, u64::MAX);
         while let Some(next) = self.pop() {
+            if commits.effort.is_spent() {
+                break;
+            }
             let Next { commit, time, .. } = next;
             if self.marks.of(commit) & HIDDEN != 0 {
                 self.hide_ancestors(next, commits)?;
@@ -331,6 +334,16 @@ impl<'repo> Graph<'repo> {
         }
         let is_cut = walk.is_cut || canvas.take_cut();
         tell(&listed, is_cut, commits)
+    }
+
+    /// Another ref is looked at.
+    pub(super) fn begin_ref(&self) {
+        self.state.borrow_mut().commits.effort.begin_ref();
+    }
+
+    /// Whether walks end before their ends, since they have cost too much.
+    pub(super) fn is_spent(&self) -> bool {
+        self.state.borrow().commits.effort.is_spent()
     }
 
     /// The best common ancestor, as `git merge-base` prints it, `None` for unrelated

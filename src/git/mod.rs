@@ -23,6 +23,7 @@
 //! paint       merge-base
 //! walk        which commits a ref gained
 //! tree_diff   which files differ
+//! effort      how much work one push may be
 //! events      the table of the contract: RefUpdate → Event
 //! refs        where refs are and were
 //! replay      whether a ref moved as it was meant to (pure)
@@ -42,6 +43,7 @@ mod cat_file;
 mod command;
 mod commit_file;
 mod commits;
+mod effort;
 mod events;
 mod everywhere;
 mod facts;

@@ -71,7 +71,7 @@ impl Canvas {
         mut bases: Vec<u32>,
         commits: &mut Commits<'_>,
     ) -> Result<Option<u32>, Error> {
-        while bases.len() > 1 {
+        while bases.len() > 1 && !commits.effort.is_spent() {
             let (first, others) = (bases[0], &bases[1..]);
             // What has no level is in no file, and what is leads to nothing outside it.
             let lowest = commits.level(first).unwrap_or(u32::MAX);
@@ -102,6 +102,7 @@ impl Canvas {
         }
         let mut found = Vec::new();
         while self.fresh > 0
+            && !commits.effort.is_spent()
             && let Some(commit) = self.next()
         {
             let marks = self.marks.of(commit);

@@ -3,9 +3,10 @@
 //! libgit2's own diff visits both trees whole; comparing entry by entry and
 //! skipping equal ids costs what differs, as `git diff-tree` does.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 
+use super::effort::Effort;
 use super::id::{HashKind, Id};
 use super::store::{Bytes, Kind, damaged};
 use super::{Error, Limits, ReadContext, Repository, present};
@@ -28,21 +29,41 @@ const LONGEST_PATH: usize = 16 << 20;
 /// Names that all comparisons of one push may look at together.
 const MOST_NAMES: usize = 20_000_000;
 
-/// What the comparisons of one push may yet cost, in names to look at.
-pub(super) struct Budget(Cell<usize>);
+/// What the comparisons of one push may yet cost.
+pub(super) struct Budget {
+    names: Cell<usize>,
+    trees: RefCell<Effort>,
+}
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Cell::new(MOST_NAMES))
+        Self {
+            names: Cell::new(MOST_NAMES),
+            trees: RefCell::new(Effort::of_trees()),
+        }
     }
 }
 
 impl Budget {
-    /// Whether there was something left to spend.
+    /// Whether another name may be looked at.
     fn spend(&self) -> bool {
-        let left = self.0.get();
-        self.0.set(left.saturating_sub(1));
+        let left = self.names.get();
+        self.names.set(left.saturating_sub(1));
         left > 0
+    }
+
+    /// Whether these trees may be looked at.
+    fn visit(&self, trees: [Option<Id>; 2]) -> bool {
+        let mut effort = self.trees.borrow_mut();
+        for tree in trees.iter().flatten() {
+            effort.visit_tree(tree.as_bytes());
+        }
+        !effort.is_spent()
+    }
+
+    /// Whether no more trees may be.
+    pub(super) fn is_spent(&self) -> bool {
+        self.trees.borrow().is_spent()
     }
 }
 
@@ -75,6 +96,9 @@ pub(super) fn changed_files(
     let mut files = ChangedFiles::default();
     if old == new {
         return Ok((files, false));
+    }
+    if !budget.visit([old, new]) {
+        return Ok((ChangedFiles::unknown(), true));
     }
     let mut path = Vec::new();
     let mut stack: Vec<_> = open(repository, old, new, 0)?.into_iter().collect();
@@ -116,6 +140,9 @@ pub(super) fn changed_files(
             Some(Step::Folder(old, new)) => {
                 folders += 1;
                 path.push(b'/');
+                if !budget.visit([old, new]) {
+                    return Ok((ChangedFiles::unknown(), true));
+                }
                 let Some(folder) = open(repository, old, new, path.len())? else {
                     is_cut = true;
                     continue;

@@ -9,6 +9,7 @@
 mod bad_inputs;
 mod bad_inputs_tried;
 mod body;
+mod bounds_effort;
 mod bounds_messages;
 mod bounds_refs;
 mod commands;
