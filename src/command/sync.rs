@@ -112,8 +112,20 @@ pub(super) fn deliver_now(
 }
 
 async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Instant) -> LaneReport {
-    let Some(lane) = wait_until(end, || spool.lane(queue).ok().flatten()).await else {
-        return out_of_time();
+    let ask = || match spool.lane(queue).ok().flatten() {
+        // Nothing waits: somebody else has delivered it.
+        None if spool
+            .standing(queue)
+            .is_ok_and(|it| it.next_due().is_none()) =>
+        {
+            Some(None)
+        }
+        lane => lane.map(Some),
+    };
+    let lane = match wait_until(end, ask).await {
+        Some(Some(lane)) => lane,
+        Some(None) => return LaneReport::default(),
+        None => return out_of_time(),
     };
     loop {
         let report = courier.run(&lane).await.unwrap_or_else(|error| LaneReport {

@@ -29,7 +29,7 @@ use super::origin::Origin;
 use super::places::Places;
 use super::receivers::{Key, Receivers, key};
 use super::turn::{Finished, Turn};
-use crate::spool::{Queue, Spool, Standing};
+use crate::spool::{IoError, Queue, Spool, Standing};
 
 /// Time for the disk before answers are taken in.
 pub(super) const STEP: Duration = Duration::from_millis(5);
@@ -247,7 +247,7 @@ impl<'a> Scheduler<'a> {
                 self.busy.remove(&key);
                 continue;
             }
-            match spool.standing(&queue) {
+            match read(&spool, &queue) {
                 Ok(standing) => self.place(spool, queue, &standing),
                 Err(error) => {
                     self.busy.remove(&key);
@@ -377,6 +377,16 @@ impl<'a> Scheduler<'a> {
             self.place(spool, queue, &standing);
         }
     }
+}
+
+/// Reads a queue, and removes its folder if it is empty.
+fn read(spool: &Spool, queue: &Queue) -> Result<Standing, IoError> {
+    let standing = spool.standing(queue)?;
+    if standing.next_due().is_some() {
+        return Ok(standing);
+    }
+    spool.remove_if_empty(queue);
+    spool.standing(queue)
 }
 
 /// Ends at this time. Without one, never.

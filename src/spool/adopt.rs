@@ -9,7 +9,7 @@ use super::first::First;
 use super::names::id::Id;
 use super::names::item::{Failed, Item};
 use super::names::queue::Queue;
-use super::{Folder, Lock, Name, Spool, disk};
+use super::{Folder, Name, Spool, disk};
 
 /// How many names are taken over at a time.
 const WINDOW: usize = 4096;
@@ -38,12 +38,12 @@ impl Spool {
         let mut refused = None;
         for queue in other.queues()? {
             // Oldest first: what is in the queues is older than what is in `new/`.
-            match disk::lock(&other.retry_dir(&queue), Lock::Try) {
+            match other.lane(&queue) {
                 // What is planted in one queue's place keeps no other here.
                 Err(error) if error.refused().is_some() => refused = Some(error),
                 Err(error) => return Err(error),
                 Ok(None) => adopted.busy.push(queue),
-                Ok(Some(_held)) => {
+                Ok(Some(_lane)) => {
                     let (from, to) = (other.retry_dir(&queue), self.retry_dir(&queue));
                     adopted.files +=
                         self.adopt_dir(&from, &to, |name| Item::parse(name).is_some())?;
@@ -114,9 +114,9 @@ impl Spool {
         if names.is_empty() {
             return Ok(());
         }
-        disk::ensure_dir(to, self.own_access())?;
         for name in names {
-            self.link_or_copy(&from.entry(name), &to.entry(name))?;
+            let link = |to: &Folder| self.link_or_copy(&from.entry(name), &to.entry(name));
+            self.link_into(to, link)?;
         }
         Self::flush_queue_dir(to)?;
         // Crash here: some are in both spools, and are delivered from both, with the

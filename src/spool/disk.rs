@@ -29,7 +29,7 @@ use super::Access;
 use super::error::{IoContext, IoError, Refused};
 use super::folder::{Folder, Name};
 
-pub(super) use locks::{is_locked, lock, lock_file};
+pub(super) use locks::{is_at_its_path, is_locked, lock, lock_file};
 
 /// Opening a planted symbolic link fails, and a planted fifo does not hang.
 const SAFELY: OFlag = OFlag::O_NOFOLLOW
@@ -240,6 +240,25 @@ fn ensure_above(path: &Path, access: Access) -> Result<(), IoError> {
         made => made
             .and_then(|()| share(&File::open(path)?, access, access.dir_mode()))
             .context("create", || path.to_owned()),
+    }
+}
+
+/// Removes a folder if nothing is in it.
+pub(super) fn remove_if_empty(folder: &Folder) -> Result<(), IoError> {
+    let Some(parent) = folder.parent() else {
+        return Ok(());
+    };
+    let removed = step("rmdir", || folder.path()).and_then(|()| {
+        Ok(unlinkat(
+            parent.fd()?,
+            folder.name(),
+            UnlinkatFlags::RemoveDir,
+        )?)
+    });
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.context("remove", || folder.path()),
     }
 }
 

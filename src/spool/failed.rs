@@ -55,10 +55,9 @@ impl Spool {
             disk::flush_dir(new.folder())?;
         } else {
             let dir = self.retry_dir(&failed.queue);
-            disk::ensure_dir(&dir, self.own_access())?;
             let due = stamp::round_down(now);
-            let item = Item::due_at(&failed.id, failed.part, due);
-            disk::link(&from, &dir.entry(item.to_string()))?;
+            let item = Item::due_at(&failed.id, failed.part, due).to_string();
+            self.link_into(&dir, |dir| disk::link(&from, &dir.entry(&item)))?;
             Self::flush_queue_dir(&dir)?;
         }
         // Crash here: it is in the queue and in `failed/`. It is delivered, and can
@@ -78,9 +77,9 @@ impl Spool {
             // Not ours to link (`fs.protected_hardlinks`, proc_sys_fs(5)); in a mail drop
             // it is ours to move.
             Err(SpoolError::Io(error)) if self.is_drop() && is_forbidden(&error) => {
-                let to = self.failed_name(failed);
-                disk::rename(name, &to)?;
-                return Ok(Self::flush_queue_dir(to.folder())?);
+                let dir = self.failed_dir(&failed.queue);
+                self.link_into(&dir, |dir| disk::rename(name, &dir.entry(failed.name())))?;
+                return Ok(Self::flush_queue_dir(&dir)?);
             }
             linked => linked?,
         }
@@ -102,8 +101,7 @@ impl Spool {
     /// The first half of [`Spool::move_to_failed`].
     pub(super) fn link_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
         let dir = self.failed_dir(&failed.queue);
-        disk::ensure_dir(&dir, self.own_access())?;
-        disk::link(name, &dir.entry(failed.name()))?;
+        self.link_into(&dir, |dir| disk::link(name, &dir.entry(failed.name())))?;
         Ok(Self::flush_queue_dir(&dir)?)
     }
 }

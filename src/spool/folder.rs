@@ -73,6 +73,11 @@ impl Folder {
         }))
     }
 
+    /// The same folder, opened anew at its first use: its path may lead to another one by then.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.parent().cloned(), self.0.name.clone(), self.0.writers)
+    }
+
     /// A name in this folder: one component.
     pub(super) fn entry(&self, name: impl AsRef<OsStr>) -> Name {
         Name {

@@ -59,8 +59,7 @@ impl Spool {
     ) -> Result<HandedOver, SpoolError> {
         let lane = self.lane_within(from, Lock::Wait)?;
         let dir = self.retry_dir(to);
-        disk::ensure_dir(&dir, self.own_access())?;
-        let _held = disk::lock(&dir, Lock::Wait)?;
+        let _held = self.lane_made(to)?;
         let recipient = Recipient {
             queue: to.clone(),
             endpoint: endpoint.to_owned(),

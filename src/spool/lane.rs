@@ -41,8 +41,7 @@ impl Spool {
 
     /// The same, by a lock that may be waited for.
     pub(super) fn lane_within(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane>, IoError> {
-        let dir = self.retry_dir(queue);
-        let Some(held) = disk::lock(&dir, lock)? else {
+        let Some((dir, held)) = self.lock_queue(queue, lock)? else {
             return Ok(None);
         };
         // What cannot be crossed off would be delivered again at each run.
@@ -56,7 +55,8 @@ impl Spool {
     }
 }
 
-/// One endpoint's queue, held. Dropping it, or dying, lets go.
+/// One endpoint's queue, held. Dropping it, or dying, lets go; dropping it removes the queue's
+/// folder if nothing is left in it.
 ///
 /// A person can drop what waits, or change its due time, at any moment. A step whose item has
 /// lost its name by that fails ([`SpoolError::is_gone`]): the queue is to be looked at again.
@@ -73,6 +73,13 @@ pub struct Lane {
     queue: Queue,
     dir: Folder,
     _held: File,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // The lock is held still. Crash before, or an error: it stays, and is empty.
+        let _ = disk::remove_if_empty(&self.dir);
+    }
 }
 
 impl Lane {

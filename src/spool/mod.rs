@@ -33,6 +33,7 @@ mod adopt;
 mod claim;
 mod disk;
 mod distribute;
+mod emptied;
 mod encoding;
 mod enqueue;
 mod entry;
@@ -287,14 +288,5 @@ impl Spool {
 
     fn failed_name(&self, failed: &Failed) -> Name {
         self.failed_dir(&failed.queue).entry(failed.name())
-    }
-
-    /// Makes a link in `dir`, a folder of a queue, durable.
-    ///
-    /// `dir`'s own parent is flushed too: whoever made `dir` may have died before
-    /// that, and without its name what is in it is lost.
-    fn flush_queue_dir(dir: &Folder) -> Result<(), IoError> {
-        disk::flush_dir(dir)?;
-        dir.parent().map_or(Ok(()), disk::flush_dir)
     }
 }

@@ -26,8 +26,8 @@ impl Spool {
     ///
     /// A file in `tmp/` is as old as its last byte. What failed is as old as its
     /// newest link, by the inode's time of change: the id tells when it was pushed,
-    /// which may be days before it failed. Empty directories stay: somebody may be
-    /// about to link into one.
+    /// which may be days before it failed. The folder of a queue of which nothing has failed
+    /// any more is removed, and made again by whoever links into it.
     ///
     /// A clock that jumped must not empty a spool: nothing is old before two sweeps an hour
     /// apart agree about the time ([`Spool::see_clock`]).
@@ -52,16 +52,22 @@ impl Spool {
         }
         for queue in self.failed_queues()? {
             let dir = self.failed_dir(&queue);
-            let mut done = Ok(());
+            let (mut done, mut left) = (Ok(()), 0);
             self.each_failed(&queue, &mut |failed| {
+                left += 1;
                 let name = dir.entry(failed.name());
                 let changed = changed(&name);
                 if done.is_ok() && changed.is_some_and(|it| is_old(it, FAILED_LIFE)) {
                     done = disk::unlink(&name);
                     swept.failed += 1;
+                    left -= 1;
                 }
             })?;
             done?;
+            if left == 0 {
+                // If it stays, it costs a look at each sweep.
+                let _ = disk::remove_if_empty(&dir);
+            }
         }
         if let Some(before) = now.checked_sub(FAILED_LIFE).filter(|_| is_settled) {
             self.forget_lost(before)?;

@@ -59,6 +59,22 @@ fn a_push_does_not_wait_for_ever_for_a_locked_spool() {
 }
 
 #[test]
+fn ten_thousand_empty_queues_cost_one_flush_and_no_more() {
+    let site = Spooled::new();
+    site.announce();
+    for n in 0..10_000 {
+        fs::create_dir(site.spool().join(format!("retry/gone-{n}"))).unwrap();
+        fs::create_dir(site.spool().join(format!("failed/gone-{n}"))).unwrap();
+    }
+    assert_eq!(site.flush_well().len(), 1);
+    assert_eq!(site.names("retry"), [""; 0]);
+    assert_eq!(site.names("failed"), [""; 0]);
+    // The next push makes its folder again.
+    let (commit, _) = site.announce();
+    assert_eq!(commits(&site.flush_well()), [commit]);
+}
+
+#[test]
 fn eight_slow_receivers_do_not_hold_up_a_ninth() {
     let site = Spooled::new();
     let receivers: Vec<Receiver> = (0..8).map(|_| Receiver::start()).collect();

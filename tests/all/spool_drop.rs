@@ -56,7 +56,7 @@ fn two_accounts_push_and_the_service_delivers() {
         assert_ne!(drop.accounts.shell(ALICE, &line).status, 0);
     }
     assert_eq!(waiting(&drop), [""; 0]);
-    for name in ["retry", "retry/ci", "work", "failed", "log"] {
+    for name in ["retry", "work", "failed", "log"] {
         let meta = fs::metadata(drop.spool.join(name)).unwrap();
         assert_eq!((meta.uid(), meta.mode() & 0o077), (SERVICE, 0), "{name}");
     }

@@ -13,6 +13,9 @@ use crate::spool::{Built, Content, Draft, Queue, Stamp};
 impl Script {
     /// Something happens. Returns whether the kernel tells the engine.
     pub(super) fn happen(&mut self) -> bool {
+        if self.world.chance.borrow_mut().one_in(4) {
+            self.look_in();
+        }
         let kind = self.world.chance.borrow_mut().below(20);
         match kind {
             0..=9 => return self.push(),
@@ -23,6 +26,23 @@ impl Script {
             _ => self.owe(),
         }
         false
+    }
+
+    /// Another process takes each queue that nobody has, and removes those that are empty.
+    fn look_in(&self) {
+        for name in ENDPOINTS {
+            self.world.spool.remove_if_empty(&Queue::new(name).unwrap());
+        }
+    }
+
+    /// A process was killed before it removed what it had emptied.
+    pub(super) fn leave_empty_folders(&self) {
+        let retry = self.world.spool.root().join("retry");
+        for name in ENDPOINTS {
+            if retry.exists() && self.world.chance.borrow_mut().one_in(2) {
+                let _ = std::fs::create_dir(retry.join(name));
+            }
+        }
     }
 
     fn stamp(&self) -> Stamp<'static> {

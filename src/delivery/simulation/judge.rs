@@ -18,6 +18,8 @@ impl Script {
             waiting, 0,
             "something waits for healthy receivers: {survey:#?}"
         );
+        let folders = self.world.spool.queues().unwrap();
+        assert!(folders.is_empty(), "empty folders stay: {folders:?}");
         self.judge_losses();
         self.judge_order();
         self.judge_counts();

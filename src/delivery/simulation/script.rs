@@ -150,8 +150,9 @@ impl Script {
             } else {
                 self.unlogged += 2 * ENDPOINTS.len();
                 self.world.under_way.set(0);
+                drop(engine);
+                self.leave_empty_folders();
             }
-            drop(engine);
             if self.pushes.len() >= PUSHES {
                 break;
             }

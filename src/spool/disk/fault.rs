@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 thread_local! {
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    static MEANWHILE: RefCell<Option<(usize, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
     static TRACE: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
 }
 
@@ -17,7 +18,30 @@ pub(super) fn step(operation: &str, path: impl FnOnce() -> PathBuf) -> io::Resul
         None => {}
     }
     TRACE.with_borrow_mut(|trace| trace.push(format!("{operation} {}", path().display())));
+    let come = MEANWHILE.with_borrow_mut(|meanwhile| {
+        let (left, _) = meanwhile.as_mut()?;
+        match left.checked_sub(1) {
+            Some(fewer) => *left = fewer,
+            None => return meanwhile.take(),
+        }
+        None
+    });
+    if let Some((_, act)) = come {
+        act();
+    }
     Ok(())
+}
+
+/// Runs `act`, and `meanwhile`, as another process would, before its system call with this
+/// number; whether `act` came so far.
+pub(in crate::spool) fn interrupted_at<T>(
+    steps: usize,
+    act: impl FnOnce() -> T,
+    meanwhile: impl FnOnce() + 'static,
+) -> (T, bool) {
+    MEANWHILE.set(Some((steps, Box::new(meanwhile))));
+    let result = act();
+    (result, MEANWHILE.take().is_none())
 }
 
 /// Runs `act` and kills it after `steps` system calls; whether it was killed.

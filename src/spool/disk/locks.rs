@@ -5,6 +5,8 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::stat::fstat;
+
 use super::super::Lock;
 use super::super::error::{IoContext, IoError};
 use super::super::folder::{Folder, Name};
@@ -31,6 +33,22 @@ pub(in crate::spool) fn lock(folder: &Folder, lock: Lock) -> Result<Option<File>
         },
     };
     Ok(locked.context("lock", || folder.path())?.then_some(dir))
+}
+
+/// Whether a folder is what its path leads to, rather than one that was removed since it was
+/// opened.
+pub(in crate::spool) fn is_at_its_path(folder: &Folder) -> Result<bool, IoError> {
+    let is_same = match place(&folder.anew()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        there => there.and_then(|there| Ok(there == place(folder)?)),
+    };
+    is_same.context("open", || folder.path())
+}
+
+/// Where a folder is on its disk.
+fn place(folder: &Folder) -> io::Result<(u64, u64)> {
+    let stat = fstat(folder.fd()?)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// Locks a file, within [`LOCK_WAIT`].

@@ -1,14 +1,13 @@
 //! Entries on their way from `new/` to queues, made durable some at a time.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use super::intake::Distributed;
 use crate::spool::error::IoError;
 use crate::spool::names::id::Id;
 use crate::spool::names::item::Item;
 use crate::spool::names::queue::Queue;
-use crate::spool::{Name, Spool, disk};
+use crate::spool::{Spool, disk};
 
 /// How many queues are linked into, or a few more, before they are flushed.
 const QUEUES: usize = 64;
@@ -39,8 +38,8 @@ impl Links {
         let retry = spool.retry_root();
         let mut made = vec![];
         for queue in queues {
-            let name = retry.child(queue.as_str()).entry(&item);
-            match link_into(spool, &new, &name) {
+            let dir = retry.child(queue.as_str());
+            match spool.link_into(&dir, |dir| disk::link(&new, &dir.entry(&item))) {
                 Ok(true) => made.push(queue),
                 Ok(false) => {}
                 Err(error) => {
@@ -82,7 +81,8 @@ impl Links {
         }
         let retry = spool.retry_root();
         for queue in &touched {
-            disk::flush_dir(&retry.child(queue.as_str()))?;
+            // If its folder is gone, all that was linked there has been taken.
+            disk::unless_gone(disk::flush_dir(&retry.child(queue.as_str())))?;
         }
         if !touched.is_empty() {
             // For queues whose directory is new, whoever made it.
@@ -95,16 +95,5 @@ impl Links {
             to.entries += 1;
         }
         Ok(())
-    }
-}
-
-/// Links into a queue, which is made if need be; whether the name is new.
-fn link_into(spool: &Spool, new: &Name, name: &Name) -> Result<bool, IoError> {
-    match disk::link(new, name) {
-        Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
-            disk::ensure_dir(name.folder(), spool.own_access())?;
-            disk::link(new, name)
-        }
-        other => other,
     }
 }

@@ -178,7 +178,7 @@ fn step_aside() {
         |fixture| on_head(fixture, |lane, head| lane.step_aside(head, 3, noon(), 1)),
         |fixture, ()| nothing_lost(fixture, &["2", "3", "4"]),
     );
-    assert_eq!(states, 4, "link, flush, rename, and through");
+    assert_eq!(states, 5, "link, flush, rename, rmdir, and through");
 }
 
 #[test]

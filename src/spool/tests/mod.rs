@@ -4,6 +4,7 @@ mod adopt;
 mod claims;
 mod crashes;
 mod distribute;
+mod emptied;
 mod enqueue;
 mod entries;
 mod failed;
