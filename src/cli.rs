@@ -2,6 +2,7 @@
 
 mod queue;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -38,6 +39,11 @@ pub struct Cli {
     /// The server's configuration [default: `$REFPOST_CONFIG` or /etc/refpost/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+
+    /// What is looked through is on standard input, NUL-separated: what root's refpost found
+    /// of this account's, in place of the PATHs or the folder
+    #[arg(long, global = true, hide = true)]
+    pub found: bool,
 
     /// What to do.
     #[command(subcommand)]
@@ -101,6 +107,9 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the man page
     Man,
+    /// Become an account, for good, and run refpost as it
+    #[command(hide = true)]
+    AsAccount(AsAccountArgs),
 }
 
 /// The git hooks that refpost can be.
@@ -125,6 +134,16 @@ pub struct HookArgs {
     pub name: HookName,
     /// The hook's own arguments, as git gives them
     pub args: Vec<String>,
+}
+
+/// Arguments of `as-account`.
+#[derive(Debug, Args)]
+pub struct AsAccountArgs {
+    /// The account's number
+    pub account: u32,
+    /// The arguments of the refpost that it runs
+    #[arg(last = true)]
+    pub args: Vec<OsString>,
 }
 
 /// Arguments of `flush`.

@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use super::apart::{self, Job};
 use super::check::{self, Known};
 use super::findings::{Finding, Findings};
-use super::fleet::{self, Fleet};
+use super::fleet::{self, Fleet, Whose};
+use super::found::ByOwner;
 use super::surroundings::Surroundings;
 use super::{Done, Error};
 use crate::config::RepositoryPattern;
@@ -17,7 +19,11 @@ pub(super) fn run(
     around: &Surroundings,
 ) -> Result<Done, Error> {
     let server = around.for_many()?;
-    let fleet = Fleet::find(&fleet::root(root, around)?, patterns)?;
+    let is_all = root.is_none() && patterns.is_empty() && !around.is_given;
+    let fleet = match Fleet::find(&fleet::root(root, around)?, patterns, around)? {
+        Whose::Ours(fleet) => fleet,
+        Whose::Several(found) => return apart(found, is_all, around),
+    };
     let known = Known::default();
     let mut seen = Seen::default();
     let mut idle: BTreeSet<String> = server.sections(None).into_iter().collect();
@@ -43,11 +49,8 @@ pub(super) fn run(
         Ok(false)
     });
     seen.tell_more();
-    if root.is_none() && patterns.is_empty() {
-        for section in &idle {
-            report::line(&format!("warning: no repository is in section `{section}`"));
-            report::line("hint: a pattern is the whole path below `root`, without `.git`");
-        }
+    if is_all {
+        tell_idle(&idle);
     }
     let mut parts = vec![format!("checked {}", fleet::repositories(fleet.len()))];
     for (count, what) in [(wrong, "with errors"), (doubtful, "with warnings alone")] {
@@ -60,6 +63,30 @@ pub(super) fn run(
     }
     report::line(&parts.join(", "));
     Ok(if wrong == 0 { Done::Well } else { Done::No })
+}
+
+/// Has each account check what is its own. What is in which section, paths alone say.
+fn apart(found: ByOwner, is_all: bool, around: &Surroundings) -> Result<Done, Error> {
+    let server = around.for_many()?;
+    let mut idle: BTreeSet<String> = server.sections(None).into_iter().collect();
+    for one in found.0.values().flatten() {
+        for section in server.sections(Some(one.path())) {
+            idle.remove(&section);
+        }
+    }
+    let line = vec!["check".into(), "--all".into(), "/".into()];
+    let ended = apart::run(found, &Job::for_a_person(line), around)?;
+    if is_all {
+        tell_idle(&idle);
+    }
+    Ok(ended.done())
+}
+
+fn tell_idle(sections: &BTreeSet<String>) {
+    for section in sections {
+        report::line(&format!("warning: no repository is in section `{section}`"));
+        report::line("hint: a pattern is the whole path below `root`, without `.git`");
+    }
 }
 
 /// Findings so far, in their order, and how many repositories have them besides the first:

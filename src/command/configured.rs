@@ -108,6 +108,7 @@ impl<'a> Configured<'a> {
 
     /// Whatever is wrong with it is told by whoever delivers.
     fn load(&self, repository: &Path) -> Option<Settings> {
+        self.around.ensure_roots(repository).ok()?;
         if !repository.is_dir() || self.around.ensure_trusted(repository).is_err() {
             return None;
         }

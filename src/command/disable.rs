@@ -1,9 +1,12 @@
 //! `disable`: the hook unlinked; configuration and spool stay.
 
+use std::ffi::OsString;
 use std::path::Path;
 
+use super::apart::{self, Job};
 use super::enable::{GUARANTEED, ORDINARY};
-use super::fleet::{self, Fleet};
+use super::fleet::{self, Fleet, Whose};
+use super::found::ByOwner;
 use super::hooks_of::Hooks;
 use super::surroundings::Surroundings;
 use super::{Done, Error, place};
@@ -15,7 +18,11 @@ pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Err
     if let Some(root) = &args.all {
         return disable_all(root, &args.chosen.matches, around);
     }
-    for repo in &args.repos {
+    let fleet = match Fleet::named(&args.repos, around)? {
+        Whose::Ours(fleet) => fleet,
+        Whose::Several(found) => return apart(found, None, around),
+    };
+    for repo in fleet.paths() {
         disable(repo, around, |shown, is_unlinked, is_ordinary| {
             if is_unlinked {
                 report::line(&format!("unlinked `{}`", shown.display()));
@@ -25,6 +32,18 @@ pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Err
         })?;
     }
     Ok(Done::Well)
+}
+
+/// Has each account disable what is its own.
+fn apart(found: ByOwner, all: Option<&Path>, around: &Surroundings) -> Result<Done, Error> {
+    let mut line: Vec<OsString> = vec!["disable".into()];
+    match all {
+        Some(root) => line.extend(["--all".into(), root.into()]),
+        // What is found stands for it.
+        None => line.push("/".into()),
+    }
+    let ended = apart::run(found, &Job::for_a_person(line), around)?;
+    Ok(ended.done())
 }
 
 fn disable(
@@ -49,7 +68,11 @@ fn disable_all(
     around: &Surroundings,
 ) -> Result<Done, Error> {
     around.for_many()?;
-    let tally = Fleet::find(root, patterns)?.each(|git_dir, _| {
+    let fleet = match Fleet::find(root, patterns, around)? {
+        Whose::Ours(fleet) => fleet,
+        Whose::Several(found) => return apart(found, Some(root), around),
+    };
+    let tally = fleet.each(|git_dir, _| {
         let mut is_any = false;
         disable(git_dir, around, |_, is_unlinked, _| is_any |= is_unlinked)?;
         Ok(is_any)

@@ -1,13 +1,16 @@
 //! `enable`: the hook linked, and where there is none a first configuration.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::fleet::{self, Fleet};
+use super::apart::{self, Job};
+use super::fleet::{self, Fleet, Whose};
+use super::found::ByOwner;
 use super::hooks_of::Hooks;
-use super::links::{Hook, give_to_owner_of};
+use super::links::Hook;
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, outbox, place};
 use crate::cli::EnableArgs;
@@ -31,8 +34,12 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
     if let Some(root) = &args.all {
         return enable_all(root, args, around);
     }
+    let fleet = match Fleet::named(&args.repos, around)? {
+        Whose::Ours(fleet) => fleet,
+        Whose::Several(found) => return apart(found, args, around),
+    };
     let binary = own_binary()?;
-    for repo in &args.repos {
+    for repo in fleet.paths() {
         let repository = place::repository(Some(repo), around)?;
         if !urls.is_empty() {
             write_config(&repository.path(), &urls, around)?;
@@ -53,6 +60,22 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
         }
     }
     Ok(Done::Well)
+}
+
+/// Has each account enable what is its own.
+fn apart(found: ByOwner, args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
+    let mut line: Vec<OsString> = vec!["enable".into()];
+    match &args.all {
+        Some(root) => line.extend(["--all".into(), root.into()]),
+        // What is found stands for it.
+        None => line.push("/".into()),
+    }
+    line.extend(args.guaranteed.then(|| "--guaranteed".into()));
+    for url in &args.urls {
+        line.extend(["--url".into(), url.into()]);
+    }
+    let ended = apart::run(found, &Job::for_a_person(line), around)?;
+    Ok(ended.done())
 }
 
 /// Links the hooks; `tell` is told of each, and whether it is new.
@@ -90,9 +113,13 @@ fn link(
 
 fn enable_all(root: &Path, args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
     around.for_many()?;
+    let fleet = match Fleet::find(root, &args.chosen.matches, around)? {
+        Whose::Ours(fleet) => fleet,
+        Whose::Several(found) => return apart(found, args, around),
+    };
     let binary = own_binary()?;
     let mut silent = 0;
-    let tally = Fleet::find(root, &args.chosen.matches)?.each(|git_dir, _| {
+    let tally = fleet.each(|git_dir, _| {
         let repository = place::repository(Some(git_dir), around)?;
         let mut is_any_new = false;
         link(
@@ -179,7 +206,6 @@ fn write_config(git_dir: &Path, urls: &[EndpointUrl], around: &Surroundings) -> 
         .open(&path)
         .doing("write", &path)?;
     file.write_all(text.as_bytes()).doing("write", &path)?;
-    give_to_owner_of(git_dir, &path)?;
     report::line(&format!(
         "wrote `{}` with a fresh key: the receiver needs the same one",
         path.display()

@@ -2,14 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
+use super::found::{self, ByOwner};
 use super::surroundings::Surroundings;
 use super::{Error, IoContext};
 use crate::config::{Names, RepositoryPattern, RepositoryPatterns};
 use crate::report::{self, Progress};
-use crate::spool;
+use crate::spool::{self, Found, SpoolError};
 
 /// The repositories that a command is about, by their paths.
 pub(super) struct Fleet(Vec<PathBuf>);
+
+/// Whose the repositories are that a command is about.
+pub(super) enum Whose {
+    /// This account works on them: as root, they are root's.
+    Ours(Fleet),
+    /// Each account works on its own.
+    Several(ByOwner),
+}
 
 /// How many repositories something became of.
 #[derive(Default)]
@@ -19,23 +28,50 @@ pub(super) struct Tally {
     pub(super) failed: usize,
 }
 
+impl ByOwner {
+    fn whose(mut self, around: &Surroundings) -> Whose {
+        let is_root = around.own_uid() == 0;
+        if is_root && self.0.keys().any(|&owner| owner != 0) {
+            return Whose::Several(self);
+        }
+        let found = if is_root {
+            self.take_roots(around)
+        } else {
+            self.0.into_values().flatten().collect()
+        };
+        Whose::Ours(Fleet::of(&found))
+    }
+}
+
 impl Fleet {
     /// Finds them below `root`. That there are none is a mistake in the root or a pattern.
-    pub(super) fn find(root: &Path, patterns: &[RepositoryPattern]) -> Result<Self, Error> {
+    pub(super) fn find(
+        root: &Path,
+        patterns: &[RepositoryPattern],
+        around: &Surroundings,
+    ) -> Result<Whose, Error> {
+        if around.is_given {
+            return Ok(Whose::Ours(Self::of(&found::given(around)?)));
+        }
         let root = root.canonicalize().doing("find", root)?;
-        let mut found = Vec::new();
-        spool::repositories(&root, &mut |one| found.push(one), &mut |error| {
+        let (mut by_owner, mut total, mut chosen) = (ByOwner::default(), 0, 0);
+        let patterns = RepositoryPatterns::new(patterns);
+        let mut take = |git_dir: PathBuf, owner| {
+            total += 1;
+            if patterns.choose(&Names::new(&git_dir, Some(&root))) {
+                chosen += 1;
+                let all: &mut Vec<_> = by_owner.0.entry(owner).or_default();
+                all.push(Found::Repository(git_dir));
+            }
+        };
+        spool::repositories(&root, &mut take, &mut |error| {
             report::warning(&format!(
                 "{}: what is in it is passed over",
                 report::chain(&error)
             ));
         })
         .map_err(|error| Error::Spool(error.into()))?;
-        found.sort();
-        let total = found.len();
-        let patterns = RepositoryPatterns::new(patterns);
-        found.retain(|git_dir| patterns.choose(&Names::new(git_dir, Some(&root))));
-        if found.is_empty() {
+        if chosen == 0 {
             let below = format!("below `{}`", root.display());
             return Err(if total == 0 {
                 Error::failed(format!("cannot find any repository {below}"))
@@ -49,7 +85,42 @@ impl Fleet {
                 }
             });
         }
-        Ok(Self(found))
+        Ok(by_owner.whose(around))
+    }
+
+    /// Those that were named.
+    pub(super) fn named(repos: &[PathBuf], around: &Surroundings) -> Result<Whose, Error> {
+        if around.is_given {
+            return Ok(Whose::Ours(Self::of(&found::given(around)?)));
+        }
+        let what_is = |repo: &PathBuf| {
+            let git_dir = repo.join(".git");
+            let at = if git_dir.is_dir() { &git_dir } else { repo };
+            let at = at.canonicalize().unwrap_or_else(|_| at.clone());
+            spool::what_is(&at)
+        };
+        let known: Vec<_> = repos.iter().map(what_is).collect();
+        let others =
+            |known: &Result<(Found, u32), _>| matches!(known, Ok((_, owner)) if *owner != 0);
+        if around.own_uid() != 0 || !known.iter().any(others) {
+            return Ok(Whose::Ours(Self(repos.to_vec())));
+        }
+        let mut by_owner = ByOwner::default();
+        for known in known {
+            let (found, owner) = known.map_err(SpoolError::from)?;
+            by_owner.0.entry(owner).or_default().push(found);
+        }
+        Ok(Whose::Several(by_owner))
+    }
+
+    fn of(found: &[Found]) -> Self {
+        let mut all: Vec<_> = found.iter().map(|one| one.path().to_owned()).collect();
+        all.sort();
+        Self(all)
+    }
+
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.0
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,26 +1,34 @@
 //! `flush`: deliver what is due.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::apart::{self, Job};
 use super::spools::{self, Target, Targets};
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Done, Error, IoContext, outbox, watch};
+use super::{Done, Error, IoContext, become_account, outbox, watch};
 use crate::cli::FlushArgs;
-use crate::delivery::{self, Client, Limits, Scheduler, Surveyor};
+use crate::delivery::{self, Client, Instant, Limits, Scheduler, Surveyor};
 use crate::report::{self, Progress};
+
+/// As long as root takes, of whose flushes there is one each minute.
+const ROOTS_BUDGET: Duration = Duration::from_secs(55);
 
 pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error> {
     if args.detached {
-        around.detach();
+        become_account::detach();
     }
+    let budget = args.budget.map(Into::into);
+    let stays = args.watch || args.detached;
+    let roots = (around.own_uid() == 0 && !stays).then_some(ROOTS_BUDGET);
     let limits = Limits {
-        begin_before: args.budget.map(|budget| delivery::Instant::now() + *budget),
+        begin_before: budget.or(roots).map(|budget| Instant::now() + budget),
         end_by: None,
     };
     let world = World::new(around, args.json);
@@ -31,31 +39,61 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
         watch::run(&mut flush, &world, args, around, &stop)?;
         return Ok(Done::Well);
     }
-    let Targets { all, found } = spools::find(&args.paths, around)?;
-    let (targets, of_others) = ours_and_others(all);
-    let mut is_all_done = hand_over(of_others, args, around)?;
-    let progress = Progress::new(|| waiting(&targets));
+    let searched = spools::search(&args.paths, around)?;
+    if searched.is_of_others(around) {
+        let deadline = limits.begin_before;
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + ROOTS_BUDGET);
+        let ended = apart::run(searched.by_owner, &job(args, deadline), around)?;
+        let is_well = !args.strict || ended.done() == Done::Well;
+        return Ok(if is_well { Done::Well } else { Done::Deferred });
+    }
+    let Targets { all, found } = searched.targets(around);
+    let progress = Progress::new(|| waiting(&all));
     delivery::run(async {
-        let prepared = targets.iter().map(|target| {
+        let prepared = all.iter().map(|target| {
             prepare(target, &world, around);
             target.spool.clone()
         });
-        flush
-            .drain(prepared, &mut || progress.set(world.delivered.get()))
-            .await;
-    });
+        let mut worked = || progress.set(world.delivered.get());
+        until_told(flush.drain(prepared, &mut worked), &stop).await
+    })?;
     progress.finish();
-    let left = waiting(&targets);
-    is_all_done &= left == 0;
+    let left = waiting(&all);
     report::to_person(&format!(
         "{} delivered, {left} waiting",
         report::count(world.delivered.get(), "message")
     ));
-    Ok(if args.strict && !is_all_done {
+    Ok(if args.strict && left > 0 {
         Done::Deferred
     } else {
         found
     })
+}
+
+/// What each account's refpost does, where root looks through them all.
+fn job(args: &FlushArgs, deadline: Instant) -> Job {
+    let mut line: Vec<OsString> = vec!["flush".into(), "--strict".into()];
+    line.extend(args.json.then(|| "--json".into()));
+    Job {
+        args: line,
+        has_budget: true,
+        deadline,
+        as_json: args.json,
+    }
+}
+
+/// Works to the end, or until whoever started this says that it is over: then what is on its
+/// way ends by itself, within its timeout.
+async fn until_told(work: impl Future<Output = ()>, stop: &Cell<bool>) -> Result<(), Error> {
+    let terminate = signal(SignalKind::terminate());
+    let mut terminate = terminate.doing("wait for", Path::new("signals"))?;
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            () = &mut work => return Ok(()),
+            _ = terminate.recv() => stop.set(true),
+        }
+    }
 }
 
 /// Brings a spool up to date: adopts, and sweeps away what nobody needs.
@@ -80,55 +118,4 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
 fn waiting(targets: &[Target]) -> usize {
     let count = |target: &Target| target.spool.count_waiting().ok();
     targets.iter().filter_map(count).sum()
-}
-
-/// Repositories and spools by the account and the group that own them.
-pub(super) type OfOthers = BTreeMap<(u32, u32), Vec<PathBuf>>;
-
-/// Parts the spools that are there: ours, and with root those of other accounts.
-/// Whose a repository's spool is, the repository says, wherever it lies; but a mail
-/// drop is its own owner's.
-pub(super) fn ours_and_others(targets: Vec<Target>) -> (Vec<Target>, OfOthers) {
-    let is_root = nix::unistd::geteuid().is_root();
-    let mut ours = Vec::new();
-    let mut others = OfOthers::new();
-    for target in targets {
-        let repository = target.repository.as_deref();
-        let place = repository.filter(|_| !target.spool.is_drop());
-        let place = place.unwrap_or(target.spool.root());
-        match fs::metadata(place) {
-            Ok(owner) if is_root && owner.uid() != 0 => {
-                let paths = others.entry((owner.uid(), owner.gid())).or_default();
-                paths.push(place.to_owned());
-            }
-            Ok(_) => ours.push(target),
-            Err(_) => {}
-        }
-    }
-    (ours, others)
-}
-
-/// What root makes in somebody's spool, that account's hooks could not use, and
-/// a link planted there could lead root anywhere: so a flush that runs as the
-/// owner does it. Whether nothing is left.
-fn hand_over(of_others: OfOthers, args: &FlushArgs, around: &Surroundings) -> Result<bool, Error> {
-    let mut is_all_done = true;
-    for ((uid, gid), paths) in of_others {
-        let mut command = around.refpost()?;
-        // Root's environment may hold what that account must not have.
-        command
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin");
-        command.args(["flush", "--strict"]).uid(uid).gid(gid);
-        command.args(args.json.then_some("--json"));
-        if let Some(budget) = args.budget {
-            command.arg("--budget").arg(budget.to_string());
-        }
-        let status = command
-            .args(paths)
-            .status()
-            .doing("run", Path::new("refpost"))?;
-        is_all_done &= status.success();
-    }
-    Ok(is_all_done)
 }

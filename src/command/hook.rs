@@ -10,15 +10,20 @@
 //! one line to the pusher, and what could not be understood is recorded as it came,
 //! to be announced later.
 
+use std::ffi::OsString;
+use std::fs;
 use std::io::BufRead;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+
+use clap::ValueEnum;
 
 use super::announce::{Push, announce};
 use super::batches::{self, Batch, Input};
 use super::links::{Hook, Place};
 use super::process::{self, Caller};
 use super::surroundings::Surroundings;
-use super::{Done, Error, outbox, place, push_options, transaction};
+use super::{Done, Error, become_account, outbox, place, push_options, transaction};
 use crate::cli::{HookArgs, HookName};
 use crate::config::{self, Loaded};
 use crate::event::RefName;
@@ -33,6 +38,14 @@ const MALFORMED_TOLD: usize = 5;
 const MOST_INTENDED: usize = 200_000;
 
 pub(super) fn run(args: &HookArgs, around: &Surroundings) -> Done {
+    if let Err(error) = become_owner(args, around) {
+        // Whether it may be refused, only that account's configuration could say.
+        report::say(&format!(
+            "cannot announce what moves: {}",
+            report::chain(&error)
+        ));
+        return Done::Well;
+    }
     match args.name {
         HookName::PreReceive => before("push", || pre_receive(around), around),
         HookName::Update => before("push", || update(&args.args, around), around),
@@ -45,6 +58,25 @@ pub(super) fn run(args: &HookArgs, around: &Surroundings) -> Done {
             _ => Done::Well,
         },
     }
+}
+
+/// A hook that root runs in another account's repository is that account's, before anything
+/// there is opened: it runs anew.
+fn become_owner(args: &HookArgs, around: &Surroundings) -> Result<(), Error> {
+    if around.own_uid() != 0 {
+        return Ok(());
+    }
+    let folder = place::hook_folder(around);
+    let owner = fs::metadata(&folder).map_or(0, |meta| meta.uid());
+    if owner == 0 {
+        return Ok(());
+    }
+    let name = args.name.to_possible_value();
+    let name = name.map(|name| name.get_name().into());
+    let args = args.args.iter().map(OsString::from);
+    let line = std::iter::once("hook".into()).chain(name).chain(args);
+    let args: Vec<OsString> = line.collect();
+    become_account::run_hook(owner, &args)
 }
 
 /// Before refs move, failing refuses, if `require` asks for it.

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Error, IoContext, called};
@@ -123,7 +123,7 @@ impl Hook {
             Place::Empty if self.has_host => self.add_entry(binary)?,
             Place::Empty | Place::Linked(_) => {
                 let hooks_dir = self.path.parent().unwrap_or(Path::new("."));
-                self.make_folder(hooks_dir)?;
+                Self::make_folder(hooks_dir)?;
                 self.replace(|fresh| symlink(binary, fresh).doing("link", fresh))?;
             }
             Place::Chained => {
@@ -151,7 +151,7 @@ impl Hook {
                 if let Some(way) = called::way(&self.path) {
                     return Err(called::cannot_enable(&self.path, &way));
                 }
-                self.make_folder(&self.folder)?;
+                Self::make_folder(&self.folder)?;
                 // First a second name for it, then the chain over the first one:
                 // no push ever finds it missing.
                 Self::copy_link(&self.path, &self.before, Path::new(".."))?;
@@ -179,11 +179,10 @@ impl Hook {
 
     fn add_entry(&self, binary: &Path) -> Result<(), Error> {
         let hooks_dir = self.path.parent().unwrap_or(Path::new("."));
-        self.make_folder(hooks_dir)?;
-        self.make_folder(&self.folder)?;
+        Self::make_folder(hooks_dir)?;
+        Self::make_folder(&self.folder)?;
         let entry = self.folder.join(ENTRY);
-        write_script(&entry, &entry_script(&self.path, binary))?;
-        self.give_to_owner(&entry)
+        write_script(&entry, &entry_script(&self.path, binary))
     }
 
     fn unchain(&self) -> Result<(), Error> {
@@ -218,7 +217,6 @@ impl Hook {
             fs::remove_file(&fresh).doing("remove", &fresh)?;
         }
         make(&fresh)?;
-        self.give_to_owner(&fresh)?;
         fs::rename(&fresh, &self.path).doing("replace", &self.path)
     }
 
@@ -255,30 +253,9 @@ impl Hook {
         names.iter().any(|name| text.contains(name))
     }
 
-    fn make_folder(&self, folder: &Path) -> Result<(), Error> {
-        if folder.is_dir() {
-            return Ok(());
-        }
-        fs::create_dir_all(folder).doing("create", folder)?;
-        self.give_to_owner(folder)
+    fn make_folder(folder: &Path) -> Result<(), Error> {
+        fs::create_dir_all(folder).doing("create", folder)
     }
-
-    /// root enables other people's repositories: what it makes there is theirs.
-    fn give_to_owner(&self, path: &Path) -> Result<(), Error> {
-        let hooks_dir = self.path.parent().unwrap_or(Path::new("."));
-        give_to_owner_of(hooks_dir.parent().unwrap_or(hooks_dir), path)
-    }
-}
-
-/// Gives `path` to the owner and the group of `folder`, as far as it is not so
-/// already.
-pub(super) fn give_to_owner_of(folder: &Path, path: &Path) -> Result<(), Error> {
-    let owner = fs::metadata(folder).doing("read", folder)?;
-    let now = fs::symlink_metadata(path).doing("read", path)?;
-    if (owner.uid(), owner.gid()) == (now.uid(), now.gid()) || !nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    std::os::unix::fs::lchown(path, Some(owner.uid()), Some(owner.gid())).doing("give away", path)
 }
 
 /// The beginning of a hook's text. What cannot be read is some other's hook.

@@ -4,7 +4,9 @@
 mod accounts;
 mod admission;
 mod announce;
+mod apart;
 mod batches;
+mod become_account;
 mod called;
 mod check;
 mod check_all;
@@ -22,6 +24,8 @@ mod enable;
 mod findings;
 mod fleet;
 mod flush;
+mod forwarded;
+mod found;
 mod hook;
 mod hooks_of;
 mod keygen;
@@ -73,6 +77,23 @@ enum Done {
     No,
     /// Something is left for later.
     Deferred,
+    /// Nothing that was asked for is among what root's refpost found.
+    NotHere,
+    /// There is no such account.
+    NoAccount,
+}
+
+impl Done {
+    /// sysexits.h's, but for 1.
+    fn exit_code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::No => 1,
+            Self::Deferred => 75,
+            Self::NotHere => 66,
+            Self::NoAccount => 67,
+        }
+    }
 }
 
 /// What stops a command.
@@ -172,14 +193,11 @@ impl<T> IoContext<T> for io::Result<T> {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
     let done = match as_hook(&args) {
-        Some(args) => Ok(hook::run(&args, &Surroundings::new(None))),
+        Some(args) => Ok(hook::run(&args, &Surroundings::new(None, false))),
         None => of_command_line(args),
     };
     match done {
-        Ok(Done::Well) => 0,
-        Ok(Done::No) => 1,
-        // EX_TEMPFAIL of sysexits.h.
-        Ok(Done::Deferred) => 75,
+        Ok(done) => done.exit_code(),
         Err(error) => {
             report::error(&error);
             if let Some(hint) = error.hint() {
@@ -235,7 +253,7 @@ fn is_option(arg: &OsString) -> bool {
 #[inline(never)]
 fn of_command_line(args: Vec<OsString>) -> Result<Done, Error> {
     let cli = Cli::parse_from(args);
-    dispatch(cli.command, &Surroundings::new(cli.config))
+    dispatch(cli.command, &Surroundings::new(cli.config, cli.found))
 }
 
 fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
@@ -257,6 +275,7 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
         Command::Demo => demo::run(around),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Man => man::run(),
+        Command::AsAccount(args) => become_account::run(&args),
     }
 }
 

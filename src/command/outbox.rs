@@ -327,7 +327,8 @@ pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Err
         .map(|it| (&it.header.repository, &it.header.namespace));
     for (git_dir, namespace) in places.collect::<BTreeSet<_>>() {
         // One that is gone, or cannot be read, is settled once it is back.
-        match place::repository(Some(git_dir), around) {
+        let opened = around.ensure_roots(git_dir);
+        match opened.and_then(|()| place::repository(Some(git_dir), around)) {
             Ok(repository) => {
                 let repository = repository.in_namespace(namespace);
                 settle(spool, &repository, git_dir, &[], around)?;

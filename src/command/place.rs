@@ -40,16 +40,21 @@ pub(super) fn repository_in_hook(
 /// its `.git` is (githooks(5)). Of a worktree it is the one that it belongs to
 /// (gitrepository-layout(5), `commondir`).
 pub(super) fn hook_git_dir(around: &Surroundings) -> PathBuf {
-    let git_dir = match around.path_variable("GIT_DIR") {
-        Some(named) => PathBuf::from(named),
-        None if Path::new(".git").is_dir() => PathBuf::from(".git"),
-        None => PathBuf::from("."),
-    };
+    let git_dir = hook_folder(around);
     let common = match plain_file::read_text(&git_dir.join("commondir"), LONGEST_PATH) {
         Ok(text) => git_dir.join(text.trim_end()),
         Err(_) => git_dir,
     };
     common.canonicalize().unwrap_or(common)
+}
+
+/// The folder in which git runs our hook, of which nothing is opened.
+pub(super) fn hook_folder(around: &Surroundings) -> PathBuf {
+    match around.path_variable("GIT_DIR") {
+        Some(named) => PathBuf::from(named),
+        None if Path::new(".git").is_dir() => PathBuf::from(".git"),
+        None => PathBuf::from("."),
+    }
 }
 
 /// The spool of a repository. Without settings, since they cannot be loaded, the

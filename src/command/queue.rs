@@ -2,11 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use serde_json::json;
 
+use super::apart::{self, Job};
 use super::chosen::{ByPlace, Listed, Place, chosen};
 use super::configured::{Configured, NOT_CONFIGURED, Orphan};
+use super::spools::Searched;
 use super::surroundings::Surroundings;
 use super::{Done, Error, queue_move, spools};
 use crate::cli::{Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueShowArgs};
@@ -24,7 +27,14 @@ pub(super) fn run(command: &QueueCommand, around: &Surroundings) -> Result<Done,
 }
 
 fn list(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
-    let targets = spools::find_here(&args.choice.paths, around)?;
+    let searched = spools::search_here(&args.choice.paths, around)?;
+    if searched.is_of_others(around) {
+        let mut line = line_of("list", &args.choice);
+        line.extend(args.json.then(|| "--json".into()));
+        let job = Job::looking(line, args.json);
+        return Ok(apart::run(searched.by_owner, &job, around)?.done());
+    }
+    let targets = searched.targets(around);
     let configured = Configured::new(around);
     Ok(spools::each(&targets, around, |target| {
         for listed in chosen(target, &args.choice, around)? {
@@ -96,8 +106,12 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
         older_than: None,
         paths: args.paths.clone(),
     };
+    let searched = spools::search_here(&choice.paths, around)?;
+    if searched.is_of_others(around) {
+        return apart(searched, line_of("show", &choice), around);
+    }
     let mut shown = None;
-    for target in spools::find_here(&choice.paths, around)?.all {
+    for target in searched.targets(around).all {
         for listed in chosen(&target, &choice, around)? {
             report::line(&describe(&listed));
             // In whichever queue, it is one file.
@@ -105,7 +119,7 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
         }
     }
     let Some(entry) = shown else {
-        return Err(nothing_chosen());
+        return nowhere(around, nothing_chosen);
     };
     let header = entry.header();
     report::line(&format!("repository: {}", header.repository.display()));
@@ -141,6 +155,46 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
     Ok(Done::Well)
 }
 
+/// Has each account do it to its own.
+pub(super) fn apart(
+    searched: Searched,
+    line: Vec<OsString>,
+    around: &Surroundings,
+) -> Result<Done, Error> {
+    let ended = apart::run(searched.by_owner, &Job::for_a_person(line), around)?;
+    if ended.is_nowhere {
+        return Err(nothing_chosen());
+    }
+    Ok(ended.done())
+}
+
+/// The command line that makes the same choice of what another account has.
+fn line_of(verb: &str, choice: &Choice) -> Vec<OsString> {
+    let mut line: Vec<OsString> = vec!["queue".into(), verb.into()];
+    line.extend(choice.ids.iter().map(|id| id.as_str().into()));
+    if let Some(endpoint) = &choice.endpoint {
+        line.extend(["--endpoint".into(), endpoint.into()]);
+    }
+    if let Some(repository) = &choice.repository {
+        let repository = std::path::absolute(repository);
+        line.push("--repository".into());
+        line.extend(repository.map(OsString::from));
+    }
+    if let Some(age) = &choice.older_than {
+        line.extend(["--older-than".into(), age.to_string().into()]);
+    }
+    line
+}
+
+/// Nothing is here of what was asked for: an error, unless root's refpost asks several
+/// accounts.
+pub(super) fn nowhere(around: &Surroundings, error: impl Fn() -> Error) -> Result<Done, Error> {
+    if around.is_given {
+        return Ok(Done::NotHere);
+    }
+    Err(error())
+}
+
 fn nothing_chosen() -> Error {
     Error::Failed {
         what: "nothing of that kind waits or has failed".to_owned(),
@@ -161,7 +215,7 @@ fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
         }
         is_wanted
     };
-    let what = "to be tried again now";
+    let what = ("retry", "to be tried again now");
     let done = on_chosen(args, around, what, is_wanted, |spool, chosen| {
         // What is in `new/` is taken by the next flush anyway.
         let mut count = chosen.new.len();
@@ -195,7 +249,7 @@ fn discard(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error>
     on_chosen(
         args,
         around,
-        "dropped",
+        ("drop", "dropped"),
         |_| true,
         |spool, chosen| {
             let mut count = spool.drop_new(&chosen.new)?;
@@ -223,12 +277,18 @@ pub(super) fn entries(count: usize) -> String {
 fn on_chosen(
     args: &QueueChooseArgs,
     around: &Surroundings,
-    what: &str,
+    (verb, what): (&str, &str),
     is_wanted: impl Fn(&Listed) -> bool,
     act: impl Fn(&Spool, &ByPlace) -> Result<usize, SpoolError>,
 ) -> Result<Done, Error> {
+    let searched = spools::search_here(&args.choice.paths, around)?;
+    if searched.is_of_others(around) {
+        let mut line = line_of(verb, &args.choice);
+        line.extend(args.all.then(|| "--all".into()));
+        return apart(searched, line, around);
+    }
     let (mut count, mut is_any, mut has_acted) = (0, false, args.all);
-    let targets = spools::find_here(&args.choice.paths, around)?;
+    let targets = searched.targets(around);
     let done = spools::each(&targets, around, |target| {
         let mut chosen = chosen(target, &args.choice, around)?;
         is_any |= !chosen.is_empty();
@@ -242,7 +302,7 @@ fn on_chosen(
         around.flush_detached(target.spool.root())
     });
     if !is_any && !args.all && done == Done::Well {
-        return Err(nothing_chosen());
+        return nowhere(around, nothing_chosen);
     }
     if has_acted {
         report::line(&format!("{} {what}", entries(count)));

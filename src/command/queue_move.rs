@@ -1,10 +1,11 @@
 //! `queue move`: what waits for one endpoint, and what failed there, to another.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::chosen::chosen;
-use super::queue::entries;
+use super::queue::{self, entries};
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
 use super::world::World;
@@ -22,7 +23,12 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
     if old == new {
         return Err(Error::failed(format!("cannot move `{old}` to itself")));
     }
-    let targets = spools::find_here(&args.paths, around)?;
+    let searched = spools::search_here(&args.paths, around)?;
+    if searched.is_of_others(around) {
+        let line = ["queue", "move", old, new].map(OsString::from);
+        return queue::apart(searched, line.into(), around);
+    }
+    let targets = searched.targets(around);
     let world = World::new(around, false);
     let (mut count, mut is_any, mut is_whole) = (0, false, true);
     let done = spools::each(&targets, around, |target| {
@@ -44,7 +50,7 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
         around.flush_detached(target.spool.root())
     });
     if !is_any && done == Done::Well {
-        return Err(Error::Failed {
+        return queue::nowhere(around, || Error::Failed {
             what: format!("nothing waits for `{old}`, and nothing of it has failed"),
             hint: Some("`refpost queue list` shows what does".to_owned()),
         });

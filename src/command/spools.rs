@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::found::{self, ByOwner};
 use super::surroundings::Surroundings;
 use super::{Done, Error, compose, place};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
@@ -63,30 +64,72 @@ pub(super) struct Targets {
     pub(super) found: Done,
 }
 
-/// As [`find`], but without a PATH the repository that this folder is, if it is one.
-pub(super) fn find_here(paths: &[PathBuf], around: &Surroundings) -> Result<Targets, Error> {
+/// What a search found, by whose it is.
+pub(super) struct Searched {
+    pub(super) by_owner: ByOwner,
+    /// As in [`Targets`].
+    done: Done,
+}
+
+impl Searched {
+    /// Whether another account has a part in it, which root leaves to that one.
+    pub(super) fn is_of_others(&self, around: &Surroundings) -> bool {
+        around.own_uid() == 0 && self.by_owner.0.keys().any(|&owner| owner != 0)
+    }
+
+    /// The spools that this account works on: as root, root's.
+    pub(super) fn targets(mut self, around: &Surroundings) -> Targets {
+        let found = match around.own_uid() {
+            0 => self.by_owner.take_roots(around),
+            _ => self.by_owner.0.into_values().flatten().collect(),
+        };
+        targets(found, self.done, around)
+    }
+}
+
+/// As [`search`], but without a PATH the repository that this folder is, if it is one.
+pub(super) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
+    if !paths.is_empty() || around.is_given {
+        return search(paths, around);
+    }
+    if around.own_uid() == 0 {
+        // Nothing is opened before it is known whose it is.
+        let here = Path::new(".");
+        let is_one = |at: &Path| matches!(spool::what_is(at), Ok((Found::Repository(_), _)));
+        let is_here = is_one(here) || is_one(&here.join(".git"));
+        let here = [here.to_owned()];
+        return search(if is_here { &here } else { &[] }, around);
+    }
     match place::repository(None, around) {
-        Ok(here) if paths.is_empty() => find(&[here.path()], around),
-        Err(error @ Error::Git(git::Error::Dubious { .. })) if paths.is_empty() => Err(error),
-        _ => find(paths, around),
+        Ok(here) => search(&[here.path()], around),
+        Err(error @ Error::Git(git::Error::Dubious { .. })) => Err(error),
+        _ => search(paths, around),
     }
 }
 
 /// Finds the spools. A PATH is a repository, a spool, or a folder that is searched
 /// for them; without one it is the server's spools and all below its `root`.
-pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Targets, Error> {
-    let (mut found, mut done) = (Vec::new(), Done::Well);
-    let mut search = |path: &Path, found: &mut Vec<Found>| {
-        let take = &mut |one| found.push(one);
-        if let Err(error) = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take) {
-            around.tell_error(spool::SpoolError::from(error));
+pub(super) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
+    let (mut by_owner, mut done) = (ByOwner::default(), Done::Well);
+    if around.is_given {
+        let given = found::given(around)?;
+        by_owner.0.insert(around.own_uid(), given);
+        return Ok(Searched { by_owner, done });
+    }
+    let mut look_into = |path: &Path, by_owner: &mut ByOwner| {
+        let take = &mut |one, owner| by_owner.0.entry(owner).or_default().push(one);
+        let tell = &mut |error| around.tell_error(spool::SpoolError::from(error));
+        // Another refpost works in another folder.
+        let path = &absolute(path);
+        if let Err(error) = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take, tell) {
+            tell(error);
             done = Done::No;
         }
     };
     if paths.is_empty() {
         let server = around.server()?;
-        found.extend(server.spools().map(|spool| Found::Spool(spool.to_owned())));
-        if found.is_empty() && server.root().is_none() {
+        let mut spools = server.spools().peekable();
+        if spools.peek().is_none() && server.root().is_none() {
             return Err(Error::Failed {
                 what: "cannot tell which spools are meant".to_owned(),
                 hint: Some(
@@ -96,14 +139,25 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Targets, 
                 ),
             });
         }
+        for root in spools {
+            let owner = spool::what_is(root).map_or(around.own_uid(), |(_, owner)| owner);
+            let all = by_owner.0.entry(owner).or_default();
+            all.push(Found::Spool(root.to_owned()));
+        }
         if let Some(root) = server.root() {
-            search(root, &mut found);
+            look_into(root, &mut by_owner);
         }
     }
     for path in paths {
         let git_dir = path.join(".git");
-        search(if git_dir.is_dir() { &git_dir } else { path }, &mut found);
+        let path = if git_dir.is_dir() { &git_dir } else { path };
+        look_into(path, &mut by_owner);
     }
+    Ok(Searched { by_owner, done })
+}
+
+/// What the configuration says of what was found.
+fn targets(found: Vec<Found>, done: Done, around: &Surroundings) -> Targets {
     let is_repository = |one: &Found| matches!(one, Found::Repository(_));
     let server = if found.iter().any(is_repository) {
         told_once(around.server(), around)
@@ -125,10 +179,10 @@ pub(super) fn find(paths: &[PathBuf], around: &Surroundings) -> Result<Targets, 
             None => drop(targets.insert(one.spool.root().to_owned(), one)),
         }
     }
-    Ok(Targets {
+    Targets {
         all: targets.into_values().collect(),
         found: done,
-    })
+    }
 }
 
 /// Does something with each of them. What fails is told, and hides no other.
@@ -152,7 +206,7 @@ fn told_once<T>(loaded: Result<T, config::Error>, around: &Surroundings) -> Opti
     loaded.map_err(|error| around.tell_error(error)).ok()
 }
 
-/// `None`: it belongs to another account. What root finds of others it hands over.
+/// `None`: it belongs to another account.
 fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Option<Target> {
     let git_dir = match found {
         Found::Spool(root) => {
@@ -171,9 +225,7 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
         }
         Found::Repository(git_dir) => absolute(&git_dir),
     };
-    if !nix::unistd::geteuid().is_root()
-        && let Err(error) = around.ensure_trusted(&git_dir)
-    {
+    if let Err(error) = around.ensure_trusted(&git_dir) {
         around.tell_error(error);
         return None;
     }
@@ -202,15 +254,19 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
     })
 }
 
-/// A mail drop is looked into by its owner alone, and by root, who hands it over.
+/// A mail drop is looked into by its owner alone.
 fn is_open_to_us(spool: &Spool, around: &Surroundings) -> bool {
     let owner = std::fs::metadata(spool.root()).map(|meta| meta.uid());
     let running = around.own_uid();
-    let (true, Ok(owner)) = (spool.is_drop() && running != 0, owner) else {
+    let (true, Ok(owner)) = (spool.is_drop(), owner) else {
         return true;
     };
     if owner == running {
         return true;
+    }
+    if around.is_given || running == 0 {
+        // Root has that account look into it.
+        return false;
     }
     let (name, _) = around.account(owner);
     around.tell_once(

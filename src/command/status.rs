@@ -1,9 +1,11 @@
 //! `status`: a line for each endpoint.
 
+use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
+use super::apart::{self, Job};
 use super::configured::{Configured, NOT_CONFIGURED};
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
@@ -13,7 +15,14 @@ use crate::report;
 use crate::spool::{Queue, QueueSurvey, SpoolError};
 
 pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
-    let targets = spools::find_here(&args.paths, around)?;
+    let searched = spools::search_here(&args.paths, around)?;
+    if searched.is_of_others(around) {
+        let mut line: Vec<OsString> = vec!["status".into()];
+        line.extend(args.json.then(|| "--json".into()));
+        let job = Job::looking(line, args.json);
+        return Ok(apart::run(searched.by_owner, &job, around)?.done());
+    }
+    let targets = searched.targets(around);
     let configured = Configured::new(around);
     Ok(spools::each(&targets, around, |target| {
         show(target, args.json, &configured, around)

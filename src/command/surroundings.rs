@@ -24,6 +24,8 @@ use crate::spool::Stamp;
 /// The world around one run of a command.
 pub(super) struct Surroundings {
     config: Option<PathBuf>,
+    /// Whether what is looked through is on standard input.
+    pub(super) is_given: bool,
     told: RefCell<Told>,
     /// Repositories of others that git trusts, and who those are: it is asked once.
     pub(super) trusted: RefCell<HashSet<(PathBuf, u32)>>,
@@ -59,10 +61,12 @@ pub(super) struct Shared {
     reason = "a command takes the world only from the value it is handed"
 )]
 impl Surroundings {
-    /// `config` is the server's file as the command line names it.
-    pub(super) fn new(config: Option<PathBuf>) -> Self {
+    /// `config` is the server's file as the command line names it. `is_given`: root's refpost
+    /// says on standard input what is looked through.
+    pub(super) fn new(config: Option<PathBuf>, is_given: bool) -> Self {
         Self {
             config,
+            is_given,
             told: RefCell::default(),
             trusted: RefCell::default(),
             accounts: Accounts::default(),
@@ -145,14 +149,18 @@ impl Surroundings {
     /// Another refpost, in `/`, with the server's file that we have.
     pub(super) fn refpost(&self) -> Result<Command, Error> {
         let mut command = Command::new(super::enable::own_binary()?);
-        let (file, is_named) = self.server_file();
-        if is_named {
-            command
-                .arg("--config")
-                .arg(std::path::absolute(&file).unwrap_or(file));
-        }
-        command.current_dir("/");
+        command.args(self.config_args()).current_dir("/");
         Ok(command)
+    }
+
+    /// The arguments that name the server's file that we have.
+    pub(super) fn config_args(&self) -> Vec<OsString> {
+        let (file, is_named) = self.server_file();
+        if !is_named {
+            return Vec::new();
+        }
+        let file = std::path::absolute(&file).unwrap_or(file);
+        vec!["--config".into(), file.into()]
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -279,21 +287,6 @@ impl Surroundings {
         usize::try_from(limit).unwrap_or(LEAST_DESCRIPTORS)
     }
 
-    /// Cuts every tie to whoever started us: session, open files.
-    pub(super) fn detach(&self) {
-        // It fails only for who leads a process group, and is detached already.
-        nix::unistd::setsid().ok();
-        let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
-        let open: Vec<i32> = open
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter(|&fd| fd > 2)
-            .collect();
-        for fd in open {
-            // One of them was the listing itself, and is closed already.
-            nix::unistd::close(fd).ok();
-        }
-    }
-
     /// Bytes that nobody can guess, each handed out once. They are drawn in advance: a
     /// push needs some for each of its messages.
     pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
@@ -319,7 +312,7 @@ mod tests {
 
     #[test]
     fn no_random_bytes_are_handed_out_twice() {
-        let around = Surroundings::new(None);
+        let around = Surroundings::new(None, false);
         let drawn: HashSet<[u8; 16]> = (0..100)
             .map(|_| around.random().expect("there are always some"))
             .collect();

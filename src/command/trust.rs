@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 
+use super::found::others_way;
 use super::surroundings::{Shared, Surroundings};
 use super::{Error, place};
 use crate::config::{self, Borrowed, Loaded};
@@ -30,6 +31,25 @@ impl Surroundings {
         git::ensure_trusted(git_dir, running)?;
         self.trusted.borrow_mut().insert(known);
         Ok(())
+    }
+
+    /// Refuses, as root, a repository that is not root's, or that others can put another in
+    /// the place of. Nothing in it is opened, and git is not asked: root works for nobody.
+    pub(super) fn ensure_roots(&self, git_dir: &Path) -> Result<(), Error> {
+        if self.own_uid() != 0 || !git_dir.exists() {
+            return Ok(());
+        }
+        let Some(others) = others_way(git_dir) else {
+            return Ok(());
+        };
+        Err(Error::Failed {
+            what: format!(
+                "cannot work on `{}` as root: others can move `{}`",
+                git_dir.display(),
+                others.display()
+            ),
+            hint: Some("let root alone write the folders above it, or chown it".to_owned()),
+        })
     }
 
     /// Refuses to act, as root, on what another account configured: it could name

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::sleep;
 
+use super::found::ByOwner;
 use super::surroundings::Surroundings;
 use super::world::World;
 use super::{Error, IoContext, flush, spools};
@@ -36,18 +37,11 @@ pub(super) fn run(
         let mut followed = Followed::new()?;
         loop {
             world.forget();
-            let found = spools::find(&args.paths, around)?.all;
-            let (targets, of_others) = flush::ours_and_others(found);
-            for path in of_others.values().flatten() {
-                around.tell_once(
-                    &format!(
-                        "cannot watch `{}` as root: it is another account's",
-                        path.display()
-                    ),
-                    Some("run a `refpost flush --watch` as that account"),
-                );
+            let searched = spools::search(&args.paths, around)?;
+            if around.own_uid() == 0 {
+                tell_others(&searched.by_owner, around);
             }
-            for target in targets {
+            for target in searched.targets(around).all {
                 followed.follow(&target.spool);
                 flush.pause(&target.spool);
                 flush::prepare(&target, world, around);
@@ -78,6 +72,20 @@ pub(super) fn run(
             }
         }
     })
+}
+
+/// A watch stays, so it works for one account.
+fn tell_others(found: &ByOwner, around: &Surroundings) {
+    let of_others = found.0.iter().filter(|(owner, _)| **owner != 0);
+    for one in of_others.flat_map(|(_, all)| all) {
+        around.tell_once(
+            &format!(
+                "cannot watch `{}` as root: it is another account's",
+                one.path().display()
+            ),
+            Some("run a `refpost flush --watch` as that account"),
+        );
+    }
 }
 
 /// Ends when it is `due`; never, if nothing is.

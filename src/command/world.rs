@@ -71,6 +71,7 @@ impl<'a> World<'a> {
     }
 
     fn load(&self, repository: &Path) -> Result<Settings, Error> {
+        self.around.ensure_roots(repository)?;
         self.around.ensure_trusted(repository)?;
         let loaded = self.around.load_to_send(repository)?;
         if loaded.is_decided() {

@@ -80,7 +80,7 @@ pub use names::id::Id;
 pub use names::item::{Failed, Item, Part};
 pub use names::queue::{Queue, QueueNameError};
 pub use record::{Built, Content, Draft, Frozen, Header, Recipient, Record, Selection};
-pub use search::{Found, repositories, search};
+pub use search::{Found, repositories, search, what_is};
 pub use spare::{Lost, Spare};
 pub use stats::{Failure, Stats};
 pub use survey::{QueueSurvey, Standing, Survey};

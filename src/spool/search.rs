@@ -1,13 +1,32 @@
-//! Which spools and repositories lie below a folder.
+//! Which spools and repositories lie below a folder, and whose they are.
+//!
+//! Nothing is opened but folders, each from the one above it and none through a link, and
+//! what is open is what is looked at. So root can look for what belongs to others.
 
-use std::ffi::OsString;
-use std::fs;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use nix::dir::{Dir, Type};
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{Mode, fstat, fstatat};
 
 use super::error::{IoContext, IoError};
 
 /// Deeper than any server keeps repositories; links are not followed anyway.
 const DEEPEST: usize = 32;
+
+/// No server has more folders outside of its repositories. So many of each account are looked
+/// into, so that none keeps a search from the others.
+const MOST_FOLDERS: usize = 500_000;
+
+/// Enough to look at names in a folder.
+const FOR_NAMES: OFlag = OFlag::O_PATH
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_CLOEXEC);
 
 /// Something that may have entries waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,75 +37,108 @@ pub enum Found {
     Repository(PathBuf),
 }
 
-/// Finds them in `folder` or below it, calling `take` for each.
+impl Found {
+    /// Its folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        let (Self::Spool(path) | Self::Repository(path)) = self;
+        path
+    }
+}
+
+/// Finds them in `folder` or below it, calling `take` for each, with the account that owns it.
 ///
 /// A repository is listed once and not entered. One below `folder` that has neither a file
 /// called `config_name` nor a folder called `spool_name` holds nothing of ours and is
-/// passed over, which is all that most of ten thousand cost.
+/// passed over, which is all that most of ten thousand cost. `tell` is told of what is passed
+/// over because there is too much of it.
 pub fn search(
     folder: &Path,
     config_name: &str,
     spool_name: &str,
-    take: &mut dyn FnMut(Found),
+    take: &mut dyn FnMut(Found, u32),
+    tell: &mut dyn FnMut(IoError),
 ) -> Result<(), IoError> {
-    let mut visit = |found: &Path, listed: &Listed| {
-        if listed.is_repository() {
+    let mut visit = |found: &Path, open: &Open| {
+        if open.is_repository() {
             // Whoever names it means it: its spool may be the server's.
-            if found == folder || listed.has(config_name) || listed.has(spool_name) {
-                take(Found::Repository(found.to_owned()));
+            if found == folder || open.has(config_name) || open.has(spool_name) {
+                take(Found::Repository(found.to_owned()), open.owner);
             }
             Way::Past
-        } else if listed.is_spool() {
-            take(Found::Spool(found.to_owned()));
+        } else if open.is_spool() {
+            take(Found::Spool(found.to_owned()), open.owner);
             Way::Past
         } else {
             Way::Below
         }
     };
     // What cannot be listed is somebody else's, or gone by now.
-    walk(folder, DEEPEST, &mut visit, &mut drop)
+    let mut unlisted = |error: IoError| {
+        if error.source.kind() == io::ErrorKind::FileTooLarge {
+            tell(error);
+        }
+    };
+    Walk::new(&mut visit, &mut unlisted).start(folder)
 }
 
 /// Finds every repository in `folder` or below it, whatever is in it, and calls `unlisted`
 /// for what is below and cannot be listed.
 pub fn repositories(
     folder: &Path,
-    take: &mut dyn FnMut(PathBuf),
+    take: &mut dyn FnMut(PathBuf, u32),
     unlisted: &mut dyn FnMut(IoError),
 ) -> Result<(), IoError> {
-    let mut visit = |folder: &Path, listed: &Listed| {
-        if listed.is_repository() {
-            take(folder.to_owned());
+    let mut visit = |folder: &Path, open: &Open| {
+        if open.is_repository() {
+            take(folder.to_owned(), open.owner);
             Way::Past
         } else {
             Way::Below
         }
     };
-    walk(folder, DEEPEST, &mut visit, unlisted)
+    Walk::new(&mut visit, unlisted).start(folder)
 }
 
-/// What is in a folder.
-#[derive(Default)]
-struct Listed {
-    names: Vec<OsString>,
-    folders: Vec<OsString>,
+/// What a folder is, a repository or else a spool, and the account that owns it.
+pub fn what_is(folder: &Path) -> Result<(Found, u32), IoError> {
+    let open = Open::of(open(folder, FOR_NAMES, Mode::empty()));
+    let open = open.context("open", || folder.to_owned())?;
+    let path = folder.to_owned();
+    let found = if open.is_repository() {
+        Found::Repository(path)
+    } else {
+        Found::Spool(path)
+    };
+    Ok((found, open.owner))
 }
 
-impl Listed {
-    fn of(folder: &Path) -> Result<Self, IoError> {
-        let mut listed = Self::default();
-        let entries = fs::read_dir(folder).context("list", || folder.to_owned())?;
-        for entry in entries.filter_map(Result::ok) {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                listed.folders.push(entry.file_name());
-            }
-            listed.names.push(entry.file_name());
-        }
-        Ok(listed)
+/// A folder that is open, and whose it is.
+struct Open {
+    fd: OwnedFd,
+    owner: u32,
+}
+
+impl Open {
+    fn of(opened: nix::Result<OwnedFd>) -> io::Result<Self> {
+        let fd = opened?;
+        let owner = fstat(&fd)?.st_uid;
+        Ok(Self { fd, owner })
+    }
+
+    /// A folder in this one, which is no link.
+    fn below(&self, name: &OsStr) -> io::Result<Self> {
+        let flags = FOR_NAMES | OFlag::O_NOFOLLOW;
+        Self::of(openat(&self.fd, name, flags, Mode::empty()))
+    }
+
+    fn list(&self) -> io::Result<Dir> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(Dir::openat(self.fd.as_fd(), ".", flags, Mode::empty())?)
     }
 
     fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|one| one == name)
+        fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
     fn is_repository(&self) -> bool {
@@ -106,20 +158,61 @@ enum Way {
     Below,
 }
 
-fn walk(
-    folder: &Path,
-    depth: usize,
-    visit: &mut dyn FnMut(&Path, &Listed) -> Way,
-    unlisted: &mut dyn FnMut(IoError),
-) -> Result<(), IoError> {
-    let listed = Listed::of(folder)?;
-    if matches!(visit(folder, &listed), Way::Past) || depth == 0 {
-        return Ok(());
-    }
-    for name in listed.folders {
-        if let Err(error) = walk(&folder.join(name), depth - 1, visit, unlisted) {
-            unlisted(error);
+struct Walk<'a> {
+    visit: &'a mut dyn FnMut(&Path, &Open) -> Way,
+    unlisted: &'a mut dyn FnMut(IoError),
+    /// How many folders of each account were looked into.
+    looked_into: HashMap<u32, usize>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        visit: &'a mut dyn FnMut(&Path, &Open) -> Way,
+        unlisted: &'a mut dyn FnMut(IoError),
+    ) -> Self {
+        Self {
+            visit,
+            unlisted,
+            looked_into: HashMap::new(),
         }
     }
-    Ok(())
+
+    /// Links on the way to where it starts are those of whoever names it.
+    fn start(mut self, folder: &Path) -> Result<(), IoError> {
+        let open = Open::of(open(folder, FOR_NAMES, Mode::empty()));
+        let open = open.context("list", || folder.to_owned())?;
+        self.look_into(&open, folder, DEEPEST)
+    }
+
+    fn look_into(&mut self, folder: &Open, path: &Path, depth: usize) -> Result<(), IoError> {
+        let looked_into = self.looked_into.entry(folder.owner).or_default();
+        if *looked_into == MOST_FOLDERS {
+            let owner = folder.owner;
+            let why = format!("account {owner} has more folders than are looked into");
+            let error = io::Error::new(io::ErrorKind::FileTooLarge, why);
+            return Err(error).context("list", || path.to_owned());
+        }
+        *looked_into += 1;
+        if matches!((self.visit)(path, folder), Way::Past) || depth == 0 {
+            return Ok(());
+        }
+        let listed = folder.list().context("list", || path.to_owned())?;
+        for entry in listed.into_iter().filter_map(Result::ok) {
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            let may_be_folder = matches!(entry.file_type(), Some(Type::Directory) | None);
+            if !may_be_folder || name == "." || name == ".." {
+                continue;
+            }
+            let path = path.join(name);
+            let done = match folder.below(name) {
+                Ok(below) => self.look_into(&below, &path, depth - 1),
+                // It was no folder, or is none any more.
+                Err(_) => continue,
+            };
+            if let Err(error) = done {
+                (self.unlisted)(error);
+            }
+        }
+        Ok(())
+    }
 }

@@ -62,6 +62,8 @@ mod promises;
 mod proxies;
 mod push_options;
 mod readme;
+mod root_apart;
+mod root_bounds;
 mod scenarios;
 mod secrets;
 mod spool_answers;

@@ -225,6 +225,12 @@ fn a_repository_that_is_not_trusted_blocks_its_own_entries_alone() {
     set_mode(&site.path("system.toml"), 0o644);
     std::os::unix::fs::symlink(&shared.binary, mine.join("hooks/post-receive")).unwrap();
     site.write("gitconfig", "[safe]\n\tdirectory = *\n");
+    // Root's hooks put both there.
+    let roots = Command::new("chown")
+        .args(["-R", "0:0"])
+        .arg(&site.bare)
+        .status();
+    assert!(roots.unwrap().success());
     let (first, _) = site.announce();
     let push = site.git_run(&["push", mine.to_str().unwrap(), "main"]);
     push.run();

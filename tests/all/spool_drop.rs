@@ -124,24 +124,6 @@ fn a_watch_of_the_service_delivers_at_once() {
 }
 
 #[test]
-fn root_hands_the_flush_over_to_the_service() {
-    let Some(drop) = MailDrop::new() else { return };
-    // For it, only the system's configuration is left.
-    drop.own_config(ALICE, "alice", "");
-    let (commit, _) = drop.push(ALICE, "alice");
-    let path = drop.spool.to_str().unwrap();
-    let flush = || drop.accounts.refpost(0, &["flush", path]);
-    let ran = flush();
-    assert!(
-        ran.stderr.contains("cannot trust repository"),
-        "{}",
-        ran.stderr
-    );
-    assert_eq!(fs::metadata(drop.entry()).unwrap().uid(), ALICE);
-    assert_eq!(commits(&drop.flush_well()), [commit]);
-}
-
-#[test]
 fn modes_that_deliver_at_once_leave_it_to_the_service() {
     let Some(drop) = MailDrop::new() else { return };
     for mode in ["sync", "background", "spool"] {

@@ -49,6 +49,9 @@ fn of_nobody() -> Option<(Spooled, PathBuf)> {
     fs::copy(REFPOST, &binary).unwrap();
     set_mode(&binary, 0o755);
     site.write("gitconfig", "[safe]\ndirectory = *\n");
+    let hook = site.bare.join("hooks/post-receive");
+    fs::remove_file(&hook).unwrap();
+    std::os::unix::fs::symlink(&binary, &hook).unwrap();
     give_away(&site.bare);
     Some((site, binary))
 }

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,9 @@ pub(crate) struct SystemAccount {
     pub(crate) home: PathBuf,
 }
 
+/// How many accounts this process has made: tests run side by side.
+static MADE: AtomicU32 = AtomicU32::new(0);
+
 /// useradd(8) waits a second if another one is running.
 static ACCOUNTS: Mutex<()> = Mutex::new(());
 
@@ -81,7 +85,8 @@ impl SystemAccount {
     }
 
     fn with(accounts: &Accounts, role: &str, more: &[&str]) -> Self {
-        let name = format!("rp{}{role}", std::process::id());
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rp{}-{number}{role}", std::process::id());
         let home = accounts.path(&format!("home-{role}"));
         fs::create_dir(&home).unwrap();
         let options = ["--system", "--user-group", "--no-create-home"];

@@ -1,0 +1,134 @@
+//! What the refpost of an account says, told by root's: each line behind the account's name,
+//! nothing raw, and no more than a bound.
+
+use std::io;
+
+use serde_json::Value;
+use tokio::net::unix::pipe::Receiver;
+
+use crate::report;
+
+/// No line of more bytes is told whole.
+const LONGEST_LINE: usize = 4 << 10;
+
+/// What is done with a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It is what was asked for.
+    Answer,
+    /// The same, for programs: an object, to which the account is added.
+    Object,
+    /// A person must know of it.
+    Complaint,
+}
+
+impl Kind {
+    /// So many bytes are told of one account.
+    fn most(self) -> usize {
+        match self {
+            Self::Answer | Self::Object => 16 << 20,
+            Self::Complaint => 8 << 10,
+        }
+    }
+}
+
+/// One stream of one account's refpost.
+pub(super) struct Forwarded {
+    pipe: Option<Receiver>,
+    kind: Kind,
+    line: Vec<u8>,
+    /// How many bytes were told, and whether more were left out.
+    told: usize,
+    is_cut: bool,
+}
+
+impl Forwarded {
+    pub(super) fn new(pipe: Option<Receiver>, kind: Kind) -> Self {
+        Self {
+            pipe,
+            kind,
+            line: Vec::new(),
+            told: 0,
+            is_cut: false,
+        }
+    }
+
+    /// Waits until there is something; for ever, once it is over.
+    pub(super) async fn readable(&self) {
+        match &self.pipe {
+            Some(pipe) => drop(pipe.readable().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells what is there now. It may go on for as long as somebody writes, but not here.
+    pub(super) fn tell(&mut self, account: &dyn Fn() -> String) {
+        let mut bytes = [0; 16 << 10];
+        let Some(pipe) = &self.pipe else { return };
+        match pipe.try_read(&mut bytes) {
+            Ok(0) => self.pipe = None,
+            Ok(count) => self.take(&bytes[..count], account),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.pipe = None,
+        }
+    }
+
+    /// Tells what is left once the account's refpost has ended. Whoever else holds the pipe
+    /// is not waited for.
+    pub(super) fn end(mut self, account: &dyn Fn() -> String) {
+        let mut bytes = [0; 16 << 10];
+        while let Some(pipe) = &self.pipe {
+            match pipe.try_read(&mut bytes) {
+                Ok(count) if count > 0 => self.take(&bytes[..count], account),
+                _ => break,
+            }
+        }
+        if !self.line.is_empty() {
+            self.take(b"\n", account);
+        }
+        if self.is_cut {
+            let account = account();
+            report::say(&format!("`{account}` says more than is told here"));
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8], account: &dyn Fn() -> String) {
+        for &byte in bytes {
+            if self.is_cut {
+                return;
+            }
+            if byte != b'\n' {
+                // An object that was cut is none, and is not told.
+                if self.line.len() < LONGEST_LINE {
+                    self.line.push(byte);
+                }
+                continue;
+            }
+            let line = std::mem::take(&mut self.line);
+            self.told += line.len() + 1;
+            if self.told > self.kind.most() {
+                self.is_cut = true;
+                // Whoever writes on is not kept waiting, and costs nothing.
+                self.pipe = None;
+            } else {
+                self.tell_line(&String::from_utf8_lossy(&line), &account());
+            }
+        }
+    }
+
+    fn tell_line(&self, line: &str, account: &str) {
+        match self.kind {
+            Kind::Answer => report::line(&format!("{account}: {line}")),
+            Kind::Object => {
+                if let Ok(Value::Object(mut object)) = serde_json::from_str(line) {
+                    object.insert("account".to_owned(), account.into());
+                    report::json(&object);
+                }
+            }
+            Kind::Complaint => {
+                let line = line.strip_prefix("refpost: ").unwrap_or(line);
+                report::say(&format!("{account}: {line}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Root has each account do what is its own, as that account: none of them gets more by it
+//! than it has.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::spooled::{eventually, late};
+use crate::support::{Accounts, Answer, Several, SystemAccount, set_mode};
+
+#[test]
+fn each_account_delivers_its_own_and_root_roots() {
+    let Some(server) = Several::new() else { return };
+    server.repository(server.alice.uid, "alice/a.git", "");
+    server.repository(server.bob.uid, "bob/b.git", "");
+    server.repository(0, "r.git", "");
+    server.root(&["flush"]).well();
+    assert_eq!(server.arrived(), ["/alice/a.git", "/bob/b.git", "/r.git"]);
+    for (name, uid) in [
+        ("alice/a.git", server.alice.uid),
+        ("bob/b.git", server.bob.uid),
+    ] {
+        let log = server.path(name).join("refpost/spool/log");
+        assert_eq!(fs::metadata(log).unwrap().uid(), uid);
+    }
+}
+
+/// What the account's own groups may read, its flush may: it is all of the account.
+#[test]
+fn a_key_that_the_accounts_group_may_read_was_out_of_reach() {
+    let Some(server) = Several::new() else { return };
+    let friend = SystemAccount::in_group(&server.accounts, "friend", &server.bob);
+    server.accounts.folder("srv/friend", friend.uid);
+    let group = fs::metadata(&server.bob.home).unwrap().gid();
+    let key = server
+        .accounts
+        .environment
+        .write("key", "a key of some length");
+    chown(&key, Some(0), Some(group)).unwrap();
+    set_mode(&key, 0o440);
+    let bare = server.repository(friend.uid, "friend/a.git", "");
+    let url = server.receiver.url("/key");
+    let config = format!(
+        "mode = \"spool\"\nurls = [\"{url}\"]\nkey_file = \"{}\"\n",
+        key.display()
+    );
+    Several::file(friend.uid, &bare.join("refpost.toml"), &config);
+    server.push(friend.uid, &bare);
+    server.root(&["flush"]);
+    assert!(server.arrived().contains(&"/key".to_owned()));
+}
+
+/// The folder's group is not the account's: a folder that was moved out of a drop has one
+/// that may read the server's key.
+#[test]
+fn a_folder_with_another_group_lent_that_group_to_its_owner() {
+    let Some(server) = Several::new() else { return };
+    let group = fs::metadata(&server.bob.home).unwrap().gid();
+    let key = server
+        .accounts
+        .environment
+        .write("key", "bobs-key-of-some-length");
+    chown(&key, Some(0), Some(group)).unwrap();
+    set_mode(&key, 0o440);
+    let more = format!(
+        "headers = {{ X-Stolen = {{ file = \"{}\" }} }}\n",
+        key.display()
+    );
+    let bare = server.repository(server.alice.uid, "alice/a.git", &more);
+    chown(&bare, None, Some(group)).unwrap();
+    let ran = server.root(&["flush"]);
+    assert!(server.arrived().is_empty(), "{}", ran.stderr);
+    assert!(ran.stderr.contains("permission denied"), "{}", ran.stderr);
+}
+
+/// What root's flush opens below a folder of hostile repositories are folders alone.
+#[test]
+fn roots_flush_opened_files_of_others() {
+    let Some(server) = Several::new() else { return };
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("warning: there is no strace: what root opens is not tested");
+        return;
+    }
+    let bare = server.repository(server.alice.uid, "alice/a.git", "");
+    symlink("/etc", bare.parent().unwrap().join("link")).unwrap();
+    let trace = server.accounts.path("trace");
+    let mut strace = server.accounts.command(0, "strace");
+    strace.args(["-e", "trace=open,openat,openat2,execve", "-qq", "-o"]);
+    strace.arg(&trace).arg(&server.accounts.binary);
+    let ran = Accounts::run(strace.arg("flush"));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let text = fs::read_to_string(&trace).unwrap();
+    let srv = server.path("").display().to_string();
+    let opened = text.lines().filter(|line| line.contains("open"));
+    let below = opened.skip_while(|line| !line.contains(srv.trim_end_matches('/')));
+    let files: Vec<_> = below
+        .filter(|line| !line.contains("O_DIRECTORY"))
+        .filter(|line| line.contains(&srv) || !line.contains("\"/"))
+        .collect();
+    assert!(files.is_empty(), "{files:#?}");
+    assert_eq!(server.arrived(), ["/alice/a.git"]);
+}
+
+#[test]
+fn a_folder_that_another_can_turn_was_worked_on_by_root() {
+    let Some(server) = Several::new() else { return };
+    // Root's repository lies in a folder that alice can turn.
+    let bare = server.repository(0, "r.git", "");
+    let moved = server.path("alice/r.git");
+    fs::rename(bare, &moved).unwrap();
+    let ran = server.root(&["flush"]);
+    let said = format!(
+        "refpost: cannot work on `{}` as root: others can move `{}`\n",
+        moved.display(),
+        server.path("alice").display()
+    );
+    assert!(ran.stderr.starts_with(&said), "{}", ran.stderr);
+    assert!(server.arrived().is_empty());
+}
+
+/// The account's refpost has no terminal, no environment and no files of root's.
+#[test]
+fn the_flush_that_runs_as_the_account_had_roots_terminal_and_files() {
+    let Some(server) = Several::new() else { return };
+    server
+        .receiver
+        .script(|_| late(Duration::from_secs(5), 200));
+    server.repository(server.alice.uid, "alice/a.git", "timeout = \"30s\"\n");
+    let secret = server.accounts.environment.write("secret", "root's\n");
+    let mut flush = server.accounts.command(0, "bash");
+    let line = format!(
+        "exec 9<{}; exec {} flush",
+        secret.display(),
+        server.accounts.binary.display()
+    );
+    flush
+        .args(["-c", &line])
+        .env("SECRET", "root's")
+        .env("SSL_CERT_FILE", "/x");
+    let mut flush = flush.spawn().unwrap();
+    let mut seen = None;
+    eventually("the account's flush is at work", || {
+        seen = process_of(server.alice.uid);
+        seen.is_some()
+    });
+    let pid = seen.unwrap();
+    let proc = PathBuf::from(format!("/proc/{pid}"));
+    let environment = fs::read(proc.join("environ")).unwrap();
+    let mut names: Vec<_> = environment
+        .split(|&byte| byte == 0)
+        .filter_map(|one| one.split(|&byte| byte == b'=').next())
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["HOME", "PATH"]);
+    let status = fs::read_to_string(proc.join("status")).unwrap();
+    let uid = server.alice.uid;
+    assert!(
+        status.contains(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n")),
+        "{status}"
+    );
+    let stat = fs::read_to_string(proc.join("stat")).unwrap();
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    assert_eq!(
+        (fields[3], fields[4]),
+        (&*pid.to_string(), "0"),
+        "a session of its own"
+    );
+    for fd in fs::read_dir(proc.join("fd")).unwrap() {
+        let target = fs::read_link(fd.unwrap().path()).unwrap();
+        assert_ne!(target, secret);
+        assert!(!target.starts_with("/dev"), "{}", target.display());
+    }
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(flush.id().try_into().unwrap()),
+        nix::sys::signal::SIGTERM,
+    )
+    .unwrap();
+    flush.wait().unwrap();
+}
+
+/// The refpost that runs as an account, once it has dropped root's rights.
+fn process_of(uid: u32) -> Option<u32> {
+    let mut all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let owner = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+        let is_flush = line.split(|&byte| byte == 0).any(|arg| arg == b"--found");
+        let is_become = line
+            .split(|&byte| byte == 0)
+            .any(|arg| arg == b"as-account");
+        (owner == uid && is_flush && !is_become).then_some(pid)
+    });
+    all.next()
+}
+
+#[test]
+fn enable_as_root_gave_a_file_in_anothers_hooks_to_the_one_who_made_a_link() {
+    let Some(server) = Several::new() else { return };
+    let bobs = server.repository(server.bob.uid, "bob/b.git", "");
+    let alices = server.repository(server.alice.uid, "alice/a.git", "");
+    let line = format!(
+        "cd {} && rm -r hooks && ln -s {}/hooks hooks",
+        alices.display(),
+        bobs.display()
+    );
+    server.accounts.shell(server.alice.uid, &line).well();
+    let own =
+        "rm hooks/post-receive && printf '#!/bin/sh\\n' > hooks/post-receive && chmod +x hooks/*";
+    let line = format!("cd {} && {own}", bobs.display());
+    server.accounts.shell(server.bob.uid, &line).well();
+    let srv = server.path("");
+    let ran = server.root(&[
+        "enable",
+        "--all",
+        srv.to_str().unwrap(),
+        "--match",
+        "alice/*",
+    ]);
+    assert_eq!(ran.status, 1, "{}{}", ran.stdout, ran.stderr);
+    for name in ["hooks", "hooks/post-receive"] {
+        let owner = fs::symlink_metadata(bobs.join(name)).unwrap().uid();
+        assert_eq!(owner, server.bob.uid, "{name}");
+    }
+    assert!(!bobs.join("hooks/post-receive.d").exists());
+    server.root(&["enable", bobs.to_str().unwrap()]).well();
+    let chain = fs::metadata(bobs.join("hooks/post-receive")).unwrap();
+    assert_eq!(chain.uid(), server.bob.uid);
+}
+
+#[test]
+fn status_queue_and_check_as_root_are_each_accounts_own() {
+    let Some(server) = Several::new() else { return };
+    server.receiver.script(|_| Answer::status(503));
+    let uids = [server.alice.uid, server.bob.uid];
+    let names = [&server.alice.name, &server.bob.name];
+    let bares = [(uids[0], "alice/a.git"), (uids[1], "bob/b.git")]
+        .map(|(uid, name)| server.repository(uid, name, ""));
+    server.root(&["flush"]);
+    let status = server.root(&["status"]).well().stdout;
+    let listed = server.root(&["queue", "list"]).well().stdout;
+    for (name, bare) in names.iter().zip(&bares) {
+        let start = format!("{name}: {}/refpost/spool: ", bare.display());
+        let mut lines = status.lines();
+        assert!(lines.any(|line| line.starts_with(&start)), "{status}");
+        let mut lines = listed
+            .lines()
+            .filter(|line| line.starts_with(&format!("{name}: ")));
+        assert!(
+            lines.any(|line| line.contains(bare.to_str().unwrap())),
+            "{listed}"
+        );
+    }
+    let json = server.root(&["status", "--json"]).well().stdout;
+    let objects = json.lines().map(|line| serde_json::from_str(line).unwrap());
+    let mut accounts: Vec<String> = objects
+        .map(|object: serde_json::Value| object["account"].as_str().unwrap().to_owned())
+        .collect();
+    accounts.sort();
+    accounts.dedup();
+    assert_eq!(accounts, names.map(String::as_str));
+    let checked = server.root(&["check", "--all"]).stdout;
+    for name in names {
+        assert!(
+            checked.contains(&format!("{name}: checked 1 repository, ")),
+            "{checked}"
+        );
+    }
+
+    // What one of them has, the others need not have.
+    let id = listed
+        .lines()
+        .find(|line| line.starts_with(names[1].as_str()))
+        .unwrap();
+    let id = id.split(' ').nth(1).unwrap();
+    let shown = server.root(&["queue", "show", id]).well().stdout;
+    assert!(
+        shown.contains(&format!("repository: {}", bares[1].display())),
+        "{shown}"
+    );
+    let dropped = server.root(&["queue", "drop", id]).well().stdout;
+    assert_eq!(dropped, format!("{}: 1 entry dropped\n", names[1]));
+    let nothing = "refpost: nothing of that kind waits or has failed\n\
+                   hint: `refpost queue list` shows what does\n";
+    server.root(&["queue", "drop", id]).fails(1, nothing);
+}
+
+/// What root's hook made there, the account's own could not use.
+#[test]
+fn a_hook_that_root_ran_in_anothers_repository_was_roots() {
+    let Some(server) = Several::new() else { return };
+    let bare = server.repository(server.alice.uid, "alice/a.git", "");
+    server.root(&["flush"]).well();
+    server.arrived();
+    let text = bare.to_str().unwrap();
+    server.root(&["enable", text, "--guaranteed"]).well();
+    let trust = format!("[safe]\n\tdirectory = {text}\n");
+    server.accounts.public("gitconfig", &trust);
+    server.push(0, &bare);
+    let spool = bare.join("refpost/spool");
+    let all = server.accounts.shell(
+        0,
+        &format!("find {} ! -uid {}", spool.display(), server.alice.uid),
+    );
+    assert_eq!(all.stdout, "");
+    let config = fs::read_to_string(bare.join("refpost.toml")).unwrap();
+    let background = config.replace("\"spool\"", "\"background\"");
+    Several::file(server.alice.uid, &bare.join("refpost.toml"), &background);
+    server.push(0, &bare);
+    // A new branch is two messages.
+    assert_eq!(server.receiver.wait_for(4).len(), 4);
+    let all = server.accounts.shell(
+        0,
+        &format!("find {} ! -uid {}", spool.display(), server.alice.uid),
+    );
+    assert_eq!(all.stdout, "");
+}
+
+#[test]
+fn the_servers_spool_is_flushed_by_the_account_that_owns_it() {
+    let Some(server) = Several::new() else { return };
+    let service = SystemAccount::new(&server.accounts, "service");
+    let spool = server.accounts.folder("spool", service.uid);
+    server
+        .accounts
+        .shell(
+            0,
+            &format!(
+                "cd {} && chmod 0711 . && install -d -o {name} -g {name} -m 3733 new tmp",
+                spool.display(),
+                name = service.name
+            ),
+        )
+        .well();
+    let text = format!(
+        "root = \"{}\"\nspool = \"{}\"\nunsigned = true\n[[endpoint]]\nname = \"ci\"\nurl = \"{}\"\n",
+        server.path("").display().to_string().trim_end_matches('/'),
+        spool.display(),
+        server.receiver.url("/ci")
+    );
+    server.accounts.public("system.toml", &text);
+    let bare = server.path("alice/a.git");
+    let line = format!(
+        "git init -q --bare -b main {0} && ln -s {1} {0}/hooks/post-receive",
+        bare.display(),
+        server.accounts.binary.display()
+    );
+    server.accounts.shell(server.alice.uid, &line).well();
+    service.shell(&format!(
+        "git config --global safe.directory {}",
+        bare.display()
+    ));
+    server.push(server.alice.uid, &bare);
+    server.root(&["flush"]).well();
+    assert_eq!(server.arrived(), ["/ci"]);
+    assert_eq!(fs::metadata(spool.join("log")).unwrap().uid(), service.uid);
+}
