@@ -56,7 +56,7 @@ impl Spool {
     ) -> Result<Option<(Folder, File)>, IoError> {
         loop {
             let dir = self.retry_dir(queue);
-            let Some(held) = disk::lock(&dir, lock)? else {
+            let Some(held) = disk::lock(&dir, lock)?.held() else {
                 return Ok(None);
             };
             if disk::is_at_its_path(&dir)? {

@@ -176,7 +176,7 @@ impl Spool {
     /// Claims of hooks that are gone are in `new/` then, and so are pushes of which there is a
     /// slot in `spare`, with the intents that they settle; it is an error if they cannot be.
     pub fn hold_new(&self) -> Result<Option<File>, IoError> {
-        let held = disk::lock(&self.new_dir(), Lock::Wait)?;
+        let held = disk::lock(&self.new_dir(), Lock::Wait)?.held();
         if held.is_some() {
             self.settle_claims()?;
             if let Some(error) = self.settle_spare()?.stopped {

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::Locked;
 use super::error::IoError;
 use super::names::queue::Queue;
 use super::{Folder, Lock, Spool, disk, encoding};
@@ -127,7 +128,7 @@ impl Spool {
     /// the lock, the disk is full, or there is no spool.
     pub fn update_stats(&self, lock: Lock, change: impl FnOnce(&mut Stats)) -> bool {
         let root = self.root_dir();
-        let Ok(Some(_lock)) = disk::lock(&root, lock) else {
+        let Ok(Locked::Held(_lock)) = disk::lock(&root, lock) else {
             return false;
         };
         let known = self.stats();

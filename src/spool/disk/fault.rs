@@ -4,9 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::PathBuf;
 
+/// What another process does meanwhile, and before how many more system calls.
+type Meanwhile = Option<(usize, Box<dyn FnOnce()>)>;
+
 thread_local! {
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
-    static MEANWHILE: RefCell<Option<(usize, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+    static MEANWHILE: RefCell<Meanwhile> = const { RefCell::new(None) };
     static TRACE: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
 }
 

@@ -17,14 +17,33 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// How soon a lock is tried again.
 const ASK_AGAIN: Duration = Duration::from_millis(2);
 
-/// A directory's lock, which the kernel frees when its holder dies. `None`: it is
-/// held by somebody else, or there is no such directory.
-pub(in crate::spool) fn lock(folder: &Folder, lock: Lock) -> Result<Option<File>, IoError> {
+/// What came of locking a directory.
+#[must_use]
+pub(in crate::spool) enum Locked {
+    /// The lock, which is let go of when this is dropped or its process dies.
+    Held(File),
+    /// Another process has it.
+    Busy,
+    /// There is no such directory.
+    Gone,
+}
+
+impl Locked {
+    pub(in crate::spool) fn held(self) -> Option<File> {
+        match self {
+            Self::Held(lock) => Some(lock),
+            Self::Busy | Self::Gone => None,
+        }
+    }
+}
+
+/// Locks a directory.
+pub(in crate::spool) fn lock(folder: &Folder, lock: Lock) -> Result<Locked, IoError> {
     let dir = match folder.reopen() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Locked::Gone),
         other => other.context("open", || folder.path())?,
     };
-    let locked = match lock {
+    let is_locked = match lock {
         Lock::Wait => wait_for(&dir),
         Lock::Try => match dir.try_lock() {
             Ok(()) => Ok(true),
@@ -32,7 +51,12 @@ pub(in crate::spool) fn lock(folder: &Folder, lock: Lock) -> Result<Option<File>
             Err(TryLockError::Error(error)) => Err(error),
         },
     };
-    Ok(locked.context("lock", || folder.path())?.then_some(dir))
+    let is_locked = is_locked.context("lock", || folder.path())?;
+    Ok(if is_locked {
+        Locked::Held(dir)
+    } else {
+        Locked::Busy
+    })
 }
 
 /// Whether a folder is what its path leads to, rather than one that was removed since it was

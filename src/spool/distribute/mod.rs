@@ -19,6 +19,7 @@ use std::path::Path;
 use self::intake::{After, Distributed, Intake, Notice, Unbuilt};
 use self::links::Links;
 use crate::payload::Message;
+use crate::spool::disk::Locked;
 use crate::spool::error::{IoError, SpoolError};
 use crate::spool::listing::Listing;
 use crate::spool::mail_drop::Admission;
@@ -70,8 +71,10 @@ impl Spool {
         if is_empty && !self.has_claims()? && !self.has_spare_pushes() {
             return Ok(Some(distribution));
         }
-        let Some(lock) = disk::lock(&self.new_dir(), lock)? else {
-            return Ok(None);
+        let lock = match disk::lock(&self.new_dir(), lock)? {
+            Locked::Held(lock) => lock,
+            Locked::Busy => return Ok(None),
+            Locked::Gone => return Ok(Some(distribution)),
         };
         // What cannot be removed from `new/` would be delivered again at each run.
         disk::ensure_writable(&self.new_dir())?;
@@ -130,12 +133,17 @@ impl Distribution<'_> {
         self.lock = None;
     }
 
-    /// Locks `new/` again. Returns false if another process has it.
+    /// Locks `new/` again. Returns false if another process has it; a folder that is gone has
+    /// nothing left to be taken.
     pub fn resume(&mut self) -> Result<bool, IoError> {
         if self.lock.is_none() {
-            self.lock = disk::lock(&self.spool.new_dir(), Lock::Try)?;
+            match disk::lock(&self.spool.new_dir().anew(), Lock::Try)? {
+                Locked::Held(lock) => self.lock = Some(lock),
+                Locked::Busy => return Ok(false),
+                Locked::Gone => self.listing = Listing::default(),
+            }
         }
-        Ok(self.lock.is_some())
+        Ok(true)
     }
 
     /// Takes the queues that got something since this was last called.

@@ -53,9 +53,7 @@ fn only_one_distributes_at_a_time() {
         "no spool at all"
     );
     fixture.push("/srv/a.git", &["1"], &["ci"]);
-    let held = disk::lock(&fixture.spool.new_dir(), Lock::Try)
-        .unwrap()
-        .unwrap();
+    let held = disk::lock(&fixture.spool.new_dir(), Lock::Try).unwrap();
     let busy = fixture
         .spool
         .distribute(Lock::Try, cannot_build, nobody)
@@ -107,6 +105,25 @@ fn what_misses_an_object_holds_its_own_refs_and_no_other() {
     assert_eq!(fixture.deliver_all("ci"), ["other", "missing"]);
     assert_eq!(fixture.distribute().entries, 3);
     assert_eq!(fixture.deliver_all("ci"), ["missing", "missing", "third"]);
+}
+
+#[test]
+fn a_distribution_ends_when_its_spool_is_removed() {
+    let fixture = Fixture::new();
+    fixture.push("/srv/a.git", &["1"], &["ci"]);
+    fixture.push("/srv/a.git", &["2"], &["ci"]);
+    let started = fixture
+        .spool
+        .distribution(Lock::Try, cannot_build, nobody)
+        .unwrap();
+    let mut distribution = started.unwrap();
+    let mut first = true;
+    assert!(distribution.step(|| std::mem::take(&mut first)));
+    distribution.pause();
+    fs::remove_dir_all(fixture.spool.root().join("new")).unwrap();
+    assert!(distribution.resume().unwrap(), "it is gone, not busy");
+    assert!(!distribution.step(|| true));
+    assert_eq!(distribution.finish().entries, 1);
 }
 
 #[test]
