@@ -155,10 +155,7 @@ impl Error {
     fn is_too_large(&self) -> bool {
         match self {
             Self::TooLarge => true,
-            Self::Enqueue {
-                source: SpoolError::Io(error),
-                ..
-            } => error.source.kind() == io::ErrorKind::FileTooLarge,
+            Self::Enqueue { source, .. } => source.is_too_large(),
             _ => false,
         }
     }

@@ -27,7 +27,7 @@ use crate::event::RefUpdate;
 use crate::git;
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{Claim, Content, Id, Intent, Recipient, Selection, Spool, SpoolError};
+use crate::spool::{Claim, Content, Draft, Id, Intent, Recipient, Selection, Spool, SpoolError};
 
 /// Records a push, and keeps account of it.
 pub(super) struct Recorder<'a> {
@@ -155,10 +155,7 @@ impl<'a> Recorder<'a> {
                 Ok(updates) => self.batch(&updates, ends, record),
                 Err(error) => self.fail(error),
             }
-            if let Some(unused) = self.claim.take() {
-                // What cannot be withdrawn is announced: rather that than nothing.
-                self.spool.withdraw_claim(&unused).ok();
-            }
+            self.unclaim();
             claim = next;
         }
         let lost = self.recorded.lost.as_ref();
@@ -173,16 +170,28 @@ impl<'a> Recorder<'a> {
     /// Claims the place of a batch before its messages are made. One that cannot be claimed,
     /// on a full disk say, has its place from when it is recorded.
     fn claim(&self, batch: Option<&Batch>, after: Option<&Claim>) -> Option<Claim> {
-        let Some(Ok(updates)) = batch.filter(|_| self.claims) else {
-            return None;
-        };
-        let intents = self.push.intents(self.spool);
-        let mut draft = self.push.draft(Content::Owed(updates.clone()));
-        // A hook that dies from now on leaves the claim: it settles what its entry would. A
-        // batch that is not full is the last; whether another follows, nobody waits to know.
-        let met = (!git::is_full(updates)).then_some(&self.met);
-        draft.confirms = outbox::settled_by(updates, &intents, self.caller, met).settled;
+        let updates = batch.filter(|_| self.claims)?.as_ref().ok()?;
+        // A batch that is not full is the last; whether another follows, nobody waits to know.
+        let draft = self.claimed(updates, !git::is_full(updates));
         self.spool.claim(&draft, &self.around.stamp(), after).ok()
+    }
+
+    /// What a claim holds, of the push's last refs or not. A hook that dies from then on leaves
+    /// it: it settles what its entry would.
+    fn claimed(&self, updates: &[RefUpdate], ends: bool) -> Draft {
+        let intents = self.push.intents(self.spool);
+        let mut draft = self.push.draft(Content::Owed(updates.to_vec()));
+        let met = ends.then_some(&self.met);
+        draft.confirms = outbox::settled_by(updates, &intents, self.caller, met).settled;
+        draft
+    }
+
+    /// Gives up a claim that no entry has taken.
+    fn unclaim(&mut self) {
+        if let Some(unused) = self.claim.take() {
+            // What cannot be withdrawn is announced: rather that than nothing.
+            self.spool.withdraw_claim(&unused).ok();
+        }
     }
 
     /// Records a batch, in parts if one entry cannot hold it.
@@ -191,7 +200,13 @@ impl<'a> Recorder<'a> {
             Ok(()) => {}
             Err(error) if error.is_too_large() && updates.len() > 1 => {
                 let (one, other) = updates.split_at(updates.len() / 2);
+                // Both have their places before one has its entry: no later push comes between.
+                let draft = self.claimed(other, ends);
+                let first = self.claim.as_mut();
+                let second = first.and_then(|it| self.spool.split_claim(it, &draft).ok());
                 self.batch(one, false, record);
+                self.unclaim();
+                self.claim = second;
                 self.batch(other, ends, record);
             }
             Err(error) => self.fail(error),
@@ -241,9 +256,8 @@ impl<'a> Recorder<'a> {
     }
 
     fn owe_batch(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
-        let content = Content::Owed(updates.to_vec());
-        self.enqueue(updates, content, updates.len(), ends)
-            .map(drop)
+        let (content, count) = (Content::Owed(updates.to_vec()), updates.len());
+        self.enqueue(updates, content, count, ends).map(drop)
     }
 
     /// Makes an entry durable, and withdraws the intents that it settles. `None`: there was no
@@ -269,6 +283,8 @@ impl<'a> Recorder<'a> {
                 let is_no_room = source.is_no_room();
                 let why = Error::Enqueue { messages, source };
                 if !is_no_room {
+                    // The parts of one that is too large have its place.
+                    self.claim = claim.filter(|_| why.is_too_large());
                     return Err(why);
                 }
                 draft.content = Content::Owed(updates.to_vec());

@@ -34,6 +34,9 @@ use super::{Folder, Name, Spool};
 const CLAIM: &str = "claim";
 /// How much of a repository's hash is in a name.
 const HASH_LEN: usize = 16;
+/// How many ids behind its own a claim has, before that of the next batch: it can be split so
+/// often that each part has one ref update.
+const ROOM: u64 = 1 << 16;
 
 /// A repository, as it stands in the names of claims.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +59,8 @@ pub struct Claim {
     file: File,
     /// How many ref updates it holds.
     refs: usize,
+    /// How many ids behind its own are its own too.
+    room: u64,
 }
 
 /// The claims of a spool whose hooks live: of each repository, the oldest.
@@ -83,11 +88,23 @@ impl Spool {
         stamp: &Stamp<'_>,
         after: Option<&Claim>,
     ) -> Result<Claim, SpoolError> {
-        let root = self.root_dir();
         let id = match after {
-            Some(claim) => claim.id.next(),
-            None => Self::next_id(&root, stamp),
+            Some(claim) => claim.id.behind(ROOM),
+            None => Self::next_id(&self.root_dir(), stamp),
         };
+        self.claim_at(id, draft, ROOM)
+    }
+
+    /// Splits a claim, whose push is too large for one entry. Gives the second part, which
+    /// `draft` holds: it comes before all that comes after the claim.
+    ///
+    /// Crash before the first part has its entry: the ref updates of the second are in both.
+    pub fn split_claim(&self, claim: &mut Claim, draft: &Draft) -> Result<Claim, SpoolError> {
+        claim.room /= 2;
+        self.claim_at(claim.id.behind(claim.room), draft, claim.room)
+    }
+
+    fn claim_at(&self, id: Id, draft: &Draft, room: u64) -> Result<Claim, SpoolError> {
         let hash = RepositoryHash::of(&draft.repository);
         let name = self.claim_dir().entry(format!("{id},{}", hash.0));
         let tmp = self.tmp_dir().entry(format!("{id}.claim"));
@@ -98,7 +115,7 @@ impl Spool {
             }
             other => other?,
         };
-        disk::set_modified(&root, id.time());
+        disk::set_modified(&self.root_dir(), id.time());
         // Whole and locked before it has its name: whoever distributes takes what is not.
         let claimed = disk::lock_file(&file, &tmp)
             .and_then(|()| entry::write(draft, &file, &tmp))
@@ -112,6 +129,7 @@ impl Spool {
             name,
             file,
             refs: draft.updates().len(),
+            room,
         })
     }
 
@@ -128,13 +146,14 @@ impl Spool {
     /// Makes `draft` durable in the place of a claim. After an error the claim is given up, as
     /// the pusher is told that the push is not recorded; as with [`Spool::enqueue`], the entry
     /// may be there all the same. If it is for lack of room, the claim stands:
-    /// [`Spool::enqueue_spare`] has other room.
+    /// [`Spool::enqueue_spare`] has other room. So it does if the entry would be too large:
+    /// [`Spool::split_claim`] makes it two.
     pub fn enqueue_claimed(&self, draft: &Draft, claim: &Claim) -> Result<Id, SpoolError> {
         let tmp = self.tmp_dir().entry(claim.id.as_str());
         let enqueued = self.fill(draft, claim, &tmp);
         if let Err(error) = &enqueued {
             let _ = disk::unlink(&tmp);
-            if !error.is_no_room() {
+            if !error.is_no_room() && !error.is_too_large() {
                 let _ = disk::unlink(&claim.name);
             }
         }

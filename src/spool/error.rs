@@ -216,6 +216,12 @@ impl SpoolError {
         matches!(self, Self::Io(error) if error.is_no_room())
     }
 
+    /// Whether an entry would have been larger than any that can be read.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Io(error) if error.source.kind() == io::ErrorKind::FileTooLarge)
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

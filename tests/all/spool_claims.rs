@@ -71,3 +71,37 @@ fn a_hook_that_is_killed_while_it_composes_loses_nothing() {
     assert_eq!(commits(&site.flush_well()), [first.commit, second]);
     assert!(site.files().is_empty(), "{:?}", site.files());
 }
+
+#[test]
+#[ignore = "it composes half a gigabyte; `.ci/run --long` runs it"]
+fn a_push_that_one_entry_cannot_hold_is_not_overtaken() {
+    let site = Spooled::new();
+    let described = format!("\n[project]\ndescription = \"{}\"\n", "x".repeat(500_000));
+    let text = format!("refs = [\"refs/tags/z\"]\n{described}");
+    site.configure("mode = \"spool\"", &text);
+    site.push(&["main"]);
+    site.flush().well();
+    site.receiver.take();
+    // The last of the tags falls into the second part.
+    let mut script = String::new();
+    for n in 0..600 {
+        writeln!(script, "create refs/tags/t{n:03} main").unwrap();
+    }
+    writeln!(script, "create refs/tags/z main").unwrap();
+    let update = ["update-ref", "--stdin"];
+    site.git_run(&update).stdin(script).run().well();
+    let mut first = Background::start(site.git_run(&["push", "-q", "--tags", "origin"]));
+    eventually("its place is claimed", || !site.names("claim").is_empty());
+    site.push(&[":refs/tags/z"]);
+    assert!(
+        !site.names("claim").is_empty(),
+        "it came too late to be between"
+    );
+    assert!(first.0.wait().unwrap().success());
+    let arrived = site.flush_well();
+    let topics: Vec<String> = arrived
+        .iter()
+        .map(|request| request.message().topic().to_owned())
+        .collect();
+    assert_eq!(topics, ["git.tag.creation", "git.tag.deletion"]);
+}

@@ -41,13 +41,13 @@ impl Id {
         Self { text, time }
     }
 
-    /// The id right behind this one: of the same time and host.
+    /// The id so far behind this one: of the same time and host.
     #[must_use]
-    pub(in crate::spool) fn next(&self) -> Self {
+    pub(in crate::spool) fn behind(&self, by: u64) -> Self {
         let (front, random) = self.text.split_at(self.text.len() - RANDOM_LEN);
         let random = u64::from_str_radix(random, 16).unwrap_or_default();
         Self {
-            text: format!("{front}{:016x}", random.saturating_add(1)),
+            text: format!("{front}{:016x}", random.saturating_add(by)),
             time: self.time,
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn fill(
     first: &Id,
     blocks: &mut Vec<Vec<u8>>,
 ) -> bool {
-    let id = (0..blocks.len()).fold(first.clone(), |id, _| id.next());
+    let id = (0..blocks.len()).fold(first.clone(), |id, _| id.behind(1));
     let mut part: Header = owed.with(Content::Owed(updates.to_vec()));
     if !ends {
         // The last one settles the intents of all.

@@ -69,6 +69,28 @@ fn the_batches_of_a_push_sort_at_their_claim() {
 }
 
 #[test]
+fn the_parts_of_a_push_that_is_split_sort_at_its_claim() {
+    let fixture = Fixture::new();
+    let mut first = claim(&fixture, "1");
+    let draft = |branch| owed("/srv/a.git", branch);
+    let next = fixture
+        .spool
+        .claim(&draft("5"), &fixture.stamp(), Some(&first));
+    fixture.push("/srv/a.git", &["6"], &["ci"]);
+    let mut third = fixture.spool.split_claim(&mut first, &draft("3")).unwrap();
+    let second = fixture.spool.split_claim(&mut first, &draft("2")).unwrap();
+    let fourth = fixture.spool.split_claim(&mut third, &draft("4")).unwrap();
+    // An entry that would be too large gives no place up.
+    let mut large = super::draft("/srv/a.git", &["1"], &["ci"]);
+    large.push_options = vec!["x".repeat(33 << 20)];
+    let error = fixture.spool.enqueue_claimed(&large, &first).unwrap_err();
+    assert!(error.is_too_large());
+    drop((first, second, third, fourth, next));
+    fixture.distribute();
+    assert_eq!(fixture.deliver_all("ci"), ["1", "2", "3", "4", "5", "6"]);
+}
+
+#[test]
 fn a_claimed_push_is_recorded_once_through_every_crash() {
     at_every_crash(
         || {
