@@ -50,7 +50,9 @@ impl<'a> Commit<'a> {
     pub(super) fn parse(commit: &'a [u8], hash: HashKind) -> Option<Self> {
         let (tree, mut rest) = id_line(commit, b"tree ", hash)?;
         let mut parents = Vec::new();
-        while rest.starts_with(b"parent ") {
+        let length = b"parent ".len() + hash.digits();
+        // What ends within such a line has no parent there, and is a commit all the same.
+        while rest.starts_with(b"parent ") && rest.len() > length {
             let (parent, behind) = id_line(rest, b"parent ", hash)?;
             parents.push(parent);
             rest = behind;
@@ -291,7 +293,7 @@ mod tests {
         let long = "2".repeat(64);
         for lines in [
             format!("parent {long}\nauthor"),
-            "parent 22\nauthor".to_owned(),
+            format!("parent 22\nauthor {long}"),
             format!("parent {} \nauthor", id("2")),
             format!("parent {}\nparent\nauthor", "0".repeat(40)),
         ] {
@@ -302,6 +304,9 @@ mod tests {
         assert!(Commit::parse(whole.as_bytes(), HASH).is_none());
         assert!(Commit::parse(whole.as_bytes(), HashKind::Sha256).is_some());
         assert!(Commit::parse(b"", HASH).is_none());
+        let whole = commit(format!("parent {}", id("2")).as_bytes());
+        let cut = Commit::parse(&whole, HASH).expect("a commit");
+        assert!(cut.parents.is_empty());
         let tag = format!("object {long}\ntype commit\ntag x\n");
         assert!(Tag::parse(tag.as_bytes(), HASH).is_none());
     }

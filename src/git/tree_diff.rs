@@ -333,18 +333,22 @@ impl Entry<'_> {
         start.then_with(|| self.name.len().cmp(&other.name.len()))
     }
 
-    /// The type bits of a mode: folder, regular file, symbolic link, submodule. Of the
-    /// others git keeps only whether a file is executable.
+    /// The type bits of a mode: folder, regular file, symbolic link, and else submodule
+    /// (cache.h, `canon_mode`).
     fn file_type(&self) -> u32 {
-        self.mode & 0o170_000
+        match self.mode & 0o170_000 {
+            known @ (0o040_000 | 0o100_000 | 0o120_000) => known,
+            _ => 0o160_000,
+        }
     }
 
     fn is_tree(&self) -> bool {
         self.file_type() == 0o040_000
     }
 
+    /// Of the other bits git keeps only this one.
     fn is_executable(&self) -> bool {
-        self.mode & 0o100 != 0
+        self.file_type() == 0o100_000 && self.mode & 0o100 != 0
     }
 }
 

@@ -168,3 +168,43 @@ fn a_commit_of_before_the_epoch_is_listed_where_git_lists_it() {
         site.push(&[":new"]);
     }
 }
+
+/// git takes a mode of no kind that it knows for that of a submodule, and of all kinds but
+/// files it keeps no other bit.
+#[test]
+fn a_mode_of_no_kind_was_told_as_another_type() {
+    let (site, ids) = started();
+    site.bare_git(&["config", "receive.fsckObjects", "false"]);
+    let blob = |at: usize| {
+        let id = site.git(&["rev-parse", &format!("{}:{}", ids[2], ["a", "b"][at])]);
+        (0..20)
+            .map(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let mut old = ids[2].clone();
+    for (at, modes) in [["644", "120000"], ["50000", "120755"], ["160000", "120111"]]
+        .iter()
+        .enumerate()
+    {
+        let entry =
+            |mode: &str, name: &str, id| [format!("{mode} {name}\0").as_bytes(), id].concat();
+        let tree = [
+            entry(modes[0], "a", &blob(at % 2)),
+            entry(modes[1], "b", &blob(1)),
+        ];
+        let write = ["hash-object", "-t", "tree", "-w", "--stdin", "--literally"];
+        let tree = site.git_run(&write).stdin(tree.concat()).run().well();
+        let new = site.git(&["commit-tree", "-m", "odd", "-p", &old, tree.stdout.trim()]);
+        let push = site.push(&[&format!("{new}:refs/heads/main")]);
+        let expected = Received {
+            branch: "main",
+            new: &new,
+            without: Some(&old),
+            old_commit: &old,
+            from: Some(&old),
+            forced: false,
+        };
+        site.assert_received(push.only(), &expected);
+        old = new;
+    }
+}

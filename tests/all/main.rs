@@ -95,6 +95,7 @@ mod troubleshooting;
 mod upgrade;
 mod walk_by_git;
 mod walk_graphs;
+mod walk_hostile;
 mod walk_repositories;
 mod walk_trees;
 mod ways;

@@ -5,6 +5,8 @@ pub(crate) mod disks;
 mod environment;
 mod fleet;
 mod golden;
+mod hostile;
+mod hostile_store;
 mod hosts;
 mod mail_drop;
 mod message;
@@ -23,6 +25,7 @@ pub(crate) use accounts::Accounts;
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use fleet::Fleet;
 pub(crate) use golden::golden;
+pub(crate) use hostile::Hostile;
 pub(crate) use hosts::{
     Server, Sshd, SystemAccount, find, free_port, has_host, has_host_and_accounts,
 };
