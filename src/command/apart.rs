@@ -32,14 +32,18 @@ use crate::report;
 /// So many accounts are at work at once.
 const PLACES: usize = 32;
 
-/// What was begun when the time is over ends within its timeout, which nobody sets longer.
-const GRACE: Duration = Duration::from_secs(65);
+/// A message that is on its way when the time is over ends within its timeout, which nobody sets
+/// longer.
+const ROOM_FOR_AN_ATTEMPT: Duration = Duration::from_secs(65);
+
+/// Everything else ends at once.
+const ROOM_TO_END: Duration = Duration::from_secs(5);
 
 /// As long as looking at what waits takes at most.
 const GLANCE: Duration = Duration::from_secs(55);
 
 /// As long as a person waits for accounts that do not answer.
-const PATIENCE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What each account's refpost is to do.
 pub(super) struct Job {
@@ -189,7 +193,14 @@ async fn work(
     let account = part.account;
     let name = || around.account(account).0;
     let ended = match Working::start(part, share, job, around) {
-        Ok(working) => working.finish(share, &name, overdue).await,
+        Ok(working) => {
+            let room = if job.has_budget {
+                ROOM_FOR_AN_ATTEMPT
+            } else {
+                ROOM_TO_END
+            };
+            working.finish((share, room), &name, overdue).await
+        }
         Err(error) => Err(error),
     };
     let status = match ended {
@@ -284,7 +295,7 @@ impl Working {
     /// then on it keeps nobody's place.
     async fn finish(
         mut self,
-        share: Duration,
+        (share, room): (Duration, Duration),
         name: &dyn Fn() -> String,
         (overdue, freed): (&Cell<usize>, &Notify),
     ) -> Result<ExitStatus, Error> {
@@ -301,7 +312,7 @@ impl Working {
                 Ok(Some(status)) => break Ok(status),
                 Err(error) => break Err(error).doing("wait for", Path::new("refpost")),
             }
-            let kill_at = term_at + GRACE;
+            let kill_at = term_at + room;
             tokio::select! {
                 _ = ended.recv() => {}
                 () = self.output.readable() => self.output.tell(name),

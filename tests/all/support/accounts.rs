@@ -50,7 +50,7 @@ impl Accounts {
     pub(crate) fn folder(&self, name: &str, account: u32) -> PathBuf {
         let path = self.path(name);
         fs::create_dir(&path).unwrap();
-        chown(&path, Some(account), Some(account)).unwrap();
+        chown(&path, Some(account), Some(group_of(account))).unwrap();
         path
     }
 
@@ -71,7 +71,7 @@ impl Accounts {
             .stdin(Stdio::null())
             .current_dir("/")
             .uid(account)
-            .gid(account);
+            .gid(group_of(account));
         command
     }
 
@@ -103,4 +103,10 @@ impl Accounts {
     pub(crate) fn shell(&self, account: u32, line: &str) -> Ran {
         Self::run(self.command(account, "sh").args(["-c", line]))
     }
+}
+
+/// The group of an account; without a name it has its own number's.
+pub(crate) fn group_of(account: u32) -> u32 {
+    let user = nix::unistd::User::from_uid(account.into()).unwrap();
+    user.map_or(account, |user| user.gid.as_raw())
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 
+use super::accounts::group_of;
 use super::{Accounts, Ran, Receiver, SystemAccount, has_host_and_accounts, set_mode};
 
 /// Two accounts with a folder each below root's `srv`, and root.
@@ -75,7 +76,7 @@ impl Several {
     pub(crate) fn file(account: u32, path: &Path, text: &str) {
         fs::write(path, text).unwrap();
         set_mode(path, 0o644);
-        chown(path, Some(account), Some(account)).unwrap();
+        chown(path, Some(account), Some(group_of(account))).unwrap();
     }
 
     pub(crate) fn root(&self, args: &[&str]) -> Ran {
