@@ -21,6 +21,7 @@ mod demo;
 mod disable;
 mod emit;
 mod enable;
+mod environment;
 mod findings;
 mod fleet;
 mod flush;
@@ -189,7 +190,16 @@ impl<T> IoContext<T> for io::Result<T> {
 /// ask for; the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let done = match as_hook(&args) {
+    let hook = as_hook(&args);
+    if (hook.is_some() || environment::is_of_a_hook()) && !environment::is_clean() {
+        let error = environment::run_clean(&args);
+        report::say(&format!(
+            "cannot run without the variables of others: {error}"
+        ));
+        // A push is not refused for it.
+        return u8::from(hook.is_none());
+    }
+    let done = match hook {
         Some(args) => Ok(hook::run(&args, &Surroundings::new(None, false))),
         None => of_command_line(args),
     };

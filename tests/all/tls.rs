@@ -230,6 +230,40 @@ fn a_machine_without_authorities_is_told_so() {
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
+/// In a hook the environment is a pusher's or a web server's; in a flush, the administrator's.
+#[test]
+fn the_environment_of_a_push_decided_whom_refpost_trusts() {
+    let (site, _, system) = started();
+    let receiver = TlsReceiver::start(&system.sign("localhost", |_| {}), None);
+    let url = receiver.url("localhost");
+    site.config_alone(&format!("unsigned = true\nurls = [\"{url}\"]\n"));
+    site.commit("a");
+    let pem = site.path("system.pem");
+    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        site.commit("a");
+        let push = site.git_run(&["push", "origin", "main"]);
+        let value = if name == "SSL_CERT_DIR" {
+            site.path("")
+        } else {
+            pem.clone()
+        };
+        let push = site.push_by(push.env(name, value).env("HOSTALIASES", &pem));
+        assert_eq!(push.status, 0, "{}", push.said);
+        assert!(push.said.contains("queued for"), "{}", push.said);
+        assert!(receiver.take().is_empty());
+    }
+    // A hook's script that runs refpost hands that environment on.
+    let ping = || {
+        site.refpost(["ping", "test.git"])
+            .env("SSL_CERT_FILE", &pem)
+    };
+    assert_eq!(ping().env("GIT_DIR", &site.bare).run().status, 1);
+    assert!(receiver.take().is_empty());
+    let ran = ping().run();
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(receiver.take().len(), 1);
+}
+
 #[test]
 fn what_a_certificate_says_is_not_for_pushers() {
     let (site, private, _) = started();

@@ -1,0 +1,53 @@
+//! Variables that libraries of ours read, the system's among them: in a hook they are a
+//! pusher's, a web server's or a script's, and decide nothing. An administrator's `flush` and
+//! `ping` honour them. docs/security.md has the whole list, and why the others are harmless.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Whom to trust, whom to reach, where keys of connections are written, and what code to load
+/// for an encoding.
+const OF_LIBRARIES: [&str; 15] = [
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "SSLKEYLOGFILE",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "HOSTALIASES",
+    "LOCALDOMAIN",
+    "RES_OPTIONS",
+    "GCONV_PATH",
+];
+
+/// Whether git, or a hook's script, has handed its environment on to us (githooks(5)).
+pub(super) fn is_of_a_hook() -> bool {
+    std::env::var_os("GIT_DIR").is_some()
+}
+
+/// Whether none of them is set.
+pub(super) fn is_clean() -> bool {
+    OF_LIBRARIES
+        .iter()
+        .all(|name| std::env::var_os(name).is_none())
+}
+
+/// Runs the same command line without them, in place of this process: no library has read any
+/// by then. Returns only if that fails.
+pub(super) fn run_clean(args: &[OsString]) -> io::Error {
+    let mut command = Command::new("/proc/self/exe");
+    if let [name, rest @ ..] = args {
+        command.arg0(name).args(rest);
+    }
+    for name in OF_LIBRARIES {
+        command.env_remove(name);
+    }
+    command.exec()
+}
