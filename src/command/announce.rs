@@ -86,6 +86,7 @@ impl Push {
             process: None,
             confirms: Vec::new(),
             missing_since: None,
+            moved: Vec::new(),
             content,
         }
     }

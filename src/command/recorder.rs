@@ -270,7 +270,7 @@ impl<'a> Recorder<'a> {
         ends: bool,
     ) -> Result<Option<Id>, Error> {
         let intents = self.push.intents(self.spool);
-        let mut draft = self.push.draft(content);
+        let mut draft = self.push.draft(content).of_moves(updates);
         draft.confirms = self.settled(updates, &intents, ends);
         let claim = self.claim.take();
         let enqueued = match &claim {

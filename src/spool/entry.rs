@@ -178,6 +178,11 @@ impl Entry {
         })
     }
 
+    /// What it says, without the file.
+    pub(super) fn into_header(self) -> Header {
+        self.header
+    }
+
     /// Whose the file is.
     pub(super) fn owner(&self) -> u32 {
         self.owner

@@ -63,6 +63,13 @@ impl Listing {
         Ok(strange.into_sorted().0)
     }
 
+    /// An entry has this id now, and was given out.
+    pub(super) fn pass(&mut self, id: &Id) {
+        if self.last.as_ref().is_some_and(|last| last < id) {
+            self.last = Some(id.clone());
+        }
+    }
+
     /// Whether an entry waits for an older push of its repository, whose hook composes.
     pub(super) fn is_claimed(&self, id: &Id, repository: &Path) -> bool {
         self.claims.hold(id, repository)

@@ -47,6 +47,13 @@ pub struct Record<M> {
         with = "encoding::optional_time"
     )]
     pub missing_since: Option<SystemTime>,
+    /// The refs that the push moved, unless they are many; of what is owed, the content tells.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        with = "encoding::updates"
+    )]
+    pub moved: Vec<RefUpdate>,
     /// What is owed.
     pub content: Content<M>,
 }
@@ -54,6 +61,9 @@ pub struct Record<M> {
 fn is_empty(path: &Path) -> bool {
     path.as_os_str().is_empty()
 }
+
+/// A push that moved more refs than this has its place in the order by its id alone.
+const MOST_MOVED: usize = 100;
 
 /// An entry to be: its messages with their bodies.
 pub type Draft = Record<Message>;
@@ -134,6 +144,15 @@ impl<M> Record<M> {
         }
     }
 
+    /// The refs that the push moved, if they are few: what its place in the order hangs on.
+    pub(super) fn moves(&self) -> &[RefUpdate] {
+        let moves = match &self.content {
+            Content::Owed(updates) => updates,
+            Content::Built(_) => &self.moved,
+        };
+        if moves.len() > MOST_MOVED { &[] } else { moves }
+    }
+
     /// The same push with another content.
     pub(super) fn with<N>(&self, content: Content<N>) -> Record<N> {
         Record {
@@ -145,8 +164,23 @@ impl<M> Record<M> {
             process: self.process.clone(),
             confirms: self.confirms.clone(),
             missing_since: self.missing_since,
+            moved: match content {
+                Content::Owed(_) => vec![],
+                Content::Built(_) => self.moves().to_vec(),
+            },
             content,
         }
+    }
+}
+
+impl Draft {
+    /// The same, of a push that moved these refs.
+    #[must_use]
+    pub fn of_moves(mut self, moved: &[RefUpdate]) -> Self {
+        if moved.len() <= MOST_MOVED {
+            self.moved = moved.to_vec();
+        }
+        self
     }
 }
 

@@ -73,6 +73,30 @@ fn a_hook_that_is_killed_while_it_composes_loses_nothing() {
 }
 
 #[test]
+fn two_pushes_whose_hooks_began_in_the_other_order_are_announced_as_the_branch_moved() {
+    let site = site();
+    let hooks = site.bare.join("hooks");
+    let aside = site.path("hooks-aside");
+    let mut lines = vec![];
+    for _ in 0..2 {
+        let old = site.bare_git(&["rev-parse", "main"]);
+        let commit = site.commit("one");
+        fs::rename(&hooks, &aside).unwrap();
+        site.push(&["main"]);
+        fs::rename(&aside, &hooks).unwrap();
+        lines.push((format!("{old} {commit} refs/heads/main\n"), commit));
+    }
+    for (line, _) in lines.iter().rev() {
+        let hook = site.refpost(["hook", "post-receive"]);
+        let hook = hook.dir(&site.bare).env("GIT_DIR", ".").stdin(line);
+        assert_eq!(hook.run().status, 0);
+    }
+    let pushed: Vec<String> = lines.into_iter().map(|(_, commit)| commit).collect();
+    assert_eq!(commits(&site.flush_well()), pushed);
+    assert!(site.files().is_empty(), "{:?}", site.files());
+}
+
+#[test]
 #[ignore = "it composes half a gigabyte; `.ci/run --long` runs it"]
 fn a_push_that_one_entry_cannot_hold_is_not_overtaken() {
     let site = Spooled::new();

@@ -63,6 +63,7 @@ impl Script {
             process: None,
             confirms: vec![],
             missing_since: None,
+            moved: vec![],
             content,
         }
     }
@@ -99,14 +100,13 @@ impl Script {
             self.owe();
             return false;
         }
+        if self.world.chance.borrow_mut().one_in(8) {
+            self.push_in_other_order(repository, &endpoints);
+            return false;
+        }
         let number = self.pushes.len() as u64 + 1;
-        let recipients = endpoints.iter().map(|name| recipient(name)).collect();
-        let content = Content::Built(Built {
-            messages: vec![World::message(number)],
-            recipients,
-        });
         let quick = self.quick(&endpoints);
-        let draft = self.draft(repository, content);
+        let draft = self.composed(repository, number, &endpoints);
         let is_slow = self.composing.is_empty() && self.world.chance.borrow_mut().one_in(5);
         if is_slow {
             let owed = Draft {
@@ -131,6 +131,39 @@ impl Script {
             quick,
         });
         is_watched
+    }
+
+    /// A push of this number, which moves the repository's branch from the one before it.
+    fn composed(&mut self, repository: usize, number: u64, endpoints: &[String]) -> Draft {
+        let recipients = endpoints.iter().map(|name| recipient(name)).collect();
+        let content = Content::Built(Built {
+            messages: vec![World::message(number)],
+            recipients,
+        });
+        let before = self.branches.insert(repository, number);
+        let oid = |number: u64| Oid::from_bytes(&[&[1; 12][..], &number.to_be_bytes()].concat());
+        let moved = RefUpdate {
+            old: before.and_then(oid),
+            new: oid(number),
+            name: RefName::new("refs/heads/main"),
+        };
+        self.draft(repository, content).of_moves(&[moved])
+    }
+
+    /// Two pushes, of which git starts the hook of the second first.
+    fn push_in_other_order(&mut self, repository: usize, endpoints: &[String]) {
+        let number = self.pushes.len() as u64 + 1;
+        let first = self.composed(repository, number, endpoints);
+        let second = self.composed(repository, number + 1, endpoints);
+        for draft in [second, first] {
+            self.world.spool.enqueue(&draft, &self.stamp()).unwrap();
+            self.pushes.push(Push {
+                repository,
+                endpoints: Some(endpoints.to_owned()),
+                at: Instant::now(),
+                quick: vec![],
+            });
+        }
     }
 
     /// Those of the endpoints that answer at once, have before, and are owed nothing.

@@ -57,7 +57,8 @@ impl Script {
         }
     }
 
-    /// What was not refused arrives in push order, repository by repository.
+    /// What was not refused arrives in push order, repository by repository: in the order in which
+    /// the branch moved, whichever hook began first.
     fn judge_order(&self) {
         let mut last: BTreeMap<(String, usize), u64> = BTreeMap::new();
         let mut seen = BTreeSet::new();

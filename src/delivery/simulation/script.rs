@@ -1,7 +1,7 @@
 //! What happens.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub(super) struct Composing {
 pub(super) struct Script {
     pub(super) world: Rc<World>,
     pub(super) pushes: Vec<Push>,
+    /// The last push that moved each repository's branch.
+    pub(super) branches: BTreeMap<usize, u64>,
     /// Attempts that kills may have kept from being logged.
     pub(super) unlogged: usize,
     /// Endpoints that were not configured for a while: what waited is in `failed/`, or was
@@ -106,6 +108,7 @@ impl Script {
         Self {
             world: Rc::new(world),
             pushes: vec![],
+            branches: BTreeMap::new(),
             unlogged: 0,
             disturbed: BTreeSet::new(),
             composing: vec![],

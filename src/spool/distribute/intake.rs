@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::ahead::Looked;
 use crate::payload::Message;
 use crate::spool::entry::Entry;
 use crate::spool::error::{EntryError, EntryFault, IoError, SpoolError};
@@ -127,15 +128,17 @@ impl<'a> Intake<'a> {
     pub(in crate::spool) fn take(
         &mut self,
         spool: &Spool,
-        id: &Id,
+        next: Looked,
         comes_after: impl Fn(&Path) -> Option<After>,
-    ) -> Result<Option<Entry>, SpoolError> {
-        let mut entry = match spool.open_new(id) {
-            Ok(entry) => entry,
+    ) -> Result<Option<Header>, SpoolError> {
+        let id = &next.id;
+        let read = || spool.open_new(id).map(Entry::into_header);
+        let mut header = match next.header.map_or_else(read, Ok) {
+            Ok(header) => header,
             Err(error) => return self.unreadable(spool, id, error).map(|()| None),
         };
-        let repository = &entry.header().repository;
-        if self.held.contains(repository) || self.is_behind(entry.header()) {
+        let repository = &header.repository;
+        if self.held.contains(repository) || self.is_behind(&header) {
             if let Some(blocked) = self.report.blocked.get_mut(repository) {
                 blocked.entries += 1;
             }
@@ -147,22 +150,28 @@ impl<'a> Intake<'a> {
             return Ok(None);
         }
         if spool.is_drop() {
-            match self.take_over(spool, id, entry)? {
-                Some(taken) => entry = taken,
+            let taken = match spool.open_new(id) {
+                Ok(entry) => self.take_over(spool, id, entry)?,
+                Err(error) => return self.unreadable(spool, id, error).map(|()| None),
+            };
+            match taken {
+                Some(taken) => header = taken.into_header(),
                 None => return Ok(None),
             }
         } else {
             // A mail drop holds no intents, whatever an entry says.
-            spool.withdraw_confirmed(&entry.header().confirms)?;
+            spool.withdraw_confirmed(&header.confirms)?;
         }
-        let header = entry.header();
         if let Content::Owed(_) = header.content {
-            match (self.build)(id, header) {
-                Ok(built) => entry = replace(spool, id, &header.with(Content::Built(built)))?,
-                Err(why) => return self.unbuilt(spool, id, header, why).map(|()| None),
+            match (self.build)(id, &header) {
+                Ok(built) => {
+                    let entry = replace(spool, id, &header.with(Content::Built(built)))?;
+                    header = entry.into_header();
+                }
+                Err(why) => return self.unbuilt(spool, id, &header, why).map(|()| None),
             }
         }
-        Ok(Some(entry))
+        Ok(Some(header))
     }
 
     /// This entry stays, and later ones of its repository, or of its refs.
@@ -218,8 +227,8 @@ impl<'a> Intake<'a> {
     }
 
     /// This entry stays, and all later ones of its repository: a queue is refused.
-    pub(in crate::spool) fn hold(&mut self, entry: &Entry, error: IoError) {
-        let repository = entry.header().repository.clone();
+    pub(in crate::spool) fn hold(&mut self, header: &Header, error: IoError) {
+        let repository = header.repository.clone();
         self.held.insert(repository.clone());
         let notice = Notice::Refused(repository, error);
         self.report.notices.push(notice);

@@ -1,6 +1,7 @@
 //! Brings entries from `new/` to the queue of each endpoint.
 //!
-//! - Entries are taken in push order, some at a time. The queues of a batch are flushed
+//! - Entries are taken in push order, some at a time: by id, but for moves of one ref that say
+//!   otherwise (`order`). The queues of a batch are flushed
 //!   once, and only then do its entries leave `new/`.
 //! - The caller decides how long a step lasts. Between two steps the lock on `new/` can be
 //!   released, so that a hook or a person waits for one step at most.
@@ -9,13 +10,16 @@
 //! Crash at any point: an entry is in `new/`, perhaps in some of its queues too. The next
 //! run makes the same names, finds those that exist, and adds the others.
 
+mod ahead;
 pub(super) mod intake;
 mod links;
+mod order;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
+use self::ahead::Ahead;
 use self::intake::{After, Distributed, Intake, Notice, Unbuilt};
 use self::links::Links;
 use crate::payload::Message;
@@ -37,6 +41,7 @@ pub struct Distribution<'a> {
     spool: Spool,
     intake: Intake<'a>,
     listing: Listing,
+    ahead: Ahead,
     links: Links,
     /// Whether entries wait for an older push of their repository.
     patience: bool,
@@ -62,6 +67,7 @@ impl Spool {
             spool: self.clone(),
             intake: Intake::new(build, admit),
             listing: Listing::default(),
+            ahead: Ahead::default(),
             links: Links::default(),
             patience: true,
             lock: None,
@@ -131,6 +137,7 @@ impl Distribution<'_> {
     /// Releases the lock on `new/` until [`Distribution::resume`].
     pub fn pause(&mut self) {
         self.lock = None;
+        self.ahead.forget();
     }
 
     /// Locks `new/` again. Returns false if another process has it; a folder that is gone has
@@ -154,7 +161,7 @@ impl Distribution<'_> {
     /// Whether nothing is left to be taken.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.listing.is_at_end()
+        self.listing.is_at_end() && self.ahead.is_empty()
     }
 
     /// Ends the distribution and gives the account of it.
@@ -168,9 +175,10 @@ impl Distribution<'_> {
 
     /// Gives the next entry a name in each of its queues. Returns false if there is none.
     fn take(&mut self) -> Result<bool, SpoolError> {
-        let Some(id) = self.listing.next(&self.spool)? else {
+        let Some(next) = self.ahead.next(&self.spool, &mut self.listing)? else {
             return Ok(false);
         };
+        let id = next.id.clone();
         let (listing, waits) = (&self.listing, self.patience);
         let comes_after = |repository: &Path| {
             if listing.is_spare(&id, repository) {
@@ -180,12 +188,12 @@ impl Distribution<'_> {
                 is_claimed.then_some(After::Claim)
             }
         };
-        let Some(entry) = self.intake.take(&self.spool, &id, comes_after)? else {
+        let Some(header) = self.intake.take(&self.spool, next, comes_after)? else {
             return Ok(true);
         };
-        let recipients = entry.header().recipients().iter().map(|one| &one.queue);
+        let recipients = header.recipients().iter().map(|one| &one.queue);
         match self.links.add(&self.spool, &id, recipients) {
-            Err(error) if error.refused().is_some() => self.intake.hold(&entry, error),
+            Err(error) if error.refused().is_some() => self.intake.hold(&header, error),
             linked => {
                 linked?;
                 self.links.complete(id);
@@ -197,6 +205,7 @@ impl Distribution<'_> {
     fn stop(&mut self, error: SpoolError) -> bool {
         self.intake.report.stopped.get_or_insert(error);
         self.listing = Listing::default();
+        self.ahead = Ahead::default();
         false
     }
 }

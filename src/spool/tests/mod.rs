@@ -16,6 +16,7 @@ mod log;
 mod mail_drop;
 mod model;
 mod names;
+mod order;
 mod planted;
 mod power;
 mod spare;
@@ -239,6 +240,7 @@ fn draft(repository: &str, ids: &[&str], queues: &[&str]) -> Draft {
         process: None,
         confirms: vec![],
         missing_since: None,
+        moved: vec![],
         content: Content::Built(built(ids, queues)),
     }
 }

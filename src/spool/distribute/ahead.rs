@@ -1,0 +1,149 @@
+//! The next entries of `new/`, looked at before the first of them is taken.
+//!
+//! The hooks of two pushes to one ref can begin in the other order than git moved it. If both
+//! lie in `new/` by now, and no more than half of [`AHEAD`] others between them, the later move
+//! gets an id right behind that of the earlier one: queues are in the order of ids.
+//!
+//! Crash after such a rename: the entry has its new id; or its old one, after a power cut, and
+//! no queue has it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::order::by_moves;
+use crate::spool::entry::Entry;
+use crate::spool::error::IoError;
+use crate::spool::listing::Listing;
+use crate::spool::names::id::Id;
+use crate::spool::record::Header;
+use crate::spool::{Spool, disk};
+
+/// How many entries are looked at, at most.
+const AHEAD: usize = 64;
+/// How many messages and ref updates entries have together before no more are looked at.
+const HELD: usize = 10_000;
+
+/// Entries that come next, in their order.
+#[derive(Debug, Default)]
+pub(in crate::spool) struct Ahead {
+    entries: VecDeque<Looked>,
+}
+
+/// An entry that comes next.
+#[derive(Debug)]
+pub(in crate::spool) struct Looked {
+    pub(in crate::spool) id: Id,
+    /// `None`: it is read when it is taken.
+    pub(in crate::spool) header: Option<Header>,
+}
+
+impl Ahead {
+    pub(in crate::spool) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Forgets what was read: others may change it from now on.
+    pub(in crate::spool) fn forget(&mut self) {
+        for entry in &mut self.entries {
+            entry.header = None;
+        }
+    }
+
+    /// Removes and returns the entry that comes next.
+    pub(in crate::spool) fn next(
+        &mut self,
+        spool: &Spool,
+        listing: &mut Listing,
+    ) -> Result<Option<Looked>, IoError> {
+        // In a mail drop nothing is to be believed yet of what an entry says.
+        if spool.is_drop() {
+            let id = listing.next(spool)?;
+            return Ok(id.map(|id| Looked { id, header: None }));
+        }
+        if self.entries.len() <= AHEAD / 2 {
+            self.look(spool, listing)?;
+        }
+        Ok(self.entries.pop_front())
+    }
+
+    fn look(&mut self, spool: &Spool, listing: &mut Listing) -> Result<(), IoError> {
+        let size = |header: &Header| header.updates().len() + header.frozen().len();
+        let headers = self.entries.iter().filter_map(|it| it.header.as_ref());
+        let mut held: usize = headers.map(size).sum();
+        let known = self.entries.len();
+        while self.entries.len() < AHEAD && held < HELD {
+            let Some(id) = listing.next(spool)? else {
+                break;
+            };
+            // What cannot be read now is told when it is taken.
+            let header = spool.open_new(&id).ok().map(Entry::into_header);
+            held += header.as_ref().map_or(0, size);
+            self.entries.push_back(Looked { id, header });
+        }
+        if self.entries.len() > known.max(1) {
+            self.sort(spool, listing)?;
+        }
+        Ok(())
+    }
+
+    /// Gives new ids to entries whose ids say another order than their moves do.
+    fn sort(&mut self, spool: &Spool, listing: &mut Listing) -> Result<(), IoError> {
+        let mut renamed = vec![];
+        for places in self.by_repository(listing) {
+            let moves = places.iter().map(|&at| {
+                let Looked { id, header } = &self.entries[at];
+                (id, header.as_ref().map_or(&[][..], Header::moves))
+            });
+            let order = by_moves(&moves.collect::<Vec<_>>());
+            let mut last: Option<Id> = None;
+            for at in order.into_iter().map(|n| places[n]) {
+                let id = self.entries[at].id.clone();
+                let id = match last {
+                    Some(last) if last > id => {
+                        let id = free_behind(spool, &last);
+                        renamed.push((at, id.clone()));
+                        id
+                    }
+                    _ => id,
+                };
+                last = Some(id);
+            }
+        }
+        if renamed.is_empty() {
+            return Ok(());
+        }
+        for (at, id) in renamed {
+            let entry = &mut self.entries[at];
+            let renamed = disk::rename(&spool.new_name(&entry.id), &spool.new_name(&id));
+            disk::unless_gone(renamed)?;
+            listing.pass(&id);
+            entry.id = id;
+        }
+        let entries = self.entries.make_contiguous();
+        entries.sort_by(|one, other| one.id.cmp(&other.id));
+        disk::flush_dir(&spool.new_dir())
+    }
+
+    /// The places of what can be read. What is in `spare` too keeps its id, by which it is known
+    /// there.
+    fn by_repository(&self, listing: &Listing) -> Vec<Vec<usize>> {
+        let mut repositories: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (at, entry) in self.entries.iter().enumerate() {
+            let repository = entry.header.as_ref().map(|header| &header.repository);
+            if let Some(repository) = repository
+                && !listing.is_spare(&entry.id, repository)
+            {
+                repositories.entry(repository).or_default().push(at);
+            }
+        }
+        repositories.into_values().collect()
+    }
+}
+
+/// The first id behind this one that no entry in `new/` has.
+fn free_behind(spool: &Spool, id: &Id) -> Id {
+    let mut free = id.behind(1);
+    while disk::stat(&spool.new_name(&free)).is_ok() {
+        free = free.behind(1);
+    }
+    free
+}
