@@ -11,6 +11,7 @@ use clap_complete::Shell;
 
 use crate::config::RepositoryPattern;
 use crate::payload::pagure::parse_topic;
+use crate::spool::Id;
 
 pub use queue::{
     Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueMoveArgs, QueueShowArgs,
@@ -61,6 +62,9 @@ pub enum Command {
     /// without one, the spool and all below the root of the server's configuration.
     /// Silent unless a person must act.
     Flush(FlushArgs),
+    /// Make messages of pushes that were only recorded, for a flush
+    #[command(hide = true)]
+    Build(BuildArgs),
     /// See, try again, hand over or drop what waits and what failed
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -171,6 +175,18 @@ pub struct FlushArgs {
     /// Leave the session of whoever started this
     #[arg(long, hide = true)]
     pub detached: bool,
+}
+
+/// Arguments of `build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// A spool
+    pub spool: PathBuf,
+    /// The first entry in it whose messages are made
+    #[arg(value_parser = queue::parse_id)]
+    pub id: Id,
+    /// The process that waits for them
+    pub flush: i32,
 }
 
 /// Arguments of `status`.

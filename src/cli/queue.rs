@@ -39,7 +39,7 @@ pub struct QueueListArgs {
 #[derive(Debug, Args)]
 pub struct QueueShowArgs {
     /// The entry
-    #[arg(value_parser = id)]
+    #[arg(value_parser = parse_id)]
     pub id: Id,
     /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
     #[arg(long = "in", value_name = "PATH")]
@@ -78,7 +78,7 @@ pub struct QueueMoveArgs {
 #[derive(Debug, Args)]
 pub struct Choice {
     /// These entries
-    #[arg(value_name = "ID", value_parser = id)]
+    #[arg(value_name = "ID", value_parser = parse_id)]
     pub ids: Vec<Id>,
     /// Of this endpoint
     #[arg(long, value_name = "NAME")]
@@ -94,6 +94,6 @@ pub struct Choice {
     pub paths: Vec<PathBuf>,
 }
 
-fn id(text: &str) -> Result<Id, &'static str> {
+pub(super) fn parse_id(text: &str) -> Result<Id, &'static str> {
     Id::parse(text).ok_or("no entry has such an id (a repository is named with --in PATH)")
 }

@@ -43,6 +43,11 @@ impl Place {
         }
     }
 
+    /// Whether it was put aside, for all its endpoints.
+    pub(super) fn is_aside(&self) -> bool {
+        matches!(self, Self::Failed(failed) if failed.queue.is_unreadable())
+    }
+
     pub(super) fn state(&self) -> &'static str {
         match self {
             Self::New(_) => "new",

@@ -7,6 +7,8 @@ mod announce;
 mod apart;
 mod batches;
 mod become_account;
+mod build;
+mod builder;
 mod called;
 mod check;
 mod check_all;
@@ -267,6 +269,7 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
     match command {
         Command::Hook(args) => Ok(hook::run(&args, around)),
         Command::Flush(args) => flush::run(&args, around),
+        Command::Build(args) => build::run(&args, around),
         Command::Queue(args) => queue::run(&args, around),
         Command::Status(args) => status::run(&args, around),
         Command::Log(args) => log::run(&args, around),

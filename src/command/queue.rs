@@ -37,8 +37,12 @@ fn list(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
     let targets = searched.targets(around);
     let configured = Configured::new(around);
     Ok(spools::each(&targets, around, |target| {
+        let killers = target.spool.killers().map_err(SpoolError::from)?;
         for listed in chosen(target, &args.choice, around)? {
-            let reason = configured.orphan(&listed).map(|_| NOT_CONFIGURED);
+            let orphan = configured.orphan(&listed).map(|_| NOT_CONFIGURED);
+            let kills = killers.iter().find(|(id, _)| id == listed.place.id());
+            let kills = kills.map(|(_, why)| why.as_str());
+            let reason = orphan.or(kills.filter(|_| listed.place.is_aside()));
             if args.json {
                 report::json(&object(&target.spool, &listed, reason));
             } else {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::chosen::chosen;
 use super::queue::{self, entries};
@@ -14,6 +15,9 @@ use crate::cli::{Choice, QueueMoveArgs};
 use crate::delivery::Surveyor;
 use crate::report;
 use crate::spool::{Header, Id, Lock, Queue, Spool, SpoolError};
+
+/// How soon it is looked whether messages are made.
+const BUILDS: Duration = Duration::from_millis(20);
 
 /// Queues and those that get what is in them, and of which repositories.
 type Plan = BTreeMap<(Queue, Queue), BTreeSet<PathBuf>>;
@@ -63,21 +67,28 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
 
 /// Brings what was pushed to its queues, so that what is moved is all that there is.
 fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
-    let build = |_: &Id, header: &Header| world.build(header);
-    let admit = |account, header: &Header| world.admit(account, header);
-    let distribution = spool.distribution(Lock::Wait, build, admit);
-    let Some(mut distribution) = distribution.map_err(SpoolError::from)? else {
-        return Ok(());
-    };
-    while distribution.step(|| true) {
-        distribution.pause();
-        // Whoever has it now does the rest.
-        if !distribution.resume().map_err(SpoolError::from)? {
-            break;
+    loop {
+        let build = |id: &Id, header: &Header| world.build(spool, id, header);
+        let admit = |account, header: &Header| world.admit(account, header);
+        let distribution = spool.distribution(Lock::Wait, build, admit);
+        let Some(mut distribution) = distribution.map_err(SpoolError::from)? else {
+            return Ok(());
+        };
+        while distribution.step(|| true) {
+            distribution.pause();
+            // Whoever has it now does the rest.
+            if !distribution.resume().map_err(SpoolError::from)? {
+                break;
+            }
         }
+        let distributed = distribution.finish();
+        let is_over = !distributed.builds || distributed.stopped.is_some();
+        world.distributed(spool, Ok(distributed));
+        if is_over {
+            return Ok(());
+        }
+        std::thread::sleep(BUILDS);
     }
-    world.distributed(spool, Ok(distribution.finish()));
-    Ok(())
 }
 
 /// What is to be moved of a spool. Nothing is, unless all of it can be.

@@ -53,6 +53,17 @@ fn show(
             ));
         }
     }
+    if survey.unreadable > 0 {
+        for (id, why) in target.spool.killers().map_err(SpoolError::from)? {
+            if as_json {
+                report::json(
+                    &json!({ "spool": spool, "state": "kills", "id": id.as_str(), "reason": why }),
+                );
+            } else {
+                report::line(&format!("{spool}: entry `{id}` given up: {why}"));
+            }
+        }
+    }
     if let Some(spare) = survey.spare.filter(|it| it.used > 0 || it.lost.is_some()) {
         if as_json {
             let lost = spare.lost;

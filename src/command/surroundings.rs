@@ -148,9 +148,21 @@ impl Surroundings {
 
     /// Another refpost, in `/`, with the server's file that we have.
     pub(super) fn refpost(&self) -> Result<Command, Error> {
-        let mut command = Command::new(super::enable::own_binary()?);
+        Ok(self.refpost_at(super::enable::own_binary()?))
+    }
+
+    /// The same, being this program.
+    pub(super) fn refpost_at(&self, program: PathBuf) -> Command {
+        let mut command = Command::new(program);
         command.args(self.config_args()).current_dir("/");
-        Ok(command)
+        // They would be about the repository in whose hook this runs.
+        for (name, _) in std::env::vars_os() {
+            let is_kept = WHERE_CONFIG_IS.iter().any(|kept| name == **kept);
+            if name.as_bytes().starts_with(b"GIT_") && !is_kept {
+                command.env_remove(name);
+            }
+        }
+        command
     }
 
     /// The arguments that name the server's file that we have.
@@ -256,12 +268,6 @@ impl Surroundings {
     /// waits for it.
     pub(super) fn flush_detached(&self, spool: &Path) -> Result<(), Error> {
         let mut command = self.refpost()?;
-        for (name, _) in std::env::vars_os() {
-            let is_kept = WHERE_CONFIG_IS.iter().any(|kept| name == **kept);
-            if name.as_bytes().starts_with(b"GIT_") && !is_kept {
-                command.env_remove(name);
-            }
-        }
         command
             .args(["flush", "--detached"])
             .arg(spool)

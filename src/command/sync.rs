@@ -76,16 +76,20 @@ pub(super) fn deliver_now(
     receivers.learn(spool, spool.stats().failures);
     let courier = Courier::of_push(spool, id, &client, &world, &receivers, limits, &stop);
     let attempted = delivery::run(async {
+        let mut has_run = false;
         let ran = wait_until(end, || {
-            let build = |_: &Id, header: &_| world.build(header);
+            let build = |id: &Id, header: &_| world.build(spool, id, header);
             let admit = |account, header: &_| world.admit(account, header);
             let distribution = spool.distribution(Lock::Try, build, admit);
             let mut distribution = distribution.ok().flatten()?;
             // The pusher does not wait for a long backlog: what is left, a flush distributes.
             while distribution.step(|| Instant::now() < end) && Instant::now() < end {}
-            Some(())
+            has_run = true;
+            // An older push that was only recorded has its messages soon.
+            (!distribution.finish().builds).then_some(())
         })
         .await;
+        let ran = ran.or(has_run.then_some(()));
         // What was recorded before and cannot be announced yet holds it in `new/`:
         // no queue is worth waiting for.
         let is_held = ran.is_some() && spool.open_new(id).is_ok();

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use super::announce::{self, Unannounced};
+use super::builder::Builders;
 use super::compose::Composer;
 use super::owed::{self, Judged};
 use super::push_options::Wishes;
@@ -20,8 +21,8 @@ use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
 use crate::spool::{
-    self, Admission, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError,
-    Unbuilt,
+    self, Admission, Build, Built, Content, Distributed, Header, Id, IoError, Queue, Spool,
+    SpoolError, Unbuilt,
 };
 
 /// Reads each configuration once, until it is told to forget.
@@ -29,6 +30,7 @@ pub(super) struct World<'a> {
     pub(super) around: &'a Surroundings,
     as_json: bool,
     settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
+    builders: Builders,
     /// Messages that were delivered.
     pub(super) delivered: Cell<usize>,
 }
@@ -40,6 +42,7 @@ impl<'a> World<'a> {
             around,
             as_json,
             settings: RefCell::default(),
+            builders: Builders::default(),
             delivered: Cell::default(),
         }
     }
@@ -83,6 +86,19 @@ impl<'a> World<'a> {
                 "what waits stays: name URLs in `urls`, or say `urls = []` to give it up"
                     .to_owned(),
             ),
+        })
+    }
+
+    /// Makes the messages of a push that could only be recorded, here and now.
+    pub(super) fn build_here(&self, header: &Header) -> Result<Built<Message>, Unbuilt> {
+        self.build_owed(header, Extent::Whole).or_else(|error| {
+            let why = report::chain(&error);
+            match error {
+                Error::Git(error) if error.is_of_absent_object() => {
+                    self.without_object(header, why)
+                }
+                _ => Err(Unbuilt::All(why)),
+            }
         })
     }
 
@@ -192,16 +208,12 @@ impl Outside for World<'_> {
 }
 
 impl Surveyor for World<'_> {
-    fn build(&self, header: &Header) -> Result<Built<Message>, Unbuilt> {
-        self.build_owed(header, Extent::Whole).or_else(|error| {
-            let why = report::chain(&error);
-            match error {
-                Error::Git(error) if error.is_of_absent_object() => {
-                    self.without_object(header, why)
-                }
-                _ => Err(Unbuilt::All(why)),
-            }
-        })
+    fn build(&self, spool: &Spool, id: &Id, header: &Header) -> Build {
+        // What is wrong with the configuration is told once, here.
+        match self.settings(&header.repository) {
+            Ok(_) => self.builders.build(spool, id, header, self.around),
+            Err(unavailable) => Build::Unbuilt(Unbuilt::All(unavailable.to_string())),
+        }
     }
 
     fn admit(&self, account: u32, header: &Header) -> Admission {
@@ -218,6 +230,14 @@ impl Surveyor for World<'_> {
                 spool::Notice::SetAside(error) => {
                     let error = report::chain(error);
                     self.tell(&format!("{error}: it lies in `failed/unreadable/` now"));
+                }
+                spool::Notice::Kills(id, why) => {
+                    let text = format!(
+                        "cannot build the messages of entry `{id}`, tried twice: {why}: it lies \
+                         in `failed/unreadable/` now"
+                    );
+                    let hint = format!("to try again: refpost queue retry {id}");
+                    self.around.tell_once(&text, Some(&hint));
                 }
                 spool::Notice::Unopened(error) => self.tell_error(error),
                 spool::Notice::Refused(repository, error) => {

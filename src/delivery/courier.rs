@@ -12,9 +12,8 @@ use super::lane::Work;
 use super::origin::Origin;
 use super::receivers::Receivers;
 use crate::config::Settings;
-use crate::payload::Message;
 use crate::spool::{
-    Admission, Built, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError, Unbuilt,
+    Admission, Build, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError,
 };
 
 /// What a delivery takes from outside, as values.
@@ -31,8 +30,8 @@ pub trait Outside {
 
 /// What a flush takes from outside, and whom it tells what happened.
 pub trait Surveyor: Outside {
-    /// Builds the messages of a push that could only be recorded.
-    fn build(&self, header: &Header) -> Result<Built<Message>, Unbuilt>;
+    /// Builds the messages of a push that could only be recorded, or has them built.
+    fn build(&self, spool: &Spool, id: &Id, header: &Header) -> Build;
     /// Whether this account may announce what an entry in a mail drop says.
     fn admit(&self, account: u32, header: &Header) -> Admission;
     /// A spool's entries were brought to their queues, or were not.

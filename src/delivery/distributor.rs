@@ -32,12 +32,16 @@ struct Distributing<'a> {
     spool: Spool,
     /// `None`: another process has had `new/` so far.
     distribution: Option<Distribution<'a>>,
+    /// When this distribution began.
+    begun: Instant,
     /// When `new/` was locked.
     held_since: Option<Instant>,
     /// No step before this.
     ready: Instant,
     /// Something came that this distribution does not see.
     again: bool,
+    /// Whether messages are being made, which need not be waited for.
+    builds: bool,
     /// Since when entries have waited for an older push, whose hook composes.
     waits_since: Option<Instant>,
 }
@@ -56,9 +60,11 @@ impl<'a> Distributor<'a> {
             None => self.spools.push_back(Distributing {
                 spool: spool.clone(),
                 distribution: None,
+                begun: Instant::now(),
                 held_since: None,
                 ready: Instant::now(),
                 again: false,
+                builds: false,
                 waits_since: None,
             }),
         }
@@ -99,6 +105,12 @@ impl<'a> Distributor<'a> {
         }
     }
 
+    /// Waits for no messages that are being made.
+    pub(super) fn wait_no_longer(&mut self) {
+        self.spools
+            .retain(|one| !one.builds || one.distribution.is_some());
+    }
+
     /// Works until `end`. Returns the queues that got something.
     pub(super) fn step(&mut self, end: Instant) -> Option<(Spool, BTreeSet<Queue>)> {
         let now = Instant::now();
@@ -106,9 +118,9 @@ impl<'a> Distributor<'a> {
         let mut one = self.spools.remove(at)?;
         let spool = one.spool.clone();
         let (queues, done) = match one.step(self.world, end) {
-            Ok(Some(mut done)) if done.waits && done.stopped.is_none() => {
+            Ok(Some(mut done)) if (done.waits || done.builds) && done.stopped.is_none() => {
                 let queues = std::mem::take(&mut done.queues);
-                one.wait();
+                one.wait(&done);
                 self.world.distributed(&spool, Ok(done));
                 self.spools.push_back(one);
                 return Some((spool, queues));
@@ -130,13 +142,17 @@ impl<'a> Distributor<'a> {
 }
 
 impl<'a> Distributing<'a> {
-    /// Begins anew in a moment, when an older push may have its entry.
-    fn wait(&mut self) {
+    /// Begins anew in a moment, when an older push may have its entry, or messages are made.
+    fn wait(&mut self, done: &Distributed) {
         let now = Instant::now();
         self.distribution = None;
         self.held_since = None;
-        self.waits_since.get_or_insert(now);
-        self.ready = now + ASK_AGAIN;
+        let since = self.waits_since.unwrap_or(now);
+        self.waits_since = done.waits.then_some(since);
+        self.builds = done.builds;
+        // To look through many entries is not all that is done meanwhile.
+        let looked = now.duration_since(self.begun);
+        self.ready = now + ASK_AGAIN.max(looked * 4);
     }
 
     fn pause(&mut self) {
@@ -153,7 +169,9 @@ impl<'a> Distributing<'a> {
         end: Instant,
     ) -> Result<Option<Distributed>, IoError> {
         if self.distribution.is_none() {
-            let build = move |_: &Id, header: &Header| world.build(header);
+            self.begun = Instant::now();
+            let spool = self.spool.clone();
+            let build = move |id: &Id, header: &Header| world.build(&spool, id, header);
             let admit = move |account, header: &Header| world.admit(account, header);
             let distribution = self.spool.distribution(Lock::Try, build, admit)?;
             let waited = self.waits_since.map(|since| since.elapsed());

@@ -152,6 +152,9 @@ impl<'a> Scheduler<'a> {
         if self.stop.get() {
             self.distributor.end();
         }
+        if self.limits.is_over() {
+            self.distributor.wait_no_longer();
+        }
         if self.handed_on.elapsed() >= HANDED_ON {
             self.hand_on(Instant::now() + STEP);
         }

@@ -32,6 +32,17 @@ impl Spool {
         Ok(failed)
     }
 
+    /// The entries that were put aside because building their messages kills, and how.
+    pub fn killers(&self) -> Result<Vec<(Id, String)>, IoError> {
+        let mut deaths = self.stats().deaths;
+        let aside = self.failed(&Queue::unreadable())?;
+        let known = aside.into_iter().filter_map(|failed| {
+            let death = deaths.remove(failed.id.as_str())?;
+            Some((failed.id, death.why))
+        });
+        Ok(known.collect())
+    }
+
     /// Hands over what has failed in a queue, in no order, and holds none.
     pub(super) fn each_failed(
         &self,
@@ -50,6 +61,7 @@ impl Spool {
     pub fn retry_failed(&self, failed: &Failed, now: SystemTime) -> Result<(), SpoolError> {
         let from = self.failed_name(failed);
         if failed.queue.is_unreadable() {
+            self.forget_deaths(&failed.id);
             let new = self.new_name(&failed.id);
             disk::link(&from, &new)?;
             disk::flush_dir(new.folder())?;

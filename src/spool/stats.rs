@@ -3,6 +3,7 @@
 //! ```text
 //! clock     since when the clock has gone on evenly, as far as flushes saw
 //! failures  the queues whose endpoint failed at the last attempt
+//! deaths    the entries that killed whoever built their messages
 //! ```
 //!
 //! The file can be deleted. Then an outage is told once more, and nothing is given up or swept
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::Locked;
 use super::error::IoError;
+use super::names::id::Id;
 use super::names::queue::Queue;
 use super::{Folder, Lock, Spool, disk, encoding};
 use crate::json;
@@ -23,6 +25,8 @@ use crate::json;
 const STATS: &str = "stats";
 /// The largest file that is read.
 const LARGEST: u64 = 16 << 20;
+/// No more deaths are kept.
+const MOST_DEATHS: usize = 256;
 /// Time for which the clock must have gone on evenly before anything expires by it.
 const SETTLED_AFTER: Duration = Duration::from_hours(1);
 /// Longest time between two flushes after which the clock is still believed.
@@ -41,6 +45,18 @@ pub struct Stats {
     pub clock: Option<Clock>,
     /// By the queue's name: endpoints that failed at their last attempt.
     pub failures: BTreeMap<String, Failure>,
+    /// By the entry's id: entries that killed whoever built their messages.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub deaths: BTreeMap<String, Death>,
+}
+
+/// An entry that killed whoever built its messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Death {
+    /// How often.
+    pub count: u32,
+    /// How the last one died.
+    pub why: String,
 }
 
 /// The clock, as flushes saw it.
@@ -160,6 +176,29 @@ impl Spool {
                 other.last = SystemTime::UNIX_EPOCH;
             }
         });
+    }
+
+    /// Counts a death of whoever built this entry's messages. Returns how often that was.
+    #[must_use]
+    pub fn count_death(&self, id: &Id, why: &str) -> u32 {
+        let mut count = 0;
+        self.update_stats(Lock::Wait, |stats| {
+            let death = stats.deaths.entry(id.to_string()).or_default();
+            death.count += 1;
+            why.clone_into(&mut death.why);
+            count = death.count;
+            while stats.deaths.len() > MOST_DEATHS {
+                stats.deaths.pop_first();
+            }
+        });
+        count
+    }
+
+    /// Forgets the deaths by an entry: it is built, or a person wants it tried again.
+    pub fn forget_deaths(&self, id: &Id) {
+        if self.stats().deaths.contains_key(id.as_str()) {
+            self.update_stats(Lock::Wait, |stats| drop(stats.deaths.remove(id.as_str())));
+        }
     }
 
     /// Returns the time of the newest push, by the clock of that time. `None`: there was none.

@@ -69,6 +69,7 @@ mod secrets;
 mod spool_answers;
 mod spool_beside;
 mod spool_bounds;
+mod spool_builders;
 mod spool_claims;
 mod spool_crash;
 mod spool_damage;

@@ -22,7 +22,7 @@ use super::chance::Chance;
 use crate::config::{self, Endpoint, Network, Settings};
 use crate::payload::Message;
 use crate::spool::{
-    Access, Admission, Built, Content, Distributed, Header, IoError, Queue, Spool, SpoolError,
+    Access, Admission, Build, Content, Distributed, Header, Id, IoError, Queue, Spool, SpoolError,
     Unbuilt,
 };
 
@@ -251,14 +251,16 @@ impl Outside for World {
 
 impl Surveyor for World {
     /// What is owed is the message whose number is the name of its branch.
-    fn build(&self, header: &Header) -> Result<Built<Message>, Unbuilt> {
-        let settings = self.settings(&header.repository);
-        let settings = settings.map_err(|error| Unbuilt::All(error.to_string()))?;
+    fn build(&self, _: &Spool, _: &Id, header: &Header) -> Build {
+        let settings = match self.settings(&header.repository) {
+            Ok(settings) => settings,
+            Err(error) => return Build::Unbuilt(Unbuilt::All(error.to_string())),
+        };
         let Content::Owed(updates) = &header.content else {
             panic!("only what is owed is built");
         };
         let number = updates[0].name.short().parse().unwrap();
-        Ok(super::script::built(&settings, number))
+        Build::Built(super::script::built(&settings, number))
     }
 
     fn admit(&self, _: u32, _: &Header) -> Admission {

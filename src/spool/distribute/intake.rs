@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use super::ahead::Looked;
 use crate::payload::Message;
 use crate::spool::entry::Entry;
@@ -15,7 +17,7 @@ use crate::spool::mail_drop::{Admission, Taken};
 use crate::spool::names::id::Id;
 use crate::spool::names::queue::Queue;
 use crate::spool::record::{Built, Content, Draft, Header};
-use crate::spool::{Spool, enqueue};
+use crate::spool::{Lock, Spool, disk, encoding, enqueue};
 
 /// What came of entries that left `new/`, or did not.
 #[derive(Debug, Default)]
@@ -30,9 +32,30 @@ pub struct Distributed {
     pub blocked: BTreeMap<PathBuf, Blocked>,
     /// Whether an entry stays until the hook of an older push is done.
     pub waits: bool,
+    /// Whether one stays until its messages are made.
+    pub builds: bool,
     /// What kept the rest in `new/`: a full disk, say. Beside the others, for what
     /// was set aside before it must be told all the same.
     pub stopped: Option<SpoolError>,
+}
+
+/// What came of building the messages of an entry that only has ref updates.
+#[derive(Debug)]
+pub enum Build {
+    /// They are made.
+    Built(Built<Message>),
+    /// Another process makes them, and puts them into the entry.
+    Begun,
+    /// They cannot be made now.
+    Unbuilt(Unbuilt),
+    /// Whoever tries to make them is killed by it: the entry is put aside.
+    Kills(String),
+}
+
+impl From<Result<Built<Message>, Unbuilt>> for Build {
+    fn from(built: Result<Built<Message>, Unbuilt>) -> Self {
+        built.map_or_else(Self::Unbuilt, Self::Built)
+    }
 }
 
 /// Why the entries of a repository stay in `new/`.
@@ -48,8 +71,9 @@ pub struct Blocked {
     pub others_pass: bool,
 }
 
-/// Why the messages of an entry cannot be built now.
-#[derive(Debug)]
+/// Why the messages of an entry cannot be built now. A process that builds says it in JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Unbuilt {
     /// For a reason that holds for every entry of the repository: its configuration, say.
     All(String),
@@ -58,6 +82,7 @@ pub enum Unbuilt {
         /// What is missing.
         why: String,
         /// Since when that is known, if it is.
+        #[serde(with = "encoding::optional_time")]
         since: Option<SystemTime>,
     },
 }
@@ -67,6 +92,9 @@ pub enum Unbuilt {
 pub enum Notice {
     /// This entry makes no sense; it lies in `failed/unreadable/` now.
     SetAside(EntryError),
+    /// Building the messages of this entry kills, in this way; it lies in
+    /// `failed/unreadable/` now.
+    Kills(Id, String),
     /// The kernel does not let us read this entry; it stays, and others pass.
     Unopened(EntryError),
     /// In a mail drop, whether the entries of this repository may be announced cannot be
@@ -89,13 +117,13 @@ pub(in crate::spool) enum After {
 }
 
 /// Builds the messages of an entry that only has ref updates, or says why it cannot.
-type Build<'a> = Box<dyn FnMut(&Id, &Header) -> Result<Built<Message>, Unbuilt> + 'a>;
+type Builder<'a> = Box<dyn FnMut(&Id, &Header) -> Build + 'a>;
 /// Whether the owner of an entry's file may announce what the entry says.
 type Admit<'a> = Box<dyn FnMut(u32, &Header) -> Admission + 'a>;
 
 /// Takes entries in, in push order, and keeps account of those that stay.
 pub(in crate::spool) struct Intake<'a> {
-    build: Build<'a>,
+    build: Builder<'a>,
     admit: Admit<'a>,
     /// Repositories whose entries stay: one of their queues is refused, say.
     held: BTreeSet<PathBuf>,
@@ -111,12 +139,12 @@ impl fmt::Debug for Intake<'_> {
 }
 
 impl<'a> Intake<'a> {
-    pub(in crate::spool) fn new(
-        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, Unbuilt> + 'a,
+    pub(in crate::spool) fn new<B: Into<Build>>(
+        mut build: impl FnMut(&Id, &Header) -> B + 'a,
         admit: impl FnMut(u32, &Header) -> Admission + 'a,
     ) -> Self {
         Self {
-            build: Box::new(build),
+            build: Box::new(move |id, header| build(id, header).into()),
             admit: Box::new(admit),
             held: BTreeSet::new(),
             waiting: BTreeMap::new(),
@@ -164,11 +192,21 @@ impl<'a> Intake<'a> {
         }
         if let Content::Owed(_) = header.content {
             match (self.build)(id, &header) {
-                Ok(built) => {
-                    let entry = replace(spool, id, &header.with(Content::Built(built)))?;
+                Build::Built(built) => {
+                    let entry = spool.replace(id, &header.with(Content::Built(built)))?;
                     header = entry.into_header();
                 }
-                Err(why) => return self.unbuilt(spool, id, &header, why).map(|()| None),
+                Build::Begun => {
+                    self.held.insert(header.repository.clone());
+                    self.report.builds = true;
+                    return Ok(None);
+                }
+                Build::Kills(why) => {
+                    spool.set_aside(&spool.new_name(id), id)?;
+                    self.report.notices.push(Notice::Kills(id.clone(), why));
+                    return Ok(None);
+                }
+                Build::Unbuilt(why) => return self.unbuilt(spool, id, &header, why).map(|()| None),
             }
         }
         Ok(Some(header))
@@ -196,7 +234,7 @@ impl<'a> Intake<'a> {
                     let updates = header.updates().to_vec();
                     let mut draft = header.with(Content::Owed(updates));
                     draft.missing_since = since;
-                    replace(spool, id, &draft)?;
+                    spool.replace(id, &draft)?;
                 }
                 why
             }
@@ -283,16 +321,34 @@ impl<'a> Intake<'a> {
     }
 }
 
-/// Puts the messages where the ref updates were, or what else is known of them, under the
-/// same id.
-fn replace(spool: &Spool, id: &Id, draft: &Draft) -> Result<Entry, SpoolError> {
-    let new = spool.new_name(id);
-    // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
-    let tmp = spool.work_dir()?.entry(format!("{id}.built"));
-    // Crash inside: it is owed still, and built anew; or it is built for good.
-    // Its messages go nowhere before that is durable, so their `msg_id` lasts.
-    enqueue::replace(draft, &tmp, &new, spool.own_access())?;
-    Ok(Entry::open(&new)?)
+impl Spool {
+    /// Puts the messages where the ref updates were, or what else is known of them, under the
+    /// same id. The caller has locked `new/`.
+    fn replace(&self, id: &Id, draft: &Draft) -> Result<Entry, SpoolError> {
+        let new = self.new_name(id);
+        // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
+        let tmp = self.work_dir()?.entry(format!("{id}.built"));
+        // Crash inside: it is owed still, and built anew; or it is built for good.
+        // Its messages go nowhere before that is durable, so their `msg_id` lasts.
+        enqueue::replace(draft, &tmp, &new, self.own_access())?;
+        Ok(Entry::open(&new)?)
+    }
+
+    /// The same with messages, for a process that builds beside whoever distributes. An entry
+    /// that is gone, or built by now, stays as it is.
+    pub fn put_built(
+        &self,
+        id: &Id,
+        header: &Header,
+        built: Built<Message>,
+    ) -> Result<(), SpoolError> {
+        let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
+        let is_owed = |entry: Entry| matches!(entry.header().content, Content::Owed(_));
+        if self.open_new(id).is_ok_and(is_owed) {
+            self.replace(id, &header.with(Content::Built(built)))?;
+        }
+        Ok(())
+    }
 }
 
 fn concerns_one_file(cause: &io::Error) -> bool {

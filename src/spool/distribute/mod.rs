@@ -20,16 +20,15 @@ use std::fs::File;
 use std::path::Path;
 
 use self::ahead::Ahead;
-use self::intake::{After, Distributed, Intake, Notice, Unbuilt};
+use self::intake::{After, Build, Distributed, Intake, Notice};
 use self::links::Links;
-use crate::payload::Message;
 use crate::spool::disk::Locked;
 use crate::spool::error::{IoError, SpoolError};
 use crate::spool::listing::Listing;
 use crate::spool::mail_drop::Admission;
 use crate::spool::names::id::Id;
 use crate::spool::names::queue::Queue;
-use crate::spool::record::{Built, Header};
+use crate::spool::record::Header;
 use crate::spool::{Lock, Spool, disk};
 
 /// Entries that share the flushes of the queues that they go to.
@@ -57,10 +56,10 @@ impl Spool {
     ///
     /// `admit` is asked only in a mail drop: whether the owner of an entry's file may
     /// announce what the entry says.
-    pub fn distribution<'a>(
+    pub fn distribution<'a, B: Into<Build>>(
         &self,
         lock: Lock,
-        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, Unbuilt> + 'a,
+        build: impl FnMut(&Id, &Header) -> B + 'a,
         admit: impl FnMut(u32, &Header) -> Admission + 'a,
     ) -> Result<Option<Distribution<'a>>, IoError> {
         let mut distribution = Distribution {
@@ -96,7 +95,11 @@ impl Spool {
     pub fn distribute(
         &self,
         lock: Lock,
-        build: impl FnMut(&Id, &Header) -> Result<Built<Message>, Unbuilt>,
+        build: impl FnMut(
+            &Id,
+            &Header,
+        )
+            -> Result<crate::spool::Built<crate::payload::Message>, intake::Unbuilt>,
         admit: impl FnMut(u32, &Header) -> Admission,
     ) -> Result<Option<Distributed>, IoError> {
         let distribution = self.distribution(lock, build, admit)?;

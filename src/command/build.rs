@@ -1,0 +1,71 @@
+//! `build`: makes the messages of pushes that could only be recorded, for a flush. What kills
+//! this process, an object that a stranger made above all, kills no flush.
+//!
+//! Standard output tells the flush how far it is: a line with the id of each entry before its
+//! messages are made, and at the end why those of the last one could not be.
+
+use std::ffi::OsString;
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+
+use super::surroundings::Surroundings;
+use super::world::World;
+use super::{Done, Error, place};
+use crate::cli::BuildArgs;
+use crate::report;
+use crate::spool::{Content, Id, Spool, SpoolError};
+
+pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error> {
+    // Nobody else is told what comes of it.
+    set_pdeathsig(Signal::SIGTERM).ok();
+    if getppid().as_raw() != args.flush {
+        return Ok(Done::Deferred);
+    }
+    let spool = place::spool_named(&args.spool);
+    let world = World::new(around, false);
+    let first = spool.open_new(&args.id).map_err(SpoolError::from)?;
+    let repository = first.header().repository.clone();
+    for id in ids_from(&spool, &args.id)? {
+        let Ok(entry) = spool.open_new(&id) else {
+            continue;
+        };
+        let header = entry.header();
+        if header.repository != repository || !matches!(header.content, Content::Owed(_)) {
+            continue;
+        }
+        report::line(id.as_str());
+        match world.build_here(header) {
+            Ok(built) => spool.put_built(&id, header, built)?,
+            Err(why) => {
+                report::json(&why);
+                return Ok(Done::Deferred);
+            }
+        }
+        spool.forget_deaths(&id);
+    }
+    Ok(Done::Well)
+}
+
+/// The entries of which this may be asked: in a mail drop, whoever distributes has taken over
+/// the first, and no other.
+fn ids_from(spool: &Spool, first: &Id) -> Result<Vec<Id>, Error> {
+    if spool.is_drop() {
+        return Ok(vec![first.clone()]);
+    }
+    let mut ids = spool.ids_in_new().map_err(SpoolError::from)?;
+    ids.retain(|id| id >= first);
+    Ok(ids)
+}
+
+/// How this process starts it.
+pub(super) fn arguments(spool: &Spool, id: &Id) -> [OsString; 4] {
+    let (root, flush) = (spool.root().as_os_str(), std::process::id().to_string());
+    [
+        "build".into(),
+        root.into(),
+        id.as_str().into(),
+        flush.into(),
+    ]
+}

@@ -1,0 +1,247 @@
+//! The processes that make messages for a flush (`build`), watched: who is killed by what it
+//! reads counts against the entry, who is killed by somebody does not.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::Signal;
+
+use super::surroundings::Surroundings;
+use super::{Error, IoContext, build};
+use crate::spool::{Build, Header, Id, Spool, Unbuilt};
+
+/// So many at once.
+const MOST: usize = 4;
+/// One that does nothing for so long is killed, and that counts.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How often it is looked at what one does.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So often an entry may kill.
+const DEATHS: u32 = 2;
+
+/// `EX_TEMPFAIL` of sysexits.h: the messages cannot be made now.
+const CANNOT: i32 = 75;
+/// A panic, where it does not abort.
+const PANIC: i32 = 101;
+
+/// Signals by which a process falls that reads what it cannot digest.
+const FATAL: [Signal; 5] = [
+    Signal::SIGSEGV,
+    Signal::SIGBUS,
+    Signal::SIGILL,
+    Signal::SIGFPE,
+    Signal::SIGABRT,
+];
+
+/// The processes of a flush.
+#[derive(Default)]
+pub(super) struct Builders {
+    /// By spool and repository.
+    running: RefCell<HashMap<(PathBuf, PathBuf), Builder>>,
+    /// How often each entry killed, be that written down or not.
+    deaths: RefCell<HashMap<Id, u32>>,
+    /// Entries that were said to be done.
+    done: RefCell<HashSet<Id>>,
+}
+
+struct Builder {
+    process: Child,
+    /// The entry whose messages it makes.
+    id: Id,
+    /// What it said behind that.
+    said: String,
+    /// What it had done when it was last looked at, and since when it is no more.
+    done: String,
+    since: Instant,
+    looked: Instant,
+}
+
+/// What became of a process.
+enum Fate {
+    /// It has done all that there was.
+    Done,
+    /// It says why it cannot go on.
+    Cannot(Unbuilt),
+    /// It died of the entry.
+    Died(String),
+    /// Somebody ended it.
+    Ended(String),
+}
+
+impl Builders {
+    /// Has the messages of an entry made.
+    pub(super) fn build(
+        &self,
+        spool: &Spool,
+        id: &Id,
+        header: &Header,
+        around: &Surroundings,
+    ) -> Build {
+        let mut builders = self.running.borrow_mut();
+        let key = (spool.root().to_owned(), header.repository.clone());
+        let Some(builder) = builders.get_mut(&key) else {
+            if builders.len() >= MOST {
+                // Of other repositories, whose entries are gone or done, nobody asks again.
+                builders.retain(|_, builder| builder.fate().is_none());
+            }
+            if builders.len() < MOST {
+                match Builder::start(spool, id, around) {
+                    Ok(builder) => drop(builders.insert(key, builder)),
+                    Err(error) => return failed(crate::report::chain(&error)),
+                }
+            }
+            return Build::Begun;
+        };
+        let Some(fate) = builder.fate() else {
+            return Build::Begun;
+        };
+        let builder = builders.remove(&key).expect("it was there");
+        // The entry that it got stuck at comes later, if this one has its messages.
+        if builder.id != *id {
+            return Build::Begun;
+        }
+        match fate {
+            // It was read before that, and is read again.
+            Fate::Done if self.done.borrow_mut().insert(id.clone()) => Build::Begun,
+            Fate::Done => failed(format!("cannot build the messages of entry `{id}`")),
+            Fate::Cannot(why) => Build::Unbuilt(why),
+            Fate::Ended(why) => failed(why),
+            Fate::Died(why) if self.count_death(spool, id, &why) < DEATHS => Build::Begun,
+            Fate::Died(why) => Build::Kills(why),
+        }
+    }
+
+    fn count_death(&self, spool: &Spool, id: &Id, why: &str) -> u32 {
+        let mut deaths = self.deaths.borrow_mut();
+        let here = deaths.entry(id.clone()).or_default();
+        *here += 1;
+        spool.count_death(id, why).max(*here)
+    }
+}
+
+fn failed(why: String) -> Build {
+    Build::Unbuilt(Unbuilt::All(why))
+}
+
+impl Builder {
+    fn start(spool: &Spool, id: &Id, around: &Surroundings) -> Result<Self, Error> {
+        let what = Path::new("refpost");
+        // Not by its name: by now there may be another version.
+        let mut command = around.refpost_at("/proc/self/exe".into());
+        let process = command
+            .args(build::arguments(spool, id))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .doing("run", what)?;
+        if let Some(stdout) = &process.stdout {
+            let flags = FcntlArg::F_SETFL(OFlag::O_NONBLOCK);
+            fcntl(stdout, flags)
+                .map_err(io::Error::from)
+                .doing("run", what)?;
+        }
+        let now = Instant::now();
+        Ok(Self {
+            process,
+            id: id.clone(),
+            said: String::new(),
+            done: String::new(),
+            since: now,
+            looked: now,
+        })
+    }
+
+    /// What became of it; `None`: it is at work.
+    fn fate(&mut self) -> Option<Fate> {
+        let ended = self.process.try_wait();
+        self.listen();
+        let why = match ended {
+            Ok(Some(status)) => return Some(self.fate_of(status)),
+            Ok(None) if self.is_stuck() => {
+                self.end();
+                format!(
+                    "it has done nothing for {}",
+                    humantime::format_duration(PATIENCE)
+                )
+            }
+            Ok(None) => return None,
+            Err(error) => return Some(Fate::Ended(error.to_string())),
+        };
+        Some(Fate::Died(why))
+    }
+
+    fn fate_of(&self, status: ExitStatus) -> Fate {
+        let signal = status.signal().and_then(|it| Signal::try_from(it).ok());
+        match (signal, status.code()) {
+            (_, Some(0)) => Fate::Done,
+            (_, Some(CANNOT)) => Fate::Cannot(self.unbuilt()),
+            (_, Some(PANIC)) => Fate::Died("it panicked".to_owned()),
+            (Some(signal), _) if FATAL.contains(&signal) => {
+                Fate::Died(format!("it ended by {signal}"))
+            }
+            (Some(signal), _) => {
+                Fate::Ended(format!("whoever built the messages was ended by {signal}"))
+            }
+            (None, _) => Fate::Ended(format!("whoever built the messages ended with {status}")),
+        }
+    }
+
+    /// Why the messages of the last entry could not be made, as it says.
+    fn unbuilt(&self) -> Unbuilt {
+        serde_json::from_str(&self.said).unwrap_or_else(|_| Unbuilt::All(self.said.clone()))
+    }
+
+    /// Reads what it says: ids, and what is none.
+    fn listen(&mut self) {
+        let mut bytes = Vec::new();
+        if let Some(stdout) = &mut self.process.stdout {
+            // Until it says no more, for now.
+            stdout.read_to_end(&mut bytes).ok();
+        }
+        self.said += &String::from_utf8_lossy(&bytes);
+        while let Some((line, rest)) = self.said.split_once('\n') {
+            let Some(id) = Id::parse(line) else { break };
+            self.id = id;
+            self.said = rest.to_owned();
+        }
+    }
+
+    /// Whether it has done nothing for too long: read nothing, and touched no memory anew.
+    fn is_stuck(&mut self) -> bool {
+        if self.looked.elapsed() < LOOK_AGAIN {
+            return false;
+        }
+        self.looked = Instant::now();
+        let process = format!("/proc/{}", self.process.id());
+        let stat = fs::read_to_string(format!("{process}/stat")).unwrap_or_default();
+        // Page faults are the tenth to thirteenth field (proc_pid_stat(5)).
+        let behind_name = stat.rsplit(')').next().unwrap_or_default();
+        let faults: Vec<&str> = behind_name.split(' ').skip(8).take(4).collect();
+        let read = fs::read_to_string(format!("{process}/io")).unwrap_or_default();
+        let done = format!("{} {faults:?} {read}", self.id);
+        if done != self.done {
+            self.done = done;
+            self.since = Instant::now();
+        }
+        self.since.elapsed() >= PATIENCE
+    }
+
+    fn end(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+impl Drop for Builder {
+    /// What it is at is done by another flush.
+    fn drop(&mut self) {
+        self.end();
+    }
+}

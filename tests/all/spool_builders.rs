@@ -1,0 +1,228 @@
+//! Messages of pushes that were only recorded are made by a process of their own: what kills
+//! it kills no flush, and in the end only its own entry is put aside.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::spooled::{announce_to, commits, eventually, processes, sibling, signal};
+use crate::support::{Background, Runner, Spooled};
+
+/// Reads an object and falls by it, or waits there, as a defect in a library would.
+const TRAP: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void trap(const char *path) {
+	const char *object = getenv("TRAP"), *how = getenv("TRAP_HOW");
+	if (!object || !how || !strcmp(how, "none") || !strstr(path, object)) return;
+	if (!strcmp(how, "abort")) abort();
+	if (!strcmp(how, "wait")) for (;;) sleep(1000);
+	*(volatile int *)8 = 0;
+}
+int open64(const char *path, int flags, ...) {
+	va_list more;
+	va_start(more, flags);
+	int mode = va_arg(more, int);
+	va_end(more);
+	trap(path);
+	int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, "open64");
+	return next(path, flags, mode);
+}
+"#;
+
+struct Trap {
+    site: Spooled,
+    library: PathBuf,
+    /// The repository whose push is owed, and that of another in the same spool.
+    object: String,
+    first: String,
+    other: String,
+}
+
+/// `None`, and told, without a compiler.
+fn trapped() -> Option<Trap> {
+    let site = Spooled::new();
+    let source = site.write("trap.c", TRAP);
+    let library = site.path("trap.so");
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source);
+    if !compiler.status().is_ok_and(|status| status.success()) {
+        eprintln!("warning: there is no C compiler: that is not tested");
+        return None;
+    }
+    let server = format!("spool = \"{}\"", site.path("spool").display());
+    site.write("system.toml", server);
+    let other = sibling(&site, "other.git");
+    let good = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    site.settings("broken");
+    let (first, _) = site.announce();
+    site.settings(&good);
+    let other = announce_to(&site, &other);
+    Some(Trap {
+        object: format!("{}/{}", &first[..2], &first[2..]),
+        library,
+        site,
+        first,
+        other,
+    })
+}
+
+impl Trap {
+    fn flush(&self, how: &str) -> Runner {
+        let flush = self.site.refpost(["flush"]).arg(self.site.path("spool"));
+        flush
+            .env("LD_PRELOAD", &self.library)
+            .env("TRAP", &self.object)
+            .env("TRAP_HOW", how)
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        crate::support::names(&self.site.path("spool").join(folder))
+    }
+
+    fn refpost(&self, args: &[&str]) -> String {
+        let ran = self.site.refpost(args).arg(self.site.path("spool"));
+        ran.run().well().stdout
+    }
+}
+
+#[test]
+fn an_entry_that_kills_is_put_aside_and_holds_nobody() {
+    for (how, signal) in [("fall", "SIGSEGV"), ("abort", "SIGABRT")] {
+        let Some(trap) = trapped() else { return };
+        let id = trap.names("new")[0].clone();
+        let ran = trap.flush(how).run();
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        let said = format!(
+            "refpost: cannot build the messages of entry `{id}`, tried twice: it ended by \
+             {signal}: it lies in `failed/unreadable/` now\n\
+             hint: to try again: refpost queue retry {id}\n"
+        );
+        assert_eq!(ran.stderr, said);
+        assert_eq!(commits(&trap.site.receiver.take()), [&*trap.other]);
+        assert_eq!(trap.names("new"), [""; 0]);
+        assert_eq!(trap.names("failed/unreadable"), [&*id]);
+
+        let shown = trap.refpost(&["status"]);
+        let line = format!("entry `{id}` given up: it ended by {signal}\n");
+        assert!(shown.contains(&line), "{shown}");
+        let listed = trap.refpost(&["queue", "list", "--in"]);
+        let line = format!("{id} failed `unreadable` 1 ref update, messages not built yet of");
+        assert!(listed.starts_with(&line), "{listed}");
+        assert!(
+            listed.contains(&format!(", it ended by {signal}\n")),
+            "{listed}"
+        );
+
+        // Later pushes of the same repository are not held.
+        let (later, _) = trap.site.announce();
+        trap.flush("none").run().well();
+        assert_eq!(commits(&trap.site.receiver.take()), [later]);
+
+        trap.refpost(&["queue", "retry", &id, "--in"]);
+        let arrived = trap.site.receiver.wait_for(1);
+        assert_eq!(commits(&arrived), [&*trap.first]);
+        eventually("it is gone", || trap.names("failed/unreadable").is_empty());
+    }
+}
+
+#[test]
+fn one_death_holds_its_own_repository_until_the_next() {
+    let Some(trap) = trapped() else { return };
+    let id = trap.names("new")[0].clone();
+    // The first of two: a flush that was stopped in between counts on.
+    let stats = trap.site.path("spool/stats");
+    let counted = format!(r#"{{"deaths":{{"{id}":{{"count":1,"why":"it ended by SIGBUS"}}}}}}"#);
+    fs::write(&stats, counted).unwrap();
+    let ran = trap.flush("fall").run();
+    assert!(
+        ran.stderr.contains("tried twice: it ended by SIGSEGV"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(trap.names("failed/unreadable"), [id]);
+}
+
+#[test]
+fn who_is_killed_by_somebody_counts_against_no_entry() {
+    let Some(trap) = trapped() else { return };
+    let id = trap.names("new")[0].clone();
+    for (at, name) in ["KILL", "TERM", "KILL"].into_iter().enumerate() {
+        let flush = Background::start(trap.flush("wait"));
+        let spool = trap.site.path("spool");
+        let spool = spool.to_str().unwrap();
+        let builder = || processes(&["build\0", spool, &id]).first().copied();
+        eventually("the messages are being built", || builder().is_some());
+        // Meanwhile others are served.
+        if at == 0 {
+            let arrived = trap.site.receiver.wait_for(1);
+            assert_eq!(commits(&arrived), [&*trap.other]);
+        }
+        signal(name, builder().unwrap());
+        let mut flush = flush;
+        assert!(flush.0.wait().unwrap().success());
+        assert_eq!(trap.names("new"), [&*id]);
+    }
+    // A flush that ends leaves nobody behind.
+    let flush = Background::start(trap.flush("wait"));
+    let builders = || processes(&["build\0", &id]);
+    eventually("the messages are being built", || !builders().is_empty());
+    // One that has hardly begun, too.
+    drop(flush);
+    eventually("they are no more", || builders().is_empty());
+    trap.flush("none").run().well();
+    assert_eq!(commits(&trap.site.receiver.take()), [&*trap.first]);
+    let stats = fs::read_to_string(trap.site.path("spool/stats")).unwrap();
+    assert!(!stats.contains("deaths"), "{stats}");
+}
+
+#[test]
+fn who_does_nothing_for_a_minute_is_ended_and_that_counts() {
+    let Some(trap) = trapped() else { return };
+    let id = trap.names("new")[0].clone();
+    let stats = trap.site.path("spool/stats");
+    let counted = format!(r#"{{"deaths":{{"{id}":{{"count":1,"why":"it ended by SIGBUS"}}}}}}"#);
+    fs::write(&stats, counted).unwrap();
+    let ran = trap.flush("wait").run();
+    assert_eq!(ran.status, 0);
+    assert!(
+        ran.stderr.contains("it has done nothing for 1m: it lies"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(trap.names("failed/unreadable"), [id]);
+}
+
+/// One process makes the messages of all that its repository owes.
+#[test]
+fn a_thousand_pushes_that_were_only_recorded_are_built_soon() {
+    let site = Spooled::new();
+    let good = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    site.settings("broken");
+    let (commit, _) = site.announce();
+    let new = site.spool().join("new");
+    let first = site.names("new")[0].clone();
+    let (time, random) = first.rsplit_once('-').unwrap();
+    let random = u64::from_str_radix(random, 16).unwrap() & !0xffff;
+    for n in 0..1000 {
+        fs::copy(
+            new.join(&first),
+            new.join(format!("{time}-{:016x}", random + n)),
+        )
+        .unwrap();
+    }
+    site.settings(&good);
+    let begun = std::time::Instant::now();
+    let requests = site.flush_well();
+    let took = begun.elapsed();
+    assert!(requests.len() >= 1000, "{}", requests.len());
+    assert!(commits(&requests).iter().all(|one| *one == commit));
+    assert!(took.as_secs() < 60, "{took:?}");
+}
