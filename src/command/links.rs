@@ -128,7 +128,7 @@ impl Hook {
             }
             Place::Chained => {
                 let chain = chain(binary);
-                if plain_file::read(&self.path, LONGEST_SCRIPT).doing("read", &self.path)?
+                if plain_file::read_named(&self.path, LONGEST_SCRIPT).doing("read", &self.path)?
                     == chain.as_bytes()
                 {
                     return Ok(false);
@@ -138,7 +138,7 @@ impl Hook {
             Place::Dispatched => {
                 let entry = self.folder.join(ENTRY);
                 let script = entry_script(&self.path, binary);
-                if plain_file::read(&entry, LONGEST_SCRIPT).doing("read", &entry)?
+                if plain_file::read_named(&entry, LONGEST_SCRIPT).doing("read", &entry)?
                     == script.as_bytes()
                 {
                     return Ok(false);
@@ -260,7 +260,7 @@ impl Hook {
 
 /// The beginning of a hook's text. What cannot be read is some other's hook.
 pub(super) fn beginning(hook: &Path) -> String {
-    let text = plain_file::read(hook, LONGEST_SCRIPT).unwrap_or_default();
+    let text = plain_file::read_named(hook, LONGEST_SCRIPT).unwrap_or_default();
     String::from_utf8_lossy(&text).into_owned()
 }
 

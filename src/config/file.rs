@@ -1,14 +1,12 @@
 //! A layer's file: opened once, and what is read is what was looked at.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::io;
 use std::path::Path;
 
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
-use crate::plain_file;
+use crate::plain_file::{Folder, Plain, Unfit};
 
 /// No configuration is larger; a file that is costs no more memory than this.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -19,6 +17,9 @@ pub enum Refusal {
     /// A folder, a fifo, a device, …
     #[error("it is no regular file")]
     NotRegular,
+    /// It may lead anywhere.
+    #[error("it is a symbolic link")]
+    Link,
     /// Whoever has an account can write it.
     #[error("mode {0:04o} lets others write it")]
     Writable(u32),
@@ -52,6 +53,11 @@ impl Refusal {
         let path = path.display();
         match self {
             Self::NotRegular | Self::TooLarge | Self::Dangling => None,
+            Self::Link => Some(
+                "put the file itself there, or what many repositories share into a \
+                 `[[repository]]` of the server's file"
+                    .to_owned(),
+            ),
             Self::Writable(_) => Some(format!("see what it says, then: chmod o-w {path}")),
             Self::Foreign { repository, .. } => {
                 let owner = repository.unwrap_or(0);
@@ -93,73 +99,36 @@ impl Text {
     }
 }
 
-/// A file that is open, and what it is: what is looked at is what is read.
-pub(super) struct Opened {
-    file: File,
-    meta: Metadata,
-}
-
-impl Opened {
-    /// Opens a file. A fifo in its place must not hang a push.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = plain_file::open_any(path)?;
-        let meta = file.metadata()?;
-        Ok(Self { file, meta })
-    }
-
-    pub(super) fn is_regular(&self) -> bool {
-        self.meta.is_file()
-    }
-
-    /// Its permission bits.
-    pub(super) fn mode(&self) -> u32 {
-        self.meta.mode() & 0o7777
-    }
-
-    pub(super) fn owner(&self) -> u32 {
-        self.meta.uid()
-    }
-
-    /// Whether it belongs to neither root nor whoever we run as.
-    pub(super) fn is_strange(&self) -> bool {
-        self.owner() != 0 && self.owner() != Uid::effective().as_raw()
-    }
-
-    /// Reads it; `None` if it is longer than that. Room is made once, so that no
-    /// shorter copy of a key stays behind.
-    pub(super) fn read(&self, longest: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        let room = usize::try_from(self.meta.len().min(longest) + 1).unwrap_or(usize::MAX);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-        (&self.file).take(longest + 1).read_to_end(&mut bytes)?;
-        Ok((bytes.len() as u64 <= longest).then_some(bytes))
-    }
+/// Whether a file belongs to neither root nor whoever we run as.
+pub(super) fn is_strange(file: &Plain) -> bool {
+    file.owner() != 0 && file.owner() != Uid::effective().as_raw()
 }
 
 /// Reads a file that nobody wrote but those who may: root, whoever we run as, and
 /// for a repository's file the owner of that `repository`.
 pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unread> {
-    let file = Opened::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound if path.is_symlink() => Unread::Refused(Refusal::Dangling),
-        _ => Unread::Io(error),
-    })?;
+    let (file, repository) = if let (Some(repository), Some(name)) = (repository, path.file_name())
+    {
+        let folder = Folder::open(repository)?;
+        (folder.file(name).map_err(unfit)?, Some(folder.owner()?))
+    } else {
+        let file = Plain::named(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if path.is_symlink() => Unread::Refused(Refusal::Dangling),
+            _ => unfit(error),
+        });
+        (file?, None)
+    };
     let (mode, owner) = (file.mode(), file.owner());
-    if !file.is_regular() {
-        return Err(Unread::Refused(Refusal::NotRegular));
-    }
     if mode & 0o002 != 0 {
         return Err(Unread::Refused(Refusal::Writable(mode)));
     }
-    let is_strange = file.is_strange();
-    if is_strange {
-        let repository = repository.map(fs::metadata).transpose()?;
-        let repository = repository.map(|meta| meta.uid());
-        if repository != Some(owner) {
-            return Err(Unread::Refused(Refusal::Foreign {
-                owner,
-                running: Uid::effective().as_raw(),
-                repository,
-            }));
-        }
+    let is_strange = is_strange(&file);
+    if is_strange && repository != Some(owner) {
+        return Err(Unread::Refused(Refusal::Foreign {
+            owner,
+            running: Uid::effective().as_raw(),
+            repository,
+        }));
     }
     let bytes = file.read(LARGEST)?;
     Ok(Text {
@@ -168,4 +137,12 @@ pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unrea
         owner,
         stranger: is_strange.then_some(owner),
     })
+}
+
+fn unfit(error: io::Error) -> Unread {
+    match Unfit::of(&error) {
+        Some(Unfit::NotRegular) => Unread::Refused(Refusal::NotRegular),
+        Some(Unfit::Link) => Unread::Refused(Refusal::Link),
+        None => Unread::Io(error),
+    }
 }

@@ -7,9 +7,10 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::file::Opened;
+use super::file::is_strange;
 use super::sources::{SecretFile, SecretSource};
 use super::{Endpoint, Signing};
+use crate::plain_file::{Plain, Unfit};
 use crate::signature::Secret;
 
 /// Longer files are no keys.
@@ -125,13 +126,14 @@ impl SecretFile {
             path: self.path.clone(),
             source,
         };
-        let file = Opened::open(&path).map_err(failed)?;
+        let file = match Plain::named(&path) {
+            Err(error) if Unfit::of(&error).is_some() => return Err(KeyError::NotRegular(path)),
+            opened => opened.map_err(failed)?,
+        };
         let (mode, owner) = (file.mode(), file.owner());
-        if !file.is_regular() {
-            Err(KeyError::NotRegular(path))
-        } else if mode & 0o007 != 0 {
+        if mode & 0o007 != 0 {
             Err(KeyError::Exposed { path, mode })
-        } else if file.is_strange() && self.named_by != Some(owner) {
+        } else if is_strange(&file) && self.named_by != Some(owner) {
             Err(KeyError::Foreign { path, owner })
         } else {
             let bytes = file.read(LONGEST).map_err(failed)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Host, Repository, Shown};
-use crate::plain_file;
+use crate::plain_file::Folder;
 
 /// How git's templates begin a `description` that nobody wrote.
 const PLACEHOLDER: &str = "Unnamed repository";
@@ -90,7 +90,8 @@ impl Repository {
 
 fn description(git_dir: &std::path::Path) -> String {
     // A description that cannot be read is no description.
-    let bytes = plain_file::read(&git_dir.join("description"), LONGEST_DESCRIPTION);
+    let folder = Folder::open(git_dir);
+    let bytes = folder.and_then(|folder| folder.read("description", LONGEST_DESCRIPTION));
     let bytes = bytes.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().next().unwrap_or_default().trim();

@@ -4,7 +4,7 @@
 
 use super::Repository;
 use super::store::Setting;
-use crate::plain_file;
+use crate::plain_file::Folder;
 
 /// A `cgitrc` of more than this is read so far.
 const LONGEST_CGITRC: u64 = 64 * 1024;
@@ -47,7 +47,8 @@ impl ConfigTexts<'_> {
 impl Repository {
     pub(super) fn shown(&self, config: &ConfigTexts<'_>) -> Shown {
         // What cannot be read says nothing.
-        let bytes = plain_file::read(&self.path().join("cgitrc"), LONGEST_CGITRC);
+        let folder = Folder::open(&self.path());
+        let bytes = folder.and_then(|folder| folder.read("cgitrc", LONGEST_CGITRC));
         let bytes = bytes.unwrap_or_default();
         shown(&String::from_utf8_lossy(&bytes), &|key| config.all(key))
     }

@@ -129,11 +129,15 @@ fn what_is_no_regular_file_is_refused_and_does_not_hang() {
         "{}",
         push.said
     );
-    for other in ["/dev/zero", "."] {
-        fs::remove_file(&file).unwrap();
-        symlink(other, &file).unwrap();
-        preview(&site).fails(78, &why);
-    }
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    preview(&site).fails(78, &why);
+    fs::remove_dir(&file).unwrap();
+    // What an administrator names can be a link, but not to anything.
+    let server = site.path("system.toml");
+    fs::remove_file(&server).unwrap();
+    symlink("/dev/zero", &server).unwrap();
+    preview(&site).fails(78, &refused(&server, "it is no regular file", ""));
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn a_file_of_a_hundred_megabytes_is_not_read() {
 #[test]
 fn a_link_that_leads_nowhere_is_no_config_that_is_not_there() {
     let site = Spooled::new();
-    let file = site.bare.join("refpost.toml");
+    let file = site.path("system.toml");
     let away = site.path("away.toml");
     fs::rename(&file, &away).unwrap();
     symlink(site.path("nowhere.toml"), &file).unwrap();

@@ -32,6 +32,51 @@ fn a_fifo_for_a_description_keeps_no_push_waiting() {
     assert_eq!(push.messages[0]["repo"]["description"], "Tools");
 }
 
+/// Whoever announces may read what whoever made the link may not.
+#[test]
+fn a_link_in_the_place_of_a_description_sent_what_it_led_to() {
+    let site = Site::new();
+    let secret = site.write("secret", "a secret of the server's\n");
+    let cgitrc = site.write("cgitrc", "desc=another secret\nsection=a third\n");
+    for (name, target) in [("description", &secret), ("cgitrc", &cgitrc)] {
+        let file = site.bare.join(name);
+        fs::remove_file(&file).ok();
+        symlink(target, file).unwrap();
+    }
+    site.commit("a");
+    let push = site.push(&["main"]);
+    let body = push.messages[0]["repo"].to_string();
+    assert!(
+        !body.contains("secret") && !body.contains("third"),
+        "{body}"
+    );
+}
+
+#[test]
+fn a_link_in_the_place_of_a_configuration_was_followed() {
+    let site = Site::new();
+    let file = site.bare.join("refpost.toml");
+    let away = site.path("away.toml");
+    fs::rename(&file, &away).unwrap();
+    symlink(&away, &file).unwrap();
+    site.commit("a");
+    let push = site.try_push(&["origin", "main"]);
+    assert_eq!(push.status, 0);
+    assert!(
+        push.said.contains("it is a symbolic link: recorded"),
+        "{}",
+        push.said
+    );
+    assert!(
+        push.said.contains("hint: put the file itself there"),
+        "{}",
+        push.said
+    );
+    fs::rename(&away, &file).unwrap();
+    site.refpost(["flush", "test.git"]).run();
+    assert_eq!(site.receiver.wait_for(2).len(), 2);
+}
+
 /// git would wait, too: whoever has its file where it is no file is told so.
 #[test]
 fn a_fifo_in_a_repository_keeps_no_command_waiting() {

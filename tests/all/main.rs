@@ -48,6 +48,7 @@ mod meaning_large;
 mod meaning_names;
 mod meaning_tags;
 mod network;
+mod one_opener;
 mod outages;
 mod outbox_kills;
 mod outbox_levels;

@@ -10,6 +10,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 use crate::config::{ClientCert, Endpoint, KeyError};
+use crate::plain_file;
+
+/// More than the certificates of all authorities that there are.
+const LARGEST: u64 = 16 << 20;
 
 /// What is wrong with our side of TLS; nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +154,9 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
         path: path.to_owned(),
         source,
     };
-    let found = CertificateDer::pem_file_iter(path).map_err(failed)?;
+    let text = plain_file::read_named(path, LARGEST);
+    let text = text.map_err(|error| failed(pem::Error::Io(error)))?;
+    let found = CertificateDer::pem_slice_iter(&text);
     let found: Vec<_> = found.collect::<Result<_, _>>().map_err(failed)?;
     if found.is_empty() {
         return Err(failed(pem::Error::NoItemsFound));

@@ -1,0 +1,80 @@
+//! Files that others may have made are opened in one place, so that nothing else need be read
+//! to know how.
+
+use std::fs;
+use std::path::Path;
+
+/// What opens a path by its name.
+const OPENERS: [&str; 9] = [
+    "File::open",
+    "File::create",
+    "File::options",
+    "File::at",
+    "fs::read(",
+    "fs::write(",
+    "read_to_string(",
+    "OpenOptions",
+    "pem_file",
+];
+
+/// Where they may be, and why.
+const EXCEPTIONS: [(&str, &str); 7] = [
+    ("src/spool/disk", "all of a spool, in folders that are open"),
+    ("src/command/process.rs", "/proc is the kernel's"),
+    (
+        "src/command/emit.rs",
+        "--msg is a person's, and can be a pipe",
+    ),
+    ("src/command/enable.rs", "makes a file that was not there"),
+    ("src/command/links.rs", "makes a file that was not there"),
+    ("src/command/demo.rs", "a folder that it has made"),
+    (
+        "src/git/commit_file.rs",
+        "looked at before; its reader opens by name",
+    ),
+];
+
+#[test]
+fn no_other_file_opens_a_path_by_its_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    read(&root.join("src"), root, &mut found);
+    let is_exception = |place: &str| {
+        let mut exceptions = EXCEPTIONS.iter().map(|(name, _)| *name);
+        exceptions.any(|name| place.starts_with(name))
+    };
+    let others: Vec<_> = found
+        .iter()
+        .filter(|(place, _)| !is_exception(place))
+        .collect();
+    assert!(others.is_empty(), "use plain_file: {others:#?}");
+    for (name, _) in EXCEPTIONS {
+        let is_used = found.iter().any(|(place, _)| place.starts_with(name));
+        assert!(
+            is_used || name == "src/plain_file.rs",
+            "{name} needs no exception"
+        );
+    }
+}
+
+/// Each line of code that opens something, and where it is.
+fn read(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("tests") && !path.ends_with("simulation") {
+                read(&path, root, found);
+            }
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let name = path.strip_prefix(root).unwrap().display();
+        for (at, line) in code.lines().enumerate() {
+            let line = line.trim();
+            if !line.starts_with("//") && OPENERS.iter().any(|opener| line.contains(opener)) {
+                found.push((format!("{name}:{}", at + 1), line.to_owned()));
+            }
+        }
+    }
+}
