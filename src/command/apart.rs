@@ -113,6 +113,8 @@ struct Part {
 
 /// Has each account do its part, and tells what they say.
 pub(super) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<Ended, Error> {
+    // Three pipes for each, and those whose time is over keep theirs.
+    around.descriptors();
     let parts = parts(found, around);
     let mut ended = Ended {
         is_any_no: false,

@@ -2,13 +2,12 @@
 
 use std::ffi::{CString, OsString};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, User};
 
-use super::enable::own_binary;
+use super::anew::run_anew;
 use super::{Done, Error};
 use crate::cli::AsAccountArgs;
 
@@ -28,23 +27,21 @@ pub(super) fn run(args: &AsAccountArgs) -> Result<Done, Error> {
         return Ok(Done::NoAccount);
     };
     account.take_on()?;
-    Err(run_anew(&args.args, &account.home))
+    Err(run_as(&account, &args.args))
 }
 
-/// Runs this binary in place of this process: returns only if that fails. Where the account
-/// does not reach it by its path, the kernel still knows it.
-fn run_anew(args: &[OsString], home: &Path) -> Error {
-    let this = Path::new("/proc/self/exe");
-    let path = own_binary().unwrap_or_else(|_| this.to_owned());
-    let run = |binary: &Path| {
-        let mut command = Command::new(binary);
-        command.arg0("refpost").args(args).env("HOME", home).exec()
-    };
-    run(&path);
+/// Runs refpost with these arguments, and returns only if that fails.
+fn run_as(account: &Account, args: &[OsString]) -> Error {
+    let error = run_anew(|command| {
+        command
+            .arg0("refpost")
+            .args(args)
+            .env("HOME", &account.home);
+    });
     Error::Io {
         operation: "run",
-        path,
-        source: run(this),
+        path: "refpost".into(),
+        source: error,
     }
 }
 
@@ -56,7 +53,7 @@ pub(super) fn run_hook(owner: u32, args: &[OsString]) -> Result<(), Error> {
     account.take_on()?;
     // Its terminal is root's, into which that account must not type.
     detach();
-    Err(run_anew(args, &account.home))
+    Err(run_as(&account, args))
 }
 
 /// Cuts every tie to whoever started us: session, terminal, open files.

@@ -5,7 +5,8 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+
+use super::anew::run_anew;
 
 /// Whom to trust, whom to reach, where keys of connections are written, and what code to load
 /// for an encoding.
@@ -42,12 +43,12 @@ pub(super) fn is_clean() -> bool {
 /// Runs the same command line without them, in place of this process: no library has read any
 /// by then. Returns only if that fails.
 pub(super) fn run_clean(args: &[OsString]) -> io::Error {
-    let mut command = Command::new("/proc/self/exe");
-    if let [name, rest @ ..] = args {
-        command.arg0(name).args(rest);
-    }
-    for name in OF_LIBRARIES {
-        command.env_remove(name);
-    }
-    command.exec()
+    run_anew(|command| {
+        if let [name, rest @ ..] = args {
+            command.arg0(name).args(rest);
+        }
+        for name in OF_LIBRARIES {
+            command.env_remove(name);
+        }
+    })
 }

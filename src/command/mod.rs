@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admission;
+mod anew;
 mod announce;
 mod apart;
 mod batches;
