@@ -120,55 +120,57 @@ pub struct RefUpdate {
     pub name: RefName,
 }
 
-/// Something worth a message.
+/// A ref that changed, and what came of that: facts of the repository, in no forge's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The ref that it happened to.
-    pub name: RefName,
-    /// What happened.
-    pub change: Change,
-    /// Who wrote what the message is about, in order of first appearance from
-    /// the oldest commit. Never empty.
-    pub authors: Vec<Author>,
-    /// Whether there are more of them than are gathered.
-    pub more_authors: bool,
-    /// Whether less is known than there was: an object is missing or damaged.
-    pub incomplete: bool,
+pub struct RefChange {
+    /// What git told.
+    pub update: RefUpdate,
+    /// What the ref was at; `None`: it was not there.
+    pub old: Option<Tip>,
+    /// What it is at; `None`: it is gone.
+    pub new: Option<Tip>,
+    /// The commits that it gained, or lost. `None`: there is nothing to list, or no commits
+    /// lead from the one to the other.
+    pub gained: Option<Gained>,
 }
 
-/// What happened to a ref.
+/// One end of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A branch or a tag is there now, pointing at `rev`.
-    Created {
-        /// What the ref points at: of an annotated tag, the tag object.
-        rev: Oid,
-    },
-    /// A branch or a tag is gone; it pointed at `rev`.
-    Deleted {
-        /// What the ref pointed at: of an annotated tag, the tag object.
-        rev: Oid,
-    },
-    /// Commits arrived on a ref, or left it.
-    Received(Received),
+pub struct Tip {
+    /// What the ref points at: of an annotated tag, the tag object.
+    pub object: Oid,
+    /// The commit that it leads to, if it leads to one.
+    pub commit: Option<Oid>,
+    /// Who wrote that commit; of anything else, who tagged it, if somebody did.
+    pub author: Option<Author>,
+    /// Whether an object of this end is missing or damaged.
+    pub incomplete: bool,
 }
 
 /// Commits that a ref gained, and what they changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// What the listed commits build on, as hex; zeros of the repository's
-    /// length where there was nothing.
-    pub old_commit: String,
-    /// The oldest of the listed commits.
-    pub start_commit: Oid,
-    /// The newest of the listed commits.
-    pub end_commit: Oid,
-    /// How many are listed.
-    pub total_commits: usize,
-    /// Whether a commit reachable from the old value is not from the new one.
+pub struct Gained {
+    /// The merge base with what the ref was at, or, if it is new, with the default branch.
+    pub base: Option<Oid>,
+    /// Whether a commit reachable from the old end is not from the new one.
     pub forced: bool,
-    /// The files that differ.
-    pub changed_files: ChangedFiles,
+    /// How many commits there are.
+    pub total: usize,
+    /// The oldest of them; the new end, if there are none.
+    pub oldest: Oid,
+    /// The newest of them; the new end, if there are none.
+    pub newest: Oid,
+    /// Who wrote them, in order of first appearance from the oldest; of none, who wrote the
+    /// new end. Never empty.
+    pub authors: Vec<Author>,
+    /// Whether there are more authors than are gathered.
+    pub more_authors: bool,
+    /// The files that differ from the base, or from the old end if there is no base or no
+    /// commit is new.
+    pub files: ChangedFiles,
+    /// Whether less is known than there was: an object is missing or damaged, or the push
+    /// has cost too much.
+    pub incomplete: bool,
 }
 
 /// Files that differ between two trees, without rename detection.

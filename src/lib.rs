@@ -6,8 +6,8 @@
 //!  hook stdin, environment                          configuration (server + repository)
 //!        │                                                         │
 //!        ▼                                                         ▼
-//!  RefUpdate ──► Event ──► Message ──► entry in the spool ──► attempt ──► outcome
-//!    git/        git/      payload/          spool/           delivery/   report
+//!  RefUpdate ──► RefChange ──► Message ──► entry in the spool ──► attempt ──► outcome
+//!    git/          git/        payload/          spool/           delivery/   report
 //! ```
 //!
 //! One direction, no back and forth. A push becomes *one* file in the spool,
@@ -20,9 +20,9 @@
 //! | [`cli`] | the command line, as clap's types |
 //! | [`command`] | one file per subcommand: wiring, and errors → exit codes |
 //! | [`config`] | TOML in layers → settings; secrets are read at each use |
-//! | [`git`] | what a push means: ref updates → events; the only user of git2 |
+//! | [`git`] | what a push means: ref updates → changes; the only user of git2 |
 //! | [`event`] | the plain facts that all rooms share |
-//! | [`payload`] | events → bodies, byte for byte; pure |
+//! | [`payload`] | changes → events → bodies, byte for byte; pure |
 //! | [`plain_file`] | files that others wrote, opened so that none of them makes us wait |
 //! | [`json`] | JSON in pure ASCII, as Python writes it |
 //! | [`signature`] | secrets, and the signatures that they make |

@@ -11,8 +11,9 @@ use super::Error;
 use super::surroundings::Surroundings;
 use crate::config::{self, Endpoint, Origin, Settings};
 use crate::event::RefUpdate;
-use crate::git::{self, Events, Repository};
+use crate::git::{self, Changes, Repository};
 use crate::payload::pagure::{self, Context, Stamp};
+use crate::payload::sent;
 use crate::payload::{Allowance, Message, Project};
 use crate::report;
 use crate::spool::{Built, Queue, Recipient, Selection};
@@ -26,7 +27,7 @@ const MISFITS_TOLD: usize = 5;
 
 /// Makes the messages of one push, batch by batch.
 pub(super) struct Composer<'a> {
-    events: Events<'a>,
+    changes: Changes<'a>,
     git_dir: PathBuf,
     project: Project,
     settings: &'a Settings,
@@ -52,13 +53,13 @@ impl<'a> Composer<'a> {
         note: Option<&'a str>,
         time: SystemTime,
     ) -> Self {
-        let limits = git::Limits {
+        let wants = git::Wants {
             files: settings.max_changed_files,
             // With more than that the body would be longer, and list none.
             path_bytes: settings.max_body,
         };
         Self {
-            events: repository.events(limits),
+            changes: repository.changes(wants),
             git_dir: repository.path(),
             project: project(repository, settings, around),
             settings,
@@ -74,7 +75,7 @@ impl<'a> Composer<'a> {
     /// The same, which tells what is known where an object is missing.
     pub(super) fn of_what_is_known(self) -> Self {
         Self {
-            events: self.events.of_what_is_known(),
+            changes: self.changes.of_what_is_known(),
             ..self
         }
     }
@@ -115,16 +116,16 @@ impl<'a> Composer<'a> {
         let mut allowance = Allowance::new(self.settings.max_body);
         self.misfits.clear();
         for update in updates {
-            let events = match self.events.of(update) {
+            let change = match self.changes.of(update) {
                 Err(error @ git::Error::Length { .. }) => {
                     let name = update.name.full();
                     let misfit = format!("`{name}` is not announced: {error}");
                     self.misfits.push(misfit);
                     continue;
                 }
-                events => events?,
+                change => change?,
             };
-            for event in events {
+            for event in sent::events(change) {
                 let context = Context {
                     instance: &self.settings.instance,
                     project: &self.project,

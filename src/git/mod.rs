@@ -1,4 +1,4 @@
-//! What a push means: ref updates in, events out. The only user of git2, and of git.
+//! What a push means: ref updates in, facts out. The only user of git2, and of git.
 //!
 //! ```text
 //! ref_lines   bytes of stdin → RefUpdate, a batch at a time
@@ -24,7 +24,7 @@
 //! walk        which commits a ref gained
 //! tree_diff   which files differ
 //! effort      how much work one push may be
-//! events      the table of the contract: RefUpdate → Event
+//! changes     what became of a ref: RefUpdate → RefChange
 //! refs        where refs are and were
 //! replay      whether a ref moved as it was meant to (pure)
 //! pusher      who pushed, from the host's environment
@@ -40,11 +40,11 @@ mod authors;
 mod by_git;
 mod by_libgit2;
 mod cat_file;
+mod changes;
 mod command;
 mod commit_file;
 mod commits;
 mod effort;
-mod events;
 mod everywhere;
 mod facts;
 mod graph;
@@ -69,7 +69,7 @@ mod store;
 mod tree_diff;
 mod walk;
 
-pub use events::{Events, Limits};
+pub use changes::{Changes, Wants};
 pub use everywhere::Everywhere;
 pub use facts::Facts;
 pub use host::{Host, HostKind};

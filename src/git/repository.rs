@@ -1,4 +1,4 @@
-//! A repository, and the few questions that events ask of it.
+//! A repository, and the few questions that changes ask of it.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;

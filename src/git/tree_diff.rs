@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use super::effort::Effort;
 use super::id::{HashKind, Id};
 use super::store::{Bytes, Kind, damaged};
-use super::{Error, Limits, ReadContext, Repository, present};
+use super::{Error, ReadContext, Repository, Wants, present};
 use crate::event::{ChangedFiles, FileStatus};
 
 /// Of one comparison no more files than this are counted, and no more folders
@@ -90,7 +90,7 @@ pub(super) fn changed_files(
     repository: &Repository,
     old: Option<Id>,
     new: Option<Id>,
-    mut limits: Limits,
+    mut limits: Wants,
     budget: &Budget,
 ) -> Result<(ChangedFiles, bool), Error> {
     let mut files = ChangedFiles::default();

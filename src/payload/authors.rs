@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::pagure::Context;
 use super::project::Account;
-use crate::event::{Author, Event};
+use super::sent::Event;
+use crate::event::Author;
 
 /// Of a message that is too long, so many authors are listed,
 const FEW: usize = 10;

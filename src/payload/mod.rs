@@ -1,4 +1,4 @@
-//! Wire formats: an event goes in, the bytes of a message's body come out.
+//! Wire formats: what became of a ref goes in, the bytes of a message's body come out.
 //!
 //! Everything here is pure. The body is serialised once; those bytes are what is
 //! stored, signed and sent.
@@ -7,6 +7,7 @@ mod allowance;
 mod authors;
 pub mod pagure;
 mod project;
+pub mod sent;
 
 pub use allowance::Allowance;
 pub use project::{AccessGroups, AccessUsers, Account, People, Project, User};

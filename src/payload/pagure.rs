@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::authors::{AuthorEntry, Authors};
 use super::project::{People, Project};
+use super::sent::{Change, Event, Received};
 use super::{Format, Message};
-use crate::event::{Change, Event, Received, RefKind};
+use crate::event::RefKind;
 use crate::json::{self, Object};
 
 /// No topic is longer: it is a header's value, and stands in lines for people.

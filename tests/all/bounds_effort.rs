@@ -3,12 +3,13 @@
 
 use std::fmt::Write;
 
-use refpost::event::{Author, Change, Event, RefUpdate};
-use refpost::git::{Limits, RefLines, Repository};
+use refpost::event::{Author, RefUpdate};
+use refpost::git::{RefLines, Repository, Wants};
+use refpost::payload::sent::{self, Change, Event};
 
 use crate::support::{Environment, Site, ZEROS, parse_bodies};
 
-const LIMITS: Limits = Limits {
+const WANTS: Wants = Wants {
     files: 10,
     path_bytes: 10_000,
 };
@@ -48,8 +49,8 @@ fn update(old: &str, new: &str, name: &str) -> RefUpdate {
 /// The last event of each of these updates, as of one push.
 fn told(environment: &Environment, updates: &[RefUpdate]) -> Vec<Event> {
     let repository = Repository::open(&environment.path("test.git")).unwrap();
-    let events = repository.events(LIMITS);
-    let last = |update| events.of(update).unwrap().pop().unwrap();
+    let changes = repository.changes(WANTS);
+    let last = |update| sent::events(changes.of(update).unwrap()).pop().unwrap();
     updates.iter().map(last).collect()
 }
 

@@ -5,12 +5,13 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
-use refpost::event::{Event, RefUpdate};
-use refpost::git::{Limits, RefLines, Repository};
+use refpost::event::RefUpdate;
+use refpost::git::{RefLines, Repository, Wants};
+use refpost::payload::sent::{self, Event};
 
 use crate::support::{Environment, ZEROS, libgit2_opens, only_git_opens};
 
-const LIMITS: Limits = Limits {
+const WANTS: Wants = Wants {
     files: 100,
     path_bytes: 10_000,
 };
@@ -113,12 +114,12 @@ impl Repo {
     fn told(&self, updates: &[RefUpdate]) -> Vec<Vec<Event>> {
         let open = || Repository::open(&self.bare).unwrap();
         let (whole, mut told) = (open(), Vec::new());
-        let push = whole.events(LIMITS);
+        let push = whole.changes(WANTS);
         for (nth, update) in updates.iter().enumerate() {
-            told.push(push.of(update).unwrap());
+            told.push(sent::events(push.of(update).unwrap()));
             if nth % 3 == 0 {
                 let alone = open();
-                told.push(alone.events(LIMITS).of(update).unwrap());
+                told.push(sent::events(alone.changes(WANTS).of(update).unwrap()));
             }
         }
         told

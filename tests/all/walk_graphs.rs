@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use refpost::event::{Author, Change, Event, RefUpdate};
-use refpost::git::{Events, Limits, RefLines, Repository};
+use refpost::event::{Author, RefUpdate};
+use refpost::git::{Changes, RefLines, Repository, Wants};
+use refpost::payload::sent::{self, Change, Event};
 
 use crate::support::{Environment, libgit2_opens, only_git_opens};
 
-const LIMITS: Limits = Limits {
+const WANTS: Wants = Wants {
     files: 10,
     path_bytes: 1000,
 };
@@ -147,7 +148,7 @@ fn listed(events: &[Event]) -> Vec<usize> {
 }
 
 /// A ref that was moved, by itself and in one push with others, as git tells it.
-fn moved_as_git_says(repo: &Repo<'_>, history: &History, push: &Events<'_>, tip: usize) {
+fn moved_as_git_says(repo: &Repo<'_>, history: &History, push: &Changes<'_>, tip: usize) {
     for (nth, (old, new)) in history.pairs.iter().enumerate() {
         // Some of them are from one commit, one after the other: they share a walk.
         let from = if nth % 8 < 5 {
@@ -161,9 +162,9 @@ fn moved_as_git_says(repo: &Repo<'_>, history: &History, push: &Events<'_>, tip:
         }
         let (old, new) = (&repo.ids[from], &repo.ids[to]);
         let repository = Repository::open(&repo.bare).unwrap();
-        let alone = repository.events(LIMITS);
+        let alone = repository.changes(WANTS);
         let update = update(Some(old), new, "refs/heads/x");
-        let told = alone.of(&update).unwrap();
+        let told = sent::events(alone.of(&update).unwrap());
         let expected = repo.rev_list(new, old);
         assert_eq!(listed(&told), expected, "{old} {new}");
         // Of two bases of one time, git itself takes another one with some
@@ -172,7 +173,7 @@ fn moved_as_git_says(repo: &Repo<'_>, history: &History, push: &Events<'_>, tip:
         let base = repo.git(&args).pop();
         let truth = &history.ancestors(to) - &history.ancestors(from);
         let is_true = expected.len() == truth.len();
-        let shared = push.of(&update).unwrap();
+        let shared = sent::events(push.of(&update).unwrap());
         for told in [Some(&told), Some(&shared).filter(|_| is_true)]
             .into_iter()
             .flatten()
@@ -190,10 +191,11 @@ fn moved_as_git_says(repo: &Repo<'_>, history: &History, push: &Events<'_>, tip:
 
 /// Many branches created by one push: each is as git lists it, or nearer to the truth
 /// where wrong clocks mislead git.
-fn created_as_git_says(repo: &Repo<'_>, history: &History, push: &Events<'_>, tip: usize) {
+fn created_as_git_says(repo: &Repo<'_>, history: &History, push: &Changes<'_>, tip: usize) {
     let hidden = history.ancestors(tip);
     for (at, id) in repo.ids.iter().enumerate() {
-        let told = push.of(&update(None, id, "refs/heads/x")).unwrap();
+        let told = push.of(&update(None, id, "refs/heads/x"));
+        let told = sent::events(told.unwrap());
         let (told, git) = (listed(&told), repo.rev_list(id, &repo.ids[tip]));
         let truth = &history.ancestors(at) - &hidden;
         let is_between = told.iter().all(|commit| git.contains(commit))
@@ -252,7 +254,7 @@ fn hold(history: &History, format: &str) {
                 only_git_opens(&repo.bare);
             }
             let repository = Repository::open(&repo.bare).unwrap();
-            let push = repository.events(LIMITS);
+            let push = repository.changes(WANTS);
             created_as_git_says(&repo, history, &push, tip);
             moved_as_git_says(&repo, history, &push, tip);
         }

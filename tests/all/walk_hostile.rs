@@ -6,12 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use refpost::event::{Author, Change, Event, RefKind, RefUpdate};
-use refpost::git::{Limits, Repository};
+use refpost::event::{Author, ChangedFiles, RefKind, RefUpdate};
+use refpost::git::{Repository, Wants};
+use refpost::payload::sent::{self, Change, Event};
 
 use crate::support::Hostile;
 
-const LIMITS: Limits = Limits {
+const WANTS: Wants = Wants {
     files: 100_000,
     path_bytes: 10_000_000,
 };
@@ -28,10 +29,12 @@ impl Judge<'_> {
         self.0.line(&["rev-parse", "-q", "--verify", &peeled])
     }
 
-    /// What the last event of an update says, held to git.
+    /// What the last event of an update says, held to git. Whether there was something to hold
+    /// to it.
+    #[expect(clippy::too_many_lines, reason = "one fact after another")]
     fn judge(&self, update: &RefUpdate) -> Result<bool, String> {
         let repository = Repository::open(&self.0.bare).map_err(|error| error.to_string())?;
-        let told = repository.events(LIMITS).of(update);
+        let told = repository.changes(WANTS).of(update).map(sent::events);
         let new = update.new.unwrap().to_string();
         let is_thin = told
             .as_ref()
@@ -76,22 +79,18 @@ impl Judge<'_> {
             }
         };
         let Some(listed) = self.0.git(&[&["rev-list"], &range[..]].concat()) else {
+            // git reads the parents of what turns out to be hidden; whatever they are, they are
+            // hidden, too.
+            let is_hidden = || against.is_some_and(|it| self.is_ancestor(&new_commit, &it));
+            if !has_commits && is_hidden() {
+                return Ok(false);
+            }
             return fails("commits");
         };
         let listed = String::from_utf8(listed).unwrap();
         let listed: Vec<_> = listed.lines().collect();
-        let base = against.as_ref().map(|against| {
-            let args = [
-                "-c",
-                "core.commitGraph=false",
-                "merge-base",
-                against,
-                &new_commit,
-            ];
-            let base = self.0.run().args(args).run();
-            (base.status <= 1).then(|| base.stdout.lines().next().map(str::to_owned))
-        });
-        let Some(base) = base.map_or(Some(None), |base| base) else {
+        let base = against.as_ref().map(|id| self.merge_base(id, &new_commit));
+        let Ok(base) = base.unwrap_or(Ok(None)) else {
             return Ok(false);
         };
         let from = match (&old, &against) {
@@ -125,26 +124,48 @@ impl Judge<'_> {
             (Some(oldest), Some(newest)) => [*oldest, *newest],
             _ => [new_commit.as_str(); 2],
         };
-        let our_ends = [received.start_commit, received.end_commit].map(|id| id.to_string());
-        same("total", &received.total_commits, &listed.len())?;
-        same("ends", &our_ends, &ends.map(str::to_owned))?;
-        let forced = old.is_some() && base != against;
-        same("forced", &received.forced, &forced)?;
         let zeros = "0".repeat(new.len());
         let old_commit = match (&old, &from) {
             (Some(old), from) if *from == against => old,
             (Some(_), Some(base)) => base,
             _ => &zeros,
         };
+        same("total", &received.total_commits, &listed.len())?;
+        same(
+            "start",
+            &received.start_commit.to_string(),
+            &ends[0].to_owned(),
+        )?;
+        same("end", &received.end_commit.to_string(), &ends[1].to_owned())?;
+        let forced = old.is_some() && base != against;
+        same("forced", &received.forced, &forced)?;
         same("old", &received.old_commit, old_commit)?;
-        let ours = received.changed_files.listed.iter();
-        let mut ours: Vec<_> = ours
-            .map(|(path, status)| (path.clone(), status.letter().to_owned()))
-            .collect();
-        ours.sort();
-        same("files", &ours, &files)?;
+        hold_files(&received.changed_files, &files)?;
         hold_authors(last, &authors)?;
         Ok(true)
+    }
+
+    /// The best common ancestor, if there is one, or the status of a git that cannot tell.
+    fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>, i32> {
+        let args = ["-c", "core.commitGraph=false", "merge-base", one, other];
+        let base = self.0.run().args(args).run();
+        match base.status {
+            0 | 1 => Ok(base.stdout.lines().next().map(str::to_owned)),
+            failed => Err(failed),
+        }
+    }
+
+    /// Whether a commit can be reached by way of commits that are there.
+    fn is_ancestor(&self, commit: &str, of: &str) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![of.to_owned()];
+        while let Some(id) = stack.pop() {
+            if seen.insert(id.clone()) {
+                let parents = self.0.line(&["rev-parse", &format!("{id}^@")]);
+                stack.extend(parents.unwrap_or_default().lines().map(str::to_owned));
+            }
+        }
+        seen.contains(commit)
     }
 
     fn head(&self) -> String {
@@ -199,6 +220,15 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, gits: &T) -> Resul
         return Ok(());
     }
     Err(format!("{what}: {ours:?}, git: {gits:?}"))
+}
+
+fn hold_files(ours: &ChangedFiles, gits: &Vec<(Vec<u8>, String)>) -> Result<(), String> {
+    let ours = ours.listed.iter();
+    let mut ours: Vec<_> = ours
+        .map(|(path, status)| (path.clone(), status.letter().to_owned()))
+        .collect();
+    ours.sort();
+    same("files", &ours, gits)
 }
 
 /// Where git can make no sense of an author it names nobody; we read what is there.

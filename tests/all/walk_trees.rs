@@ -4,12 +4,13 @@
 use std::fmt::Write;
 use std::fs;
 
-use refpost::event::{Change, Event, RefUpdate};
-use refpost::git::{Limits, RefLines, Repository};
+use refpost::event::RefUpdate;
+use refpost::git::{RefLines, Repository, Wants};
+use refpost::payload::sent::{self, Change, Event};
 
 use crate::support::{Environment, ZEROS, only_git_opens};
 
-const LIMITS: Limits = Limits {
+const WANTS: Wants = Wants {
     files: 100_000,
     path_bytes: 10_000_000,
 };
@@ -81,8 +82,11 @@ fn update(old: &str, new: &str) -> RefUpdate {
 
 fn told(environment: &Environment, updates: &[RefUpdate]) -> Vec<Vec<Event>> {
     let repository = Repository::open(&environment.path("test.git")).unwrap();
-    let push = repository.events(LIMITS);
-    updates.iter().map(|it| push.of(it).unwrap()).collect()
+    let push = repository.changes(WANTS);
+    updates
+        .iter()
+        .map(|it| sent::events(push.of(it).unwrap()))
+        .collect()
 }
 
 fn files(events: &[Event]) -> usize {
@@ -143,9 +147,9 @@ fn a_damaged_folder_is_named_and_spoils_nothing_else() {
     let ids = [id("c1"), id("c2"), id("c3")];
     only_git_opens(&bare);
     let repository = Repository::open(&bare).unwrap();
-    let push = repository.events(LIMITS);
+    let push = repository.changes(WANTS);
     let refused = push.of(&update(&ids[0], &ids[1])).unwrap_err();
     assert_eq!(refused.to_string(), format!("cannot read tree `{tree}`"));
-    let next = push.of(&update(&ids[1], &ids[2])).unwrap();
+    let next = sent::events(push.of(&update(&ids[1], &ids[2])).unwrap());
     assert_eq!(files(&next), 1);
 }

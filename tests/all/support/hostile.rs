@@ -170,7 +170,7 @@ impl Hostile {
         };
         for _ in 0..parents {
             let late = self.commits.len().saturating_sub(5);
-            let parent = self.any(&self.commits[late..].to_vec());
+            let parent = self.any(&self.commits.clone()[late..]);
             lines.push(format!("parent {parent}"));
         }
         let at = 1_700_000_000 + self.commits.len();
@@ -201,8 +201,8 @@ impl Hostile {
         let mut author = format!("author {who} {date} +0000");
         match self.chance.below(30) {
             0 => author = format!("author {who}"),
-            1 => author = "author".to_owned(),
-            2 => author = "author nobody at all".to_owned(),
+            1 => author.truncate("author".len()),
+            2 => author = ["author", "nobody at all"].join(" "),
             3 => author = format!("author {who} {date}"),
             _ => {}
         }
@@ -247,10 +247,9 @@ impl Hostile {
             6 => lines.insert(1, format!("parent {parent}{parent}")),
             _ => {
                 let length = lines[at].len() / 2;
-                while !lines[at].is_char_boundary(length) {
-                    return;
+                if lines[at].is_char_boundary(length) {
+                    lines[at].truncate(length);
                 }
-                lines[at].truncate(length);
             }
         }
     }

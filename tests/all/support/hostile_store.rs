@@ -69,7 +69,9 @@ impl Hostile {
             self.git(&["config", "remote.origin.promisor", "true"]);
             self.git(&["config", "remote.origin.url", "file:///nowhere"]);
             let blobs = self.blobs.clone();
-            blobs.iter().for_each(|blob| self.damage(blob, "gone"));
+            for blob in &blobs {
+                self.damage(blob, "gone");
+            }
             more.push("partial");
         }
         if self.one_in(4) {

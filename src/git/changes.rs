@@ -1,0 +1,281 @@
+//! What became of a ref: where it was and is, and what commits came of that. Which messages
+//! tell of it is for the wire formats to say (`payload`).
+
+use std::cell::OnceCell;
+
+use super::graph::Graph;
+use super::id::Id;
+use super::repository::{DefaultBranch, Peeled};
+use super::tree_diff::{self, Budget};
+use super::walk::{self, Authors};
+use super::{Error, Repository, present};
+use crate::event::{Author, ChangedFiles, Gained, Oid, RefChange, RefKind, RefUpdate, Tip};
+
+/// How much of one push's changes is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wants {
+    /// The most files that are listed of a change.
+    pub files: usize,
+    /// The most bytes that their paths have: with more, none is listed.
+    pub path_bytes: usize,
+}
+
+/// What the updates of one push are measured against.
+pub struct Changes<'repo> {
+    repository: &'repo Repository,
+    graph: Graph<'repo>,
+    /// Read when it is first asked for: only what is created is measured against it.
+    default: OnceCell<DefaultBranch>,
+    wants: Wants,
+    /// Whether an update whose own objects are missing is an error.
+    waits: bool,
+    /// What comparing trees may yet cost in this push.
+    budget: Budget,
+}
+
+impl Repository {
+    /// Makes ready to tell the changes of a push.
+    ///
+    /// Refs are read as they are now, after the push, and only HEAD is: the
+    /// updates themselves say where the others were and are.
+    #[must_use]
+    pub fn changes(&self, wants: Wants) -> Changes<'_> {
+        Changes {
+            repository: self,
+            graph: Graph::new(self),
+            default: OnceCell::new(),
+            wants,
+            waits: true,
+            budget: Budget::default(),
+        }
+    }
+}
+
+impl Changes<'_> {
+    /// The same, which tell what is known of updates whose own objects are missing.
+    #[must_use]
+    pub fn of_what_is_known(self) -> Self {
+        Self {
+            waits: false,
+            ..self
+        }
+    }
+
+    /// The change that one ref update made.
+    pub fn of(&self, update: &RefUpdate) -> Result<RefChange, Error> {
+        for id in [update.old, update.new].into_iter().flatten() {
+            self.repository.id(id)?;
+        }
+        self.graph.begin_ref();
+        match self.whole(update) {
+            Err(error) if error.is_of_absent_object() && !self.waits => Ok(self.known(update)),
+            told => told,
+        }
+    }
+
+    fn whole(&self, update: &RefUpdate) -> Result<RefChange, Error> {
+        let kind = update.name.kind();
+        let (old, new) = match (update.old, update.new) {
+            // A ref whose object is damaged or gone can be deleted all the same
+            // (git-receive-pack(1)), and that must be told.
+            (Some(old), None) => (Some(self.tip_if_known(old, kind)), None),
+            (old, new) => {
+                let tip = |id: Option<Oid>| id.map(|id| self.tip(id, kind)).transpose();
+                (tip(old)?, tip(new)?)
+            }
+        };
+        let commit = |tip: &Option<Tip>| {
+            let commit = tip.as_ref().and_then(|tip| tip.commit);
+            commit.map(|id| self.repository.id(id)).transpose()
+        };
+        let gained = match (&old, commit(&old)?, commit(&new)?) {
+            (None, _, Some(new)) if kind != RefKind::Tag => self.created(update, new)?,
+            (Some(_), Some(old), Some(new)) => Some(self.moved(old, new)?),
+            _ => None,
+        };
+        Ok(RefChange {
+            update: update.clone(),
+            old,
+            new,
+            gained,
+        })
+    }
+
+    /// What the ids of an update say, without its objects.
+    fn known(&self, update: &RefUpdate) -> RefChange {
+        let kind = update.name.kind();
+        let tip = |id: Option<Oid>| {
+            id.map(|id| Tip {
+                incomplete: true,
+                ..self.tip_if_known(id, kind)
+            })
+        };
+        let (old, new) = (tip(update.old), tip(update.new));
+        let gained = new.as_ref().map(|new| {
+            let commit = new.commit.unwrap_or(new.object);
+            let author = new.author.clone().unwrap_or(Author::Pusher);
+            thin(commit, Authors::only(author), 0)
+        });
+        RefChange {
+            update: update.clone(),
+            gained: gained.filter(|_| old.is_some() || kind != RefKind::Tag),
+            old,
+            new,
+        }
+    }
+
+    fn tip(&self, object: Oid, kind: RefKind) -> Result<Tip, Error> {
+        let peeled = self.repository.peel(self.repository.id(object)?, kind)?;
+        let (commit, author) = match peeled {
+            Peeled::Commit(id) => (Some(id.into()), Some(self.repository.commit_author(id)?)),
+            Peeled::Other(tagger) => (None, tagger),
+        };
+        Ok(Tip {
+            object,
+            commit,
+            author,
+            incomplete: false,
+        })
+    }
+
+    fn tip_if_known(&self, object: Oid, kind: RefKind) -> Tip {
+        self.tip(object, kind).unwrap_or(Tip {
+            object,
+            commit: None,
+            author: None,
+            incomplete: true,
+        })
+    }
+
+    fn default_branch(&self) -> Result<&DefaultBranch, Error> {
+        if let Some(known) = self.default.get() {
+            return Ok(known);
+        }
+        let found = self.repository.default_branch()?;
+        Ok(self.default.get_or_init(|| found))
+    }
+
+    /// Whether the push has cost too much to look at more of it.
+    fn is_spent(&self) -> bool {
+        self.graph.is_spent() || self.budget.is_spent()
+    }
+
+    /// What is told of commits once the push has cost too much.
+    fn unlisted(&self, new: Id, listed: Option<&walk::Listed>) -> Result<Gained, Error> {
+        let total = listed.map_or(0, |listed| listed.total);
+        let authors = Authors::only(self.repository.commit_author(new)?);
+        Ok(thin(new.into(), authors, total))
+    }
+
+    /// A branch or another ref that was not there before: what it has that the
+    /// default branch has not. `None` if that is nothing.
+    fn created(&self, update: &RefUpdate, new: Id) -> Result<Option<Gained>, Error> {
+        if self.is_spent() {
+            return self.unlisted(new, None).map(Some);
+        }
+        let default = self.default_branch()?;
+        let is_default = default.name.as_ref() == Some(&update.name);
+        let against = default.tip.filter(|_| !is_default);
+        let listed = walk::list(&self.graph, new, against)?;
+        if self.is_spent() {
+            return self.unlisted(new, listed.as_ref()).map(Some);
+        }
+        let Some(mut listed) = listed else {
+            return Ok(None);
+        };
+        let base = match against {
+            Some(tip) => {
+                let (base, is_cut) = self.graph.merge_base(tip, new)?;
+                listed.is_cut |= is_cut;
+                base
+            }
+            None => None,
+        };
+        if self.is_spent() {
+            return self.unlisted(new, Some(&listed)).map(Some);
+        }
+        self.gained(listed, base, base, new, false).map(Some)
+    }
+
+    /// A ref whose commit was `old` and is `new`.
+    fn moved(&self, old: Id, new: Id) -> Result<Gained, Error> {
+        if self.is_spent() {
+            return self.unlisted(new, None);
+        }
+        let (base, is_cut) = self.graph.merge_base(old, new)?;
+        let forced = base != Some(old);
+        let listed = walk::list(&self.graph, new, Some(old))?;
+        if self.is_spent() {
+            return self.unlisted(new, listed.as_ref());
+        }
+        let (mut listed, from) = match listed {
+            Some(listed) => (listed, base.unwrap_or(old)),
+            // Rewound: nothing new, and what is gone is what differs from old.
+            None => (
+                walk::Listed {
+                    oldest: new,
+                    newest: new,
+                    total: 0,
+                    authors: Authors::only(self.repository.commit_author(new)?),
+                    is_cut: false,
+                },
+                old,
+            ),
+        };
+        listed.is_cut |= is_cut;
+        self.gained(listed, base, Some(from), new, forced)
+    }
+
+    fn tree(&self, commit: Id) -> Result<Id, Error> {
+        self.repository.commit(commit, |commit| commit.tree)
+    }
+
+    /// `from`: what files are compared with; `None` is the empty tree.
+    fn gained(
+        &self,
+        listed: walk::Listed,
+        base: Option<Id>,
+        from: Option<Id>,
+        new: Id,
+        forced: bool,
+    ) -> Result<Gained, Error> {
+        let new_tree = Some(self.tree(new)?);
+        let old_tree = present(from.map(|from| self.tree(from)).transpose())?;
+        let (files, is_cut) = match old_tree {
+            Some(old_tree) => tree_diff::changed_files(
+                self.repository,
+                old_tree,
+                new_tree,
+                self.wants,
+                &self.budget,
+            )?,
+            None => (ChangedFiles::unknown(), true),
+        };
+        Ok(Gained {
+            base: base.map(Oid::from),
+            forced,
+            total: listed.total,
+            oldest: listed.oldest.into(),
+            newest: listed.newest.into(),
+            authors: listed.authors.named,
+            more_authors: listed.authors.more,
+            files,
+            incomplete: listed.is_cut || is_cut,
+        })
+    }
+}
+
+/// What is known of commits that nobody looked at, but for so many of them.
+fn thin(new: Oid, authors: Authors, total: usize) -> Gained {
+    Gained {
+        base: None,
+        forced: false,
+        total,
+        oldest: new,
+        newest: new,
+        authors: authors.named,
+        more_authors: authors.more,
+        files: ChangedFiles::unknown(),
+        incomplete: true,
+    }
+}
