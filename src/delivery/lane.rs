@@ -158,6 +158,11 @@ impl<'a> Work<'a> {
     }
 
     async fn deliver(&mut self, item: Item) -> Result<Came, SpoolError> {
+        // A flush that was killed linked it here, perhaps without what is older. Whoever
+        // distributes looks at this queue again.
+        if matches!(item.part, Part::From(_)) && self.lane.is_arriving(&item) {
+            return Ok(Came::Held(Left::Older));
+        }
         let longest = Retry::default().longest_delay();
         let now = self.courier.outside.now();
         let is_probe = self.courier.is_probe && matches!(item.part, Part::From(_));

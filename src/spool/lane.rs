@@ -10,7 +10,7 @@ use super::names::item::{Failed, Item, Part};
 use super::names::queue::Queue;
 use super::names::stamp;
 use super::waiting::{Names, Waiting};
-use super::{Folder, Lock, Name, Spool, disk};
+use super::{Folder, Lock, NEW, Name, Spool, disk};
 
 /// How many names of a queue are held at once.
 const WINDOW: usize = 4096;
@@ -112,6 +112,16 @@ impl Lane {
             disk::unlink(&self.name(&item))?;
         }
         Ok(waiting)
+    }
+
+    /// Whether the entry of something that waits is in `new/` still. It is to be left alone until
+    /// it is not: before that its name here may not be durable, and after a power cut the name
+    /// of an older one may be missing.
+    #[must_use]
+    pub fn is_arriving(&self, item: &Item) -> bool {
+        let root = self.dir.parent().and_then(Folder::parent);
+        let new = root.map(|root| self.spool.arriving(root, NEW));
+        new.is_some_and(|new| disk::stat(&new.entry(item.id.as_str())).is_ok())
     }
 
     /// Opens the entry of something that waits.

@@ -17,6 +17,9 @@
 //! ordinary ones, or an ordinary one with a name too many, whose worst is a repeat. Beside
 //! each step stands what a crash there leaves; `disk` lets the tests make them all.
 //!
+//! An entry is delivered once it has left `new/`: until then its names in queues may not be
+//! durable, and after a power cut those of older ones may be missing.
+//!
 //! A lane crosses off a delivery while the next one is on its way: a crash repeats the
 //! last two of a queue at the worst, in their order.
 //!

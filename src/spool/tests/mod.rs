@@ -136,14 +136,15 @@ impl Fixture {
         kept
     }
 
-    /// Delivers all that waits for one endpoint, and says in which order.
+    /// Delivers all that waits for one endpoint and is not arriving, and says in which order.
     fn deliver_all(&self, name: &str) -> Vec<String> {
         let Some(lane) = self.spool.lane(&queue(name)).unwrap() else {
             return vec![];
         };
         let Waiting { mains, asides, .. } = lane.waiting().unwrap();
         let mut delivered = vec![];
-        for item in mains.into_iter().chain(asides) {
+        let is_there = |item: &Item| !lane.is_arriving(item);
+        for item in mains.into_iter().take_while(is_there).chain(asides) {
             let mut left = Some(item);
             while let Some(item) = left {
                 let (message, total) = next_message(&lane, &item);
