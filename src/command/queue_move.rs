@@ -74,13 +74,8 @@ fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
         let Some(mut distribution) = distribution.map_err(SpoolError::from)? else {
             return Ok(());
         };
-        while distribution.step(|| true) {
-            distribution.pause();
-            // Whoever has it now does the rest.
-            if !distribution.resume().map_err(SpoolError::from)? {
-                break;
-            }
-        }
+        // Where another process has `new/` now, it does the rest.
+        while distribution.step(|| true).map_err(SpoolError::from)? == Some(true) {}
         let distributed = distribution.finish();
         let is_over = !distributed.builds || distributed.stopped.is_some();
         world.distributed(spool, Ok(distributed));

@@ -83,7 +83,7 @@ pub(super) fn deliver_now(
             let distribution = spool.distribution(Lock::Try, build, admit);
             let mut distribution = distribution.ok().flatten()?;
             // The pusher does not wait for a long backlog: what is left, a flush distributes.
-            while distribution.step(|| Instant::now() < end) && Instant::now() < end {}
+            while distribution.step(|| Instant::now() < end).ok()?? && Instant::now() < end {}
             has_run = true;
             // An older push that was only recorded has its messages soon.
             (!distribution.finish().builds).then_some(())

@@ -43,7 +43,6 @@ pub(super) fn run(
             }
             for target in searched.targets(around).all {
                 followed.follow(&target.spool);
-                flush.pause(&target.spool);
                 flush::prepare(&target, world, around);
                 flush.add(&target.spool);
             }

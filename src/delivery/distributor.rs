@@ -1,7 +1,7 @@
 //! Distributes the entries of many spools, a step at a time.
 //!
-//! The lock on a spool's `new/` is held for a quarter of a second at most, so that a hook,
-//! another flush or a person waits no longer for it.
+//! A spool's `new/` is locked for the length of a step, and left alone for a moment after a
+//! quarter of a second, so that a hook, another flush or a person waits no longer for it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use super::courier::Surveyor;
 use crate::spool::{Distributed, Distribution, Header, Id, IoError, Lock, Queue, Spool};
 
-/// Longest time for which `new/` is locked at once.
+/// Longest time for which `new/` is locked again and again.
 const HOLD: Duration = Duration::from_millis(250);
-/// Time for which it is left unlocked in between.
-const GIVE_WAY: Duration = Duration::from_millis(1);
+/// Time for which it is left alone then: longer than whoever waits for it sleeps.
+const GIVE_WAY: Duration = Duration::from_millis(3);
 /// Interval at which a lock on `new/` is tried that another process holds.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// Longest time for which an entry waits for an older push of its repository.
@@ -34,7 +34,7 @@ struct Distributing<'a> {
     distribution: Option<Distribution<'a>>,
     /// When this distribution began.
     begun: Instant,
-    /// When `new/` was locked.
+    /// When `new/` was first locked after it was left alone.
     held_since: Option<Instant>,
     /// No step before this.
     ready: Instant,
@@ -67,14 +67,6 @@ impl<'a> Distributor<'a> {
                 builds: false,
                 waits_since: None,
             }),
-        }
-    }
-
-    /// Releases a spool's `new/` until the next step.
-    pub(super) fn pause(&mut self, spool: &Spool) {
-        let mut known = self.spools.iter_mut();
-        if let Some(one) = known.find(|one| one.spool.root() == spool.root()) {
-            one.pause();
         }
     }
 
@@ -155,13 +147,6 @@ impl<'a> Distributing<'a> {
         self.ready = now + ASK_AGAIN.max(looked * 4);
     }
 
-    fn pause(&mut self) {
-        if let Some(distribution) = &mut self.distribution {
-            distribution.pause();
-        }
-        self.held_since = None;
-    }
-
     /// Gives the account of the distribution once it is over.
     fn step(
         &mut self,
@@ -186,17 +171,18 @@ impl<'a> Distributing<'a> {
             self.ready = now + ASK_AGAIN;
             return Ok(None);
         };
-        if !distribution.is_over() && !distribution.resume()? {
-            self.ready = now + ASK_AGAIN;
-            return Ok(None);
+        match distribution.step(|| Instant::now() < end)? {
+            None => {
+                self.held_since = None;
+                self.ready = now + ASK_AGAIN;
+                return Ok(None);
+            }
+            Some(false) => return Ok(self.distribution.take().map(Distribution::finish)),
+            Some(true) => self.ready = Instant::now(),
         }
         let held_since = *self.held_since.get_or_insert(now);
-        if !distribution.step(|| Instant::now() < end) {
-            return Ok(self.distribution.take().map(Distribution::finish));
-        }
-        self.ready = Instant::now();
         if self.ready.duration_since(held_since) >= HOLD {
-            self.pause();
+            self.held_since = None;
             self.ready += GIVE_WAY;
         }
         Ok(None)

@@ -122,11 +122,6 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Releases a spool's `new/`, so that the caller can lock it before it adds the spool.
-    pub fn pause(&mut self, spool: &Spool) {
-        self.distributor.pause(spool);
-    }
-
     /// Works until nothing is left that could be delivered now. Takes the spools one by one,
     /// as there is room, and calls `worked` after each step.
     pub async fn drain(

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::support::spooled::{commits, late, odd_receiver};
+use crate::support::spooled::{commits, eventually, late, names, odd_receiver};
 use crate::support::{Background, REFPOST, Receiver, Site, Spooled};
 
 /// Leaves an intent of a push that was refused, which the next push settles.
@@ -56,6 +56,38 @@ fn a_push_does_not_wait_for_ever_for_a_locked_spool() {
         topics,
         ["git.branch.creation", "git.receive", "git.receive"]
     );
+}
+
+#[test]
+fn a_watch_that_settles_an_intent_during_a_backlog_does_not_wait_for_its_own_lock() {
+    let site = Site::guaranteed();
+    let down = "mode = \"spool\"\nurls = [\"http://127.0.0.1:9/\"]\nunsigned = true\n";
+    site.write("test.git/refpost.toml", down);
+    let other = site.bare("other.git");
+    fs::write(other.join("refpost.toml"), down).unwrap();
+    site.commit("first");
+    site.push(&["main"]);
+    let new = site.spool().join("new");
+    let entry = new.join(&names(&new)[0]);
+    for n in 0..40_000 {
+        let mut name = "20200101T000000.000000000Z-git1-".to_owned();
+        write!(name, "{n:016x}").unwrap();
+        fs::hard_link(&entry, new.join(name)).unwrap();
+    }
+    let watch = site.refpost(["flush", "--watch"]).arg(&site.bare);
+    let _watch = Background::start(watch.arg(&other));
+    eventually("it distributes", || names(&new).len() < 40_000);
+    abandon_an_intent(&site);
+    // It prepares all spools once more when a new one is there.
+    fs::create_dir_all(other.join("refpost/spool/new")).unwrap();
+    eventually("the intent is settled", || site.intents().is_empty());
+    assert!(!names(&new).is_empty(), "the backlog is too short");
+    site.commit("second");
+    let started = Instant::now();
+    let push = site.push(&["main"]);
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(!push.said.contains("another process"), "{}", push.said);
+    assert!(!names(&new).is_empty(), "the backlog is too short");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::spool::entry::Entry;
 use crate::spool::error::IoError;
 use crate::spool::listing::Listing;
 use crate::spool::names::id::Id;
-use crate::spool::record::Header;
+use crate::spool::record::{Content, Header};
 use crate::spool::{Spool, disk};
 
 /// How many entries are looked at, at most.
@@ -41,10 +41,15 @@ impl Ahead {
         self.entries.is_empty()
     }
 
-    /// Forgets what was read: others may change it from now on.
-    pub(in crate::spool) fn forget(&mut self) {
+    /// Forgets what others may have changed while `new/` was not locked: an entry may be gone, and
+    /// the messages of one that was owed may be built.
+    pub(in crate::spool) fn look_again(&mut self, spool: &Spool) {
+        let new = spool.new_dir();
+        let is_there = |entry: &Looked| disk::stat(&new.entry(entry.id.as_str())).is_ok();
+        self.entries.retain(is_there);
         for entry in &mut self.entries {
-            entry.header = None;
+            let is_built = |header: &Header| matches!(header.content, Content::Built(_));
+            entry.header = entry.header.take().filter(is_built);
         }
     }
 

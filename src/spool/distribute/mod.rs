@@ -3,8 +3,8 @@
 //! - Entries are taken in push order, some at a time: by id, but for moves of one ref that say
 //!   otherwise (`order`). The queues of a batch are flushed
 //!   once, and only then do its entries leave `new/`.
-//! - The caller decides how long a step lasts. Between two steps the lock on `new/` can be
-//!   released, so that a hook or a person waits for one step at most.
+//! - The caller decides how long a step lasts. `new/` is locked inside of steps only, so no
+//!   process ever waits for it while it has it.
 //! - After an error nothing more is taken: going on would break the order.
 //!
 //! Crash at any point: an entry is in `new/`, perhaps in some of its queues too. The next
@@ -16,7 +16,6 @@ mod links;
 mod order;
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::Path;
 
 use self::ahead::Ahead;
@@ -44,12 +43,10 @@ pub struct Distribution<'a> {
     links: Links,
     /// Whether entries wait for an older push of their repository.
     patience: bool,
-    /// The lock on `new/`; `None` between two steps, or where nothing is to be done.
-    lock: Option<File>,
 }
 
 impl Spool {
-    /// Locks `new/` to distribute what is in it. Returns `None` if another process has it.
+    /// Lists what is in `new/`, to distribute it. Returns `None` if another process has it.
     ///
     /// `build` makes the messages of an entry that only has ref updates. If it cannot,
     /// that entry and all later ones of its repository, or of its refs, stay, in their order.
@@ -69,21 +66,19 @@ impl Spool {
             ahead: Ahead::default(),
             links: Links::default(),
             patience: true,
-            lock: None,
         };
         let mut is_empty = true;
         disk::each_name(&self.new_dir(), &mut |_| is_empty = false)?;
         if is_empty && !self.has_claims()? && !self.has_spare_pushes() {
             return Ok(Some(distribution));
         }
-        let lock = match disk::lock(&self.new_dir(), lock)? {
+        let _lock = match disk::lock(&self.new_dir(), lock)? {
             Locked::Held(lock) => lock,
             Locked::Busy => return Ok(None),
             Locked::Gone => return Ok(Some(distribution)),
         };
         // What cannot be removed from `new/` would be delivered again at each run.
         disk::ensure_writable(&self.new_dir())?;
-        distribution.lock = Some(lock);
         let strange = distribution.listing.look_again(self)?;
         let notices = strange.into_iter().map(Notice::Strange);
         distribution.intake.report.notices = notices.collect();
@@ -104,7 +99,10 @@ impl Spool {
     ) -> Result<Option<Distributed>, IoError> {
         let distribution = self.distribution(lock, build, admit)?;
         Ok(distribution.map(|mut distribution| {
-            while distribution.step(|| true) {}
+            while distribution
+                .step(|| true)
+                .is_ok_and(|more| more == Some(true))
+            {}
             distribution.finish()
         }))
     }
@@ -120,8 +118,19 @@ impl Distribution<'_> {
         }
     }
 
-    /// Distributes entries while `goes_on`, a batch at most. Returns whether there are more.
-    pub fn step(&mut self, mut goes_on: impl FnMut() -> bool) -> bool {
+    /// Distributes entries while `goes_on`, a batch at most. Returns whether there are more;
+    /// `None` if another process has `new/`.
+    pub fn step(&mut self, mut goes_on: impl FnMut() -> bool) -> Result<Option<bool>, IoError> {
+        if self.is_over() {
+            return Ok(Some(false));
+        }
+        // Until this call ends, and no longer.
+        let _lock = match disk::lock(&self.spool.new_dir(), Lock::Try)? {
+            Locked::Held(lock) => lock,
+            Locked::Busy => return Ok(None),
+            Locked::Gone => return Ok(Some(false)),
+        };
+        self.ahead.look_again(&self.spool);
         let mut more = true;
         while more && goes_on() && !self.links.are_many(BATCH) {
             more = match self.take() {
@@ -134,26 +143,7 @@ impl Distribution<'_> {
         if let Err(error) = self.links.flush(&self.spool, &mut self.intake.report) {
             more = self.stop(error.into());
         }
-        more
-    }
-
-    /// Releases the lock on `new/` until [`Distribution::resume`].
-    pub fn pause(&mut self) {
-        self.lock = None;
-        self.ahead.forget();
-    }
-
-    /// Locks `new/` again. Returns false if another process has it; a folder that is gone has
-    /// nothing left to be taken.
-    pub fn resume(&mut self) -> Result<bool, IoError> {
-        if self.lock.is_none() {
-            match disk::lock(&self.spool.new_dir().anew(), Lock::Try)? {
-                Locked::Held(lock) => self.lock = Some(lock),
-                Locked::Busy => return Ok(false),
-                Locked::Gone => self.listing = Listing::default(),
-            }
-        }
-        Ok(true)
+        Ok(Some(more))
     }
 
     /// Takes the queues that got something since this was last called.

@@ -93,7 +93,7 @@ mod tests {
     /// `main 1 2`: a ref, where it was and where it is; 0 is nowhere.
     fn update(text: &str) -> RefUpdate {
         let words: Vec<&str> = text.split(' ').collect();
-        let oid = |word: &str| match word.parse().unwrap() {
+        let oid = |word: &str| match word.parse().expect("a number") {
             0 => None,
             n => Oid::from_bytes(&[n; 20]),
         };

@@ -118,11 +118,11 @@ fn a_distribution_ends_when_its_spool_is_removed() {
         .unwrap();
     let mut distribution = started.unwrap();
     let mut first = true;
-    assert!(distribution.step(|| std::mem::take(&mut first)));
-    distribution.pause();
+    let step = distribution.step(|| std::mem::take(&mut first));
+    assert_eq!(step.unwrap(), Some(true));
     fs::remove_dir_all(fixture.spool.root().join("new")).unwrap();
-    assert!(distribution.resume().unwrap(), "it is gone, not busy");
-    assert!(!distribution.step(|| true));
+    let step = distribution.step(|| true);
+    assert_eq!(step.unwrap(), Some(false), "it is gone, not busy");
     assert_eq!(distribution.finish().entries, 1);
 }
 

@@ -236,10 +236,9 @@ fn in_steps(
     };
     for _ in 0..steps {
         let mut first = true;
-        if !distribution.resume()? || !distribution.step(|| std::mem::take(&mut first)) {
+        if distribution.step(|| std::mem::take(&mut first))? != Some(true) {
             break;
         }
-        distribution.pause();
     }
     Ok(())
 }

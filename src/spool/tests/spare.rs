@@ -244,7 +244,7 @@ fn without_room_only_later_pushes_of_the_repository_wait() {
             .unwrap();
         // A minute is no reason to go first.
         let mut distribution = distribution.unwrap().without_patience();
-        while distribution.step(|| true) {}
+        while distribution.step(|| true).unwrap() == Some(true) {}
         distribution.finish()
     });
     assert!(report.stopped.is_some() && !report.waits);
