@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
 use super::surroundings::Surroundings;
-use super::{Error, IoContext, build};
+use super::{Error, IoContext, build, process};
 use crate::spool::{Build, Header, Id, Spool, Unbuilt};
 
 /// So many at once.
@@ -219,13 +218,7 @@ impl Builder {
             return false;
         }
         self.looked = Instant::now();
-        let process = format!("/proc/{}", self.process.id());
-        let stat = fs::read_to_string(format!("{process}/stat")).unwrap_or_default();
-        // Page faults are the tenth to thirteenth field (proc_pid_stat(5)).
-        let behind_name = stat.rsplit(')').next().unwrap_or_default();
-        let faults: Vec<&str> = behind_name.split(' ').skip(8).take(4).collect();
-        let read = fs::read_to_string(format!("{process}/io")).unwrap_or_default();
-        let done = format!("{} {faults:?} {read}", self.id);
+        let done = format!("{} {}", self.id, process::progress(self.process.id()));
         if done != self.done {
             self.done = done;
             self.since = Instant::now();

@@ -61,6 +61,16 @@ pub(super) fn life(process: Option<&Process>) -> Life {
     }
 }
 
+/// A text that changes while a process reads or writes, or touches memory anew.
+pub(super) fn progress(pid: u32) -> String {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let stat = read("stat");
+    // Page faults are the tenth to thirteenth field (proc_pid_stat(5)).
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    let faults: Vec<&str> = behind_name.split(' ').skip(8).take(4).collect();
+    format!("{faults:?} {}", read("io"))
+}
+
 /// Host, boot and pid namespace: where a process number means what it does here.
 fn place() -> Option<String> {
     let host = nix::unistd::gethostname().ok()?;

@@ -70,11 +70,11 @@ fn an_error_in_a_section_names_its_own_line() {
         ),
         (
             "[[repository]]\nmatch = [\"b\", \"\"]",
-            "line 8: `repository[1].match`: a pattern is empty",
+            "line 8: `repository[1].match[1]`: a pattern is empty",
         ),
         (
             "[[repository]]\nmatch = [\"b[\"]",
-            "line 8: `repository[1].match`: pattern `b[`: Pattern syntax error near position 1: \
+            "line 8: `repository[1].match[0]`: pattern `b[`: Pattern syntax error near position 1: \
              invalid range pattern",
         ),
         (

@@ -23,14 +23,14 @@ static void trap(const char *path) {
 	if (!strcmp(how, "wait")) for (;;) sleep(1000);
 	*(volatile int *)8 = 0;
 }
-int open64(const char *path, int flags, ...) {
+int openat(int folder, const char *path, int flags, ...) {
 	va_list more;
 	va_start(more, flags);
 	int mode = va_arg(more, int);
 	va_end(more);
 	trap(path);
-	int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, "open64");
-	return next(path, flags, mode);
+	int (*next)(int, const char *, int, ...) = dlsym(RTLD_NEXT, "openat");
+	return next(folder, path, flags, mode);
 }
 "#;
 
@@ -66,7 +66,7 @@ fn trapped() -> Option<Trap> {
     site.settings(&good);
     let other = announce_to(&site, &other);
     Some(Trap {
-        object: format!("{}/{}", &first[..2], &first[2..]),
+        object: first[2..].to_owned(),
         library,
         site,
         first,
