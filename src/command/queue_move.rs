@@ -44,7 +44,8 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
         is_any = true;
         for ((from, to), repositories) in &plan {
             let is_wanted = |header: &Header| repositories.contains(&header.repository);
-            let handed = target.spool.hand_over(from, (to, new), &is_wanted)?;
+            let handed = target.spool.hand_over(from, (to, new), &is_wanted);
+            let handed = handed.map_err(|error| unless_busy(error, args))?;
             count += handed.entries;
             is_whole &= handed.unread.is_empty();
             for error in handed.unread {
@@ -63,6 +64,22 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
         report::line(&format!("{} moved to `{new}`", entries(count)));
     }
     Ok(if is_whole { done } else { Done::No })
+}
+
+/// Says what to do if a queue is being delivered. It is locked before anything is moved.
+fn unless_busy(error: SpoolError, args: &QueueMoveArgs) -> Error {
+    if !error.is_busy() {
+        return error.into();
+    }
+    let (old, new) = (&args.from, &args.to);
+    Error::Failed {
+        what: format!("cannot move `{old}` to `{new}` now: one of them is being delivered"),
+        hint: Some(
+            "nothing of that queue was moved: run it again once the attempt is over, which is \
+             within a minute"
+                .to_owned(),
+        ),
+    }
 }
 
 /// Brings what was pushed to its queues, so that what is moved is all that there is.

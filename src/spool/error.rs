@@ -216,6 +216,12 @@ impl SpoolError {
         matches!(self, Self::Io(error) if error.is_no_room())
     }
 
+    /// Whether another process has a lock, and has had it for as long as it is waited for.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Io(error) if error.source.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Whether an entry would have been larger than any that can be read.
     #[must_use]
     pub fn is_too_large(&self) -> bool {

@@ -206,6 +206,33 @@ fn a_live_endpoint_can_give_its_queue_away_too() {
 }
 
 #[test]
+fn a_move_of_a_queue_that_is_being_delivered_says_what_to_do_and_moves_nothing() {
+    let site = Spooled::new();
+    let text = site.endpoint("two");
+    site.configure("mode = \"spool\"", &text);
+    site.receiver.script(|_| Answer::status(503));
+    site.announce();
+    site.flush().well();
+    let before = site.files();
+    let held = fs::File::open(site.spool().join("retry/one")).unwrap();
+    held.lock().unwrap();
+    let ran = site.queue(&["move", "one", "two"]);
+    assert_eq!(
+        (ran.status, ran.stderr.as_str()),
+        (
+            1,
+            "refpost: cannot move `one` to `two` now: one of them is being delivered\n\
+             hint: nothing of that queue was moved: run it again once the attempt is over, which \
+             is within a minute\n"
+        )
+    );
+    assert_eq!(site.files(), before);
+    drop(held);
+    let ran = site.queue(&["move", "one", "two"]).well();
+    assert_eq!(ran.stdout, "1 entry moved to `two`\n");
+}
+
+#[test]
 fn a_move_to_what_is_not_configured_is_an_error_and_changes_nothing() {
     let (site, _, old, _) = mistyped();
     site.flush();

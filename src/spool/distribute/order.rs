@@ -85,6 +85,7 @@ fn chain(moves: &[(usize, &RefUpdate)]) -> Vec<(usize, usize)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests {
     use std::time::{Duration, SystemTime};
 
