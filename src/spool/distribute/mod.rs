@@ -13,7 +13,7 @@
 mod ahead;
 pub(super) mod intake;
 mod links;
-mod order;
+pub(super) mod order;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 use super::crashes::at_every_crash;
 use super::*;
+use crate::spool::distribute::order::{Move, by_moves};
 
 /// A push that moves `main` to where the ref is at this number, from where it was before.
 fn moving(fixture: &Fixture, number: u8, queues: &[&str]) -> Id {
@@ -128,4 +129,66 @@ fn the_order_is_kept_through_every_crash() {
             assert_eq!(first, ["2", "3", "4"]);
         }
     });
+}
+
+/// `main 1 2`: a ref, where it was and where it is; 0 is nowhere.
+fn update(text: &str) -> RefUpdate {
+    let words: Vec<&str> = text.split(' ').collect();
+    let oid = |word: &str| match word.parse().unwrap() {
+        0 => None,
+        n => Oid::from_bytes(&[n; 20]),
+    };
+    RefUpdate {
+        old: oid(words[1]),
+        new: oid(words[2]),
+        name: RefName::new(words[0]),
+    }
+}
+
+#[test]
+fn an_entry_comes_after_the_one_that_moved_its_ref_to_where_it_began() {
+    let cases: &[(&[&str], &[usize])] = &[
+        (&[], &[]),
+        (&["a 1 2"], &[0]),
+        (&["a 1 2", "a 2 3"], &[0, 1]),
+        (&["a 2 3", "a 1 2"], &[1, 0]),
+        (&["a 3 4", "a 2 3", "a 1 2"], &[2, 1, 0]),
+        // Created, deleted.
+        (&["a 1 0", "a 0 1"], &[0, 1]),
+        (&["a 1 2", "a 0 1"], &[1, 0]),
+        (&["a 0 2", "a 1 0"], &[1, 0]),
+        // What has nothing to do with it goes first.
+        (&["a 2 3", "b 1 2", "a 1 2", "b 2 3"], &[1, 2, 0, 3]),
+        // One in the middle is not there.
+        (&["a 3 4", "a 1 2"], &[0, 1]),
+        // There and back: nobody can tell.
+        (&["a 1 2", "a 2 1", "a 1 2"], &[0, 1, 2]),
+        (&["a 2 1", "a 1 2"], &[0, 1]),
+        (&["a 2 3", "a 3 4", "a 4 2"], &[0, 1, 2]),
+        (&["a 2 3", "a 1 2", "a 1 2"], &[0, 1, 2]),
+        (&["a 1 1", "a 1 1"], &[0, 1]),
+        // A circle of one ref does not keep another from telling.
+        (&["a 2 1,b 2 3", "a 1 2,b 1 2"], &[1, 0]),
+        // Several refs that agree, and that contradict each other.
+        (&["a 2 3,b 2 3", "a 1 2,b 1 2"], &[1, 0]),
+        (&["a 2 3,b 1 2", "a 1 2,b 2 3"], &[0, 1]),
+        (&["a 2 3", "a 1 2,b 2 3", "b 1 2,a 3 4"], &[0, 1, 2]),
+    ];
+    for (texts, expected) in cases {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_hours(1_000_000);
+        let entries: Vec<(Id, Vec<RefUpdate>)> = texts
+            .iter()
+            .enumerate()
+            .map(|(n, text)| {
+                let id = Id::new(time, "host", n as u64);
+                (id, text.split(',').map(update).collect())
+            })
+            .collect();
+        let moves: Vec<Move<'_>> = entries.iter().map(|(id, it)| (id, &it[..])).collect();
+        assert_eq!(by_moves(&moves), *expected, "{texts:?}");
+        // However they are given.
+        let back: Vec<Move<'_>> = moves.iter().rev().copied().collect();
+        let places = by_moves(&back).into_iter().map(|at| texts.len() - 1 - at);
+        assert_eq!(places.collect::<Vec<_>>(), *expected, "{texts:?}");
+    }
 }
