@@ -158,8 +158,7 @@ impl<'a> Work<'a> {
     }
 
     async fn deliver(&mut self, item: Item) -> Result<Came, SpoolError> {
-        // A flush that was killed linked it here, perhaps without what is older. Whoever
-        // distributes looks at this queue again.
+        // What is older may be missing here. Whoever distributes looks at this queue again.
         if matches!(item.part, Part::From(_)) && self.lane.is_arriving(&item) {
             return Ok(Came::Held(Left::Older));
         }

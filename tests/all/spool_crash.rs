@@ -274,3 +274,27 @@ fn nothing_is_lost_whatever_is_killed() {
     let waiting = site.queue(&["list", "--json"]).well();
     assert!(objects(&waiting.stdout).is_empty());
 }
+
+/// As after a power cut in the middle of a distribution: the second push has its name in the
+/// queue, the first has lost its own, and both are in `new/`.
+#[test]
+fn what_a_power_cut_left_of_a_distribution_is_delivered_in_order() {
+    let site = Spooled::new();
+    let pushed = site.announce_many(2);
+    let second = &site.names("new")[1];
+    let new = site.spool().join("new");
+    let queue = site.spool().join("retry/one");
+    fs::create_dir(&queue).unwrap();
+    let time = format!("{}Z", &second[..15]);
+    fs::hard_link(new.join(second), queue.join(format!("{time}.0.0.{second}"))).unwrap();
+    // The flush comes to the queue first.
+    let held = fs::File::open(&new).unwrap();
+    held.lock().unwrap();
+    let mut flush = Background::start(site.refpost(["flush"]).arg(&site.bare));
+    thread::sleep(Duration::from_millis(700));
+    assert!(site.receiver.take().is_empty(), "the second came first");
+    drop(held);
+    assert!(flush.0.wait().unwrap().success());
+    assert_eq!(commits(&site.receiver.take()), pushed);
+    assert!(site.files().is_empty(), "{:?}", site.files());
+}
