@@ -79,7 +79,7 @@ fn an_error_in_a_section_names_its_own_line() {
         ),
         (
             "[[repository]]\nmatch = [\"b**\"]",
-            "line 8: `repository[1].match`: pattern `b**`: Pattern syntax error near position 0: \
+            "line 8: `repository[1].match[0]`: pattern `b**`: Pattern syntax error near position 0: \
              recursive wildcards must form a single path component",
         ),
         (
