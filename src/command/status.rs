@@ -12,7 +12,7 @@ use super::surroundings::Surroundings;
 use super::{Done, Error, check_room};
 use crate::cli::StatusArgs;
 use crate::report;
-use crate::spool::{Queue, QueueSurvey, SpoolError};
+use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
 
 pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
     let searched = spools::search_here(&args.paths, around)?;
@@ -85,6 +85,7 @@ fn show(
         .keys()
         .filter(|queue| survey.queues.iter().all(|one| one.queue != **queue))
         .map(empty);
+    let failures = target.spool.stats().failures;
     let queues: Vec<QueueSurvey> = survey.queues.iter().cloned().chain(healthy).collect();
     for queue in queues {
         let known = target.endpoints.get(&queue.queue);
@@ -95,9 +96,12 @@ fn show(
         let orphaned = orphan.as_ref().map(|orphan| &orphan.endpoint);
         let name = known.or(orphaned);
         let name = name.map_or(queue.queue.as_str(), String::as_str);
+        let outage = failures
+            .get(queue.queue.as_str())
+            .filter(|it| it.by_transport);
         if as_json {
             let state = orphan.as_ref().map_or(state(&queue), |_| "unconfigured");
-            report::json(&object(&spool, name, &queue, state));
+            report::json(&object(&spool, name, &queue, state, outage));
         } else {
             let queue_name = queue.queue.as_str();
             let apart = if queue_name == name {
@@ -105,7 +109,7 @@ fn show(
             } else {
                 format!(", queue `{queue_name}`")
             };
-            let text = describe(&queue, orphan.is_some(), now);
+            let text = describe(&queue, orphan.is_some(), outage, now);
             report::line(&format!("{spool}: `{name}` {text}{apart}"));
         }
     }
@@ -133,15 +137,23 @@ fn state(queue: &QueueSurvey) -> &'static str {
     }
 }
 
-fn describe(queue: &QueueSurvey, is_orphan: bool, now: SystemTime) -> String {
+fn describe(
+    queue: &QueueSurvey,
+    is_orphan: bool,
+    outage: Option<&Failure>,
+    now: SystemTime,
+) -> String {
     let mut parts = Vec::new();
     match &queue.head {
         _ if is_orphan => parts.push(NOT_CONFIGURED.to_owned()),
-        Some(head) if head.attempts > 0 => {
+        Some(head) if head.attempts > 0 || outage.is_some() => {
             // The head failed first, soon after it was enqueued.
-            let since = humantime::format_rfc3339_seconds(head.id.time());
+            let (word, since) = match outage {
+                Some(outage) => ("down", outage.since),
+                None => ("failing", head.id.time()),
+            };
             let failures = report::count(head.attempts as usize, "time");
-            parts.push(format!("failing since {since} ({failures})"));
+            parts.push(format!("{word} since {} ({failures})", rfc3339(since)));
         }
         _ => parts.push(state(queue).to_owned()),
     }
@@ -175,7 +187,13 @@ fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-fn object(spool: &str, endpoint: &str, queue: &QueueSurvey, state: &str) -> serde_json::Value {
+fn object(
+    spool: &str,
+    endpoint: &str,
+    queue: &QueueSurvey,
+    state: &str,
+    outage: Option<&Failure>,
+) -> serde_json::Value {
     let failing = queue.head.as_ref().filter(|head| head.attempts > 0);
     json!({
         "spool": spool,
@@ -183,6 +201,7 @@ fn object(spool: &str, endpoint: &str, queue: &QueueSurvey, state: &str) -> serd
         "queue": queue.queue.as_str(),
         "state": state,
         "failing_since": failing.map(|head| rfc3339(head.id.time())),
+        "down_since": outage.map(|outage| rfc3339(outage.since)),
         "attempts": failing.map_or(0, |head| head.attempts),
         "waiting": queue.waiting,
         "refused": queue.aside,

@@ -160,6 +160,23 @@ fn an_outage_is_told_once_for_all_queues_again_each_day_and_when_it_ends() {
 }
 
 #[test]
+fn status_says_since_when_a_receiver_is_down() {
+    let (site, mut receiver) = unreachable(&[("one", "")]);
+    site.announce();
+    site.flush();
+    let status = |args: &[&str]| site.refpost(args).arg(&site.bare).run().well().stdout;
+    let text = status(&["status"]);
+    assert!(text.contains("`one` down since 20"), "{text}");
+    let since = || site.objects(&["status", "--json"])[0]["down_since"].clone();
+    assert!(since().is_string());
+    receiver.restart();
+    age(&site, TWO_MINUTES);
+    site.announce();
+    site.flush();
+    assert_eq!(since(), Value::Null);
+}
+
+#[test]
 fn a_path_that_hangs_holds_no_other_of_its_host_for_long() {
     let site = Spooled::new();
     let bad = site.endpoint("bad") + "timeout = \"1s\"\n";
