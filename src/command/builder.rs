@@ -7,7 +7,6 @@ use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -53,7 +52,6 @@ pub(super) struct Builders {
 
 struct Builder {
     process: Child,
-    spool: Spool,
     /// The entry whose messages it makes.
     id: Id,
     /// What it said behind that.
@@ -92,9 +90,6 @@ impl Builders {
                 // Of other repositories, whose entries are gone or done, nobody asks again.
                 builders.retain(|_, builder| builder.fate().is_none());
             }
-            if let Some(why) = spool.deaths(id).filter(|it| it.count >= DEATHS) {
-                return Build::Kills(why.why);
-            }
             if builders.len() < MOST {
                 match Builder::start(spool, id, around) {
                     Ok(builder) => drop(builders.insert(key, builder)),
@@ -119,23 +114,6 @@ impl Builders {
             Fate::Ended(why) => failed(why),
             Fate::Died(why) if self.count_death(spool, id, &why) < DEATHS => Build::Begun,
             Fate::Died(why) => Build::Kills(why),
-        }
-    }
-
-    /// Waits for those that do nothing, until they go on or it counts: the budget of a flush may
-    /// end sooner than that, at each flush.
-    pub(super) fn wait_for_stuck(&self) {
-        for mut builder in self.running.take().into_values() {
-            let since = builder.since;
-            let fate = loop {
-                match builder.fate() {
-                    None if builder.since == since => sleep(LOOK_AGAIN),
-                    fate => break fate,
-                }
-            };
-            if let Some(Fate::Died(why)) = fate {
-                self.count_death(&builder.spool, &builder.id, &why);
-            }
         }
     }
 
@@ -171,7 +149,6 @@ impl Builder {
         let now = Instant::now();
         Ok(Self {
             process,
-            spool: spool.clone(),
             id: id.clone(),
             said: String::new(),
             done: String::new(),

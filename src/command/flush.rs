@@ -57,7 +57,6 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
         let mut worked = || progress.set(world.delivered.get());
         until_told(flush.drain(prepared, &mut worked), &stop).await
     })?;
-    world.wait_for_stuck();
     progress.finish();
     let left = waiting(&all);
     report::to_person(&format!(

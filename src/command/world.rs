@@ -89,11 +89,6 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Waits for processes that make messages and do nothing, until that counts.
-    pub(super) fn wait_for_stuck(&self) {
-        self.builders.wait_for_stuck();
-    }
-
     /// Makes the messages of a push that could only be recorded, here and now.
     pub(super) fn build_here(&self, header: &Header) -> Result<Built<Message>, Unbuilt> {
         self.build_owed(header, Extent::Whole).or_else(|error| {

@@ -178,12 +178,6 @@ impl Spool {
         });
     }
 
-    /// Returns how often an entry killed whoever built its messages.
-    #[must_use]
-    pub fn deaths(&self, id: &Id) -> Option<Death> {
-        self.stats().deaths.remove(id.as_str())
-    }
-
     /// Counts a death of whoever built this entry's messages. Returns how often that was.
     #[must_use]
     pub fn count_death(&self, id: &Id, why: &str) -> u32 {
