@@ -149,7 +149,7 @@ pub(super) mod time {
 
 /// A time that may be unknown.
 pub(super) mod optional_time {
-    use super::{Deserializer, Serializer, time};
+    use super::{Cow, Deserialize, Deserializer, Serializer, de, time};
     use std::time::SystemTime;
 
     // serde gives what is in the field.
@@ -167,7 +167,9 @@ pub(super) mod optional_time {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<SystemTime>, D::Error> {
-        time::deserialize(from).map(Some)
+        let text = Option::<Cow<str>>::deserialize(from)?;
+        let time = text.map(|text| humantime::parse_rfc3339(&text));
+        time.transpose().map_err(de::Error::custom)
     }
 }
 

@@ -275,6 +275,8 @@ fn no_time_passes_while_what_objects_are_borrowed_from_is_away() {
     recorded(&site, &format!("{} {new} refs/heads/main\n", ids[2]));
     let (said, messages) = flushed(&site);
     assert!(messages.is_empty(), "{said}");
+    assert!(said.contains("pushes of other refs pass"), "{said}");
+    assert!(!said.contains('{'), "{said}");
     // It is back, with the object.
     let folder = base.join(tree.parent().unwrap().file_name().unwrap());
     fs::create_dir_all(&folder).unwrap();
