@@ -44,14 +44,35 @@ const FATAL: [Signal; 5] = [
 pub(super) struct Builders {
     /// By spool and repository.
     running: RefCell<HashMap<(PathBuf, PathBuf), Builder>>,
+    /// What is known of entries, by spool, until all of it was looked through.
+    known: RefCell<HashMap<(PathBuf, Id), Known>>,
     /// How often each entry killed, be that written down or not.
     deaths: RefCell<HashMap<Id, u32>>,
     /// Entries that were said to be done.
     done: RefCell<HashSet<Id>>,
 }
 
+/// What is known of an entry whose messages are not made.
+#[derive(Clone)]
+enum Known {
+    Unbuilt(Unbuilt),
+    Kills(String),
+}
+
+impl From<Known> for Build {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Unbuilt(why) => Self::Unbuilt(why),
+            Known::Kills(why) => Self::Kills(why),
+        }
+    }
+}
+
 struct Builder {
     process: Child,
+    spool: Spool,
+    /// The entry that it was started for.
+    first: Id,
     /// The entry whose messages it makes.
     id: Id,
     /// What it said behind that.
@@ -84,37 +105,56 @@ impl Builders {
         around: &Surroundings,
     ) -> Build {
         let mut builders = self.running.borrow_mut();
-        let key = (spool.root().to_owned(), header.repository.clone());
-        let Some(builder) = builders.get_mut(&key) else {
-            if builders.len() >= MOST {
-                // Of other repositories, whose entries are gone or done, nobody asks again.
-                builders.retain(|_, builder| builder.fate().is_none());
+        // Of all of them: of an entry that is gone, nobody asks again.
+        builders.retain(|_, builder| match builder.fate() {
+            None => true,
+            Some(fate) => {
+                self.note(builder, fate);
+                false
             }
-            if builders.len() < MOST {
-                match Builder::start(spool, id, around) {
-                    Ok(builder) => drop(builders.insert(key, builder)),
-                    Err(error) => return failed(crate::report::chain(&error)),
+        });
+        let entry = (spool.root().to_owned(), id.clone());
+        if let Some(known) = self.known.borrow().get(&entry) {
+            return known.clone().into();
+        }
+        let key = (entry.0, header.repository.clone());
+        if builders.len() < MOST && !builders.contains_key(&key) {
+            match Builder::start(spool, id, around) {
+                Ok(builder) => drop(builders.insert(key, builder)),
+                Err(error) => {
+                    return Build::Unbuilt(Unbuilt::All(crate::report::chain(&error)));
                 }
             }
-            return Build::Begun;
-        };
-        let Some(fate) = builder.fate() else {
-            return Build::Begun;
-        };
-        let builder = builders.remove(&key).expect("it was there");
-        // The entry that it got stuck at comes later, if this one has its messages.
-        if builder.id != *id {
-            return Build::Begun;
         }
-        match fate {
-            // It was read before that, and is read again.
-            Fate::Done if self.done.borrow_mut().insert(id.clone()) => Build::Begun,
-            Fate::Done => failed(format!("cannot build the messages of entry `{id}`")),
-            Fate::Cannot(why) => Build::Unbuilt(why),
-            Fate::Ended(why) => failed(why),
-            Fate::Died(why) if self.count_death(spool, id, &why) < DEATHS => Build::Begun,
-            Fate::Died(why) => Build::Kills(why),
-        }
+        Build::Begun
+    }
+
+    /// Forgets what is known of this spool's entries: they are tried again.
+    pub(super) fn forget(&self, spool: &Spool) {
+        let mut known = self.known.borrow_mut();
+        known.retain(|(root, _), _| root != spool.root());
+    }
+
+    /// Keeps what became of a process, for when its entry is asked for.
+    fn note(&self, builder: &Builder, fate: Fate) {
+        let all = |why| Known::Unbuilt(Unbuilt::All(why));
+        let (mut id, spool) = (&builder.id, &builder.spool);
+        let known = match fate {
+            Fate::Done => {
+                id = &builder.first;
+                // It was read before that, and is read again.
+                if self.done.borrow_mut().insert(id.clone()) {
+                    return;
+                }
+                all(format!("cannot build the messages of entry `{id}`"))
+            }
+            Fate::Cannot(why) => Known::Unbuilt(why),
+            Fate::Ended(why) => all(why),
+            Fate::Died(why) if self.count_death(spool, id, &why) < DEATHS => return,
+            Fate::Died(why) => Known::Kills(why),
+        };
+        let entry = (spool.root().to_owned(), id.clone());
+        self.known.borrow_mut().insert(entry, known);
     }
 
     fn count_death(&self, spool: &Spool, id: &Id, why: &str) -> u32 {
@@ -123,10 +163,6 @@ impl Builders {
         *here += 1;
         spool.count_death(id, why).max(*here)
     }
-}
-
-fn failed(why: String) -> Build {
-    Build::Unbuilt(Unbuilt::All(why))
 }
 
 impl Builder {
@@ -149,6 +185,8 @@ impl Builder {
         let now = Instant::now();
         Ok(Self {
             process,
+            spool: spool.clone(),
+            first: id.clone(),
             id: id.clone(),
             said: String::new(),
             done: String::new(),

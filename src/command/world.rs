@@ -220,11 +220,15 @@ impl Surveyor for World<'_> {
         self.admission(account, header)
     }
 
-    fn distributed(&self, _: &Spool, result: Result<Distributed, IoError>) {
+    fn distributed(&self, spool: &Spool, result: Result<Distributed, IoError>) {
         let done = match result {
             Ok(done) => done,
             Err(error) => return self.tell_io(&error),
         };
+        let is_over = done.is_over();
+        if is_over {
+            self.builders.forget(spool);
+        }
         for notice in &done.notices {
             match notice {
                 spool::Notice::SetAside(error) => {
@@ -260,6 +264,10 @@ impl Surveyor for World<'_> {
         }
         for (repository, blocked) in &done.blocked {
             self.tell(&blocked.error);
+            // By then there may be more.
+            if !is_over {
+                continue;
+            }
             let entries = super::check_spool::recorded_pushes(blocked.entries);
             let mut text = format!("{entries} held back by that in `{}`", repository.display());
             let mut hint = format!("mend it, or give it up: refpost queue drop {}", blocked.id);

@@ -110,7 +110,7 @@ impl<'a> Distributor<'a> {
         let mut one = self.spools.remove(at)?;
         let spool = one.spool.clone();
         let (queues, done) = match one.step(self.world, end) {
-            Ok(Some(mut done)) if (done.waits || done.builds) && done.stopped.is_none() => {
+            Ok(Some(mut done)) if !done.is_over() => {
                 let queues = std::mem::take(&mut done.queues);
                 one.wait(&done);
                 self.world.distributed(&spool, Ok(done));

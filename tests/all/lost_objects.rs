@@ -286,3 +286,25 @@ fn no_time_passes_while_what_objects_are_borrowed_from_is_away() {
     assert_eq!(messages.len(), 1, "{said}");
     assert_eq!(facts(&messages[0]), json!([ids[2], new, 1, false, null]));
 }
+
+/// Each of them was asked for again because the other one was being asked for.
+#[test]
+fn two_pushes_that_miss_their_objects_kept_a_flush_busy_for_ever() {
+    let (site, ids) = started();
+    site.config("[retry]\nbuild_after = \"1h\"\n");
+    let (new, _) = without_its_tree(&site);
+    for name in ["one", "two", "three"] {
+        recorded(&site, &format!("{ZEROS} {new} refs/heads/{name}\n"));
+    }
+    let line = format!("{ZEROS} {} refs/heads/other\n", ids[1]);
+    let hook = site.refpost(["hook", "post-receive"]).dir(&site.bare);
+    hook.stdin(line).run();
+    let begun = std::time::Instant::now();
+    let (said, _) = flushed(&site);
+    assert!(begun.elapsed().as_secs() < 20);
+    assert!(
+        said.contains("3 recorded pushes are held back by that in"),
+        "{said}"
+    );
+    assert_eq!(said.matches("held back").count(), 1, "{said}");
+}

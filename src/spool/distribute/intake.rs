@@ -39,6 +39,14 @@ pub struct Distributed {
     pub stopped: Option<SpoolError>,
 }
 
+impl Distributed {
+    /// Whether nothing that stays is worth looking at again in a moment.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.stopped.is_some() || !(self.waits || self.builds)
+    }
+}
+
 /// What came of building the messages of an entry that only has ref updates.
 #[derive(Debug)]
 pub enum Build {
@@ -72,7 +80,7 @@ pub struct Blocked {
 }
 
 /// Why the messages of an entry cannot be built now. A process that builds says it in JSON.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unbuilt {
     /// For a reason that holds for every entry of the repository: its configuration, say.
