@@ -91,10 +91,16 @@ fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
         let Some(mut distribution) = distribution.map_err(SpoolError::from)? else {
             return Ok(());
         };
-        // Where another process has `new/` now, it does the rest.
-        while distribution.step(|| true).map_err(SpoolError::from)? == Some(true) {}
+        let more = loop {
+            match distribution.step(|| true).map_err(SpoolError::from)? {
+                Some(true) => {}
+                more => break more,
+            }
+        };
         let distributed = distribution.finish();
-        let is_over = !distributed.builds || distributed.stopped.is_some();
+        // Another process that has `new/` now, as whoever makes messages does, may leave some.
+        let is_all = more == Some(false) && !distributed.builds;
+        let is_over = is_all || distributed.stopped.is_some();
         world.distributed(spool, Ok(distributed));
         if is_over {
             return Ok(());
