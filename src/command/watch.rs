@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use notify::event::ModifyKind;
+use notify::event::{ModifyKind, RemoveKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -117,10 +117,12 @@ impl Followed {
     fn new() -> Result<Self, Error> {
         let (sender, changes) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Looking into a folder is an event too; only names that come matter.
-            let arrivals = event.into_iter().filter(|event| {
-                event.kind.is_create()
-                    || matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)))
+            // Looking into a folder is an event too; only names that come matter, and folders
+            // that go: the kernel follows those no more.
+            let arrivals = event.into_iter().filter(|event| match event.kind {
+                EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
+                EventKind::Remove(kind) => kind != RemoveKind::File,
+                _ => false,
             });
             for path in arrivals.flat_map(|event| event.paths) {
                 // Nobody listens any more: we are ending.
@@ -161,6 +163,9 @@ impl Followed {
     /// Waits for the next change that matters.
     async fn next(&mut self) -> Changed {
         while let Some(path) = self.changes.recv().await {
+            if !path.exists() && self.spools.remove(&path).is_some() {
+                return Changed::Spools;
+            }
             let folder = path.parent().unwrap_or(&path);
             if let Some(spool) = self.spools.get(folder) {
                 return Changed::Entries(spool.clone());
