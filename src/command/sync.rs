@@ -24,9 +24,9 @@ pub(super) struct Attempted {
 }
 
 impl Attempted {
-    /// Whether nothing waits, of this push or of another.
+    /// Whether nothing waits, of this push or of another, in its queue or on the way there.
     pub(super) fn is_empty_now(&self) -> bool {
-        self.waiting.waiting == 0
+        self.waiting.waiting == 0 && self.report.left.is_none()
     }
 
     /// Why it waits, for the pusher: ` (failing for 3h, 14 waiting)`.

@@ -37,7 +37,7 @@ int openat(int folder, const char *path, int flags, ...) {
 struct Trap {
     site: Spooled,
     library: PathBuf,
-    /// The repository whose push is owed, and that of another in the same spool.
+    /// The file of the push that is owed, its commit, and that of another repository's.
     object: String,
     first: String,
     other: String,
@@ -225,4 +225,17 @@ fn a_thousand_pushes_that_were_only_recorded_are_built_soon() {
     assert!(requests.len() >= 1000, "{}", requests.len());
     assert!(commits(&requests).iter().all(|one| *one == commit));
     assert!(took.as_secs() < 60, "{took:?}");
+}
+
+#[test]
+fn a_sync_push_behind_one_that_was_only_recorded_waited_for_the_next_push() {
+    let site = Spooled::with("mode = \"sync\"\npush_budget = \"1ms\"");
+    let good = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    site.settings("broken");
+    let (first, _) = site.announce();
+    site.settings(&good);
+    let (second, push) = site.announce();
+    let mut arrived = push.requests;
+    arrived.extend(site.receiver.wait_for(2 - arrived.len()));
+    assert_eq!(commits(&arrived), [first, second]);
 }
