@@ -18,8 +18,9 @@ use crate::spool::{Build, Header, Id, Spool, Unbuilt};
 
 /// So many at once.
 const MOST: usize = 4;
-/// One that does nothing for so long is killed, and that counts.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// One that does nothing for so long is killed, and that counts. Root's flush, and those that it
+/// starts, last no longer than 55 seconds.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// How often it is looked at what one does.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// So often an entry may kill.
