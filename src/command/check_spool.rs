@@ -16,7 +16,7 @@ use super::findings::{Finding, Findings};
 use super::hooks_of::Hooks;
 use super::links::Place;
 use super::surroundings::Surroundings;
-use super::{check_room, outbox, place};
+use super::{check_room, outbox, place, room};
 use crate::config::Settings;
 use crate::report;
 use crate::spool::{Content, Spool};
@@ -70,6 +70,12 @@ pub(super) fn check(
             &format!("{} not announced yet", recorded_pushes(count)),
             Some("`refpost flush` says why; `refpost queue drop` gives one up".to_owned()),
         );
+    }
+    if let Some(most) = settings.max_spool {
+        let waiting = spool.waiting_bytes(git_dir, most, None);
+        if waiting >= most {
+            findings.warning(&room::shown(waiting, most), room::MEANWHILE);
+        }
     }
     for finding in &look.findings {
         findings.add(finding.clone());

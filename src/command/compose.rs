@@ -80,6 +80,11 @@ impl<'a> Composer<'a> {
         }
     }
 
+    /// How much may wait for the repository.
+    pub(super) fn max_spool(&self) -> Option<u64> {
+        self.settings.max_spool
+    }
+
     /// How many messages were made, which is the `i` of the last one.
     pub(super) fn made(&self) -> usize {
         self.made

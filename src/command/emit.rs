@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::announce::{self, Listener, Push};
 use super::push_options::Wishes;
-use super::recorder::{Recorded, adopt_former};
+use super::recorder::Recorded;
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, compose, outbox, place};
 use crate::cli::EmitArgs;
@@ -56,7 +56,7 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
     ensure_usable_by_its_owner(&spool, &push.git_dir, around)?;
     // What is older must leave before this.
     outbox::settle(&spool, &repository, &push.git_dir, &[], around)?;
-    adopt_former(&push.git_dir, &spool, around)?;
+    place::adopt_former(&push.git_dir, &spool, around)?;
     let draft = push.draft(Content::Built(Built {
         messages: vec![message],
         recipients: recipients.clone(),

@@ -47,6 +47,7 @@ mod push_options;
 mod queue;
 mod queue_move;
 mod recorder;
+mod room;
 mod spools;
 mod status;
 mod surroundings;

@@ -9,7 +9,7 @@ use super::surroundings::Surroundings;
 use crate::config::{OWN_SPOOL, Settings};
 use crate::git::Repository;
 use crate::plain_file::{self, LONGEST_PATH};
-use crate::spool::{Access, Spool};
+use crate::spool::{Access, Spool, SpoolError};
 
 /// Opens the repository that an argument names, or else this folder's.
 pub(super) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<Repository, Error> {
@@ -128,4 +128,23 @@ fn takes_mail(folder: &Path) -> bool {
     };
     let new = folder.join("new");
     everybody(&new, 0o1002) || (everybody(&new, 0o002) && everybody(folder, 0o001))
+}
+
+/// What was recorded in another spool is older, and must be announced first.
+pub(super) fn adopt_former(
+    git_dir: &Path,
+    spool: &Spool,
+    around: &Surroundings,
+) -> Result<(), Error> {
+    let Some(former) = former_spool(git_dir, spool) else {
+        return Ok(());
+    };
+    let adopted = spool.adopt(&former).map_err(SpoolError::from)?;
+    if spool.is_drop() && !adopted.busy.is_empty() {
+        let former = former.root().display();
+        let why = format!("older messages wait in `{former}`: a mail drop cannot take them");
+        let hint = format!("run, as its owner: refpost flush {former}");
+        around.tell_once(&why, Some(&hint));
+    }
+    Ok(())
 }

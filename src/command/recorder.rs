@@ -13,7 +13,6 @@
 
 use std::collections::HashSet;
 use std::iter::Peekable;
-use std::path::Path;
 
 use super::Error;
 use super::announce::{Push, log_misfits};
@@ -22,6 +21,7 @@ use super::compose::Composer;
 use super::outbox;
 use super::place;
 use super::process::LazyCaller;
+use super::room;
 use super::surroundings::Surroundings;
 use crate::event::RefUpdate;
 use crate::git;
@@ -229,6 +229,11 @@ impl<'a> Recorder<'a> {
         composer: &mut Composer<'_>,
         ends: bool,
     ) -> Result<(), Error> {
+        if let Err(full) = self.room(composer.max_spool()) {
+            self.owe_batch(updates, ends)?;
+            self.recorded.owed.get_or_insert(full);
+            return Ok(());
+        }
         let built = match composer.built(updates) {
             Ok(built) => built,
             Err(error) if error.is_too_large() && updates.len() > 1 => return Err(error),
@@ -245,14 +250,28 @@ impl<'a> Recorder<'a> {
             return self.forget(updates, ends);
         }
         // Recorded all the same: a flush adopts what is left there.
-        if let Err(error) = adopt_former(&self.push.git_dir, self.spool, self.around) {
+        if let Err(error) = place::adopt_former(&self.push.git_dir, self.spool, self.around) {
             self.around.tell_error(error);
         }
-        let recipients = built.recipients.clone();
+        let (recipients, bytes) = (built.recipients.clone(), built.size());
         if let Some(id) = self.enqueue(updates, Content::Built(built), messages, ends)? {
+            if !self.spool.is_drop() {
+                self.spool.count_size(&self.push.git_dir, &id, bytes);
+            }
             self.recorded.add(id, recipients, messages);
         }
         Ok(())
+    }
+
+    /// Fails if as much waits for the repository as may. What waits in a mail drop its owner
+    /// alone can tell.
+    fn room(&self, max_spool: Option<u64>) -> Result<(), Error> {
+        match max_spool {
+            Some(most) if !self.spool.is_drop() => {
+                room::ensure(self.spool, &self.push.git_dir, most, None).map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn owe_batch(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
@@ -317,25 +336,6 @@ impl<'a> Recorder<'a> {
         self.met.extend(judged.met);
         judged.settled
     }
-}
-
-/// What was recorded in another spool is older, and must be announced first.
-pub(super) fn adopt_former(
-    git_dir: &Path,
-    spool: &Spool,
-    around: &Surroundings,
-) -> Result<(), Error> {
-    let Some(former) = place::former_spool(git_dir, spool) else {
-        return Ok(());
-    };
-    let adopted = spool.adopt(&former).map_err(SpoolError::from)?;
-    if spool.is_drop() && !adopted.busy.is_empty() {
-        let former = former.root().display();
-        let why = format!("older messages wait in `{former}`: a mail drop cannot take them");
-        let hint = format!("run, as its owner: refpost flush {former}");
-        around.tell_once(&why, Some(&hint));
-    }
-    Ok(())
 }
 
 impl Recorded {

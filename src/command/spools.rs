@@ -27,6 +27,8 @@ pub(super) struct Target {
     /// The queues of the endpoints that are configured to go through it, and the
     /// endpoints' names.
     pub(super) endpoints: BTreeMap<Queue, String>,
+    /// Repositories whose it is, and how much may wait for each.
+    pub(super) bounds: Vec<(PathBuf, u64)>,
     /// Spools inside repositories whose entries belong into this one: it was
     /// named after they were made, or could not be known when they were.
     pub(super) former: Vec<Spool>,
@@ -174,6 +176,7 @@ fn targets(found: Vec<Found>, done: Done, around: &Surroundings) -> Targets {
             Some(known) => {
                 known.endpoints.extend(one.endpoints);
                 known.former.extend(one.former);
+                known.bounds.extend(one.bounds);
                 known.is_alone = false;
             }
             None => drop(targets.insert(one.spool.root().to_owned(), one)),
@@ -220,6 +223,7 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
                 is_alone: false,
                 is_decided: false,
                 endpoints: BTreeMap::new(),
+                bounds: Vec::new(),
                 former: Vec::new(),
             });
         }
@@ -244,7 +248,12 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
     }
     // Into a mail drop, whoever may read it puts the rest: the next push.
     let former = place::former_spool(&git_dir, &spool).filter(|_| !spool.is_drop());
+    let most = settings.as_ref().and_then(|settings| settings.max_spool);
     Some(Target {
+        bounds: most
+            .map(|most| (git_dir.clone(), most))
+            .into_iter()
+            .collect(),
         endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
         former: former.into_iter().collect(),
         repository: Some(git_dir),

@@ -9,7 +9,7 @@ use super::apart::{self, Job};
 use super::configured::{Configured, NOT_CONFIGURED};
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
-use super::{Done, Error, check_room};
+use super::{Done, Error, check_room, room};
 use crate::cli::StatusArgs;
 use crate::report;
 use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
@@ -78,6 +78,25 @@ fn show(
             for text in check_room::shown(spare) {
                 report::line(&format!("{spool}: {text}"));
             }
+        }
+    }
+    for (repository, most) in &target.bounds {
+        let waiting = target.spool.waiting_bytes(repository, *most, None);
+        if waiting < *most {
+            continue;
+        }
+        let repository = repository.display();
+        if as_json {
+            report::json(&json!({
+                "spool": spool,
+                "state": "no_room",
+                "repository": repository.to_string(),
+                "waiting_bytes": waiting,
+                "max_spool": most,
+            }));
+        } else {
+            let text = room::shown(waiting, *most);
+            report::line(&format!("{spool}: `{repository}`: {text}"));
         }
     }
     let healthy = target

@@ -14,7 +14,7 @@ use super::compose::Composer;
 use super::owed::{self, Judged};
 use super::push_options::Wishes;
 use super::surroundings::Surroundings;
-use super::{Error, place};
+use super::{Error, place, room};
 use crate::config::Settings;
 use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
 use crate::git::Repository;
@@ -87,6 +87,28 @@ impl<'a> World<'a> {
                     .to_owned(),
             ),
         })
+    }
+
+    /// Makes the messages of a push that could only be recorded, if there is room for them.
+    /// `waiting` is how much is known to wait before it; 0 if that is to be asked.
+    pub(super) fn build_within(
+        &self,
+        spool: &Spool,
+        id: &Id,
+        header: &Header,
+        waiting: &mut u64,
+    ) -> Result<Built<Message>, Unbuilt> {
+        let settings = self.settings(&header.repository);
+        if let Some(most) = settings.ok().and_then(|settings| settings.max_spool)
+            && (*waiting == 0 || *waiting >= most)
+        {
+            // What comes behind it waits for it, and must not keep it from being made.
+            *waiting = room::ensure(spool, &header.repository, most, Some(id))
+                .map_err(|full| Unbuilt::All(report::chain(&full)))?;
+        }
+        let built = self.build_here(header)?;
+        *waiting += built.size();
+        Ok(built)
     }
 
     /// Makes the messages of a push that could only be recorded, here and now.

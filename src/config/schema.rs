@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::matching::RepositoryPatterns;
-use super::size::BodySize;
+use super::size::{BodySize, SpoolSize};
 use super::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::{
     EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, ProxyUrl, Urls,
@@ -63,6 +63,7 @@ pub(super) struct Layer {
     pub(super) unsigned: Option<bool>,
     pub(super) max_changed_files: Option<usize>,
     pub(super) max_body: Option<BodySize>,
+    pub(super) max_spool: Option<SpoolSize>,
     pub(super) project: ProjectLayer,
     pub(super) people: People,
     pub(super) endpoint: Vec<EndpointLayer>,
@@ -181,7 +182,7 @@ impl Layer {
         }
         override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet,
             verbose_to_pusher, push_options, refs, key, key_file, previous_key, unsigned, max_changed_files,
-            max_body);
+            max_body, max_spool);
         for endpoint in upper.endpoint {
             self.endpoint
                 .retain(|lower| lower.name.0 != endpoint.name.0);

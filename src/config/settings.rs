@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::schema::{EndpointLayer, Layer, Mode, NetworkLayer, Origin, ProjectLayer, RetryLayer};
-use super::size::BodySize;
+use super::size::{BodySize, SpoolSize};
 use super::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::{EndpointUrl, Instance, Patterns, Period, Urls};
 use crate::payload::People;
@@ -46,6 +46,8 @@ pub struct Settings {
     pub max_changed_files: usize,
     /// How long a message's body is at most, as far as that can be.
     pub max_body: usize,
+    /// How many bytes of messages may wait for the repository; `None`: any number.
+    pub max_spool: Option<u64>,
     /// Who the e-mails of authors belong to.
     pub people: People,
     /// Where messages go, in the order of the configuration, `urls` first.
@@ -195,6 +197,7 @@ pub(super) fn defaults(host: &str) -> Layer {
         refs: Some(Patterns::without("refs/remotes/*")),
         max_changed_files: Some(3000),
         max_body: Some(BodySize(1 << 20)),
+        max_spool: Some(SpoolSize(Some(256 << 20))),
         retry: RetryLayer {
             schedule: Some(retry.schedule.into_iter().map(Period).collect()),
             give_up_after: Some(Period(retry.give_up_after)),
@@ -262,6 +265,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
         refs: layer.refs.expect(DEFAULTED),
         max_changed_files: layer.max_changed_files.expect(DEFAULTED),
         max_body: layer.max_body.expect(DEFAULTED).0,
+        max_spool: layer.max_spool.expect(DEFAULTED).0,
         people: layer.people,
         endpoints,
         retry: Retry {

@@ -17,6 +17,10 @@ const MOST: u64 = 64 * MIB;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BodySize(pub(super) usize);
 
+/// `max_spool`: how much may wait for one repository; `None`, written as 0, is no bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SpoolSize(pub(super) Option<u64>);
+
 impl BodySize {
     fn new<E: Error>(bytes: u64) -> Result<Self, E> {
         if !(LEAST..=MOST).contains(&bytes) {
@@ -29,49 +33,64 @@ impl BodySize {
 }
 
 impl Serialize for BodySize {
-    /// In the largest unit that it is a whole number of.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes = self.0 as u64;
-        if bytes.is_multiple_of(MIB) {
-            serializer.collect_str(&format_args!("{}MiB", bytes / MIB))
-        } else if bytes.is_multiple_of(KIB) {
-            serializer.collect_str(&format_args!("{}KiB", bytes / KIB))
-        } else {
-            serializer.serialize_u64(bytes)
-        }
+        show(self.0 as u64, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for BodySize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SizeVisitor;
-        impl Visitor<'_> for SizeVisitor {
-            type Value = BodySize;
+        deserializer
+            .deserialize_any(SizeVisitor)
+            .and_then(Self::new)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of bytes, or a size like `\"1MiB\"`")
-            }
+impl Serialize for SpoolSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        show(self.0.unwrap_or_default(), serializer)
+    }
+}
 
-            fn visit_i64<E: Error>(self, bytes: i64) -> Result<BodySize, E> {
-                match u64::try_from(bytes) {
-                    Ok(bytes) => BodySize::new(bytes),
-                    Err(_) => Err(E::custom("a size is not negative")),
-                }
-            }
+impl<'de> Deserialize<'de> for SpoolSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = deserializer.deserialize_any(SizeVisitor)?;
+        Ok(Self((bytes > 0).then_some(bytes)))
+    }
+}
 
-            fn visit_u64<E: Error>(self, bytes: u64) -> Result<BodySize, E> {
-                BodySize::new(bytes)
-            }
+/// Shows a size in the largest unit that it is a whole number of.
+fn show<S: Serializer>(bytes: u64, serializer: S) -> Result<S::Ok, S::Error> {
+    if bytes > 0 && bytes.is_multiple_of(MIB) {
+        serializer.collect_str(&format_args!("{}MiB", bytes / MIB))
+    } else if bytes > 0 && bytes.is_multiple_of(KIB) {
+        serializer.collect_str(&format_args!("{}KiB", bytes / KIB))
+    } else {
+        serializer.serialize_u64(bytes)
+    }
+}
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<BodySize, E> {
-                let size: Result<ByteSize, _> = text.parse();
-                match size {
-                    Ok(size) => BodySize::new(size.as_u64()),
-                    Err(_) => Err(E::custom("no size, expected one like `1MiB`")),
-                }
-            }
-        }
-        deserializer.deserialize_any(SizeVisitor)
+struct SizeVisitor;
+
+impl Visitor<'_> for SizeVisitor {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of bytes, or a size like `\"1MiB\"`")
+    }
+
+    fn visit_i64<E: Error>(self, bytes: i64) -> Result<u64, E> {
+        u64::try_from(bytes).map_err(|_| E::custom("a size is not negative"))
+    }
+
+    fn visit_u64<E: Error>(self, bytes: u64) -> Result<u64, E> {
+        Ok(bytes)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+        let size: Result<ByteSize, _> = text.parse();
+        size.map(|size| size.as_u64())
+            .map_err(|_| E::custom("no size, expected one like `1MiB`"))
     }
 }
 
@@ -123,6 +142,22 @@ mod tests {
             (json!("99999999999999999999GiB"), range(u64::MAX)),
         ] {
             assert_eq!(read(value.clone()), Err(why), "{value}");
+        }
+    }
+
+    #[test]
+    fn no_bound_of_a_spool_is_written_as_0() {
+        for (value, bytes, shown) in [
+            (json!(0), None, json!(0)),
+            (json!("0"), None, json!(0)),
+            (json!("1KiB"), Some(KIB), json!("1KiB")),
+            (json!("256MiB"), Some(256 * MIB), json!("256MiB")),
+            (json!("2GiB"), Some(2 << 30), json!("2048MiB")),
+        ] {
+            let size: SpoolSize = serde_json::from_value(value).expect("it is a size");
+            assert_eq!(size, SpoolSize(bytes));
+            let text = serde_json::to_value(size).expect("it has a JSON form");
+            assert_eq!(text, shown);
         }
     }
 

@@ -48,6 +48,10 @@ impl RepositoryHash {
         hash.truncate(HASH_LEN);
         Self(hash)
     }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A place in the order. Dropping it gives up the lock: then the claim becomes an entry.

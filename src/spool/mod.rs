@@ -54,6 +54,7 @@ mod manage;
 mod names;
 mod record;
 mod search;
+mod sizes;
 mod spare;
 mod stats;
 mod survey;

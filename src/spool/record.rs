@@ -65,6 +65,9 @@ fn is_empty(path: &Path) -> bool {
 /// A push that moved more refs than this has its place in the order by its id alone.
 const MOST_MOVED: usize = 100;
 
+/// About how many bytes an entry holds of a message besides the body.
+const BESIDE_BODY: u64 = 512;
+
 /// An entry to be: its messages with their bodies.
 pub type Draft = Record<Message>;
 /// An entry without the bodies.
@@ -170,6 +173,18 @@ impl<M> Record<M> {
             },
             content,
         }
+    }
+}
+
+impl Built<Message> {
+    /// Returns about how many bytes an entry has that holds it.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let bodies = self
+            .messages
+            .iter()
+            .map(|message| message.body.len() as u64);
+        bodies.map(|length| length + BESIDE_BODY).sum()
     }
 }
 

@@ -69,6 +69,7 @@ impl Spool {
                 let _ = disk::remove_if_empty(&dir);
             }
         }
+        self.sweep_sizes()?;
         if let Some(before) = now.checked_sub(FAILED_LIFE).filter(|_| is_settled) {
             self.forget_lost(before)?;
         }

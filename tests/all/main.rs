@@ -89,6 +89,7 @@ mod spool_owed;
 mod spool_owners;
 mod spool_planted;
 mod spool_receivers;
+mod spool_sizes;
 mod spool_watch;
 mod start;
 mod support;

@@ -38,7 +38,10 @@ fn a_push_of_many_refs_leaves_one_private_file() {
         ["refpost: 3 messages queued for `one`, `two`"]
     );
     let spool = site.spool();
-    assert_eq!(names(&spool), ["claim", "failed", "new", "retry", "tmp"]);
+    assert_eq!(
+        names(&spool),
+        ["claim", "failed", "new", "retry", "sizes", "tmp"]
+    );
     assert_eq!(site.files().len(), 1);
     assert_modes(&spool, 0o700, 0o600);
     assert!(push.requests.is_empty());

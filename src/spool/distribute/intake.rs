@@ -353,7 +353,9 @@ impl Spool {
         let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
         let is_owed = |entry: Entry| matches!(entry.header().content, Content::Owed(_));
         if self.open_new(id).is_ok_and(is_owed) {
+            let bytes = built.size();
             self.replace(id, &header.with(Content::Built(built)))?;
+            self.count_size(&header.repository, id, bytes);
         }
         Ok(())
     }

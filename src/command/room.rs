@@ -1,0 +1,42 @@
+//! How much may wait in a spool for one repository (`max_spool`).
+
+use std::path::Path;
+
+use bytesize::ByteSize;
+
+use super::Error;
+use crate::spool::{Id, Spool};
+
+/// What becomes of pushes then.
+pub(super) const MEANWHILE: &str = "pushes are recorded as ref updates alone, and announced in \
+     their order once there is room; `refpost status` says whom messages wait for";
+
+/// Returns how much waits for a repository. Fails if it is as much as may, of entries before `before` if it is given.
+///
+/// What waits is looked at before messages are made, so that none is made in vain: one entry more
+/// than that may wait, and an entry that is larger by itself gets its turn.
+pub(super) fn ensure(
+    spool: &Spool,
+    repository: &Path,
+    most: u64,
+    before: Option<&Id>,
+) -> Result<u64, Error> {
+    let waiting = spool.waiting_bytes(repository, most, before);
+    if waiting < most {
+        return Ok(waiting);
+    }
+    Err(Error::Failed {
+        what: shown(waiting, most),
+        hint: Some(MEANWHILE.to_owned()),
+    })
+}
+
+/// What a person should know of a spool in which as much waits as may.
+pub(super) fn shown(waiting: u64, most: u64) -> String {
+    let size = |bytes| ByteSize(bytes).display().iec();
+    format!(
+        "{} of messages wait, and `max_spool` is {}",
+        size(waiting),
+        size(most)
+    )
+}
