@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::command::Git;
+use super::command::{Git, answer_of};
 use super::id::HashKind;
 
 /// Where what is pushed comes to lie.
@@ -24,7 +24,7 @@ pub(super) fn can_all_be_opened(git: &Git, own: &Path, hash: HashKind) -> bool {
     let nothing = "f".repeat(hash.digits());
     let mut command = git.command();
     let looked = command.args(["cat-file", "-e", &nothing]);
-    let looked = looked.stderr(Stdio::piped()).output();
+    let looked = answer_of(looked.stderr(Stdio::piped()));
     own.read_dir().is_ok()
         && looked.is_ok_and(|ran| ran.stderr.is_empty())
         && others(git, own).iter().all(|it| it.read_dir().is_ok())

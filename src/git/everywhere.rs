@@ -3,6 +3,7 @@
 
 use std::process::{Command, Stdio};
 
+use super::command::answer_of;
 use super::{Repository, WHERE_CONFIG_IS};
 
 /// Variables in which git hands `-c` on to what it starts (git-config(1)).
@@ -30,14 +31,14 @@ impl Everywhere {
                 command.env_remove(&name);
             }
         }
-        let answer = command
+        command
             // No repository: only what no repository can write.
             .env("GIT_DIR", "/dev/null")
             .args(["config", "--list", "--null"])
             .current_dir("/")
             .stdin(Stdio::null())
-            .output();
-        let listed = match answer {
+            .stderr(Stdio::null());
+        let listed = match answer_of(&mut command) {
             Ok(answer) if answer.status.success() => answer.stdout,
             _ => return Self::default(),
         };

@@ -210,6 +210,38 @@ fn a_fifo_for_a_ref_or_its_log_keeps_no_flush_waiting() {
     }
 }
 
+/// A git that says nothing for ever where its arguments are such.
+fn with_silent_git(site: &Site, silent: &str, args: &[&str]) -> Runner {
+    let git = crate::support::find("git").unwrap();
+    let silent = format!("case \"$*\" in {silent}) exec sleep 300;; esac");
+    let text = format!("#!/bin/sh\n{silent}\nexec '{}' \"$@\"\n", git.display());
+    site.script("bin/git", &text);
+    let path = std::env::var_os("PATH").unwrap();
+    let folders = [site.path("bin")]
+        .into_iter()
+        .chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(folders).unwrap();
+    let run = site.run("timeout").args(["100", REFPOST]).args(args);
+    run.env("PATH", path)
+}
+
+/// `git config` was waited for without end when it was asked what holds for all repositories.
+#[test]
+fn a_git_that_does_not_say_what_holds_everywhere_is_given_up() {
+    let site = Site::new();
+    site.commit("a");
+    site.push(&["main"]);
+    let root = site.path("");
+    let args = ["check", "--all", root.to_str().unwrap()];
+    let ran = with_silent_git(&site, "\"config --list --null\"", &args).run();
+    assert_ne!(ran.status, 124, "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("checked 2 repositories"),
+        "{}",
+        ran.stdout
+    );
+}
+
 /// Whatever git waits for, it is not waited for without end.
 #[test]
 fn a_git_that_does_not_answer_is_given_up() {
@@ -217,18 +249,7 @@ fn a_git_that_does_not_answer_is_given_up() {
     let one = site.commit("a");
     site.push(&["main"]);
     only_git_opens(&site.bare);
-    let git = crate::support::find("git").unwrap();
-    let silent = "case \"$*\" in *cat-file*) exec sleep 300;; esac";
-    let text = format!("#!/bin/sh\n{silent}\nexec '{}' \"$@\"\n", git.display());
-    site.script("bin/git", &text);
-    let path = std::env::var_os("PATH").unwrap();
-    let folders = [site.path("bin")]
-        .into_iter()
-        .chain(std::env::split_paths(&path));
-    let preview = site
-        .run("timeout")
-        .args(["100", REFPOST, "preview", "--repo", "test.git"]);
-    let preview = preview.env("PATH", std::env::join_paths(folders).unwrap());
+    let preview = with_silent_git(&site, "*cat-file*", &["preview", "--repo", "test.git"]);
     let line = format!("{ZEROS} {one} refs/heads/main\n");
     let ran = preview.stdin(line).run();
     let said = "`git cat-file` does not answer";
