@@ -253,6 +253,13 @@ fn every_shell_gets_a_completion_script() {
             };
             assert!(ran.stdout.contains(word), "{shell}: {word}");
         }
+        // What refpost runs as itself was offered to people.
+        for word in ["as-account", "SPOOL", "NUL-separated"] {
+            assert!(!ran.stdout.contains(word), "{shell}: {word}");
+        }
+        for line in ["__build", "'build'", " build "] {
+            assert!(!ran.stdout.contains(line), "{shell}: {line}");
+        }
         if shell == "bash" {
             let parse = environment.run("bash").args(["-n", "/dev/stdin"]);
             parse.stdin(&ran.bytes).run().well();
