@@ -5,17 +5,23 @@
 //! messages are made, and at the end why those of the last one could not be.
 
 use std::ffi::OsString;
+use std::io;
+use std::path::Path;
 
 use nix::sys::prctl::set_pdeathsig;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Done, Error, place};
+use super::{Done, Error, IoContext, place};
 use crate::cli::BuildArgs;
 use crate::report;
 use crate::spool::{Content, Id, Spool, SpoolError};
+
+/// Far more than the messages of any push take.
+const MOST_MEMORY: u64 = 4 << 30;
 
 pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error> {
     // Nobody else is told what comes of it.
@@ -23,6 +29,7 @@ pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error
     if getppid().as_raw() != args.flush {
         return Ok(Done::Deferred);
     }
+    bound_memory()?;
     let spool = place::spool_named(&args.spool);
     let world = World::new(around, false);
     let first = spool.open_new(&args.id).map_err(SpoolError::from)?;
@@ -47,6 +54,18 @@ pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error
         spool.forget_deaths(&id);
     }
     Ok(Done::Well)
+}
+
+/// Bounds what this process allocates, and each git that it runs. Files that are only read into
+/// memory do not count (getrlimit(2)).
+fn bound_memory() -> Result<(), Error> {
+    let (_, most) = getrlimit(Resource::RLIMIT_DATA)
+        .map_err(io::Error::from)
+        .doing("bound", Path::new("memory"))?;
+    let most = most.min(MOST_MEMORY);
+    setrlimit(Resource::RLIMIT_DATA, most, most)
+        .map_err(io::Error::from)
+        .doing("bound", Path::new("memory"))
 }
 
 /// The entries of which this may be asked: in a mail drop, whoever distributes has taken over

@@ -21,6 +21,8 @@ const MOST: usize = 4;
 /// One that does nothing for so long is killed, and that counts. Root's flush, and those that it
 /// starts, last no longer than 55 seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// One that is at an entry for so long is killed whatever it does, and that counts.
+const LONGEST: Duration = Duration::from_mins(30);
 /// How often it is looked at what one does.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// So often an entry may kill.
@@ -82,6 +84,8 @@ struct Builder {
     done: String,
     since: Instant,
     looked: Instant,
+    /// Since when it is at that entry.
+    begun: Instant,
 }
 
 /// What became of a process.
@@ -193,6 +197,7 @@ impl Builder {
             done: String::new(),
             since: now,
             looked: now,
+            begun: now,
         })
     }
 
@@ -202,14 +207,11 @@ impl Builder {
         self.listen();
         let why = match ended {
             Ok(Some(status)) => return Some(self.fate_of(status)),
-            Ok(None) if self.is_stuck() => {
+            Ok(None) => {
+                let why = self.why_too_long()?;
                 self.end();
-                format!(
-                    "it has done nothing for {}",
-                    humantime::format_duration(PATIENCE)
-                )
+                why
             }
-            Ok(None) => return None,
             Err(error) => return Some(Fate::Ended(error.to_string())),
         };
         Some(Fate::Died(why))
@@ -248,13 +250,15 @@ impl Builder {
             let Some(id) = Id::parse(line) else { break };
             self.id = id;
             self.said = rest.to_owned();
+            self.begun = Instant::now();
         }
     }
 
-    /// Whether it has done nothing for too long: read nothing, and touched no memory anew.
-    fn is_stuck(&mut self) -> bool {
+    /// Why it is waited for no longer, if it is not: it has read nothing and touched no memory
+    /// anew for too long, or it has been at one entry for too long.
+    fn why_too_long(&mut self) -> Option<String> {
         if self.looked.elapsed() < LOOK_AGAIN {
-            return false;
+            return None;
         }
         self.looked = Instant::now();
         let done = format!("{} {}", self.id, process::progress(self.process.id()));
@@ -262,7 +266,7 @@ impl Builder {
             self.done = done;
             self.since = Instant::now();
         }
-        self.since.elapsed() >= PATIENCE
+        too_long(self.since.elapsed(), self.begun.elapsed())
     }
 
     fn end(&mut self) {
@@ -271,9 +275,38 @@ impl Builder {
     }
 }
 
+/// Why a process is waited for no longer that has done nothing for so long, and has been at one
+/// entry for so long.
+fn too_long(idle: Duration, at_entry: Duration) -> Option<String> {
+    let shown = humantime::format_duration;
+    let why = if idle >= PATIENCE {
+        format!("it has done nothing for {}", shown(PATIENCE))
+    } else if at_entry >= LONGEST {
+        format!("it has not ended within {}", shown(LONGEST))
+    } else {
+        return None;
+    };
+    Some(why)
+}
+
 impl Drop for Builder {
     /// What it is at is done by another flush.
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_goes_on_for_ever_is_ended_too() {
+        let why =
+            |idle, at_entry| too_long(Duration::from_secs(idle), Duration::from_secs(at_entry));
+        assert_eq!(why(0, 0), None);
+        assert_eq!(why(59, 1799), None);
+        assert_eq!(why(60, 60).as_deref(), Some("it has done nothing for 1m"));
+        assert_eq!(why(0, 1800).as_deref(), Some("it has not ended within 30m"));
     }
 }

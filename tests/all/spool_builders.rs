@@ -20,6 +20,9 @@ static void trap(const char *path) {
 	const char *object = getenv("TRAP"), *how = getenv("TRAP_HOW");
 	if (!object || !how || !strcmp(how, "none") || !strstr(path, object)) return;
 	if (!strcmp(how, "abort")) abort();
+	/* Memory that is not touched; without a bound there is more. */
+	if (!strcmp(how, "eat")) for (int n = 0; n < 32; n++) if (!malloc(1L << 30)) abort();
+	if (!strcmp(how, "eat")) return;
 	if (!strcmp(how, "wait")) for (;;) sleep(1000);
 	*(volatile int *)8 = 0;
 }
@@ -66,6 +69,7 @@ fn trapped() -> Option<Trap> {
     site.settings(&good);
     let other = announce_to(&site, &other);
     Some(Trap {
+        // It can be opened from its folder.
         object: first[2..].to_owned(),
         library,
         site,
@@ -95,7 +99,12 @@ impl Trap {
 
 #[test]
 fn an_entry_that_kills_is_put_aside_and_holds_nobody() {
-    for (how, signal) in [("fall", "SIGSEGV"), ("abort", "SIGABRT")] {
+    for (how, signal) in [
+        ("fall", "SIGSEGV"),
+        ("abort", "SIGABRT"),
+        // It allocated without end.
+        ("eat", "SIGABRT"),
+    ] {
         let Some(trap) = trapped() else { return };
         let id = trap.names("new")[0].clone();
         let ran = trap.flush(how).run();
