@@ -2,9 +2,15 @@
 //! at a FIFO they wait for ever, and a device does what it likes.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::command::{Git, answer_of};
 use super::store::Cause;
+use crate::plain_file;
+
+/// No more of a configuration is looked at.
+const LONGEST_CONFIG: u64 = 16 << 20;
 
 /// What both read of each repository that they open.
 const READ_AT_ONCE: [&str; 8] = [
@@ -18,11 +24,39 @@ const READ_AT_ONCE: [&str; 8] = [
     "objects/info/alternates",
 ];
 
+fn within(path: &Path) -> PathBuf {
+    let within = path.join(".git");
+    if within.is_dir() {
+        within
+    } else {
+        path.to_owned()
+    }
+}
+
 /// Fails for the repository in this folder, or in a `.git` in it, if one of those is no file.
 pub(super) fn ensure_none_at_once(path: &Path) -> Result<(), Cause> {
-    let within = path.join(".git");
-    let git_dir = if within.is_dir() { &within } else { path };
+    let git_dir = within(path);
     ensure_none(READ_AT_ONCE.iter().map(|name| git_dir.join(name)))
+}
+
+/// Fails if what its configuration includes, from anywhere, is never read to its end: at a FIFO
+/// libgit2 waits for ever. git is asked, and given up; only where something is included.
+pub(super) fn ensure_includes_end(path: &Path) -> Result<(), Cause> {
+    let git_dir = within(path);
+    let config = plain_file::read(&git_dir.join("config"), LONGEST_CONFIG).unwrap_or_default();
+    let word = b"include";
+    let mut words = config.windows(word.len());
+    if !words.any(|it| it.eq_ignore_ascii_case(word)) {
+        return Ok(());
+    }
+    let mut command = Git::new(git_dir.canonicalize()?, false).command();
+    match answer_of(command.args(["config", "--list"])) {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            Err("what its configuration includes cannot be read to its end".into())
+        }
+        // Whoever reads it says what else is wrong.
+        _ => Ok(()),
+    }
 }
 
 /// Fails if something among the packs of a folder of objects is no file.

@@ -124,6 +124,10 @@ impl Store {
             no_git,
         };
         irregular::ensure_none_at_once(path).map_err(|odd| failed(odd, false))?;
+        // The git whose hook this is has read them.
+        if !is_in_hook {
+            irregular::ensure_includes_end(path).map_err(|odd| failed(odd, false))?;
+        }
         let refused = match by_libgit2::open(path, is_in_hook) {
             Ok(opened) => return Ok(Self::Libgit2(Box::new(opened))),
             Err(refused) => refused,

@@ -210,6 +210,21 @@ fn a_fifo_for_a_ref_or_its_log_keeps_no_flush_waiting() {
     }
 }
 
+/// libgit2 waited without end for what a configuration includes.
+#[test]
+fn a_fifo_that_a_configuration_includes_keeps_nobody_waiting() {
+    let site = Site::new();
+    site.commit("a");
+    site.push(&["main"]);
+    let path = site.path("included");
+    fifo(&path);
+    site.bare_git(&["config", "include.path", path.to_str().unwrap()]);
+    let args = ["100", REFPOST, "preview", "--repo", "test.git"];
+    let ran = site.run("timeout").args(args).run();
+    let said = "what its configuration includes cannot be read to its end";
+    assert!(ran.stderr.contains(said), "{}: {}", ran.status, ran.stderr);
+}
+
 /// A git that says nothing for ever where its arguments are such.
 fn with_silent_git(site: &Site, silent: &str, args: &[&str]) -> Runner {
     let git = crate::support::find("git").unwrap();
