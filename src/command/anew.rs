@@ -1,13 +1,21 @@
-//! This binary once more, in place of this process.
+//! This binary once more.
 
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::enable::own_binary;
+use super::{Error, IoContext};
 
-/// Runs it, as `set` has it; returns only if that fails. Where the account does not reach it by
+/// This binary's own path, links resolved, so that an upgrade in place is found.
+pub(super) fn own_binary() -> Result<PathBuf, Error> {
+    let this = Path::new("refpost");
+    std::env::current_exe()
+        .and_then(|path| path.canonicalize())
+        .doing("find", this)
+}
+
+/// Runs it in place of this process, as `set` has it; returns only if that fails. Where the account does not reach it by
 /// its path, the kernel still knows it.
 pub(super) fn run_anew(set: impl Fn(&mut Command)) -> io::Error {
     let run = |binary: &Path| {

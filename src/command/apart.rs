@@ -255,7 +255,7 @@ impl Working {
         let mut command = if is_root {
             around.refpost()?
         } else {
-            let mut command = Command::new(super::enable::own_binary()?);
+            let mut command = Command::new(super::anew::own_binary()?);
             // Root's environment may hold what that account must not have.
             command.env_clear().env("PATH", PATH).current_dir("/");
             command.args(["as-account", &part.account.to_string(), "--"]);

@@ -4,7 +4,6 @@
 //! Standard output tells the flush how far it is: a line with the id of each entry before its
 //! messages are made, and at the end why those of the last one could not be.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
@@ -77,15 +76,4 @@ fn ids_from(spool: &Spool, first: &Id) -> Result<Vec<Id>, Error> {
     let mut ids = spool.ids_in_new().map_err(SpoolError::from)?;
     ids.retain(|id| id >= first);
     Ok(ids)
-}
-
-/// How this process starts it.
-pub(super) fn arguments(spool: &Spool, id: &Id) -> [OsString; 4] {
-    let (root, flush) = (spool.root().as_os_str(), std::process::id().to_string());
-    [
-        "build".into(),
-        root.into(),
-        id.as_str().into(),
-        flush.into(),
-    ]
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
 use super::surroundings::Surroundings;
-use super::{Error, IoContext, build, process};
+use super::{Error, IoContext, process};
 use crate::spool::{Build, Header, Id, Spool, Unbuilt};
 
 /// So many at once.
@@ -176,7 +177,7 @@ impl Builder {
         // Not by its name: by now there may be another version.
         let mut command = around.refpost_at("/proc/self/exe".into());
         let process = command
-            .args(build::arguments(spool, id))
+            .args(arguments(spool, id))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -294,6 +295,17 @@ impl Drop for Builder {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The arguments of a process that makes messages for this one.
+fn arguments(spool: &Spool, id: &Id) -> [OsString; 4] {
+    let (root, flush) = (spool.root().as_os_str(), std::process::id().to_string());
+    [
+        "build".into(),
+        root.into(),
+        id.as_str().into(),
+        flush.into(),
+    ]
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::enable::own_binary;
+use super::anew::own_binary;
 use super::links::Hook;
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, listen};

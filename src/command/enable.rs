@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::anew::own_binary;
 use super::apart::{self, Job};
 use super::fleet::{self, Fleet, Whose};
 use super::found::ByOwner;
@@ -145,14 +146,6 @@ fn enable_all(root: &Path, args: &EnableArgs, around: &Surroundings) -> Result<D
     } else {
         Done::No
     })
-}
-
-/// This binary's own path, links resolved, so that an upgrade in place is found.
-pub(super) fn own_binary() -> Result<PathBuf, Error> {
-    let this = Path::new("refpost");
-    std::env::current_exe()
-        .and_then(|path| path.canonicalize())
-        .doing("find", this)
 }
 
 /// URLs, each once, and the name of an endpoint for each.

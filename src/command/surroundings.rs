@@ -148,7 +148,7 @@ impl Surroundings {
 
     /// Another refpost, in `/`, with the server's file that we have.
     pub(super) fn refpost(&self) -> Result<Command, Error> {
-        Ok(self.refpost_at(super::enable::own_binary()?))
+        Ok(self.refpost_at(super::anew::own_binary()?))
     }
 
     /// The same, being this program.
