@@ -317,8 +317,8 @@ mod tests {
         let why =
             |idle, at_entry| too_long(Duration::from_secs(idle), Duration::from_secs(at_entry));
         assert_eq!(why(0, 0), None);
-        assert_eq!(why(59, 1799), None);
-        assert_eq!(why(60, 60).as_deref(), Some("it has done nothing for 1m"));
+        assert_eq!(why(39, 1799), None);
+        assert_eq!(why(40, 40).as_deref(), Some("it has done nothing for 40s"));
         assert_eq!(why(0, 1800).as_deref(), Some("it has not ended within 30m"));
     }
 }
