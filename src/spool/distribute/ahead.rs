@@ -128,16 +128,17 @@ impl Ahead {
         disk::flush_dir(&spool.new_dir())
     }
 
-    /// The places of what can be read. What is in `spare` too keeps its id, by which it is known
+    /// The places of what can be read, by repository and namespace. What is in `spare` too keeps its id, by which it is known
     /// there.
     fn by_repository(&self, listing: &Listing) -> Vec<Vec<usize>> {
         let mut repositories: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (at, entry) in self.entries.iter().enumerate() {
-            let repository = entry.header.as_ref().map(|header| &header.repository);
-            if let Some(repository) = repository
-                && !listing.is_spare(&entry.id, repository)
+            // The same name is another ref in another namespace.
+            if let Some(header) = &entry.header
+                && !listing.is_spare(&entry.id, &header.repository)
             {
-                repositories.entry(repository).or_default().push(at);
+                let refs_of = (&header.repository, &header.namespace);
+                repositories.entry(refs_of).or_default().push(at);
             }
         }
         repositories.into_values().collect()
