@@ -34,7 +34,10 @@ fn background() {
     let receiver = Receiver::start();
     let ours = Site::new();
     let urls = [receiver.url()];
-    ours.configure(&[&urls[0]], "mode = \"background\"\n");
+    ours.configure(&[&urls[0]], "");
+    let file = ours.bare.join("refpost.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"spool\"", "\"background\"")).unwrap();
     hook(&ours, &format!("exec {REFPOST:?} hook post-receive"));
     let peer = Site::new();
     hook(

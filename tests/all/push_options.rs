@@ -315,7 +315,10 @@ fn a_push_of_many_batches_is_skipped_whole() {
     let hook = hook.env("GIT_PUSH_OPTION_COUNT", "1");
     let ran = hook.env("GIT_PUSH_OPTION_0", SKIP).stdin(lines).run();
     assert_eq!(ran.stderr, format!("{SKIPPED}\n"));
-    assert_eq!(files_below(&site.spool()), ["log"]);
+    let mut files = files_below(&site.spool());
+    // The push before it was recorded with its messages.
+    files.retain(|file| !file.starts_with("sizes/"));
+    assert_eq!(files, ["log"]);
     assert!(log(&site).contains("(10001 refs not announced"));
 }
 
