@@ -35,9 +35,7 @@ fn background() {
     let ours = Site::new();
     let urls = [receiver.url()];
     ours.configure(&[&urls[0]], "");
-    let file = ours.bare.join("refpost.toml");
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("\"spool\"", "\"background\"")).unwrap();
+    change(&ours, "\"spool\"", "\"background\"");
     hook(&ours, &format!("exec {REFPOST:?} hook post-receive"));
     let peer = Site::new();
     hook(
@@ -63,6 +61,14 @@ fn background() {
             ..Row::default()
         });
     }
+}
+
+/// Changes the configuration of a site.
+fn change(site: &Site, from: &str, to: &str) {
+    let file = site.bare.join("refpost.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from));
+    fs::write(&file, text.replace(from, to)).unwrap();
 }
 
 fn hook(site: &Site, script: &str) {
@@ -105,6 +111,8 @@ fn beside_hanging() {
         .unwrap();
     }
     site.configure(&[], &endpoints);
+    // Named endpoints alone: an empty list switches them off.
+    change(&site, "urls = []\n", "");
     site.import(|to| {
         for branch in ["main", "slow"] {
             for n in 0..2 {
