@@ -145,14 +145,21 @@ impl Followed {
             return;
         }
         // What cannot be watched is looked at all the same, if less often.
-        if self.watch(&arrivals) {
-            self.spools.insert(arrivals, spool.clone());
-        } else if let Some(above) = arrivals.ancestors().find(|above| above.is_dir()) {
-            let awaited = self.awaited.entry(above.to_owned()).or_default();
-            awaited.insert(arrivals.clone());
-            let above = above.to_owned();
-            self.watch(&above);
+        let mut above = None;
+        while !self.watch(&arrivals) {
+            let nearest = arrivals.ancestors().find(|above| above.is_dir());
+            // What was made before the kernel was asked is told by nobody.
+            if nearest == above {
+                return;
+            }
+            above = nearest;
+            if let Some(nearest) = nearest {
+                let awaited = self.awaited.entry(nearest.to_owned()).or_default();
+                awaited.insert(arrivals.clone());
+                self.watch(nearest);
+            }
         }
+        self.spools.insert(arrivals, spool.clone());
     }
 
     fn watch(&mut self, folder: &Path) -> bool {
