@@ -170,7 +170,11 @@ impl Followed {
     /// Waits for the next change that matters.
     async fn next(&mut self) -> Changed {
         while let Some(path) = self.changes.recv().await {
-            if !path.exists() && self.spools.remove(&path).is_some() {
+            // A folder that is gone is followed no more, and neither is one on the way to it.
+            let was_followed = self.spools.contains_key(&path) || self.awaited.contains_key(&path);
+            if was_followed && !path.exists() {
+                self.spools.remove(&path);
+                self.awaited.remove(&path);
                 return Changed::Spools;
             }
             let folder = path.parent().unwrap_or(&path);

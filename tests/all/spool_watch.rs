@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::spooled::{
     announce_to, commits, eventually, late, odd_receiver, sibling, signal,
@@ -168,6 +168,30 @@ fn a_watched_repository_that_is_deleted_is_left_alone() {
     site.receiver.take();
     let commit = announce_to(&site, &other);
     assert_eq!(commits(&site.receiver.wait_for(1)), [commit]);
+    signal("TERM", watch.0.id());
+    assert_eq!(watch.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_spool_that_was_deleted_and_made_again_was_watched_no_more() {
+    let site = Spooled::new();
+    let mut watch = watch(&site, &[&site.bare]);
+    let arrives = || {
+        let (commit, push) = site.announce();
+        let mut arrived = push.requests;
+        arrived.extend(site.receiver.wait_for(1 - arrived.len()));
+        assert_eq!(commits(&arrived), [commit]);
+    };
+    arrives();
+    // What came of it is noted down beside us.
+    eventually("it is removed", || fs::remove_dir_all(site.spool()).is_ok());
+    thread::sleep(Duration::from_secs(1));
+    for _ in 0..2 {
+        let begun = Instant::now();
+        arrives();
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(8), "{took:?}");
+    }
     signal("TERM", watch.0.id());
     assert_eq!(watch.0.wait().unwrap().code(), Some(0));
 }
