@@ -15,8 +15,9 @@ pub(super) fn own_binary() -> Result<PathBuf, Error> {
         .doing("find", this)
 }
 
-/// Runs it in place of this process, as `set` has it; returns only if that fails. Where the account does not reach it by
-/// its path, the kernel still knows it.
+/// Runs this binary in place of this process, as `set` has it. Returns only if that fails.
+///
+/// An account that cannot reach the binary by its path runs it by `/proc/self/exe`.
 pub(super) fn run_anew(set: impl Fn(&mut Command)) -> io::Error {
     let run = |binary: &Path| {
         let mut command = Command::new(binary);

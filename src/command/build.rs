@@ -33,7 +33,6 @@ pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error
     let world = World::new(around, false);
     let first = spool.open_new(&args.id).map_err(SpoolError::from)?;
     let repository = first.header().repository.clone();
-    let mut waiting = 0;
     for id in ids_from(&spool, &args.id)? {
         let Ok(entry) = spool.open_new(&id) else {
             continue;
@@ -43,7 +42,7 @@ pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error
             continue;
         }
         report::line(id.as_str());
-        match world.build_within(&spool, &id, header, &mut waiting) {
+        match world.build_within(&spool, &id, header) {
             Ok(built) => spool.put_built(&id, header, built)?,
             Err(why) => {
                 report::json(&why);

@@ -268,7 +268,7 @@ impl<'a> Recorder<'a> {
     fn room(&self, max_spool: Option<u64>) -> Result<(), Error> {
         match max_spool {
             Some(most) if !self.spool.is_drop() => {
-                room::ensure(self.spool, &self.push.git_dir, most, None).map(drop)
+                room::ensure(self.spool, &self.push.git_dir, most, None)
             }
             _ => Ok(()),
         }

@@ -11,7 +11,7 @@ use crate::spool::{Id, Spool};
 pub(super) const MEANWHILE: &str = "pushes are recorded as ref updates alone, and announced in \
      their order once there is room; `refpost status` says whom messages wait for";
 
-/// Returns how much waits for a repository. Fails if it is as much as may, of entries before `before` if it is given.
+/// Fails if `most` bytes wait for a repository, in entries before `before` if it is given.
 ///
 /// What waits is looked at before messages are made, so that none is made in vain: one entry more
 /// than that may wait, and an entry that is larger by itself gets its turn.
@@ -20,10 +20,10 @@ pub(super) fn ensure(
     repository: &Path,
     most: u64,
     before: Option<&Id>,
-) -> Result<u64, Error> {
+) -> Result<(), Error> {
     let waiting = spool.waiting_bytes(repository, most, before);
     if waiting < most {
-        return Ok(waiting);
+        return Ok(());
     }
     Err(Error::Failed {
         what: shown(waiting, most),

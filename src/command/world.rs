@@ -90,29 +90,23 @@ impl<'a> World<'a> {
     }
 
     /// Makes the messages of a push that could only be recorded, if there is room for them.
-    /// `waiting` is how much is known to wait before it; 0 if that is to be asked.
     pub(super) fn build_within(
         &self,
         spool: &Spool,
         id: &Id,
         header: &Header,
-        waiting: &mut u64,
     ) -> Result<Built<Message>, Unbuilt> {
         let settings = self.settings(&header.repository);
-        if let Some(most) = settings.ok().and_then(|settings| settings.max_spool)
-            && (*waiting == 0 || *waiting >= most)
-        {
+        if let Some(most) = settings.ok().and_then(|settings| settings.max_spool) {
             // What comes behind it waits for it, and must not keep it from being made.
-            *waiting = room::ensure(spool, &header.repository, most, Some(id))
+            room::ensure(spool, &header.repository, most, Some(id))
                 .map_err(|full| Unbuilt::All(report::chain(&full)))?;
         }
-        let built = self.build_here(header)?;
-        *waiting += built.size();
-        Ok(built)
+        self.build_here(header)
     }
 
     /// Makes the messages of a push that could only be recorded, here and now.
-    pub(super) fn build_here(&self, header: &Header) -> Result<Built<Message>, Unbuilt> {
+    fn build_here(&self, header: &Header) -> Result<Built<Message>, Unbuilt> {
         self.build_owed(header, Extent::Whole).or_else(|error| {
             let why = report::chain(&error);
             match error {

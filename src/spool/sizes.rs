@@ -6,7 +6,7 @@
 //!
 //! A hook reads the lines of its own repository. If they come to the bound, the names in the
 //! spool are listed, and lines of entries that are gone are left out; no entry is opened. A
-//! flush does the same with all of them.
+//! flush that finds an empty spool removes all lines.
 //!
 //! It is a measure and no account. Nothing is flushed to disk; an entry whose line is lost (by a
 //! crash, or written while another process leaves lines out) is not counted, and neither is one
@@ -77,17 +77,16 @@ impl Spool {
         sum(&sizes)
     }
 
-    /// Leaves out what is gone, of all repositories.
+    /// Removes the lines of all repositories once nothing waits for any of them. A flush does not
+    /// list what waits for others.
     pub(super) fn sweep_sizes(&self) -> Result<(), IoError> {
         let folder = self.root_dir().child(SIZES);
         let names = disk::names(&folder)?;
-        if names.is_empty() {
+        if names.is_empty() || !self.queues()?.is_empty() || !self.ids_in_new()?.is_empty() {
             return Ok(());
         }
-        let waiting = self.waiting_ids()?;
         for name in names {
-            let name = folder.entry(&name);
-            self.leave_out(&name, &mut read(&name), &waiting);
+            disk::unlink(&folder.entry(&name))?;
         }
         Ok(())
     }
