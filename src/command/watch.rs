@@ -106,7 +106,8 @@ enum Changed {
 /// The folders that the kernel tells changes of.
 struct Followed {
     watcher: RecommendedWatcher,
-    changes: UnboundedReceiver<PathBuf>,
+    /// Names that came, and folders that went (true).
+    changes: UnboundedReceiver<(PathBuf, bool)>,
     /// By the folder where entries arrive.
     spools: HashMap<PathBuf, Spool>,
     /// Folders in which such a folder may appear, and which.
@@ -119,14 +120,15 @@ impl Followed {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Looking into a folder is an event too; only names that come matter, and folders
             // that go: the kernel follows those no more.
-            let arrivals = event.into_iter().filter(|event| match event.kind {
-                EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
-                EventKind::Remove(kind) => kind != RemoveKind::File,
-                _ => false,
-            });
-            for path in arrivals.flat_map(|event| event.paths) {
+            let Ok(event) = event else { return };
+            let is_gone = match event.kind {
+                EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) => false,
+                EventKind::Remove(kind) if kind != RemoveKind::File => true,
+                _ => return,
+            };
+            for path in event.paths {
                 // Nobody listens any more: we are ending.
-                sender.send(path).ok();
+                sender.send((path, is_gone)).ok();
             }
         })
         .map_err(|error| Error::failed(format!("cannot watch folders: {error}")))?;
@@ -169,13 +171,14 @@ impl Followed {
 
     /// Waits for the next change that matters.
     async fn next(&mut self) -> Changed {
-        while let Some(path) = self.changes.recv().await {
-            // A folder that is gone is followed no more, and neither is one on the way to it.
-            let was_followed = self.spools.contains_key(&path) || self.awaited.contains_key(&path);
-            if was_followed && !path.exists() {
-                self.spools.remove(&path);
-                self.awaited.remove(&path);
-                return Changed::Spools;
+        while let Some((path, is_gone)) = self.changes.recv().await {
+            // Another folder of that name, or one on the way to it, is to be followed anew.
+            if is_gone {
+                let spool = self.spools.remove(&path);
+                if self.awaited.remove(&path).is_some() || spool.is_some() {
+                    return Changed::Spools;
+                }
+                continue;
             }
             let folder = path.parent().unwrap_or(&path);
             if let Some(spool) = self.spools.get(folder) {
