@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::support::spooled::{announce_to, commits, files_below, objects, sibling};
+use crate::support::spooled::{announce_to, commits, files_below, late, objects, sibling};
 use crate::support::{Request, Spooled};
 
 /// How many bytes are in a folder.
@@ -97,7 +98,10 @@ fn what_waits_behind_a_recorded_push_does_not_keep_it_from_being_announced() {
     assert!(!push.said.contains("max_spool"), "{}", push.said);
     let (second, push) = site.announce();
     assert!(push.said.contains("max_spool"), "{}", push.said);
+    // The first is on its way while room for the second is asked for.
+    site.receiver.script(|_| late(Duration::from_secs(2), 200));
     site.flush();
+    site.receiver.script(|_| late(Duration::ZERO, 200));
     assert_eq!(commits(&site.receiver.take()), [first]);
     let (third, push) = site.announce();
     assert!(!push.said.contains("max_spool"), "{}", push.said);
