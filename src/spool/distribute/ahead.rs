@@ -2,7 +2,8 @@
 //!
 //! The hooks of two pushes to one ref can begin in the other order than git moved it. If both
 //! lie in `new/` by now, and no more than half of [`AHEAD`] others between them, the later move
-//! gets an id right behind that of the earlier one: queues are in the order of ids.
+//! gets an id right behind that of the earlier one: queues are in the order of ids. An entry that
+//! another process has begun to distribute keeps its id, which queues know already.
 //!
 //! Crash after such a rename: the entry has its new id; or its old one, after a power cut, and
 //! no queue has it.
@@ -103,7 +104,7 @@ impl Ahead {
             for at in order.into_iter().map(|n| places[n]) {
                 let id = self.entries[at].id.clone();
                 let id = match last {
-                    Some(last) if last > id => {
+                    Some(last) if last > id && !is_linked(spool, &id) => {
                         let id = free_behind(spool, &last);
                         renamed.push((at, id.clone()));
                         id
@@ -143,6 +144,11 @@ impl Ahead {
         }
         repositories.into_values().collect()
     }
+}
+
+/// Returns whether an entry has a name outside of `new/`.
+fn is_linked(spool: &Spool, id: &Id) -> bool {
+    disk::stat(&spool.new_name(id)).is_ok_and(|stat| stat.st_nlink > 1)
 }
 
 /// The first id behind this one that no entry in `new/` has.

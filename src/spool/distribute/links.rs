@@ -9,7 +9,7 @@ use crate::spool::names::item::Item;
 use crate::spool::names::queue::Queue;
 use crate::spool::{Spool, disk};
 
-/// How many queues are linked into, or a few more, before they are flushed.
+/// Number of queues that are linked into before they are flushed. One entry can make it more.
 const QUEUES: usize = 64;
 
 /// Links into queues that are not durable yet.
@@ -18,6 +18,8 @@ pub(in crate::spool) struct Links {
     /// The queues that were linked into. None of them is kept open: an entry can have more
     /// endpoints than a process can have files.
     touched: BTreeSet<Queue>,
+    /// The queues that were flushed since entries last left `new/`.
+    flushed: BTreeSet<Queue>,
     /// Entries that have all their links, and can leave `new/` once those are durable.
     ready: Vec<Id>,
     /// A flush has failed. fsync(2) tells an error once, so no later one makes up for it, and
@@ -65,35 +67,54 @@ impl Links {
         self.ready.len() >= most || self.touched.len() >= QUEUES
     }
 
-    /// Makes the links durable, removes the entries that are ready from `new/`, and says so.
+    /// Returns whether no entry is on its way.
+    pub(in crate::spool) fn is_empty(&self) -> bool {
+        self.touched.is_empty() && self.ready.is_empty()
+    }
+
+    /// Makes links durable while `goes_on`, one queue at least. Returns true once all of them
+    /// are, and the entries that are ready have left `new/`, which the account then says.
+    ///
+    /// `new/` is not locked between two calls. Another process that distributes the same
+    /// entries meanwhile makes the same names.
     pub(in crate::spool) fn flush(
         &mut self,
         spool: &Spool,
+        goes_on: &mut dyn FnMut() -> bool,
         to: &mut Distributed,
-    ) -> Result<(), IoError> {
+    ) -> Result<bool, IoError> {
+        if self.has_failed {
+            *self = Self {
+                has_failed: true,
+                ..Self::default()
+            };
+            return Ok(true);
+        }
         // Crash here: an entry is in some of its queues and in `new/`. The next run
         // makes the same names, finds those that are there, and adds the others.
         // What was delivered in between is delivered again.
-        let touched = std::mem::take(&mut self.touched);
-        let ready = std::mem::take(&mut self.ready);
-        if std::mem::replace(&mut self.has_failed, true) {
-            return Ok(());
-        }
+        self.has_failed = true;
         let retry = spool.retry_root();
-        for queue in &touched {
+        while let Some(queue) = self.touched.pop_first() {
             // If its folder is gone, all that was linked there has been taken.
             disk::unless_gone(disk::flush_dir(&retry.child(queue.as_str())))?;
+            self.flushed.insert(queue);
+            if !goes_on() {
+                self.has_failed = false;
+                return Ok(false);
+            }
         }
-        if !touched.is_empty() {
+        if !self.flushed.is_empty() {
             // For queues whose directory is new, whoever made it.
             disk::flush_dir(&retry)?;
         }
         self.has_failed = false;
-        to.queues.extend(touched);
-        for id in ready {
-            disk::unlink(&spool.new_name(&id))?;
-            to.entries += 1;
+        to.queues.append(&mut self.flushed);
+        for id in self.ready.drain(..) {
+            if disk::unlinked(&spool.new_name(&id))? {
+                to.entries += 1;
+            }
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -118,8 +118,9 @@ impl Distribution<'_> {
         }
     }
 
-    /// Distributes entries while `goes_on`, a batch at most. Returns whether there are more;
-    /// `None` if another process has `new/`.
+    /// Distributes entries while `goes_on`, a batch at most. Returns whether something is left to
+    /// be done, or `None` if another process has `new/`. An entry with many queues is made
+    /// durable in many steps.
     pub fn step(&mut self, mut goes_on: impl FnMut() -> bool) -> Result<Option<bool>, IoError> {
         if self.is_over() {
             return Ok(Some(false));
@@ -131,19 +132,24 @@ impl Distribution<'_> {
             Locked::Gone => return Ok(Some(false)),
         };
         self.ahead.look_again(&self.spool);
-        let mut more = true;
-        while more && goes_on() && !self.links.are_many(BATCH) {
-            more = match self.take() {
-                Ok(more) => more,
+        // One step at least.
+        let mut is_first = true;
+        while std::mem::take(&mut is_first) || (goes_on() && !self.is_over()) {
+            let is_at_end = self.is_all_taken();
+            if is_at_end || self.links.are_many(BATCH) {
+                let report = &mut self.intake.report;
+                match self.links.flush(&self.spool, &mut goes_on, report) {
+                    Ok(true) if !is_at_end => break,
+                    Ok(_) => {}
+                    Err(error) => self.stop(error.into()),
+                }
+            } else if let Err(error) = self.take() {
                 // On a full disk, say. What has its links leaves `new/` all the same: it
                 // would be linked, hence delivered, once more at each run.
-                Err(error) => self.stop(error),
-            };
+                self.stop(error);
+            }
         }
-        if let Err(error) = self.links.flush(&self.spool, &mut self.intake.report) {
-            more = self.stop(error.into());
-        }
-        Ok(Some(more))
+        Ok(Some(!self.is_over()))
     }
 
     /// Takes the queues that got something since this was last called.
@@ -154,6 +160,10 @@ impl Distribution<'_> {
     /// Whether nothing is left to be taken.
     #[must_use]
     pub fn is_over(&self) -> bool {
+        self.is_all_taken() && self.links.is_empty()
+    }
+
+    fn is_all_taken(&self) -> bool {
         self.listing.is_at_end() && self.ahead.is_empty()
     }
 
@@ -166,10 +176,10 @@ impl Distribution<'_> {
         self.intake.report
     }
 
-    /// Gives the next entry a name in each of its queues. Returns false if there is none.
-    fn take(&mut self) -> Result<bool, SpoolError> {
+    /// Gives the next entry a name in each of its queues.
+    fn take(&mut self) -> Result<(), SpoolError> {
         let Some(next) = self.ahead.next(&self.spool, &mut self.listing)? else {
-            return Ok(false);
+            return Ok(());
         };
         let id = next.id.clone();
         let (listing, waits) = (&self.listing, self.patience);
@@ -182,7 +192,7 @@ impl Distribution<'_> {
             }
         };
         let Some(header) = self.intake.take(&self.spool, next, comes_after)? else {
-            return Ok(true);
+            return Ok(());
         };
         let recipients = header.recipients().iter().map(|one| &one.queue);
         match self.links.add(&self.spool, &id, recipients) {
@@ -192,13 +202,12 @@ impl Distribution<'_> {
                 self.links.complete(id);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn stop(&mut self, error: SpoolError) -> bool {
+    fn stop(&mut self, error: SpoolError) {
         self.intake.report.stopped.get_or_insert(error);
         self.listing = Listing::default();
         self.ahead = Ahead::default();
-        false
     }
 }

@@ -84,6 +84,20 @@ fn the_order_is_kept_through_pauses_and_between_many() {
 }
 
 #[test]
+fn what_another_process_has_linked_is_not_renamed() {
+    let fixture = Fixture::new();
+    moving(&fixture, 3, &["ci", "deploy"]);
+    let begun = fixture.spool.distribution(Lock::Try, cannot_build, nobody);
+    let mut begun = begun.unwrap().unwrap();
+    assert_eq!(begun.step(|| false).unwrap(), Some(true));
+    moving(&fixture, 2, &["ci"]);
+    fixture.distribute();
+    while begun.step(|| false).unwrap() == Some(true) {}
+    assert_eq!(fixture.deliver_all("ci"), ["3", "2"]);
+    assert_eq!(fixture.deliver_all("deploy"), ["3"]);
+}
+
+#[test]
 fn a_push_that_moved_many_refs_keeps_its_place() {
     let fixture = Fixture::new();
     let many = |from, to| -> Vec<RefUpdate> {
