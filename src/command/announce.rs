@@ -292,6 +292,9 @@ pub(super) fn leave(
     }
 }
 
+/// Number of endpoints that a pusher's line names.
+const ENDPOINTS_TOLD: usize = 10;
+
 /// One honest line, and what a person must see to.
 fn tell(
     recorded: &Recorded,
@@ -339,7 +342,7 @@ fn tell(
     let mut parts: Vec<String> = [("sent to", sent), ("queued for", queued)]
         .iter()
         .filter(|(_, names)| !names.is_empty())
-        .map(|(verb, names)| format!("{verb} {}", names.join(", ")))
+        .map(|(verb, names)| format!("{verb} {}", some_of(names)))
         .collect();
     if settings.mode == Mode::Sync && !recorded.is_one_entry() {
         parts.push("too many to send during the push".to_owned());
@@ -348,5 +351,15 @@ fn tell(
     match listener {
         Listener::Pusher => report::say(&line),
         Listener::Admin => report::line(&line),
+    }
+}
+
+/// Joins the first of these names with commas, and counts the others.
+fn some_of(names: &[String]) -> String {
+    match names.split_at_checked(ENDPOINTS_TOLD) {
+        Some((first, others)) if !others.is_empty() => {
+            format!("{} and {} more", first.join(", "), others.len())
+        }
+        _ => names.join(", "),
     }
 }

@@ -211,6 +211,20 @@ fn a_push_of_several_batches_is_not_waited_for() {
 }
 
 #[test]
+fn a_thousand_endpoints_are_counted_and_not_all_named_to_the_pusher() {
+    let (site, tip) = started(&[]);
+    let url = site.receiver.url("/");
+    let endpoint = |n| format!("[[endpoint]]\nname = \"e{n:03}\"\nurl = \"{url}{n}\"\n");
+    let endpoints: String = (0..1000).map(endpoint).collect();
+    let text = format!("mode = \"spool\"\nunsigned = true\n{endpoints}");
+    site.write("test.git/refpost.toml", text);
+    let ran = run_hook(&site, "post-receive", lines(&tip, 1));
+    let expected = "refpost: 1 message queued for `e000`, `e001`, `e002`, `e003`, `e004`, \
+                    `e005`, `e006`, `e007`, `e008`, `e009` and 990 more\n";
+    assert_eq!((ran.status, &*ran.stderr), (0, expected));
+}
+
+#[test]
 fn a_line_of_megabytes_is_one_line() {
     let (site, tip) = started(&[]);
     // Its end looks like a line, and begins where a reader's memory may end.
