@@ -14,6 +14,7 @@ use super::surroundings::Surroundings;
 use super::world::World;
 use super::{Done, Error, IoContext, become_account, outbox, watch};
 use crate::cli::FlushArgs;
+use crate::config::IN_FLIGHT;
 use crate::delivery::{self, Client, Instant, Limits, Scheduler, Surveyor};
 use crate::report::{self, Progress};
 
@@ -34,7 +35,18 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     let world = World::new(around, args.json);
     let client = Client::default();
     let stop = Cell::new(false);
-    let mut flush = Scheduler::new(&client, &world, limits, &stop, around.descriptors());
+    // A file that cannot be loaded is told for each repository.
+    let in_flight = around
+        .server()
+        .map_or(IN_FLIGHT, |server| server.in_flight());
+    let mut flush = Scheduler::new(
+        &client,
+        &world,
+        limits,
+        &stop,
+        in_flight,
+        around.descriptors(),
+    );
     if args.watch {
         watch::run(&mut flush, &world, args, around, &stop)?;
         return Ok(Done::Well);

@@ -14,6 +14,9 @@ use super::sections::{self, Section};
 /// The longest timeout of an attempt. A run ends this long after its budget at the latest.
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The largest number of requests at once, of which each holds some file descriptors.
+const MOST_IN_FLIGHT: usize = 1024;
+
 /// A line, counted from 1, and what is wrong with it.
 pub(super) type Wrong = (usize, String);
 
@@ -163,6 +166,12 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
             (endpoint.into_iter().chain(way).collect(), why)
         };
         check_endpoint(endpoint, &layer.endpoint[..at]).map_err(in_endpoint)?;
+    }
+    if (layer.delivery.in_flight).is_some_and(|most| !(1..=MOST_IN_FLIGHT).contains(&most)) {
+        return Err((
+            vec![Step::Key("delivery"), Step::Key("in_flight")],
+            format!("`delivery.in_flight` must be 1 to {MOST_IN_FLIGHT}"),
+        ));
     }
     if layer.retry.schedule.as_ref().is_some_and(Vec::is_empty) {
         return Err((

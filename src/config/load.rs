@@ -178,6 +178,14 @@ impl Server {
         self.document.as_ref()?.layer.root.as_deref()
     }
 
+    /// Returns how many requests a flush may have under way at once.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        let own = self.document.as_ref();
+        let own = own.and_then(|document| document.layer.delivery.in_flight);
+        own.unwrap_or(settings::IN_FLIGHT)
+    }
+
     /// The spools that it names, for all repositories or for some.
     pub fn spools(&self) -> impl Iterator<Item = &Path> {
         let layers = self.document.iter().flat_map(|document| {

@@ -44,7 +44,7 @@ pub use load::{Error, Loaded, Server, asks_to_require, load};
 pub use matching::{Names, RepositoryPattern, RepositoryPatterns};
 pub use project::project;
 pub use schema::{Mode, Origin};
-pub use settings::{Allow, ClientCert, Endpoint, Network, Retry, Settings, Signing};
+pub use settings::{Allow, ClientCert, Endpoint, IN_FLIGHT, Network, Retry, Settings, Signing};
 pub use shown::Shown;
 pub use sources::{PreviousKey, SecretFile, SecretSource};
 pub use values::{EndpointUrl, Patterns};

@@ -69,6 +69,7 @@ pub(super) struct Layer {
     pub(super) endpoint: Vec<EndpointLayer>,
     pub(super) retry: RetryLayer,
     pub(super) network: NetworkLayer,
+    pub(super) delivery: DeliveryLayer,
     /// Which repositories a section is about; of sections alone.
     #[serde(rename = "match", skip_serializing)]
     pub(super) matched: Option<RepositoryPatterns>,
@@ -121,6 +122,13 @@ pub(super) struct NetworkLayer {
     pub(super) https_only: Option<bool>,
     pub(super) proxy: Option<ProxyUrl>,
     pub(super) no_proxy: Option<Vec<String>>,
+}
+
+/// `[delivery]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct DeliveryLayer {
+    pub(super) in_flight: Option<usize>,
 }
 
 /// `[project]`: what Pagure keeps in its database.
@@ -197,6 +205,7 @@ impl Layer {
         override_fields!(self.retry, upper.retry; schedule, give_up_after, build_after);
         override_fields!(self.network, upper.network; allow, allow_hosts, allow_cidrs, https_only,
             proxy, no_proxy);
+        override_fields!(self.delivery, upper.delivery; in_flight);
     }
 
     /// Whether a secret's text stands in the file itself: a key, a header's value,
@@ -283,6 +292,8 @@ impl Layer {
             || network.no_proxy.is_some()
         {
             Some("network")
+        } else if self.delivery.in_flight.is_some() {
+            Some("delivery")
         } else if !self.repository.is_empty() {
             Some("repository")
         } else {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{EndpointLayer, Layer, Mode, NetworkLayer, Origin, ProjectLayer, RetryLayer};
+use super::schema::{
+    DeliveryLayer, EndpointLayer, Layer, Mode, NetworkLayer, Origin, ProjectLayer, RetryLayer,
+};
 use super::size::{BodySize, SpoolSize};
 use super::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::{EndpointUrl, Instance, Patterns, Period, Urls};
@@ -182,6 +184,9 @@ pub enum Allow {
     External,
 }
 
+/// Number of requests that a flush has under way at once, by default.
+pub const IN_FLIGHT: usize = 64;
+
 /// The layer below all files. `host` is the machine's name.
 pub(super) fn defaults(host: &str) -> Layer {
     let retry = Retry::default();
@@ -210,6 +215,9 @@ pub(super) fn defaults(host: &str) -> Layer {
             https_only: Some(false),
             proxy: None,
             no_proxy: Some(Vec::new()),
+        },
+        delivery: DeliveryLayer {
+            in_flight: Some(IN_FLIGHT),
         },
         ..Layer::default()
     }

@@ -7,8 +7,7 @@ use tokio::time::Instant;
 
 use super::receivers::Key;
 
-/// Turns at once that are not slow, and that are.
-const QUICK_PLACES: usize = 64;
+/// Number of slow turns at once.
 const SLOW_PLACES: usize = 256;
 /// File descriptors that a turn takes: folders, the lock, the log, entries, a connection.
 const DESCRIPTORS: usize = 12;
@@ -43,11 +42,11 @@ impl Turn {
 }
 
 impl Places {
-    /// Allows as many turns as `descriptors` open files allow.
-    pub(super) fn new(descriptors: usize) -> Self {
+    /// Allows `in_flight` turns that are not slow, and as many as `descriptors` open files allow.
+    pub(super) fn new(in_flight: usize, descriptors: usize) -> Self {
         let half = (descriptors / DESCRIPTORS / 2).max(1);
         Self {
-            quick: QUICK_PLACES.min(half),
+            quick: in_flight.min(half),
             slow: SLOW_PLACES.min(half),
             turns: BTreeMap::new(),
         }

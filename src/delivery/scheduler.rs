@@ -71,13 +71,15 @@ pub struct Scheduler<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A flush with nothing to do yet, which opens about so many file `descriptors` at most.
-    /// Once `stop` is set, no attempt begins.
+    /// A flush with nothing to do yet, which has `in_flight` requests under way that are not slow,
+    /// and opens about so many file `descriptors`, at most. Once `stop` is set, no attempt
+    /// begins.
     pub fn new(
         client: &'a dyn Transport,
         world: &'a dyn Surveyor,
         limits: Limits,
         stop: &'a Cell<bool>,
+        in_flight: usize,
         descriptors: usize,
     ) -> Self {
         Self {
@@ -92,7 +94,7 @@ impl<'a> Scheduler<'a> {
             crowded: BTreeMap::new(),
             receivers: Receivers::default(),
             spools: BTreeMap::new(),
-            places: Places::new(descriptors),
+            places: Places::new(in_flight, descriptors),
             probes: BTreeSet::new(),
             busy: BTreeSet::new(),
             running: FuturesUnordered::new(),

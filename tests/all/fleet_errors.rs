@@ -96,6 +96,14 @@ fn an_error_in_a_section_names_its_own_line() {
             "line 10: `retry.schedule` needs one delay at least",
         ),
         (
+            "[delivery]\nin_flight = 0",
+            "line 8: `delivery.in_flight` must be 1 to 1024",
+        ),
+        (
+            "[[repository]]\nmatch = [\"b\"]\n[repository.delivery]\nin_flight = 2",
+            "line 9: `delivery` is the whole server's, and cannot be set in a `[[repository]]`",
+        ),
+        (
             "[[repository]]\nmatch = [\"b\"]\n[[repository.endpoint]]\nname = \"ci\"\n\
              url = \"https://x/\"\ntimeout = \"0s\"",
             "line 12: `timeout` of `ci` must be longer than nothing, and 60s at most",

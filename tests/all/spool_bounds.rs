@@ -261,6 +261,25 @@ fn one_receiver_gets_four_requests_at_once_and_all_it_is_owed() {
 }
 
 #[test]
+fn no_more_requests_are_under_way_than_in_flight_says() {
+    let site = Spooled::new();
+    let more = ["b", "c"].map(|name| site.endpoint(name)).concat();
+    site.configure("mode = \"spool\"", &more);
+    site.write("system.toml", "[delivery]\nin_flight = 1\n");
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    site.receiver.script(move |_| {
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let answer = late(Duration::from_millis(100), 200);
+        now.fetch_sub(1, Ordering::SeqCst);
+        answer
+    });
+    site.announce_many(3);
+    assert_eq!(site.flush_well().len(), 3 * 3);
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn a_healthy_endpoint_beside_hundreds_that_hang_does_not_wait() {
     let site = Spooled::new();
     let mut hanging = String::new();

@@ -121,7 +121,7 @@ impl Script {
         for _ in 0..PROCESSES {
             // A process begins, and some things happen before it is killed or told to end.
             let world = Rc::clone(&self.world);
-            let mut engine = Scheduler::new(&*world, &*world, Limits::default(), &stop, 8192);
+            let mut engine = Scheduler::new(&*world, &*world, Limits::default(), &stop, 64, 8192);
             let (sent, logged) = (world.sent.borrow().len(), self.logged());
             let _ = world.spool.see_clock(world.now());
             engine.add(&world.spool);
@@ -218,7 +218,7 @@ impl Script {
             manners.borrow_mut().insert(name.to_owned(), manner);
         }
         let world = Rc::clone(&self.world);
-        let mut engine = Scheduler::new(&*world, &*world, Limits::default(), stop, 8192);
+        let mut engine = Scheduler::new(&*world, &*world, Limits::default(), stop, 64, 8192);
         engine.add(&world.spool);
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end && self.world.spool.count_waiting().unwrap() > 0 {
