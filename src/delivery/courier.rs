@@ -97,6 +97,11 @@ pub struct LaneReport {
 }
 
 impl LaneReport {
+    /// Returns whether something was delivered, and no attempt failed.
+    pub(super) fn has_only_delivered(&self) -> bool {
+        self.delivered > 0 && !matches!(self.left, Some(Left::Failed { .. } | Left::Fault))
+    }
+
     /// Whether the run changed anything in its queue.
     pub(super) fn has_progressed(&self) -> bool {
         self.delivered + self.refused + self.failed > 0

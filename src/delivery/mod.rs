@@ -12,6 +12,7 @@
 //! agenda    when each queue is looked into again, and whether it is tried then
 //! distributor  from `new/` to queues, a step at a time
 //! attempt   one attempt of it, and what is done for its neighbours meanwhile
+//! line      queues that wait for their turn, and which is the next
 //! places    how many turns there are at once, and which of them are slow
 //! origin    a receiver: scheme, host and port
 //! receivers how many requests are under way to each receiver, and which are down
@@ -25,6 +26,7 @@ mod distributor;
 mod http;
 mod journal;
 mod lane;
+mod line;
 mod origin;
 mod outage;
 mod outcome;

@@ -11,8 +11,19 @@ use super::receivers::Key;
 const SLOW_PLACES: usize = 256;
 /// File descriptors that a turn takes: folders, the lock, the log, entries, a connection.
 const DESCRIPTORS: usize = 12;
-/// From this age on a turn is slow.
+/// Age from which a turn is slow.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
+
+/// A queue, by the last thing that is known of its receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It took the last message.
+    Proven,
+    /// Nothing is known of it. Until it answers it has a slow place, too.
+    Unproven,
+    /// The head of its queue has failed.
+    Failing,
+}
 
 /// The turns under way.
 pub(super) struct Places {
@@ -24,8 +35,7 @@ pub(super) struct Places {
 /// A turn under way.
 struct Turn {
     started: Instant,
-    /// Whether the queue's head had failed when it began.
-    is_failing: bool,
+    kind: Kind,
 }
 
 /// Places that are free at a moment.
@@ -37,7 +47,7 @@ pub(super) struct Room {
 
 impl Turn {
     fn is_slow(&self, now: Instant) -> bool {
-        self.is_failing || now.duration_since(self.started) >= SLOW_AFTER
+        self.kind == Kind::Failing || now.duration_since(self.started) >= SLOW_AFTER
     }
 }
 
@@ -53,8 +63,9 @@ impl Places {
     }
 
     pub(super) fn room(&self, now: Instant) -> Room {
-        let slow = self.turns.values().filter(|turn| turn.is_slow(now)).count();
-        let quick = self.turns.len() - slow;
+        let count = |is: &dyn Fn(&Turn) -> bool| self.turns.values().filter(|it| is(it)).count();
+        let quick = count(&|turn| !turn.is_slow(now));
+        let slow = count(&|turn| turn.kind == Kind::Unproven || turn.is_slow(now));
         let all = self.quick + self.slow;
         Room {
             quick: self.quick.saturating_sub(quick),
@@ -63,13 +74,9 @@ impl Places {
         }
     }
 
-    pub(super) fn take(&mut self, key: Key, is_failing: bool) {
+    pub(super) fn take(&mut self, key: Key, kind: Kind) {
         let started = Instant::now();
-        let turn = Turn {
-            started,
-            is_failing,
-        };
-        self.turns.insert(key, turn);
+        self.turns.insert(key, Turn { started, kind });
     }
 
     pub(super) fn leave(&mut self, key: &Key) {
@@ -84,22 +91,14 @@ impl Places {
 }
 
 impl Room {
-    /// Takes a place for a turn that is not slow. Returns whether there was one.
-    pub(super) fn takes_quick(&mut self) -> bool {
-        Self::takes(&mut self.quick, &mut self.all)
-    }
-
-    /// Takes a place for a slow turn. Returns whether there was one.
-    pub(super) fn takes_slow(&mut self) -> bool {
-        Self::takes(&mut self.slow, &mut self.all)
-    }
-
-    fn takes(places: &mut usize, all: &mut usize) -> bool {
-        let has_room = *places > 0 && *all > 0;
-        if has_room {
-            *places -= 1;
-            *all -= 1;
-        }
-        has_room
+    /// Returns whether a turn of this kind has a place.
+    pub(super) fn is_there_for(&self, kind: Kind) -> bool {
+        let (quick, slow) = (self.quick > 0, self.slow > 0);
+        let has_place = match kind {
+            Kind::Proven => quick,
+            Kind::Unproven => quick && slow,
+            Kind::Failing => slow,
+        };
+        has_place && self.all > 0
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! - Work that touches the disk is done in steps of some milliseconds. Between two steps
 //!   answers are taken in, timers run and signals are heard.
-//! - A queue is worked on for one turn, then the next one that is due. Queues whose head has
-//!   never failed go first.
+//! - A queue is worked on for one turn, then the next one that is due, of another spool if there
+//!   is one. Queues that delivered last go first, and those whose head has failed go last.
 //! - A turn that lasts longer than a second, or that begins with a head that has failed, is
 //!   *slow*. Slow turns have places of their own, so that receivers that hang hold up nobody.
 //! - Whatever is looked at again has a time at which it is due. A queue whose turn changed
@@ -25,6 +25,7 @@ use super::agenda::{Agenda, Verdict};
 use super::courier::{LaneReport, Left, Limits, Surveyor};
 use super::distributor::Distributor;
 use super::http::client::Transport;
+use super::line::Lines;
 use super::origin::Origin;
 use super::places::Places;
 use super::receivers::{Key, Receivers, key};
@@ -49,9 +50,8 @@ pub struct Scheduler<'a> {
     distributor: Distributor<'a>,
     /// Queues of which nothing is known yet.
     unseen: VecDeque<(Spool, Queue)>,
-    /// Queues that are due: those whose head never failed, and the others.
-    ready: VecDeque<(Spool, Queue)>,
-    failing: VecDeque<(Spool, Queue)>,
+    /// Queues that are due.
+    lines: Lines,
     /// Queues in one of these lists or in `crowded`, or having their turn.
     busy: BTreeSet<Key>,
     /// Queues whose receiver has as many requests as may be.
@@ -59,7 +59,6 @@ pub struct Scheduler<'a> {
     receivers: Receivers,
     /// The spools that were added, and whether their clock is to be believed.
     spools: BTreeMap<PathBuf, (Spool, bool)>,
-    places: Places,
     running: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
     /// Queues that are tried though their schedule has nothing, in their next turn.
     probes: BTreeSet<Key>,
@@ -89,12 +88,10 @@ impl<'a> Scheduler<'a> {
             stop,
             distributor: Distributor::new(world),
             unseen: VecDeque::new(),
-            ready: VecDeque::new(),
-            failing: VecDeque::new(),
+            lines: Lines::new(Places::new(in_flight, descriptors)),
             crowded: BTreeMap::new(),
             receivers: Receivers::default(),
             spools: BTreeMap::new(),
-            places: Places::new(in_flight, descriptors),
             probes: BTreeSet::new(),
             busy: BTreeSet::new(),
             running: FuturesUnordered::new(),
@@ -168,7 +165,7 @@ impl<'a> Scheduler<'a> {
             self.hand_on(Instant::now() + HANDED_ON);
             return false;
         }
-        let wake = self.next_wake(now);
+        let wake = self.next_wake();
         tokio::select! {
             biased;
             Some(finished) = self.running.next() => self.finish(finished),
@@ -222,10 +219,9 @@ impl<'a> Scheduler<'a> {
 
     /// When something changes by time alone: another process may be done with `new/`, or a
     /// turn becomes slow and leaves its place.
-    fn next_wake(&self, now: Instant) -> Option<Instant> {
-        let waits = !self.ready.is_empty() || !self.failing.is_empty();
-        let slow = self.places.next_slow(now).filter(|_| waits);
-        slow.into_iter().chain(self.distributor.next_ready()).min()
+    fn next_wake(&self) -> Option<Instant> {
+        let room = self.lines.next_room();
+        room.into_iter().chain(self.distributor.next_ready()).min()
     }
 
     fn look_into(&mut self, spool: &Spool, queue: Queue) {
@@ -273,11 +269,10 @@ impl<'a> Scheduler<'a> {
             .agenda
             .judge(&spool, &key, standing, &self.receivers, now);
         match verdict {
-            Verdict::Due if !standing.has_failed() => self.ready.push_back((spool, queue)),
-            Verdict::Due => self.failing.push_back((spool, queue)),
+            Verdict::Due => self.lines.push(spool, queue, standing.has_failed()),
             Verdict::Probe => {
                 self.probes.insert(key);
-                self.failing.push_back((spool, queue));
+                self.lines.push(spool, queue, true);
             }
             Verdict::Waits => drop(self.busy.remove(&key)),
         }
@@ -285,16 +280,8 @@ impl<'a> Scheduler<'a> {
 
     /// Starts all the turns that there is room for.
     fn start(&mut self) {
-        let mut room = self.places.room(Instant::now());
-        while room.takes_quick()
-            && let Some((spool, queue)) = self.ready.pop_front()
-        {
-            self.start_one(spool, queue, false);
-        }
-        while room.takes_slow()
-            && let Some((spool, queue)) = self.failing.pop_front()
-        {
-            self.start_one(spool, queue, true);
+        while let Some((spool, queue)) = self.lines.next() {
+            self.start_one(spool, queue);
         }
     }
 
@@ -302,15 +289,14 @@ impl<'a> Scheduler<'a> {
     fn make_room(&mut self) {
         for (origin, crowded) in &mut self.crowded {
             let count = self.receivers.room(origin).min(crowded.len());
-            // First of all: the receiver answers, and their turn came before.
-            for queue in crowded.drain(..count).rev() {
-                self.ready.push_front(queue);
+            for (spool, queue) in crowded.drain(..count) {
+                self.lines.push(spool, queue, false);
             }
         }
         self.crowded.retain(|_, crowded| !crowded.is_empty());
     }
 
-    fn start_one(&mut self, spool: Spool, queue: Queue, is_failing: bool) {
+    fn start_one(&mut self, spool: Spool, queue: Queue) {
         let key = key(&spool, &queue);
         let known = self.spools.get(&key.0);
         let turn = Turn {
@@ -324,14 +310,15 @@ impl<'a> Scheduler<'a> {
             may_expire: known.is_some_and(|(_, is_settled)| *is_settled),
             stop: self.stop,
         };
-        self.places.take(key, is_failing);
         self.running.push(Box::pin(turn.run()));
     }
 
     fn finish(&mut self, finished: Finished) {
         let (spool, queue) = (finished.spool, finished.queue);
         let key = key(&spool, &queue);
-        self.places.leave(&key);
+        let report = finished.result.as_ref().and_then(|it| it.as_ref().ok());
+        let has_delivered = report.is_some_and(LaneReport::has_only_delivered);
+        self.lines.leave(&key, has_delivered);
         let standing = spool.standing(&queue).unwrap_or_default();
         let Some(result) = finished.result else {
             self.busy.remove(&key);
