@@ -21,6 +21,11 @@ pub(super) enum HashKind {
 pub(super) struct Id(Oid);
 
 impl HashKind {
+    /// SHA-256, or SHA-1.
+    pub(super) fn of(sha256: bool) -> Self {
+        if sha256 { Self::Sha256 } else { Self::Sha1 }
+    }
+
     /// How many bytes an id has: 20 or 32.
     pub(super) fn bytes(self) -> usize {
         match self {

@@ -73,6 +73,7 @@ pub use changes::{Changes, Wants};
 pub use everywhere::Everywhere;
 pub use facts::Facts;
 pub use host::{Host, HostKind};
+pub use object::{commit_header, tag_header};
 pub use ownership::{WHERE_CONFIG_IS, ensure_trusted};
 pub use pusher::pusher;
 pub use ref_lines::{BATCH_UPDATES, Malformed, RefLines, is_full};

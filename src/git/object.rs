@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::iconv;
 use super::id::{HashKind, Id};
-use crate::event::Author;
+use crate::event::{Author, Oid};
 
 /// Names and addresses are cut to so many characters.
 const LONGEST_TEXT: usize = 1024;
@@ -110,6 +110,24 @@ impl<'a> Tag<'a> {
             tagger: tagger.map(Signature::new),
         })
     }
+}
+
+/// Returns what the header of a commit says, for the tests of hostile bytes: tree, parents, time
+/// and author.
+#[must_use]
+pub fn commit_header(bytes: &[u8], sha256: bool) -> Option<(Oid, Vec<Oid>, u64, Author)> {
+    let commit = Commit::parse(bytes, HashKind::of(sha256))?;
+    let parents = commit.parents.iter().map(|&id| id.into()).collect();
+    let author = commit.author().person();
+    Some((commit.tree.into(), parents, commit.time(), author))
+}
+
+/// Returns what the header of a tag says, for the tests of hostile bytes: target and tagger.
+#[must_use]
+pub fn tag_header(bytes: &[u8], sha256: bool) -> Option<(Oid, Option<Author>)> {
+    let tag = Tag::parse(bytes, HashKind::of(sha256))?;
+    let tagger = tag.tagger.map(|tagger| tagger.person());
+    Some((tag.target.into(), tagger))
 }
 
 /// A line that is `field` and an id, and what is behind it.

@@ -80,3 +80,13 @@ fn json() {
 fn retry_after() {
     hold("retry_after", properties::retry_after);
 }
+
+#[test]
+fn commit() {
+    hold("commit", properties::commit);
+}
+
+#[test]
+fn tag() {
+    hold("tag", properties::tag);
+}

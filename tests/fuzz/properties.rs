@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
-use refpost::event::{Oid, RefUpdate};
+use refpost::event::{Author, Oid, RefUpdate};
 use refpost::spool::{Access, Id, Spool};
 use refpost::{config, delivery, git, json};
 use serde_json::Value;
@@ -156,5 +156,50 @@ pub(crate) fn retry_after(data: &[u8]) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     if let Some(wait) = delivery::retry_after(&text, now) {
         assert!(wait <= Duration::from_hours(1));
+    }
+}
+
+/// A commit: tree and parents are its first lines, there is no other parent behind them, and
+/// nothing behind a zero byte counts.
+pub(crate) fn commit(data: &[u8]) {
+    for sha256 in [false, true] {
+        let Some((tree, parents, time, author)) = git::commit_header(data, sha256) else {
+            continue;
+        };
+        let mut lines = format!("tree {tree}\n");
+        for parent in &parents {
+            lines += &format!("parent {parent}\n");
+        }
+        assert!(data.to_ascii_lowercase().starts_with(lines.as_bytes()));
+        let rest = &data[lines.len()..];
+        let length = "parent ".len() + tree.to_string().len();
+        assert!(!rest.starts_with(b"parent ") || rest.len() <= length);
+        person(&author);
+        let end = data.iter().position(|&byte| byte == 0);
+        let text = &data[..end.unwrap_or(data.len())];
+        let again = git::commit_header(text, sha256).expect("no id has a zero byte");
+        assert_eq!((again.0, again.1), (tree, parents));
+        assert_eq!(again.3, author);
+        assert!(time == 0 || rest.starts_with(b"author"));
+    }
+}
+
+/// An annotated tag: its target is its first line.
+pub(crate) fn tag(data: &[u8]) {
+    for sha256 in [false, true] {
+        if let Some((target, tagger)) = git::tag_header(data, sha256) {
+            let line = format!("object {target}\n");
+            assert!(data.to_ascii_lowercase().starts_with(line.as_bytes()));
+            tagger.iter().for_each(person);
+        }
+    }
+}
+
+fn person(author: &Author) {
+    let Author::Person { name, email } = author else {
+        panic!("an object names a person");
+    };
+    for text in [name, email] {
+        assert!(text.chars().count() <= 1025 && !text.contains('\n'));
     }
 }
