@@ -29,7 +29,7 @@ use super::Access;
 use super::error::{IoContext, IoError, Refused};
 use super::folder::{Folder, Name};
 
-pub(super) use locks::{Locked, is_at_its_path, is_locked, lock, lock_file};
+pub(super) use locks::{Locked, is_at_its_path, is_locked, is_named, lock, lock_file};
 
 /// Opening a planted symbolic link fails, and a planted fifo does not hang.
 const SAFELY: OFlag = OFlag::O_NOFOLLOW

@@ -10,7 +10,7 @@ use nix::sys::stat::fstat;
 use super::super::Lock;
 use super::super::error::{IoContext, IoError};
 use super::super::folder::{Folder, Name};
-use super::open;
+use super::{open, stat};
 
 /// The longest that a lock is waited for. A flush gives way after a quarter of a second.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -78,6 +78,14 @@ fn place(folder: &Folder) -> io::Result<(u64, u64)> {
 /// Locks a file, within [`LOCK_WAIT`].
 pub(in crate::spool) fn lock_file(file: &File, name: &Name) -> Result<(), IoError> {
     wait_for(file).context("lock", || name.path()).map(drop)
+}
+
+/// Whether a name is that of an open file, rather than of another one that took its place.
+pub(in crate::spool) fn is_named(file: &File, name: &Name) -> bool {
+    match (fstat(file), stat(name)) {
+        (Ok(file), Ok(named)) => (file.st_dev, file.st_ino) == (named.st_dev, named.st_ino),
+        _ => false,
+    }
 }
 
 /// Whether a process holds a file's lock. A file that cannot be opened is held by nobody.
