@@ -2,7 +2,8 @@
 //! this process, an object that a stranger made above all, kills no flush.
 //!
 //! Standard output tells the flush how far it is: a line with the id of each entry before its
-//! messages are made, and at the end why those of the last one could not be.
+//! messages are made, and behind that why they could not be, if they could not. An entry that
+//! misses an object holds only later ones of its refs; for any other reason, this ends there.
 
 use std::io;
 use std::path::Path;
@@ -17,14 +18,14 @@ use super::world::World;
 use super::{Done, Error, IoContext, place};
 use crate::cli::BuildArgs;
 use crate::report;
-use crate::spool::{Content, Id, Spool, SpoolError};
+use crate::spool::{Content, Id, Spool, SpoolError, Unbuilt, WaitingRefs};
 
 /// Far more than the messages of any push take.
 const MOST_MEMORY: u64 = 4 << 30;
 
 pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error> {
-    // Nobody else is told what comes of it.
-    set_pdeathsig(Signal::SIGTERM).ok();
+    // What comes of it is told to the flush alone.
+    set_pdeathsig(Signal::SIGKILL).ok();
     if getppid().as_raw() != args.flush {
         return Ok(Done::Deferred);
     }
@@ -33,6 +34,7 @@ pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error
     let world = World::new(around, false);
     let first = spool.open_new(&args.id).map_err(SpoolError::from)?;
     let repository = first.header().repository.clone();
+    let mut waiting = WaitingRefs::default();
     for id in ids_from(&spool, &args.id)? {
         let Ok(entry) = spool.open_new(&id) else {
             continue;
@@ -41,15 +43,23 @@ pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error
         if header.repository != repository || !matches!(header.content, Content::Owed(_)) {
             continue;
         }
+        if waiting.holds(header) {
+            continue;
+        }
         report::line(id.as_str());
         match world.build_within(&spool, &id, header) {
-            Ok(built) => spool.put_built(&id, header, built)?,
+            Ok(built) => {
+                spool.put_built(&id, header, built)?;
+                spool.forget_deaths(&id);
+            }
             Err(why) => {
                 report::json(&why);
-                return Ok(Done::Deferred);
+                let Unbuilt::Missing { opened, .. } = why else {
+                    return Ok(Done::Deferred);
+                };
+                waiting.add(header, opened);
             }
         }
-        spool.forget_deaths(&id);
     }
     Ok(Done::Well)
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const LONGEST: Duration = Duration::from_mins(30);
 /// How often it is looked at what one does.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// One that a flush ends with itself counts by parts, if it has done nothing for so long.
+const PART: Duration = Duration::from_secs(10);
 /// So often an entry may kill.
 const DEATHS: u32 = 2;
 
@@ -79,7 +81,9 @@ struct Builder {
     first: Id,
     /// The entry whose messages it makes.
     id: Id,
-    /// What it said behind that.
+    /// Entries whose messages it could not make, until that is noted.
+    unbuilt: Vec<(Id, Unbuilt)>,
+    /// Text that it said and that is no line yet.
     said: String,
     /// What it had done when it was last looked at, and since when it is no more.
     done: String,
@@ -91,14 +95,12 @@ struct Builder {
 
 /// What became of a process.
 enum Fate {
-    /// It has done all that there was.
-    Done,
-    /// It says why it cannot go on.
-    Cannot(Unbuilt),
+    /// It has said all that there was to say.
+    Over,
+    /// It failed for this reason, or was killed.
+    Failed(String),
     /// It died of the entry.
     Died(String),
-    /// Somebody ended it.
-    Ended(String),
 }
 
 impl Builders {
@@ -112,12 +114,16 @@ impl Builders {
     ) -> Build {
         let mut builders = self.running.borrow_mut();
         // Of all of them: of an entry that is gone, nobody asks again.
-        builders.retain(|_, builder| match builder.fate() {
-            None => true,
-            Some(fate) => {
-                self.note(builder, fate);
-                false
+        builders.retain(|_, builder| {
+            let fate = builder.fate();
+            for (id, why) in std::mem::take(&mut builder.unbuilt) {
+                self.know(builder, &id, Known::Unbuilt(why));
             }
+            let goes_on = fate.is_none();
+            if let Some(fate) = fate {
+                self.note(builder, fate);
+            }
+            goes_on
         });
         let entry = (spool.root().to_owned(), id.clone());
         if let Some(known) = self.known.borrow().get(&entry) {
@@ -125,6 +131,9 @@ impl Builders {
         }
         let key = (entry.0, header.repository.clone());
         if builders.len() < MOST && !builders.contains_key(&key) {
+            if let Some(why) = spool.killed_by(id, DEATHS) {
+                return Build::Kills(why);
+            }
             match Builder::start(spool, id, around) {
                 Ok(builder) => drop(builders.insert(key, builder)),
                 Err(error) => {
@@ -146,20 +155,26 @@ impl Builders {
         let all = |why| Known::Unbuilt(Unbuilt::All(why));
         let (mut id, spool) = (&builder.id, &builder.spool);
         let known = match fate {
-            Fate::Done => {
+            Fate::Over => {
                 id = &builder.first;
+                let entry = (spool.root().to_owned(), id.clone());
                 // It was read before that, and is read again.
-                if self.done.borrow_mut().insert(id.clone()) {
+                if self.known.borrow().contains_key(&entry)
+                    || self.done.borrow_mut().insert(id.clone())
+                {
                     return;
                 }
                 all(format!("cannot build the messages of entry `{id}`"))
             }
-            Fate::Cannot(why) => Known::Unbuilt(why),
-            Fate::Ended(why) => all(why),
+            Fate::Failed(why) => all(why),
             Fate::Died(why) if self.count_death(spool, id, &why) < DEATHS => return,
             Fate::Died(why) => Known::Kills(why),
         };
-        let entry = (spool.root().to_owned(), id.clone());
+        self.know(builder, id, known);
+    }
+
+    fn know(&self, builder: &Builder, id: &Id, known: Known) {
+        let entry = (builder.spool.root().to_owned(), id.clone());
         self.known.borrow_mut().insert(entry, known);
     }
 
@@ -171,6 +186,21 @@ impl Builders {
     }
 }
 
+impl Drop for Builders {
+    /// A flush may last for less time than a process is waited for, and never see it counted.
+    fn drop(&mut self) {
+        for builder in self.running.get_mut().values_mut() {
+            // What it has done since it was last looked at counts.
+            builder.look();
+            let idle = builder.since.elapsed();
+            if idle >= PART {
+                let why = done_nothing();
+                builder.spool.count_idle(&builder.id, idle, PATIENCE, &why);
+            }
+        }
+    }
+}
+
 impl Builder {
     fn start(spool: &Spool, id: &Id, around: &Surroundings) -> Result<Self, Error> {
         let what = Path::new("refpost");
@@ -178,6 +208,9 @@ impl Builder {
         let mut command = around.refpost_at("/proc/self/exe".into());
         let process = command
             .args(arguments(spool, id))
+            // What ends the flush by its process group is not told of this one too: it ends with
+            // the flush.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -194,6 +227,7 @@ impl Builder {
             spool: spool.clone(),
             first: id.clone(),
             id: id.clone(),
+            unbuilt: Vec::new(),
             said: String::new(),
             done: String::new(),
             since: now,
@@ -213,7 +247,7 @@ impl Builder {
                 self.end();
                 why
             }
-            Err(error) => return Some(Fate::Ended(error.to_string())),
+            Err(error) => return Some(Fate::Failed(error.to_string())),
         };
         Some(Fate::Died(why))
     }
@@ -221,25 +255,23 @@ impl Builder {
     fn fate_of(&self, status: ExitStatus) -> Fate {
         let signal = status.signal().and_then(|it| Signal::try_from(it).ok());
         match (signal, status.code()) {
-            (_, Some(0)) => Fate::Done,
-            (_, Some(CANNOT)) => Fate::Cannot(self.unbuilt()),
+            (_, Some(0)) => Fate::Over,
+            (_, Some(CANNOT)) => match self.said.trim_end() {
+                "" => Fate::Over,
+                said => Fate::Failed(said.to_owned()),
+            },
             (_, Some(PANIC)) => Fate::Died("it panicked".to_owned()),
             (Some(signal), _) if FATAL.contains(&signal) => {
                 Fate::Died(format!("it ended by {signal}"))
             }
             (Some(signal), _) => {
-                Fate::Ended(format!("whoever built the messages was ended by {signal}"))
+                Fate::Failed(format!("whoever built the messages was ended by {signal}"))
             }
-            (None, _) => Fate::Ended(format!("whoever built the messages ended with {status}")),
+            (None, _) => Fate::Failed(format!("whoever built the messages ended with {status}")),
         }
     }
 
-    /// Why the messages of the last entry could not be made, as it says.
-    fn unbuilt(&self) -> Unbuilt {
-        serde_json::from_str(&self.said).unwrap_or_else(|_| Unbuilt::All(self.said.clone()))
-    }
-
-    /// Reads what it says: ids, and what is none.
+    /// Reads what it says: ids, and why the messages of the last one could not be made.
     fn listen(&mut self) {
         let mut bytes = Vec::new();
         if let Some(stdout) = &mut self.process.stdout {
@@ -248,10 +280,15 @@ impl Builder {
         }
         self.said += &String::from_utf8_lossy(&bytes);
         while let Some((line, rest)) = self.said.split_once('\n') {
-            let Some(id) = Id::parse(line) else { break };
-            self.id = id;
+            if let Some(id) = Id::parse(line) {
+                self.id = id;
+                self.begun = Instant::now();
+            } else if let Ok(why) = serde_json::from_str(line) {
+                self.unbuilt.push((self.id.clone(), why));
+            } else {
+                break;
+            }
             self.said = rest.to_owned();
-            self.begun = Instant::now();
         }
     }
 
@@ -261,13 +298,17 @@ impl Builder {
         if self.looked.elapsed() < LOOK_AGAIN {
             return None;
         }
+        self.look();
+        too_long(self.since.elapsed(), self.begun.elapsed())
+    }
+
+    fn look(&mut self) {
         self.looked = Instant::now();
         let done = format!("{} {}", self.id, process::progress(self.process.id()));
         if done != self.done {
             self.done = done;
             self.since = Instant::now();
         }
-        too_long(self.since.elapsed(), self.begun.elapsed())
     }
 
     fn end(&mut self) {
@@ -279,15 +320,16 @@ impl Builder {
 /// Why a process is waited for no longer that has done nothing for so long, and has been at one
 /// entry for so long.
 fn too_long(idle: Duration, at_entry: Duration) -> Option<String> {
-    let shown = humantime::format_duration;
-    let why = if idle >= PATIENCE {
-        format!("it has done nothing for {}", shown(PATIENCE))
-    } else if at_entry >= LONGEST {
-        format!("it has not ended within {}", shown(LONGEST))
-    } else {
-        return None;
-    };
-    Some(why)
+    if idle >= PATIENCE {
+        return Some(done_nothing());
+    }
+    let longest = humantime::format_duration(LONGEST);
+    (at_entry >= LONGEST).then(|| format!("it has not ended within {longest}"))
+}
+
+fn done_nothing() -> String {
+    let patience = humantime::format_duration(PATIENCE);
+    format!("it has done nothing for {patience}")
 }
 
 impl Drop for Builder {

@@ -167,14 +167,19 @@ impl<'a> World<'a> {
         let repository = Repository::open(&header.repository).map_err(Error::from);
         let settings = self.settings(&header.repository);
         let since = header.missing_since;
-        let judged = match (repository, settings) {
+        let opened = match (repository, settings) {
             (Ok(repository), Ok(settings)) if repository.can_open_all_objects() => {
-                owed::judge(since, self.now(), settings.retry.build_after)
+                Some((self.now(), settings.retry.build_after))
             }
-            _ => Judged::Waits(since),
+            _ => None,
         };
+        let judged = match opened {
+            Some((now, build_after)) => owed::judge(since, now, build_after),
+            None => Judged::Waits(since),
+        };
+        let opened = opened.map(|(now, _)| now);
         match judged {
-            Judged::Waits(since) => Err(Unbuilt::Missing { why, since }),
+            Judged::Waits(since) => Err(Unbuilt::Missing { why, since, opened }),
             Judged::IsTold => self
                 .build_owed(header, Extent::WhatIsKnown)
                 .map_err(|error| Unbuilt::All(report::chain(&error))),

@@ -72,6 +72,7 @@ pub use adopt::Adopted;
 pub use claim::Claim;
 pub use distribute::Distribution;
 pub use distribute::intake::{Blocked, Build, Distributed, Notice, Unbuilt};
+pub use distribute::waiting_refs::WaitingRefs;
 pub use enqueue::Stamp;
 pub use entry::Entry;
 pub use error::{EntryError, EntryFault, IoError, Refused, SpoolError};

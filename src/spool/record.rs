@@ -40,7 +40,8 @@ pub struct Record<M> {
     /// The intents that this entry settles.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "encoding::ids")]
     pub confirms: Vec<Id>,
-    /// Of a push whose messages are owed, since when an object is known to be missing.
+    /// Of a push whose messages are owed, the time of the first run that could open all that
+    /// objects are in, and found one missing, of this push or of one that it waits for.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",

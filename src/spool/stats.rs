@@ -55,8 +55,15 @@ pub struct Stats {
 pub struct Death {
     /// How often.
     pub count: u32,
+    /// Seconds for which it has done nothing since, in flushes that ended before they counted it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub idle: u64,
     /// How the last one died.
     pub why: String,
+}
+
+fn is_zero(seconds: &u64) -> bool {
+    *seconds == 0
 }
 
 /// The clock, as flushes saw it.
@@ -121,6 +128,14 @@ impl Clock {
     }
 }
 
+impl Death {
+    fn die(&mut self, why: &str) {
+        self.count += 1;
+        self.idle = 0;
+        why.clone_into(&mut self.why);
+    }
+}
+
 impl Stats {
     /// Returns whether the clock has gone on evenly for an hour, as far as flushes saw.
     #[must_use]
@@ -182,16 +197,38 @@ impl Spool {
     #[must_use]
     pub fn count_death(&self, id: &Id, why: &str) -> u32 {
         let mut count = 0;
-        self.update_stats(Lock::Wait, |stats| {
-            let death = stats.deaths.entry(id.to_string()).or_default();
-            death.count += 1;
-            why.clone_into(&mut death.why);
+        self.update_death(id, |death| {
+            death.die(why);
             count = death.count;
+        });
+        count
+    }
+
+    /// Counts time for which whoever built this entry's messages did nothing. A death is counted
+    /// once that comes to `most`.
+    pub fn count_idle(&self, id: &Id, idle: Duration, most: Duration, why: &str) {
+        self.update_death(id, |death| {
+            death.idle += idle.as_secs();
+            if death.idle >= most.as_secs() {
+                death.die(why);
+            }
+        });
+    }
+
+    fn update_death(&self, id: &Id, change: impl FnOnce(&mut Death)) {
+        self.update_stats(Lock::Wait, |stats| {
+            change(stats.deaths.entry(id.to_string()).or_default());
             while stats.deaths.len() > MOST_DEATHS {
                 stats.deaths.pop_first();
             }
         });
-        count
+    }
+
+    /// Returns how the last one died of those that an entry killed, if they were `most`.
+    #[must_use]
+    pub fn killed_by(&self, id: &Id, most: u32) -> Option<String> {
+        let death = self.stats().deaths.remove(id.as_str())?;
+        (death.count >= most).then_some(death.why)
     }
 
     /// Forgets the deaths by an entry: it is built, or a person wants it tried again.

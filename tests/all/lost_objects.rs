@@ -263,6 +263,33 @@ fn refs_to_what_is_missing_are_told_by_what_their_ids_say() {
     assert_eq!(facts(&messages[5]), json!([ids[2], gone, 0, false, true]));
 }
 
+/// Each waited for as long again once the one before it was told.
+#[test]
+fn pushes_of_one_ref_that_miss_objects_waited_one_after_the_other() {
+    let (site, _) = started();
+    site.config("[retry]\nbuild_after = \"3s\"\n");
+    let gone = |n: usize| n.to_string().repeat(40);
+    for n in 1..=3 {
+        recorded(
+            &site,
+            &format!("{} {} refs/heads/main\n", gone(n), gone(n + 1)),
+        );
+    }
+    let (said, messages) = flushed(&site);
+    assert!(messages.is_empty(), "{said}");
+    assert!(
+        said.contains("3 recorded pushes are held back by that in"),
+        "{said}"
+    );
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let (said, messages) = flushed(&site);
+    let ends: Vec<_> = messages
+        .iter()
+        .map(|one| one["end_commit"].clone())
+        .collect();
+    assert_eq!(ends, [gone(2), gone(3), gone(4)], "{said}");
+}
+
 /// The object may be in what is out of reach.
 #[test]
 fn no_time_passes_while_what_objects_are_borrowed_from_is_away() {

@@ -12,6 +12,7 @@ use crate::support::{Background, Runner, Spooled};
 const TRAP: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,14 @@ static void trap(const char *path) {
 	if (!strcmp(how, "eat")) return;
 	if (!strcmp(how, "wait")) for (;;) sleep(1000);
 	*(volatile int *)8 = 0;
+}
+__attribute__((constructor)) static void tell(int count, char **args) {
+	const char *path = getenv("TRAP_STARTED");
+	for (int n = 1; path && n < count; n++)
+		if (!strcmp(args[n], "build")) {
+			int file = open(path, O_WRONLY | O_APPEND | O_CREAT, 0600);
+			if (write(file, "build\n", 6) != 6) abort();
+		}
 }
 int openat(int folder, const char *path, int flags, ...) {
 	va_list more;
@@ -192,6 +201,29 @@ fn who_is_killed_by_somebody_counts_against_no_entry() {
     assert!(!stats.contains("deaths"), "{stats}");
 }
 
+/// What was sent to a whole process group was told as if it had happened to the messages alone.
+#[test]
+fn a_flush_that_is_ended_says_nothing_of_what_ends_with_it() {
+    let Some(trap) = trapped() else { return };
+    let id = trap.names("new")[0].clone();
+    let mut flush = Background::in_a_group(trap.flush("wait"));
+    let builders = || processes(&["build\0", &id]);
+    eventually("the messages are being built", || !builders().is_empty());
+    let group = format!("-{}", flush.0.id());
+    let mut kill = Command::new("kill");
+    assert!(
+        kill.args(["-TERM", "--", &group])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(flush.0.wait().unwrap().success());
+    eventually("they are no more", || builders().is_empty());
+    let said = std::io::read_to_string(flush.0.stderr.take().unwrap());
+    assert_eq!(said.unwrap(), "");
+    assert_eq!(trap.names("new"), [&*id]);
+}
+
 #[test]
 fn who_does_nothing_is_ended_within_roots_budget_and_that_counts() {
     let Some(trap) = trapped() else { return };
@@ -201,6 +233,26 @@ fn who_does_nothing_is_ended_within_roots_budget_and_that_counts() {
     fs::write(&stats, counted).unwrap();
     let ran = trap.flush("wait").run();
     assert_eq!(ran.status, 0);
+    assert!(
+        ran.stderr.contains("it has done nothing for 40s: it lies"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(trap.names("failed/unreadable"), [id]);
+}
+
+/// Root gives each of many accounts less time than that.
+#[test]
+fn flushes_that_are_shorter_than_that_count_together() {
+    let Some(trap) = trapped() else { return };
+    let id = trap.names("new")[0].clone();
+    let stats = trap.site.path("spool/stats");
+    let counted =
+        format!(r#"{{"deaths":{{"{id}":{{"count":1,"idle":30,"why":"it ended by SIGBUS"}}}}}}"#);
+    fs::write(&stats, counted).unwrap();
+    trap.flush("wait").args(["--budget", "13s"]).run();
+    assert_eq!(trap.names("new"), [&*id]);
+    let ran = trap.flush("none").run();
     assert!(
         ran.stderr.contains("it has done nothing for 40s: it lies"),
         "{}",
@@ -247,4 +299,30 @@ fn a_sync_push_behind_one_that_was_only_recorded_waited_for_the_next_push() {
     let mut arrived = push.requests;
     arrived.extend(site.receiver.wait_for(2 - arrived.len()));
     assert_eq!(commits(&arrived), [first, second]);
+}
+
+/// Each entry took a process, which listed and read all the others anew.
+#[test]
+fn entries_that_miss_objects_are_found_by_one_process() {
+    let Some(trap) = trapped() else { return };
+    let site = &trap.site;
+    trap.flush("none").run().well();
+    let started = site.path("started");
+    for n in 0..100 {
+        let id = format!("{n:040x}").replace('0', "a");
+        let line = format!("{id} {} refs/heads/b{n}\n", "b".repeat(40));
+        let hook = site.refpost(["hook", "post-receive"]).dir(&site.bare);
+        hook.stdin(line).run();
+    }
+    assert_eq!(trap.names("new").len(), 100);
+    let flush = trap.flush("none").env("TRAP_STARTED", &started).run();
+    assert!(
+        flush
+            .stderr
+            .contains("100 recorded pushes are held back by that"),
+        "{}",
+        flush.stderr
+    );
+    let started = fs::read_to_string(&started).unwrap();
+    assert_eq!(started, "build\n");
 }

@@ -1,6 +1,6 @@
 //! From an id in `new/` to an entry whose messages can be delivered.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::ahead::Looked;
+use super::waiting_refs::WaitingRefs;
 use crate::payload::Message;
 use crate::spool::entry::Entry;
 use crate::spool::error::{EntryError, EntryFault, IoError, SpoolError};
@@ -92,6 +93,9 @@ pub enum Unbuilt {
         /// Since when that is known, if it is.
         #[serde(with = "encoding::optional_time")]
         since: Option<SystemTime>,
+        /// Time of this run, if it could open all that objects are in.
+        #[serde(with = "encoding::optional_time")]
+        opened: Option<SystemTime>,
     },
 }
 
@@ -135,8 +139,8 @@ pub(in crate::spool) struct Intake<'a> {
     admit: Admit<'a>,
     /// Repositories whose entries stay: one of their queues is refused, say.
     held: BTreeSet<PathBuf>,
-    /// Refs whose entries stay, by their names as text, as messages have them.
-    waiting: BTreeMap<PathBuf, HashSet<String>>,
+    /// Refs whose entries stay.
+    waiting: BTreeMap<PathBuf, WaitingRefs>,
     pub(in crate::spool) report: Distributed,
 }
 
@@ -174,10 +178,12 @@ impl<'a> Intake<'a> {
             Err(error) => return self.unreadable(spool, id, error).map(|()| None),
         };
         let repository = &header.repository;
-        if self.held.contains(repository) || self.is_behind(&header) {
-            if let Some(blocked) = self.report.blocked.get_mut(repository) {
-                blocked.entries += 1;
-            }
+        if self.held.contains(repository) {
+            self.count_blocked(repository);
+            return Ok(None);
+        }
+        // In a mail drop an entry must be our own before anything is noted in it.
+        if !spool.is_drop() && self.stays_behind(spool, id, &header)? {
             return Ok(None);
         }
         if let Some(after) = comes_after(repository) {
@@ -193,6 +199,9 @@ impl<'a> Intake<'a> {
             match taken {
                 Some(taken) => header = taken.into_header(),
                 None => return Ok(None),
+            }
+            if self.stays_behind(spool, id, &header)? {
+                return Ok(None);
             }
         } else {
             // A mail drop holds no intents, whatever an entry says.
@@ -235,15 +244,10 @@ impl<'a> Intake<'a> {
                 self.held.insert(repository.clone());
                 error
             }
-            Unbuilt::Missing { why, since } => {
+            Unbuilt::Missing { why, since, opened } => {
                 let waiting = self.waiting.entry(repository.clone()).or_default();
-                waiting.extend(header.references());
-                if since != header.missing_since {
-                    let updates = header.updates().to_vec();
-                    let mut draft = header.with(Content::Owed(updates));
-                    draft.missing_since = since;
-                    spool.replace(id, &draft)?;
-                }
+                waiting.add(header, opened);
+                spool.note_missing(id, header, since)?;
                 why
             }
         };
@@ -259,17 +263,33 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Whether an entry is about a ref of one that stays. Then what is about another of its
-    /// refs stays behind it in turn.
-    fn is_behind(&mut self, header: &Header) -> bool {
+    /// Returns whether an entry is about a ref of one that stays. The time for which it waits
+    /// runs beside that of the other.
+    fn stays_behind(
+        &mut self,
+        spool: &Spool,
+        id: &Id,
+        header: &Header,
+    ) -> Result<bool, SpoolError> {
         let Some(waiting) = self.waiting.get_mut(&header.repository) else {
-            return false;
+            return Ok(false);
         };
-        let is_behind = header.references().any(|name| waiting.contains(&name));
-        if is_behind {
-            waiting.extend(header.references());
+        if !waiting.holds(header) {
+            return Ok(false);
         }
-        is_behind
+        let to_note = waiting.to_note(header);
+        self.count_blocked(&header.repository);
+        if to_note.is_some() {
+            spool.note_missing(id, header, to_note)?;
+        }
+        Ok(true)
+    }
+
+    /// Counts an entry that stays behind another one of its repository.
+    fn count_blocked(&mut self, repository: &Path) {
+        if let Some(blocked) = self.report.blocked.get_mut(repository) {
+            blocked.entries += 1;
+        }
     }
 
     /// This entry stays, and all later ones of its repository: a queue is refused.
@@ -342,8 +362,26 @@ impl Spool {
         Ok(Entry::open(&new)?)
     }
 
-    /// The same with messages, for a process that builds beside whoever distributes. An entry
-    /// that is gone, or built by now, stays as it is.
+    /// Notes in an entry whose messages are owed since when it misses an object, or waits for an
+    /// entry that does. The caller has locked `new/`.
+    fn note_missing(
+        &self,
+        id: &Id,
+        header: &Header,
+        since: Option<SystemTime>,
+    ) -> Result<(), SpoolError> {
+        if let Content::Owed(updates) = &header.content
+            && since != header.missing_since
+        {
+            let mut draft = header.with(Content::Owed(updates.clone()));
+            draft.missing_since = since;
+            self.replace(id, &draft)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the messages where the ref updates were, for a process that builds beside a flush. An
+    /// entry that is gone, or built by now, stays as it is.
     pub fn put_built(
         &self,
         id: &Id,

@@ -82,7 +82,8 @@ fn what_misses_an_object_holds_its_own_refs_and_no_other() {
             if *id == held {
                 let why = "it is gone".to_owned();
                 let since = Some(since);
-                Err(Unbuilt::Missing { why, since })
+                let opened = since;
+                Err(Unbuilt::Missing { why, since, opened })
             } else {
                 let short = header.updates()[0].name.short();
                 Ok(built(&[&short], &["ci"]))
@@ -101,6 +102,11 @@ fn what_misses_an_object_holds_its_own_refs_and_no_other() {
         let entry = fixture.spool.open_new(&held).unwrap();
         assert_eq!(entry.header().missing_since, Some(since));
         assert_eq!(entry.header().updates().len(), 1);
+        // What waits behind it has its own clock from then on.
+        for behind in [&both, &behind] {
+            let entry = fixture.spool.open_new(behind).unwrap();
+            assert_eq!(entry.header().missing_since, Some(since));
+        }
     }
     assert_eq!(fixture.deliver_all("ci"), ["other", "missing"]);
     assert_eq!(fixture.distribute().entries, 3);

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -189,6 +190,19 @@ impl Background {
         let mut command = runner.command;
         let streams = command.stdin(Stdio::null()).stdout(Stdio::piped());
         Self(streams.stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// The same as a process group of its own, to be asked what it said.
+    pub(crate) fn in_a_group(runner: Runner) -> Self {
+        let mut command = runner.command;
+        let streams = command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self(
+            streams
+                .stderr(Stdio::piped())
+                .process_group(0)
+                .spawn()
+                .unwrap(),
+        )
     }
 }
 
