@@ -93,7 +93,7 @@ impl Script {
         true
     }
 
-    fn push(&mut self) -> bool {
+    pub(super) fn push(&mut self) -> bool {
         let repository = self.world.chance.borrow_mut().index(REPOSITORIES);
         let endpoints = self.world.endpoints(repository);
         if endpoints.is_empty() {

@@ -8,6 +8,7 @@
 mod chance;
 mod events;
 mod judge;
+mod outage;
 mod script;
 mod world;
 

@@ -165,7 +165,7 @@ impl Script {
     }
 
     /// Runs the engine as a watch does.
-    async fn drive(&self, engine: &mut Scheduler<'_>, end: Instant) {
+    pub(super) async fn drive(&self, engine: &mut Scheduler<'_>, end: Instant) {
         let (mut steps, mut instant) = (0, Instant::now());
         let mut look_around = Instant::now() + LOOK_AROUND;
         while Instant::now() < end {
@@ -220,6 +220,7 @@ impl Script {
         let world = Rc::clone(&self.world);
         let mut engine = Scheduler::new(&*world, &*world, Limits::default(), stop, 64, 8192);
         engine.add(&world.spool);
+        self.come_back(&mut engine).await;
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end && self.world.spool.count_waiting().unwrap() > 0 {
             let hour = Instant::now() + Duration::from_hours(1);

@@ -1,0 +1,85 @@
+//! The end of an outage: each receiver answers again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::scheduler::Scheduler;
+use super::LONG;
+use super::script::{Script, host};
+use super::world::ENDPOINTS;
+use crate::spool::Queue;
+
+/// A queue is tried again no sooner than a minute after its last attempt.
+const MINUTE: Duration = Duration::from_secs(61);
+/// Time within which a queue is tried then.
+const SOON: Duration = Duration::from_mins(2);
+
+impl Script {
+    /// A receiver that takes a message gets what its other queues have; and a push gets through to
+    /// one that was down.
+    pub(super) async fn come_back(&mut self, engine: &mut Scheduler<'_>) {
+        let down = self.down();
+        let began = self.world.sent.borrow().len();
+        if self.world.chance.borrow_mut().one_in(2) {
+            self.drive(engine, Instant::now() + MINUTE).await;
+            let pushed = Instant::now();
+            while self.pushes.last().is_some_and(|push| push.at < pushed) {
+                self.push();
+            }
+            while !self.composing.is_empty() {
+                self.compose();
+            }
+            engine.add(&self.world.spool);
+            self.drive(engine, pushed + SOON).await;
+            let went_to = self.pushes.last().and_then(|push| push.endpoints.clone());
+            for name in down
+                .iter()
+                .filter(|name| went_to.iter().flatten().any(|it| it == *name))
+            {
+                let first = self.first_taken(name, began);
+                assert!(first.is_some(), "a push did not probe {name}");
+            }
+        } else {
+            self.drive(engine, Instant::now() + LONG).await;
+            let mut by_host: BTreeMap<&str, Vec<Option<Instant>>> = BTreeMap::new();
+            for name in &down {
+                let firsts = by_host.entry(host(name)).or_default();
+                firsts.push(self.first_taken(name, began));
+            }
+            for (host, firsts) in by_host {
+                let Some(first) = firsts.iter().flatten().min() else {
+                    continue;
+                };
+                let are_soon = firsts
+                    .iter()
+                    .all(|it| it.is_some_and(|it| it < *first + SOON));
+                let is_late = *first + SOON > Instant::now();
+                assert!(
+                    are_soon || is_late,
+                    "{host} is back, and wakes no other queue"
+                );
+            }
+        }
+    }
+
+    /// The endpoints that could not be reached when last tried, and have messages in order.
+    fn down(&self) -> Vec<&'static str> {
+        let spool = &self.world.spool;
+        let failures = spool.stats().failures;
+        let is_down = |name: &&str| {
+            let standing = spool.standing(&Queue::new(*name).unwrap()).unwrap();
+            standing.head.is_some() && failures.get(*name).is_some_and(|it| it.by_transport)
+        };
+        ENDPOINTS.into_iter().filter(is_down).collect()
+    }
+
+    /// When an endpoint first took a message, of those that were sent since.
+    fn first_taken(&self, name: &str, since: usize) -> Option<Instant> {
+        let sent = self.world.sent.borrow();
+        let mut later = sent[since..].iter();
+        let first = later.find(|one| one.endpoint == name && one.taken);
+        first.map(|one| one.began)
+    }
+}
