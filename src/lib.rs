@@ -27,7 +27,7 @@
 //! | [`json`] | JSON in pure ASCII, as Python writes it |
 //! | [`signature`] | secrets, and the signatures that they make |
 //! | [`spool`] | what is owed, on disk: state is in names, bodies never change |
-//! | [`delivery`] | sign, POST, decide, in order; the only user of reqwest |
+//! | [`delivery`] | sign, POST, decide, in order; the only user of hyper |
 //! | [`receiver`] | the other end, for `listen` and `demo` |
 //! | [`report`] | the only writer to the terminal |
 //!

@@ -41,6 +41,7 @@ impl Work<'_> {
     /// after it for others: so neither waits for the other.
     pub(super) async fn attempt(
         &mut self,
+        item: &Item,
         job: &Job,
         message: &Message,
     ) -> (Result<Answer, Unsent>, Result<(), SpoolError>) {
@@ -52,7 +53,12 @@ impl Work<'_> {
             self.look_ahead();
             Ok(())
         };
-        futures_util::future::join(Self::send(&courier, job, message), meanwhile).await
+        let sent = Self::send(&courier, job, message);
+        let (sent, crossed_off) = futures_util::future::join(sent, meanwhile).await;
+        if let Ok(answer) = &sent {
+            self.log_retried(item, job, message, answer);
+        }
+        (sent, crossed_off)
     }
 
     /// Logs and crosses off what was delivered last.

@@ -131,6 +131,26 @@ impl Work<'_> {
         }
     }
 
+    /// Logs the request that went out in vain, if the attempt took two.
+    pub(super) fn log_retried(
+        &mut self,
+        item: &Item,
+        job: &Job,
+        message: &Message,
+        answer: &Answer,
+    ) {
+        let Some(broken) = &answer.retried else {
+            return;
+        };
+        let first = Answer::broken(broken.clone(), answer.took);
+        let mut line = self.attempt_line(item, job, message, &first);
+        line.note = Some(format!(
+            "{}; a connection that was kept, made anew at once",
+            broken.cause
+        ));
+        self.log(&line);
+    }
+
     /// A log that cannot be written stops no delivery, but a person should know.
     pub(super) fn log(&mut self, attempt: &Attempt) {
         if let Err(error) = self.log.append(attempt) {

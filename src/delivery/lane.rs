@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use tokio::time::Instant;
 
 use super::attempt::{Delivered, Job};
-use super::courier::{Courier, LaneReport, Left, Notice, Unavailable};
+use super::courier::{Courier, LaneReport, Left};
 use super::http::answer::Answer;
 use super::origin::Origin;
 use super::outcome::Outcome;
@@ -20,8 +20,7 @@ use super::receivers::Visit;
 use super::retry::{Decision, Situation, decide};
 use crate::config::Retry;
 use crate::payload::Message;
-use crate::report::chain;
-use crate::spool::{Entry, EntryError, Header, Item, Lane, Log, Part, SpoolError};
+use crate::spool::{Entry, Item, Lane, Log, Part, SpoolError};
 
 /// What one item came to.
 pub(super) enum Came {
@@ -181,71 +180,6 @@ impl<'a> Work<'a> {
         self.messages(item, &job).await
     }
 
-    /// Looks up what the item's messages need; breaks if they are not to be sent.
-    fn prepare(&mut self, item: &Item) -> Result<ControlFlow<Came, Job>, SpoolError> {
-        let ready = self.ready.take().filter(|(ready, _)| ready == item);
-        let entry = match ready {
-            Some((_, entry)) => Ok(entry),
-            None => self.lane.open(item),
-        };
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) if error.is_corrupt() => {
-                self.set_aside(item, &error)?;
-                return Ok(ControlFlow::Break(Came::Settled));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let header = entry.header();
-        let repository = &header.repository;
-        if self.blocked.contains(repository) {
-            return Ok(ControlFlow::Break(Came::Blocked));
-        }
-        let settings = match self.courier.outside.settings(repository) {
-            Ok(settings) => settings,
-            Err(why) => return self.unavailable(item, header, &why).map(ControlFlow::Break),
-        };
-        let name = header.endpoint(self.lane.queue());
-        let mut endpoints = settings.endpoints.iter();
-        let at = endpoints.position(|endpoint| Some(endpoint.name.as_str()) == name);
-        let Some(at) = at else {
-            // Clearing a URL stops its notifications, those that wait too. They are kept:
-            // the URL may have been mistyped, and corrected since.
-            let (line, notice) = self.not_configured(item, header);
-            self.log(&line);
-            self.report.notices.push(notice);
-            self.lane.fail_rest(item)?;
-            self.report.failed += 1;
-            return Ok(ControlFlow::Break(Came::Settled));
-        };
-        let numbers = header.messages_for(self.lane.queue());
-        Ok(ControlFlow::Continue(Job {
-            entry,
-            settings,
-            at,
-            numbers,
-        }))
-    }
-
-    fn unavailable(
-        &mut self,
-        item: &Item,
-        header: &Header,
-        unavailable: &Unavailable,
-    ) -> Result<Came, SpoolError> {
-        let repository = header.repository.clone();
-        let age = self.courier.outside.now().duration_since(item.id.time());
-        let is_old = age.is_ok_and(|age| age > Retry::default().give_up_after);
-        let is_old = is_old && self.courier.may_expire;
-        if is_old && matches!(unavailable, Unavailable::Gone(_)) {
-            self.lane.fail_rest(item)?;
-            self.report.failed += 1;
-            return Ok(Came::Settled);
-        }
-        self.fault(repository, Notice::open(unavailable.to_string(), None));
-        Ok(Came::Blocked)
-    }
-
     /// Counts the turn among the requests to its receiver. Returns why it cannot go on.
     fn visit(&mut self, job: &Job) -> Option<Left> {
         let origin = Origin::of(&job.endpoint().url);
@@ -288,7 +222,7 @@ impl<'a> Work<'a> {
                 return Ok(Came::Held(crowded));
             }
             self.began.get_or_insert_with(Instant::now);
-            let (answer, crossed_off) = self.attempt(job, &message).await;
+            let (answer, crossed_off) = self.attempt(&item, job, &message).await;
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(unsent) => {
@@ -382,19 +316,5 @@ impl<'a> Work<'a> {
                 Ok(ControlFlow::Continue(self.lane.fail_one(item, total)?))
             }
         }
-    }
-
-    fn set_aside(&mut self, item: &Item, error: &EntryError) -> Result<(), SpoolError> {
-        self.lane.set_aside(item)?;
-        self.report.failed += 1;
-        let text = format!("{}: it lies in `failed/unreadable/` now", chain(error));
-        self.report.notices.push(Notice::open(text, None));
-        Ok(())
-    }
-
-    /// Remembers that nothing can be sent for a repository, and why.
-    fn fault(&mut self, repository: PathBuf, notice: Notice) {
-        self.blocked.insert(repository);
-        self.report.notices.push(notice);
     }
 }

@@ -11,6 +11,7 @@
 //! turn      one turn of a queue
 //! agenda    when each queue is looked into again, and whether it is tried then
 //! distributor  from `new/` to queues, a step at a time
+//! prepared  what an item's messages need: entry, settings, endpoint
 //! attempt   one attempt of it, and what is done for its neighbours meanwhile
 //! line      queues that wait for their turn, and which is the next
 //! places    how many turns there are at once, and which of them are slow
@@ -31,6 +32,7 @@ mod origin;
 mod outage;
 mod outcome;
 mod places;
+mod prepared;
 mod receivers;
 mod retry;
 mod scheduler;

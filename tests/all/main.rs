@@ -63,6 +63,7 @@ mod promises;
 mod proxies;
 mod push_options;
 mod readme;
+mod real_receivers;
 mod root_apart;
 mod root_bounds;
 mod scenarios;

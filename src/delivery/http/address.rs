@@ -1,11 +1,15 @@
 //! Which addresses may be dialled (`[network]`), decided on the address itself.
 
+use std::error::Error;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use hyper_util::client::legacy::connect::dns::Name;
 use ipnet::IpNet;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tower_service::Service;
 
 use crate::config::{Allow, EndpointUrl, Network};
 
@@ -158,29 +162,50 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
+/// The addresses of a name that may be dialled.
+pub(super) type Permitted = std::vec::IntoIter<SocketAddr>;
+
+/// A name that leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot look its name up")]
+pub(super) struct Unresolved(#[source] io::Error);
+
 /// Resolves names, and gives the client only what may be dialled: what is checked
 /// is what is connected to, so a name cannot resolve twice.
-pub(in crate::delivery) struct Resolver(pub(in crate::delivery) Arc<Network>);
+#[derive(Clone)]
+pub(super) struct Resolver(pub(super) Arc<Network>);
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Resolver {
+    type Response = Permitted;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Permitted, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let network = Arc::clone(&self.0);
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found = look_up(&host).await?;
-            let mut refused = None;
-            let mut allowed = Vec::new();
-            for address in found {
-                match permit(&network, &host, address.ip()) {
-                    Ok(()) => allowed.push(address),
-                    Err(forbidden) => refused = Some(forbidden),
-                }
-            }
-            match refused {
-                Some(forbidden) if allowed.is_empty() => Err(forbidden.into()),
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
-            }
-        })
+        Box::pin(async move { permitted(&network, name.as_str()).await })
+    }
+}
+
+/// Looks up the addresses of a host, and leaves out those that must not be dialled.
+pub(super) async fn permitted(
+    network: &Network,
+    host: &str,
+) -> Result<Permitted, Box<dyn Error + Send + Sync>> {
+    let mut refused = None;
+    let mut allowed = Vec::new();
+    for address in look_up(host).await.map_err(Unresolved)? {
+        match permit(network, host, address.ip()) {
+            Ok(()) => allowed.push(address),
+            Err(forbidden) => refused = Some(forbidden),
+        }
+    }
+    match refused {
+        Some(forbidden) if allowed.is_empty() => Err(forbidden.into()),
+        _ => Ok(allowed.into_iter()),
     }
 }
 

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use super::address::Forbidden;
+use hyper_util::client::legacy;
+
+use super::address::{Forbidden, Unresolved};
 use super::fault::Fault;
 use super::tls;
 use crate::config::EndpointUrl;
@@ -25,6 +27,8 @@ pub struct Answer {
     pub broken: Option<Broken>,
     /// The beginning of the answer's body.
     pub body: Vec<u8>,
+    /// What broke a connection that had been kept, before the request was made anew.
+    pub retried: Option<Broken>,
     /// How long the attempt took.
     pub took: Duration,
 }
@@ -63,6 +67,7 @@ impl Answer {
             },
             broken: Some(broken),
             body: Vec::new(),
+            retried: None,
             took,
         }
     }
@@ -124,15 +129,13 @@ impl Broken {
 impl Unanswered {
     /// What our own rules forbade is a fault of ours; all else is the receiver's, or
     /// of what lies between.
-    pub(in crate::delivery) fn of(error: reqwest::Error, url: &EndpointUrl) -> Self {
-        let error = error.without_url();
-        if error.is_builder() {
-            return Self::Fault(Fault::Prepare(error.into()));
-        }
-        if error.is_timeout() {
+    pub(in crate::delivery) fn of(error: &legacy::Error, url: &EndpointUrl) -> Self {
+        let causes = causes(error);
+        let is_timeout = |cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut;
+        let mut systems = causes.iter().filter_map(|cause| cause.downcast_ref());
+        if systems.any(is_timeout) {
             return Self::Broken(Broken::timeout());
         }
-        let causes = causes(&error);
         let forbidden = causes
             .iter()
             .find_map(|cause| cause.downcast_ref::<Forbidden>());
@@ -142,8 +145,9 @@ impl Unanswered {
         let tls = causes
             .iter()
             .find_map(|cause| cause.downcast_ref::<rustls::Error>());
+        let is_unresolved = causes.iter().any(|cause| cause.is::<Unresolved>());
         let word = match tls {
-            _ if error.is_dns() => "dns",
+            _ if is_unresolved => "dns",
             Some(_) => TLS,
             None if error.is_connect() => "connect",
             None => "connection",

@@ -3,22 +3,34 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::future::LocalBoxFuture;
-use reqwest::header;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request as HttpRequest, Uri, header};
+use hyper_util::client::legacy::connect::{Connected, capture_connection};
+use hyper_util::client::legacy::{Builder, Client as HttpClient};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::percent_decode_str;
+use tokio::time::{Instant, timeout_at};
 
-use super::address::{Resolver, in_network, permit_url};
+use super::address::{in_network, permit_url};
 use super::answer::{Answer, Broken, Unanswered};
+use super::connect::Connector;
 use super::fault::Fault;
 use super::request::{HeaderValue, Request};
 use super::tls::Trust;
+use super::wire::Seen;
 use super::{proxy, tls};
-use crate::config::{Endpoint, Network};
+use crate::config::{Endpoint, EndpointUrl, Network};
 use crate::delivery::outcome::{Outcome, retry_after};
 
-/// The longest that connecting may take, within the attempt's own limit.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most lines that the head of an answer may have; hyper reads 400 KiB of it. Beyond
+/// either, the status counts alone.
+const MOST_HEADER_LINES: usize = 1000;
 
 /// How much of an answer is read and kept.
 const KEPT_OF_ANSWER: usize = 8 * 1024;
@@ -40,7 +52,7 @@ pub trait Transport {
 /// Sends requests; keeps connections alive between them.
 #[derive(Default)]
 pub struct Client {
-    clients: RefCell<HashMap<Route, reqwest::Client>>,
+    routes: RefCell<HashMap<Route, Connections>>,
 }
 
 /// What connections depend on: those of another route are of no use.
@@ -49,7 +61,50 @@ struct Route {
     network: Arc<Network>,
     /// `None` for plain http, for which no certificate is loaded.
     trust: Option<Trust>,
-    proxy: Option<reqwest::Url>,
+    proxy: Option<url::Url>,
+}
+
+/// Connections of one route.
+#[derive(Clone)]
+struct Connections {
+    connector: Connector,
+    /// Kept, and used again.
+    kept: HttpClient<Connector, Full<Bytes>>,
+    /// Used once.
+    fresh: HttpClient<Connector, Full<Bytes>>,
+}
+
+/// An answer whose status is known.
+struct Answered {
+    status: u16,
+    retry_after: Option<Duration>,
+    /// `None`: no more of it can be read.
+    body: Option<Incoming>,
+}
+
+/// An exchange without an answer.
+struct Lost {
+    why: Unanswered,
+    /// Whether the connection had been kept, and broke before any byte of an answer.
+    is_stale: bool,
+}
+
+impl<F: Into<Fault>> From<F> for Lost {
+    fn from(fault: F) -> Self {
+        Self {
+            why: Unanswered::Fault(fault.into()),
+            is_stale: false,
+        }
+    }
+}
+
+impl Lost {
+    fn timeout() -> Self {
+        Self {
+            why: Unanswered::Broken(Broken::timeout()),
+            is_stale: false,
+        }
+    }
 }
 
 impl Transport for Client {
@@ -63,59 +118,63 @@ impl Transport for Client {
     ) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
         Box::pin(async move {
             let started = Instant::now();
-            let sent = tokio::time::timeout(limit, self.send(endpoint, network, request)).await;
-            let response = match sent {
-                Err(_) => return Ok(Answer::broken(Broken::timeout(), started.elapsed())),
-                Ok(Err(Unanswered::Fault(fault))) => return Err(fault),
-                Ok(Err(Unanswered::Broken(broken))) => {
-                    return Ok(Answer::broken(broken, started.elapsed()));
-                }
-                Ok(Ok(response)) => response,
+            let deadline = started + limit;
+            let mut retried = None;
+            let sent = self.send(endpoint, network, request, deadline, now, &mut retried);
+            let answer = match sent.await {
+                Ok(answered) => Answer {
+                    outcome: Outcome::of_status(answered.status, answered.retry_after),
+                    broken: None,
+                    // The status has decided: a body that breaks off, or never ends, changes
+                    // nothing.
+                    body: beginning(answered.body, deadline).await,
+                    retried: None,
+                    took: started.elapsed(),
+                },
+                Err(Unanswered::Broken(broken)) => Answer::broken(broken, started.elapsed()),
+                Err(Unanswered::Fault(fault)) => return Err(fault),
             };
-            let wait = response
-                .headers()
-                .get(header::RETRY_AFTER)
-                .and_then(|value| retry_after(value.to_str().ok()?, now));
-            let outcome = Outcome::of_status(response.status().as_u16(), wait);
-            // The status has decided: a body that breaks off, or never ends, changes nothing.
-            let body = beginning(response, limit.saturating_sub(started.elapsed())).await;
-            Ok(Answer {
-                outcome,
-                broken: None,
-                body,
-                took: started.elapsed(),
-            })
+            Ok(Answer { retried, ..answer })
         })
     }
 }
 
 impl Client {
+    /// Makes a request. A kept connection may have been closed by the receiver meanwhile: if it
+    /// breaks before any answer, the request is made once more, on a fresh one, and `retried`
+    /// says why.
     async fn send(
         &self,
         endpoint: &Endpoint,
         network: &Arc<Network>,
         request: &Request<'_>,
-    ) -> Result<reqwest::Response, Unanswered> {
-        let client = self.client_for(endpoint, network).await?;
-        let builder = client
-            .post(endpoint.url.expose().clone())
-            .body(request.body.to_vec());
-        let post = builder.build();
-        let mut post = post.map_err(|error| Fault::Prepare(error.without_url().into()))?;
-        for (name, value) in &request.headers {
-            let name = name.parse::<header::HeaderName>();
-            let name = name.map_err(|error| Fault::Prepare(error.into()))?;
-            post.headers_mut().append(name, header_value(value)?);
+        deadline: Instant,
+        now: SystemTime,
+        retried: &mut Option<Broken>,
+    ) -> Result<Answered, Unanswered> {
+        let connections = timeout_at(deadline, self.connections_for(endpoint, network)).await;
+        let connections = connections.map_err(|_| Unanswered::Broken(Broken::timeout()))??;
+        let post = prepare(endpoint, request, &connections.connector)?;
+        let url = &endpoint.url;
+        let sent = exchange(&connections.kept, post.clone(), url, deadline, now).await;
+        match sent {
+            Err(Lost {
+                why: Unanswered::Broken(broken),
+                is_stale: true,
+            }) => {
+                *retried = Some(broken);
+                let sent = exchange(&connections.fresh, post, url, deadline, now);
+                sent.await.map_err(|lost| lost.why)
+            }
+            sent => sent.map_err(|lost| lost.why),
         }
-        let sent = client.execute(post).await;
-        sent.map_err(|error| Unanswered::of(error, &endpoint.url))
     }
 
-    async fn client_for(
+    async fn connections_for(
         &self,
         endpoint: &Endpoint,
         network: &Arc<Network>,
-    ) -> Result<reqwest::Client, Fault> {
+    ) -> Result<Connections, Fault> {
         let url = &endpoint.url;
         let is_https = url.expose().scheme() == "https";
         if network.https_only && !is_https {
@@ -129,56 +188,152 @@ impl Client {
             trust: is_https.then(|| Trust::of(endpoint)),
             proxy: proxy::resolve(network).await?,
         };
-        if let Some(client) = self.clients.borrow().get(&route) {
-            return Ok(client.clone());
+        if let Some(connections) = self.routes.borrow().get(&route) {
+            return Ok(connections.clone());
         }
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(is_https.then_some(endpoint))?)
-            .dns_resolver(Resolver(Arc::clone(network)))
-            .redirect(reqwest::redirect::Policy::none())
-            // Trying again is the spool's; a request is not copied in case it is sent twice.
-            .retry(reqwest::retry::never().max_retries_per_request(0))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http1_title_case_headers()
-            // What a pusher's session brings along decides nothing.
-            .no_proxy();
-        if let Some(url) = &route.proxy {
-            let proxy = reqwest::Proxy::all(url.clone());
-            let proxy = proxy.map_err(|error| Fault::Prepare(error.without_url().into()))?;
-            let direct = reqwest::NoProxy::from_string(&network.no_proxy.join(","));
-            builder = builder.proxy(proxy.no_proxy(direct));
-        }
-        let client = builder
-            .build()
-            .map_err(|error| Fault::Prepare(error.into()))?;
-        self.clients.borrow_mut().insert(route, client.clone());
-        Ok(client)
+        let tls = tls::config(is_https.then_some(endpoint))?;
+        let connector = Connector::new(network, route.proxy.as_ref(), tls);
+        let mut builder = lenient();
+        let connections = Connections {
+            kept: builder.build(connector.clone()),
+            fresh: builder.pool_max_idle_per_host(0).build(connector.clone()),
+            connector,
+        };
+        let mut routes = self.routes.borrow_mut();
+        routes.insert(route, connections.clone());
+        Ok(connections)
     }
 }
 
-fn header_value(value: &HeaderValue) -> Result<header::HeaderValue, Fault> {
-    let text = match value {
-        HeaderValue::Plain(text) => text,
-        HeaderValue::Hidden(secret) => secret.expose(),
-    };
-    let mut converted = header::HeaderValue::from_bytes(text.as_bytes())
-        .map_err(|error| Fault::Prepare(error.into()))?;
-    converted.set_sensitive(matches!(value, HeaderValue::Hidden(_)));
-    Ok(converted)
+/// Reads heads as receivers of old write them.
+fn lenient() -> Builder {
+    let mut builder = HttpClient::builder(TokioExecutor::new());
+    builder
+        .pool_timer(TokioTimer::new())
+        .http1_title_case_headers(true)
+        .http1_max_headers(MOST_HEADER_LINES)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true);
+    builder
 }
 
-/// Reads the beginning of an answer, as far as it comes within the limit.
-async fn beginning(mut response: reqwest::Response, limit: Duration) -> Vec<u8> {
+fn prepare(
+    endpoint: &Endpoint,
+    request: &Request<'_>,
+    connector: &Connector,
+) -> Result<HttpRequest<Full<Bytes>>, Fault> {
+    let url: Uri = without_userinfo(&endpoint.url)
+        .parse()
+        .map_err(unprepared)?;
+    let mut post = HttpRequest::post(&url)
+        .body(Full::from(request.body.to_vec()))
+        .map_err(unprepared)?;
+    let headers = post.headers_mut();
+    if let Some(basic) = basic_auth(&endpoint.url) {
+        headers.append(header::AUTHORIZATION, sensitive(&basic)?);
+    }
+    for (name, value) in &request.headers {
+        let name: header::HeaderName = name.parse().map_err(unprepared)?;
+        let value = match value {
+            HeaderValue::Plain(text) => text.parse().map_err(unprepared)?,
+            HeaderValue::Hidden(secret) => sensitive(secret.expose())?,
+        };
+        headers.append(name, value);
+    }
+    // Where a proxy is told the whole URL; a tunnel tells it the credentials itself.
+    let proxy = connector.proxy_of(&url);
+    let proxy = proxy.filter(|_| url.scheme_str() == Some("http"));
+    if let Some(auth) = proxy.as_ref().and_then(|proxy| proxy.basic_auth()) {
+        headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
+    }
+    Ok(post)
+}
+
+fn unprepared(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
+    Fault::Prepare(error.into())
+}
+
+fn sensitive(text: &str) -> Result<header::HeaderValue, Fault> {
+    let mut value = header::HeaderValue::from_bytes(text.as_bytes()).map_err(unprepared)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The name and password of a URL as the value of `Authorization`.
+fn basic_auth(url: &EndpointUrl) -> Option<String> {
+    let given = url.expose();
+    let password = given.password().unwrap_or_default();
+    let mut both: Vec<u8> = percent_decode_str(given.username()).collect();
+    both.push(b':');
+    both.extend(percent_decode_str(password));
+    let is_there = url.has_userinfo();
+    is_there.then(|| format!("Basic {}", BASE64_STANDARD.encode(both)))
+}
+
+fn without_userinfo(url: &EndpointUrl) -> String {
+    let mut url = url.expose().clone();
+    // An http URL can have a user, and so can have none.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url.into()
+}
+
+/// Makes a request. A status line that was read counts, whatever came after it.
+async fn exchange(
+    client: &HttpClient<Connector, Full<Bytes>>,
+    mut post: HttpRequest<Full<Bytes>>,
+    url: &EndpointUrl,
+    deadline: Instant,
+    now: SystemTime,
+) -> Result<Answered, Lost> {
+    let captured = capture_connection(&mut post);
+    let sent = timeout_at(deadline, client.request(post)).await;
+    let seen = captured.connection_metadata().as_ref().and_then(seen_on);
+    if let Ok(Ok(response)) = sent {
+        seen.inspect(Seen::answered);
+        let wait = response.headers().get(header::RETRY_AFTER);
+        return Ok(Answered {
+            status: response.status().as_u16(),
+            retry_after: wait.and_then(|value| retry_after(value.to_str().ok()?, now)),
+            body: Some(response.into_body()),
+        });
+    }
+    if let Some(status) = seen.as_ref().and_then(Seen::status) {
+        return Ok(Answered {
+            status,
+            retry_after: None,
+            body: None,
+        });
+    }
+    match sent {
+        Ok(Err(error)) => Err(Lost {
+            why: Unanswered::of(&error, url),
+            is_stale: seen.is_some_and(|seen| seen.is_stale()),
+        }),
+        _ => Err(Lost::timeout()),
+    }
+}
+
+fn seen_on(connected: &Connected) -> Option<Seen> {
+    let mut extras = hyper::http::Extensions::new();
+    connected.get_extras(&mut extras);
+    extras.remove()
+}
+
+/// Reads the beginning of an answer, as far as it comes in time.
+async fn beginning(from: Option<Incoming>, deadline: Instant) -> Vec<u8> {
     let mut body = Vec::new();
+    let Some(mut from) = from else { return body };
     let read = async {
         while body.len() < KEPT_OF_ANSWER {
-            match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) | Err(_) => break,
+            match from.frame().await {
+                Some(Ok(frame)) => body.extend(frame.into_data().unwrap_or_default()),
+                None | Some(Err(_)) => break,
             }
         }
     };
-    tokio::time::timeout(limit, read).await.ok();
+    timeout_at(deadline, read).await.ok();
     body.truncate(KEPT_OF_ANSWER);
     body
 }

@@ -5,7 +5,7 @@
 //! decided here, once. An `http` proxy is told a name and looks it up itself. Where
 //! only external addresses are allowed, that goes for names alone that the admin lists.
 
-use reqwest::Url;
+use url::Url;
 
 use super::address::{Forbidden, in_network, is_allowed_host, look_up, permit};
 use crate::config::{Allow, EndpointUrl, Network};

@@ -159,6 +159,7 @@ impl World {
             outcome,
             broken: None,
             body: vec![],
+            retried: None,
             took: began.elapsed(),
         };
         let status = |status| answer(Outcome::of_status(status, None));

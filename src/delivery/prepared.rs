@@ -1,0 +1,92 @@
+//! What an item's messages need to be sent: its entry, its repository's settings, its endpoint.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use super::attempt::Job;
+use super::courier::{Notice, Unavailable};
+use super::lane::{Came, Work};
+use crate::config::Retry;
+use crate::report::chain;
+use crate::spool::{EntryError, Header, Item, SpoolError};
+
+impl Work<'_> {
+    /// Looks up what the item's messages need; breaks if they are not to be sent.
+    pub(super) fn prepare(&mut self, item: &Item) -> Result<ControlFlow<Came, Job>, SpoolError> {
+        let ready = self.ready.take().filter(|(ready, _)| ready == item);
+        let entry = match ready {
+            Some((_, entry)) => Ok(entry),
+            None => self.lane.open(item),
+        };
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if error.is_corrupt() => {
+                self.set_aside(item, &error)?;
+                return Ok(ControlFlow::Break(Came::Settled));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let header = entry.header();
+        let repository = &header.repository;
+        if self.blocked.contains(repository) {
+            return Ok(ControlFlow::Break(Came::Blocked));
+        }
+        let settings = match self.courier.outside.settings(repository) {
+            Ok(settings) => settings,
+            Err(why) => return self.unavailable(item, header, &why).map(ControlFlow::Break),
+        };
+        let name = header.endpoint(self.lane.queue());
+        let mut endpoints = settings.endpoints.iter();
+        let at = endpoints.position(|endpoint| Some(endpoint.name.as_str()) == name);
+        let Some(at) = at else {
+            // Clearing a URL stops its notifications, those that wait too. They are kept:
+            // the URL may have been mistyped, and corrected since.
+            let (line, notice) = self.not_configured(item, header);
+            self.log(&line);
+            self.report.notices.push(notice);
+            self.lane.fail_rest(item)?;
+            self.report.failed += 1;
+            return Ok(ControlFlow::Break(Came::Settled));
+        };
+        let numbers = header.messages_for(self.lane.queue());
+        Ok(ControlFlow::Continue(Job {
+            entry,
+            settings,
+            at,
+            numbers,
+        }))
+    }
+
+    fn unavailable(
+        &mut self,
+        item: &Item,
+        header: &Header,
+        unavailable: &Unavailable,
+    ) -> Result<Came, SpoolError> {
+        let repository = header.repository.clone();
+        let age = self.courier.outside.now().duration_since(item.id.time());
+        let is_old = age.is_ok_and(|age| age > Retry::default().give_up_after);
+        let is_old = is_old && self.courier.may_expire;
+        if is_old && matches!(unavailable, Unavailable::Gone(_)) {
+            self.lane.fail_rest(item)?;
+            self.report.failed += 1;
+            return Ok(Came::Settled);
+        }
+        self.fault(repository, Notice::open(unavailable.to_string(), None));
+        Ok(Came::Blocked)
+    }
+
+    pub(super) fn set_aside(&mut self, item: &Item, error: &EntryError) -> Result<(), SpoolError> {
+        self.lane.set_aside(item)?;
+        self.report.failed += 1;
+        let text = format!("{}: it lies in `failed/unreadable/` now", chain(error));
+        self.report.notices.push(Notice::open(text, None));
+        Ok(())
+    }
+
+    /// Remembers that nothing can be sent for a repository, and why.
+    pub(super) fn fault(&mut self, repository: PathBuf, notice: Notice) {
+        self.blocked.insert(repository);
+        self.report.notices.push(notice);
+    }
+}
