@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-
-use nix::unistd::AccessFlags;
 
 use super::configured::Configured;
 use super::enable::{GUARANTEED, ORDINARY};
@@ -23,6 +22,9 @@ use crate::spool::{Content, Spool};
 
 /// An entry that nobody has looked at for so long was forgotten.
 const LONG: Duration = Duration::from_mins(15);
+
+/// So many names of what is none of a spool's are told.
+const FOREIGN_SHOWN: usize = 3;
 
 /// How far two clocks of one server are apart.
 const CLOCK_ERROR: Duration = Duration::from_mins(5);
@@ -111,19 +113,8 @@ fn look_into(
     let root = spool.root();
     let nearest = root.ancestors().find(|above| above.exists());
     let nearest = nearest.unwrap_or(root);
-    let may = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
-    if !nearest.is_dir() || nix::unistd::access(nearest, may).is_err() {
-        let text = format!("cannot write to spool `{}`", root.display());
-        let hint = "hooks run as whoever pushes: that account must own it or be in its group";
-        findings.error(&text, Some(hint.to_owned()));
-        return None;
-    }
     check_room::check_disk(nearest, findings);
-    let unusable = spool.unusable();
-    for error in &unusable {
-        findings.error(&report::chain(error), error.hint());
-    }
-    if !unusable.is_empty() {
+    if !try_out(spool, nearest, findings, around) {
         return None;
     }
     let survey = match spool.survey() {
@@ -137,6 +128,7 @@ fn look_into(
         findings.error(&report::chain(error), error.hint());
     }
     check_clock(spool, findings, around);
+    check_foreign(spool, findings);
     if let Some(spare) = survey.spare {
         check_room::check_spare(spool, spare, findings);
     }
@@ -178,6 +170,58 @@ fn look_into(
         }
     }
     Some(recorded)
+}
+
+/// Does what pushes and flushes do to a spool. Whether there is more to be looked at.
+fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surroundings) -> bool {
+    let root = spool.root().display();
+    let error = match spool.try_out(above, around.stamp().random) {
+        Ok(tried) => {
+            if !tried.flushes_folders {
+                findings.warning(
+                    &format!("the file system of spool `{root}` cannot flush a folder"),
+                    "for each push all of it is flushed, which may take long: docs/operations.md, \
+                     \"File systems\"",
+                );
+            }
+            return true;
+        }
+        Err(error) => error,
+    };
+    if error.refused().is_some() {
+        findings.error(&report::chain(&error), error.hint());
+        return false;
+    }
+    // The name that was tried is another one each time.
+    let (operation, cause) = (error.operation, report::chain(&error.source));
+    let text = format!("cannot use spool `{root}`: cannot {operation} a file there: {cause}");
+    let hint = if error.source.kind() == io::ErrorKind::PermissionDenied {
+        Some("hooks run as whoever pushes: that account must own it or be in its group".to_owned())
+    } else if error.is_no_room() {
+        Some("make room on that disk: `refpost status` says what waits".to_owned())
+    } else {
+        Some("docs/operations.md, \"File systems\", lists what a spool needs".to_owned())
+    };
+    findings.error(&text, error.hint().or(hint));
+    error.is_no_room()
+}
+
+/// Files that other programs left in a spool. A flush passes them over without a word.
+fn check_foreign(spool: &Spool, findings: &mut Findings) {
+    // What cannot be listed is told by whoever looks for more there.
+    let foreign = spool.foreign().unwrap_or_default();
+    let shown = |path: &PathBuf| format!("`{}`", path.display());
+    let first: Vec<String> = foreign.iter().take(FOREIGN_SHOWN).map(shown).collect();
+    if first.is_empty() {
+        return;
+    }
+    let more = match foreign.len() - first.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (root, first) = (spool.root().display(), first.join(", "));
+    let text = format!("not refpost's, in spool `{root}`: {first}{more}");
+    findings.warning(&text, "it is left alone: remove what nobody needs");
 }
 
 /// A push that is ahead of the clock was made while that was wrong, or it is wrong now.

@@ -275,12 +275,6 @@ impl Surveyor for World<'_> {
                     let held = repository.display();
                     self.tell(&format!("pushes to `{held}` wait for that"));
                 }
-                spool::Notice::Strange(name) => {
-                    self.tell(&format!(
-                        "`{}` in `new/` is no entry",
-                        name.to_string_lossy()
-                    ));
-                }
             }
         }
         for (repository, blocked) in &done.blocked {

@@ -123,7 +123,7 @@ impl Spool {
         // Whole and locked before it has its name: whoever distributes takes what is not.
         let claimed = disk::lock_file(&file, &tmp)
             .and_then(|()| entry::write(draft, &file, &tmp))
-            .and_then(|()| self.name_claim(&tmp, &name));
+            .and_then(|()| self.name_claim(&file, &tmp, &name));
         if let Err(error) = claimed {
             let _ = disk::unlink(&tmp);
             return Err(error.into());
@@ -137,11 +137,11 @@ impl Spool {
         })
     }
 
-    fn name_claim(&self, tmp: &Name, name: &Name) -> Result<(), IoError> {
-        match disk::rename(tmp, name) {
+    fn name_claim(&self, file: &File, tmp: &Name, name: &Name) -> Result<(), IoError> {
+        match disk::rename_open(file, tmp, name) {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
                 disk::ensure_dir(&self.claim_dir(), self.access)?;
-                disk::rename(tmp, name)
+                disk::rename_open(file, tmp, name)
             }
             renamed => renamed,
         }
@@ -169,7 +169,7 @@ impl Spool {
         entry::write(draft, &file, tmp)?;
         disk::flush(&file, tmp)?;
         // Crash before: the claim becomes the entry, and its messages are built anew.
-        disk::rename(tmp, &claim.name)?;
+        disk::rename_open(&file, tmp, &claim.name)?;
         // Crash here: whoever distributes makes the next step.
         let new = self.new_name(&claim.id);
         disk::unless_gone(disk::rename(&claim.name, &new))?;

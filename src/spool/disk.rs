@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 pub(super) mod fault;
+mod lacking;
 mod locks;
 
 use std::ffi::{OsStr, OsString};
@@ -147,18 +148,25 @@ pub(super) fn flush(file: &File, name: &Name) -> Result<(), IoError> {
 
 /// Makes the links, renames and unlinks in a directory durable.
 pub(super) fn flush_dir(folder: &Folder) -> Result<(), IoError> {
+    flush_names(folder).map(drop)
+}
+
+/// The same; whether the file system can flush one directory. If not, all of it is flushed.
+pub(super) fn flush_names(folder: &Folder) -> Result<bool, IoError> {
     step("flush", || folder.path())
-        .and_then(|()| folder.reopen()?.sync_all())
+        .and_then(|()| lacking::flush_names(&folder.reopen()?))
         .context("flush", || folder.path())
 }
 
 /// The same for a directory above a spool.
 pub(super) fn flush_above(path: &Path) -> io::Result<()> {
-    step("flush", || path.to_owned()).and_then(|()| File::open(path)?.sync_all())
+    step("flush", || path.to_owned())
+        .and_then(|()| lacking::flush_names(&File::open(path)?))
+        .map(drop)
 }
 
-/// Whether the link was made; otherwise the name was taken, by the same thing if
-/// the name has an id in it.
+/// Gives a file a second name. Whether it has it; otherwise the name was taken, by the same
+/// thing if the name has an id in it.
 pub(super) fn link(from: &Name, to: &Name) -> Result<bool, IoError> {
     let linked = step("link", || to.path()).and_then(|()| {
         let (old, new) = (from.folder().fd()?, to.folder().fd()?);
@@ -167,8 +175,25 @@ pub(super) fn link(from: &Name, to: &Name) -> Result<bool, IoError> {
     });
     match linked {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error).context("link", || to.path()),
+        // On NFS a call whose reply was lost is made again, and finds its own work.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(lacking::are_same(from, to).unwrap_or(false))
+        }
+        Err(error) => Err(lacking::of_link(from, error)).context("link", || to.path()),
+    }
+}
+
+/// Renames a file that is open.
+pub(super) fn rename_open(file: &File, from: &Name, to: &Name) -> Result<(), IoError> {
+    match rename(from, to) {
+        // As with a link.
+        Err(error)
+            if error.source.kind() == io::ErrorKind::NotFound
+                && lacking::is_name_of(to, file).unwrap_or(false) =>
+        {
+            Ok(())
+        }
+        renamed => renamed,
     }
 }
 

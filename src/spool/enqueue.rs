@@ -127,7 +127,7 @@ pub(super) fn replace(
     // Crash before the rename: the old entry stands.
     entry::write(draft, &file, tmp)?;
     disk::flush(&file, tmp)?;
-    disk::rename(tmp, new)?;
+    disk::rename_open(&file, tmp, new)?;
     // Crash here: either of the two stands, whole.
     disk::flush_dir(new.folder())
 }

@@ -41,6 +41,14 @@ impl IoError {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        let cause = self.source.get_ref();
+        if cause.is_some_and(|cause| cause.is::<NoLinks>()) {
+            let hint = Some(
+                "name a folder on another file system in `spool`: docs/operations.md, \"File \
+                 systems\"",
+            );
+            return hint.map(str::to_owned);
+        }
         self.refused().map(Refused::hint)
     }
 
@@ -94,6 +102,11 @@ impl Refused {
         }
     }
 }
+
+/// A second name for a file cannot be made. It travels inside an [`io::Error`].
+#[derive(Debug, Error)]
+#[error("the file system has no hard links, and a spool needs them")]
+pub(super) struct NoLinks;
 
 /// Gives an [`io::Error`] its operation and its path.
 pub(super) trait IoContext<T> {

@@ -19,11 +19,8 @@ use super::entry::Entry;
 use super::error::{IoError, SpoolError};
 use super::names::id::Id;
 use super::record::{Content, Draft, Header};
-use super::{Folder, Lock, Name, Spool, enqueue};
+use super::{Folder, INTENT, Lock, Name, Spool, enqueue};
 use crate::event::RefUpdate;
-
-/// Where intents are.
-const INTENT: &str = "intent";
 
 /// An intent of a process that cannot be watched is settled when it is so old.
 const UNWATCHED_LIFE: Duration = Duration::from_hours(1);

@@ -1,6 +1,5 @@
 //! What lies in `new/`, by names alone.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::vec;
 
@@ -9,7 +8,6 @@ use super::error::IoError;
 use super::first::First;
 use super::names::id::Id;
 use super::spare::Settled;
-use super::waiting::STRANGE;
 use super::{Spool, disk};
 
 /// How many ids of `new/` are held at once. The folder is read anew for each so many,
@@ -40,14 +38,14 @@ impl Listing {
         Ok(next)
     }
 
-    /// Lists what comes after the last one that was given out, and gives names that are no
-    /// ids.
+    /// Lists what comes after the last one that was given out. Names that are no ids are passed
+    /// over.
     ///
     /// What is newer than the newest entry that was there before the claims were read stays
     /// for the next time: an older push may have claimed its place after that, and a hook may
     /// have put its entry there before the second look. Ids are drawn in order, so neither
     /// can be so of what is listed here.
-    pub(super) fn look_again(&mut self, spool: &Spool) -> Result<Vec<OsString>, IoError> {
+    pub(super) fn look_again(&mut self, spool: &Spool) -> Result<(), IoError> {
         let mut newest = None;
         spool.each_in_new(&mut |id| newest = newest.take().max(Some(id)))?;
         self.claims = spool.settle_claims()?;
@@ -55,12 +53,11 @@ impl Listing {
         self.spare = spool.settle_spare()?;
         newest = newest.max(self.claims.newest_moved.take());
         newest = newest.max(self.spare.newest.take());
-        let (ids, strange) = spool.listed(self.last.as_ref(), WINDOW)?;
-        let (mut ids, more) = ids.into_sorted();
+        let (mut ids, more) = spool.listed(self.last.as_ref(), WINDOW)?.into_sorted();
         ids.retain(|id| Some(id) <= newest.as_ref());
         self.ids = ids.into_iter();
         self.more = more;
-        Ok(strange.into_sorted().0)
+        Ok(())
     }
 
     /// An entry has this id now, and was given out.
@@ -96,7 +93,7 @@ impl Listing {
 impl Spool {
     /// All ids in `new/`, in push order. For looking.
     pub fn ids_in_new(&self) -> Result<Vec<Id>, IoError> {
-        Ok(self.listed(None, usize::MAX)?.0.into_sorted().0)
+        Ok(self.listed(None, usize::MAX)?.into_sorted().0)
     }
 
     /// Hands over the ids in `new/`, in no order, and holds none.
@@ -108,13 +105,9 @@ impl Spool {
         })
     }
 
-    /// The first of what is in `new/`, after this one, and names that are no ids.
-    fn listed(
-        &self,
-        after: Option<&Id>,
-        most: usize,
-    ) -> Result<(First<Id>, First<OsString>), IoError> {
-        let (mut ids, mut strange) = (First::<Id>::new(most), First::new(STRANGE));
+    /// The first ids in `new/`, after this one.
+    fn listed(&self, after: Option<&Id>, most: usize) -> Result<First<Id>, IoError> {
+        let mut ids = First::<Id>::new(most);
         disk::each_name(&self.new_dir(), &mut |name| {
             let text = name.to_str().unwrap_or_default();
             if after.is_some_and(|after| text <= after.as_str()) {
@@ -124,11 +117,10 @@ impl Spool {
             if ids.last().is_some_and(|last| text > last.as_str()) {
                 return ids.leave_out();
             }
-            match Id::parse(text) {
-                Some(id) => ids.put(id),
-                None => strange.put(name.to_owned()),
+            if let Some(id) = Id::parse(text) {
+                ids.put(id);
             }
         })?;
-        Ok((ids, strange))
+        Ok(ids)
     }
 }

@@ -62,6 +62,7 @@ mod sweep;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests;
+mod trial;
 mod waiting;
 
 use std::path::{Path, PathBuf};
@@ -90,12 +91,15 @@ pub use spare::{Lost, Spare};
 pub use stats::{Death, Failure, Stats};
 pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
+pub use trial::Trial;
 pub use waiting::Waiting;
 
 /// Where entries are written.
 const TMP: &str = "tmp";
 /// Where they arrive.
 const NEW: &str = "new";
+/// What may move.
+const INTENT: &str = "intent";
 /// Where they wait for one endpoint each.
 const RETRY: &str = "retry";
 

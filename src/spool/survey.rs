@@ -1,15 +1,16 @@
 //! How things stand, from names alone.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::error::IoError;
 use super::names::id::Id;
-use super::names::item::{Item, Part, has_come};
+use super::names::item::{Failed, Item, Part, has_come};
 use super::names::queue::Queue;
 use super::spare::Spare;
 use super::waiting::is_further;
-use super::{Spool, disk};
+use super::{Folder, INTENT, NEW, Spool, disk};
 
 /// How a spool stands.
 #[derive(Debug)]
@@ -163,14 +164,28 @@ impl Spool {
         Ok(count)
     }
 
-    /// Why pushes could not be recorded, as far as folders that are there show it.
-    #[must_use]
-    pub fn unusable(&self) -> Vec<IoError> {
-        let folders = [self.tmp_dir(), self.new_dir()];
-        let faults = folders.iter().map(disk::ensure_writable);
-        faults
-            .filter_map(|writable| disk::unless_gone(writable).err())
-            .collect()
+    /// What lies in the spool's folders and is none of a spool's, by its path below the spool,
+    /// sorted. Names that begin with a dot, which other programs and NFS leave for a while, do
+    /// not count.
+    pub fn foreign(&self) -> Result<Vec<PathBuf>, IoError> {
+        let mut foreign = vec![];
+        let root = self.root_dir();
+        for name in [NEW, INTENT] {
+            let is_known = |name: &str| Id::parse(name).is_some();
+            foreign_in(&self.arriving(&root, name), &is_known, &mut foreign)?;
+        }
+        for queue in self.queues()? {
+            let is_known = |name: &str| Item::parse(name).is_some();
+            foreign_in(&self.retry_dir(&queue), &is_known, &mut foreign)?;
+        }
+        for queue in self.failed_queues()? {
+            let is_known = |name: &str| Failed::parse(&queue, name).is_some();
+            foreign_in(&self.failed_dir(&queue), &is_known, &mut foreign)?;
+        }
+        let below = |path: &PathBuf| path.strip_prefix(&self.root).map(Path::to_owned);
+        let mut foreign: Vec<_> = foreign.iter().flat_map(below).collect();
+        foreign.sort();
+        Ok(foreign)
     }
 
     /// How many entries wait, in order, aside, in `new/` and in `spare`.
@@ -198,4 +213,17 @@ impl Spool {
         })?;
         Ok(standing)
     }
+}
+
+fn foreign_in(
+    folder: &Folder,
+    is_known: &dyn Fn(&str) -> bool,
+    foreign: &mut Vec<PathBuf>,
+) -> Result<(), IoError> {
+    disk::each_name(folder, &mut |name| {
+        let text = name.to_string_lossy();
+        if !text.starts_with('.') && !is_known(&text) {
+            foreign.push(folder.path().join(name));
+        }
+    })
 }

@@ -1,14 +1,10 @@
 //! What waits in a queue, by names alone: as much of it as there is room for.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 
-use super::first::First;
 use super::names::id::Id;
 use super::names::item::{Item, Part};
-
-/// How many names that are none of ours are told.
-pub(super) const STRANGE: usize = 100;
 
 /// What waits in a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +14,6 @@ pub struct Waiting {
     /// Single messages that were refused, in order of their due times. Each waits
     /// for itself.
     pub asides: Vec<Item>,
-    /// Names that are none of ours, a hundred at most.
-    pub strange: Vec<OsString>,
     /// There is more, of entries after this one.
     pub rest_after: Option<Id>,
 }
@@ -41,7 +35,6 @@ pub(super) struct Names<'a> {
     /// Of each main (`None`) and each aside, the one that is furthest on.
     furthest: BTreeMap<(Id, Option<u32>), Item>,
     leftovers: Vec<Item>,
-    strange: First<OsString>,
     /// The first entry that was left out for want of room: it and all after it stay out.
     before: Option<Id>,
     more: bool,
@@ -55,7 +48,6 @@ impl<'a> Names<'a> {
             most,
             furthest: BTreeMap::new(),
             leftovers: vec![],
-            strange: First::new(STRANGE),
             before: None,
             more: false,
         }
@@ -82,7 +74,7 @@ impl<'a> Names<'a> {
             return;
         }
         let Some(item) = Item::parse(text) else {
-            return self.strange.put(name.to_owned());
+            return;
         };
         self.put(item);
         if self.furthest.len() > self.most {
@@ -123,10 +115,7 @@ impl<'a> Names<'a> {
 
     /// What waits, and apart from it what a crash left over.
     pub(super) fn sorted(self) -> (Waiting, Vec<Item>) {
-        let mut waiting = Waiting {
-            strange: self.strange.into_sorted().0,
-            ..Waiting::default()
-        };
+        let mut waiting = Waiting::default();
         let mut leftovers = self.leftovers;
         if self.more {
             let last = self.furthest.last_key_value();

@@ -78,6 +78,7 @@ mod spool_damage;
 mod spool_disks;
 mod spool_drop;
 mod spool_drop_forged;
+mod spool_file_systems;
 mod spool_flush;
 mod spool_full;
 mod spool_hands;

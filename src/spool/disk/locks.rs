@@ -90,7 +90,8 @@ pub(in crate::spool) fn is_named(file: &File, name: &Name) -> bool {
 
 /// Whether a process holds a file's lock. A file that cannot be opened is held by nobody.
 pub(in crate::spool) fn is_locked(name: &Name) -> bool {
-    let locked = open(name).map(|file| file.try_lock());
+    // Together with others that look: NFS gives no lock for oneself on what is open for reading.
+    let locked = open(name).map(|file| file.try_lock_shared());
     matches!(locked, Ok(Err(TryLockError::WouldBlock)))
 }
 

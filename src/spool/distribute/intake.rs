@@ -1,7 +1,6 @@
 //! From an id in `new/` to an entry whose messages can be delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -112,8 +111,6 @@ pub enum Notice {
     /// In a mail drop, whether the entries of this repository may be announced cannot be
     /// told, for this reason; they stay.
     Later(PathBuf, String),
-    /// This is no entry by its name; it stays.
-    Strange(OsString),
     /// A queue is not what it should be: the entries of this repository that came
     /// after one for it stay, in their order.
     Refused(PathBuf, IoError),

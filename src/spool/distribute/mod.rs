@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use self::ahead::Ahead;
-use self::intake::{After, Build, Distributed, Intake, Notice};
+use self::intake::{After, Build, Distributed, Intake};
 use self::links::Links;
 use crate::spool::disk::Locked;
 use crate::spool::error::{IoError, SpoolError};
@@ -80,9 +80,7 @@ impl Spool {
         };
         // What cannot be removed from `new/` would be delivered again at each run.
         disk::ensure_writable(&self.new_dir())?;
-        let strange = distribution.listing.look_again(self)?;
-        let notices = strange.into_iter().map(Notice::Strange);
-        distribution.intake.report.notices = notices.collect();
+        distribution.listing.look_again(self)?;
         Ok(Some(distribution))
     }
 

@@ -1,6 +1,7 @@
 //! One endpoint's queue.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::*;
 
@@ -104,13 +105,16 @@ fn what_is_given_up_is_named_by_its_part() {
 }
 
 #[test]
-fn strange_names_are_reported_and_left() {
+fn names_that_are_no_entries_are_left_and_listed_but_for_those_with_a_dot() {
     let fixture = two_entries();
-    fs::write(fixture.path("retry/ci/core"), "").unwrap();
-    let waiting = fixture.lane("ci").waiting().unwrap();
-    assert_eq!(waiting.strange, ["core"]);
-    assert_eq!(waiting.mains.len(), 2);
-    assert!(fixture.path("retry/ci/core").exists());
+    let others = ["failed/ci/b", "new/README", "retry/ci/core"];
+    fs::create_dir_all(fixture.path("failed/ci")).unwrap();
+    for name in others.iter().chain(&["retry/ci/.nfs1", "new/.DS_Store"]) {
+        fs::write(fixture.path(name), "").unwrap();
+    }
+    assert_eq!(fixture.lane("ci").waiting().unwrap().mains.len(), 2);
+    assert!(others.iter().all(|name| fixture.path(name).exists()));
+    assert_eq!(fixture.spool.foreign().unwrap(), others.map(PathBuf::from));
 }
 
 #[test]

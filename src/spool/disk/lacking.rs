@@ -1,0 +1,58 @@
+//! File systems that lack something, or do it in another way (CIFS, NFS, exFAT, FUSE).
+
+use std::fs::File;
+use std::io;
+
+use nix::errno::Errno;
+use nix::sys::stat::{FileStat, fstat};
+use nix::unistd::{Uid, syncfs};
+
+use super::super::error::NoLinks;
+use super::super::folder::Name;
+use super::stat;
+
+/// What the kernel says of a call that a file system does not know.
+fn is_unknown(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        code,
+        Some(Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS)
+    )
+}
+
+/// Makes the names in a folder durable. Returns whether the folder itself could be flushed: if
+/// not, all of its file system was (syncfs(2)).
+pub(super) fn flush_names(dir: &File) -> io::Result<bool> {
+    match dir.sync_all() {
+        Err(error) if is_unknown(&error) => {
+            syncfs(dir)?;
+            Ok(false)
+        }
+        flushed => flushed.map(|()| true),
+    }
+}
+
+/// Whether two names are of one file.
+pub(super) fn are_same(one: &Name, other: &Name) -> io::Result<bool> {
+    Ok(place(&stat(one)?) == place(&stat(other)?))
+}
+
+/// Whether a name is that of a file that is open.
+pub(super) fn is_name_of(name: &Name, file: &File) -> io::Result<bool> {
+    Ok(place(&stat(name)?) == place(&fstat(file)?))
+}
+
+fn place(stat: &FileStat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+/// An error of link(2), which says so if the file system has no hard links. The kernel says the
+/// same of another account's file (`fs.protected_hardlinks`, proc_sys_fs(5)).
+pub(super) fn of_link(from: &Name, error: io::Error) -> io::Error {
+    let is_own = || stat(from).is_ok_and(|stat| stat.st_uid == Uid::effective().as_raw());
+    let is_forbidden = error.raw_os_error() == Some(Errno::EPERM as i32);
+    if is_unknown(&error) || (is_forbidden && is_own()) {
+        return io::Error::other(NoLinks);
+    }
+    error
+}

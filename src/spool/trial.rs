@@ -1,0 +1,57 @@
+//! A spool tried out: what a push and a flush do to it, with a file that goes again.
+
+use std::io;
+use std::path::Path;
+
+use super::error::{IoContext, IoError};
+use super::folder::Writers;
+use super::{Folder, Lock, Name, Spool, disk};
+
+/// What a file system can do beyond what it must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Whether one folder can be flushed. If not, all of the file system is flushed for it.
+    pub flushes_folders: bool,
+}
+
+impl Spool {
+    /// Makes a file, flushes and locks it, gives it a second name, flushes and locks the folder
+    /// of that, and removes both names. `chance` makes the names unlike any other's.
+    ///
+    /// A spool that is not there yet is tried out in `above`, a folder above it that is there.
+    pub fn try_out(&self, above: &Path, chance: u64) -> Result<Trial, IoError> {
+        // A dot: whoever lists a folder of the spool passes it over.
+        let name = format!(".refpost-check-{chance:016x}");
+        let (tmp, new) = (self.tmp_dir(), self.new_dir());
+        match disk::unless_gone(tmp.fd().map(drop).context("open", || tmp.path()))? {
+            Some(()) => self.try_names(&tmp.entry(&name), &new.entry(&name)),
+            None => {
+                let above = Folder::start(above, Writers::Any);
+                let other = above.entry(format!("{name}.link"));
+                disk::keeping_mark(&above, || self.try_names(&above.entry(name), &other))
+            }
+        }
+    }
+
+    fn try_names(&self, name: &Name, other: &Name) -> Result<Trial, IoError> {
+        let tried = self.try_file(name, other);
+        let _ = disk::unlink(other);
+        let _ = disk::unlink(name);
+        tried
+    }
+
+    fn try_file(&self, name: &Name, other: &Name) -> Result<Trial, IoError> {
+        let file = disk::create(name, self.access)?;
+        disk::write(&file, name, &[b"refpost check\n"])?;
+        disk::flush(&file, name)?;
+        disk::lock_file(&file, name)?;
+        if !disk::link(name, other)? {
+            let taken = Err(io::Error::from(io::ErrorKind::AlreadyExists));
+            return taken.context("link", || other.path());
+        }
+        // One that another process holds can be locked too.
+        let _ = disk::lock(other.folder(), Lock::Try)?;
+        let flushes_folders = disk::flush_names(other.folder())?;
+        Ok(Trial { flushes_folders })
+    }
+}
