@@ -16,8 +16,8 @@ use crate::spool::error::{EntryError, EntryFault, IoError, SpoolError};
 use crate::spool::mail_drop::{Admission, Taken};
 use crate::spool::names::id::Id;
 use crate::spool::names::queue::Queue;
-use crate::spool::record::{Built, Content, Draft, Header};
-use crate::spool::{Lock, Spool, disk, encoding, enqueue};
+use crate::spool::record::{Built, Content, Header};
+use crate::spool::{Spool, encoding};
 
 /// What came of entries that left `new/`, or did not.
 #[derive(Debug, Default)]
@@ -341,56 +341,6 @@ impl<'a> Intake<'a> {
             }
             // Too many open files, say: going on would break the order.
             _ => return Err(error.into()),
-        }
-        Ok(())
-    }
-}
-
-impl Spool {
-    /// Puts the messages where the ref updates were, or what else is known of them, under the
-    /// same id. The caller has locked `new/`.
-    fn replace(&self, id: &Id, draft: &Draft) -> Result<Entry, SpoolError> {
-        let new = self.new_name(id);
-        // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
-        let tmp = self.work_dir()?.entry(format!("{id}.built"));
-        // Crash inside: it is owed still, and built anew; or it is built for good.
-        // Its messages go nowhere before that is durable, so their `msg_id` lasts.
-        enqueue::replace(draft, &tmp, &new, self.own_access())?;
-        Ok(Entry::open(&new)?)
-    }
-
-    /// Notes in an entry whose messages are owed since when it misses an object, or waits for an
-    /// entry that does. The caller has locked `new/`.
-    fn note_missing(
-        &self,
-        id: &Id,
-        header: &Header,
-        since: Option<SystemTime>,
-    ) -> Result<(), SpoolError> {
-        if let Content::Owed(updates) = &header.content
-            && since != header.missing_since
-        {
-            let mut draft = header.with(Content::Owed(updates.clone()));
-            draft.missing_since = since;
-            self.replace(id, &draft)?;
-        }
-        Ok(())
-    }
-
-    /// Puts the messages where the ref updates were, for a process that builds beside a flush. An
-    /// entry that is gone, or built by now, stays as it is.
-    pub fn put_built(
-        &self,
-        id: &Id,
-        header: &Header,
-        built: Built<Message>,
-    ) -> Result<(), SpoolError> {
-        let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
-        let is_owed = |entry: Entry| matches!(entry.header().content, Content::Owed(_));
-        if self.open_new(id).is_ok_and(is_owed) {
-            let bytes = built.size();
-            self.replace(id, &header.with(Content::Built(built)))?;
-            self.count_size(&header.repository, id, bytes);
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod ahead;
 pub(super) mod intake;
 mod links;
 pub(super) mod order;
+mod rewrite;
 pub(super) mod waiting_refs;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,61 @@
+//! An entry in `new/` that is written anew under its id: with messages in the place of ref
+//! updates, or with what else is known of it.
+
+use std::time::SystemTime;
+
+use crate::payload::Message;
+use crate::spool::entry::Entry;
+use crate::spool::error::SpoolError;
+use crate::spool::names::id::Id;
+use crate::spool::record::{Built, Content, Draft, Header};
+use crate::spool::{Lock, Spool, disk, enqueue};
+
+impl Spool {
+    /// Puts the messages where the ref updates were, or what else is known of them, under the
+    /// same id. The caller has locked `new/`.
+    pub(super) fn replace(&self, id: &Id, draft: &Draft) -> Result<Entry, SpoolError> {
+        let new = self.new_name(id);
+        // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
+        let tmp = self.work_dir()?.entry(format!("{id}.built"));
+        // Crash inside: it is owed still, and built anew; or it is built for good.
+        // Its messages go nowhere before that is durable, so their `msg_id` lasts.
+        enqueue::replace(draft, &tmp, &new, self.own_access())?;
+        Ok(Entry::open(&new)?)
+    }
+
+    /// Notes in an entry whose messages are owed since when it misses an object, or waits for an
+    /// entry that does. The caller has locked `new/`.
+    pub(super) fn note_missing(
+        &self,
+        id: &Id,
+        header: &Header,
+        since: Option<SystemTime>,
+    ) -> Result<(), SpoolError> {
+        if let Content::Owed(updates) = &header.content
+            && since != header.missing_since
+        {
+            let mut draft = header.with(Content::Owed(updates.clone()));
+            draft.missing_since = since;
+            self.replace(id, &draft)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the messages where the ref updates were, for a process that builds beside a flush. An
+    /// entry that is gone, or built by now, stays as it is.
+    pub fn put_built(
+        &self,
+        id: &Id,
+        header: &Header,
+        built: Built<Message>,
+    ) -> Result<(), SpoolError> {
+        let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
+        let is_owed = |entry: Entry| matches!(entry.header().content, Content::Owed(_));
+        if self.open_new(id).is_ok_and(is_owed) {
+            let bytes = built.size();
+            self.replace(id, &header.with(Content::Built(built)))?;
+            self.count_size(&header.repository, id, bytes);
+        }
+        Ok(())
+    }
+}
