@@ -21,6 +21,7 @@
 //! | [`command`] | one file per subcommand: wiring, and errors → exit codes |
 //! | [`config`] | TOML in layers → settings; secrets are read at each use |
 //! | [`git`] | what a push means: ref updates → changes; the only user of git2 |
+//! | [`host`] | the software that a repository lives under, and what it says |
 //! | [`event`] | the plain facts that all rooms share |
 //! | [`payload`] | changes → events → bodies, byte for byte; pure |
 //! | [`plain_file`] | files that others wrote, opened so that none of them makes us wait |
@@ -41,6 +42,7 @@ pub mod config;
 pub mod delivery;
 pub mod event;
 pub mod git;
+pub mod host;
 pub mod json;
 pub mod payload;
 pub mod plain_file;

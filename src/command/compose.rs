@@ -12,6 +12,7 @@ use super::surroundings::Surroundings;
 use crate::config::{self, Endpoint, Origin, Settings};
 use crate::event::RefUpdate;
 use crate::git::{self, Changes, Repository};
+use crate::host;
 use crate::payload::pagure::{self, Context, Stamp};
 use crate::payload::sent;
 use crate::payload::{Allowance, Message, Project};
@@ -241,7 +242,7 @@ pub(super) fn project(
 
 /// Who pushes, as far as the environment tells.
 pub(super) fn pusher(around: &Surroundings) -> String {
-    git::pusher(|name| around.variable(name), || around.own_account())
+    host::pusher(|name| around.variable(name), || around.own_account())
 }
 
 /// What makes the `i`th message of a push unlike any other.

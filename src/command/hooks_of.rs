@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::links::Hook;
 use super::surroundings::Surroundings;
-use crate::git::{Host, HostKind, Repository};
+use crate::git::Repository;
+use crate::host::{Host, HostKind};
 use crate::report;
 
 /// The hooks of one repository.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::Settings;
 use super::matching::below;
-use crate::git::Facts;
+use crate::host::Facts;
 use crate::payload::{AccessUsers, People, Project, User};
 
 /// The project of a repository. `owner` is the account that owns its files: the

@@ -3,22 +3,13 @@
 
 use std::cell::OnceCell;
 
-use super::graph::Graph;
-use super::id::Id;
-use super::repository::{DefaultBranch, Peeled};
-use super::tree_diff::{self, Budget};
-use super::walk::{self, Authors};
-use super::{Error, Repository, present};
 use crate::event::{Author, ChangedFiles, Gained, Oid, RefChange, RefKind, RefUpdate, Tip};
-
-/// How much of one push's changes is wanted.
-#[derive(Clone, Copy, Debug)]
-pub struct Wants {
-    /// The most files that are listed of a change.
-    pub files: usize,
-    /// The most bytes that their paths have: with more, none is listed.
-    pub path_bytes: usize,
-}
+use crate::git::error::{Error, present};
+use crate::git::history::gained::{self, Authors};
+use crate::git::history::graph::Graph;
+use crate::git::objects::id::Id;
+use crate::git::repository::{DefaultBranch, Peeled, Repository};
+use crate::git::tree_diff::{self, Budget, Wants};
 
 /// What the updates of one push are measured against.
 pub struct Changes<'repo> {
@@ -161,7 +152,7 @@ impl Changes<'_> {
     }
 
     /// What is told of commits once the push has cost too much.
-    fn unlisted(&self, new: Id, listed: Option<&walk::Listed>) -> Result<Gained, Error> {
+    fn unlisted(&self, new: Id, listed: Option<&gained::Listed>) -> Result<Gained, Error> {
         let total = listed.map_or(0, |listed| listed.total);
         let authors = Authors::only(self.repository.commit_author(new)?);
         Ok(thin(new.into(), authors, total))
@@ -176,7 +167,7 @@ impl Changes<'_> {
         let default = self.default_branch()?;
         let is_default = default.name.as_ref() == Some(&update.name);
         let against = default.tip.filter(|_| !is_default);
-        let listed = walk::list(&self.graph, new, against)?;
+        let listed = gained::list(&self.graph, new, against)?;
         if self.is_spent() {
             return self.unlisted(new, listed.as_ref()).map(Some);
         }
@@ -204,7 +195,7 @@ impl Changes<'_> {
         }
         let (base, is_cut) = self.graph.merge_base(old, new)?;
         let forced = base != Some(old);
-        let listed = walk::list(&self.graph, new, Some(old))?;
+        let listed = gained::list(&self.graph, new, Some(old))?;
         if self.is_spent() {
             return self.unlisted(new, listed.as_ref());
         }
@@ -212,7 +203,7 @@ impl Changes<'_> {
             Some(listed) => (listed, base.unwrap_or(old)),
             // Rewound: nothing new, and what is gone is what differs from old.
             None => (
-                walk::Listed {
+                gained::Listed {
                     oldest: new,
                     newest: new,
                     total: 0,
@@ -233,7 +224,7 @@ impl Changes<'_> {
     /// `from`: what files are compared with; `None` is the empty tree.
     fn gained(
         &self,
-        listed: walk::Listed,
+        listed: gained::Listed,
         base: Option<Id>,
         from: Option<Id>,
         new: Id,

@@ -9,8 +9,15 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::Error;
-use super::ownership::WHERE_CONFIG_IS;
+use crate::git::error::Error;
+
+/// Variables that say where configuration is which no repository can write
+/// (git(1)). All others of git's would be about some other repository.
+pub const WHERE_CONFIG_IS: [&str; 3] = [
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+];
 
 /// Where a hook's objects are, and the settings that whoever ran git gave it (git(1)):
 /// they are about the repository whose hook this is.
@@ -58,7 +65,7 @@ impl Git {
     ///
     /// A repository that is named with `--git-dir` git trusts whosever it is, and so its
     /// check cannot fail a hook: it was made before, by git or by
-    /// [`super::ensure_trusted`]. What a partial clone lacks is not fetched: a push does
+    /// [`crate::git::ensure_trusted`]. What a partial clone lacks is not fetched: a push does
     /// not wait for another server, and what lies in a repository does not say what runs.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new("git");

@@ -3,8 +3,8 @@
 
 use std::process::{Command, Stdio};
 
-use super::command::answer_of;
-use super::{Repository, WHERE_CONFIG_IS};
+use crate::git::command::{WHERE_CONFIG_IS, answer_of};
+use crate::git::repository::Repository;
 
 /// Variables in which git hands `-c` on to what it starts (git-config(1)).
 const FROM_COMMAND_LINE: [&str; 2] = ["GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"];

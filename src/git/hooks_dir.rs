@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::Repository;
+use crate::git::repository::Repository;
 
 impl Repository {
     /// The folder that git runs this repository's hooks from: `core.hooksPath`

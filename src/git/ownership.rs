@@ -7,17 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::Error;
-use super::command::{answer_of, forget_variables};
-use super::irregular;
-
-/// Variables that say where configuration is which no repository can write
-/// (git(1)). All others of git's would be about some other repository.
-pub const WHERE_CONFIG_IS: [&str; 3] = [
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_CONFIG_NOSYSTEM",
-];
+use crate::git::command::{answer_of, forget_variables};
+use crate::git::error::Error;
+use crate::git::objects::irregular;
 
 /// Fails for a repository that belongs neither to `account` nor, as git has it, to
 /// anybody whom that account trusts (git-config(1), `safe.directory`). `git_dir` is

@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::command::Git;
-use super::id::HashKind;
-use super::irregular;
-use super::store::Cause;
-use super::{Error, ReadContext, Repository};
 use crate::event::{Oid, RefName};
+use crate::git::command::Git;
+use crate::git::error::{Cause, Error, ReadContext};
+use crate::git::objects::id::HashKind;
+use crate::git::objects::irregular;
+use crate::git::repository::Repository;
 use crate::plain_file;
 
 /// Where the names of refs have more bytes than this together, all refs are listed.

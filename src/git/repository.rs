@@ -9,12 +9,14 @@ use std::rc::Rc;
 
 use git2::ErrorCode;
 
-use super::alternates;
-use super::id::{HashKind, Id};
-use super::object::{Commit, Tag};
-use super::store::{Bytes, Cause, Kind, Store, damaged};
-use super::{Error, ReadContext};
 use crate::event::{Author, Oid, RefKind, RefName};
+use crate::git::error::{Cause, Error, ReadContext, damaged};
+use crate::git::objects::alternates;
+use crate::git::objects::bytes::{Bytes, Kind};
+use crate::git::objects::header::{Commit, Tag};
+use crate::git::objects::id::{HashKind, Id};
+use crate::git::objects::settings::Setting;
+use crate::git::objects::store::Store;
 use crate::plain_file::{self, LONGEST_PATH};
 
 /// Chains of tags are followed so far.
@@ -124,6 +126,18 @@ impl Repository {
     pub fn can_open_all_objects(&self) -> bool {
         let own = alternates::own(self.store.git(), self.store.common_dir());
         alternates::can_all_be_opened(self.store.git(), &own, self.hash())
+    }
+
+    /// Returns the lines of its own configuration, in their order; none if it cannot be read.
+    #[must_use]
+    pub fn own_config(&self) -> &[Setting] {
+        self.store.own_config().unwrap_or_default()
+    }
+
+    /// Returns whether it has no work tree.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.store.is_bare()
     }
 
     /// How it is read.
@@ -258,5 +272,22 @@ impl Repository {
 
     pub(super) fn commit_author(&self, id: Id) -> Result<Author, Error> {
         self.commit(id, |commit| commit.author().person())
+    }
+
+    /// Whether there is a file of grafts (gitrepository-layout(5), `info/grafts`).
+    #[must_use]
+    pub fn has_grafts(&self) -> bool {
+        let grafts = self.store.common_dir().join("info/grafts");
+        fs::metadata(grafts).is_ok_and(|meta| meta.len() > 0)
+    }
+
+    /// Whether git lets a pusher give options along (git-config(1),
+    /// `receive.advertisePushOptions`).
+    #[must_use]
+    pub fn takes_push_options(&self) -> bool {
+        let key = "receive.advertisePushOptions";
+        // It fails where nobody says so.
+        self.ask_git(&["config", "--type=bool", "--get", key])
+            .is_ok_and(|answer| answer.trim_ascii_end() == b"true")
     }
 }

@@ -6,11 +6,21 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 
-use super::effort::Effort;
-use super::id::{HashKind, Id};
-use super::store::{Bytes, Kind, damaged};
-use super::{Error, ReadContext, Repository, Wants, present};
 use crate::event::{ChangedFiles, FileStatus};
+use crate::git::error::{Error, ReadContext, damaged, present};
+use crate::git::history::effort::Effort;
+use crate::git::objects::bytes::{Bytes, Kind};
+use crate::git::objects::id::{HashKind, Id};
+use crate::git::repository::Repository;
+
+/// How much of one push's changes is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wants {
+    /// The most files that are listed of a change.
+    pub files: usize,
+    /// The most bytes that their paths have: with more, none is listed.
+    pub path_bytes: usize,
+}
 
 /// Of one comparison no more files than this are counted, and no more folders
 /// opened: a few objects that name each other many times over make a tree of any

@@ -7,19 +7,19 @@
 
 use std::collections::HashSet;
 
-use super::Repository;
-use super::id::Id;
+use crate::git::objects::id::Id;
+use crate::git::repository::Repository;
 use crate::plain_file;
 
 /// Which commits have no parents here.
-pub(super) struct Shallow {
+pub(in crate::git) struct Shallow {
     edge: HashSet<Id>,
     /// An empty file is one, too.
     is_there: bool,
 }
 
 impl Shallow {
-    pub(super) fn of(repository: &Repository) -> Self {
+    pub(in crate::git) fn of(repository: &Repository) -> Self {
         let text =
             plain_file::read_text(&repository.store().common_dir().join("shallow"), u64::MAX);
         let is_there = text.is_ok();
@@ -32,11 +32,11 @@ impl Shallow {
     }
 
     /// Whether it is a shallow repository at all.
-    pub(super) fn is_there(&self) -> bool {
+    pub(in crate::git) fn is_there(&self) -> bool {
         self.is_there
     }
 
-    pub(super) fn ends_at(&self, id: Id) -> bool {
+    pub(in crate::git) fn ends_at(&self, id: Id) -> bool {
         self.edge.contains(&id)
     }
 }

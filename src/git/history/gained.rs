@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::Error;
-use super::commits::{Commits, Writer};
-use super::graph::Graph;
-use super::id::Id;
 use crate::event::Author;
+use crate::git::error::Error;
+use crate::git::history::commits::{Commits, Writer};
+use crate::git::history::graph::Graph;
+use crate::git::objects::id::Id;
 
 /// No more authors than this are gathered for one message,
 const MOST_AUTHORS: usize = 100_000;
@@ -15,26 +15,26 @@ const MOST_AUTHORS: usize = 100_000;
 const MOST_AUTHOR_BYTES: usize = 16 << 20;
 
 /// The commits that a message lists.
-pub(super) struct Listed {
-    pub(super) oldest: Id,
-    pub(super) newest: Id,
-    pub(super) total: usize,
-    pub(super) authors: Authors,
+pub(in crate::git) struct Listed {
+    pub(in crate::git) oldest: Id,
+    pub(in crate::git) newest: Id,
+    pub(in crate::git) total: usize,
+    pub(in crate::git) authors: Authors,
     /// Whether ancestors, or what they say, are missing or damaged.
-    pub(super) is_cut: bool,
+    pub(in crate::git) is_cut: bool,
 }
 
 /// Who wrote some commits.
 #[derive(Default)]
-pub(super) struct Authors {
+pub(in crate::git) struct Authors {
     /// By first appearance from the oldest commit.
-    pub(super) named: Vec<Author>,
+    pub(in crate::git) named: Vec<Author>,
     /// Whether there are more.
-    pub(super) more: bool,
+    pub(in crate::git) more: bool,
 }
 
 impl Authors {
-    pub(super) fn only(author: Author) -> Self {
+    pub(in crate::git) fn only(author: Author) -> Self {
         Self {
             named: vec![author],
             more: false,
@@ -44,7 +44,7 @@ impl Authors {
 
 /// Lists what is reachable from `new` and not from `hidden`, in the order of
 /// `git rev-list`; `None` if that is nothing.
-pub(super) fn list(
+pub(in crate::git) fn list(
     graph: &Graph<'_>,
     new: Id,
     hidden: Option<Id>,

@@ -2,8 +2,7 @@
 //! repository (cgitrc(5), `scan-path`), `cgit.*` and `gitweb.*` in its `config`
 //! (cgitrc(5), `enable-git-config`; gitweb(1), "Per-repository gitweb configuration").
 
-use super::Repository;
-use super::store::Setting;
+use crate::git::{Repository, Setting};
 use crate::plain_file::Folder;
 
 /// A `cgitrc` of more than this is read so far.
@@ -54,7 +53,7 @@ impl Repository {
     }
 
     pub(super) fn config_texts(&self) -> ConfigTexts<'_> {
-        ConfigTexts(self.store().own_config().unwrap_or_default())
+        ConfigTexts(self.own_config())
     }
 }
 

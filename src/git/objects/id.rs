@@ -11,23 +11,23 @@ use crate::event::Oid;
 
 /// Which hash names the objects of a repository (git-config(1), `extensions.objectFormat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HashKind {
+pub(in crate::git) enum HashKind {
     Sha1,
     Sha256,
 }
 
 /// An id of the length that ids have in its repository.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Id(Oid);
+pub(in crate::git) struct Id(Oid);
 
 impl HashKind {
     /// SHA-256, or SHA-1.
-    pub(super) fn of(sha256: bool) -> Self {
+    pub(in crate::git) fn of(sha256: bool) -> Self {
         if sha256 { Self::Sha256 } else { Self::Sha1 }
     }
 
     /// How many bytes an id has: 20 or 32.
-    pub(super) fn bytes(self) -> usize {
+    pub(in crate::git) fn bytes(self) -> usize {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 => 32,
@@ -35,12 +35,12 @@ impl HashKind {
     }
 
     /// How many hex digits that are.
-    pub(super) fn digits(self) -> usize {
+    pub(in crate::git) fn digits(self) -> usize {
         2 * self.bytes()
     }
 
     /// The same, as the commit-graph's crates call it.
-    pub(super) fn kind(self) -> Kind {
+    pub(in crate::git) fn kind(self) -> Kind {
         match self {
             Self::Sha1 => Kind::Sha1,
             Self::Sha256 => Kind::Sha256,
@@ -48,17 +48,17 @@ impl HashKind {
     }
 
     /// An id from anywhere; `None` if it has another length.
-    pub(super) fn id(self, id: Oid) -> Option<Id> {
+    pub(in crate::git) fn id(self, id: Oid) -> Option<Id> {
         (id.as_bytes().len() == self.bytes()).then_some(Id(id))
     }
 
     /// An id from its bytes; `None` for zeros, too, which name nothing.
-    pub(super) fn id_of_bytes(self, raw: &[u8]) -> Option<Id> {
+    pub(in crate::git) fn id_of_bytes(self, raw: &[u8]) -> Option<Id> {
         self.id(Oid::from_bytes(raw)?)
     }
 
     /// An id from its hex digits.
-    pub(super) fn id_of_digits(self, digits: &[u8]) -> Option<Id> {
+    pub(in crate::git) fn id_of_digits(self, digits: &[u8]) -> Option<Id> {
         let mut raw = [0; 32];
         let raw = &mut raw[..self.bytes()];
         if digits.len() != self.digits() {
@@ -70,7 +70,7 @@ impl HashKind {
 }
 
 impl Id {
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(in crate::git) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }

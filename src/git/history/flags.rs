@@ -5,10 +5,10 @@ use std::collections::BinaryHeap;
 
 /// A commit in line to be visited: the newest first, of one time the first come.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Next {
-    pub(super) time: u64,
+pub(in crate::git) struct Next {
+    pub(in crate::git) time: u64,
     arrival: u64,
-    pub(super) commit: u32,
+    pub(in crate::git) commit: u32,
 }
 
 impl Ord for Next {
@@ -24,14 +24,14 @@ impl PartialOrd for Next {
 }
 
 /// Commits in line.
-pub(super) type Line = BinaryHeap<Next>;
+pub(in crate::git) type Line = BinaryHeap<Next>;
 
 /// In the list of what has been marked.
 const LISTED: u8 = 128;
 
 /// A byte of marks for each commit.
 #[derive(Default)]
-pub(super) struct Marks {
+pub(in crate::git) struct Marks {
     bytes: Vec<u8>,
     /// Which may have marks, for taking them off again.
     marked: Vec<u32>,
@@ -39,14 +39,14 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn of(&self, commit: u32) -> u8 {
+    pub(in crate::git) fn of(&self, commit: u32) -> u8 {
         self.bytes
             .get(commit as usize)
             .map_or(0, |byte| byte & !LISTED)
     }
 
     /// Adds marks.
-    pub(super) fn add(&mut self, commit: u32, marks: u8) {
+    pub(in crate::git) fn add(&mut self, commit: u32, marks: u8) {
         let at = commit as usize;
         if at >= self.bytes.len() {
             self.bytes.resize(at + at / 2 + 1, 0);
@@ -57,24 +57,24 @@ impl Marks {
         self.bytes[at] |= marks | LISTED;
     }
 
-    pub(super) fn remove(&mut self, commit: u32, marks: u8) {
+    pub(in crate::git) fn remove(&mut self, commit: u32, marks: u8) {
         self.bytes[commit as usize] &= !marks;
     }
 
     /// How many have marks.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::git) fn count(&self) -> usize {
         self.marked.len()
     }
 
     /// Takes all marks off all.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::git) fn clear(&mut self) {
         for commit in self.marked.drain(..) {
             self.bytes[commit as usize] = 0;
         }
     }
 
     /// The next place in a line.
-    pub(super) fn next(&mut self, commit: u32, time: u64) -> Next {
+    pub(in crate::git) fn next(&mut self, commit: u32, time: u64) -> Next {
         self.arrivals += 1;
         Next {
             time,

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::Repository;
-use super::shown::ConfigTexts;
+use crate::git::Repository;
+use crate::host::shown::ConfigTexts;
 
 /// The software that takes pushes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ const LEAST_ROOM: usize = 64;
 
 /// A text in UTF-8; `None`: it is that already, or it cannot be converted (utf8.c,
 /// `reencode_string`).
-pub(super) fn to_utf8(text: &[u8], encoding: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::git) fn to_utf8(text: &[u8], encoding: &[u8]) -> Option<Vec<u8>> {
     let is = |name: &str| encoding.eq_ignore_ascii_case(name.as_bytes());
     if encoding.is_empty() || is("UTF-8") || is("UTF8") {
         return None;

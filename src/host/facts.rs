@@ -5,7 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Host, Repository, Shown};
+use crate::git::Repository;
+use crate::host::shown::Shown;
+use crate::host::software::Host;
 use crate::plain_file::Folder;
 
 /// How git's templates begin a `description` that nobody wrote.
@@ -52,9 +54,7 @@ impl Repository {
             .and_then(|data| data.created().ok())
             .map_or(modified, seconds);
         let path = match git_dir.parent() {
-            Some(parent) if !self.store().is_bare() && git_dir.ends_with(".git") => {
-                parent.to_owned()
-            }
+            Some(parent) if !self.is_bare() && git_dir.ends_with(".git") => parent.to_owned(),
             _ => git_dir.clone(),
         };
         Facts {
@@ -66,25 +66,6 @@ impl Repository {
             modified: modified.max(created),
             path,
         }
-    }
-}
-
-impl Repository {
-    /// Whether there is a file of grafts (gitrepository-layout(5), `info/grafts`).
-    #[must_use]
-    pub fn has_grafts(&self) -> bool {
-        let grafts = self.store().common_dir().join("info/grafts");
-        fs::metadata(grafts).is_ok_and(|meta| meta.len() > 0)
-    }
-
-    /// Whether git lets a pusher give options along (git-config(1),
-    /// `receive.advertisePushOptions`).
-    #[must_use]
-    pub fn takes_push_options(&self) -> bool {
-        let key = "receive.advertisePushOptions";
-        // It fails where nobody says so.
-        self.ask_git(&["config", "--type=bool", "--get", key])
-            .is_ok_and(|answer| answer.trim_ascii_end() == b"true")
     }
 }
 

@@ -6,32 +6,32 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::alternates;
-use super::by_libgit2;
-use super::cat_file::CatFile;
-use super::command::{Git, answer_of};
-use super::id::HashKind;
-use super::store::{Setting, last, truth};
+use crate::git::command::{Git, answer_of};
+use crate::git::objects::alternates;
+use crate::git::objects::by_libgit2;
+use crate::git::objects::cat_file::CatFile;
+use crate::git::objects::id::HashKind;
+use crate::git::objects::settings::{Setting, last, truth};
 use crate::plain_file::{self, LONGEST_PATH};
 
 /// A repository that git reads for us.
-pub(super) struct ByGit {
-    pub(super) git: Git,
-    pub(super) common_dir: PathBuf,
+pub(in crate::git) struct ByGit {
+    pub(in crate::git) git: Git,
+    pub(in crate::git) common_dir: PathBuf,
     /// Where what is pushed comes to lie.
-    pub(super) own: PathBuf,
-    pub(super) is_bare: bool,
-    pub(super) hash: HashKind,
-    pub(super) refs_are_files: bool,
+    pub(in crate::git) own: PathBuf,
+    pub(in crate::git) is_bare: bool,
+    pub(in crate::git) hash: HashKind,
+    pub(in crate::git) refs_are_files: bool,
     /// The repository's own; `None`: it cannot be read.
-    pub(super) config: Option<Vec<Setting>>,
-    pub(super) objects: CatFile,
+    pub(in crate::git) config: Option<Vec<Setting>>,
+    pub(in crate::git) objects: CatFile,
 }
 
 impl ByGit {
     /// Opens the repository in this folder, or in a `.git` in it. If it cannot be, says
     /// whether that is for want of a git.
-    pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<Self, bool> {
+    pub(in crate::git) fn open(path: &Path, is_in_hook: bool) -> Result<Self, bool> {
         let git_dir = locate(path).ok_or(false)?;
         let git = Git::new(git_dir, is_in_hook);
         let mut command = git.command();

@@ -10,22 +10,24 @@ use std::sync::Once;
 
 use git2::{Binding, Config, ConfigLevel, ObjectFormat, ObjectType, Odb, RepositoryOpenFlags};
 
-use super::alternates;
-use super::cat_file::CatFile;
-use super::command::Git;
-use super::id::{HashKind, Id};
-use super::irregular;
-use super::loose::{self, Loose};
-use super::store::{Bytes, Cause, Kind, Setting, last};
+use crate::git::command::Git;
+use crate::git::error::Cause;
+use crate::git::objects::alternates;
+use crate::git::objects::bytes::{Bytes, Kind};
+use crate::git::objects::cat_file::CatFile;
+use crate::git::objects::id::{HashKind, Id};
+use crate::git::objects::irregular;
+use crate::git::objects::loose::{self, Loose};
+use crate::git::objects::settings::{Setting, last};
 
 /// A repository that libgit2 can read.
-pub(super) struct ByLibgit2 {
-    pub(super) git: Git,
-    pub(super) common_dir: PathBuf,
-    pub(super) is_bare: bool,
-    pub(super) hash: HashKind,
+pub(in crate::git) struct ByLibgit2 {
+    pub(in crate::git) git: Git,
+    pub(in crate::git) common_dir: PathBuf,
+    pub(in crate::git) is_bare: bool,
+    pub(in crate::git) hash: HashKind,
     /// The repository's own; `None`: it cannot be read.
-    pub(super) config: Option<Vec<Setting>>,
+    pub(in crate::git) config: Option<Vec<Setting>>,
     repository: git2::Repository,
     /// Where what is pushed comes to lie.
     own: PathBuf,
@@ -39,7 +41,7 @@ pub(super) struct ByLibgit2 {
 }
 
 /// Opens the repository in this folder, or in a `.git` in it.
-pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Error> {
+pub(in crate::git) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Error> {
     settle_libgit2();
     let flags = RepositoryOpenFlags::NO_SEARCH;
     let repository = git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())?;
@@ -70,7 +72,7 @@ pub(super) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, git2::Err
 }
 
 /// What a file says, and those that it includes under no condition.
-pub(super) fn list_config(file: &Path) -> Result<Vec<Setting>, git2::Error> {
+pub(in crate::git) fn list_config(file: &Path) -> Result<Vec<Setting>, git2::Error> {
     settle_libgit2();
     list(&Config::open(file)?)
 }
@@ -89,18 +91,18 @@ fn list(config: &Config) -> Result<Vec<Setting>, git2::Error> {
 
 impl ByLibgit2 {
     /// Whether refs are kept in a reftable, which libgit2 cannot read.
-    pub(super) fn is_reftable(&self) -> bool {
+    pub(in crate::git) fn is_reftable(&self) -> bool {
         let config = self.config.as_deref().unwrap_or_default();
         last(config, "extensions.refstorage") == Some("reftable")
     }
 
     /// The refs, if they are such as libgit2 can read.
-    pub(super) fn refs(&self) -> Option<&git2::Repository> {
+    pub(in crate::git) fn refs(&self) -> Option<&git2::Repository> {
         (!self.is_reftable()).then_some(&self.repository)
     }
 
     /// The folders of objects, its own first.
-    pub(super) fn object_folders(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(in crate::git) fn object_folders(&self) -> impl Iterator<Item = &PathBuf> {
         let others = self
             .others
             .get_or_init(|| alternates::others(&self.git, &self.own));
@@ -109,7 +111,7 @@ impl ByLibgit2 {
 
     /// Reads an object: one that lies by itself, as what was pushed just now does, one in a
     /// pack, or what git finds.
-    pub(super) fn read(&self, id: Id) -> Result<(Kind, Bytes<'_>), Cause> {
+    pub(in crate::git) fn read(&self, id: Id) -> Result<(Kind, Bytes<'_>), Cause> {
         if let Some((kind, bytes)) = self.loose.read(&self.own, id) {
             return Ok((kind, bytes));
         }
@@ -128,7 +130,7 @@ impl ByLibgit2 {
     }
 
     /// What an object is, found out without reading all of it.
-    pub(super) fn kind(&self, id: Id) -> Result<Kind, Cause> {
+    pub(in crate::git) fn kind(&self, id: Id) -> Result<Kind, Cause> {
         if let Some(kind) = loose::kind(&self.own, id) {
             return Ok(kind);
         }

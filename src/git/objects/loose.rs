@@ -14,8 +14,8 @@ use std::rc::Rc;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::id::Id;
-use super::store::{Bytes, Kind};
+use crate::git::objects::bytes::{Bytes, Kind};
+use crate::git::objects::id::Id;
 use crate::plain_file;
 
 /// Most files are shorter, and are read at once.
@@ -37,13 +37,13 @@ type Object = (Kind, Rc<[u8]>);
 /// Objects that were read: a million refs at one commit, or a few folders that stand in
 /// each other's places, are read but once each.
 #[derive(Default)]
-pub(super) struct Loose {
+pub(in crate::git) struct Loose {
     kept: RefCell<HashMap<Id, Object>>,
 }
 
 impl Loose {
     /// Reads an object in a folder of objects; `None` if it does not lie there whole.
-    pub(super) fn read(&self, folder: &Path, id: Id) -> Option<(Kind, Bytes<'static>)> {
+    pub(in crate::git) fn read(&self, folder: &Path, id: Id) -> Option<(Kind, Bytes<'static>)> {
         if let Some((kind, bytes)) = self.kept.borrow().get(&id) {
             return Some((*kind, Bytes::Kept(Rc::clone(bytes))));
         }
@@ -67,7 +67,7 @@ impl Loose {
 }
 
 /// What an object is, from the beginning of its file.
-pub(super) fn kind(folder: &Path, id: Id) -> Option<Kind> {
+pub(in crate::git) fn kind(folder: &Path, id: Id) -> Option<Kind> {
     let mut start = vec![0; ORDINARY_FILE];
     let length = open(folder, id)?.read(&mut start).ok()?;
     let mut object = Vec::with_capacity(LONGEST_HEADER);
@@ -82,7 +82,7 @@ fn open(folder: &Path, id: Id) -> Option<File> {
 }
 
 /// Where an object lies by itself in a folder of objects.
-pub(super) fn file(folder: &Path, id: Id) -> PathBuf {
+pub(in crate::git) fn file(folder: &Path, id: Id) -> PathBuf {
     let digits = id.to_string();
     let (fan, name) = digits.split_at(2);
     folder.join(fan).join(name)

@@ -5,9 +5,10 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
-use super::command::{Answers, Git};
-use super::id::{HashKind, Id};
-use super::store::{Cause, Kind, missing};
+use crate::git::command::{Answers, Git};
+use crate::git::error::{Cause, missing};
+use crate::git::objects::bytes::Kind;
+use crate::git::objects::id::{HashKind, Id};
 
 /// Room for so many bytes is made before they have come.
 const MOST_ROOM: usize = 64 << 10;
@@ -20,7 +21,7 @@ const SILENT: &str = "`git cat-file` does not answer";
 
 /// Two processes, each started when it is first asked: to know what a blob of gigabytes
 /// is, nobody need read it.
-pub(super) struct CatFile {
+pub(in crate::git) struct CatFile {
     git: Git,
     hash: HashKind,
     kinds: RefCell<Option<Running>>,
@@ -56,7 +57,7 @@ impl From<io::Error> for Refusal {
 }
 
 impl CatFile {
-    pub(super) fn new(git: &Git, hash: HashKind) -> Self {
+    pub(in crate::git) fn new(git: &Git, hash: HashKind) -> Self {
         Self {
             git: git.clone(),
             hash,
@@ -67,14 +68,14 @@ impl CatFile {
     }
 
     /// What an object is.
-    pub(super) fn kind(&self, id: Id) -> Result<Kind, Cause> {
+    pub(in crate::git) fn kind(&self, id: Id) -> Result<Kind, Cause> {
         self.ask(&self.kinds, "--batch-check", |running| {
             Ok(running.answer(self.hash, id)?.0)
         })
     }
 
     /// What an object is, and its bytes.
-    pub(super) fn read(&self, id: Id) -> Result<(Kind, Vec<u8>), Cause> {
+    pub(in crate::git) fn read(&self, id: Id) -> Result<(Kind, Vec<u8>), Cause> {
         self.ask(&self.contents, "--batch", |running| {
             let (kind, size) = running.answer(self.hash, id)?;
             Ok((kind, running.contents(size)?))

@@ -7,11 +7,12 @@
 use std::cell::RefCell;
 use std::cmp::Reverse;
 
-use super::commits::Commits;
-use super::id::Id;
-use super::marks::{Line, Marks, Next};
-use super::paint::Canvas;
-use super::{Error, Repository};
+use crate::git::error::Error;
+use crate::git::history::commits::Commits;
+use crate::git::history::flags::{Line, Marks, Next};
+use crate::git::history::merge_base::Canvas;
+use crate::git::objects::id::Id;
+use crate::git::repository::Repository;
 
 /// After this many more commits on the hidden side with nothing of ours in
 /// sight, git takes the rest to be hidden too (revision.c, `SLOP`): clocks that
@@ -282,7 +283,7 @@ impl Walk {
 }
 
 /// The commits of a repository, and what the walks of one push know of them.
-pub(super) struct Graph<'repo> {
+pub(in crate::git) struct Graph<'repo> {
     state: RefCell<State<'repo>>,
 }
 
@@ -295,7 +296,7 @@ struct State<'repo> {
 }
 
 impl<'repo> Graph<'repo> {
-    pub(super) fn new(repository: &'repo Repository) -> Self {
+    pub(in crate::git) fn new(repository: &'repo Repository) -> Self {
         Self {
             state: RefCell::new(State {
                 commits: Commits::new(repository),
@@ -308,7 +309,7 @@ impl<'repo> Graph<'repo> {
 
     /// What is reachable from `new` and not from `hidden`, in the order of
     /// `git rev-list`, for `tell`; and whether an ancestor is missing.
-    pub(super) fn list<T>(
+    pub(in crate::git) fn list<T>(
         &self,
         new: Id,
         hidden: Option<Id>,
@@ -337,18 +338,22 @@ impl<'repo> Graph<'repo> {
     }
 
     /// Another ref is looked at.
-    pub(super) fn begin_ref(&self) {
+    pub(in crate::git) fn begin_ref(&self) {
         self.state.borrow_mut().commits.effort.begin_ref();
     }
 
     /// Whether walks end before their ends, since they have cost too much.
-    pub(super) fn is_spent(&self) -> bool {
+    pub(in crate::git) fn is_spent(&self) -> bool {
         self.state.borrow().commits.effort.is_spent()
     }
 
     /// The best common ancestor, as `git merge-base` prints it, `None` for unrelated
     /// histories; and whether an ancestor is missing.
-    pub(super) fn merge_base(&self, one: Id, other: Id) -> Result<(Option<Id>, bool), Error> {
+    pub(in crate::git) fn merge_base(
+        &self,
+        one: Id,
+        other: Id,
+    ) -> Result<(Option<Id>, bool), Error> {
         let State {
             commits,
             walk,

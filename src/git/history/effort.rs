@@ -18,7 +18,7 @@ const FREE_OF_REFS: usize = 64;
 const TREE_BITS: u32 = 25;
 
 /// Which objects were visited, and what visits are left.
-pub(super) struct Effort {
+pub(in crate::git) struct Effort {
     /// A bit for each object.
     visited: Vec<u64>,
     /// What the first visit of an object is worth.
@@ -38,22 +38,22 @@ impl Effort {
     }
 
     /// Of walks.
-    pub(super) fn of_commits() -> Self {
+    pub(in crate::git) fn of_commits() -> Self {
         Self::new(FREE_OF_COMMITS - 1)
     }
 
     /// Of comparisons.
-    pub(super) fn of_trees() -> Self {
+    pub(in crate::git) fn of_trees() -> Self {
         Self::new(0)
     }
 
     /// Another ref is looked at.
-    pub(super) fn begin_ref(&mut self) {
+    pub(in crate::git) fn begin_ref(&mut self) {
         self.left += FREE_OF_REFS;
     }
 
     /// An object is looked at, by its number.
-    pub(super) fn visit(&mut self, number: u32) {
+    pub(in crate::git) fn visit(&mut self, number: u32) {
         let (word, bit) = (number as usize / 64, 1 << (number % 64));
         if word >= self.visited.len() {
             self.visited.resize(word + word / 2 + 1, 0);
@@ -69,7 +69,7 @@ impl Effort {
     }
 
     /// A tree is looked at, by the bytes of its id.
-    pub(super) fn visit_tree(&mut self, id: &[u8]) {
+    pub(in crate::git) fn visit_tree(&mut self, id: &[u8]) {
         if self.visited.is_empty() {
             // Room that nobody writes to takes no memory.
             self.visited = vec![0; (1 << TREE_BITS) / 64];
@@ -79,7 +79,7 @@ impl Effort {
     }
 
     /// Whether nothing was left at some time: then what comes is told without looking.
-    pub(super) fn is_spent(&self) -> bool {
+    pub(in crate::git) fn is_spent(&self) -> bool {
         self.is_spent
     }
 }

@@ -8,13 +8,14 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
-use super::authors::Authors;
-use super::commit_file::CommitFile;
-use super::effort::Effort;
-use super::id::{HashKind, Id};
-use super::shallow::Shallow;
-use super::{Error, Repository, present};
 use crate::event::Author;
+use crate::git::error::{Error, present};
+use crate::git::history::authors::Authors;
+use crate::git::history::commit_graph::CommitFile;
+use crate::git::history::effort::Effort;
+use crate::git::history::shallow::Shallow;
+use crate::git::objects::id::{HashKind, Id};
+use crate::git::repository::Repository;
 
 /// What stands for what is not known yet.
 const UNKNOWN: u32 = u32::MAX;
@@ -40,7 +41,7 @@ const UNREAD: Node = Node {
 };
 
 /// Who wrote a commit.
-pub(super) enum Writer {
+pub(in crate::git) enum Writer {
     /// One of those who are kept.
     Kept(u32),
     /// Another one.
@@ -48,7 +49,7 @@ pub(super) enum Writer {
 }
 
 /// The commits of a repository.
-pub(super) struct Commits<'repo> {
+pub(in crate::git) struct Commits<'repo> {
     repository: &'repo Repository,
     shallow: Shallow,
     file: Option<CommitFile>,
@@ -63,11 +64,11 @@ pub(super) struct Commits<'repo> {
     parents: Vec<u32>,
     authors: Authors,
     /// What the walks of one push may yet cost.
-    pub(super) effort: Effort,
+    pub(in crate::git) effort: Effort,
 }
 
 impl<'repo> Commits<'repo> {
-    pub(super) fn new(repository: &'repo Repository) -> Self {
+    pub(in crate::git) fn new(repository: &'repo Repository) -> Self {
         let shallow = Shallow::of(repository);
         // The file tells of parents as commits name them (commit-graph.c,
         // `commit_graph_compatible`).
@@ -90,7 +91,7 @@ impl<'repo> Commits<'repo> {
     }
 
     /// The number of this id, be there such a commit or not.
-    pub(super) fn number(&mut self, id: Id) -> u32 {
+    pub(in crate::git) fn number(&mut self, id: Id) -> u32 {
         if let Some(position) = self.file.as_ref().and_then(|file| file.find(id)) {
             return position;
         }
@@ -112,7 +113,7 @@ impl<'repo> Commits<'repo> {
         self.filed + at
     }
 
-    pub(super) fn id(&self, number: u32) -> Id {
+    pub(in crate::git) fn id(&self, number: u32) -> Id {
         let length = self.hash.bytes();
         let raw = match (&self.file, number.checked_sub(self.filed)) {
             (_, Some(at)) => &self.ids[at as usize * length..][..length],
@@ -125,7 +126,7 @@ impl<'repo> Commits<'repo> {
 
     /// When it was committed, in seconds since the epoch. `None`: it is missing or damaged,
     /// and a walk ends before it.
-    pub(super) fn time(&mut self, number: u32) -> Result<Option<u64>, Error> {
+    pub(in crate::git) fn time(&mut self, number: u32) -> Result<Option<u64>, Error> {
         match (&self.file, number.checked_sub(self.filed)) {
             (Some(file), None) => Ok(Some(file.time(number))),
             (_, at) => {
@@ -136,13 +137,17 @@ impl<'repo> Commits<'repo> {
     }
 
     /// One more than the highest level of its parents, if that is known.
-    pub(super) fn level(&self, number: u32) -> Option<u32> {
+    pub(in crate::git) fn level(&self, number: u32) -> Option<u32> {
         let file = self.file.as_ref()?;
         (number < self.filed).then(|| file.level(number))?
     }
 
     /// Visits a commit: puts the parents' numbers in place of what was in `parents`. What is absent has none.
-    pub(super) fn parents(&mut self, number: u32, parents: &mut Vec<u32>) -> Result<(), Error> {
+    pub(in crate::git) fn parents(
+        &mut self,
+        number: u32,
+        parents: &mut Vec<u32>,
+    ) -> Result<(), Error> {
         parents.clear();
         self.effort.visit(number);
         let Some(at) = number.checked_sub(self.filed) else {
@@ -165,7 +170,7 @@ impl<'repo> Commits<'repo> {
     }
 
     /// Who wrote it. `None`: only the commit-graph knows of it.
-    pub(super) fn writer(&mut self, number: u32) -> Result<Option<Writer>, Error> {
+    pub(in crate::git) fn writer(&mut self, number: u32) -> Result<Option<Writer>, Error> {
         let at = number.checked_sub(self.filed);
         let known = at.map(|at| self.nodes[at as usize].author);
         if let Some(author) = known.filter(|&author| author != UNKNOWN) {
@@ -182,7 +187,7 @@ impl<'repo> Commits<'repo> {
     }
 
     /// One of those who are kept.
-    pub(super) fn author(&self, kept: u32) -> &Author {
+    pub(in crate::git) fn author(&self, kept: u32) -> &Author {
         self.authors.of(kept)
     }
 

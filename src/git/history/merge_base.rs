@@ -4,9 +4,9 @@
 //! and of several bases of one time the answer hangs on that. The levels that a
 //! commit-graph knows only say where to stop.
 
-use super::Error;
-use super::commits::Commits;
-use super::marks::{Line, Marks};
+use crate::git::error::Error;
+use crate::git::history::commits::Commits;
+use crate::git::history::flags::{Line, Marks};
 
 /// Reachable from the one.
 const ONE: u8 = 1;
@@ -22,7 +22,7 @@ const FOUND: u8 = 16;
 
 /// Commits and their colours.
 #[derive(Default)]
-pub(super) struct Canvas {
+pub(in crate::git) struct Canvas {
     marks: Marks,
     line: Line,
     /// How many in line are not stale.
@@ -34,7 +34,7 @@ pub(super) struct Canvas {
 
 impl Canvas {
     /// The best common ancestor.
-    pub(super) fn merge_base(
+    pub(in crate::git) fn merge_base(
         &mut self,
         one: u32,
         other: u32,
@@ -56,17 +56,17 @@ impl Canvas {
     }
 
     /// Whether an ancestor was found to be missing since this was last asked.
-    pub(super) fn take_cut(&mut self) -> bool {
+    pub(in crate::git) fn take_cut(&mut self) -> bool {
         std::mem::take(&mut self.is_cut)
     }
 
     /// How many commits were painted last.
-    pub(super) fn painted(&self) -> usize {
+    pub(in crate::git) fn painted(&self) -> usize {
         self.marks.count()
     }
 
     /// The first of these common ancestors that no other one leads to.
-    pub(super) fn first_independent(
+    pub(in crate::git) fn first_independent(
         &mut self,
         mut bases: Vec<u32>,
         commits: &mut Commits<'_>,

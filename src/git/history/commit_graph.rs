@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use gix_commitgraph::{File, Graph, Position};
 use gix_hash::{Kind, oid};
 
-use super::Repository;
-use super::id::Id;
+use crate::git::objects::id::Id;
+use crate::git::repository::Repository;
 use crate::plain_file;
 
 /// No chain is longer: the count of base files is one byte.
@@ -17,7 +17,7 @@ const LONGEST_CHAIN: usize = 256;
 const LONGEST_LIST: u64 = LONGEST_CHAIN as u64 * 65;
 
 /// Commits by their position in the file, from 0 up.
-pub(super) struct CommitFile {
+pub(in crate::git) struct CommitFile {
     graph: Graph,
     commits: u32,
     /// Whether it has levels: files from before git 2.19 have none.
@@ -27,7 +27,7 @@ pub(super) struct CommitFile {
 impl CommitFile {
     /// The first one of the object directories, as git takes it; `None` if there is
     /// none, or none that can be read: it only makes things faster.
-    pub(super) fn of(repository: &Repository) -> Option<Self> {
+    pub(in crate::git) fn of(repository: &Repository) -> Option<Self> {
         if repository.store().setting("core.commitgraph") == Some(false) {
             return None;
         }
@@ -46,33 +46,33 @@ impl CommitFile {
     }
 
     /// How many commits it has.
-    pub(super) fn len(&self) -> u32 {
+    pub(in crate::git) fn len(&self) -> u32 {
         self.commits
     }
 
-    pub(super) fn find(&self, id: Id) -> Option<u32> {
+    pub(in crate::git) fn find(&self, id: Id) -> Option<u32> {
         let id = oid::try_from_bytes(id.as_bytes()).ok()?;
         self.graph.lookup(id).map(|position| position.0)
     }
 
-    pub(super) fn id(&self, position: u32) -> &[u8] {
+    pub(in crate::git) fn id(&self, position: u32) -> &[u8] {
         self.graph.id_at(Position(position)).as_bytes()
     }
 
-    pub(super) fn time(&self, position: u32) -> u64 {
+    pub(in crate::git) fn time(&self, position: u32) -> u64 {
         self.graph
             .commit_at(Position(position))
             .committer_timestamp()
     }
 
     /// One more than the highest level of the parents, where that is known.
-    pub(super) fn level(&self, position: u32) -> Option<u32> {
+    pub(in crate::git) fn level(&self, position: u32) -> Option<u32> {
         let commit = self.graph.commit_at(Position(position));
         self.has_levels.then(|| commit.generation())
     }
 
     /// Appends the positions of the parents; whether they could be told.
-    pub(super) fn parents(&self, position: u32, parents: &mut Vec<u32>) -> bool {
+    pub(in crate::git) fn parents(&self, position: u32, parents: &mut Vec<u32>) -> bool {
         let before = parents.len();
         for parent in self.graph.commit_at(Position(position)).iter_parents() {
             match parent {

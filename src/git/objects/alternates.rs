@@ -8,17 +8,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::command::{Git, answer_of};
-use super::id::HashKind;
+use crate::git::command::{Git, answer_of};
+use crate::git::objects::id::HashKind;
 
 /// Where what is pushed comes to lie.
-pub(super) fn own(git: &Git, common_dir: &Path) -> PathBuf {
+pub(in crate::git) fn own(git: &Git, common_dir: &Path) -> PathBuf {
     let named = git.variable_of_hook("GIT_OBJECT_DIRECTORY");
     named.map_or_else(|| common_dir.join("objects"), PathBuf::from)
 }
 
 /// Whether all of them can be opened, and those that these borrow from.
-pub(super) fn can_all_be_opened(git: &Git, own: &Path, hash: HashKind) -> bool {
+pub(in crate::git) fn can_all_be_opened(git: &Git, own: &Path, hash: HashKind) -> bool {
     // Of a folder that it cannot open git complains as soon as it looks for an object, and
     // goes on without it.
     let nothing = "f".repeat(hash.digits());
@@ -32,7 +32,7 @@ pub(super) fn can_all_be_opened(git: &Git, own: &Path, hash: HashKind) -> bool {
 
 /// The others. Git is asked only where there is something to tell, and what it does not
 /// tell it finds itself (`cat_file`).
-pub(super) fn others(git: &Git, own: &Path) -> Vec<PathBuf> {
+pub(in crate::git) fn others(git: &Git, own: &Path) -> Vec<PathBuf> {
     let names_some = git
         .variable_of_hook("GIT_ALTERNATE_OBJECT_DIRECTORIES")
         .is_some_and(|folders| !folders.is_empty());

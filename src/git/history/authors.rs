@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::object::Signature;
 use crate::event::Author;
+use crate::git::objects::header::Signature;
 
 /// No more authors than this are kept by number,
 const MOST_AUTHORS: usize = 100_000;
@@ -13,7 +13,7 @@ const MOST_AUTHOR_BYTES: usize = 4 << 20;
 
 /// Authors, each once, so that no commit need be read again for its own.
 #[derive(Default)]
-pub(super) struct Authors {
+pub(in crate::git) struct Authors {
     /// By how commits write them.
     numbers: HashMap<Box<[u8]>, u32>,
     all: Vec<Author>,
@@ -23,7 +23,7 @@ pub(super) struct Authors {
 
 impl Authors {
     /// The author's number, or `None` if there is no more room.
-    pub(super) fn keep(&mut self, signature: &Signature<'_>) -> Option<u32> {
+    pub(in crate::git) fn keep(&mut self, signature: &Signature<'_>) -> Option<u32> {
         signature.write_key(&mut self.key);
         if let Some(&number) = self.numbers.get(self.key.as_slice()) {
             return Some(number);
@@ -39,7 +39,7 @@ impl Authors {
     }
 
     /// One of those who are kept.
-    pub(super) fn of(&self, kept: u32) -> &Author {
+    pub(in crate::git) fn of(&self, kept: u32) -> &Author {
         &self.all[kept as usize]
     }
 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::command::{Git, answer_of};
-use super::store::Cause;
+use crate::git::command::{Git, answer_of};
+use crate::git::error::Cause;
 use crate::plain_file;
 
 /// No more of a configuration is looked at.
@@ -34,14 +34,14 @@ fn within(path: &Path) -> PathBuf {
 }
 
 /// Fails for the repository in this folder, or in a `.git` in it, if one of those is no file.
-pub(super) fn ensure_none_at_once(path: &Path) -> Result<(), Cause> {
+pub(in crate::git) fn ensure_none_at_once(path: &Path) -> Result<(), Cause> {
     let git_dir = within(path);
     ensure_none(READ_AT_ONCE.iter().map(|name| git_dir.join(name)))
 }
 
 /// Fails if what its configuration includes, from anywhere, is never read to its end: at a FIFO
 /// libgit2 waits for ever. git is asked, and given up; only where something is included.
-pub(super) fn ensure_includes_end(path: &Path) -> Result<(), Cause> {
+pub(in crate::git) fn ensure_includes_end(path: &Path) -> Result<(), Cause> {
     let git_dir = within(path);
     let config = plain_file::read(&git_dir.join("config"), LONGEST_CONFIG).unwrap_or_default();
     let word = b"include";
@@ -60,7 +60,7 @@ pub(super) fn ensure_includes_end(path: &Path) -> Result<(), Cause> {
 }
 
 /// Fails if something among the packs of a folder of objects is no file.
-pub(super) fn ensure_none_in_packs(objects: &Path) -> Result<(), Cause> {
+pub(in crate::git) fn ensure_none_in_packs(objects: &Path) -> Result<(), Cause> {
     let packs = fs::read_dir(objects.join("pack")).into_iter().flatten();
     let odd = packs.flatten().filter(|entry| {
         let kind = entry.file_type();
@@ -71,7 +71,7 @@ pub(super) fn ensure_none_in_packs(objects: &Path) -> Result<(), Cause> {
 
 /// Fails if one of these is there and is no file. A folder keeps nobody waiting, and is in
 /// the place of a ref whose name others begin with.
-pub(super) fn ensure_none(files: impl IntoIterator<Item = PathBuf>) -> Result<(), Cause> {
+pub(in crate::git) fn ensure_none(files: impl IntoIterator<Item = PathBuf>) -> Result<(), Cause> {
     let is_odd = |file: &PathBuf| {
         let meta = fs::metadata(file);
         meta.is_ok_and(|meta| !meta.is_file() && !meta.is_dir())

@@ -8,9 +8,9 @@
 
 use std::borrow::Cow;
 
-use super::iconv;
-use super::id::{HashKind, Id};
 use crate::event::{Author, Oid};
+use crate::git::objects::iconv;
+use crate::git::objects::id::{HashKind, Id};
 
 /// Names and addresses are cut to so many characters.
 const LONGEST_TEXT: usize = 1024;
@@ -23,31 +23,31 @@ const LONGEST_BYTES: usize = 8 * LONGEST_TEXT;
 const MOST_CONVERTED: usize = 1 << 20;
 
 /// A commit.
-pub(super) struct Commit<'a> {
-    pub(super) tree: Id,
-    pub(super) parents: Vec<Id>,
+pub(in crate::git) struct Commit<'a> {
+    pub(in crate::git) tree: Id,
+    pub(in crate::git) parents: Vec<Id>,
     whole: &'a [u8],
     /// Behind the parents.
     rest: &'a [u8],
 }
 
 /// An annotated tag.
-pub(super) struct Tag<'a> {
+pub(in crate::git) struct Tag<'a> {
     /// What it tags.
-    pub(super) target: Id,
+    pub(in crate::git) target: Id,
     /// Very old tags do not say who made them.
-    pub(super) tagger: Option<Signature<'a>>,
+    pub(in crate::git) tagger: Option<Signature<'a>>,
 }
 
 /// Who made an object, as it says: `NAME <EMAIL> TIME ZONE`.
-pub(super) struct Signature<'a> {
+pub(in crate::git) struct Signature<'a> {
     name: Cow<'a, [u8]>,
     email: Cow<'a, [u8]>,
 }
 
 impl<'a> Commit<'a> {
     /// `None`: git does not take it for a commit either.
-    pub(super) fn parse(commit: &'a [u8], hash: HashKind) -> Option<Self> {
+    pub(in crate::git) fn parse(commit: &'a [u8], hash: HashKind) -> Option<Self> {
         let (tree, mut rest) = id_line(commit, b"tree ", hash)?;
         let mut parents = Vec::new();
         let length = b"parent ".len() + hash.digits();
@@ -67,7 +67,7 @@ impl<'a> Commit<'a> {
 
     /// When it was committed, in seconds since the epoch; 0 if that is not said where it
     /// belongs (commit.c, `parse_commit_date`).
-    pub(super) fn time(&self) -> u64 {
+    pub(in crate::git) fn time(&self) -> u64 {
         let (author, rest) = split_at_byte(self.rest, b'\n');
         let (committer, _) = rest.split_at(memchr::memchr(b'\n', rest).unwrap_or(0));
         if !author.starts_with(b"author") || !committer.starts_with(b"committer") {
@@ -80,7 +80,7 @@ impl<'a> Commit<'a> {
     /// Who wrote it. Of several lines the last one counts, as for `git log --format=%an`;
     /// without one, there is no name. In another encoding git converts the commit whole, or
     /// not at all, before it looks for lines (pretty.c, `repo_logmsg_reencode`).
-    pub(super) fn author(&self) -> Signature<'a> {
+    pub(in crate::git) fn author(&self) -> Signature<'a> {
         let mut encodings = headers(self.rest).filter_map(|line| line.strip_prefix(b"encoding "));
         let converted = encodings.next().and_then(|encoding| {
             let end = memchr::memchr(0, self.whole).unwrap_or(self.whole.len());
@@ -99,7 +99,7 @@ impl<'a> Commit<'a> {
 
 impl<'a> Tag<'a> {
     /// `None`: git does not take it for a tag either (tag.c, `parse_tag_buffer`).
-    pub(super) fn parse(tag: &'a [u8], hash: HashKind) -> Option<Self> {
+    pub(in crate::git) fn parse(tag: &'a [u8], hash: HashKind) -> Option<Self> {
         let (target, rest) = id_line(tag, b"object ", hash)?;
         let (_, rest) = split_at_byte(rest.strip_prefix(b"type ")?, b'\n');
         let (_, rest) = split_at_byte(rest.strip_prefix(b"tag ")?, b'\n');
@@ -179,7 +179,7 @@ impl<'a> Signature<'a> {
     }
 
     /// Writes what is the same only for signatures of the same person.
-    pub(super) fn write_key(&self, key: &mut Vec<u8>) {
+    pub(in crate::git) fn write_key(&self, key: &mut Vec<u8>) {
         key.clear();
         for part in [&self.name, &b"<"[..], &self.email] {
             key.extend_from_slice(part);
@@ -187,7 +187,7 @@ impl<'a> Signature<'a> {
     }
 
     /// The person; bytes that are no UTF-8 become U+FFFD.
-    pub(super) fn person(&self) -> Author {
+    pub(in crate::git) fn person(&self) -> Author {
         let text = |bytes: &[u8]| {
             let bytes = bytes.trim_ascii();
             let start = &bytes[..bytes.len().min(LONGEST_BYTES)];

@@ -1,0 +1,117 @@
+//! Why a repository, or something in it, cannot be read.
+
+use std::path::PathBuf;
+
+use crate::event::Oid;
+
+/// Why a repository could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder is no repository, or one that cannot be opened: git itself was asked,
+    /// too.
+    #[error("cannot open repository `{path}`")]
+    Open {
+        /// As it was asked for.
+        path: String,
+        /// What libgit2 says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Whether there is no git to be asked.
+        no_git: bool,
+    },
+    /// It belongs to somebody whom git does not trust either.
+    #[error("cannot trust repository `{}`: it belongs to account {owner}, not to {account}, who runs this", path.display())]
+    Dubious {
+        /// The repository.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        account: u32,
+    },
+    /// An id that is no id of this repository, whatever is in it.
+    #[error("object id `{id}` has the length of another hash")]
+    Length {
+        /// As it was given.
+        id: Oid,
+    },
+    /// git itself was asked, and did not answer.
+    #[error("cannot ask `git {command}`: {why}")]
+    Git {
+        /// The subcommand.
+        command: String,
+        /// The first line of what it said.
+        why: String,
+    },
+    /// An object is missing or damaged, or a ref cannot be resolved.
+    #[error("cannot read {what}")]
+    Read {
+        /// Which thing: "commit `…`", "HEAD".
+        what: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// Whether it is an object that git itself cannot read: missing, or damaged.
+    #[must_use]
+    pub fn is_of_absent_object(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.is::<Absent>())
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            // git's own words.
+            Self::Dubious { path, .. } => {
+                let path = path.display();
+                Some(format!("git config --global --add safe.directory {path}"))
+            }
+            Self::Open { no_git: true, .. } => Some(
+                "git may be able to read it, and is not found: install it, or set PATH".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// What was read; `None`: it is missing or damaged.
+pub(in crate::git) fn present<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(error) if error.is_of_absent_object() => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Names what was being read when that failed.
+pub(in crate::git) trait ReadContext<T> {
+    fn reading(self, what: impl FnOnce() -> String) -> Result<T, Error>;
+}
+
+impl<T, E: Into<Cause>> ReadContext<T> for Result<T, E> {
+    fn reading(self, what: impl FnOnce() -> String) -> Result<T, Error> {
+        self.map_err(|source| Error::Read {
+            what: what(),
+            source: source.into(),
+        })
+    }
+}
+
+/// Why something could not be read: libgit2's error, or words.
+pub(in crate::git) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// An object is not there, or not as it should be: git cannot read it either.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::git) struct Absent(&'static str);
+
+/// What is said of an object that git finds nowhere.
+pub(in crate::git) fn missing() -> Cause {
+    Absent("it is missing or damaged (`git fsck` says more)").into()
+}
+
+/// What is said of an object that is there and cannot be read.
+pub(in crate::git) fn damaged() -> Cause {
+    Absent("it is damaged (`git fsck` says more)").into()
+}
