@@ -9,16 +9,13 @@ use toml::de::{DeTable, DeValue};
 use super::borrowed;
 use super::node;
 use super::schema::{EndpointLayer, Layer, Origin};
-use super::sections::{self, Section};
+use super::sections::{self, Section, Wrong};
 
 /// The longest timeout of an attempt. A run ends this long after its budget at the latest.
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The largest number of requests at once, of which each holds some file descriptors.
 const MOST_IN_FLIGHT: usize = 1024;
-
-/// A line, counted from 1, and what is wrong with it.
-pub(super) type Wrong = (usize, String);
 
 /// What a file says.
 pub(super) struct Document {

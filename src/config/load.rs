@@ -10,11 +10,11 @@ use toml::de::DeTable;
 use super::borrowed::Borrowed;
 use super::document::{self, Document, Whose};
 use super::file::{self, Refusal, Unread};
-use super::matching::Names;
 use super::schema::Layer;
 use super::sections::Section;
 use super::settings::{self, Settings};
 use super::shown::{Shown, show};
+use super::values::matching::Names;
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]

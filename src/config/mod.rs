@@ -1,19 +1,16 @@
 //! The configuration: TOML in layers, effective settings out.
 //!
 //! ```text
-//! values     what one value may be: URL, duration, pattern
-//! sources    where a secret is: text, file, environment, credential
-//! size       the same: a number of bytes
+//! values     what one value may be: URL, duration, size, pattern
+//! secrets    where a secret is, and the secret itself
 //! schema     which keys there are, and how one layer overrides another
 //! file       whose file it is, what kind and how large, before it is read
-//! matching   which repositories a section is about
 //! sections   [[repository]]: what the server's file says of some repositories
 //! document   one file's text → its layer, errors with line and key
 //! borrowed   what another account's file would have read with our rights
 //! load       reading the layers' files, and laying them on each other
 //! shown      what is in force, and which layer says so
 //! settings   the merged layers made whole: defaults, endpoints with names
-//! keys       a secret's source → the secret
 //! project    what [project] says and what the repository tells → Project
 //! ```
 //!
@@ -24,30 +21,27 @@
 mod borrowed;
 mod document;
 mod file;
-mod keys;
 mod load;
-mod matching;
 mod node;
 mod project;
 mod schema;
+mod secrets;
 mod sections;
 mod settings;
 mod shown;
-mod size;
-mod sources;
 mod values;
 
 pub use borrowed::Borrowed;
 pub use file::Refusal;
-pub use keys::{Credentials, KeyError};
 pub use load::{Error, Loaded, Server, asks_to_require, load};
-pub use matching::{Names, RepositoryPattern, RepositoryPatterns};
 pub use project::project;
 pub use schema::{Mode, Origin};
+pub use secrets::keys::{Credentials, KeyError};
+pub use secrets::sources::{PreviousKey, SecretFile, SecretSource};
 pub use settings::{Allow, ClientCert, Endpoint, IN_FLIGHT, Network, Retry, Settings, Signing};
 pub use shown::Shown;
-pub use sources::{PreviousKey, SecretFile, SecretSource};
-pub use values::{EndpointUrl, Patterns};
+pub use values::matching::{Names, RepositoryPattern, RepositoryPatterns};
+pub use values::text::{EndpointUrl, Patterns};
 
 /// The server's file, unless another is named.
 pub const SYSTEM_FILE: &str = "/etc/refpost/config.toml";

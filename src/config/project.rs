@@ -4,8 +4,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::Settings;
-use super::matching::below;
+use super::settings::Settings;
+use super::values::matching::below;
 use crate::host::Facts;
 use crate::payload::{AccessUsers, People, Project, User};
 

@@ -7,10 +7,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::matching::RepositoryPatterns;
-use super::size::{BodySize, SpoolSize};
-use super::sources::{PreviousKey, SecretFile, SecretSource};
-use super::values::{
+use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
+use super::values::matching::RepositoryPatterns;
+use super::values::size::{BodySize, SpoolSize};
+use super::values::text::{
     EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, ProxyUrl, Urls,
 };
 use crate::payload::{AccessGroups, AccessUsers, People};

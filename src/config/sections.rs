@@ -4,13 +4,15 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::document::Wrong;
-use super::matching::{Names, RepositoryPatterns};
 use super::schema::{Layer, Origin};
+use super::values::matching::{Names, RepositoryPatterns};
 
 /// Tables that a section can have too. Below a section's header TOML takes their
 /// plain headers for the whole server's.
 const ALSO_IN_SECTIONS: [&str; 4] = ["endpoint", "people", "project", "retry"];
+
+/// A line of the file, counted from 1, and the text of the error.
+pub(super) type Wrong = (usize, String);
 
 /// A section of the server's file.
 #[derive(Debug)]

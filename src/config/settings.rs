@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::schema::{
     DeliveryLayer, EndpointLayer, Layer, Mode, NetworkLayer, Origin, ProjectLayer, RetryLayer,
 };
-use super::size::{BodySize, SpoolSize};
-use super::sources::{PreviousKey, SecretFile, SecretSource};
-use super::values::{EndpointUrl, Instance, Patterns, Period, Urls};
+use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
+use super::values::size::{BodySize, SpoolSize};
+use super::values::text::{EndpointUrl, Instance, Patterns, Period, Urls};
 use crate::payload::People;
 
 /// The longest that one attempt may take, unless the endpoint says otherwise.

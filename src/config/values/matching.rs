@@ -84,12 +84,12 @@ impl RepositoryPatterns {
     }
 
     /// The first pattern of a path below `root`.
-    pub(super) fn first_relative(&self) -> Option<&RepositoryPattern> {
+    pub(in crate::config) fn first_relative(&self) -> Option<&RepositoryPattern> {
         self.0.iter().find(|pattern| !pattern.is_absolute)
     }
 
     /// All of them in one text, which no other patterns have.
-    pub(super) fn identity(&self) -> String {
+    pub(in crate::config) fn identity(&self) -> String {
         let texts: Vec<&str> = self.0.iter().map(|pattern| &*pattern.text).collect();
         texts.join("\n")
     }
@@ -183,7 +183,7 @@ impl Names {
 
 /// The part of a path, its links resolved, that is below `root`. A root that is a
 /// prefix as it stands is resolved itself; only of another one the system is asked.
-pub(super) fn below(root: &Path, path: &Path) -> Option<PathBuf> {
+pub(in crate::config) fn below(root: &Path, path: &Path) -> Option<PathBuf> {
     let below = match path.strip_prefix(root) {
         Ok(below) => below,
         Err(_) => path.strip_prefix(root.canonicalize().ok()?).ok()?,
@@ -192,7 +192,7 @@ pub(super) fn below(root: &Path, path: &Path) -> Option<PathBuf> {
 }
 
 /// A repository's name without the `.git` that most bare ones end in.
-pub(super) fn without_git(name: &str) -> &str {
+pub(in crate::config) fn without_git(name: &str) -> &str {
     match name.strip_suffix(".git") {
         Some(short) if !short.is_empty() && !short.ends_with('/') => short,
         _ => name,

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::file::is_strange;
 use super::sources::{SecretFile, SecretSource};
-use super::{Endpoint, Signing};
+use crate::config::file::is_strange;
+use crate::config::settings::{Endpoint, Signing};
 use crate::plain_file::{Plain, Unfit};
 use crate::signature::Secret;
 

@@ -15,11 +15,11 @@ const MOST: u64 = 64 * MIB;
 
 /// `max_body`: how long a body may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BodySize(pub(super) usize);
+pub(in crate::config) struct BodySize(pub(in crate::config) usize);
 
 /// `max_spool`: how much may wait for one repository; `None`, written as 0, is no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SpoolSize(pub(super) Option<u64>);
+pub(in crate::config) struct SpoolSize(pub(in crate::config) Option<u64>);
 
 impl BodySize {
     fn new<E: Error>(bytes: u64) -> Result<Self, E> {

@@ -55,7 +55,7 @@ impl SecretFile {
 
     /// Makes a relative name one below `folder`, and remembers the account that
     /// owns the configuration which it stands in.
-    pub(super) fn rebase(&mut self, folder: &Path, owner: u32) {
+    pub(in crate::config) fn rebase(&mut self, folder: &Path, owner: u32) {
         self.path = folder.join(&self.path);
         self.named_by = Some(owner);
     }

@@ -172,7 +172,7 @@ fn decoded(text: &str) -> String {
 
 /// `network.proxy`.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ProxyUrl(pub(super) EndpointUrl);
+pub(in crate::config) struct ProxyUrl(pub(in crate::config) EndpointUrl);
 
 impl<'de> Deserialize<'de> for ProxyUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -184,7 +184,7 @@ impl<'de> Deserialize<'de> for ProxyUrl {
 
 /// `urls`: an array, or one text with a URL a line. Blank ones are skipped.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Urls(pub(super) Vec<EndpointUrl>);
+pub(in crate::config) struct Urls(pub(in crate::config) Vec<EndpointUrl>);
 
 impl Urls {
     fn parse<'a, E: serde::de::Error>(lines: impl Iterator<Item = &'a str>) -> Result<Self, E> {
@@ -229,7 +229,7 @@ impl<'de> Deserialize<'de> for Urls {
 
 /// The instance's URL: with a scheme and, always, a `/` at its end.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Instance(pub(super) String);
+pub(in crate::config) struct Instance(pub(in crate::config) String);
 
 impl<'de> Deserialize<'de> for Instance {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -250,7 +250,7 @@ impl<'de> Deserialize<'de> for Instance {
 
 /// A duration as people write it: `15s`, `1m 30s`, `5d`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Period(pub(super) Duration);
+pub(in crate::config) struct Period(pub(in crate::config) Duration);
 
 impl Serialize for Period {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -292,7 +292,7 @@ pub struct Patterns {
 
 impl Patterns {
     /// Everything but what matches this glob.
-    pub(super) fn without(glob: &str) -> Self {
+    pub(in crate::config) fn without(glob: &str) -> Self {
         let pattern = glob::Pattern::new(glob).expect("a glob of ours is well-formed");
         Self {
             wanted: Vec::new(),
@@ -337,7 +337,7 @@ const LONGEST_NAME: usize = 64;
 
 /// The name of an endpoint: what directories, logs and people see.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct EndpointName(pub(super) String);
+pub(in crate::config) struct EndpointName(pub(in crate::config) String);
 
 impl<'de> Deserialize<'de> for EndpointName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -363,7 +363,7 @@ fn is_name_char(c: char) -> bool {
 
 /// The name of a header that an endpoint is sent on top of the format's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct HeaderName(pub(super) String);
+pub(in crate::config) struct HeaderName(pub(in crate::config) String);
 
 impl<'de> Deserialize<'de> for HeaderName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
