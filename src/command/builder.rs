@@ -323,8 +323,11 @@ fn too_long(idle: Duration, at_entry: Duration) -> Option<String> {
     if idle >= PATIENCE {
         return Some(done_nothing());
     }
-    let longest = humantime::format_duration(LONGEST);
-    (at_entry >= LONGEST).then(|| format!("it has not ended within {longest}"))
+    if at_entry >= LONGEST {
+        let longest = humantime::format_duration(LONGEST);
+        return Some(format!("it has not ended within {longest}"));
+    }
+    None
 }
 
 fn done_nothing() -> String {

@@ -34,7 +34,7 @@ const OF_A_HOOK_TOO: [&str; 3] = ["GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CO
 const WHERE_GIT_IS: &str = "GIT_EXEC_PATH";
 
 /// The longest time for which git says nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// git's command line for a repository.
 #[derive(Clone)]
@@ -116,9 +116,9 @@ pub(super) struct Answers<R>(pub(super) R);
 
 impl<R: Read + AsFd> Read for Answers<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let patience = PollTimeout::try_from(PATIENCE).map_err(io::Error::other)?;
+        let longest = PollTimeout::try_from(LONGEST_SILENCE).map_err(io::Error::other)?;
         let mut ready = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut ready, patience)? == 0 {
+        if poll(&mut ready, longest)? == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "it does not answer",

@@ -1,4 +1,4 @@
-//! The commit-graph: a file in which git keeps the parents, times and levels of
+//! The commit-graph: a file in which git keeps the parents, times and generations of
 //! commits, or a chain of such files (gitformat-commit-graph(5)).
 
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ const LONGEST_LIST: u64 = LONGEST_CHAIN as u64 * 65;
 pub(in crate::git) struct CommitFile {
     graph: Graph,
     commits: u32,
-    /// Whether it has levels: files from before git 2.19 have none.
-    has_levels: bool,
+    /// Whether it has generations: files from before git 2.19 have none.
+    has_generations: bool,
 }
 
 impl CommitFile {
@@ -37,11 +37,11 @@ impl CommitFile {
             .iter()
             .find_map(|folder| single(folder, kind).or_else(|| chain(folder, &folders, kind)))?;
         let commits = graph.num_commits();
-        let has_levels = commits > 0 && graph.commit_at(Position(0)).generation() > 0;
+        let has_generations = commits > 0 && graph.commit_at(Position(0)).generation() > 0;
         Some(Self {
             graph,
             commits,
-            has_levels,
+            has_generations,
         })
     }
 
@@ -65,10 +65,10 @@ impl CommitFile {
             .committer_timestamp()
     }
 
-    /// One more than the highest level of the parents, where that is known.
-    pub(in crate::git) fn level(&self, position: u32) -> Option<u32> {
+    /// One more than the highest generation of the parents, where that is known.
+    pub(in crate::git) fn generation(&self, position: u32) -> Option<u32> {
         let commit = self.graph.commit_at(Position(position));
-        self.has_levels.then(|| commit.generation())
+        self.has_generations.then(|| commit.generation())
     }
 
     /// Appends the positions of the parents; whether they could be told.

@@ -136,10 +136,10 @@ impl<'repo> Commits<'repo> {
         }
     }
 
-    /// One more than the highest level of its parents, if that is known.
-    pub(in crate::git) fn level(&self, number: u32) -> Option<u32> {
+    /// One more than the highest generation of its parents, if that is known.
+    pub(in crate::git) fn generation(&self, number: u32) -> Option<u32> {
         let file = self.file.as_ref()?;
-        (number < self.filed).then(|| file.level(number))?
+        (number < self.filed).then(|| file.generation(number))?
     }
 
     /// Visits a commit: puts the parents' numbers in place of what was in `parents`. What is absent has none.

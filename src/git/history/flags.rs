@@ -1,9 +1,9 @@
-//! What a walk notes of commits, by their numbers: marks, and a line to be visited.
+//! What a walk notes of commits, by their numbers: flags, and the queue of those to be visited.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// A commit in line to be visited: the newest first, of one time the first come.
+/// A commit that waits to be visited: the newest first, of one time the first come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::git) struct Next {
     pub(in crate::git) time: u64,
@@ -23,57 +23,57 @@ impl PartialOrd for Next {
     }
 }
 
-/// Commits in line.
-pub(in crate::git) type Line = BinaryHeap<Next>;
+/// Commits that wait to be visited.
+pub(in crate::git) type Queue = BinaryHeap<Next>;
 
-/// In the list of what has been marked.
+/// In the list of what has been flagged.
 const LISTED: u8 = 128;
 
-/// A byte of marks for each commit.
+/// A byte of flags for each commit.
 #[derive(Default)]
-pub(in crate::git) struct Marks {
+pub(in crate::git) struct Flags {
     bytes: Vec<u8>,
-    /// Which may have marks, for taking them off again.
-    marked: Vec<u32>,
+    /// Which may have flags, for taking them off again.
+    flagged: Vec<u32>,
     arrivals: u64,
 }
 
-impl Marks {
+impl Flags {
     pub(in crate::git) fn of(&self, commit: u32) -> u8 {
         self.bytes
             .get(commit as usize)
             .map_or(0, |byte| byte & !LISTED)
     }
 
-    /// Adds marks.
-    pub(in crate::git) fn add(&mut self, commit: u32, marks: u8) {
+    /// Adds flags.
+    pub(in crate::git) fn add(&mut self, commit: u32, flags: u8) {
         let at = commit as usize;
         if at >= self.bytes.len() {
             self.bytes.resize(at + at / 2 + 1, 0);
         }
         if self.bytes[at] == 0 {
-            self.marked.push(commit);
+            self.flagged.push(commit);
         }
-        self.bytes[at] |= marks | LISTED;
+        self.bytes[at] |= flags | LISTED;
     }
 
-    pub(in crate::git) fn remove(&mut self, commit: u32, marks: u8) {
-        self.bytes[commit as usize] &= !marks;
+    pub(in crate::git) fn remove(&mut self, commit: u32, flags: u8) {
+        self.bytes[commit as usize] &= !flags;
     }
 
-    /// How many have marks.
+    /// How many have flags.
     pub(in crate::git) fn count(&self) -> usize {
-        self.marked.len()
+        self.flagged.len()
     }
 
-    /// Takes all marks off all.
+    /// Takes all flags off all.
     pub(in crate::git) fn clear(&mut self) {
-        for commit in self.marked.drain(..) {
+        for commit in self.flagged.drain(..) {
             self.bytes[commit as usize] = 0;
         }
     }
 
-    /// The next place in a line.
+    /// Returns the next place in a queue.
     pub(in crate::git) fn next(&mut self, commit: u32, time: u64) -> Next {
         self.arrivals += 1;
         Next {

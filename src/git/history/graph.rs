@@ -9,8 +9,8 @@ use std::cmp::Reverse;
 
 use crate::git::error::Error;
 use crate::git::history::commits::Commits;
-use crate::git::history::flags::{Line, Marks, Next};
-use crate::git::history::merge_base::Canvas;
+use crate::git::history::flags::{Flags, Next, Queue};
+use crate::git::history::merge_base::MergeBases;
 use crate::git::objects::id::Id;
 use crate::git::repository::Repository;
 
@@ -23,9 +23,9 @@ const SLOP: usize = 5;
 const OURS: u8 = 1;
 /// Reachable from what hides.
 const HIDDEN: u8 = 2;
-/// In the line of what is ours.
-const WAITING: u8 = 4;
-/// In one of the lines, or was. What hides is known one generation further than it is
+/// In the queue of what is ours.
+const QUEUED: u8 = 4;
+/// In one of the queues, or was. What hides is known one generation further than it is
 /// followed, as in git (revision.c, `process_parents`).
 const SEEN: u8 = 8;
 
@@ -39,12 +39,12 @@ struct Walk {
     hiding: Option<u32>,
     /// Whether the last walk came to its end.
     is_whole: bool,
-    marks: Marks,
-    hidden: Line,
-    ours: Line,
+    flags: Flags,
+    hidden: Queue,
+    ours: Queue,
     /// What was ever in it.
     met: Vec<u32>,
-    /// How many in the line of ours are not hidden.
+    /// Number of commits in the queue of ours that are not hidden.
     waiting: usize,
     parents: Vec<u32>,
     stack: Vec<u32>,
@@ -71,10 +71,10 @@ impl Walk {
         let goes_on = self.hiding == hiding && std::mem::take(&mut self.is_whole);
         if goes_on {
             for commit in self.met.drain(..) {
-                // What is hidden is in the line of it, or was followed.
-                let is_hidden = self.marks.of(commit) & HIDDEN != 0;
+                // What is hidden is in its queue, or was followed.
+                let is_hidden = self.flags.of(commit) & HIDDEN != 0;
                 let seen = if is_hidden { 0 } else { SEEN };
-                self.marks.remove(commit, OURS | WAITING | seen);
+                self.flags.remove(commit, OURS | QUEUED | seen);
             }
             for _ in 0..std::mem::take(&mut self.credit) {
                 let Some(next) = self.hidden.pop().filter(|_| !commits.effort.is_spent()) else {
@@ -91,7 +91,7 @@ impl Walk {
         self.hidden.clear();
         self.ours.clear();
         self.met.clear();
-        self.marks.clear();
+        self.flags.clear();
         let Some(commit) = hiding else {
             return Ok(());
         };
@@ -105,36 +105,36 @@ impl Walk {
         Ok(())
     }
 
-    /// Puts a commit in the line of what is ours, unless it is hidden. `below`: when its
+    /// Puts a commit in the queue of what is ours, unless it is hidden. `below`: when its
     /// child was made.
     fn meet(&mut self, commit: u32, below: u64, commits: &mut Commits<'_>) -> Result<(), Error> {
-        let marks = self.marks.of(commit);
-        if marks & SEEN != 0 {
+        let flags = self.flags.of(commit);
+        if flags & SEEN != 0 {
             return Ok(());
         }
-        if marks & HIDDEN != 0 {
+        if flags & HIDDEN != 0 {
             return self.hide(commit, below, commits);
         }
         let Some(time) = commits.time(commit)? else {
             self.is_cut = true;
             return Ok(());
         };
-        self.marks.add(commit, OURS | WAITING | SEEN);
-        let next = self.marks.next(commit, time);
+        self.flags.add(commit, OURS | QUEUED | SEEN);
+        let next = self.flags.next(commit, time);
         self.ours.push(next);
         self.met.push(commit);
         self.waiting += 1;
         Ok(())
     }
 
-    /// Puts a commit in the line of what is hidden.
+    /// Puts a commit in the queue of what is hidden.
     fn hide(&mut self, commit: u32, below: u64, commits: &mut Commits<'_>) -> Result<(), Error> {
-        self.marks.add(commit, HIDDEN | SEEN);
+        self.flags.add(commit, HIDDEN | SEEN);
         let Some(time) = commits.time(commit)? else {
             self.hidden_cut = self.hidden_cut.max(Some(below));
             return Ok(());
         };
-        let next = self.marks.next(commit, time);
+        let next = self.flags.next(commit, time);
         self.hidden.push(next);
         Ok(())
     }
@@ -151,14 +151,14 @@ impl Walk {
         commits.parents(commit, &mut parents)?;
         for &parent in &parents {
             self.mark_hidden(parent);
-            if self.marks.of(parent) & SEEN == 0 {
+            if self.flags.of(parent) & SEEN == 0 {
                 self.hide(parent, time, commits)?;
             }
             commits.parents(parent, &mut stack)?;
             while let Some(ancestor) = stack.pop() {
-                let is_known = self.marks.of(ancestor) & HIDDEN != 0;
+                let is_known = self.flags.of(ancestor) & HIDDEN != 0;
                 self.mark_hidden(ancestor);
-                if !is_known && self.marks.of(ancestor) & SEEN != 0 {
+                if !is_known && self.flags.of(ancestor) & SEEN != 0 {
                     commits.parents(ancestor, &mut self.parents)?;
                     stack.extend(&self.parents);
                 }
@@ -169,9 +169,9 @@ impl Walk {
     }
 
     fn mark_hidden(&mut self, commit: u32) {
-        let marks = self.marks.of(commit);
-        self.waiting -= usize::from(marks & (WAITING | HIDDEN) == WAITING);
-        self.marks.add(commit, HIDDEN);
+        let flags = self.flags.of(commit);
+        self.waiting -= usize::from(flags & (QUEUED | HIDDEN) == QUEUED);
+        self.flags.add(commit, HIDDEN);
     }
 
     fn peek(&self) -> Option<&Next> {
@@ -181,19 +181,18 @@ impl Walk {
     fn pop(&mut self) -> Option<Next> {
         if self.ours.peek() > self.hidden.peek() {
             let next = self.ours.pop()?;
-            self.marks.remove(next.commit, WAITING);
-            self.waiting -= usize::from(self.marks.of(next.commit) & HIDDEN == 0);
+            self.flags.remove(next.commit, QUEUED);
+            self.waiting -= usize::from(self.flags.of(next.commit) & HIDDEN == 0);
             Some(next)
         } else {
             self.hidden.pop()
         }
     }
 
-    /// What is in the line of ours and was found to be hidden is followed by the
-    /// walks to come.
+    /// Leaves commits in the queue of ours that were found to be hidden to the walks to come.
     fn end(&mut self) {
         for next in self.ours.drain() {
-            if self.marks.of(next.commit) & HIDDEN != 0 {
+            if self.flags.of(next.commit) & HIDDEN != 0 {
                 self.hidden.push(next);
             }
         }
@@ -204,7 +203,7 @@ impl Walk {
     fn list(&mut self, new: u32, commits: &mut Commits<'_>) -> Result<(Vec<u32>, Base), Error> {
         let (mut listed, mut base) = (Vec::new(), Base::Unknown);
         self.is_whole = false;
-        if self.marks.of(new) & HIDDEN != 0 {
+        if self.flags.of(new) & HIDDEN != 0 {
             self.end();
             return Ok((listed, Base::Known(Some(new))));
         }
@@ -217,7 +216,7 @@ impl Walk {
                 break;
             }
             let Next { commit, time, .. } = next;
-            if self.marks.of(commit) & HIDDEN != 0 {
+            if self.flags.of(commit) & HIDDEN != 0 {
                 self.hide_ancestors(next, commits)?;
                 let is_older = self.peek().is_some_and(|next| last <= next.time);
                 slop = if self.waiting > 0 || is_older {
@@ -246,7 +245,7 @@ impl Walk {
         self.end();
         // What is newer than that cannot be hidden by what is missing.
         self.is_cut |= self.hidden_cut.is_some_and(|cut| cut >= oldest);
-        listed.retain(|&commit| self.marks.of(commit) & HIDDEN == 0);
+        listed.retain(|&commit| self.flags.of(commit) & HIDDEN == 0);
         if listed.is_empty() {
             base = Base::Known(Some(new));
         }
@@ -268,7 +267,7 @@ impl Walk {
         for &commit in listed {
             commits.parents(commit, &mut self.parents)?;
             for &parent in &self.parents {
-                if self.marks.of(parent) & HIDDEN != 0
+                if self.flags.of(parent) & HIDDEN != 0
                     && let Some(time) = commits.time(parent)?
                 {
                     forks.push((Reverse(time), parent));
@@ -290,7 +289,7 @@ pub(in crate::git) struct Graph<'repo> {
 struct State<'repo> {
     commits: Commits<'repo>,
     walk: Walk,
-    canvas: Canvas,
+    merge_base: MergeBases,
     /// What the last walk told of its two ends.
     base: Option<(Id, Id, Base)>,
 }
@@ -301,7 +300,7 @@ impl<'repo> Graph<'repo> {
             state: RefCell::new(State {
                 commits: Commits::new(repository),
                 walk: Walk::default(),
-                canvas: Canvas::default(),
+                merge_base: MergeBases::default(),
                 base: None,
             }),
         }
@@ -318,7 +317,7 @@ impl<'repo> Graph<'repo> {
         let State {
             commits,
             walk,
-            canvas,
+            merge_base,
             base,
         } = &mut *self.state.borrow_mut();
         let number = commits.number(new);
@@ -328,12 +327,12 @@ impl<'repo> Graph<'repo> {
         if known == Base::Unknown
             && let Some(forks) = walk.forks(&listed, commits)?
         {
-            known = Base::Known(canvas.first_independent(forks, commits)?);
+            known = Base::Known(merge_base.first_independent(forks, commits)?);
         }
         if let Some(hidden) = hidden {
             *base = Some((hidden, new, known));
         }
-        let is_cut = walk.is_cut || canvas.take_cut();
+        let is_cut = walk.is_cut || merge_base.take_cut();
         tell(&listed, is_cut, commits)
     }
 
@@ -357,18 +356,18 @@ impl<'repo> Graph<'repo> {
         let State {
             commits,
             walk,
-            canvas,
+            merge_base,
             base,
         } = &mut *self.state.borrow_mut();
         let found = match *base {
             Some((hidden, new, Base::Known(found))) if (hidden, new) == (one, other) => found,
             _ => {
                 let (one, other) = (commits.number(one), commits.number(other));
-                let found = canvas.merge_base(one, other, commits)?;
-                walk.credit += canvas.painted();
+                let found = merge_base.merge_base(one, other, commits)?;
+                walk.credit += merge_base.visited();
                 found
             }
         };
-        Ok((found.map(|found| commits.id(found)), canvas.take_cut()))
+        Ok((found.map(|found| commits.id(found)), merge_base.take_cut()))
     }
 }
