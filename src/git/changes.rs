@@ -11,16 +11,16 @@ use crate::git::objects::id::Id;
 use crate::git::repository::{DefaultBranch, Peeled, Repository};
 use crate::git::tree_diff::{self, Budget, Wants};
 
-/// What the updates of one push are measured against.
+/// State that the updates of one push are measured against.
 pub struct Changes<'repo> {
     repository: &'repo Repository,
     graph: Graph<'repo>,
-    /// Read when it is first asked for: only what is created is measured against it.
+    /// Read at its first use: only new refs are measured against it.
     default: OnceCell<DefaultBranch>,
     wants: Wants,
-    /// Whether an update whose own objects are missing is an error.
+    /// Whether an update that misses its own objects is an error.
     waits: bool,
-    /// What comparing trees may yet cost in this push.
+    /// Budget for comparing trees in this push.
     budget: Budget,
 }
 
@@ -43,7 +43,7 @@ impl Repository {
 }
 
 impl Changes<'_> {
-    /// The same, which tell what is known of updates whose own objects are missing.
+    /// Tells the known part of updates whose own objects are missing.
     #[must_use]
     pub fn of_what_is_known(self) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Changes<'_> {
         }
     }
 
-    /// The change that one ref update made.
+    /// Returns the change that one ref update made.
     pub fn of(&self, update: &RefUpdate) -> Result<RefChange, Error> {
         for id in [update.old, update.new].into_iter().flatten() {
             self.repository.id(id)?;
@@ -92,7 +92,7 @@ impl Changes<'_> {
         })
     }
 
-    /// What the ids of an update say, without its objects.
+    /// Returns the change as the ids of an update tell it, without its objects.
     fn known(&self, update: &RefUpdate) -> RefChange {
         let kind = update.name.kind();
         let tip = |id: Option<Oid>| {
@@ -151,15 +151,15 @@ impl Changes<'_> {
         self.graph.is_spent() || self.budget.is_spent()
     }
 
-    /// What is told of commits once the push has cost too much.
+    /// Returns the facts of commits once the push has cost too much.
     fn unlisted(&self, new: Id, listed: Option<&gained::Listed>) -> Result<Gained, Error> {
         let total = listed.map_or(0, |listed| listed.total);
         let authors = Authors::only(self.repository.commit_author(new)?);
         Ok(thin(new.into(), authors, total))
     }
 
-    /// A branch or another ref that was not there before: what it has that the
-    /// default branch has not. `None` if that is nothing.
+    /// Returns the commits of a new branch or other ref that the default branch does not have.
+    /// `None` if there are none.
     fn created(&self, update: &RefUpdate, new: Id) -> Result<Option<Gained>, Error> {
         if self.is_spent() {
             return self.unlisted(new, None).map(Some);
@@ -256,7 +256,7 @@ impl Changes<'_> {
     }
 }
 
-/// What is known of commits that nobody looked at, but for so many of them.
+/// Returns facts of commits that were not read, except for their number.
 fn thin(new: Oid, authors: Authors, total: usize) -> Gained {
     Gained {
         base: None,

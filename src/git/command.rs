@@ -19,18 +19,19 @@ pub const WHERE_CONFIG_IS: [&str; 3] = [
     "GIT_CONFIG_NOSYSTEM",
 ];
 
-/// Where a hook's objects are, and the settings that whoever ran git gave it (git(1)):
-/// they are about the repository whose hook this is.
+/// Variables of a hook: the folders of its objects, and the settings that git was given (git(1)).
+/// They are about the repository that runs the hook.
 const OF_A_HOOK: [&str; 3] = [
     "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_CONFIG_PARAMETERS",
 ];
 
-/// The same, numbered.
+/// Prefixes of the same variables, numbered.
 const OF_A_HOOK_TOO: [&str; 3] = ["GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"];
 
-/// Where git keeps its own programs: a git that was moved says it to all that it starts.
+/// Variable with the folder of git's own programs, which a git that was moved sets for all that it
+/// starts.
 const WHERE_GIT_IS: &str = "GIT_EXEC_PATH";
 
 /// The longest time for which git says nothing.
@@ -44,7 +45,7 @@ pub(super) struct Git {
 }
 
 impl Git {
-    /// `git_dir` is the folder with `HEAD` in it, absolute.
+    /// Takes the folder with `HEAD` in it, absolute.
     pub(super) fn new(git_dir: PathBuf, is_in_hook: bool) -> Self {
         Self {
             git_dir,
@@ -56,17 +57,17 @@ impl Git {
         &self.git_dir
     }
 
-    /// A variable of the hook that runs this; `None` outside of one.
+    /// Returns a variable of the hook that runs this; `None` outside of one.
     pub(super) fn variable_of_hook(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name).filter(|_| self.is_in_hook)
     }
 
-    /// A git command that says nothing to anybody's terminal.
+    /// Returns a git command that writes to no terminal.
     ///
-    /// A repository that is named with `--git-dir` git trusts whosever it is, and so its
-    /// check cannot fail a hook: it was made before, by git or by
-    /// [`crate::git::ensure_trusted`]. What a partial clone lacks is not fetched: a push does
-    /// not wait for another server, and what lies in a repository does not say what runs.
+    /// git trusts a repository that is named with `--git-dir`, whichever account owns it, so its
+    /// check cannot fail a hook: it was made before, by git or by [`crate::git::ensure_trusted`].
+    /// Objects that a partial clone lacks are not fetched: a push does not wait for another server,
+    /// and the files of a repository do not decide which commands run.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new("git");
         forget_variables(&mut command, |name| {
@@ -91,7 +92,7 @@ impl Git {
         command
     }
 
-    /// What git answers.
+    /// Returns the answer of git.
     pub(super) fn ask<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Result<Vec<u8>, Error> {
         let failed = |why: String| Error::Git {
             command: args.first().map_or_else(String::new, |first| {
@@ -111,7 +112,7 @@ impl Git {
     }
 }
 
-/// What a process says, read while it goes on speaking.
+/// Output of a process, read while it is written.
 pub(super) struct Answers<R>(pub(super) R);
 
 impl<R: Read + AsFd> Read for Answers<R> {
@@ -128,7 +129,7 @@ impl<R: Read + AsFd> Read for Answers<R> {
     }
 }
 
-/// Runs a command that is asked one thing. One that says nothing for too long is killed.
+/// Runs a command and returns its output. One that is silent for too long is killed.
 pub(super) fn answer_of(command: &mut Command) -> io::Result<Output> {
     let mut process = command.stdout(Stdio::piped()).spawn()?;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -151,8 +152,8 @@ pub(super) fn answer_of(command: &mut Command) -> io::Result<Output> {
     })
 }
 
-/// Takes git's variables from a command, which would be about some other repository,
-/// but for those that say where configuration is, and those that `is_kept` names.
+/// Removes git's variables, which would be about some other repository, from a command. Keeps those
+/// that name configuration files, and those for which `is_kept` returns true.
 pub(super) fn forget_variables(command: &mut Command, is_kept: impl Fn(&str) -> bool) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

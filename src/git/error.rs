@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::event::Oid;
 
-/// Why a repository could not be read.
+/// Reason for which a repository could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The folder is no repository, or one that cannot be opened: git itself was asked,
@@ -13,22 +13,22 @@ pub enum Error {
     Open {
         /// As it was asked for.
         path: String,
-        /// What libgit2 says.
+        /// Error of libgit2.
         source: Box<dyn std::error::Error + Send + Sync>,
         /// Whether there is no git to be asked.
         no_git: bool,
     },
-    /// It belongs to somebody whom git does not trust either.
+    /// It belongs to an account that git does not trust either.
     #[error("cannot trust repository `{}`: it belongs to account {owner}, not to {account}, who runs this", path.display())]
     Dubious {
         /// The repository.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
-        /// Who we are.
+        /// The account that runs this process.
         account: u32,
     },
-    /// An id that is no id of this repository, whatever is in it.
+    /// An id with the length of another hash.
     #[error("object id `{id}` has the length of another hash")]
     Length {
         /// As it was given.
@@ -45,21 +45,21 @@ pub enum Error {
     /// An object is missing or damaged, or a ref cannot be resolved.
     #[error("cannot read {what}")]
     Read {
-        /// Which thing: "commit `…`", "HEAD".
+        /// Name of the thing: "commit `…`", "HEAD".
         what: String,
-        /// What is wrong with it.
+        /// Cause of that.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl Error {
-    /// Whether it is an object that git itself cannot read: missing, or damaged.
+    /// Returns whether an object is missing or damaged, so that git itself cannot read it either.
     #[must_use]
     pub fn is_of_absent_object(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.is::<Absent>())
     }
 
-    /// What to do about it.
+    /// Returns advice, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -76,7 +76,7 @@ impl Error {
     }
 }
 
-/// What was read; `None`: it is missing or damaged.
+/// Turns an absent object into `None`.
 pub(in crate::git) fn present<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
     match read {
         Err(error) if error.is_of_absent_object() => Ok(None),
@@ -98,20 +98,20 @@ impl<T, E: Into<Cause>> ReadContext<T> for Result<T, E> {
     }
 }
 
-/// Why something could not be read: libgit2's error, or words.
+/// Cause of a failed read: libgit2's error, or words.
 pub(in crate::git) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// An object is not there, or not as it should be: git cannot read it either.
+/// Error for an object that is missing or damaged, so that git cannot read it either.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(in crate::git) struct Absent(&'static str);
 
-/// What is said of an object that git finds nowhere.
+/// Returns the error for an object that git does not find.
 pub(in crate::git) fn missing() -> Cause {
     Absent("it is missing or damaged (`git fsck` says more)").into()
 }
 
-/// What is said of an object that is there and cannot be read.
+/// Returns the error for an object that exists and cannot be read.
 pub(in crate::git) fn damaged() -> Cause {
     Absent("it is damaged (`git fsck` says more)").into()
 }

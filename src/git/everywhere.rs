@@ -9,17 +9,18 @@ use crate::git::repository::Repository;
 /// Variables in which git hands `-c` on to what it starts (git-config(1)).
 const FROM_COMMAND_LINE: [&str; 2] = ["GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"];
 
-/// What holds for every repository whose own configuration says nothing else.
+/// Settings that hold for every repository whose own configuration does not change them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Everywhere {
-    /// Whether git trusts all, whosever they are (git-config(1), `safe.directory`).
+    /// Whether git trusts all repositories, whichever account owns them (git-config(1),
+    /// `safe.directory`).
     pub trusts_all: bool,
     /// Whether hooks are in `hooks`, unless the repository itself says otherwise.
     hooks_at_home: bool,
 }
 
 impl Everywhere {
-    /// Asks git. Where it does not answer, each repository is asked about.
+    /// Asks git. If git does not answer, each repository is asked about.
     #[must_use]
     pub fn ask() -> Self {
         let mut command = Command::new("git");
@@ -49,7 +50,7 @@ impl Everywhere {
         }
     }
 
-    /// What `git config --list --null` says: `key`, a line break, value, a zero byte.
+    /// Reads the output of `git config --list --null`: `key`, a line break, value, a zero byte.
     fn of(listed: &[u8]) -> Self {
         let mut said = Self {
             trusts_all: false,
@@ -72,8 +73,8 @@ impl Everywhere {
 }
 
 impl Repository {
-    /// As [`Repository::hooks_dir`]; git is asked only if somebody may have said
-    /// something else than the default.
+    /// Returns the same as [`Repository::hooks_dir`], and asks git only if some file may change the
+    /// default.
     #[must_use]
     pub fn hooks_dir_given(&self, everywhere: Everywhere) -> std::path::PathBuf {
         if everywhere.hooks_at_home && self.says_nothing_of_hooks() {
@@ -83,8 +84,8 @@ impl Repository {
         }
     }
 
-    /// Whether the repository's own file neither names a folder of hooks nor another
-    /// file that could.
+    /// Returns whether the repository's own file names neither a folder of hooks nor another file
+    /// that could.
     fn says_nothing_of_hooks(&self) -> bool {
         let says = |name: &str| {
             let includes = ["include.", "includeif."];

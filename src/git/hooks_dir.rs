@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use crate::git::repository::Repository;
 
 impl Repository {
-    /// The folder that git runs this repository's hooks from: `core.hooksPath`
-    /// (git-config(1)) from whichever of its files, else `hooks`. Only git itself
-    /// knows all of those files, so git is asked.
+    /// Returns the folder that git runs this repository's hooks from: `core.hooksPath`
+    /// (git-config(1)) from any of its files, else `hooks`. Only git itself knows all of those
+    /// files, so git is asked.
     #[must_use]
     pub fn hooks_dir(&self) -> PathBuf {
         let git_dir = self.path();
@@ -19,7 +19,7 @@ impl Repository {
         }
     }
 
-    /// The file that sets `core.hooksPath`, unless it is the repository's own.
+    /// Returns the file that sets `core.hooksPath`, unless the repository itself does.
     #[must_use]
     pub fn hooks_path_origin(&self) -> Option<String> {
         let command = ["config", "--show-origin", "--get", "core.hooksPath"];

@@ -11,12 +11,12 @@ use crate::git::command::{answer_of, forget_variables};
 use crate::git::error::Error;
 use crate::git::objects::irregular;
 
-/// Fails for a repository that belongs neither to `account` nor, as git has it, to
-/// anybody whom that account trusts (git-config(1), `safe.directory`). `git_dir` is
-/// the folder with `HEAD` in it, its links resolved.
+/// Fails for a repository that belongs neither to `account` nor to an account that it trusts
+/// (git-config(1), `safe.directory`). `git_dir` is the folder with `HEAD` in it, its links
+/// resolved.
 ///
-/// git is asked only about what is another's, and by discovery: a repository that
-/// is named with `--git-dir` or `GIT_DIR` it trusts whosever it is.
+/// git is asked only about repositories of other accounts, and by discovery: it trusts any
+/// repository that is named with `--git-dir` or `GIT_DIR`.
 pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
     // What is not there is nobody's; whoever opens it will see.
     let owner = std::fs::metadata(git_dir).map_or(account, |meta| meta.uid());
@@ -43,8 +43,8 @@ pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
     })
 }
 
-/// Whether git takes this folder for a repository, and that one for what it is: where git
-/// sees none it looks further up, and finds some other.
+/// Returns whether git finds exactly this repository at this folder. Otherwise it looks further up,
+/// and may find another.
 fn is_trusted_by_git(repository: &Path, git_dir: &Path) -> bool {
     let mut command = Command::new("git");
     forget_variables(&mut command, |_| false);

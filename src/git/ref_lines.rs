@@ -10,11 +10,11 @@ use crate::event::{Oid, RefName, RefUpdate};
 /// Longer lines are refused: no file system holds such a ref, and memory is finite.
 const LONGEST_LINE: u64 = 64 << 10;
 
-/// A batch ends after so many updates,
+/// Most updates in a batch.
 pub const BATCH_UPDATES: usize = 10_000;
 
-/// or so many bytes of ref names, so that the header of its entry stays well below
-/// what the spool reads, even with every byte of them escaped.
+/// Most bytes of ref names in a batch. The header of its entry stays well below the length that the
+/// spool reads, even with every byte of them escaped.
 const BATCH_NAMES: usize = 2 << 20;
 
 /// Whether a batch has as much as a batch holds, so that others may follow.
@@ -24,10 +24,10 @@ pub fn is_full(batch: &[RefUpdate]) -> bool {
     batch.len() >= BATCH_UPDATES || names.sum::<usize>() >= BATCH_NAMES
 }
 
-/// So many malformed lines are remembered; the rest is counted.
+/// Most malformed lines that are remembered; the rest are counted.
 const MALFORMED_KEPT: usize = 20;
 
-/// A line that is no ref update. The lines around it still count.
+/// A malformed line. The lines around it still count.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read line {line} of the ref updates: {why}")]
 pub struct Malformed {
@@ -63,9 +63,9 @@ impl<R: BufRead> RefLines<R> {
         }
     }
 
-    /// Those of a transaction (reference-transaction), where zeros as the old id may
-    /// mean "any". Symbolic refs (`ref:…`) and what is no ref below `refs/` (`HEAD`,
-    /// `ORIG_HEAD`) are lines that are no updates.
+    /// Reads the lines of a transaction (reference-transaction), where zeros as the old id may mean
+    /// "any". Passes over symbolic refs (`ref:…`) and names that are not below `refs/` (`HEAD`,
+    /// `ORIG_HEAD`).
     pub fn of_transaction(input: R) -> Self {
         Self {
             keeps_unmoved: true,
@@ -99,7 +99,7 @@ impl<R: BufRead> RefLines<R> {
         &self.malformed
     }
 
-    /// How many such lines there were so far.
+    /// Returns the number of malformed lines so far.
     pub fn malformed_count(&self) -> usize {
         self.malformed_count
     }

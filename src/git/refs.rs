@@ -13,26 +13,26 @@ use crate::git::objects::irregular;
 use crate::git::repository::Repository;
 use crate::plain_file;
 
-/// Where the names of refs have more bytes than this together, all refs are listed.
+/// Most bytes of names that are asked for one by one; with more, all refs are listed.
 const MOST_NAMED: usize = 16 << 10;
 
-/// So many symbolic refs lead to each other at most, as in git.
+/// Longest chain of symbolic refs, as in git.
 const MOST_STEPS: usize = 5;
 
 /// A line of a reflog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// Where the ref was.
+    /// The old value of the ref.
     pub old: Option<Oid>,
-    /// Where it went.
+    /// The new value of the ref.
     pub new: Option<Oid>,
-    /// When.
+    /// Time of the move.
     pub time: SystemTime,
 }
 
 impl Repository {
-    /// Where these refs are now; those that are not there are missing. Symbolic
-    /// refs are followed.
+    /// Returns the values of these refs, following symbolic ones. Leaves out refs that do not
+    /// exist.
     pub fn ref_values<'a>(
         &self,
         names: impl IntoIterator<Item = &'a RefName>,
@@ -65,8 +65,8 @@ impl Repository {
         Ok(values)
     }
 
-    /// Where a ref is, if it is there: its file is looked at before libgit2 opens it, and so
-    /// is each one that a symbolic ref leads to.
+    /// Returns the value of a ref, if it exists. Its file, and that of each symbolic ref on the
+    /// way, is checked before libgit2 opens it.
     pub(super) fn ref_by_libgit2(
         &self,
         refs: &git2::Repository,
@@ -102,8 +102,8 @@ impl Repository {
         id.is_some_and(|id| self.store().kind(id).is_ok())
     }
 
-    /// What a ref's log tells (git-reflog(1)), the newest first; nothing, if there
-    /// is none or it cannot be read.
+    /// Returns the lines of a ref's log (git-reflog(1)), the newest first. Returns none if there is
+    /// no log or it cannot be read.
     #[must_use]
     pub fn reflog(&self, name: &RefName) -> Vec<LogLine> {
         let name = &self.full_name(name.as_bytes());
@@ -127,7 +127,7 @@ impl Repository {
             .collect()
     }
 
-    /// Where these refs are, as git itself lists them (git-for-each-ref(1)).
+    /// Returns the values of these refs as git itself lists them (git-for-each-ref(1)).
     fn ref_values_by_git(&self, names: &[RefName]) -> Result<HashMap<RefName, Oid>, Error> {
         for name in names {
             let plain = self.ensure_ref_is_plain(name.as_bytes());
@@ -158,14 +158,14 @@ impl Repository {
             .collect())
     }
 
-    /// What git answers about this repository.
+    /// Returns the answer of git about this repository.
     pub(super) fn ask_git(&self, args: &[&str]) -> Result<Vec<u8>, Error> {
         self.store().git().ask(args)
     }
 }
 
 impl Git {
-    /// The ref that a symbolic one names; `None` if it is none.
+    /// Returns the target of a symbolic ref; `None` for another ref.
     pub(super) fn symbolic_ref(&self, name: &[u8]) -> Option<Vec<u8>> {
         let mut args = ["symbolic-ref", "--quiet"].map(OsStr::new).to_vec();
         args.push(OsStr::from_bytes(name));

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use crate::event::{Oid, RefUpdate};
 
-/// What became of an intended move.
+/// Outcome of an intended move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The ref was moved.
     Moved,
     /// It was not.
     Stayed,
-    /// Somebody else moved it since, and nothing tells what was before.
+    /// Another process moved it since, and no log tells its old value.
     Unknown,
 }
 

@@ -22,7 +22,7 @@ use crate::plain_file::{self, LONGEST_PATH};
 /// Chains of tags are followed so far.
 const MOST_TAGS: usize = 10_000;
 
-/// So many objects are kept, none of them longer.
+/// Number of objects that are kept, and the longest of them.
 const MOST_KEPT: usize = 4;
 const LONGEST_KEPT: usize = 8 * 1024;
 
@@ -33,8 +33,8 @@ pub struct Repository {
     /// there (gitnamespaces(7)): both are empty without one.
     namespace: PathBuf,
     prefix: Vec<u8>,
-    /// The first that are read are the ends of a push: whoever peels, walks and compares
-    /// asks for them.
+    /// The first objects that are read. They are the ends of a push, which peeling, walks and
+    /// comparisons all need.
     kept: RefCell<Vec<Kept>>,
 }
 
@@ -45,14 +45,14 @@ struct Kept {
     bytes: Rc<[u8]>,
 }
 
-/// What an object is once its annotated tags are peeled off.
+/// An object once its annotated tags are peeled off.
 pub(super) enum Peeled {
     Commit(Id),
-    /// A blob or a tree, and who tagged it if somebody did.
+    /// A blob or a tree, and its tagger if it was tagged.
     Other(Option<Author>),
 }
 
-/// Where new branches are measured from.
+/// The commit that new branches are measured from.
 pub(super) struct DefaultBranch {
     /// The branch that HEAD names; `None` if HEAD is detached.
     pub(super) name: Option<RefName>,
@@ -82,8 +82,8 @@ impl Repository {
         }
     }
 
-    /// The same repository, its refs being those of a namespace, and called as hooks are told of
-    /// them: without it.
+    /// Returns the repository with the refs of a namespace, under the names that hooks are told:
+    /// without it.
     #[must_use]
     pub fn in_namespace(self, namespace: &Path) -> Self {
         let parts = namespace.as_os_str().as_bytes().split(|&byte| byte == b'/');
@@ -98,30 +98,30 @@ impl Repository {
         }
     }
 
-    /// The namespace that its refs are in; empty without one.
+    /// Returns the namespace that its refs are in; empty without one.
     #[must_use]
     pub fn namespace(&self) -> &Path {
         &self.namespace
     }
 
-    /// The name by which git keeps a ref.
+    /// Returns the name by which git keeps a ref.
     pub(super) fn full_name(&self, name: &[u8]) -> RefName {
         RefName::new([&self.prefix, name].concat())
     }
 
-    /// The name by which hooks are told of a ref.
+    /// Returns the name by which hooks are told of a ref.
     pub(super) fn name_within(&self, full: &[u8]) -> RefName {
         RefName::new(full.strip_prefix(&self.prefix[..]).unwrap_or(full))
     }
 
-    /// The repository's own folder, the one with `HEAD` in it: absolute, links resolved.
+    /// Returns the repository's own folder, the one with `HEAD` in it: absolute, links resolved.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.store.git().git_dir().to_owned()
     }
 
-    /// Whether all the folders that objects are in can be opened: its own, and those that
-    /// it borrows from. What is missing then is not merely out of reach.
+    /// Returns whether all folders of objects can be opened: its own, and those that it borrows
+    /// from. Otherwise a missing object may merely be out of reach.
     #[must_use]
     pub fn can_open_all_objects(&self) -> bool {
         let own = alternates::own(self.store.git(), self.store.common_dir());
@@ -140,22 +140,22 @@ impl Repository {
         self.store.is_bare()
     }
 
-    /// How it is read.
+    /// Returns the store that reads it.
     pub(super) fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Which hash names objects here.
+    /// Returns the hash that names objects here.
     pub(super) fn hash(&self) -> HashKind {
         self.store.hash()
     }
 
-    /// An id that somebody else wrote, if it can be one of this repository.
+    /// Returns an id of this repository, or an error if it has the length of another hash.
     pub(super) fn id(&self, id: Oid) -> Result<Id, Error> {
         self.hash().id(id).ok_or(Error::Length { id })
     }
 
-    /// HEAD, or that of the namespace.
+    /// Returns HEAD, or that of the namespace.
     pub(super) fn default_branch(&self) -> Result<DefaultBranch, Error> {
         let head = self.full_name(b"HEAD");
         let head = head.as_bytes();
@@ -209,7 +209,7 @@ impl Repository {
         })
     }
 
-    /// An object, and what it is.
+    /// Returns the kind and the bytes of an object.
     pub(super) fn object(&self, id: Id) -> Result<(Kind, Bytes<'_>), Cause> {
         let mut kept = self.kept.borrow_mut();
         if let Some(known) = kept.iter().find(|kept| kept.id == id) {
@@ -226,8 +226,8 @@ impl Repository {
         Ok((kind, bytes))
     }
 
-    /// What an object is. What a branch is at can be read at once: it is no blob of
-    /// gigabytes, but a commit (git-receive-pack(1)).
+    /// Returns the kind of an object. The objects of branches can be read at once: they are
+    /// commits, never blobs of gigabytes (git-receive-pack(1)).
     fn kind(&self, id: Id, of: RefKind) -> Result<Kind, Cause> {
         match of {
             RefKind::Branch => self.object(id).map(|(kind, _)| kind),
@@ -235,8 +235,8 @@ impl Repository {
         }
     }
 
-    /// Follows annotated tags, from what a ref of some kind is at, to what they tag; a
-    /// longer chain than anybody makes in earnest leads to no commit.
+    /// Follows annotated tags to the object that they tag. `of`: the kind of the ref. A longer
+    /// chain than people make leads to no commit.
     pub(super) fn peel(&self, id: Id, of: RefKind) -> Result<Peeled, Error> {
         let (mut id, mut of) = (id, of);
         let mut tagged_by = None;
@@ -274,14 +274,14 @@ impl Repository {
         self.commit(id, |commit| commit.author().person())
     }
 
-    /// Whether there is a file of grafts (gitrepository-layout(5), `info/grafts`).
+    /// Returns whether there is a file of grafts (gitrepository-layout(5), `info/grafts`).
     #[must_use]
     pub fn has_grafts(&self) -> bool {
         let grafts = self.store.common_dir().join("info/grafts");
         fs::metadata(grafts).is_ok_and(|meta| meta.len() > 0)
     }
 
-    /// Whether git lets a pusher give options along (git-config(1),
+    /// Returns whether git lets a pusher send options (git-config(1),
     /// `receive.advertisePushOptions`).
     #[must_use]
     pub fn takes_push_options(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::git::objects::bytes::{Bytes, Kind};
 use crate::git::objects::id::{HashKind, Id};
 use crate::git::repository::Repository;
 
-/// How much of one push's changes is wanted.
+/// Limits for the changes of one push.
 #[derive(Clone, Copy, Debug)]
 pub struct Wants {
     /// The most files that are listed of a change.
@@ -28,18 +28,18 @@ pub struct Wants {
 const MOST_FILES: usize = 1_000_000;
 const MOST_FOLDERS: usize = 1_000_000;
 
-/// Folders deeper than this are not opened. git itself stops at 2048 or 4096, unless
-/// it is told otherwise (git-config(1), core.maxTreeDepth).
+/// Deepest folder that is opened. git itself stops at 2048 or 4096 by default (git-config(1),
+/// core.maxTreeDepth).
 const DEEPEST: usize = 20_000;
 
-/// Nor are more of them open at a time than have so many bytes, or so long a path.
+/// Most bytes of folders, and longest path, that are open at a time.
 const MOST_OPEN: usize = 256 << 20;
 const LONGEST_PATH: usize = 16 << 20;
 
 /// Names that all comparisons of one push may look at together.
 const MOST_NAMES: usize = 20_000_000;
 
-/// What the comparisons of one push may yet cost.
+/// Budget for the comparisons of one push.
 pub(super) struct Budget {
     names: Cell<usize>,
     trees: RefCell<Effort>,
@@ -82,20 +82,20 @@ impl Budget {
 struct Folder<'objects> {
     old: Side<'objects>,
     new: Side<'objects>,
-    /// How much of the shared path buffer is this folder's.
+    /// Length of this folder's part of the shared path buffer.
     path_len: usize,
 }
 
-/// One of two folders, and how much of it is done.
+/// One of two folders, and the position in it.
 struct Side<'objects> {
     tree: Option<(Id, Bytes<'objects>)>,
     done: usize,
     hash: HashKind,
 }
 
-/// Compares two trees; `None` is the empty one. Lists the first paths, as far as the
-/// limits go, and counts the others. What is missing or damaged on the old side ends the
-/// comparison of its folder; whether there was such a thing comes beside.
+/// Compares two trees; `None` is the empty one. Lists the first paths, up to the limits, and counts
+/// the others. A missing or damaged tree on the old side ends the comparison of its folder, and is
+/// returned as a flag.
 pub(super) fn changed_files(
     repository: &Repository,
     old: Option<Id>,
@@ -174,12 +174,12 @@ pub(super) fn changed_files(
     Ok((files, is_cut))
 }
 
-/// What one name in a pair of folders turns out to be.
+/// Result of comparing one name in a pair of folders.
 enum Step {
     Same,
     File(FileStatus),
     Folder(Option<Id>, Option<Id>),
-    /// Nobody knows what the old folder has from here on.
+    /// The rest of the old folder is unknown.
     Lost,
 }
 
@@ -219,7 +219,7 @@ struct Entry<'a> {
     mode: u32,
     name: &'a [u8],
     id: &'a [u8],
-    /// Where the next one starts.
+    /// Start of the next one.
     end: usize,
 }
 
@@ -274,7 +274,7 @@ fn parse_mode(digits: &[u8]) -> Option<u32> {
 }
 
 impl Folder<'_> {
-    /// How many bytes its two trees have.
+    /// Returns the number of bytes of its two trees.
     fn size(&self) -> usize {
         self.old.len() + self.new.len()
     }

@@ -10,7 +10,7 @@ use crate::host::shown::Shown;
 use crate::host::software::Host;
 use crate::plain_file::Folder;
 
-/// How git's templates begin a `description` that nobody wrote.
+/// First words that git's templates put into a `description`.
 const PLACEHOLDER: &str = "Unnamed repository";
 
 /// Longer descriptions are cut: gitweb and cgit show one line.
@@ -23,22 +23,22 @@ pub struct Facts {
     pub path: PathBuf,
     /// The first line of the `description` file; empty for git's placeholder.
     pub description: String,
-    /// What cgit and gitweb show of it.
+    /// Texts that cgit and gitweb show of it.
     pub shown: Shown,
-    /// Which software it lives under.
+    /// The software that it lives under.
     pub host: Host,
     /// The user id that owns the repository.
     pub owner_uid: u32,
-    /// When the repository's folder was made, in seconds since the epoch, as far
-    /// as the file system tells.
+    /// Time at which the repository's folder was made, in seconds since the epoch, as far as the
+    /// file system tells.
     pub created: u64,
-    /// When the repository's configuration last changed.
+    /// Time at which the repository's configuration last changed.
     pub modified: u64,
 }
 
 impl Repository {
-    /// Gathers the facts; what cannot be read is left empty, for none of it is
-    /// worth losing a message. `variable` is the environment.
+    /// Gathers the facts. Leaves empty those that cannot be read: none of them is worth the loss of
+    /// a message. `variable` is the environment.
     #[must_use]
     pub fn facts(&self, variable: &dyn Fn(&str) -> Option<String>) -> Facts {
         let texts = self.config_texts();

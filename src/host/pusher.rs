@@ -12,8 +12,8 @@ const VARIABLES: [&str; 6] = [
     "REMOTE_USER",
 ];
 
-/// The account name of the pusher: the first variable that is set and not
-/// empty, else the system account that git runs as.
+/// Returns the account name of the pusher: the first variable that is set and not empty, else the
+/// system account that git runs as.
 pub fn pusher(
     variable: impl Fn(&str) -> Option<String>,
     system_account: impl FnOnce() -> String,

@@ -11,7 +11,7 @@ const LONGEST_CGITRC: u64 = 64 * 1024;
 /// Longer texts are cut: they show one line.
 const LONGEST_TEXT: usize = 4096;
 
-/// What they show; the most specific file that says something counts.
+/// Texts that they show. The most specific file that has one counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     /// `desc`, `gitweb.description`.
@@ -24,11 +24,11 @@ pub struct Shown {
     pub url: Option<String>,
 }
 
-/// What stands in a repository's own config.
+/// Lines of a repository's own config.
 pub(super) struct ConfigTexts<'a>(&'a [Setting]);
 
 impl ConfigTexts<'_> {
-    /// All values of a key in their order; it is in lower case.
+    /// Returns all values of a key, which is in lower case, in their order.
     fn all(&self, key: &str) -> Vec<String> {
         let settings = self.0.iter().filter(|setting| setting.name == key);
         // A key without a value is a truth, and no text.
@@ -37,7 +37,7 @@ impl ConfigTexts<'_> {
             .collect()
     }
 
-    /// Of several values the last one counts (git-config(1)).
+    /// Returns the last value of a key, which is the one that counts (git-config(1)).
     pub(super) fn last(&self, key: &str) -> Option<String> {
         self.all(key).pop()
     }
@@ -91,7 +91,7 @@ fn shown(cgitrc: &str, config: &dyn Fn(&str) -> Vec<String>) -> Shown {
     }
 }
 
-/// The values of a key in a `cgitrc`: lines `key=value`, and comments.
+/// Returns the values of a key in a `cgitrc`: lines `key=value`, and comments.
 fn in_cgitrc(text: &str, key: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim_start);
     lines

@@ -27,7 +27,7 @@ pub enum HostKind {
 }
 
 impl HostKind {
-    /// As people call it.
+    /// Returns its name for people.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl HostKind {
         }
     }
 
-    /// Whether it runs hooks of this name (githooks(5)) that are a repository's own.
+    /// Returns whether it runs hooks of this name (githooks(5)) that are a repository's own.
     #[must_use]
     pub fn runs(self, hook: &str) -> bool {
         // Gitaly puts a folder of its own in the place of `hooks`, and hands on these.
@@ -46,34 +46,34 @@ impl HostKind {
     }
 }
 
-/// What was found out.
+/// The software of a repository, and its name for the project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Host {
-    /// Which software it is.
+    /// Kind of software.
     pub kind: HostKind,
-    /// What tells so: a sentence's end for people.
+    /// Reason for that: a sentence's end for people.
     pub because: String,
-    /// The project's full name as the host has it, where it has another than the path.
+    /// Full name of the project as the host has it, if it differs from the path.
     pub project: Option<String>,
-    /// What tells the name.
+    /// Source of the name.
     pub project_because: String,
 }
 
-/// What hosts leave in and around a repository, as it was found.
+/// Traces that hosts leave in and around a repository.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traces {
     /// The repository, links resolved.
     pub(super) path: PathBuf,
-    /// Where `hooks/update` leads: gitolite refuses pushes where it does not lead to its own.
+    /// Target of `hooks/update`. gitolite refuses pushes unless it leads to its own.
     pub(super) update_hook: Option<PathBuf>,
     /// gitolite's rules for this repository: the file `gl-conf`.
     pub(super) has_gl_conf: bool,
     /// The folder above that holds `gitolite-admin.git`.
     pub(super) gitolite_base: Option<PathBuf>,
-    /// Where `GL_REPO_BASE` and `GL_REPO` lead.
+    /// Path that `GL_REPO_BASE` and `GL_REPO` make.
     pub(super) gitolite_repo: Option<PathBuf>,
-    /// Gitea's own entry beside ours: `post-receive.d/gitea`, in the repository's hooks or,
-    /// with newer Forgejo, in those that `core.hooksPath` of each repository names.
+    /// Gitea's own entry beside the link to refpost: `post-receive.d/gitea`, in the repository's
+    /// hooks or, with newer Forgejo, in those that `core.hooksPath` of each repository names.
     pub(super) gitea_entry: Option<PathBuf>,
     /// `gitlab.fullpath` of the repository's config.
     pub(super) gitlab_fullpath: Option<String>,
@@ -82,8 +82,8 @@ pub(super) struct Traces {
 }
 
 impl Repository {
-    /// Which software this repository lives under. `variable` is the environment of the
-    /// hook, or of whoever asks.
+    /// Finds the software that this repository lives under. `variable` is the environment of the
+    /// hook, or of a command.
     #[must_use]
     pub fn host(&self, variable: &dyn Fn(&str) -> Option<String>) -> Host {
         self.host_with(variable, &self.config_texts())
@@ -138,8 +138,8 @@ fn base_of_gitolite(path: &Path) -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
-/// Decides. The environment of a hook names the project as the host writes it; where it
-/// is not there, what lies on disk does.
+/// Decides. The environment of a hook names the project as the host writes it; without it, the
+/// files on disk do.
 pub(super) fn host(traces: &Traces, variable: &dyn Fn(&str) -> Option<String>) -> Host {
     gitolite(traces, variable)
         .or_else(|| gitlab(traces, variable))

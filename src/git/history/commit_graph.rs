@@ -13,7 +13,7 @@ use crate::plain_file;
 /// No chain is longer: the count of base files is one byte.
 const LONGEST_CHAIN: usize = 256;
 
-/// So many bytes have the names of a chain.
+/// Length of the file with the names of a chain.
 const LONGEST_LIST: u64 = LONGEST_CHAIN as u64 * 65;
 
 /// Commits by their position in the file, from 0 up.
@@ -45,7 +45,7 @@ impl CommitFile {
         })
     }
 
-    /// How many commits it has.
+    /// Returns the number of commits in it.
     pub(in crate::git) fn len(&self) -> u32 {
         self.commits
     }
@@ -65,7 +65,7 @@ impl CommitFile {
             .committer_timestamp()
     }
 
-    /// One more than the highest generation of the parents, where that is known.
+    /// Returns the generation of a commit, if the file has generations.
     pub(in crate::git) fn generation(&self, position: u32) -> Option<u32> {
         let commit = self.graph.commit_at(Position(position));
         self.has_generations.then(|| commit.generation())
@@ -101,8 +101,8 @@ fn single(folder: &Path, kind: Kind) -> Option<Graph> {
     Graph::new(vec![file]).ok()
 }
 
-/// Each file of a chain may lie in any of the object directories. Of a chain with a
-/// file that is not there or does not fit, the ones below it are used.
+/// Opens the files of a chain, each of which may lie in any of the object directories. If one is
+/// missing or does not fit, the ones below it are used.
 fn chain(folder: &Path, folders: &[PathBuf], kind: Kind) -> Option<Graph> {
     let list = folder.join("info/commit-graphs/commit-graph-chain");
     let list = plain_file::read_text(&list, LONGEST_LIST).ok()?;

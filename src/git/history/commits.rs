@@ -17,17 +17,16 @@ use crate::git::history::shallow::Shallow;
 use crate::git::objects::id::{HashKind, Id};
 use crate::git::repository::Repository;
 
-/// What stands for what is not known yet.
+/// Marks a value that was not read yet.
 const UNKNOWN: u32 = u32::MAX;
 
-/// What stands for the parents of a commit that is missing or damaged.
+/// Marks the parents of a commit that is missing or damaged.
 const ABSENT: u32 = UNKNOWN - 1;
 
 /// A commit that was read.
 struct Node {
     time: u64,
-    /// Where its parents are in `parents`; `UNKNOWN` until it is read, `ABSENT` if it cannot
-    /// be.
+    /// Start of its parents in `parents`; `UNKNOWN` until it is read, `ABSENT` if it cannot be.
     start: u32,
     parents: u32,
     author: u32,
@@ -40,11 +39,11 @@ const UNREAD: Node = Node {
     author: UNKNOWN,
 };
 
-/// Who wrote a commit.
+/// The author of a commit.
 pub(in crate::git) enum Writer {
-    /// One of those who are kept.
+    /// An author that is kept.
     Kept(u32),
-    /// Another one.
+    /// Another author.
     Other(Author),
 }
 
@@ -63,7 +62,7 @@ pub(in crate::git) struct Commits<'repo> {
     nodes: Vec<Node>,
     parents: Vec<u32>,
     authors: Authors,
-    /// What the walks of one push may yet cost.
+    /// Budget for the walks of one push.
     pub(in crate::git) effort: Effort,
 }
 
@@ -90,7 +89,7 @@ impl<'repo> Commits<'repo> {
         }
     }
 
-    /// The number of this id, be there such a commit or not.
+    /// Returns the number of this id, whether or not there is such a commit.
     pub(in crate::git) fn number(&mut self, id: Id) -> u32 {
         if let Some(position) = self.file.as_ref().and_then(|file| file.find(id)) {
             return position;
@@ -124,8 +123,8 @@ impl<'repo> Commits<'repo> {
         id.expect("what was put in was one")
     }
 
-    /// When it was committed, in seconds since the epoch. `None`: it is missing or damaged,
-    /// and a walk ends before it.
+    /// Returns the commit time in seconds since the epoch. `None`: the commit is missing or
+    /// damaged, and a walk ends before it.
     pub(in crate::git) fn time(&mut self, number: u32) -> Result<Option<u64>, Error> {
         match (&self.file, number.checked_sub(self.filed)) {
             (Some(file), None) => Ok(Some(file.time(number))),
@@ -136,13 +135,14 @@ impl<'repo> Commits<'repo> {
         }
     }
 
-    /// One more than the highest generation of its parents, if that is known.
+    /// Returns the generation of a commit, if that is known.
     pub(in crate::git) fn generation(&self, number: u32) -> Option<u32> {
         let file = self.file.as_ref()?;
         (number < self.filed).then(|| file.generation(number))?
     }
 
-    /// Visits a commit: puts the parents' numbers in place of what was in `parents`. What is absent has none.
+    /// Visits a commit and puts the numbers of its parents into `parents`. An absent commit has
+    /// none.
     pub(in crate::git) fn parents(
         &mut self,
         number: u32,
@@ -169,7 +169,7 @@ impl<'repo> Commits<'repo> {
         Ok(())
     }
 
-    /// Who wrote it. `None`: only the commit-graph knows of it.
+    /// Returns the author. `None`: only the commit-graph knows the commit.
     pub(in crate::git) fn writer(&mut self, number: u32) -> Result<Option<Writer>, Error> {
         let at = number.checked_sub(self.filed);
         let known = at.map(|at| self.nodes[at as usize].author);

@@ -2,7 +2,7 @@
 //! pusher to wait. Objects are counted, never seconds, so that the same push always gives the
 //! same messages.
 
-/// So many times may objects be visited again.
+/// Number of repeated visits for which objects may be read.
 const AGAIN: usize = 200_000;
 
 /// A commit may be visited so often for nothing: to be listed, to hide others, and for merge
@@ -10,18 +10,18 @@ const AGAIN: usize = 200_000;
 /// whole.
 const FREE_OF_COMMITS: usize = 4;
 
-/// And so many visits may each ref cost: what is near the ends of many is visited for each.
+/// Number of repeated visits that each ref adds: objects near the tips of many refs are visited for
+/// each.
 const FREE_OF_REFS: usize = 64;
 
-/// Trees are told apart by so many bits of their ids. Two that are taken for one cost one
-/// visit.
+/// Number of bits of an id that distinguish trees. Two trees that share them cost one visit.
 const TREE_BITS: u32 = 25;
 
-/// Which objects were visited, and what visits are left.
+/// Objects that were visited, and the number of visits left.
 pub(in crate::git) struct Effort {
     /// A bit for each object.
     visited: Vec<u64>,
-    /// What the first visit of an object is worth.
+    /// Visits that the first visit of an object adds.
     first: usize,
     left: usize,
     is_spent: bool,
@@ -37,22 +37,22 @@ impl Effort {
         }
     }
 
-    /// Of walks.
+    /// Returns the budget of walks.
     pub(in crate::git) fn of_commits() -> Self {
         Self::new(FREE_OF_COMMITS - 1)
     }
 
-    /// Of comparisons.
+    /// Returns the budget of comparisons.
     pub(in crate::git) fn of_trees() -> Self {
         Self::new(0)
     }
 
-    /// Another ref is looked at.
+    /// Adds the visits of another ref.
     pub(in crate::git) fn begin_ref(&mut self) {
         self.left += FREE_OF_REFS;
     }
 
-    /// An object is looked at, by its number.
+    /// Counts a visit of an object, by its number.
     pub(in crate::git) fn visit(&mut self, number: u32) {
         let (word, bit) = (number as usize / 64, 1 << (number % 64));
         if word >= self.visited.len() {
@@ -68,7 +68,7 @@ impl Effort {
         }
     }
 
-    /// A tree is looked at, by the bytes of its id.
+    /// Counts a visit of a tree, by the bytes of its id.
     pub(in crate::git) fn visit_tree(&mut self, id: &[u8]) {
         if self.visited.is_empty() {
             // Room that nobody writes to takes no memory.

@@ -33,7 +33,7 @@ const LISTED: u8 = 128;
 #[derive(Default)]
 pub(in crate::git) struct Flags {
     bytes: Vec<u8>,
-    /// Which may have flags, for taking them off again.
+    /// Commits that may have flags, for `clear`.
     flagged: Vec<u32>,
     arrivals: u64,
 }
@@ -61,12 +61,12 @@ impl Flags {
         self.bytes[commit as usize] &= !flags;
     }
 
-    /// How many have flags.
+    /// Returns the number of commits with flags.
     pub(in crate::git) fn count(&self) -> usize {
         self.flagged.len()
     }
 
-    /// Takes all flags off all.
+    /// Removes all flags.
     pub(in crate::git) fn clear(&mut self) {
         for commit in self.flagged.drain(..) {
             self.bytes[commit as usize] = 0;

@@ -8,10 +8,10 @@ use crate::git::history::commits::{Commits, Writer};
 use crate::git::history::graph::Graph;
 use crate::git::objects::id::Id;
 
-/// No more authors than this are gathered for one message,
+/// Most authors that are gathered for one message.
 const MOST_AUTHORS: usize = 100_000;
 
-/// and no more bytes of their names and addresses than this.
+/// Most bytes of their names and addresses.
 const MOST_AUTHOR_BYTES: usize = 16 << 20;
 
 /// The commits that a message lists.
@@ -24,7 +24,7 @@ pub(in crate::git) struct Listed {
     pub(in crate::git) is_cut: bool,
 }
 
-/// Who wrote some commits.
+/// Authors of commits.
 #[derive(Default)]
 pub(in crate::git) struct Authors {
     /// By first appearance from the oldest commit.
@@ -42,8 +42,8 @@ impl Authors {
     }
 }
 
-/// Lists what is reachable from `new` and not from `hidden`, in the order of
-/// `git rev-list`; `None` if that is nothing.
+/// Lists the commits that are reachable from `new` and not from `hidden`, in the order of `git
+/// rev-list`. Returns `None` if there are none.
 pub(in crate::git) fn list(
     graph: &Graph<'_>,
     new: Id,
@@ -64,7 +64,7 @@ pub(in crate::git) fn list(
     })
 }
 
-/// The authors of what is listed, and whether all of it could be read.
+/// Returns the authors of listed commits, and whether all could be read.
 fn authors(listed: &[u32], commits: &mut Commits<'_>) -> Result<(Authors, bool), Error> {
     let (mut authors, mut all_are_there) = (Authors::default(), true);
     let (mut kept, mut seen) = (HashSet::new(), HashSet::new());

@@ -14,26 +14,25 @@ use crate::git::history::merge_base::MergeBases;
 use crate::git::objects::id::Id;
 use crate::git::repository::Repository;
 
-/// After this many more commits on the hidden side with nothing of ours in
-/// sight, git takes the rest to be hidden too (revision.c, `SLOP`): clocks that
-/// were wrong put parents before their children.
+/// Number of hidden commits after which git takes the rest to be hidden too, if the queue has no
+/// others (revision.c, `SLOP`): clocks that were wrong put parents before their children.
 const SLOP: usize = 5;
 
-/// Met on the way from the new commit.
+/// Reachable from the new tip.
 const OURS: u8 = 1;
-/// Reachable from what hides.
+/// Reachable from the hidden tip.
 const HIDDEN: u8 = 2;
-/// In the queue of what is ours.
+/// In the queue of new commits.
 const QUEUED: u8 = 4;
-/// In one of the queues, or was. What hides is known one generation further than it is
+/// In one of the queues, or was. Hidden commits are marked one generation further than they are
 /// followed, as in git (revision.c, `process_parents`).
 const SEEN: u8 = 8;
 
-/// A walk of what is ours and what is hidden.
+/// A walk of new commits and hidden ones.
 ///
-/// What hides is mostly the same for all refs that a push creates. So what is known
-/// to be hidden stays known, and so does how far that was followed: a push costs what
-/// its refs have, and the way to the oldest of them once.
+/// The hidden tip is mostly the same for all refs that a push creates. So hidden commits stay
+/// marked from one ref to the next: a push costs the commits of its refs, and the way to the oldest
+/// of them once.
 #[derive(Default)]
 struct Walk {
     hiding: Option<u32>,
@@ -42,22 +41,22 @@ struct Walk {
     flags: Flags,
     hidden: Queue,
     ours: Queue,
-    /// What was ever in it.
+    /// All commits that were ever in it.
     met: Vec<u32>,
-    /// Number of commits in the queue of ours that are not hidden.
+    /// Number of new commits in their queue that are not hidden.
     waiting: usize,
     parents: Vec<u32>,
     stack: Vec<u32>,
-    /// Whether an ancestor of what is ours is missing or damaged,
+    /// Whether an ancestor of a new commit is missing or damaged.
     is_cut: bool,
-    /// and when the newest commit was made that is hidden and has such an ancestor.
+    /// Time of the newest hidden commit with such an ancestor.
     hidden_cut: Option<u64>,
-    /// How far the hidden side may be followed for the refs to come: as far as
-    /// others went down it for their merge bases. So that is not done for each.
+    /// Number of hidden commits that may be followed for later refs: as many as the searches for
+    /// merge bases visited. So the search is not made for each.
     credit: usize,
 }
 
-/// A merge base, as far as it is known without another walk.
+/// A merge base, if it is known without another walk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Base {
     Unknown,
@@ -105,8 +104,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Puts a commit in the queue of what is ours, unless it is hidden. `below`: when its
-    /// child was made.
+    /// Puts a commit in the queue of new ones, unless it is hidden. `below`: the time of its child.
     fn meet(&mut self, commit: u32, below: u64, commits: &mut Commits<'_>) -> Result<(), Error> {
         let flags = self.flags.of(commit);
         if flags & SEEN != 0 {
@@ -127,7 +125,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Puts a commit in the queue of what is hidden.
+    /// Puts a commit in the queue of hidden ones.
     fn hide(&mut self, commit: u32, below: u64, commits: &mut Commits<'_>) -> Result<(), Error> {
         self.flags.add(commit, HIDDEN | SEEN);
         let Some(time) = commits.time(commit)? else {
@@ -139,8 +137,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Hides the parents of a hidden commit and theirs, and what was taken for ours
-    /// before that was known.
+    /// Hides the parents of a hidden commit and their ancestors, as far as they were taken for new.
     fn hide_ancestors(
         &mut self,
         Next { commit, time, .. }: Next,
@@ -189,7 +186,7 @@ impl Walk {
         }
     }
 
-    /// Leaves commits in the queue of ours that were found to be hidden to the walks to come.
+    /// Moves hidden commits from the queue of new ones to that of hidden ones, for later walks.
     fn end(&mut self) {
         for next in self.ours.drain() {
             if self.flags.of(next.commit) & HIDDEN != 0 {
@@ -199,7 +196,7 @@ impl Walk {
         self.is_whole = true;
     }
 
-    /// Lists what is ours, and gives the merge base if it came to light.
+    /// Lists new commits, and returns the merge base if the walk met it.
     fn list(&mut self, new: u32, commits: &mut Commits<'_>) -> Result<(Vec<u32>, Base), Error> {
         let (mut listed, mut base) = (Vec::new(), Base::Unknown);
         self.is_whole = false;
@@ -252,9 +249,9 @@ impl Walk {
         Ok((listed, base))
     }
 
-    /// The hidden parents of what was listed, the newest first. The merge bases are
-    /// among them. `None`: not all that is hidden is known, or of two of one time it
-    /// would matter which was found first.
+    /// Returns the hidden parents of listed commits, the newest first. The merge bases are among
+    /// them. `None`: some hidden commits are unknown, or two have the same time, and their order
+    /// would count.
     fn forks(
         &mut self,
         listed: &[u32],
@@ -290,7 +287,7 @@ struct State<'repo> {
     commits: Commits<'repo>,
     walk: Walk,
     merge_base: MergeBases,
-    /// What the last walk told of its two ends.
+    /// Ends of the last walk, and the merge base that it found.
     base: Option<(Id, Id, Base)>,
 }
 
@@ -306,8 +303,8 @@ impl<'repo> Graph<'repo> {
         }
     }
 
-    /// What is reachable from `new` and not from `hidden`, in the order of
-    /// `git rev-list`, for `tell`; and whether an ancestor is missing.
+    /// Lists the commits that are reachable from `new` and not from `hidden`, in the order of `git
+    /// rev-list`, for `tell`, with whether an ancestor is missing.
     pub(in crate::git) fn list<T>(
         &self,
         new: Id,
@@ -336,18 +333,18 @@ impl<'repo> Graph<'repo> {
         tell(&listed, is_cut, commits)
     }
 
-    /// Another ref is looked at.
+    /// Adds the visits of another ref.
     pub(in crate::git) fn begin_ref(&self) {
         self.state.borrow_mut().commits.effort.begin_ref();
     }
 
-    /// Whether walks end before their ends, since they have cost too much.
+    /// Returns whether walks end early because they have cost too much.
     pub(in crate::git) fn is_spent(&self) -> bool {
         self.state.borrow().commits.effort.is_spent()
     }
 
-    /// The best common ancestor, as `git merge-base` prints it, `None` for unrelated
-    /// histories; and whether an ancestor is missing.
+    /// Returns the best common ancestor, as `git merge-base` prints it, `None` for unrelated
+    /// histories, and whether an ancestor is missing.
     pub(in crate::git) fn merge_base(
         &self,
         one: Id,

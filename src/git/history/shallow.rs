@@ -11,7 +11,7 @@ use crate::git::objects::id::Id;
 use crate::git::repository::Repository;
 use crate::plain_file;
 
-/// Which commits have no parents here.
+/// Commits without parents here.
 pub(in crate::git) struct Shallow {
     edge: HashSet<Id>,
     /// An empty file is one, too.
@@ -31,7 +31,7 @@ impl Shallow {
         }
     }
 
-    /// Whether it is a shallow repository at all.
+    /// Returns whether the repository is shallow.
     pub(in crate::git) fn is_there(&self) -> bool {
         self.is_there
     }

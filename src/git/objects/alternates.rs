@@ -11,7 +11,7 @@ use std::process::Stdio;
 use crate::git::command::{Git, answer_of};
 use crate::git::objects::id::HashKind;
 
-/// Where what is pushed comes to lie.
+/// Returns the folder that pushed objects are stored in.
 pub(in crate::git) fn own(git: &Git, common_dir: &Path) -> PathBuf {
     let named = git.variable_of_hook("GIT_OBJECT_DIRECTORY");
     named.map_or_else(|| common_dir.join("objects"), PathBuf::from)

@@ -18,7 +18,7 @@ use crate::plain_file::{self, LONGEST_PATH};
 pub(in crate::git) struct ByGit {
     pub(in crate::git) git: Git,
     pub(in crate::git) common_dir: PathBuf,
-    /// Where what is pushed comes to lie.
+    /// The folder that pushed objects are stored in.
     pub(in crate::git) own: PathBuf,
     pub(in crate::git) is_bare: bool,
     pub(in crate::git) hash: HashKind,
@@ -29,8 +29,8 @@ pub(in crate::git) struct ByGit {
 }
 
 impl ByGit {
-    /// Opens the repository in this folder, or in a `.git` in it. If it cannot be, says
-    /// whether that is for want of a git.
+    /// Opens the repository in this folder, or in a `.git` in it. Returns as error whether git
+    /// could not be run.
     pub(in crate::git) fn open(path: &Path, is_in_hook: bool) -> Result<Self, bool> {
         let git_dir = locate(path).ok_or(false)?;
         let git = Git::new(git_dir, is_in_hook);
@@ -67,8 +67,8 @@ impl ByGit {
     }
 }
 
-/// libgit2 can read most of such files by themselves, which spares a process. It leaves
-/// out what is included under a condition.
+/// Reads the file with libgit2, which spares a process, unless it has conditional includes, which
+/// libgit2 leaves out.
 fn own_config(git: &Git, common_dir: &Path) -> Option<Vec<Setting>> {
     let file = by_libgit2::list_config(&common_dir.join("config")).ok();
     let is_conditional = |setting: &Setting| setting.name.starts_with("includeif.");

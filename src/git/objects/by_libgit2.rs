@@ -29,13 +29,13 @@ pub(in crate::git) struct ByLibgit2 {
     /// The repository's own; `None`: it cannot be read.
     pub(in crate::git) config: Option<Vec<Setting>>,
     repository: git2::Repository,
-    /// Where what is pushed comes to lie.
+    /// The folder that pushed objects are stored in.
     own: PathBuf,
     /// The folders from which objects are borrowed.
     others: OnceCell<Vec<PathBuf>>,
     /// Opened at its first use: an ordinary push does not need it.
     packs: OnceCell<Odb<'static>>,
-    /// For what is doubtful.
+    /// For objects that libgit2 cannot read.
     git_objects: CatFile,
     loose: Loose,
 }
@@ -71,7 +71,7 @@ pub(in crate::git) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, g
     })
 }
 
-/// What a file says, and those that it includes under no condition.
+/// Returns the settings of a file and of its unconditional includes.
 pub(in crate::git) fn list_config(file: &Path) -> Result<Vec<Setting>, git2::Error> {
     settle_libgit2();
     list(&Config::open(file)?)
@@ -129,7 +129,7 @@ impl ByLibgit2 {
         Ok((kind, Bytes::Owned(bytes)))
     }
 
-    /// What an object is, found out without reading all of it.
+    /// Returns the kind of an object without reading all of it.
     pub(in crate::git) fn kind(&self, id: Id) -> Result<Kind, Cause> {
         if let Some(kind) = loose::kind(&self.own, id) {
             return Ok(kind);
@@ -146,7 +146,7 @@ impl ByLibgit2 {
         self.git_objects.kind(id)
     }
 
-    /// git opens whatever lies where the object would.
+    /// Fails if the file of a loose object is no regular file: git would open it.
     fn ensure_loose_is_plain(&self, id: Id) -> Result<(), Cause> {
         irregular::ensure_none(self.object_folders().map(|folder| loose::file(folder, id)))
     }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-/// What an object is.
+/// Kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::git) enum Kind {
     Commit,
@@ -12,7 +12,7 @@ pub(in crate::git) enum Kind {
 }
 
 impl Kind {
-    /// The kind of this name.
+    /// Returns the kind of this name.
     pub(in crate::git) fn named(name: &[u8]) -> Option<Self> {
         match name {
             b"commit" => Some(Self::Commit),

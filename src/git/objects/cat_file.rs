@@ -10,17 +10,17 @@ use crate::git::error::{Cause, missing};
 use crate::git::objects::bytes::Kind;
 use crate::git::objects::id::{HashKind, Id};
 
-/// Room for so many bytes is made before they have come.
+/// Most bytes that are allocated before they have come.
 const MOST_ROOM: usize = 64 << 10;
 
 /// No answer has a longer first line.
 const LONGEST_LINE: u64 = 1024;
 
-/// Why nothing is known of an object that git was asked for.
+/// Reason for which git gives no answer about an object.
 const SILENT: &str = "`git cat-file` does not answer";
 
-/// Two processes, each started when it is first asked: to know what a blob of gigabytes
-/// is, nobody need read it.
+/// Two processes, each started at its first use: the kind of a blob of gigabytes is told without
+/// reading it.
 pub(in crate::git) struct CatFile {
     git: Git,
     hash: HashKind,
@@ -37,11 +37,11 @@ struct Running {
     from: BufReader<Answers<ChildStdout>>,
 }
 
-/// Why there is no answer.
+/// Reason for a missing answer.
 enum Refusal {
-    /// Of a file that is damaged git may say so, too.
+    /// The object is damaged, as git says.
     Missing,
-    /// The process has ended, or makes no sense: it is of no more use.
+    /// The process ended, or its output makes no sense. It is not asked again.
     Ended,
     /// It does not answer, and no other is asked.
     Silent,
@@ -67,14 +67,14 @@ impl CatFile {
         }
     }
 
-    /// What an object is.
+    /// Returns the kind of an object.
     pub(in crate::git) fn kind(&self, id: Id) -> Result<Kind, Cause> {
         self.ask(&self.kinds, "--batch-check", |running| {
             Ok(running.answer(self.hash, id)?.0)
         })
     }
 
-    /// What an object is, and its bytes.
+    /// Returns the kind and the bytes of an object.
     pub(in crate::git) fn read(&self, id: Id) -> Result<(Kind, Vec<u8>), Cause> {
         self.ask(&self.contents, "--batch", |running| {
             let (kind, size) = running.answer(self.hash, id)?;
@@ -82,8 +82,8 @@ impl CatFile {
         })
     }
 
-    /// Asks a process. One that gives up, as git does at an object that is damaged, is
-    /// started again for the next question.
+    /// Asks a process. One that ends, as git does at a damaged object, is started again for the
+    /// next question.
     fn ask<T>(
         &self,
         process: &RefCell<Option<Running>>,

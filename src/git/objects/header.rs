@@ -12,14 +12,14 @@ use crate::event::{Author, Oid};
 use crate::git::objects::iconv;
 use crate::git::objects::id::{HashKind, Id};
 
-/// Names and addresses are cut to so many characters.
+/// Longest name or address, in characters.
 const LONGEST_TEXT: usize = 1024;
 
 /// More bytes than that many characters have.
 const LONGEST_BYTES: usize = 8 * LONGEST_TEXT;
 
-/// Of a longer commit in another encoding the header alone is converted, without what is
-/// said of it.
+/// Longest commit in another encoding that is converted whole. Of a longer one only the header is,
+/// without its message.
 const MOST_CONVERTED: usize = 1 << 20;
 
 /// A commit.
@@ -33,20 +33,20 @@ pub(in crate::git) struct Commit<'a> {
 
 /// An annotated tag.
 pub(in crate::git) struct Tag<'a> {
-    /// What it tags.
+    /// The tagged object.
     pub(in crate::git) target: Id,
     /// Very old tags do not say who made them.
     pub(in crate::git) tagger: Option<Signature<'a>>,
 }
 
-/// Who made an object, as it says: `NAME <EMAIL> TIME ZONE`.
+/// Author, committer or tagger: `NAME <EMAIL> TIME ZONE`.
 pub(in crate::git) struct Signature<'a> {
     name: Cow<'a, [u8]>,
     email: Cow<'a, [u8]>,
 }
 
 impl<'a> Commit<'a> {
-    /// `None`: git does not take it for a commit either.
+    /// Parses a commit. Returns `None` if git does not take it for one either.
     pub(in crate::git) fn parse(commit: &'a [u8], hash: HashKind) -> Option<Self> {
         let (tree, mut rest) = id_line(commit, b"tree ", hash)?;
         let mut parents = Vec::new();
@@ -65,8 +65,8 @@ impl<'a> Commit<'a> {
         })
     }
 
-    /// When it was committed, in seconds since the epoch; 0 if that is not said where it
-    /// belongs (commit.c, `parse_commit_date`).
+    /// Returns the commit time in seconds since the epoch; 0 if it is not in its place (commit.c,
+    /// `parse_commit_date`).
     pub(in crate::git) fn time(&self) -> u64 {
         let (author, rest) = split_at_byte(self.rest, b'\n');
         let (committer, _) = rest.split_at(memchr::memchr(b'\n', rest).unwrap_or(0));
@@ -77,9 +77,9 @@ impl<'a> Commit<'a> {
         seconds(committer[start..].trim_ascii_start())
     }
 
-    /// Who wrote it. Of several lines the last one counts, as for `git log --format=%an`;
-    /// without one, there is no name. In another encoding git converts the commit whole, or
-    /// not at all, before it looks for lines (pretty.c, `repo_logmsg_reencode`).
+    /// Returns the author. Of several lines the last one counts, as for `git log --format=%an`;
+    /// without one, the name is empty. git converts a commit in another encoding whole, or not at
+    /// all, before it looks for lines (pretty.c, `repo_logmsg_reencode`).
     pub(in crate::git) fn author(&self) -> Signature<'a> {
         let mut encodings = headers(self.rest).filter_map(|line| line.strip_prefix(b"encoding "));
         let converted = encodings.next().and_then(|encoding| {
@@ -98,7 +98,8 @@ impl<'a> Commit<'a> {
 }
 
 impl<'a> Tag<'a> {
-    /// `None`: git does not take it for a tag either (tag.c, `parse_tag_buffer`).
+    /// Parses a tag. Returns `None` if git does not take it for one either (tag.c,
+    /// `parse_tag_buffer`).
     pub(in crate::git) fn parse(tag: &'a [u8], hash: HashKind) -> Option<Self> {
         let (target, rest) = id_line(tag, b"object ", hash)?;
         let (_, rest) = split_at_byte(rest.strip_prefix(b"type ")?, b'\n');
@@ -130,7 +131,7 @@ pub fn tag_header(bytes: &[u8], sha256: bool) -> Option<(Oid, Option<Author>)> {
     Some((tag.target.into(), tagger))
 }
 
-/// A line that is `field` and an id, and what is behind it.
+/// Splits a line of `field` and an id off an object. Returns the id and the rest.
 fn id_line<'a>(object: &'a [u8], field: &[u8], hash: HashKind) -> Option<(Id, &'a [u8])> {
     let (digits, rest) = object
         .strip_prefix(field)?
@@ -138,8 +139,8 @@ fn id_line<'a>(object: &'a [u8], field: &[u8], hash: HashKind) -> Option<(Id, &'
     Some((hash.id_of_digits(digits)?, rest.strip_prefix(b"\n")?))
 }
 
-/// A number as strtoumax(3) reads it, which is how git does: as far as there are digits,
-/// the largest for what is too large, and wrapped around below zero.
+/// Reads a number as strtoumax(3) does, and so git: up to the first byte that is no digit, with the
+/// largest number for one that is too large, and wrapped around below zero.
 fn seconds(text: &[u8]) -> u64 {
     let (digits, is_negative) = match text.strip_prefix(b"-") {
         Some(digits) => (digits, true),
@@ -178,7 +179,7 @@ impl<'a> Signature<'a> {
         }
     }
 
-    /// Writes what is the same only for signatures of the same person.
+    /// Writes a key that only signatures of the same person share.
     pub(in crate::git) fn write_key(&self, key: &mut Vec<u8>) {
         key.clear();
         for part in [&self.name, &b"<"[..], &self.email] {
@@ -186,7 +187,7 @@ impl<'a> Signature<'a> {
         }
     }
 
-    /// The person; bytes that are no UTF-8 become U+FFFD.
+    /// Returns the person. Bytes that are no UTF-8 become U+FFFD.
     pub(in crate::git) fn person(&self) -> Author {
         let text = |bytes: &[u8]| {
             let bytes = bytes.trim_ascii();
@@ -201,8 +202,8 @@ impl<'a> Signature<'a> {
     }
 }
 
-/// The text, or its start and `…`: nobody's name is that long, and every commit of a
-/// push may name another. `is_cut`: there was more of it.
+/// Cuts a text to its start and `…`: every commit of a push may name another author. `is_cut`:
+/// there was more of it.
 fn cut(text: &str, is_cut: bool) -> String {
     let mut starts = text.char_indices().map(|(at, _)| at);
     match starts.nth(LONGEST_TEXT - 1) {
@@ -212,8 +213,8 @@ fn cut(text: &str, is_cut: bool) -> String {
     }
 }
 
-/// The lines of a header. It ends at the first empty line, or at a zero byte, which is the
-/// end of a text for git; continued lines start with a space.
+/// Returns the lines of a header. It ends at the first empty line, or at a zero byte, which ends a
+/// text for git; continued lines start with a space.
 fn headers(object: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut start = 0;
     let ends = memchr::memchr2_iter(b'\n', 0, object).chain([object.len()]);

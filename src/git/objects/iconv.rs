@@ -7,8 +7,8 @@ use std::ptr;
 /// Room for so much more is made at a time, at least.
 const LEAST_ROOM: usize = 64;
 
-/// A text in UTF-8; `None`: it is that already, or it cannot be converted (utf8.c,
-/// `reencode_string`).
+/// Converts a text to UTF-8. Returns `None` if it already is UTF-8, or if it cannot be converted
+/// (utf8.c, `reencode_string`).
 pub(in crate::git) fn to_utf8(text: &[u8], encoding: &[u8]) -> Option<Vec<u8>> {
     let is = |name: &str| encoding.eq_ignore_ascii_case(name.as_bytes());
     if encoding.is_empty() || is("UTF-8") || is("UTF8") {

@@ -9,7 +9,7 @@ use gix_hash::Kind;
 
 use crate::event::Oid;
 
-/// Which hash names the objects of a repository (git-config(1), `extensions.objectFormat`).
+/// Hash that names the objects of a repository (git-config(1), `extensions.objectFormat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::git) enum HashKind {
     Sha1,
@@ -26,7 +26,7 @@ impl HashKind {
         if sha256 { Self::Sha256 } else { Self::Sha1 }
     }
 
-    /// How many bytes an id has: 20 or 32.
+    /// Returns the number of bytes of an id: 20 or 32.
     pub(in crate::git) fn bytes(self) -> usize {
         match self {
             Self::Sha1 => 20,
@@ -34,12 +34,12 @@ impl HashKind {
         }
     }
 
-    /// How many hex digits that are.
+    /// Returns the number of hex digits of an id.
     pub(in crate::git) fn digits(self) -> usize {
         2 * self.bytes()
     }
 
-    /// The same, as the commit-graph's crates call it.
+    /// Returns the same as the commit-graph's crates call it.
     pub(in crate::git) fn kind(self) -> Kind {
         match self {
             Self::Sha1 => Kind::Sha1,

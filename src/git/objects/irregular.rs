@@ -12,7 +12,7 @@ use crate::plain_file;
 /// No more of a configuration is looked at.
 const LONGEST_CONFIG: u64 = 16 << 20;
 
-/// What both read of each repository that they open.
+/// Files that libgit2 and git read of each repository that they open.
 const READ_AT_ONCE: [&str; 8] = [
     "HEAD",
     "commondir",
@@ -39,8 +39,8 @@ pub(in crate::git) fn ensure_none_at_once(path: &Path) -> Result<(), Cause> {
     ensure_none(READ_AT_ONCE.iter().map(|name| git_dir.join(name)))
 }
 
-/// Fails if what its configuration includes, from anywhere, is never read to its end: at a FIFO
-/// libgit2 waits for ever. git is asked, and given up; only where something is included.
+/// Fails if a file that its configuration includes is never read to its end: at a FIFO libgit2
+/// waits for ever. git is asked, with a limit in time, and only if there are includes.
 pub(in crate::git) fn ensure_includes_end(path: &Path) -> Result<(), Cause> {
     let git_dir = within(path);
     let config = plain_file::read(&git_dir.join("config"), LONGEST_CONFIG).unwrap_or_default();
@@ -69,8 +69,8 @@ pub(in crate::git) fn ensure_none_in_packs(objects: &Path) -> Result<(), Cause> 
     ensure_none(odd.map(|entry| entry.path()))
 }
 
-/// Fails if one of these is there and is no file. A folder keeps nobody waiting, and is in
-/// the place of a ref whose name others begin with.
+/// Fails if one of these exists and is no regular file. A folder is allowed: opening it returns at
+/// once, and it may stand in the place of a ref whose name others begin with.
 pub(in crate::git) fn ensure_none(files: impl IntoIterator<Item = PathBuf>) -> Result<(), Cause> {
     let is_odd = |file: &PathBuf| {
         let meta = fs::metadata(file);

@@ -25,13 +25,13 @@ const ORDINARY_OBJECT: usize = 16 << 10;
 /// No `KIND LENGTH` is longer.
 const LONGEST_HEADER: usize = 32;
 
-/// So many objects are kept at most,
+/// Most objects that are kept.
 const MOST_KEPT: usize = 256;
 
 /// none of which is longer.
 const LONGEST_KEPT: usize = 4 << 10;
 
-/// What an object is, and its bytes.
+/// Returns the kind and the bytes of an object.
 type Object = (Kind, Rc<[u8]>);
 
 /// Objects that were read: a million refs at one commit, or a few folders that stand in
@@ -66,7 +66,7 @@ impl Loose {
     }
 }
 
-/// What an object is, from the beginning of its file.
+/// Returns the kind of an object, from the beginning of its file.
 pub(in crate::git) fn kind(folder: &Path, id: Id) -> Option<Kind> {
     let mut start = vec![0; ORDINARY_FILE];
     let length = open(folder, id)?.read(&mut start).ok()?;
@@ -81,7 +81,7 @@ fn open(folder: &Path, id: Id) -> Option<File> {
     plain_file::open(&file(folder, id)).ok()
 }
 
-/// Where an object lies by itself in a folder of objects.
+/// Returns the path of a loose object in a folder of objects.
 pub(in crate::git) fn file(folder: &Path, id: Id) -> PathBuf {
     let digits = id.to_string();
     let (fan, name) = digits.split_at(2);
@@ -99,7 +99,7 @@ fn packed(mut file: File) -> io::Result<Vec<u8>> {
     Ok(packed)
 }
 
-/// What an object says of itself: its kind, its length, and where its content begins.
+/// Header of a loose object: its kind, its length, and the start of its content.
 fn header(object: &[u8]) -> Option<(Kind, usize, usize)> {
     let start = &object[..object.len().min(LONGEST_HEADER)];
     let end = memchr::memchr(0, start)?;
@@ -107,7 +107,7 @@ fn header(object: &[u8]) -> Option<(Kind, usize, usize)> {
     Some((Kind::named(kind.as_bytes())?, length.parse().ok()?, end + 1))
 }
 
-/// `None`: it is not whole, or more than it says.
+/// Returns `None` if it is cut off, or longer than its header says.
 fn inflate(packed: &[u8]) -> Option<(Kind, Vec<u8>)> {
     let mut object = Vec::with_capacity(ORDINARY_OBJECT);
     let mut stream = Decompress::new(true);

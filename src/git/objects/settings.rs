@@ -9,12 +9,12 @@ pub struct Setting {
     pub value: Option<String>,
 }
 
-/// What the last line of this name says, which is the one that counts (git-config(1)).
+/// Returns the value of the last line of this name, which is the one that counts (git-config(1)).
 pub(in crate::git) fn last<'a>(config: &'a [Setting], name: &str) -> Option<&'a str> {
     last_of(config, name)?.value.as_deref()
 }
 
-/// The same of a setting that is on or off.
+/// Returns the value of a setting that is on or off.
 pub(in crate::git) fn truth(config: &[Setting], name: &str) -> Option<bool> {
     let Some(value) = &last_of(config, name)?.value else {
         return Some(true);

@@ -24,11 +24,11 @@ pub(in crate::git) enum Store {
 }
 
 impl Store {
-    /// Opens the repository in this folder, or in a `.git` in it. In a hook, objects are
-    /// looked for where git's environment says, too.
+    /// Opens the repository in this folder, or in a `.git` in it. In a hook, objects are also
+    /// looked for in the folders of git's environment.
     ///
-    /// git is asked last and only about a folder that looks like a repository: the
-    /// ordinary hook pays nothing for what is rare.
+    /// git is asked last and only about a folder that looks like a repository, so the ordinary hook
+    /// pays nothing for it.
     pub(in crate::git) fn open(path: &Path, is_in_hook: bool) -> Result<Self, Error> {
         let failed = |source: Cause, no_git| Error::Open {
             path: path.display().to_string(),
@@ -50,7 +50,7 @@ impl Store {
         Ok(Self::Git(Box::new(opened)))
     }
 
-    /// The folder that all worktrees share (gitrepository-layout(5), `commondir`).
+    /// Returns the folder that all worktrees share (gitrepository-layout(5), `commondir`).
     pub(in crate::git) fn common_dir(&self) -> &Path {
         match self {
             Self::Libgit2(store) => &store.common_dir,
@@ -65,7 +65,7 @@ impl Store {
         }
     }
 
-    /// Which hash names objects here.
+    /// Returns the hash that names objects here.
     pub(in crate::git) fn hash(&self) -> HashKind {
         match self {
             Self::Libgit2(store) => store.hash,
@@ -73,7 +73,7 @@ impl Store {
         }
     }
 
-    /// Whether refs are files, as they were before there was a choice (git-config(1),
+    /// Returns whether refs are files, as they were before there was a choice (git-config(1),
     /// `extensions.refStorage`).
     pub(in crate::git) fn refs_are_files(&self) -> bool {
         match self {
@@ -82,14 +82,13 @@ impl Store {
         }
     }
 
-    /// What the configuration says of a setting that is on or off; its name in lower
-    /// case.
+    /// Returns a setting of the configuration that is on or off; its name is in lower case.
     pub(in crate::git) fn setting(&self, name: &str) -> Option<bool> {
         truth(self.own_config()?, name)
     }
 
-    /// What the repository's own configuration says, in its order. `None`: it cannot be
-    /// read.
+    /// Returns the lines of the repository's own configuration, in their order. `None`: they cannot
+    /// be read.
     pub(in crate::git) fn own_config(&self) -> Option<&[Setting]> {
         match self {
             Self::Libgit2(store) => store.config.as_deref(),
@@ -97,7 +96,7 @@ impl Store {
         }
     }
 
-    /// git's command line, for what libgit2 does not know even of what it opens.
+    /// Returns git's command line, for features that libgit2 lacks.
     pub(in crate::git) fn git(&self) -> &Git {
         match self {
             Self::Libgit2(store) => &store.git,
@@ -105,7 +104,7 @@ impl Store {
         }
     }
 
-    /// The refs as libgit2 reads them; `None` if only git itself can.
+    /// Returns the refs as libgit2 reads them; `None` if only git itself can.
     pub(in crate::git) fn refs_by_libgit2(&self) -> Option<&git2::Repository> {
         match self {
             Self::Libgit2(store) => store.refs(),
@@ -113,7 +112,7 @@ impl Store {
         }
     }
 
-    /// The folders of objects, its own first.
+    /// Returns the folders of objects, its own first.
     pub(in crate::git) fn object_folders(&self) -> Vec<PathBuf> {
         match self {
             Self::Libgit2(store) => store.object_folders().cloned().collect(),
@@ -124,7 +123,7 @@ impl Store {
         }
     }
 
-    /// What an object is, found out without reading all of it.
+    /// Returns the kind of an object without reading all of it.
     pub(in crate::git) fn kind(&self, id: Id) -> Result<Kind, Cause> {
         match self {
             Self::Libgit2(store) => store.kind(id),
@@ -135,7 +134,7 @@ impl Store {
         }
     }
 
-    /// What an object is, and its bytes.
+    /// Returns the kind and the bytes of an object.
     pub(in crate::git) fn read(&self, id: Id) -> Result<(Kind, Bytes<'_>), Cause> {
         match self {
             Self::Libgit2(store) => store.read(id),
