@@ -10,13 +10,13 @@ use toml::de::{DeTable, DeValue};
 pub struct Borrowed {
     /// The configuration.
     pub path: PathBuf,
-    /// Whose it is.
+    /// Its owner.
     pub owner: u32,
     /// The first key in it that names something to be read.
     pub key: String,
 }
 
-/// The first key that names a file, a variable or a credential, whichever keys there are.
+/// Returns the first key that names a file, a variable or a credential, among all keys.
 pub(super) fn names_something(table: &DeTable<'_>) -> Option<String> {
     table.iter().find_map(|(key, value)| {
         let key = key.get_ref();

@@ -17,11 +17,11 @@ const LONGEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// The largest number of requests at once, of which each holds some file descriptors.
 const MOST_IN_FLIGHT: usize = 1024;
 
-/// What a file says.
+/// Contents of a file.
 pub(super) struct Document {
-    /// Of all repositories that it is about.
+    /// For all repositories of the file.
     pub(super) layer: Layer,
-    /// Of some of them.
+    /// For some of them.
     pub(super) sections: Vec<Section>,
     /// The first key that names something to be read.
     pub(super) names: Option<String>,
@@ -45,7 +45,7 @@ impl Document {
     }
 }
 
-/// Whose a file is.
+/// Owner of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Server,
@@ -59,7 +59,7 @@ enum Step {
     At(usize),
 }
 
-/// What is wrong with the value at the end of a way.
+/// Error in the value at the end of a way.
 type Fault = (Vec<Step>, String);
 
 /// Parses a file's text.
@@ -88,7 +88,7 @@ pub(super) fn parse(text: &str, whose: Whose) -> Result<Document, Wrong> {
     })
 }
 
-/// Where the value at the end of a way stands, or the last table on it that is there.
+/// Returns the place of the value at the end of a way, or of the last table that exists on it.
 fn place(text: &str, way: &[Step]) -> usize {
     let Ok(document) = DeTable::parse(text) else {
         return 0;
@@ -114,7 +114,7 @@ fn place(text: &str, way: &[Step]) -> usize {
     at
 }
 
-/// What cannot be said by the types: which keys go together, and where.
+/// Checks rules that types do not express: keys that exclude or need each other.
 fn check(layer: &Layer, whose: Whose) -> Result<(), Fault> {
     let refused = |key, why: String| Err((vec![Step::Key(key)], why));
     if layer.matched.is_some() {

@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 use crate::plain_file::{Folder, Plain, Unfit};
 
-/// No configuration is larger; a file that is costs no more memory than this.
+/// Largest configuration; a larger file costs no more memory than this.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// Why a file that is there is not read.
+/// Reason for which a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// A folder, a fifo, a device, …
@@ -20,23 +20,23 @@ pub enum Refusal {
     /// It may lead anywhere.
     #[error("it is a symbolic link")]
     Link,
-    /// Whoever has an account can write it.
+    /// Every account can write it.
     #[error("mode {0:04o} lets others write it")]
     Writable(u32),
-    /// Whoever owns it is none of those who may configure.
+    /// Its owner is none of the accounts that may configure.
     #[error("it belongs to account {owner}: neither root, nor {running}, who runs this{}", nor(*.repository))]
     Foreign {
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
-        /// Who we are.
+        /// The account that runs this process.
         running: u32,
-        /// Whose the repository is; `None` for the server's file.
+        /// Owner of the repository; `None` for the server's file.
         repository: Option<u32>,
     },
-    /// It is longer than any configuration.
+    /// It exceeds the largest configuration.
     #[error("it is larger than 16 MiB")]
     TooLarge,
-    /// Somebody wants a configuration to be there; without it, pushes would go by unheard.
+    /// A link to a file that does not exist. Without that file, pushes would not be announced.
     #[error("it is a link that leads nowhere")]
     Dangling,
 }
@@ -48,7 +48,7 @@ fn nor(repository: Option<u32>) -> String {
 }
 
 impl Refusal {
-    /// What to do about it.
+    /// Returns advice, if there is any.
     pub(super) fn hint(&self, path: &Path) -> Option<String> {
         let path = path.display();
         match self {
@@ -67,7 +67,7 @@ impl Refusal {
     }
 }
 
-/// Why there is no text.
+/// Reason for which there is no text.
 pub(super) enum Unread {
     /// The kernel says so.
     Io(io::Error),
@@ -86,9 +86,9 @@ pub(super) struct Text {
     bytes: Zeroizing<Vec<u8>>,
     /// Its permission bits.
     pub(super) mode: u32,
-    /// Whose it is.
+    /// Its owner.
     pub(super) owner: u32,
-    /// Whose the file is, if it is neither root's nor ours.
+    /// Owner of the file, unless that is root or this account.
     pub(super) stranger: Option<u32>,
 }
 
@@ -99,13 +99,13 @@ impl Text {
     }
 }
 
-/// Whether a file belongs to neither root nor whoever we run as.
+/// Returns whether a file belongs neither to root nor to this account.
 pub(super) fn is_strange(file: &Plain) -> bool {
     file.owner() != 0 && file.owner() != Uid::effective().as_raw()
 }
 
-/// Reads a file that nobody wrote but those who may: root, whoever we run as, and
-/// for a repository's file the owner of that `repository`.
+/// Reads a file that only root, this account and, for a repository's file, the owner of that
+/// `repository` can write.
 pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unread> {
     let (file, repository) = if let (Some(repository), Some(name)) = (repository, path.file_name())
     {

@@ -5,8 +5,6 @@ use std::io;
 use std::iter;
 use std::path::{self, Path, PathBuf};
 
-use toml::de::DeTable;
-
 use super::borrowed::Borrowed;
 use super::document::{self, Document, Whose};
 use super::file::{self, Refusal, Unread};
@@ -16,7 +14,7 @@ use super::settings::{self, Settings};
 use super::shown::{Shown, show};
 use super::values::matching::Names;
 
-/// Why there are no settings.
+/// Reason for which there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file is there and cannot be read.
@@ -24,15 +22,15 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause of that.
         source: io::Error,
     },
-    /// Somebody could have written it who may not, or it is no file of text.
+    /// Another account could have written it, or its bytes are no text.
     #[error("cannot load config `{}`: {why}", path.display())]
     Refused {
         /// The file.
         path: PathBuf,
-        /// What is the matter with it.
+        /// Cause of that.
         why: Refusal,
     },
     /// A key is misspelt or a value is not what its key takes.
@@ -42,10 +40,10 @@ pub enum Error {
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// The key, and what is wrong; never a secret's text.
+        /// The key and the error, without the text of a secret.
         why: String,
     },
-    /// A section's pattern is a path below a root that is not there.
+    /// A section's pattern is a path below a root, and there is no root.
     #[error("cannot load config `{}`: line {line}: `{pattern}` is a path below `root`, which is not set", path.display())]
     NoRoot {
         /// The file.
@@ -55,7 +53,7 @@ pub enum Error {
         /// The pattern.
         pattern: String,
     },
-    /// The file holds a key or another secret, and everybody can read it.
+    /// The file holds a key or another secret, and all accounts can read it.
     #[error("cannot load config `{}`: it holds a secret, and mode {mode:04o} lets others read it", path.display())]
     Exposed {
         /// The file.
@@ -78,7 +76,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it.
+    /// Returns advice, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -109,14 +107,14 @@ impl Error {
 
 /// Settings, and where they come from.
 pub struct Loaded {
-    /// What is in force.
+    /// Effective settings.
     pub settings: Settings,
     /// The files that were read, the weakest first. None: nothing is wanted.
     pub files: Vec<PathBuf>,
     /// The sections of the server's file that are about the repository, by file, line
     /// and patterns, the weakest first.
     pub sections: Vec<String>,
-    /// What the repository's file would have us read for another account.
+    /// Key of the repository's file that would be read with the rights of another account.
     pub borrowed: Option<Borrowed>,
     /// The weakest first, and what each is called.
     layers: Vec<(String, Layer)>,
@@ -129,7 +127,7 @@ impl Loaded {
         show(&merged(&self.layers), &self.layers)
     }
 
-    /// Where an empty `urls` stands that switches everything off, if one does.
+    /// Place of an empty `urls` that switches all off, if there is one.
     #[must_use]
     pub fn switched_off_by(&self) -> Option<String> {
         if !self.settings.endpoints.is_empty() {
@@ -149,7 +147,7 @@ impl Loaded {
 
 /// The server's file, read once for any number of repositories.
 pub struct Server {
-    /// Where it is, or would be.
+    /// Its path, whether it exists or not.
     path: PathBuf,
     document: Option<Document>,
     /// Whether the file is there and has no character in it.
@@ -157,8 +155,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads it, as far as it is there. `required` says that it was asked for by name,
-    /// so that its absence is an error.
+    /// Reads the file, if there is one. `required`: it was named, so that its absence is an error.
     pub fn read(path: &Path, required: bool) -> Result<Self, Error> {
         let read = match read(path, None) {
             Ok(read) => Some(read),
@@ -195,7 +192,7 @@ impl Server {
         layers.filter_map(|layer| layer.spool.as_deref())
     }
 
-    /// What its sections are called, all of them or those about a repository.
+    /// Returns the names of its sections: of all, or of those about a repository.
     #[must_use]
     pub fn sections(&self, repository: Option<&Path>) -> Vec<String> {
         let sections = match repository {
@@ -206,8 +203,8 @@ impl Server {
         names.collect()
     }
 
-    /// What is in force for a repository, or for none in particular. `host` is the
-    /// machine's name, for defaults.
+    /// Loads the settings of a repository, or of none in particular. `host` is the machine's name,
+    /// for defaults.
     pub fn load(&self, repository: Option<&Path>, host: &str) -> Result<Loaded, Error> {
         let own = repository.map(|folder| (folder, folder.join(super::REPOSITORY_FILE)));
         let own = own.map(|(folder, path)| (read(&path, Some(folder)), path));
@@ -269,7 +266,7 @@ impl Server {
 
     /// The sections that are about a repository, in their order. Without any there is
     /// nothing to find out about it.
-    fn sections_about(&self, repository: Option<&Path>) -> Vec<&Section> {
+    pub(super) fn sections_about(&self, repository: Option<&Path>) -> Vec<&Section> {
         let sections = self.document.iter().flat_map(|one| &one.sections);
         let mut names = None;
         let is_about = |section: &&Section| {
@@ -300,40 +297,14 @@ fn merged(layers: &[(String, Layer)]) -> Layer {
     merged
 }
 
-/// Whether files that cannot be loaded ask for `require`, as far as can be seen: the
-/// repository's says so, or it says nothing and the server's does; of a server's file
-/// that is broken itself, what stands above its sections. A file that anybody could have
-/// written says nothing.
-#[must_use]
-pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
-    let says = |path: &Path, repository| {
-        let text = file::read(path, repository).ok()?;
-        let (document, _) = DeTable::parse_recoverable(text.as_str().ok()?);
-        let mut keys = document.get_ref().iter();
-        let (_, value) = keys.find(|(key, _)| key.get_ref() == "require")?;
-        value.get_ref().as_bool()
-    };
-    let own = || says(&repository.join(super::REPOSITORY_FILE), Some(repository));
-    let sections = || {
-        let server = Server::read(system, false).ok()?;
-        let sections = server.sections_about(Some(repository));
-        let mut from_above = sections.into_iter().rev();
-        from_above.find_map(|section| section.layer.require)
-    };
-    own()
-        .or_else(sections)
-        .or_else(|| says(system, None))
-        .unwrap_or(false)
-}
-
 /// A file that was read.
 struct Read {
     document: Document,
-    /// Whether there is no character in it.
+    /// Whether it has no character.
     is_blank: bool,
-    /// Whether there is no key in it: it is blank, or has comments only.
+    /// Whether it has no key, but comments at the most.
     says_nothing: bool,
-    /// What it would borrow.
+    /// Key that would be read with the rights of another account.
     borrowed: Option<Borrowed>,
 }
 

@@ -11,6 +11,7 @@
 //! load       reading the layers' files, and laying them on each other
 //! shown      what is in force, and which layer says so
 //! settings   the merged layers made whole: defaults, endpoints with names
+//! require    whether files that cannot be loaded ask for `require`
 //! project    what [project] says and what the repository tells → Project
 //! ```
 //!
@@ -24,6 +25,7 @@ mod file;
 mod load;
 mod node;
 mod project;
+mod require;
 mod schema;
 mod secrets;
 mod sections;
@@ -33,8 +35,9 @@ mod values;
 
 pub use borrowed::Borrowed;
 pub use file::Refusal;
-pub use load::{Error, Loaded, Server, asks_to_require, load};
+pub use load::{Error, Loaded, Server, load};
 pub use project::project;
+pub use require::asks_to_require;
 pub use schema::{Mode, Origin};
 pub use secrets::keys::{Credentials, KeyError};
 pub use secrets::sources::{PreviousKey, SecretFile, SecretSource};
@@ -46,7 +49,7 @@ pub use values::text::{EndpointUrl, Patterns};
 /// The server's file, unless another is named.
 pub const SYSTEM_FILE: &str = "/etc/refpost/config.toml";
 
-/// Where a repository's spool lies unless `spool` says otherwise, inside it.
+/// Place of a repository's spool unless `spool` names another, inside the repository.
 pub const OWN_SPOOL: &str = "refpost/spool";
 
 /// The repository's file, inside the bare repository.

@@ -12,17 +12,17 @@ use toml::de::{DeTable, DeValue};
 /// Tables of which a file has several.
 const REPEATED: [&str; 2] = ["endpoint", "repository"];
 
-/// What is wrong with a value.
+/// Error in a value.
 #[derive(Debug)]
 pub(super) struct Wrong {
-    /// Where it stands; `None`: it is the whole document.
+    /// Its place; `None` for the whole document.
     pub(super) at: Option<usize>,
     /// Its key, such as `endpoint[0].url`.
     key: String,
     why: String,
     /// Whether the key is told beside the reason.
     tells_key: bool,
-    /// Whether it is a table in the place of several.
+    /// Whether there is one table in the place of several.
     is_one: bool,
 }
 

@@ -9,8 +9,8 @@ use super::values::matching::below;
 use crate::host::Facts;
 use crate::payload::{AccessUsers, People, Project, User};
 
-/// The project of a repository. `owner` is the account that owns its files: the
-/// name and the full name.
+/// Returns the project of a repository. `owner`: name and full name of the account that owns its
+/// files.
 #[must_use]
 pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Project {
     let set = settings.project.clone();
@@ -78,9 +78,8 @@ pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Proje
     }
 }
 
-/// Whom cgit and gitweb name as the owner: somebody of `[people]`, by address or name;
-/// one word is an account; anything else is a person's name, and the account stays that
-/// of the files.
+/// Returns the owner that cgit and gitweb name: a person of `[people]`, by address or name. One
+/// word is an account; any other text is a person's name, with the account of the files.
 fn named_owner(text: &str, people: &People, account: (&str, &str)) -> (String, String) {
     let (name, email) = match text.split_once('<') {
         Some((name, rest)) => (name.trim(), rest.trim_end_matches('>').trim()),
@@ -122,8 +121,8 @@ fn split(fullname: &str) -> (Option<String>, String) {
     }
 }
 
-/// A number that stays with the full name, where no database gave one: 31 bits
-/// of its hash, so that it fits whatever a receiver keeps it in.
+/// Derives a number from the full name, for hosts without a database: 31 bits of its hash, so that
+/// it fits every receiver's type.
 fn derived_id(fullname: &str) -> u64 {
     let digest = Sha256::digest(fullname);
     u64::from(u32::from_be_bytes([

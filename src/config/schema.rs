@@ -15,7 +15,7 @@ use super::values::text::{
 };
 use crate::payload::{AccessGroups, AccessUsers, People};
 
-/// When messages leave.
+/// Time at which messages leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -27,7 +27,7 @@ pub enum Mode {
     Sync,
 }
 
-/// Whose an endpoint is. Elsewhere, one of the same name is another endpoint.
+/// Owner of an endpoint. Two owners' endpoints of one name are different endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
     /// The server's, for all repositories.
@@ -70,10 +70,10 @@ pub(super) struct Layer {
     pub(super) retry: RetryLayer,
     pub(super) network: NetworkLayer,
     pub(super) delivery: DeliveryLayer,
-    /// Which repositories a section is about; of sections alone.
+    /// Repositories that a section is about; in sections only.
     #[serde(rename = "match", skip_serializing)]
     pub(super) matched: Option<RepositoryPatterns>,
-    /// The sections; of the server's file alone, and taken out of it once it is read.
+    /// The sections; in the server's file only, and removed after reading.
     #[serde(skip_serializing)]
     pub(super) repository: Vec<Layer>,
 }
@@ -83,7 +83,7 @@ pub(super) struct Layer {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct EndpointLayer {
     pub(super) name: EndpointName,
-    /// Who defines it; not a key.
+    /// Its owner; not a key.
     #[serde(skip)]
     pub(super) origin: Origin,
     pub(super) url: EndpointUrl,
@@ -233,7 +233,7 @@ impl Layer {
         sources.any(is_text) || urls.any(EndpointUrl::has_userinfo)
     }
 
-    /// Marks the endpoints and the spool as what is defined here.
+    /// Marks the endpoints and the spool with the owner that defines them.
     pub(super) fn mark(&mut self, origin: &Origin) {
         self.spool_is_own = self.spool.is_some() && *origin == Origin::Repository;
         for endpoint in &mut self.endpoint {
@@ -260,7 +260,7 @@ impl Layer {
         }
     }
 
-    /// Every file with a secret in it that is named here.
+    /// Returns every file with a secret in it that a key names.
     fn secret_files(&mut self) -> Vec<&mut SecretFile> {
         let mut files: Vec<&mut SecretFile> = self.key_file.iter_mut().collect();
         let mut sources: Vec<&mut SecretSource> = self.key.iter_mut().collect();

@@ -24,7 +24,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// What it is called: `/etc/refpost/config.toml:12 (match "infra/**")`.
+    /// Returns its name: `/etc/refpost/config.toml:12 (match "infra/**")`.
     pub(super) fn name(&self, file: &Path) -> String {
         let (file, line, patterns) = (file.display(), self.line, &self.patterns);
         format!("{file}:{line} (match {patterns})")
@@ -52,7 +52,7 @@ pub(super) fn take(layer: &mut Layer, lines: &[usize]) -> Vec<Section> {
         .collect()
 }
 
-/// Where the headers of the sections begin.
+/// Returns the places of the sections' headers.
 pub(super) fn headers(document: &DeTable<'_>) -> Vec<usize> {
     match named(document, "repository") {
         Some((_, DeValue::Array(sections))) => sections
@@ -63,8 +63,8 @@ pub(super) fn headers(document: &DeTable<'_>) -> Vec<usize> {
     }
 }
 
-/// Refuses a server's table that looks like a part of the section above it: whoever
-/// wrote it there meant some repositories, and it would be about all of them.
+/// Refuses a server's table that looks like a part of the section above it: its author meant some
+/// repositories, and it would be about all of them.
 pub(super) fn check_order(
     document: &DeTable<'_>,
     text: &str,

@@ -18,7 +18,7 @@ use crate::payload::People;
 /// The longest that one attempt may take, unless the endpoint says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What is in force for one repository.
+/// Settings of one repository.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a key")]
 pub struct Settings {
@@ -26,9 +26,9 @@ pub struct Settings {
     pub instance: String,
     /// Projects are named by their path below this; `None`: the repository's parent.
     pub root: Option<PathBuf>,
-    /// When messages leave.
+    /// Time at which messages leave.
     pub mode: Mode,
-    /// Where they wait; `None`: inside the repository.
+    /// Place of the spool; `None`: inside the repository.
     pub spool: Option<PathBuf>,
     /// Whether the server's file names the spool, so that repositories share it.
     pub spool_is_shared: bool,
@@ -42,21 +42,21 @@ pub struct Settings {
     pub verbose_to_pusher: bool,
     /// Whether a pusher may ask for something (`git push -o`, git-push(1)).
     pub push_options: bool,
-    /// Which refs count when they move without a push; full names.
+    /// Refs that are announced when they move without a push; full names.
     pub refs: Patterns,
-    /// How many changed files a message lists at most.
+    /// Most changed files that a message lists.
     pub max_changed_files: usize,
-    /// How long a message's body is at most, as far as that can be.
+    /// Longest body of a message, as far as its parts can be left out.
     pub max_body: usize,
-    /// How many bytes of messages may wait for the repository; `None`: any number.
+    /// Most bytes of messages that may wait for the repository; `None`: no limit.
     pub max_spool: Option<u64>,
-    /// Who the e-mails of authors belong to.
+    /// Accounts of authors, by e-mail.
     pub people: People,
-    /// Where messages go, in the order of the configuration, `urls` first.
+    /// Receivers of messages, in the order of the configuration, `urls` first.
     pub endpoints: Vec<Endpoint>,
-    /// When to try again.
+    /// Schedule of attempts.
     pub retry: Retry,
-    /// Which addresses may be dialled, and through what.
+    /// Addresses that may be dialled, and the proxy.
     pub network: Arc<Network>,
     pub(super) project: ProjectLayer,
 }
@@ -64,25 +64,25 @@ pub struct Settings {
 /// A receiver: where, and which messages, signed with what.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// What logs and people see.
+    /// Name in logs and for people.
     pub name: String,
-    /// Who defines it, so that another's endpoint of that name is another endpoint.
+    /// Its owner. Endpoints of one name and different owners are different.
     pub origin: Origin,
-    /// Where to POST.
+    /// URL of the receiver.
     pub url: EndpointUrl,
-    /// Which topics it wants.
+    /// Topics that it wants.
     pub topics: Patterns,
-    /// Which refs it wants messages of; full names.
+    /// Refs that it wants messages of; full names.
     pub refs: Patterns,
     /// The longest that one attempt may take.
     pub timeout: Duration,
-    /// What to sign with.
+    /// Keys to sign with.
     pub signing: Signing,
     /// Headers to send besides the format's own.
     pub headers: Vec<(String, SecretSource)>,
     /// Certificate authorities to trust besides the platform's, as PEM.
     pub ca_file: Option<PathBuf>,
-    /// How the receiver knows that it is us (TLS client authentication).
+    /// Certificate of this client (TLS client authentication).
     pub client_cert: Option<ClientCert>,
 }
 
@@ -96,15 +96,15 @@ pub struct ClientCert {
 }
 
 impl Endpoint {
-    /// Whether it wants a message of this topic about this ref; one that is
-    /// about no ref (`ping`, `emit`) is chosen by its topic alone.
+    /// Returns whether it wants a message of this topic about this ref. One about no ref (`ping`,
+    /// `emit`) is chosen by its topic alone.
     #[must_use]
     pub fn wants(&self, topic: &str, reference: &str) -> bool {
         self.topics.matches(topic) && (reference.is_empty() || self.refs.matches(reference))
     }
 
-    /// What a pusher sees of its name: an endpoint that is named by its address is
-    /// `receiver-` and the digits of its name, for the address is no pusher's business.
+    /// Returns its name for pushers. An endpoint that has its address as name is `receiver-` and
+    /// the digits of its name, since pushers must not learn the address.
     #[must_use]
     pub fn name_for_pusher(&self) -> String {
         let is_from_url = self.name == self.url.endpoint_name();
@@ -131,14 +131,14 @@ pub enum Signing {
     Unsigned,
 }
 
-/// When to try again, and for how long.
+/// Schedule of attempts, and its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// The delay after the first failure, the second, …; the last one repeats.
     pub schedule: Vec<Duration>,
-    /// How long after the push to give up.
+    /// Time after the push at which messages are given up.
     pub give_up_after: Duration,
-    /// How long a push waits for an object that is missing.
+    /// Time for which a push waits for a missing object.
     pub build_after: Duration,
 }
 
@@ -154,14 +154,14 @@ impl Default for Retry {
     }
 }
 
-/// Which addresses may be dialled, and through what: the server's file alone says it.
+/// Addresses that may be dialled, and the proxy. Only the server's file may set it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
     /// The server's file, where exceptions are to be written.
     pub file: PathBuf,
-    /// What is allowed without an exception.
+    /// Addresses that are allowed without an exception.
     pub allow: Allow,
-    /// Hosts that are allowed whatever their address.
+    /// Hosts that are allowed with any address.
     pub allow_hosts: Vec<String>,
     /// Addresses that are allowed.
     pub allow_cidrs: Vec<IpNet>,
@@ -173,8 +173,8 @@ pub struct Network {
     pub no_proxy: Vec<String>,
 }
 
-/// Which addresses are allowed without an exception. Link-local addresses, and
-/// with them the metadata services of clouds, never are.
+/// Addresses that are allowed without an exception. Link-local addresses, and with them the
+/// metadata services of clouds, never are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Allow {
@@ -299,7 +299,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
     })
 }
 
-/// What the keys of one table say; `None` if they say nothing.
+/// Returns the signing of one table; `None` if it has no key for that.
 fn signing(
     key: Option<SecretSource>,
     key_file: Option<SecretFile>,

@@ -64,10 +64,10 @@ impl Git {
 
     /// Returns a git command that writes to no terminal.
     ///
-    /// git trusts a repository that is named with `--git-dir`, whichever account owns it, so its
-    /// check cannot fail a hook: it was made before, by git or by [`crate::git::ensure_trusted`].
-    /// Objects that a partial clone lacks are not fetched: a push does not wait for another server,
-    /// and the files of a repository do not decide which commands run.
+    /// git trusts a repository named with `--git-dir`, whichever account owns it, so its check
+    /// cannot fail a hook: it was made before, by git or by [`crate::git::ensure_trusted`]. Objects
+    /// that a partial clone lacks are not fetched: a push does not wait for another server, and the
+    /// files of a repository do not decide which commands run.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new("git");
         forget_variables(&mut command, |name| {
@@ -112,7 +112,7 @@ impl Git {
     }
 }
 
-/// Output of a process, read while it is written.
+/// Output of a running process.
 pub(super) struct Answers<R>(pub(super) R);
 
 impl<R: Read + AsFd> Read for Answers<R> {
@@ -129,7 +129,7 @@ impl<R: Read + AsFd> Read for Answers<R> {
     }
 }
 
-/// Runs a command and returns its output. One that is silent for too long is killed.
+/// Runs a command and returns its output. Kills one that stays silent for too long.
 pub(super) fn answer_of(command: &mut Command) -> io::Result<Output> {
     let mut process = command.stdout(Stdio::piped()).spawn()?;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());

@@ -101,7 +101,7 @@ impl<T, E: Into<Cause>> ReadContext<T> for Result<T, E> {
 /// Cause of a failed read: libgit2's error, or words.
 pub(in crate::git) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Error for an object that is missing or damaged, so that git cannot read it either.
+/// Error for a missing or damaged object, which git itself cannot read either.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(in crate::git) struct Absent(&'static str);

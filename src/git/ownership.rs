@@ -16,7 +16,7 @@ use crate::git::objects::irregular;
 /// resolved.
 ///
 /// git is asked only about repositories of other accounts, and by discovery: it trusts any
-/// repository that is named with `--git-dir` or `GIT_DIR`.
+/// repository named with `--git-dir` or `GIT_DIR`.
 pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
     // What is not there is nobody's; whoever opens it will see.
     let owner = std::fs::metadata(git_dir).map_or(account, |meta| meta.uid());

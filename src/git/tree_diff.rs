@@ -28,7 +28,7 @@ pub struct Wants {
 const MOST_FILES: usize = 1_000_000;
 const MOST_FOLDERS: usize = 1_000_000;
 
-/// Deepest folder that is opened. git itself stops at 2048 or 4096 by default (git-config(1),
+/// Deepest folder to open. git itself stops at 2048 or 4096 by default (git-config(1),
 /// core.maxTreeDepth).
 const DEEPEST: usize = 20_000;
 

@@ -16,10 +16,10 @@ use crate::signature::Secret;
 /// Longer files are no keys.
 const LONGEST: u64 = 64 * 1024;
 
-/// Where systemd puts the credentials of a service (systemd.exec(5)).
+/// Variable with the folder of a service's credentials (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// Why a secret cannot be had. Never shows any of it.
+/// Reason for which a secret cannot be read. Contains no part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read.
@@ -27,10 +27,10 @@ pub enum KeyError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause of that.
         source: io::Error,
     },
-    /// Everybody on the machine can read the file: it is no secret.
+    /// All accounts can read the file, so its content is no secret.
     #[error("cannot read key `{}`: mode {mode:04o} lets others read it", path.display())]
     Exposed {
         /// The file.
@@ -38,7 +38,7 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
-    /// Somebody else owns the file, and can change it.
+    /// Another account owns the file, and can change it.
     #[error("cannot read key `{}`: it belongs to user {owner}, who can change it", path.display())]
     Foreign {
         /// The file.
@@ -66,7 +66,7 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    /// What to do about it.
+    /// Returns advice, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -119,7 +119,7 @@ impl SecretFile {
         }
     }
 
-    /// Reads all of it, if it is a secret.
+    /// Reads the whole file, if its mode and owner keep it secret.
     pub fn read_whole(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let path = self.path.clone();
         let failed = |source| KeyError::Read {
@@ -142,9 +142,9 @@ impl SecretFile {
     }
 }
 
-/// What an endpoint is sent that nobody else may see.
+/// Secrets of an endpoint.
 pub struct Credentials {
-    /// What to sign with; `None`: nothing is signed.
+    /// Keys to sign with; `None`: messages are not signed.
     pub key: Option<Secret>,
     /// The key before it, while it lasts.
     pub previous: Option<Secret>,

@@ -10,7 +10,7 @@ use toml::value::{Datetime, Offset};
 
 use crate::signature::Secret;
 
-/// Where a secret text is to be found when it is needed.
+/// Place of a secret text, read at each use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// In the configuration itself.
@@ -24,20 +24,20 @@ pub enum SecretSource {
     Credential(String),
 }
 
-/// A file that nobody but its readers may see, and nobody else may change.
+/// A file that only its readers can read, and no other account can change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SecretFile {
     /// The file.
     pub path: PathBuf,
-    /// The account that owns the configuration which names it: whoever decides
-    /// which file it is may own it. `None`: the person at the command line does.
+    /// Owner of the configuration with its name, who may own it too. `None`: the command line names
+    /// it.
     pub named_by: Option<u32>,
 }
 
-/// A key that is being replaced: messages are signed with it too, for a while.
+/// A key under replacement: messages are signed with it too, for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviousKey {
-    /// Where it is.
+    /// Its place.
     pub source: SecretSource,
     /// From then on it signs no more.
     pub until: SystemTime,

@@ -142,11 +142,11 @@ impl<'de> Deserialize<'de> for RepositoryPatterns {
     }
 }
 
-/// What patterns are held against: a repository's path below the root, and its whole
-/// path; both without `.git`.
+/// Names that patterns are matched with: a repository's path below the root, and its whole path;
+/// both without `.git`.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// `None`: it is not below the root, or there is no root.
+    /// Path below the root; `None` elsewhere, or without a root.
     below: Option<String>,
     /// Its path with links resolved, and by way of the root as that was written.
     absolute: Vec<String>,
@@ -181,8 +181,8 @@ impl Names {
     }
 }
 
-/// The part of a path, its links resolved, that is below `root`. A root that is a
-/// prefix as it stands is resolved itself; only of another one the system is asked.
+/// Returns the part of a path, its links resolved, below `root`. A root that is a prefix as it
+/// stands is resolved itself; only of another one the system is asked.
 pub(in crate::config) fn below(root: &Path, path: &Path) -> Option<PathBuf> {
     let below = match path.strip_prefix(root) {
         Ok(below) => below,

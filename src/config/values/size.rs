@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// What `max_body` can be.
+/// Smallest and largest `max_body`.
 const LEAST: u64 = 16 * KIB;
 const MOST: u64 = 64 * MIB;
 
@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for SpoolSize {
     }
 }
 
-/// Shows a size in the largest unit that it is a whole number of.
+/// Shows a size in the largest unit of which it is a whole number.
 fn show<S: Serializer>(bytes: u64, serializer: S) -> Result<S::Ok, S::Error> {
     if bytes > 0 && bytes.is_multiple_of(MIB) {
         serializer.collect_str(&format_args!("{}MiB", bytes / MIB))

@@ -17,8 +17,7 @@ use sha2::{Digest, Sha256};
 pub struct EndpointUrl(url::Url);
 
 impl EndpointUrl {
-    /// Parses an `http` or `https` URL. The error says what is wrong and never
-    /// shows the URL.
+    /// Parses an `http` or `https` URL. The error never contains the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         Self::of_scheme(text, ["https", "http"])
     }
@@ -49,7 +48,7 @@ impl EndpointUrl {
         }
     }
 
-    /// What of it nobody may see, in every spelling in which somebody could repeat it.
+    /// Returns the secret parts, in every spelling in which a text could repeat them.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         let url = &self.0;
@@ -71,7 +70,7 @@ impl EndpointUrl {
         parts
     }
 
-    /// The address that the host is, if it is not a name.
+    /// Returns the host's address, unless the host is a name.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         match self.0.host()? {
@@ -367,7 +366,8 @@ pub(in crate::config) struct HeaderName(pub(in crate::config) String);
 
 impl<'de> Deserialize<'de> for HeaderName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// What the format and HTTP itself set; two of them would be read either way.
+        /// Headers that the format and HTTP itself set. With two of them, receivers differ in which
+        /// one they read.
         const TAKEN: [&str; 6] = [
             "host",
             "content-length",

@@ -20,13 +20,13 @@ use crate::git::repository::Repository;
 /// Marks a value that was not read yet.
 const UNKNOWN: u32 = u32::MAX;
 
-/// Marks the parents of a commit that is missing or damaged.
+/// Marks the parents of a missing or damaged commit.
 const ABSENT: u32 = UNKNOWN - 1;
 
 /// A commit that was read.
 struct Node {
     time: u64,
-    /// Start of its parents in `parents`; `UNKNOWN` until it is read, `ABSENT` if it cannot be.
+    /// Start of its parents in `parents`; `UNKNOWN` before it is read, `ABSENT` if that fails.
     start: u32,
     parents: u32,
     author: u32,
@@ -41,7 +41,7 @@ const UNREAD: Node = Node {
 
 /// The author of a commit.
 pub(in crate::git) enum Writer {
-    /// An author that is kept.
+    /// A kept author.
     Kept(u32),
     /// Another author.
     Other(Author),
@@ -135,7 +135,7 @@ impl<'repo> Commits<'repo> {
         }
     }
 
-    /// Returns the generation of a commit, if that is known.
+    /// Returns the generation of a commit, if known.
     pub(in crate::git) fn generation(&self, number: u32) -> Option<u32> {
         let file = self.file.as_ref()?;
         (number < self.filed).then(|| file.generation(number))?

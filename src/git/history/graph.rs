@@ -56,7 +56,7 @@ struct Walk {
     credit: usize,
 }
 
-/// A merge base, if it is known without another walk.
+/// A merge base, if known without another walk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Base {
     Unknown,

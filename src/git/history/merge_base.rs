@@ -65,7 +65,7 @@ impl MergeBases {
         self.flags.count()
     }
 
-    /// Returns the first of these common ancestors that is not reachable from another one.
+    /// Returns the first of these common ancestors that no other one has as ancestor.
     pub(in crate::git) fn first_independent(
         &mut self,
         mut bases: Vec<u32>,

@@ -41,7 +41,7 @@ struct Running {
 enum Refusal {
     /// The object is damaged, as git says.
     Missing,
-    /// The process ended, or its output makes no sense. It is not asked again.
+    /// The process ended, or its output makes no sense. No more questions go to it.
     Ended,
     /// It does not answer, and no other is asked.
     Silent,

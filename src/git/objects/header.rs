@@ -18,8 +18,8 @@ const LONGEST_TEXT: usize = 1024;
 /// More bytes than that many characters have.
 const LONGEST_BYTES: usize = 8 * LONGEST_TEXT;
 
-/// Longest commit in another encoding that is converted whole. Of a longer one only the header is,
-/// without its message.
+/// Longest commit in another encoding that is converted whole. Of a longer one only the header is
+/// converted.
 const MOST_CONVERTED: usize = 1 << 20;
 
 /// A commit.
@@ -65,8 +65,8 @@ impl<'a> Commit<'a> {
         })
     }
 
-    /// Returns the commit time in seconds since the epoch; 0 if it is not in its place (commit.c,
-    /// `parse_commit_date`).
+    /// Returns the commit time in seconds since the epoch; 0 if the line is not in its place
+    /// (commit.c, `parse_commit_date`).
     pub(in crate::git) fn time(&self) -> u64 {
         let (author, rest) = split_at_byte(self.rest, b'\n');
         let (committer, _) = rest.split_at(memchr::memchr(b'\n', rest).unwrap_or(0));
@@ -140,7 +140,7 @@ fn id_line<'a>(object: &'a [u8], field: &[u8], hash: HashKind) -> Option<(Id, &'
 }
 
 /// Reads a number as strtoumax(3) does, and so git: up to the first byte that is no digit, with the
-/// largest number for one that is too large, and wrapped around below zero.
+/// largest number for one beyond it, and wrapped around below zero.
 fn seconds(text: &[u8]) -> u64 {
     let (digits, is_negative) = match text.strip_prefix(b"-") {
         Some(digits) => (digits, true),

@@ -107,7 +107,7 @@ fn header(object: &[u8]) -> Option<(Kind, usize, usize)> {
     Some((Kind::named(kind.as_bytes())?, length.parse().ok()?, end + 1))
 }
 
-/// Returns `None` if it is cut off, or longer than its header says.
+/// Returns `None` for an object that ends too soon, or too late.
 fn inflate(packed: &[u8]) -> Option<(Kind, Vec<u8>)> {
     let mut object = Vec::with_capacity(ORDINARY_OBJECT);
     let mut stream = Decompress::new(true);

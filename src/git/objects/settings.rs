@@ -14,7 +14,7 @@ pub(in crate::git) fn last<'a>(config: &'a [Setting], name: &str) -> Option<&'a 
     last_of(config, name)?.value.as_deref()
 }
 
-/// Returns the value of a setting that is on or off.
+/// Returns the value of an on/off setting.
 pub(in crate::git) fn truth(config: &[Setting], name: &str) -> Option<bool> {
     let Some(value) = &last_of(config, name)?.value else {
         return Some(true);

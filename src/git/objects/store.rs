@@ -82,7 +82,7 @@ impl Store {
         }
     }
 
-    /// Returns a setting of the configuration that is on or off; its name is in lower case.
+    /// Returns an on/off setting of the configuration; its name is in lower case.
     pub(in crate::git) fn setting(&self, name: &str) -> Option<bool> {
         truth(self.own_config()?, name)
     }
