@@ -62,6 +62,11 @@ pub enum Command {
     /// without one, the spool and all below the root of the server's configuration.
     /// Silent unless a person must act.
     Flush(FlushArgs),
+    /// Deliver for all accounts, as a service: what they submit to `socket`, and what waits
+    ///
+    /// Runs as an account of its own, which owns `spool` and can read the keys. Takes over the
+    /// socket that systemd listens on, or makes it. docs/operations.md, "A service account".
+    Work(WorkArgs),
     /// Make messages of pushes that were only recorded, for a flush
     #[command(hide = true)]
     Build(BuildArgs),
@@ -175,6 +180,17 @@ pub struct FlushArgs {
     /// Leave the session of whoever started this
     #[arg(long, hide = true)]
     pub detached: bool,
+}
+
+/// Arguments of `work`.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// Take in once what lies in a mail drop of an earlier refpost, and end
+    #[arg(long, value_name = "SPOOL", conflicts_with = "json")]
+    pub drain: Option<PathBuf>,
+    /// Print a JSON object for each queue that was worked on
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `build`.

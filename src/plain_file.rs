@@ -8,9 +8,9 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open as open_path, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
@@ -53,6 +53,27 @@ impl Folder {
             path
         };
         Ok(Self(open_path(path, flags, Mode::empty())?))
+    }
+
+    /// Opens a folder in it, which is no link.
+    pub fn below(&self, name: impl AsRef<Path>) -> io::Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        Ok(Self(openat(&self.0, name.as_ref(), flags, Mode::empty())?))
+    }
+
+    /// Whether it has something of this name.
+    pub fn has(&self, name: impl AsRef<Path>) -> bool {
+        fstatat(&self.0, name.as_ref(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Its owners, and its mode.
+    pub fn stat(&self) -> io::Result<FileStat> {
+        Ok(fstat(&self.0)?)
+    }
+
+    /// Its path as the kernel has it now, without links (proc(5)).
+    pub fn path(&self) -> io::Result<PathBuf> {
+        std::fs::read_link(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 
     /// The account that owns it.

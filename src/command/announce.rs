@@ -13,7 +13,7 @@ use super::compose::{self, Composer};
 use super::outbox;
 use super::process::LazyCaller;
 use super::push_options::Wishes;
-use super::recorder::{Recorded, Recorder};
+use super::recorder::{Recorded, Recorder, Share};
 use super::surroundings::Surroundings;
 use super::sync::{self, Attempted};
 use super::{Error, place};
@@ -163,17 +163,14 @@ fn skip(
         .map_err(Error::from)
         .and_then(|it| outbox::settle(spool, &it, &push.git_dir, first_of(&mut batches), around));
     let (outcome, refs) = Recorder::new(push, spool, caller, around).skip(batches);
-    // The log of a mail drop is its owner's alone.
-    if !spool.is_drop() {
-        let why = Unannounced::Skipped(&push.pusher);
-        log_unannounced(spool, &push.git_dir, &why, refs, around);
-    }
+    let why = Unannounced::Skipped(&push.pusher);
+    log_unannounced(spool, &push.git_dir, &why, refs, around);
     if !settings.quiet {
         report::say("not announced, as asked (refpost.skip)");
     }
     outcome.into_result().and(settled)?;
     let has_older = spool.ids_in_new().is_ok_and(|ids| !ids.is_empty());
-    if has_older && settings.mode != Mode::Spool && !spool.is_drop() {
+    if has_older && settings.mode != Mode::Spool {
         around.flush_detached(spool.root())?;
     }
     Ok(())
@@ -243,8 +240,7 @@ pub(super) fn log_misfits(
     composer: &Composer<'_>,
     around: &Surroundings,
 ) {
-    // The log of a mail drop is its owner's alone.
-    if composer.misfits() > 0 && !spool.is_drop() {
+    if composer.misfits() > 0 {
         let refs = composer.misfits();
         log_unannounced(spool, git_dir, &Unannounced::Malformed, refs, around);
     }
@@ -267,23 +263,30 @@ pub(super) fn leave(
     listener: Listener,
     around: &Surroundings,
 ) -> Result<(), Error> {
-    // What is in a mail drop only its owner can deliver.
-    let mode = if spool.is_drop() {
-        Mode::Spool
-    } else {
-        settings.mode
-    };
-    let attempted = match (mode, &recorded.entry) {
+    let submitted = recorded.entry.as_ref().and_then(|(id, _)| {
+        let is_served = recorded.shares.iter().any(Share::is_services);
+        is_served.then(|| sync::submit_now(spool, id, around))
+    });
+    let is_submitted = submitted.as_ref().is_none_or(Option::is_none);
+    let attempted = match (settings.mode, &recorded.entry) {
         // More than one batch is more than anybody waits for.
         (Mode::Sync, Some((id, recipients))) if recorded.is_one_entry() => {
             sync::deliver_now(spool, id, recipients, settings, around)
         }
         _ => Vec::new(),
     };
-    tell(recorded, settings, &attempted, listener, around);
-    match mode {
+    let is_one = recorded.is_one_entry() && is_submitted;
+    tell(
+        recorded,
+        settings,
+        (&attempted, submitted),
+        listener,
+        around,
+    );
+    match settings.mode {
         Mode::Spool => Ok(()),
-        Mode::Sync if recorded.is_one_entry() && attempted.iter().all(Attempted::is_empty_now) => {
+        Mode::Sync if is_one && attempted.iter().all(Attempted::is_empty_now) => Ok(()),
+        Mode::Background if is_submitted && recorded.shares.iter().all(Share::is_services) => {
             Ok(())
         }
         // What is left, of this push or of others that found us in the way, goes
@@ -299,7 +302,7 @@ const ENDPOINTS_TOLD: usize = 10;
 fn tell(
     recorded: &Recorded,
     settings: &Settings,
-    attempted: &[Attempted],
+    (attempted, submitted): (&[Attempted], Option<Option<String>>),
     listener: Listener,
     around: &Surroundings,
 ) {
@@ -328,6 +331,13 @@ fn tell(
         } else {
             format!(" ({wanted} of them)")
         };
+        if share.is_services() {
+            match submitted.clone().flatten() {
+                None => sent.push(format!("the service{part}")),
+                Some(why) => queued.push(format!("the service{part} ({why})")),
+            }
+            continue;
+        }
         let name = shown(&share.endpoint);
         let attempt = attempted.iter().find(|one| one.endpoint == share.endpoint);
         match attempt {
@@ -336,7 +346,8 @@ fn tell(
             None => queued.push(format!("`{name}`{part}")),
         }
     }
-    if settings.quiet && attempted.len() == sent.len() {
+    let tried = attempted.len() + usize::from(submitted.is_some());
+    if settings.quiet && tried == sent.len() {
         return;
     }
     let mut parts: Vec<String> = [("sent to", sent), ("queued for", queued)]

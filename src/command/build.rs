@@ -76,12 +76,8 @@ fn bound_memory() -> Result<(), Error> {
         .doing("bound", Path::new("memory"))
 }
 
-/// The entries of which this may be asked: in a mail drop, whoever distributes has taken over
-/// the first, and no other.
+/// The entries of which this may be asked.
 fn ids_from(spool: &Spool, first: &Id) -> Result<Vec<Id>, Error> {
-    if spool.is_drop() {
-        return Ok(vec![first.clone()]);
-    }
     let mut ids = spool.ids_in_new().map_err(SpoolError::from)?;
     ids.retain(|id| id >= first);
     Ok(ids)

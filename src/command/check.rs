@@ -1,7 +1,5 @@
 //! `check`: is all well, and what to do where it is not.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::check_endpoint::Trusts;
@@ -11,9 +9,9 @@ use super::findings::Findings;
 use super::hooks_of::Hooks;
 use super::links::Place;
 use super::surroundings::Surroundings;
-use super::{Done, Error, check_all, check_endpoint, check_spool, place};
+use super::{Done, Error, check_all, check_endpoint, check_service, check_spool, place};
 use crate::cli::CheckArgs;
-use crate::config::{Loaded, Settings};
+use crate::config::Loaded;
 use crate::git::Repository;
 use crate::report;
 
@@ -217,22 +215,11 @@ fn check_config(
         );
     }
     for endpoint in &settings.endpoints {
-        if is_sent_by_us(settings, &repository.path(), around) {
+        if !endpoint.is_served {
             check_endpoint::check(endpoint, settings, &known.trusts, findings, around);
-        } else {
-            let (name, url) = (&endpoint.name, &endpoint.url);
-            findings.ok(&format!(
-                "endpoint `{name}` at {url}, with a key that is not for us"
-            ));
         }
     }
     let git_dir = repository.path();
-    check_spool::check(settings, &git_dir, hooks, &known.spools, findings, around);
-}
-
-/// Whether we are meant to read the keys: what is in a mail drop its owner sends.
-fn is_sent_by_us(settings: &Settings, git_dir: &Path, around: &Surroundings) -> bool {
-    let spool = place::spool_of(git_dir, Some(settings));
-    let owner = fs::metadata(spool.root()).map_or(0, |meta| meta.uid());
-    !spool.is_drop() || [0, owner].contains(&around.own_uid())
+    check_service::check(settings, &git_dir, findings, around);
+    check_spool::check(settings, &git_dir, &known.spools, findings, around);
 }

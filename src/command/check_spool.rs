@@ -2,20 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::configured::Configured;
-use super::enable::{GUARANTEED, ORDINARY};
 use super::findings::{Finding, Findings};
-use super::hooks_of::Hooks;
-use super::links::Place;
 use super::surroundings::Surroundings;
-use super::{check_room, outbox, place, room};
+use super::{check_room, place, room};
 use crate::config::Settings;
 use crate::report;
 use crate::spool::{Content, Spool};
@@ -54,17 +49,13 @@ pub(super) fn recorded_pushes(count: usize) -> String {
 pub(super) fn check(
     settings: &Settings,
     git_dir: &Path,
-    hooks: &Hooks,
     spools: &Spools,
     findings: &mut Findings,
     around: &Surroundings,
 ) {
     let spool = place::spool_of(git_dir, Some(settings));
-    if spool.is_drop() && !check_drop(&spool, git_dir, hooks, findings, around) {
-        return;
-    }
     let look = spools.look(&spool, settings.spool_is_shared, around);
-    if look.is_there && !spool.is_drop() {
+    if look.is_there {
         findings.ok(&format!("spool `{}`", spool.root().display()));
     }
     if let Some(&count) = look.recorded.get(git_dir) {
@@ -254,47 +245,4 @@ fn recorded(spool: &Spool, findings: &mut Findings) -> HashMap<PathBuf, usize> {
         Err(error) => findings.error(&report::chain(&error), error.hint()),
     }
     counts
-}
-
-/// Looks at a mail drop from outside; whether there is more to see from inside.
-fn check_drop(
-    spool: &Spool,
-    git_dir: &Path,
-    hooks: &Hooks,
-    findings: &mut Findings,
-    around: &Surroundings,
-) -> bool {
-    let faults = spool.drop_faults();
-    for fault in &faults {
-        findings.error(&fault.text, Some(fault.mend.clone()));
-    }
-    if is_guaranteed(hooks) {
-        let error = outbox::no_intents(spool);
-        findings.error(&report::chain(&error), error.hint());
-    }
-    if let Some(former) = place::former_spool(git_dir, spool)
-        && !former.is_empty().unwrap_or(true)
-    {
-        findings.warning(
-            &format!("messages wait in `{}`", former.root().display()),
-            "the next push puts those that are not yet distributed into the mail drop; for the \
-             others run, as the owner of the repository, `refpost flush` with that path",
-        );
-    }
-    let owner = fs::metadata(spool.root()).map_or(0, |meta| meta.uid());
-    let (name, _) = around.account(owner);
-    if faults.is_empty() {
-        findings.ok(&format!(
-            "spool `{}`, a mail drop of `{name}`, which must flush it",
-            spool.root().display()
-        ));
-    }
-    [0, owner].contains(&around.own_uid())
-}
-
-fn is_guaranteed(hooks: &Hooks) -> bool {
-    GUARANTEED.iter().any(|name| {
-        let place = hooks.hook(name).place();
-        !ORDINARY.contains(name) && !matches!(place, Ok(Place::Empty | Place::Foreign))
-    })
 }

@@ -172,41 +172,59 @@ impl<'a> Composer<'a> {
     }
 }
 
-/// Who gets which of these messages.
+/// Who gets which of these messages: endpoints, and the service for all of those that it
+/// delivers to.
 pub(super) fn recipients(
     messages: &[Message],
     settings: &Settings,
     git_dir: &Path,
 ) -> Vec<Recipient> {
-    let endpoints = settings.endpoints.iter();
-    endpoints
-        .filter_map(|endpoint| recipient(endpoint, messages, settings, git_dir))
-        .collect()
+    let about: Vec<(&str, &str)> = messages
+        .iter()
+        .map(|message| (&*message.topic, &*message.reference))
+        .collect();
+    recipients_of(&about, settings, git_dir)
 }
 
-fn recipient(
-    endpoint: &Endpoint,
-    messages: &[Message],
+/// The same of messages with these topics, about these refs.
+pub(super) fn recipients_of(
+    about: &[(&str, &str)],
     settings: &Settings,
     git_dir: &Path,
-) -> Option<Recipient> {
-    let wanted: Vec<usize> = messages
-        .iter()
-        .enumerate()
-        .filter(|(_, message)| endpoint.wants(&message.topic, &message.reference))
-        .map(|(at, _)| at)
-        .collect();
+) -> Vec<Recipient> {
+    let mut all = Vec::new();
+    for endpoint in settings.endpoints.iter().filter(|one| !one.is_served) {
+        let wanted = selection(about, |topic, name| endpoint.wants(topic, name));
+        all.extend(wanted.map(|messages| Recipient {
+            queue: queue(endpoint, settings, git_dir),
+            endpoint: endpoint.name.clone(),
+            messages,
+        }));
+    }
+    let by_service = selection(about, |topic, name| {
+        let mut served = settings.endpoints.iter().filter(|one| one.is_served);
+        served.any(|endpoint| endpoint.wants(topic, name))
+    });
+    all.extend(by_service.map(|messages| Recipient {
+        queue: Queue::service(),
+        endpoint: Queue::service().to_string(),
+        messages,
+    }));
+    all
+}
+
+/// Which messages are wanted; `None`: none.
+fn selection(about: &[(&str, &str)], wants: impl Fn(&str, &str) -> bool) -> Option<Selection> {
+    let all = about.iter().enumerate();
+    let wanted = all.filter(|(_, (topic, name))| wants(topic, name));
+    let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
     if wanted.is_empty() {
         return None;
     }
-    Some(Recipient {
-        queue: queue(endpoint, settings, git_dir),
-        endpoint: endpoint.name.clone(),
-        messages: if wanted.len() == messages.len() {
-            Selection::All
-        } else {
-            Selection::Only(wanted)
-        },
+    Some(if wanted.len() == about.len() {
+        Selection::All
+    } else {
+        Selection::Only(wanted)
     })
 }
 

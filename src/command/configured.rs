@@ -59,7 +59,8 @@ impl<'a> Configured<'a> {
         let endpoint = header.endpoint(queue)?;
         let settings = self.settings(&header.repository)?;
         let mut endpoints = settings.endpoints.iter();
-        if endpoints.any(|one| one.name == endpoint) {
+        let is_for_service = queue.is_service() && !settings.served().is_empty();
+        if is_for_service || endpoints.any(|one| one.name == endpoint) {
             return None;
         }
         Some(Orphan {
@@ -108,12 +109,17 @@ impl<'a> Configured<'a> {
 
     /// Whatever is wrong with it is told by whoever delivers.
     fn load(&self, repository: &Path) -> Option<Settings> {
-        self.around.ensure_roots(repository).ok()?;
-        if !repository.is_dir() || self.around.ensure_trusted(repository).is_err() {
-            return None;
-        }
         let server = self.server.get_or_init(|| self.around.server().ok());
-        let loaded = server.as_ref()?.load(Some(repository), self.around.host());
+        let (server, host) = (server.as_ref()?, self.around.host());
+        let loaded = if self.around.is_service().ok()? {
+            server.load_served(repository, host)
+        } else {
+            self.around.ensure_roots(repository).ok()?;
+            if !repository.is_dir() || self.around.ensure_trusted(repository).is_err() {
+                return None;
+            }
+            server.load(Some(repository), host)
+        };
         let loaded = loaded.ok().filter(Loaded::is_decided)?;
         Some(loaded.settings)
     }

@@ -13,7 +13,7 @@ use super::found::ByOwner;
 use super::hooks_of::Hooks;
 use super::links::Hook;
 use super::surroundings::Surroundings;
-use super::{Done, Error, IoContext, outbox, place};
+use super::{Done, Error, IoContext, place};
 use crate::cli::EnableArgs;
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::git::Repository;
@@ -87,12 +87,6 @@ fn link(
     around: &Surroundings,
     mut tell: impl FnMut(&Hook, bool),
 ) -> Result<(), Error> {
-    let settings = around.load(Some(&repository.path())).ok();
-    let settings = settings.as_ref().map(|loaded| &loaded.settings);
-    let spool = place::spool_of(&repository.path(), settings);
-    if guaranteed && spool.is_drop() {
-        return Err(outbox::no_intents(&spool));
-    }
     let names = if guaranteed {
         &GUARANTEED[..]
     } else {

@@ -12,7 +12,7 @@ use super::apart::{self, Job};
 use super::spools::{self, Target, Targets};
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Done, Error, IoContext, become_account, outbox, watch};
+use super::{Done, Error, IoContext, become_account, outbox, service, watch};
 use crate::cli::FlushArgs;
 use crate::config::IN_FLIGHT;
 use crate::delivery::{self, Client, Instant, Limits, Scheduler, Surveyor};
@@ -66,9 +66,13 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
             prepare(target, &world, around);
             target.spool.clone()
         });
-        let mut worked = || progress.set(world.delivered.get());
+        let mut worked = || {
+            progress.set(world.delivered.get());
+            service::submit_all(&world);
+        };
         until_told(flush.drain(prepared, &mut worked), &stop).await
     })?;
+    service::submit_all(&world);
     progress.finish();
     let left = waiting(&all);
     report::to_person(&format!(

@@ -2,7 +2,6 @@
 //! exit codes.
 
 mod accounts;
-mod admission;
 mod anew;
 mod announce;
 mod apart;
@@ -15,6 +14,7 @@ mod check;
 mod check_all;
 mod check_endpoint;
 mod check_room;
+mod check_service;
 mod check_spool;
 mod chosen;
 mod completions;
@@ -48,6 +48,7 @@ mod queue;
 mod queue_move;
 mod recorder;
 mod room;
+mod service;
 mod spools;
 mod status;
 mod surroundings;
@@ -271,6 +272,7 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
     match command {
         Command::Hook(args) => Ok(hook::run(&args, around)),
         Command::Flush(args) => flush::run(&args, around),
+        Command::Work(args) => service::run(&args, around),
         Command::Build(args) => build::run(&args, around),
         Command::Queue(args) => queue::run(&args, around),
         Command::Status(args) => status::run(&args, around),

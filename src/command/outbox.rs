@@ -27,24 +27,8 @@ pub(super) fn intend(
     caller: Option<&Caller>,
     around: &Surroundings,
 ) -> Result<Id, Error> {
-    if spool.is_drop() {
-        return Err(no_intents(spool));
-    }
     draft.process = caller.map(|caller| caller.process.clone());
     Ok(spool.intend(&draft, &around.stamp())?)
-}
-
-/// Nobody but its owner could find an intent in a mail drop again.
-pub(super) fn no_intents(spool: &Spool) -> Error {
-    Error::Failed {
-        what: format!(
-            "spool `{}` is a mail drop, which holds no intents",
-            spool.root().display()
-        ),
-        hint: Some(
-            "`refpost enable` without --guaranteed, or `spool` in the repository itself".to_owned(),
-        ),
-    }
 }
 
 /// The intents of one repository, or of one namespace of it.

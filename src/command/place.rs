@@ -83,7 +83,7 @@ pub(super) fn former_spool(git_dir: &Path, now: &Spool) -> Option<Spool> {
 pub(super) fn spool_at(root: &Path) -> Spool {
     match of_repository(root) {
         Some(git_dir) => Spool::within(git_dir, OWN_SPOOL, sharing(root)),
-        None => Spool::new(root, access(root)),
+        None => Spool::new(root, sharing(root)),
     }
 }
 
@@ -105,13 +105,6 @@ fn of_repository(root: &Path) -> Option<&Path> {
         .filter(|git_dir| !git_dir.as_os_str().is_empty())
 }
 
-fn access(folder: &Path) -> Access {
-    match sharing(folder) {
-        Access::Owner if takes_mail(folder) => Access::Drop,
-        access => access,
-    }
-}
-
 fn sharing(folder: &Path) -> Access {
     match fs::metadata(folder) {
         Ok(metadata) if metadata.mode() & 0o2020 == 0o2020 => Access::Group,
@@ -119,32 +112,10 @@ fn sharing(folder: &Path) -> Access {
     }
 }
 
-/// Whether a spool is meant to be a mail drop: everybody can make names in its `new`,
-/// which is sticky, or in which everybody can get. Whether its modes are good enough to
-/// be used, the spool says.
-fn takes_mail(folder: &Path) -> bool {
-    let everybody = |folder: &Path, bit| {
-        fs::symlink_metadata(folder).is_ok_and(|meta| meta.mode() & bit == bit)
-    };
-    let new = folder.join("new");
-    everybody(&new, 0o1002) || (everybody(&new, 0o002) && everybody(folder, 0o001))
-}
-
 /// What was recorded in another spool is older, and must be announced first.
-pub(super) fn adopt_former(
-    git_dir: &Path,
-    spool: &Spool,
-    around: &Surroundings,
-) -> Result<(), Error> {
-    let Some(former) = former_spool(git_dir, spool) else {
-        return Ok(());
-    };
-    let adopted = spool.adopt(&former).map_err(SpoolError::from)?;
-    if spool.is_drop() && !adopted.busy.is_empty() {
-        let former = former.root().display();
-        let why = format!("older messages wait in `{former}`: a mail drop cannot take them");
-        let hint = format!("run, as its owner: refpost flush {former}");
-        around.tell_once(&why, Some(&hint));
+pub(super) fn adopt_former(git_dir: &Path, spool: &Spool) -> Result<(), Error> {
+    if let Some(former) = former_spool(git_dir, spool) {
+        spool.adopt(&former).map_err(SpoolError::from)?;
     }
     Ok(())
 }

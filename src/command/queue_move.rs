@@ -86,8 +86,7 @@ fn unless_busy(error: SpoolError, args: &QueueMoveArgs) -> Error {
 fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
     loop {
         let build = |id: &Id, header: &Header| world.build(spool, id, header);
-        let admit = |account, header: &Header| world.admit(account, header);
-        let distribution = spool.distribution(Lock::Wait, build, admit);
+        let distribution = spool.distribution(Lock::Wait, build);
         let Some(mut distribution) = distribution.map_err(SpoolError::from)? else {
             return Ok(());
         };

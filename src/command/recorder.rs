@@ -27,7 +27,9 @@ use crate::event::RefUpdate;
 use crate::git;
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{Claim, Content, Draft, Id, Intent, Recipient, Selection, Spool, SpoolError};
+use crate::spool::{
+    Claim, Content, Draft, Id, Intent, Queue, Recipient, Selection, Spool, SpoolError,
+};
 
 /// Records a push, and keeps account of it.
 pub(super) struct Recorder<'a> {
@@ -74,6 +76,13 @@ pub(super) struct Share {
     pub(super) wanted: usize,
 }
 
+impl Share {
+    /// Whether it is that of the service, for all endpoints that it delivers to.
+    pub(super) fn is_services(&self) -> bool {
+        self.endpoint == Queue::service().as_str()
+    }
+}
+
 impl<'a> Recorder<'a> {
     pub(super) fn new(
         push: &'a Push,
@@ -99,7 +108,7 @@ impl<'a> Recorder<'a> {
         batches: Peekable<impl Iterator<Item = Batch>>,
         composer: &mut Composer<'_>,
     ) -> Recorded {
-        self.claims = !self.spool.is_drop();
+        self.claims = true;
         self.each(batches, &mut |recorder, updates, ends| {
             let made = composer.made();
             let result = recorder.compose(updates, composer, ends);
@@ -250,28 +259,22 @@ impl<'a> Recorder<'a> {
             return self.forget(updates, ends);
         }
         // Recorded all the same: a flush adopts what is left there.
-        if let Err(error) = place::adopt_former(&self.push.git_dir, self.spool, self.around) {
+        if let Err(error) = place::adopt_former(&self.push.git_dir, self.spool) {
             self.around.tell_error(error);
         }
         let (recipients, bytes) = (built.recipients.clone(), built.size());
         if let Some(id) = self.enqueue(updates, Content::Built(built), messages, ends)? {
-            if !self.spool.is_drop() {
-                self.spool.count_size(&self.push.git_dir, &id, bytes);
-            }
+            self.spool.count_size(&self.push.git_dir, &id, bytes);
             self.recorded.add(id, recipients, messages);
         }
         Ok(())
     }
 
-    /// Fails if as much waits for the repository as may. What waits in a mail drop its owner
-    /// alone can tell.
+    /// Fails if as much waits for the repository as may.
     fn room(&self, max_spool: Option<u64>) -> Result<(), Error> {
-        match max_spool {
-            Some(most) if !self.spool.is_drop() => {
-                room::ensure(self.spool, &self.push.git_dir, most, None)
-            }
-            _ => Ok(()),
-        }
+        max_spool.map_or(Ok(()), |most| {
+            room::ensure(self.spool, &self.push.git_dir, most, None)
+        })
     }
 
     fn owe_batch(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {

@@ -1,7 +1,6 @@
 //! Which spools a command is about: its PATHs, or else the whole server's.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -42,7 +41,7 @@ impl Target {
             return Ok(());
         }
         for queue in self.spool.queues()? {
-            if !self.endpoints.contains_key(&queue) {
+            if !queue.is_service() && !self.endpoints.contains_key(&queue) {
                 let waiting = self.spool.peek(&queue)?;
                 let items: Vec<_> = waiting.mains.into_iter().chain(waiting.asides).collect();
                 self.spool.retry_waiting(&queue, &items, now)?;
@@ -141,12 +140,18 @@ pub(super) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searche
                 ),
             });
         }
+        let is_service = around.is_service()?;
         for root in spools {
-            let owner = spool::what_is(root).map_or(around.own_uid(), |(_, owner)| owner);
+            let found = spool::what_is(root);
+            // What was submitted to a service, it alone looks into.
+            if server.socket().is_some() && !is_service && around.own_uid() != 0 {
+                continue;
+            }
+            let owner = found.map_or(around.own_uid(), |(_, owner)| owner);
             let all = by_owner.0.entry(owner).or_default();
             all.push(Found::Spool(root.to_owned()));
         }
-        if let Some(root) = server.root() {
+        if let Some(root) = server.root().filter(|_| !is_service) {
             look_into(root, &mut by_owner);
         }
     }
@@ -214,7 +219,7 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
     let git_dir = match found {
         Found::Spool(root) => {
             let spool = place::spool_named(&root);
-            if !is_open_to_us(&spool, around) || !is_for_us(&spool, around) {
+            if !is_for_us(&spool, around) {
                 return None;
             }
             return Some(Target {
@@ -243,11 +248,7 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
     if !is_for_us(&spool, around) {
         return None;
     }
-    if !is_open_to_us(&spool, around) {
-        return None;
-    }
-    // Into a mail drop, whoever may read it puts the rest: the next push.
-    let former = place::former_spool(&git_dir, &spool).filter(|_| !spool.is_drop());
+    let former = place::former_spool(&git_dir, &spool);
     let most = settings.as_ref().and_then(|settings| settings.max_spool);
     Some(Target {
         bounds: most
@@ -263,61 +264,40 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
     })
 }
 
-/// A mail drop is looked into by its owner alone.
-fn is_open_to_us(spool: &Spool, around: &Surroundings) -> bool {
-    let owner = std::fs::metadata(spool.root()).map(|meta| meta.uid());
-    let running = around.own_uid();
-    let (true, Ok(owner)) = (spool.is_drop(), owner) else {
-        return true;
-    };
-    if owner == running {
+/// The service behind `socket` delivers what was submitted to it, and looks into no spool of
+/// another account's, nor into one inside a repository: it reads no configuration there.
+fn is_for_us(spool: &Spool, around: &Surroundings) -> bool {
+    if !around.is_service().unwrap_or(false) {
         return true;
     }
-    if around.is_given || running == 0 {
-        // Root has that account look into it.
-        return false;
+    let server = around.server();
+    let is_served = |server: &Server| server.spools().any(|root| is_same(root, spool.root()));
+    if server.as_ref().is_ok_and(is_served) {
+        return true;
     }
-    let (name, _) = around.account(owner);
     around.tell_once(
         &format!(
-            "cannot look into `{}`: it is a mail drop, which only `{name}` reads",
+            "cannot flush `{}` as the service: it delivers from the server's `spool` alone",
             spool.root().display()
         ),
-        Some(&format!("runuser -u {name} -- refpost …")),
+        Some("run it as an account that is not the service"),
     );
     false
 }
 
-/// Whoever owns a mail drop sends with keys that are his alone. From a spool of somebody
-/// else's, who could write anything into it, he takes nothing.
-fn is_for_us(spool: &Spool, around: &Surroundings) -> bool {
-    let running = around.own_uid();
-    let owner = std::fs::metadata(spool.root()).map_or(running, |meta| meta.uid());
-    if owner == running || running == 0 {
-        return true;
-    }
-    let Some(drop) = around.own_drop() else {
-        return true;
-    };
-    around.tell_once(
-        &format!(
-            "cannot flush `{}`: it is another account's, and `{}`, a mail drop, is ours",
-            spool.root().display(),
-            drop.root().display()
-        ),
-        Some("flush it as the account that owns it"),
-    );
-    false
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || absolute(one) == absolute(other)
 }
 
 fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, String> {
-    settings
-        .endpoints
-        .iter()
-        .map(|endpoint| {
-            let queue = compose::queue(endpoint, settings, git_dir);
-            (queue, endpoint.name.clone())
-        })
+    let own = settings.endpoints.iter().filter(|one| !one.is_served);
+    let own = own.map(|endpoint| {
+        let queue = compose::queue(endpoint, settings, git_dir);
+        (queue, endpoint.name.clone())
+    });
+    let service = Queue::service();
+    let is_served = !settings.served().is_empty();
+    own.chain(is_served.then(|| (service.clone(), service.to_string())))
         .collect()
 }
 

@@ -76,6 +76,21 @@ impl Surroundings {
         }
     }
 
+    /// The same world, for another thread or as if nothing of it were known yet.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.config.clone(), self.is_given)
+    }
+
+    /// The server's file, if the command line names it.
+    pub(super) fn named_config(&self) -> Option<PathBuf> {
+        self.config.clone()
+    }
+
+    /// Whether no account has this number.
+    pub(super) fn has_no_name(&self, uid: u32) -> bool {
+        matches!(User::from_uid(Uid::from_raw(uid)), Ok(None))
+    }
+
     /// Reads once, for the many repositories that a command is about, what is the same
     /// for all of them.
     pub(super) fn for_many(&self) -> Result<&Server, config::Error> {

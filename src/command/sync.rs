@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
+use super::service;
 use super::surroundings::Surroundings;
 use super::world::World;
 use crate::config::Settings;
@@ -76,24 +77,12 @@ pub(super) fn deliver_now(
     receivers.learn(spool, spool.stats().failures);
     let courier = Courier::of_push(spool, id, &client, &world, &receivers, limits, &stop);
     let attempted = delivery::run(async {
-        let mut has_run = false;
-        let ran = wait_until(end, || {
-            let build = |id: &Id, header: &_| world.build(spool, id, header);
-            let admit = |account, header: &_| world.admit(account, header);
-            let distribution = spool.distribution(Lock::Try, build, admit);
-            let mut distribution = distribution.ok().flatten()?;
-            // The pusher does not wait for a long backlog: what is left, a flush distributes.
-            while distribution.step(|| Instant::now() < end).ok()?? && Instant::now() < end {}
-            has_run = true;
-            // An older push that was only recorded has its messages soon.
-            (!distribution.finish().builds).then_some(())
-        })
-        .await;
-        let ran = ran.or(has_run.then_some(()));
+        let ran = distribute(spool, &world, end).await;
         // What was recorded before and cannot be announced yet holds it in `new/`:
         // no queue is worth waiting for.
         let is_held = ran.is_some() && spool.open_new(id).is_ok();
-        let attempts = recipients.iter().map(async |recipient| {
+        let own = recipients.iter().filter(|one| !one.queue.is_service());
+        let attempts = own.map(async |recipient| {
             let report = match ran {
                 None => out_of_time(),
                 Some(()) if is_held => LaneReport {
@@ -113,6 +102,36 @@ pub(super) fn deliver_now(
     });
     receivers.save(|_| Some(spool), || true);
     attempted
+}
+
+/// Submits the push's own entry to the service, and what waits before it, while the pusher
+/// waits. Returns why something is left.
+pub(super) fn submit_now(spool: &Spool, id: &Id, around: &Surroundings) -> Option<String> {
+    let end = Instant::now() + service::PUSH_PATIENCE;
+    let world = World::new(around, false);
+    delivery::run(distribute(spool, &world, end));
+    match service::submit(spool, &world, &|| end.into_std()) {
+        Err(error) => Some(report::chain(&error)),
+        Ok(None) if spool.open_new(id).is_ok() => Some("behind older ones".to_owned()),
+        Ok(left) => left,
+    }
+}
+
+/// Brings what was recorded to its queues. `None`: another process has `new/`.
+async fn distribute(spool: &Spool, world: &World<'_>, end: Instant) -> Option<()> {
+    let mut has_run = false;
+    let ran = wait_until(end, || {
+        let build = |id: &Id, header: &_| world.build(spool, id, header);
+        let distribution = spool.distribution(Lock::Try, build);
+        let mut distribution = distribution.ok().flatten()?;
+        // The pusher does not wait for a long backlog: what is left, a flush distributes.
+        while distribution.step(|| Instant::now() < end).ok()?? && Instant::now() < end {}
+        has_run = true;
+        // An older push that was only recorded has its messages soon.
+        (!distribution.finish().builds).then_some(())
+    })
+    .await;
+    ran.or(has_run.then_some(()))
 }
 
 async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Instant) -> LaneReport {

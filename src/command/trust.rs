@@ -5,12 +5,11 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 
+use super::Error;
 use super::found::others_way;
 use super::surroundings::{Shared, Surroundings};
-use super::{Error, place};
-use crate::config::{self, Borrowed, Loaded};
+use crate::config::{self, Loaded};
 use crate::git;
-use crate::spool::Spool;
 
 impl Surroundings {
     /// Refuses another account's repository, unless git itself trusts it. In a hook
@@ -75,35 +74,21 @@ impl Surroundings {
     /// The configuration of a repository, to send what it asks for.
     pub(super) fn load_to_send(&self, git_dir: &Path) -> Result<Loaded, Error> {
         self.trust(git_dir)?;
-        let loaded = self.load(Some(git_dir))?;
-        match loaded.borrowed {
-            Some(borrowed) if self.own_drop().is_some() => Err(self.no_loan(&borrowed)),
-            _ => Ok(loaded),
-        }
+        Ok(self.load(Some(git_dir))?)
     }
 
-    /// A spool of the server's, if it is a mail drop and we are the account that owns it.
-    /// Then we send for many accounts, none of which is trusted with what we may read.
-    pub(super) fn own_drop(&self) -> Option<Spool> {
-        let server = self.server().ok()?;
-        let mut spools = server.spools().map(place::spool_at);
-        spools.find(|spool| {
-            let owner = std::fs::metadata(spool.root()).map(|meta| meta.uid());
-            spool.is_drop() && owner.is_ok_and(|owner| owner == self.own_uid())
-        })
-    }
-
-    fn no_loan(&self, borrowed: &Borrowed) -> Error {
-        let (path, key) = (borrowed.path.display(), &borrowed.key);
-        let (owner, us) = (self.account(borrowed.owner).0, self.own_account());
-        Error::Failed {
-            what: format!(
-                "cannot send what `{path}` asks for: it belongs to `{owner}`, and what `{key}` \
-                 names would be read with the rights of `{us}`"
-            ),
-            hint: Some(format!(
-                "put that into the server's file, or see what it names, then: chown root {path}"
-            )),
+    /// Whether this account is the service behind `socket`: it owns a spool of the server's. It
+    /// sends for accounts none of which is trusted with what it may read, so nothing of theirs
+    /// counts but what they submit.
+    pub(super) fn is_service(&self) -> Result<bool, config::Error> {
+        let server = self.server()?;
+        if server.socket().is_none() || self.own_uid() == 0 {
+            return Ok(false);
         }
+        let owns = |root: &Path| {
+            let owner = std::fs::metadata(root).map(|meta| meta.uid());
+            owner.is_ok_and(|owner| owner == self.own_uid())
+        };
+        Ok(server.spools().any(owns))
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::found::ByOwner;
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Error, IoContext, flush, spools};
+use super::{Error, IoContext, flush, service, spools};
 use crate::cli::FlushArgs;
 use crate::delivery::{self, Scheduler};
 use crate::spool::Spool;
@@ -46,8 +46,10 @@ pub(super) fn run(
                 flush::prepare(&target, world, around);
                 flush.add(&target.spool);
             }
+            world.is_service_down.set(false);
             let mut look_around = Box::pin(sleep(LOOK_AROUND));
             loop {
+                service::submit_all(world);
                 let due = flush.line_up_due();
                 tokio::select! {
                     () = flush.work() => {}

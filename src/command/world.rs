@@ -1,7 +1,7 @@
 //! What deliveries take from outside, and how a flush tells what it did.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -21,8 +21,8 @@ use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
 use crate::spool::{
-    self, Admission, Build, Built, Content, Distributed, Header, Id, IoError, Queue, Spool,
-    SpoolError, Unbuilt,
+    self, Build, Built, Content, Distributed, Header, Id, IoError, Queue, Spool, SpoolError,
+    Unbuilt,
 };
 
 /// Reads each configuration once, until it is told to forget.
@@ -33,6 +33,10 @@ pub(super) struct World<'a> {
     builders: Builders,
     /// Messages that were delivered.
     pub(super) delivered: Cell<usize>,
+    /// Spools with entries that are for the service behind `socket`, by their folders.
+    for_service: RefCell<BTreeMap<PathBuf, Spool>>,
+    /// Whether the service did not answer.
+    pub(super) is_service_down: Cell<bool>,
 }
 
 impl<'a> World<'a> {
@@ -44,6 +48,8 @@ impl<'a> World<'a> {
             settings: RefCell::default(),
             builders: Builders::default(),
             delivered: Cell::default(),
+            for_service: RefCell::default(),
+            is_service_down: Cell::default(),
         }
     }
 
@@ -51,6 +57,13 @@ impl<'a> World<'a> {
     pub(super) fn forget(&self) {
         self.around.forget_accounts();
         self.settings.borrow_mut().clear();
+    }
+
+    /// Removes and returns the spools with entries that are for the service.
+    pub(super) fn take_waiting_for_service(&self) -> Vec<Spool> {
+        std::mem::take(&mut *self.for_service.borrow_mut())
+            .into_values()
+            .collect()
     }
 
     fn tell(&self, text: &str) {
@@ -73,10 +86,17 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Loads what is in force for whoever delivers: for the service, the server's file alone.
     fn load(&self, repository: &Path) -> Result<Settings, Error> {
-        self.around.ensure_roots(repository)?;
-        self.around.ensure_trusted(repository)?;
-        let loaded = self.around.load_to_send(repository)?;
+        let loaded = if self.around.is_service()? {
+            self.around
+                .server()?
+                .load_served(repository, self.around.host())?
+        } else {
+            self.around.ensure_roots(repository)?;
+            self.around.ensure_trusted(repository)?;
+            self.around.load_to_send(repository)?
+        };
         if loaded.is_decided() {
             return Ok(loaded.settings);
         }
@@ -212,7 +232,9 @@ impl Outside for World<'_> {
         if let Some(known) = self.settings.borrow().get(repository) {
             return known.clone();
         }
-        let found = if repository.is_dir() {
+        // The service looks at no repository.
+        let is_there = || self.around.is_service().unwrap_or(false) || repository.is_dir();
+        let found = if is_there() {
             self.load(repository).map(Rc::new).map_err(|error| {
                 let why = report::chain(&error);
                 self.around.tell_once(&why, error.hint().as_deref());
@@ -230,15 +252,15 @@ impl Outside for World<'_> {
 
 impl Surveyor for World<'_> {
     fn build(&self, spool: &Spool, id: &Id, header: &Header) -> Build {
+        if self.around.is_service().unwrap_or(false) {
+            let why = "its messages are not made, and the service opens no repository";
+            return Build::Unbuilt(Unbuilt::All(why.to_owned()));
+        }
         // What is wrong with the configuration is told once, here.
         match self.settings(&header.repository) {
             Ok(_) => self.builders.build(spool, id, header, self.around),
             Err(unavailable) => Build::Unbuilt(Unbuilt::All(unavailable.to_string())),
         }
-    }
-
-    fn admit(&self, account: u32, header: &Header) -> Admission {
-        self.admission(account, header)
     }
 
     fn distributed(&self, spool: &Spool, result: Result<Distributed, IoError>) {
@@ -270,10 +292,6 @@ impl Surveyor for World<'_> {
                     let held = repository.display();
                     self.tell(&format!("pushes to `{held}` wait for that"));
                 }
-                spool::Notice::Later(repository, why) => {
-                    self.tell(why);
-                    let held = repository.display();
-                    self.tell(&format!("pushes to `{held}` wait for that"));
                 }
             }
         }
@@ -295,6 +313,11 @@ impl Surveyor for World<'_> {
         if let Some(error) = &done.stopped {
             self.tell_spool(error);
         }
+    }
+
+    fn waits_for_service(&self, spool: &Spool) {
+        let mut all = self.for_service.borrow_mut();
+        all.insert(spool.root().to_owned(), spool.clone());
     }
 
     fn worked(&self, spool: &Spool, queue: &Queue, result: &Result<LaneReport, SpoolError>) {

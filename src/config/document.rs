@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::borrowed;
 use super::node;
 use super::schema::{EndpointLayer, Layer, Origin};
 use super::sections::{self, Section, Wrong};
@@ -23,8 +22,6 @@ pub(super) struct Document {
     pub(super) layer: Layer,
     /// For some of them.
     pub(super) sections: Vec<Section>,
-    /// The first key that names something to be read.
-    pub(super) names: Option<String>,
 }
 
 impl Document {
@@ -73,7 +70,6 @@ pub(super) fn parse(text: &str, whose: Whose) -> Result<Document, Wrong> {
     if whose == Whose::Server {
         sections::check_order(document.get_ref(), text, &line_at)?;
     }
-    let names = borrowed::names_something(document.get_ref());
     let mut layer: Layer = node::read(document.into_inner())
         .map_err(|wrong| (line_at(wrong.at.unwrap_or_default()), wrong.to_string()))?;
     check(&layer, whose).map_err(|(way, why)| (line_at(place(text, &way)), why))?;
@@ -84,7 +80,6 @@ pub(super) fn parse(text: &str, whose: Whose) -> Result<Document, Wrong> {
     Ok(Document {
         sections: sections::take(&mut layer, &lines),
         layer,
-        names,
     })
 }
 

@@ -88,8 +88,6 @@ pub(super) struct Text {
     pub(super) mode: u32,
     /// Its owner.
     pub(super) owner: u32,
-    /// Owner of the file, unless that is root or this account.
-    pub(super) stranger: Option<u32>,
 }
 
 impl Text {
@@ -135,7 +133,6 @@ pub(super) fn read(path: &Path, repository: Option<&Path>) -> Result<Text, Unrea
         bytes: bytes.ok_or(Unread::Refused(Refusal::TooLarge))?,
         mode,
         owner,
-        stranger: is_strange.then_some(owner),
     })
 }
 

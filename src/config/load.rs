@@ -5,7 +5,6 @@ use std::io;
 use std::iter;
 use std::path::{self, Path, PathBuf};
 
-use super::borrowed::Borrowed;
 use super::document::{self, Document, Whose};
 use super::file::{self, Refusal, Unread};
 use super::schema::Layer;
@@ -114,8 +113,6 @@ pub struct Loaded {
     /// The sections of the server's file that are about the repository, by file, line
     /// and patterns, the weakest first.
     pub sections: Vec<String>,
-    /// Key of the repository's file that would be read with the rights of another account.
-    pub borrowed: Option<Borrowed>,
     /// The weakest first, and what each is called.
     layers: Vec<(String, Layer)>,
 }
@@ -192,6 +189,12 @@ impl Server {
         layers.filter_map(|layer| layer.spool.as_deref())
     }
 
+    /// Returns the socket where hooks submit entries to a service.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        self.document.as_ref()?.layer.socket.as_deref()
+    }
+
     /// Returns the names of its sections: of all, or of those about a repository.
     #[must_use]
     pub fn sections(&self, repository: Option<&Path>) -> Vec<String> {
@@ -220,6 +223,39 @@ impl Server {
         self.settle(Some(repository), None, host)
     }
 
+    /// What a service goes by that delivers for a repository: this file alone, and of the
+    /// repository its path alone.
+    pub fn load_served(&self, repository: &Path, host: &str) -> Result<Loaded, Error> {
+        let layers = self.layers(Some(repository), host);
+        let mut settings = self.settings_of(&layers)?;
+        settings.socket = None;
+        Ok(Loaded {
+            settings,
+            files: vec![self.path.clone()],
+            sections: sections_in(&layers),
+            layers,
+        })
+    }
+
+    /// The layers that this file has for a repository, and the defaults below them.
+    fn layers(&self, repository: Option<&Path>, host: &str) -> Vec<(String, Layer)> {
+        let mut layers = vec![("default".to_owned(), settings::defaults(host))];
+        if let Some(document) = &self.document {
+            layers.push((self.path.display().to_string(), document.layer.clone()));
+            for section in self.sections_about(repository) {
+                layers.push((section.name(&self.path), section.layer.clone()));
+            }
+        }
+        layers
+    }
+
+    fn settings_of(&self, layers: &[(String, Layer)]) -> Result<Settings, Error> {
+        settings::settle(merged(layers), &self.path).map_err(|endpoint| Error::NoKey {
+            path: self.path.clone(),
+            endpoint,
+        })
+    }
+
     /// Lays the layers on each other, and makes settings of them.
     fn settle(
         &self,
@@ -227,31 +263,27 @@ impl Server {
         own: Option<(PathBuf, Read)>,
         host: &str,
     ) -> Result<Loaded, Error> {
-        let mut layers = vec![("default".to_owned(), settings::defaults(host))];
-        let mut files = Vec::new();
-        let mut sections = Vec::new();
-        if let Some(document) = &self.document {
-            layers.push((self.path.display().to_string(), document.layer.clone()));
-            files.push(self.path.clone());
-            for section in self.sections_about(repository) {
-                let name = section.name(&self.path);
-                sections.push(name.clone());
-                layers.push((name, section.layer.clone()));
-            }
-        }
-        let mut borrowed = None;
+        let mut layers = self.layers(repository, host);
+        let is_there = self.document.is_some();
+        let mut files: Vec<PathBuf> = is_there.then(|| self.path.clone()).into_iter().collect();
+        let sections = sections_in(&layers);
+        // Where the server's file alone is incomplete, none of its endpoints is the service's.
+        let served = self.socket().map(|_| self.settings_of(&layers));
         let mut empty = self.is_blank.then(|| self.path.clone());
         if let Some((path, own)) = own {
             empty = own.says_nothing.then(|| path.clone()).or(empty);
             layers.push((path.display().to_string(), own.document.layer));
             files.push(path);
-            borrowed = own.borrowed;
         }
-        let settings =
+        let mut settings =
             settings::settle(merged(&layers), &self.path).map_err(|endpoint| Error::NoKey {
                 path: files.last().cloned().unwrap_or_default(),
                 endpoint,
             })?;
+        if let Some(served) = served {
+            let endpoints = served.map_or_else(|_| Vec::new(), |served| served.endpoints);
+            settings.submit(&endpoints);
+        }
         if let (Some(_), Some(empty), []) = (repository, empty, &settings.endpoints[..]) {
             return Err(Error::Empty(empty));
         }
@@ -259,7 +291,6 @@ impl Server {
             settings,
             files,
             sections,
-            borrowed,
             layers,
         })
     }
@@ -289,6 +320,12 @@ pub fn load(
     Server::read(system, required)?.load(repository, host)
 }
 
+/// What the sections among a server's layers are called: the defaults and the file come first.
+fn sections_in(layers: &[(String, Layer)]) -> Vec<String> {
+    let sections = layers.iter().skip(2);
+    sections.map(|(name, _)| name.clone()).collect()
+}
+
 fn merged(layers: &[(String, Layer)]) -> Layer {
     let mut merged = Layer::default();
     for (_, layer) in layers {
@@ -304,8 +341,6 @@ struct Read {
     is_blank: bool,
     /// Whether it has no key, but comments at the most.
     says_nothing: bool,
-    /// Key that would be read with the rights of another account.
-    borrowed: Option<Borrowed>,
 }
 
 /// Reads one file, the server's or that of a `repository`.
@@ -346,15 +381,10 @@ fn read(path: &Path, repository: Option<&Path>) -> Result<Read, Error> {
     }
     let path = path::absolute(path).map_err(failed)?;
     document.rebase(path.parent().unwrap_or(&path), file.owner);
-    let borrowed = file
-        .stranger
-        .zip(document.names.take())
-        .map(|(owner, key)| Borrowed { path, owner, key });
     Ok(Read {
         document,
         is_blank,
         says_nothing,
-        borrowed,
     })
 }
 

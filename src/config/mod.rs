@@ -7,7 +7,6 @@
 //! file       whose file it is, what kind and how large, before it is read
 //! sections   [[repository]]: what the server's file says of some repositories
 //! document   one file's text → its layer, errors with line and key
-//! borrowed   what another account's file would have read with our rights
 //! load       reading the layers' files, and laying them on each other
 //! shown      what is in force, and which layer says so
 //! settings   the merged layers made whole: defaults, endpoints with names
@@ -19,7 +18,6 @@
 //! and the repository's `refpost.toml`; each overrides those before it key by key.
 //! docs/configuration.md has every key.
 
-mod borrowed;
 mod document;
 mod file;
 mod load;
@@ -33,7 +31,6 @@ mod settings;
 mod shown;
 mod values;
 
-pub use borrowed::Borrowed;
 pub use file::Refusal;
 pub use load::{Error, Loaded, Server, load};
 pub use project::project;
@@ -43,7 +40,7 @@ pub use secrets::keys::{Credentials, KeyError};
 pub use secrets::sources::{PreviousKey, SecretFile, SecretSource};
 pub use settings::{Allow, ClientCert, Endpoint, IN_FLIGHT, Network, Retry, Settings, Signing};
 pub use shown::Shown;
-pub use values::matching::{Names, RepositoryPattern, RepositoryPatterns};
+pub use values::matching::{Names, RepositoryPattern, RepositoryPatterns, below};
 pub use values::text::{EndpointUrl, Patterns};
 
 /// The server's file, unless another is named.

@@ -50,6 +50,7 @@ pub(super) struct Layer {
     /// Whether the repository's file names the spool; not a key.
     #[serde(skip)]
     pub(super) spool_is_own: bool,
+    pub(super) socket: Option<PathBuf>,
     pub(super) push_budget: Option<Period>,
     pub(super) require: Option<bool>,
     pub(super) quiet: Option<bool>,
@@ -188,7 +189,7 @@ impl Layer {
         if upper.spool.is_some() {
             self.spool_is_own = upper.spool_is_own;
         }
-        override_fields!(self, upper; instance, root, mode, spool, push_budget, require, quiet,
+        override_fields!(self, upper; instance, root, mode, spool, socket, push_budget, require, quiet,
             verbose_to_pusher, push_options, refs, key, key_file, previous_key, unsigned, max_changed_files,
             max_body, max_spool);
         for endpoint in upper.endpoint {
@@ -251,6 +252,7 @@ impl Layer {
         };
         rebase(&mut self.root);
         rebase(&mut self.spool);
+        rebase(&mut self.socket);
         for endpoint in &mut self.endpoint {
             rebase(&mut endpoint.ca_file);
             rebase(&mut endpoint.client_cert_file);
@@ -284,6 +286,8 @@ impl Layer {
         let network = &self.network;
         if self.root.is_some() {
             Some("root")
+        } else if self.socket.is_some() {
+            Some("socket")
         } else if network.allow.is_some()
             || network.allow_hosts.is_some()
             || network.allow_cidrs.is_some()

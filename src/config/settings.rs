@@ -32,6 +32,9 @@ pub struct Settings {
     pub spool: Option<PathBuf>,
     /// Whether the server's file names the spool, so that repositories share it.
     pub spool_is_shared: bool,
+    /// Where entries are submitted to the service that delivers them; `None`: refpost delivers
+    /// here.
+    pub socket: Option<PathBuf>,
     /// The longest that a push waits for receivers.
     pub push_budget: Duration,
     /// Whether a push that cannot be recorded is refused.
@@ -62,7 +65,7 @@ pub struct Settings {
 }
 
 /// A receiver: where, and which messages, signed with what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Name in logs and for people.
     pub name: String,
@@ -84,6 +87,30 @@ pub struct Endpoint {
     pub ca_file: Option<PathBuf>,
     /// Certificate of this client (TLS client authentication).
     pub client_cert: Option<ClientCert>,
+    /// Whether the service behind `socket` delivers to it.
+    pub is_served: bool,
+}
+
+impl Settings {
+    /// Leaves to the service what the server's file alone asks for: `served` are its endpoints.
+    /// One that the repository's file adds or changes stays with whoever pushes, and what waits
+    /// for it, or for the service, lies in the repository's own spool.
+    pub(super) fn submit(&mut self, served: &[Endpoint]) {
+        for endpoint in &mut self.endpoints {
+            endpoint.is_served = served.contains(endpoint);
+        }
+        if self.spool_is_shared {
+            self.spool = None;
+            self.spool_is_shared = false;
+        }
+    }
+
+    /// The names of the endpoints that the service delivers to.
+    #[must_use]
+    pub fn served(&self) -> Vec<String> {
+        let served = self.endpoints.iter().filter(|one| one.is_served);
+        served.map(|one| one.name.clone()).collect()
+    }
 }
 
 /// A certificate of our own, and its key.
@@ -253,6 +280,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
                 headers: Vec::new(),
                 ca_file: None,
                 client_cert: None,
+                is_served: false,
             });
         }
     }
@@ -265,6 +293,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
         mode: layer.mode.expect(DEFAULTED),
         spool_is_shared: layer.spool.is_some() && !layer.spool_is_own,
         spool: layer.spool,
+        socket: layer.socket,
         push_budget: layer.push_budget.expect(DEFAULTED).0,
         require: layer.require.expect(DEFAULTED),
         quiet: layer.quiet.expect(DEFAULTED),
@@ -342,5 +371,6 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
                 key_file,
             },
         ),
+        is_served: false,
     })
 }

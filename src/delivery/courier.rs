@@ -12,9 +12,7 @@ use super::lane::Work;
 use super::origin::Origin;
 use super::receivers::Receivers;
 use crate::config::Settings;
-use crate::spool::{
-    Admission, Build, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError,
-};
+use crate::spool::{Build, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError};
 
 /// What a delivery takes from outside, as values.
 pub trait Outside {
@@ -32,10 +30,13 @@ pub trait Outside {
 pub trait Surveyor: Outside {
     /// Builds the messages of a push that could only be recorded, or has them built.
     fn build(&self, spool: &Spool, id: &Id, header: &Header) -> Build;
-    /// Whether this account may announce what an entry in a mail drop says.
-    fn admit(&self, account: u32, header: &Header) -> Admission;
     /// A spool's entries were brought to their queues, or were not.
     fn distributed(&self, spool: &Spool, result: Result<Distributed, IoError>);
+    /// Entries wait in a spool that are for the service behind `socket`: they are submitted
+    /// whole, and are no queue of an endpoint's.
+    fn waits_for_service(&self, spool: &Spool) {
+        let _ = spool;
+    }
     /// A queue was worked on.
     fn worked(&self, spool: &Spool, queue: &Queue, result: &Result<LaneReport, SpoolError>);
 }

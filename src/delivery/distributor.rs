@@ -157,8 +157,7 @@ impl<'a> Distributing<'a> {
             self.begun = Instant::now();
             let spool = self.spool.clone();
             let build = move |id: &Id, header: &Header| world.build(&spool, id, header);
-            let admit = move |account, header: &Header| world.admit(account, header);
-            let distribution = self.spool.distribution(Lock::Try, build, admit)?;
+            let distribution = self.spool.distribution(Lock::Try, build)?;
             let waited = self.waits_since.map(|since| since.elapsed());
             self.distribution = if waited.is_some_and(|waited| waited >= PATIENCE) {
                 distribution.map(Distribution::without_patience)

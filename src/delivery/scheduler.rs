@@ -225,8 +225,10 @@ impl<'a> Scheduler<'a> {
     }
 
     fn look_into(&mut self, spool: &Spool, queue: Queue) {
+        if queue.is_service() {
+            self.world.waits_for_service(spool);
         // One that is busy is looked into when that is over.
-        if self.busy.insert(key(spool, &queue)) {
+        } else if self.busy.insert(key(spool, &queue)) {
             self.unseen.push_back((spool.clone(), queue));
         }
     }

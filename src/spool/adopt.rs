@@ -19,21 +19,27 @@ const WINDOW: usize = 4096;
 pub struct Adopted {
     /// How many files, of all three places.
     pub files: usize,
-    /// Queues of which nothing was taken: somebody else is delivering from them, or
-    /// we are a mail drop.
+    /// Queues of which nothing was taken: somebody else is delivering from them.
     pub busy: Vec<Queue>,
 }
 
 impl Spool {
     /// Moves every entry of `other` here: same place, same name, same bytes.
     pub fn adopt(&self, other: &Spool) -> Result<Adopted, IoError> {
-        let mut adopted = Adopted::default();
         if other.is_empty()? {
-            return Ok(adopted);
+            return Ok(Adopted::default());
         }
-        if self.is_drop() {
-            return self.adopt_arrivals(other);
+        let mut adopted = self.adopt_queues(other)?;
+        if let Some(_held) = other.hold_new()? {
+            let is_ours = |name: &str| Id::parse(name).is_some();
+            adopted.files += self.adopt_dir(&other.new_dir(), &self.new_dir(), is_ours)?;
         }
+        Ok(adopted)
+    }
+
+    /// The same of what is in its queues alone, or has failed.
+    pub fn adopt_queues(&self, other: &Spool) -> Result<Adopted, IoError> {
+        let mut adopted = Adopted::default();
         self.create_layout()?;
         let mut refused = None;
         for queue in other.queues()? {
@@ -55,10 +61,6 @@ impl Spool {
             let is_ours = |name: &str| Failed::parse(&queue, name).is_some();
             adopted.files += self.adopt_dir(&from, &to, is_ours)?;
         }
-        if let Some(_held) = other.hold_new()? {
-            let is_ours = |name: &str| Id::parse(name).is_some();
-            adopted.files += self.adopt_dir(&other.new_dir(), &self.new_dir(), is_ours)?;
-        }
         refused.map_or(Ok(adopted), Err)
     }
 
@@ -68,23 +70,6 @@ impl Spool {
         let is_known = survey.unseen.is_empty() && !self.has_claims()?;
         let is_known = is_known && !self.has_spare_pushes();
         Ok(is_known && survey.new == 0 && survey.unreadable == 0 && survey.queues.is_empty())
-    }
-
-    /// Into a mail drop only what was not yet distributed can be put.
-    fn adopt_arrivals(&self, other: &Spool) -> Result<Adopted, IoError> {
-        let mut adopted = Adopted::default();
-        let survey = other.survey()?;
-        adopted.busy = survey.queues.into_iter().map(|one| one.queue).collect();
-        let from = other.new_dir();
-        if let Some(_held) = other.hold_new()? {
-            for id in other.ids_in_new()? {
-                self.copy(&from.entry(id.as_str()), &self.new_name(&id))?;
-                // Crash here: it is in both, and comes from both with the same `msg_id`.
-                disk::unlink(&from.entry(id.as_str()))?;
-                adopted.files += 1;
-            }
-        }
-        Ok(adopted)
     }
 
     fn adopt_dir(
@@ -148,9 +133,6 @@ impl Spool {
         io::copy(&mut source, &mut file).context("write", || tmp.path())?;
         disk::flush(&file, &tmp)?;
         disk::link(&tmp, to)?;
-        if self.is_drop() {
-            disk::flush(&file, to)?;
-        }
         disk::unlink(&tmp)
     }
 }

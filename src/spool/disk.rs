@@ -383,7 +383,7 @@ pub(super) fn keeping_mark<T>(folder: &Folder, act: impl FnOnce() -> T) -> T {
 fn share(new: &File, access: Access, mode: u32) -> io::Result<()> {
     match access {
         Access::Owner => Ok(()),
-        Access::Group | Access::Drop => new.set_permissions(Permissions::from_mode(mode)),
+        Access::Group => new.set_permissions(Permissions::from_mode(mode)),
     }
 }
 

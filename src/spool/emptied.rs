@@ -31,7 +31,7 @@ impl Spool {
         for _ in 0..TRIES {
             match link(&dir.anew()) {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
-                    disk::unless_gone(disk::ensure_dir(&dir.anew(), self.own_access()))?;
+                    disk::unless_gone(disk::ensure_dir(&dir.anew(), self.access))?;
                 }
                 linked => return linked,
             }

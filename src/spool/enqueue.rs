@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use super::disk;
 use super::entry;
 use super::error::{IoContext, IoError, SpoolError};
-use super::mail_drop::flush_name;
 use super::names::id::Id;
 use super::record::Draft;
 use super::{Access, Folder, NEW, Name, Spool, TMP};
@@ -41,11 +40,10 @@ impl Spool {
     ) -> Result<Id, SpoolError> {
         let root = self.root_dir();
         let id = Self::next_id(&root, stamp);
-        let (tmp, new) = (self.arriving(&root, TMP), self.arriving(&root, dir));
+        let (tmp, new) = (root.child(TMP), root.child(dir));
         let (tmp, new) = (tmp.entry(id.as_str()), new.entry(id.as_str()));
         let file = match disk::create(&tmp, self.access) {
-            // A mail drop is made by its owner, with modes that are his to set.
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound && !self.is_drop() => {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
                 self.create_layout()?;
                 disk::create(&tmp, self.access)?
             }
@@ -70,6 +68,11 @@ impl Spool {
         // Crash before the link: a part of an entry in `tmp/`, which nobody reads and
         // the sweep removes. The push was not recorded, and nobody was told it was.
         entry::write(draft, file, tmp)?;
+        Self::publish(file, tmp, new)
+    }
+
+    /// Makes a file that is written durable, and gives it its name.
+    pub(super) fn publish(file: &File, tmp: &Name, new: &Name) -> Result<(), SpoolError> {
         disk::flush(file, tmp)?;
         // A link never overwrites, a rename would.
         if !disk::link(tmp, new)? {
@@ -80,9 +83,6 @@ impl Spool {
         }
         // Crash here: the entry is in `new/` whole, since its bytes were flushed
         // before it had that name; and in `tmp/`, for the sweep.
-        if self.is_drop() {
-            return flush_name(file, new);
-        }
         Ok(disk::flush_dir(new.folder())?)
     }
 
@@ -96,6 +96,11 @@ impl Spool {
         let after_mark = disk::modified(root).map(|mark| mark + Duration::from_nanos(1));
         let time = after_mark.map_or(stamp.now, |after| after.max(stamp.now));
         Id::new(time, stamp.host, stamp.random)
+    }
+
+    /// Makes its folders, if they are not there.
+    pub fn ensure(&self) -> Result<(), IoError> {
+        self.create_layout()
     }
 
     /// Makes the spool's directories. `tmp/` comes last: once it is there the others

@@ -10,7 +10,7 @@
 //! name: where and how to send is looked up at each attempt.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -32,6 +32,8 @@ const LONGEST_FIRST_LINE: usize = 128;
 /// itself is not what memory is given away for.
 const LONGEST_HEADER: u64 = 32 << 20;
 const LONGEST_BODY: u64 = 256 << 20;
+/// So many bytes of a file are held at once.
+const PART: u64 = 1 << 16;
 
 impl Header {
     /// Whether an entry can hold these messages in the place of what it holds.
@@ -75,12 +77,34 @@ pub(super) fn write(draft: &Draft, file: &File, name: &Name) -> Result<(), IoErr
         Content::Owed(_) => vec![],
     };
     let header = header_bytes(&freeze(draft));
-    let length = header.len();
-    lengths_fit(length, bodies.iter().map(|body| body.len())).context("write", || name.path())?;
-    let mut head = format!("{MAGIC} {VERSION} {length} {}\n", checksum(&header)).into_bytes();
-    head.extend(header);
+    lengths_fit(header.len(), bodies.iter().map(|body| body.len()))
+        .context("write", || name.path())?;
+    let head = head(&header);
     let parts: Vec<&[u8]> = [&head[..]].into_iter().chain(bodies).collect();
     disk::write(file, name, &parts)
+}
+
+/// Writes an entry with another header for the same bodies.
+pub(super) fn write_again(
+    header: &Header,
+    bodies: &Entry,
+    file: &File,
+    name: &Name,
+) -> Result<(), IoError> {
+    let header = header_bytes(header);
+    lengths_fit(header.len(), []).context("write", || name.path())?;
+    disk::write(file, name, &[&head(&header)])?;
+    let mut write = |part: &[u8]| disk::write(file, name, &[part]).map_err(|error| error.source);
+    let copied = bodies.each_part(bodies.bodies, bodies.size, &mut write);
+    copied.context("write", || name.path())
+}
+
+/// The first line, and the header.
+fn head(header: &[u8]) -> Vec<u8> {
+    let (length, sum) = (header.len(), checksum(header));
+    let mut head = format!("{MAGIC} {VERSION} {length} {sum}\n").into_bytes();
+    head.extend(header);
+    head
 }
 
 fn freeze(draft: &Draft) -> Header {
@@ -118,7 +142,6 @@ pub struct Entry {
     path: PathBuf,
     file: File,
     size: u64,
-    /// Whose the file is.
     owner: u32,
     header: Header,
     /// Where the first body begins.
@@ -135,7 +158,6 @@ impl Entry {
 
     fn read(name: &Name) -> Result<Self, EntryFault> {
         let (file, found) = open_regular(name)?;
-        let owner = found.st_uid;
         let size = u64::try_from(found.st_size).unwrap_or(0);
         let (start, length, sha256) = first_line(&file, size)?;
         believable("header", length, LONGEST_HEADER)?;
@@ -172,7 +194,7 @@ impl Entry {
             path: name.path(),
             file,
             size,
-            owner,
+            owner: found.st_uid,
             header,
             bodies,
         })
@@ -183,32 +205,56 @@ impl Entry {
         self.header
     }
 
-    /// Whose the file is.
-    pub(super) fn owner(&self) -> u32 {
-        self.owner
-    }
-
-    /// How long it was when it was opened.
-    pub(super) fn size(&self) -> u64 {
+    /// Returns how long it was when it was opened.
+    #[must_use]
+    pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Copies the whole file, and no more than was there when it was opened.
-    pub(super) fn copy_to(&self, mut to: &File) -> io::Result<()> {
-        let mut from: &File = &self.file;
-        from.seek(SeekFrom::Start(0))?;
-        io::copy(&mut from.take(self.size), &mut to).map(drop)
+    /// The account that owns the file.
+    #[must_use]
+    pub fn owner(&self) -> u32 {
+        self.owner
     }
 
-    /// Reads every body, one at a time.
-    pub(super) fn verify(&self) -> Result<(), EntryError> {
-        (0..self.header.frozen().len()).try_for_each(|number| self.message(number).map(drop))
+    /// Reads the whole file, and no more than was there when it was opened.
+    pub fn bytes(&self) -> io::Result<impl Read> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        Ok(file.take(self.size))
     }
 
-    /// The same entry, whose file has this name now.
-    pub(super) fn renamed(self, name: &Name) -> Self {
-        let path = name.path();
-        Self { path, ..self }
+    /// Verifies every body, of which little is held at a time.
+    pub(super) fn verify(&self) -> Result<(), EntryFault> {
+        let mut at = self.bodies;
+        for (number, frozen) in self.header.frozen().iter().enumerate() {
+            let mut digest = Sha256::new();
+            let end = at + frozen.length;
+            self.each_part(at, end, &mut |part| {
+                digest.update(part);
+                Ok(())
+            })?;
+            if hex::encode(digest.finalize()) != frozen.sha256 {
+                return Err(EntryFault::BodyChecksum(number));
+            }
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Reads the bytes from one place to another.
+    fn each_part(
+        &self,
+        mut at: u64,
+        end: u64,
+        take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        while at < end {
+            let part = read_at(&self.file, at, (end - at).min(PART))?;
+            take(&part)?;
+            at += part.len() as u64;
+        }
+        Ok(())
     }
 
     /// Everything but the bodies.

@@ -91,10 +91,13 @@ impl Refused {
                 format!("see whose it is (ls -l {path}), then remove it: rm {path}")
             }
             Self::Writable { path, .. } => {
-                let takes_mail = path.ends_with("new") || path.ends_with("tmp");
+                let has_entries = path.ends_with("new");
                 let path = path.display();
-                if takes_mail {
-                    format!("chmod o-w {path} (in a mail drop, chmod 3733 {path})")
+                if has_entries {
+                    format!(
+                        "of an earlier mail drop: refpost work --drain; else see whose files \
+                         are in it, then: chmod o-w {path}"
+                    )
                 } else {
                     format!("chmod o-w {path}")
                 }
@@ -148,9 +151,6 @@ pub enum EntryFault {
     /// A symbolic link, a directory, a fifo, …
     #[error("it is no regular file")]
     NotRegular,
-    /// Whoever dropped it may not.
-    #[error("{0}")]
-    Refused(String),
     /// The first line is not that of an entry.
     #[error("its first line is not that of an entry")]
     NotAnEntry,

@@ -85,16 +85,7 @@ impl Spool {
     /// Moves a file of the spool to `failed/`. The directory is made, the link
     /// durable, before the old name goes.
     pub(super) fn move_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
-        match self.link_to_failed(name, failed) {
-            // Not ours to link (`fs.protected_hardlinks`, proc_sys_fs(5)); in a mail drop
-            // it is ours to move.
-            Err(SpoolError::Io(error)) if self.is_drop() && is_forbidden(&error) => {
-                let dir = self.failed_dir(&failed.queue);
-                self.link_into(&dir, |dir| disk::rename(name, &dir.entry(failed.name())))?;
-                return Ok(Self::flush_queue_dir(&dir)?);
-            }
-            linked => linked?,
-        }
+        self.link_to_failed(name, failed)?;
         // Crash here: it is in both places. In a queue it is tried again, and if it
         // fails again it finds its name in `failed/` taken, by itself.
         Ok(disk::unlink(name)?)
@@ -116,8 +107,4 @@ impl Spool {
         self.link_into(&dir, |dir| disk::link(name, &dir.entry(failed.name())))?;
         Ok(Self::flush_queue_dir(&dir)?)
     }
-}
-
-fn is_forbidden(error: &IoError) -> bool {
-    error.source.kind() == std::io::ErrorKind::PermissionDenied
 }

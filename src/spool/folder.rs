@@ -13,8 +13,7 @@ use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
 
 use super::error::Refused;
 
-/// Enough to make, change and look at names in a folder. It asks for no right to
-/// read it: into a mail drop one can only put something.
+/// Enough to make, change and look at names in a folder.
 const FOR_NAMES: OFlag = OFlag::O_PATH
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_CLOEXEC);
@@ -26,8 +25,6 @@ pub(super) enum Writers {
     Any,
     /// Its owner, and its group.
     Known,
-    /// Everybody, if nobody can remove what is another's: it is sticky.
-    Droppers,
 }
 
 /// A folder of a spool. It is opened at its first use, and stays open until the last
@@ -56,12 +53,8 @@ impl Folder {
 
     /// A folder in this one.
     pub(super) fn child(&self, name: impl AsRef<OsStr>) -> Self {
-        self.child_of(name, Writers::Known)
-    }
-
-    /// The same, if others may make names there.
-    pub(super) fn child_of(&self, name: impl AsRef<OsStr>, writers: Writers) -> Self {
-        Self::new(Some(self.clone()), PathBuf::from(name.as_ref()), writers)
+        let name = PathBuf::from(name.as_ref());
+        Self::new(Some(self.clone()), name, Writers::Known)
     }
 
     fn new(parent: Option<Self>, name: PathBuf, writers: Writers) -> Self {
@@ -144,8 +137,7 @@ impl Folder {
             return Ok(());
         }
         let mode = fstat(fd)?.st_mode & 0o7777;
-        let is_sticky = mode & 0o1000 != 0;
-        if mode & 0o002 == 0 || (is_sticky && self.0.writers == Writers::Droppers) {
+        if mode & 0o002 == 0 {
             return Ok(());
         }
         let path = self.path();

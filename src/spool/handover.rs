@@ -163,7 +163,7 @@ impl Spool {
         let tmp = self.work_dir()?.entry(format!("{id}.moved"));
         // What a crash left of the last try.
         disk::unlink(&tmp)?;
-        let file = disk::create(&tmp, self.own_access())?;
+        let file = disk::create(&tmp, self.access)?;
         // Crash before the link: it is in its old place alone.
         entry::write(&draft, &file, &tmp)?;
         disk::flush(&file, &tmp)?;

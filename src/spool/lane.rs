@@ -120,7 +120,7 @@ impl Lane {
     #[must_use]
     pub fn is_arriving(&self, item: &Item) -> bool {
         let root = self.dir.parent().and_then(Folder::parent);
-        let new = root.map(|root| self.spool.arriving(root, NEW));
+        let new = root.map(|root| root.child(NEW));
         new.is_some_and(|new| disk::stat(&new.entry(item.id.as_str())).is_ok())
     }
 

@@ -134,7 +134,7 @@ impl Log {
     fn open(&self, log: &Name) -> Result<File, IoError> {
         match disk::append(log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let access = self.spool.own_access();
+                let access = self.spool.access;
                 match disk::keeping_mark(log.folder(), || disk::create(log, access)) {
                     // Another writer was faster.
                     Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}

@@ -33,6 +33,7 @@
 //! environment, the host's name or randomness.
 
 mod adopt;
+mod arrival;
 mod claim;
 mod disk;
 mod distribute;
@@ -49,7 +50,6 @@ mod intent;
 mod lane;
 mod listing;
 mod log;
-mod mail_drop;
 mod manage;
 mod names;
 mod record;
@@ -59,6 +59,7 @@ mod spare;
 mod stats;
 mod survey;
 mod sweep;
+mod taken;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests;
@@ -70,6 +71,7 @@ use std::path::{Path, PathBuf};
 use folder::{Folder, Name, Writers};
 
 pub use adopt::Adopted;
+pub use arrival::{Arrival, Unusable};
 pub use claim::Claim;
 pub use distribute::Distribution;
 pub use distribute::intake::{Blocked, Build, Distributed, Notice, Unbuilt};
@@ -81,7 +83,6 @@ pub use handover::HandedOver;
 pub use intent::{Intent, Life, Process};
 pub use lane::Lane;
 pub use log::{Attempt, Log, Status};
-pub use mail_drop::{Admission, Fault};
 pub use names::id::Id;
 pub use names::item::{Failed, Item, Part};
 pub use names::queue::{Queue, QueueNameError};
@@ -91,7 +92,11 @@ pub use spare::{Lost, Spare};
 pub use stats::{Death, Failure, Stats};
 pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
+<<<<<<< HEAD
 pub use trial::Trial;
+=======
+pub use taken::Taken;
+>>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
 pub use waiting::Waiting;
 
 /// Where entries are written.
@@ -103,9 +108,6 @@ const INTENT: &str = "intent";
 /// Where they wait for one endpoint each.
 const RETRY: &str = "retry";
 
-/// Where the owner of a mail drop writes.
-const WORK: &str = "work";
-
 /// Who may use a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -113,15 +115,12 @@ pub enum Access {
     Owner,
     /// Its group too (`core.sharedRepository`, git-config(1)): 02770 and 0660.
     Group,
-    /// Its owner only, but everybody may put entries in: a mail drop. What is put
-    /// there is 0660, of its owner's group.
-    Drop,
 }
 
 impl Access {
     fn dir_mode(self) -> u32 {
         match self {
-            Self::Owner | Self::Drop => 0o700,
+            Self::Owner => 0o700,
             Self::Group => 0o2770,
         }
     }
@@ -129,7 +128,7 @@ impl Access {
     fn file_mode(self) -> u32 {
         match self {
             Self::Owner => 0o600,
-            Self::Group | Self::Drop => 0o660,
+            Self::Group => 0o660,
         }
     }
 }
@@ -193,8 +192,8 @@ impl Spool {
     pub fn held_open(self) -> Self {
         let root = self.root_dir();
         let held = Some(Held {
-            tmp: self.arriving(&root, TMP),
-            new: self.arriving(&root, NEW),
+            tmp: root.child(TMP),
+            new: root.child(NEW),
             retry: root.child(RETRY),
             root,
         });
@@ -252,24 +251,25 @@ impl Spool {
     fn tmp_dir(&self) -> Folder {
         match &self.held {
             Some(held) => held.tmp.clone(),
-            None => self.arriving(&self.root_dir(), TMP),
+            None => self.root_dir().child(TMP),
         }
     }
 
     fn new_dir(&self) -> Folder {
         match &self.held {
             Some(held) => held.new.clone(),
-            None => self.arriving(&self.root_dir(), NEW),
+            None => self.root_dir().child(NEW),
         }
     }
 
-    /// A folder into which pushes write.
-    fn arriving(&self, root: &Folder, name: &str) -> Folder {
-        let writers = match self.access {
-            Access::Owner | Access::Group => Writers::Known,
-            Access::Drop => Writers::Droppers,
-        };
-        root.child_of(name, writers)
+    /// The folder in which whoever delivers writes.
+    fn work_dir(&self) -> Result<Folder, IoError> {
+        let tmp = self.tmp_dir();
+        // A backup may have left it out.
+        if disk::modified(&tmp).is_none() {
+            self.create_layout()?;
+        }
+        Ok(tmp)
     }
 
     fn retry_root(&self) -> Folder {

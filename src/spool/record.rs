@@ -207,6 +207,12 @@ impl Header {
         self.recipient(queue).map(|one| one.endpoint.as_str())
     }
 
+    /// Whether this endpoint gets something of it.
+    #[must_use]
+    pub fn names(&self, endpoint: &str) -> bool {
+        self.recipients().iter().any(|one| one.endpoint == endpoint)
+    }
+
     /// What this queue gets of the entry: the messages' numbers in the entry, in
     /// order. An item's part counts in this list.
     #[must_use]

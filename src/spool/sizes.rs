@@ -66,8 +66,8 @@ impl Spool {
     fn open_sizes(&self, name: &Name) -> Result<File, IoError> {
         let opened = match disk::open_both(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                disk::ensure_dir(name.folder(), self.own_access())?;
-                match disk::create(name, self.own_access()) {
+                disk::ensure_dir(name.folder(), self.access)?;
+                match disk::create(name, self.access) {
                     // Another hook was faster.
                     Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}
                     made => drop(made?),
@@ -144,7 +144,7 @@ impl Spool {
             .work_dir()?
             .entry(format!("{SIZES}.{}", name.name().to_string_lossy()));
         disk::unlink(&tmp)?;
-        let file = disk::create(&tmp, self.own_access())?;
+        let file = disk::create(&tmp, self.access)?;
         disk::write(&file, &tmp, &[text.as_bytes()])?;
         // Crash before: the lines that were left out are there still.
         disk::rename(&tmp, name)

@@ -13,8 +13,6 @@
 //!   file off, and takes the room anew. Until then later entries of these repositories stay.
 //! - A block that a crash cut off does not match its checksum: git had not been told that the
 //!   hook was done.
-//!
-//! A mail drop has no such file: whoever pushes could change what others left in it.
 
 mod block;
 
@@ -75,7 +73,7 @@ impl Spool {
         match disk::stat(&name) {
             Ok(stat) if is_whole(stat.st_blocks) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.is_drop() || disk::stat(&root.entry(TMP)).is_err() {
+                if disk::stat(&root.entry(TMP)).is_err() {
                     return Ok(());
                 }
                 match disk::keeping_mark(&root, || disk::create(&name, self.access)) {

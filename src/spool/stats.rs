@@ -172,7 +172,7 @@ impl Spool {
         // Under the lock nobody else has this name.
         let tmp = self.work_dir()?.entry(STATS);
         disk::unlink(&tmp)?;
-        let file = disk::create(&tmp, self.own_access())?;
+        let file = disk::create(&tmp, self.access)?;
         let written = disk::write(&file, &tmp, &[&json::to_bytes(stats), b"\n"]);
         let named = written
             .and_then(|()| disk::keeping_mark(root, || disk::rename(&tmp, &root.entry(STATS))));

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::error::IoError;
-use super::{Name, Spool, WORK, disk};
+use super::{Name, Spool, disk};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// Long enough for the slowest hook, as Maildir has it.
@@ -36,20 +36,19 @@ impl Spool {
         // What is not to be swept is looked at all the same: a planted folder is told.
         let is_settled = self.see_clock(now);
         let is_old = |time, life| is_settled && is_older(time, life, now);
-        for tmp in [self.tmp_dir(), self.root_dir().child(WORK)] {
-            let mut done = Ok(());
-            disk::each_name(&tmp, &mut |name| {
-                let name = tmp.entry(name);
-                // A folder is none of ours, and cannot be unlinked.
-                let written = disk::stat(&name).ok().filter(|stat| !disk::is_dir(stat));
-                let written = written.map(|stat| disk::time(stat.st_mtime, stat.st_mtime_nsec));
-                if done.is_ok() && written.is_some_and(|it| is_old(it, TMP_LIFE)) {
-                    done = disk::unlink(&name);
-                    swept.tmp += 1;
-                }
-            })?;
-            done?;
-        }
+        let tmp = self.tmp_dir();
+        let mut done = Ok(());
+        disk::each_name(&tmp, &mut |name| {
+            let name = tmp.entry(name);
+            // A folder is none of ours, and cannot be unlinked.
+            let written = disk::stat(&name).ok().filter(|stat| !disk::is_dir(stat));
+            let written = written.map(|stat| disk::time(stat.st_mtime, stat.st_mtime_nsec));
+            if done.is_ok() && written.is_some_and(|it| is_old(it, TMP_LIFE)) {
+                done = disk::unlink(&name);
+                swept.tmp += 1;
+            }
+        })?;
+        done?;
         for queue in self.failed_queues()? {
             let dir = self.failed_dir(&queue);
             let (mut done, mut left) = (Ok(()), 0);

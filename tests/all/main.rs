@@ -68,6 +68,8 @@ mod root_apart;
 mod root_bounds;
 mod scenarios;
 mod secrets;
+mod service;
+mod service_refuses;
 mod spool_answers;
 mod spool_beside;
 mod spool_bounds;
@@ -76,9 +78,12 @@ mod spool_claims;
 mod spool_crash;
 mod spool_damage;
 mod spool_disks;
+<<<<<<< HEAD
 mod spool_drop;
 mod spool_drop_forged;
 mod spool_file_systems;
+=======
+>>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
 mod spool_flush;
 mod spool_full;
 mod spool_hands;

@@ -22,8 +22,7 @@ use super::chance::Chance;
 use crate::config::{self, Endpoint, Network, Settings};
 use crate::payload::Message;
 use crate::spool::{
-    Access, Admission, Build, Content, Distributed, Header, Id, IoError, Queue, Spool, SpoolError,
-    Unbuilt,
+    Access, Build, Content, Distributed, Header, Id, IoError, Queue, Spool, SpoolError, Unbuilt,
 };
 
 /// The first two lead to one receiver, and the next two.
@@ -262,10 +261,6 @@ impl Surveyor for World {
         };
         let number = updates[0].name.short().parse().unwrap();
         Build::Built(super::script::built(&settings, number))
-    }
-
-    fn admit(&self, _: u32, _: &Header) -> Admission {
-        panic!("this is no mail drop")
     }
 
     fn distributed(&self, _: &Spool, result: Result<Distributed, IoError>) {

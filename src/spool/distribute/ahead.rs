@@ -60,11 +60,6 @@ impl Ahead {
         spool: &Spool,
         listing: &mut Listing,
     ) -> Result<Option<Looked>, IoError> {
-        // In a mail drop nothing is to be believed yet of what an entry says.
-        if spool.is_drop() {
-            let id = listing.next(spool)?;
-            return Ok(id.map(|id| Looked { id, header: None }));
-        }
         if self.entries.len() <= AHEAD / 2 {
             self.look(spool, listing)?;
         }

@@ -13,7 +13,6 @@ use super::waiting_refs::WaitingRefs;
 use crate::payload::Message;
 use crate::spool::entry::Entry;
 use crate::spool::error::{EntryError, EntryFault, IoError, SpoolError};
-use crate::spool::mail_drop::{Admission, Taken};
 use crate::spool::names::id::Id;
 use crate::spool::names::queue::Queue;
 use crate::spool::record::{Built, Content, Header};
@@ -108,9 +107,14 @@ pub enum Notice {
     Kills(Id, String),
     /// The kernel does not let us read this entry; it stays, and others pass.
     Unopened(EntryError),
+<<<<<<< HEAD
     /// In a mail drop, whether the entries of this repository may be announced cannot be
     /// told, for this reason; they stay.
     Later(PathBuf, String),
+=======
+    /// This is no entry by its name; it stays.
+    Strange(OsString),
+>>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
     /// A queue is not what it should be: the entries of this repository that came
     /// after one for it stay, in their order.
     Refused(PathBuf, IoError),
@@ -127,13 +131,10 @@ pub(in crate::spool) enum After {
 
 /// Builds the messages of an entry that only has ref updates, or says why it cannot.
 type Builder<'a> = Box<dyn FnMut(&Id, &Header) -> Build + 'a>;
-/// Whether the owner of an entry's file may announce what the entry says.
-type Admit<'a> = Box<dyn FnMut(u32, &Header) -> Admission + 'a>;
 
 /// Takes entries in, in push order, and keeps account of those that stay.
 pub(in crate::spool) struct Intake<'a> {
     build: Builder<'a>,
-    admit: Admit<'a>,
     /// Repositories whose entries stay: one of their queues is refused, say.
     held: BTreeSet<PathBuf>,
     /// Refs whose entries stay.
@@ -150,11 +151,9 @@ impl fmt::Debug for Intake<'_> {
 impl<'a> Intake<'a> {
     pub(in crate::spool) fn new<B: Into<Build>>(
         mut build: impl FnMut(&Id, &Header) -> B + 'a,
-        admit: impl FnMut(u32, &Header) -> Admission + 'a,
     ) -> Self {
         Self {
             build: Box::new(move |id, header| build(id, header).into()),
-            admit: Box::new(admit),
             held: BTreeSet::new(),
             waiting: BTreeMap::new(),
             report: Distributed::default(),
@@ -188,6 +187,7 @@ impl<'a> Intake<'a> {
             self.report.waits |= after == After::Claim;
             return Ok(None);
         }
+<<<<<<< HEAD
         if spool.is_drop() {
             let taken = match spool.open_new(id) {
                 Ok(entry) => self.take_over(spool, id, entry)?,
@@ -204,6 +204,9 @@ impl<'a> Intake<'a> {
             // A mail drop holds no intents, whatever an entry says.
             spool.withdraw_confirmed(&header.confirms)?;
         }
+=======
+        spool.withdraw_confirmed(&header.confirms)?;
+>>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
         if let Content::Owed(_) = header.content {
             match (self.build)(id, &header) {
                 Build::Built(built) => {
@@ -297,29 +300,6 @@ impl<'a> Intake<'a> {
         self.report.notices.push(notice);
     }
 
-    /// A dropped entry, once it is ours. `None`: it may not be announced, or not now.
-    fn take_over(
-        &mut self,
-        spool: &Spool,
-        id: &Id,
-        entry: Entry,
-    ) -> Result<Option<Entry>, SpoolError> {
-        let repository = entry.header().repository.clone();
-        let why = match spool.take_over(id, entry, &mut self.admit) {
-            Ok(Taken::Over(entry)) => return Ok(Some(*entry)),
-            Ok(Taken::Later(why)) => {
-                self.held.insert(repository.clone());
-                self.report.notices.push(Notice::Later(repository, why));
-                return Ok(None);
-            }
-            Ok(Taken::Refused(why)) => EntryFault::Refused(why),
-            Err(error) => error.into_corrupt()?.fault,
-        };
-        let path = spool.new_name(id).path();
-        self.unreadable(spool, id, EntryError { path, fault: why })?;
-        Ok(None)
-    }
-
     fn unreadable(&mut self, spool: &Spool, id: &Id, error: EntryError) -> Result<(), SpoolError> {
         if error.is_corrupt() {
             match spool.set_aside(&spool.new_name(id), id) {
@@ -346,6 +326,41 @@ impl<'a> Intake<'a> {
     }
 }
 
+<<<<<<< HEAD
+=======
+impl Spool {
+    /// Puts the messages where the ref updates were, or what else is known of them, under the
+    /// same id. The caller has locked `new/`.
+    fn replace(&self, id: &Id, draft: &Draft) -> Result<Entry, SpoolError> {
+        let new = self.new_name(id);
+        // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
+        let tmp = self.work_dir()?.entry(format!("{id}.built"));
+        // Crash inside: it is owed still, and built anew; or it is built for good.
+        // Its messages go nowhere before that is durable, so their `msg_id` lasts.
+        enqueue::replace(draft, &tmp, &new, self.access)?;
+        Ok(Entry::open(&new)?)
+    }
+
+    /// The same with messages, for a process that builds beside whoever distributes. An entry
+    /// that is gone, or built by now, stays as it is.
+    pub fn put_built(
+        &self,
+        id: &Id,
+        header: &Header,
+        built: Built<Message>,
+    ) -> Result<(), SpoolError> {
+        let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
+        let is_owed = |entry: Entry| matches!(entry.header().content, Content::Owed(_));
+        if self.open_new(id).is_ok_and(is_owed) {
+            let bytes = built.size();
+            self.replace(id, &header.with(Content::Built(built)))?;
+            self.count_size(&header.repository, id, bytes);
+        }
+        Ok(())
+    }
+}
+
+>>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
 fn concerns_one_file(cause: &io::Error) -> bool {
     use nix::errno::Errno;
     cause.kind() == io::ErrorKind::PermissionDenied

@@ -26,7 +26,6 @@ use self::links::Links;
 use crate::spool::disk::Locked;
 use crate::spool::error::{IoError, SpoolError};
 use crate::spool::listing::Listing;
-use crate::spool::mail_drop::Admission;
 use crate::spool::names::id::Id;
 use crate::spool::names::queue::Queue;
 use crate::spool::record::Header;
@@ -52,18 +51,14 @@ impl Spool {
     ///
     /// `build` makes the messages of an entry that only has ref updates. If it cannot,
     /// that entry and all later ones of its repository, or of its refs, stay, in their order.
-    ///
-    /// `admit` is asked only in a mail drop: whether the owner of an entry's file may
-    /// announce what the entry says.
     pub fn distribution<'a, B: Into<Build>>(
         &self,
         lock: Lock,
         build: impl FnMut(&Id, &Header) -> B + 'a,
-        admit: impl FnMut(u32, &Header) -> Admission + 'a,
     ) -> Result<Option<Distribution<'a>>, IoError> {
         let mut distribution = Distribution {
             spool: self.clone(),
-            intake: Intake::new(build, admit),
+            intake: Intake::new(build),
             listing: Listing::default(),
             ahead: Ahead::default(),
             links: Links::default(),
@@ -95,9 +90,8 @@ impl Spool {
             &Header,
         )
             -> Result<crate::spool::Built<crate::payload::Message>, intake::Unbuilt>,
-        admit: impl FnMut(u32, &Header) -> Admission,
     ) -> Result<Option<Distributed>, IoError> {
-        let distribution = self.distribution(lock, build, admit)?;
+        let distribution = self.distribution(lock, build)?;
         Ok(distribution.map(|mut distribution| {
             while distribution
                 .step(|| true)

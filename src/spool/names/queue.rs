@@ -8,6 +8,9 @@ use thiserror::Error;
 
 /// Entries that cannot be read lie in `failed/` under this name.
 const UNREADABLE: &str = "unreadable";
+/// Entries that are for the service lie in `retry/` and `failed/` under this name, which no
+/// endpoint has.
+const SERVICE: &str = "@service";
 /// Leaves room below `NAME_MAX`, which is 255 bytes.
 const LONGEST: usize = 200;
 
@@ -45,6 +48,18 @@ impl Queue {
     #[must_use]
     pub fn unreadable() -> Self {
         Self(UNREADABLE.to_owned())
+    }
+
+    /// The queue of entries that are submitted whole to the service behind `socket`.
+    #[must_use]
+    pub fn service() -> Self {
+        Self(SERVICE.to_owned())
+    }
+
+    /// Whether this is [`Queue::service`].
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.0 == SERVICE
     }
 
     /// Whether this is [`Queue::unreadable`].

@@ -97,7 +97,7 @@ fn enqueue() {
 #[test]
 fn distribute() {
     let act = |fixture: &Fixture| {
-        let _ = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
+        let _ = fixture.spool.distribute(Lock::Try, cannot_build);
     };
     at_every_crash(enqueued, act, |fixture, ()| {
         nothing_lost(fixture, &["1", "2", "3", "4"]);
@@ -108,7 +108,7 @@ fn distribute() {
 #[test]
 fn distribute_while_others_deliver() {
     let act = |fixture: &Fixture| {
-        let _ = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
+        let _ = fixture.spool.distribute(Lock::Try, cannot_build);
     };
     at_every_crash(enqueued, act, |fixture, ()| {
         // Somebody delivers what there is, before it is distributed again.
@@ -135,7 +135,7 @@ fn distribute_what_is_owed() {
     };
     let act = |fixture: &Fixture| {
         let build = |_: &Id, _: &Header| Ok::<_, Unbuilt>(built(&["built in time"], &["ci"]));
-        let _ = fixture.spool.distribute(Lock::Try, build, nobody);
+        let _ = fixture.spool.distribute(Lock::Try, build);
     };
     at_every_crash(prepare, act, |fixture, ()| {
         // What left the building once stays as it was built.

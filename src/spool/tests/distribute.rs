@@ -43,10 +43,7 @@ fn an_entry_for_nobody_is_removed() {
 #[test]
 fn only_one_distributes_at_a_time() {
     let fixture = Fixture::new();
-    let nothing = fixture
-        .spool
-        .distribute(Lock::Try, cannot_build, nobody)
-        .unwrap();
+    let nothing = fixture.spool.distribute(Lock::Try, cannot_build).unwrap();
     assert_eq!(
         nothing.map(|report| report.entries),
         Some(0),
@@ -54,10 +51,7 @@ fn only_one_distributes_at_a_time() {
     );
     fixture.push("/srv/a.git", &["1"], &["ci"]);
     let held = disk::lock(&fixture.spool.new_dir(), Lock::Try).unwrap();
-    let busy = fixture
-        .spool
-        .distribute(Lock::Try, cannot_build, nobody)
-        .unwrap();
+    let busy = fixture.spool.distribute(Lock::Try, cannot_build).unwrap();
     assert!(busy.is_none());
     drop(held);
     assert_eq!(fixture.distribute().entries, 1);
@@ -89,7 +83,7 @@ fn what_misses_an_object_holds_its_own_refs_and_no_other() {
                 Ok(built(&[&short], &["ci"]))
             }
         };
-        let report = fixture.spool.distribute(Lock::Try, build, nobody);
+        let report = fixture.spool.distribute(Lock::Try, build);
         let report = report.unwrap().unwrap();
         let blocked = &report.blocked[Path::new("/srv/a.git")];
         assert_eq!(
@@ -163,10 +157,7 @@ fn a_distribution_ends_when_its_spool_is_removed() {
     let fixture = Fixture::new();
     fixture.push("/srv/a.git", &["1"], &["ci"]);
     fixture.push("/srv/a.git", &["2"], &["ci"]);
-    let started = fixture
-        .spool
-        .distribution(Lock::Try, cannot_build, nobody)
-        .unwrap();
+    let started = fixture.spool.distribution(Lock::Try, cannot_build).unwrap();
     let mut distribution = started.unwrap();
     let mut first = true;
     let step = distribution.step(|| std::mem::take(&mut first));
@@ -187,18 +178,14 @@ fn what_is_owed_holds_its_repository_and_no_other() {
 
     let report = fixture
         .spool
-        .distribute(
-            Lock::Try,
-            |_, header| {
-                assert_eq!(header.pusher.as_deref(), Some("alice"));
-                if header.repository == Path::new("/srv/a.git") {
-                    Err(Unbuilt::All("no key".to_owned()))
-                } else {
-                    Ok(built(&["3"], &["ci"]))
-                }
-            },
-            nobody,
-        )
+        .distribute(Lock::Try, |_, header| {
+            assert_eq!(header.pusher.as_deref(), Some("alice"));
+            if header.repository == Path::new("/srv/a.git") {
+                Err(Unbuilt::All("no key".to_owned()))
+            } else {
+                Ok(built(&["3"], &["ci"]))
+            }
+        })
         .unwrap()
         .unwrap();
     assert_eq!(report.entries, 2);
@@ -278,7 +265,7 @@ fn a_queue_that_cannot_be_made_stops_what_is_behind_and_repeats_nothing() {
     let stuck = fixture.push("/srv/a.git", &["2"], &["ci", "deploy"]);
     let behind = fixture.push("/srv/a.git", &["3"], &["ci"]);
     fs::write(fixture.path("retry/deploy"), "in the way").unwrap();
-    let report = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
+    let report = fixture.spool.distribute(Lock::Try, cannot_build);
     let stopped = report.unwrap().unwrap().stopped.unwrap();
     assert!(
         stopped.to_string().starts_with("cannot link `"),

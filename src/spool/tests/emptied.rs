@@ -179,7 +179,7 @@ fn whoever_is_killed_leaves_an_empty_folder_at_most() {
         }
         drop(lane);
         let _ = fixture.enqueue(&draft("/srv/a.git", &["4"], &["ci"]));
-        let _ = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
+        let _ = fixture.spool.distribute(Lock::Try, cannot_build);
     };
     let distributed = || {
         let fixture = enqueued();

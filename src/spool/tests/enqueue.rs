@@ -54,7 +54,7 @@ fn a_shared_spool_is_the_groups_whatever_the_umask() {
         .enqueue(&draft("/a", &["1"], &["ci"]), &stamp)
         .unwrap();
     assert_eq!(mode(&spool.root().join("new").join(id.as_str())), 0o660);
-    spool.distribute(Lock::Try, cannot_build, nobody).unwrap();
+    spool.distribute(Lock::Try, cannot_build).unwrap();
     for dir in ["", "tmp", "new", "retry", "failed", "retry/ci"] {
         assert_eq!(mode(&spool.root().join(dir)), 0o2770, "{dir}");
     }

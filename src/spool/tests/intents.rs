@@ -284,7 +284,7 @@ fn distribute_what_confirms() {
         fixture
     };
     let act = |fixture: &Fixture| {
-        let _ = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
+        let _ = fixture.spool.distribute(Lock::Try, cannot_build);
     };
     at_every_crash(prepare, act, |fixture, ()| {
         // Somebody delivers what is there already.

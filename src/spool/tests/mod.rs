@@ -13,7 +13,6 @@ mod hands;
 mod intents;
 mod lane;
 mod log;
-mod mail_drop;
 mod model;
 mod names;
 mod order;
@@ -80,14 +79,12 @@ impl Fixture {
     }
 
     fn distribute(&self) -> Distributed {
-        let built = self.spool.distribute(
-            Lock::Try,
-            |_, header| match &header.content {
+        let built = self
+            .spool
+            .distribute(Lock::Try, |_, header| match &header.content {
                 Content::Owed(updates) => Ok(built(&[&updates[0].name.short()], &["ci"])),
                 Content::Built(_) => Err(Unbuilt::All("built already".to_owned())),
-            },
-            nobody,
-        );
+            });
         let report = built.unwrap().expect("nobody else distributes");
         assert!(report.stopped.is_none(), "{:?}", report.stopped);
         report
@@ -192,11 +189,6 @@ fn kept(queues: &[(&str, &[&str])]) -> Kept {
 /// What is owed stays owed.
 fn cannot_build(_: &Id, _: &Header) -> Result<Built<Message>, Unbuilt> {
     Err(Unbuilt::All("no key".to_owned()))
-}
-
-/// Nothing but a mail drop asks whether an entry may be announced.
-fn nobody(_: u32, _: &Header) -> Admission {
-    panic!("this is no mail drop")
 }
 
 /// Later than any clock on which the tests run.

@@ -221,7 +221,7 @@ type BuildResult = Result<Built<Message>, Unbuilt>;
 
 fn distribute(fixture: &Fixture, model: &mut Model, can_build: bool, life: usize) {
     let build = builder(model, can_build);
-    let _ = killed_after(life, || fixture.spool.distribute(Lock::Try, build, nobody));
+    let _ = killed_after(life, || fixture.spool.distribute(Lock::Try, build));
 }
 
 fn in_steps(
@@ -231,7 +231,7 @@ fn in_steps(
     can_build: bool,
 ) -> Result<(), IoError> {
     let build = builder(model, can_build);
-    let Some(mut distribution) = fixture.spool.distribution(Lock::Try, build, nobody)? else {
+    let Some(mut distribution) = fixture.spool.distribution(Lock::Try, build)? else {
         return Ok(());
     };
     for _ in 0..steps {

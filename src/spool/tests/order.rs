@@ -47,14 +47,14 @@ fn what_moved_a_ref_later_waits_with_what_moved_it_before() {
     let mut first = owed("/srv/a.git", "2");
     first.content = Content::Owed(vec![update]);
     let first = fixture.enqueue(&first).unwrap();
-    let report = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
+    let report = fixture.spool.distribute(Lock::Try, cannot_build);
     let report = report.unwrap().unwrap();
     assert_eq!(report.blocked[Path::new("/srv/a.git")].entries, 2);
     let ids = fixture.spool.ids_in_new().unwrap();
     assert_eq!((ids.len(), &ids[0]), (2, &first));
     assert!(ids[1] > second);
     let build = |_: &Id, _: &Header| Ok::<_, Unbuilt>(built(&["2"], &["ci"]));
-    fixture.spool.distribute(Lock::Try, build, nobody).unwrap();
+    fixture.spool.distribute(Lock::Try, build).unwrap();
     assert_eq!(fixture.deliver_all("ci"), ["2", "3"]);
 }
 
@@ -69,7 +69,7 @@ fn the_order_is_kept_through_pauses_and_between_many() {
     for n in 30..200 {
         fixture.push("/srv/a.git", &[&format!("x{n}")], &["other"]);
     }
-    let distribution = fixture.spool.distribution(Lock::Try, cannot_build, nobody);
+    let distribution = fixture.spool.distribution(Lock::Try, cannot_build);
     let mut distribution = distribution.unwrap().unwrap();
     let mut more = true;
     while more {
@@ -126,7 +126,7 @@ fn the_order_is_kept_through_every_crash() {
         fixture
     };
     let act = |fixture: &Fixture| {
-        let _ = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
+        let _ = fixture.spool.distribute(Lock::Try, cannot_build);
     };
     at_every_crash(enqueued, act, |fixture, ()| {
         for name in ["ci", "deploy"] {

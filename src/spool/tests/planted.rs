@@ -119,7 +119,7 @@ fn everything(fixture: &Fixture) -> Vec<IoError> {
             .map_err(Into::into),
     );
     note(spool.log().last(1, |_| true).map(drop).map_err(Into::into));
-    match spool.distribute(Lock::Try, cannot_build, nobody) {
+    match spool.distribute(Lock::Try, cannot_build) {
         Err(error) => note(Err(error.into())),
         Ok(None) => {}
         Ok(Some(report)) => {
@@ -250,10 +250,7 @@ fn one_planted_queue_stops_no_other() {
     let mut planted = Planted::new();
     planted.replace("retry/ci");
     let fixture = &planted.fixture;
-    let report = fixture
-        .spool
-        .distribute(Lock::Try, cannot_build, nobody)
-        .unwrap();
+    let report = fixture.spool.distribute(Lock::Try, cannot_build).unwrap();
     let report = report.unwrap();
     // Of `/srv/a.git`, the entry for `ci` stays; that of `/srv/b.git` has left.
     assert!(report.stopped.is_none());

@@ -134,7 +134,7 @@ fn whatever_a_power_cut_leaves_of_a_distribution_nothing_is_lost_and_the_order_i
                 std::fs::hard_link(fixture.path("new").join(&name), saved.join(&name)).unwrap();
             }
             let act = || {
-                let _ = fixture.spool.distribute(Lock::Try, cannot_build, nobody);
+                let _ = fixture.spool.distribute(Lock::Try, cannot_build);
             };
             let (((), was_killed), steps) = traced(|| killed_after(life, act));
             let unflushed = Unflushed::after(&steps);

@@ -238,10 +238,7 @@ fn without_room_only_later_pushes_of_the_repository_wait() {
     fixture.push("/srv/a.git", &["3"], &["ci"]);
     fixture.push("/srv/b.git", &["4"], &["ci"]);
     let report = without_room(&fixture, || {
-        let distribution = fixture
-            .spool
-            .distribution(Lock::Try, cannot_build, nobody)
-            .unwrap();
+        let distribution = fixture.spool.distribution(Lock::Try, cannot_build).unwrap();
         // A minute is no reason to go first.
         let mut distribution = distribution.unwrap().without_patience();
         while distribution.step(|| true).unwrap() == Some(true) {}
@@ -334,7 +331,7 @@ fn a_push_in_a_slot_is_settled_once_through_every_crash() {
     };
     let build = |_: &Id, header: &Header| Ok(built(&[&header.updates()[0].name.short()], &["ci"]));
     let act = |fixture: &Fixture| {
-        let _ = fixture.spool.distribute(Lock::Try, build, nobody);
+        let _ = fixture.spool.distribute(Lock::Try, build);
     };
     let states = at_every_crash(prepare, act, |fixture, ()| {
         let mut arrived = fixture.deliver_all("ci");

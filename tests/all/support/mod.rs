@@ -8,7 +8,6 @@ mod golden;
 mod hostile;
 mod hostile_store;
 mod hosts;
-mod mail_drop;
 mod message;
 mod oracle;
 mod outbox;
@@ -16,6 +15,7 @@ mod outside;
 mod preload;
 mod python;
 mod receiver;
+mod served;
 mod several;
 mod site;
 pub(crate) mod spooled;
@@ -30,7 +30,6 @@ pub(crate) use hostile::Hostile;
 pub(crate) use hosts::{
     Server, Sshd, SystemAccount, find, free_port, has_host, has_host_and_accounts,
 };
-pub(crate) use mail_drop::{ALICE, BOB, MailDrop, SERVICE};
 pub(crate) use message::{Message, parse_bodies};
 
 pub(crate) use oracle::Received;
@@ -39,6 +38,7 @@ pub(crate) use outside::{Place, everywhere};
 pub(crate) use preload::preload;
 pub(crate) use python::{Python, canonical};
 pub(crate) use receiver::{Answer, Receiver, Request};
+pub(crate) use served::Served;
 pub(crate) use several::Several;
 pub(crate) use site::{KEY, Push, Site};
 pub(crate) use spooled::Spooled;

@@ -1,0 +1,58 @@
+//! `check`, of what a service delivers for a repository, and what not.
+
+use std::path::Path;
+
+use super::findings::Findings;
+use super::service::{self, Answer};
+use super::surroundings::Surroundings;
+use crate::config::Settings;
+use crate::report;
+
+const WAITS: &str = "what is pushed waits in the repository's own spool until the service takes \
+     it: docs/operations.md, \"A service account\"";
+
+/// Asks the service whether it takes what this account pushes to the repository.
+pub(super) fn check(
+    settings: &Settings,
+    git_dir: &Path,
+    findings: &mut Findings,
+    around: &Surroundings,
+) {
+    let Some(socket) = &settings.socket else {
+        return;
+    };
+    for endpoint in &settings.endpoints {
+        let (name, url) = (&endpoint.name, &endpoint.url);
+        findings.ok(&if endpoint.is_served {
+            format!("endpoint `{name}` at {url}, by the service, which has its key")
+        } else {
+            format!(
+                "endpoint `{name}` is what the repository's own file asks for: not the service \
+                 delivers to it, but hooks, and a `refpost flush` of the repository's owner"
+            )
+        });
+    }
+    let served = settings.served();
+    if served.is_empty() {
+        return;
+    }
+    let shown = socket.display();
+    match service::probe(socket, git_dir, served, around) {
+        Ok(Answer::Send | Answer::Durable) => {
+            let own = around.own_account();
+            findings.ok(&format!(
+                "the service at `{shown}` takes what `{own}` pushes"
+            ));
+        }
+        Ok(Answer::Later(why) | Answer::Never(why)) => {
+            let text = format!("the service takes nothing of this repository: {why}");
+            findings.error(&text, Some(WAITS.to_owned()));
+        }
+        Err(error) => {
+            let error = report::chain(&error);
+            let text = format!("cannot reach the service at `{shown}`: {error}");
+            let hint = "systemctl status refpost.socket refpost-work.service";
+            findings.error(&text, Some(hint.to_owned()));
+        }
+    }
+}

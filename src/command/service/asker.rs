@@ -1,0 +1,130 @@
+//! Whoever submits, as the kernel knows it: what is said over the socket names nobody.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::stat::FileStat;
+
+/// An account that is at the other end, or owns a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub(super) uid: u32,
+    /// All of its groups.
+    pub(super) groups: Vec<u32>,
+}
+
+impl Asker {
+    /// Asks the kernel who connected, as it was then.
+    pub(super) fn of(stream: &UnixStream) -> io::Result<Self> {
+        let peer = getsockopt(stream, sockopt::PeerCredentials)?;
+        let mut groups = peer_groups(stream)?;
+        groups.push(peer.gid());
+        Ok(Self {
+            uid: peer.uid(),
+            groups,
+        })
+    }
+
+    /// Whether it has all of `rights` (4: read, 2: write, 1: search) to what has these owners
+    /// and this mode. As in the kernel, an owner has the owner's rights, even where others have
+    /// more. Access control lists (acl(5)) are not looked at.
+    pub(super) fn may(&self, rights: u32, of: &FileStat) -> bool {
+        if self.uid == 0 {
+            return true;
+        }
+        let shift = if self.uid == of.st_uid {
+            6
+        } else if self.groups.contains(&of.st_gid) {
+            3
+        } else {
+            0
+        };
+        of.st_mode >> shift & rights == rights
+    }
+}
+
+/// The groups of whoever connected (`SO_PEERGROUPS`, unix(7)), for which no crate has a name.
+#[allow(
+    unsafe_code,
+    reason = "getsockopt(2) fills a buffer that lives here, and says how much of it"
+)]
+fn peer_groups(stream: &UnixStream) -> io::Result<Vec<u32>> {
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let room = size_of::<libc::gid_t>() * groups.len();
+        let mut length = libc::socklen_t::try_from(room).map_err(io::Error::other)?;
+        // SAFETY: the kernel writes `length` bytes at most, which is what the buffer has.
+        let done = unsafe {
+            libc::getsockopt(
+                stream.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let count = length as usize / size_of::<libc::gid_t>();
+        if done == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::ERANGE) || count <= groups.len() {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_are_those_of_the_first_class_that_fits() {
+        let asker = Asker {
+            uid: 10,
+            groups: vec![20, 21],
+        };
+        let stat = |uid, gid, mode| {
+            let mut stat = nix::sys::stat::stat("/").expect("there is a root");
+            (stat.st_uid, stat.st_gid, stat.st_mode) = (uid, gid, 0o40_000 | mode);
+            stat
+        };
+        for (uid, gid, mode, may) in [
+            (10, 1, 0o700, true),
+            (10, 1, 0o500, false),
+            (10, 20, 0o577, false),
+            (1, 21, 0o770, true),
+            (1, 21, 0o757, false),
+            (1, 22, 0o757, true),
+            (1, 22, 0o775, false),
+            (1, 22, 0o756, false),
+        ] {
+            assert_eq!(
+                asker.may(3, &stat(uid, gid, mode)),
+                may,
+                "{uid} {gid} {mode:o}"
+            );
+        }
+        let root = Asker {
+            uid: 0,
+            groups: vec![],
+        };
+        assert!(root.may(3, &stat(1, 1, 0)));
+    }
+
+    #[test]
+    fn the_kernel_tells_who_is_at_the_other_end() {
+        let (one, _other) = UnixStream::pair().expect("two ends");
+        let asker = Asker::of(&one).expect("the kernel knows");
+        assert_eq!(asker.uid, nix::unistd::geteuid().as_raw());
+        let own = nix::unistd::getgroups().expect("some groups");
+        assert!(
+            own.iter()
+                .all(|group| asker.groups.contains(&group.as_raw()))
+        );
+    }
+}

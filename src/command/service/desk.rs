@@ -1,0 +1,274 @@
+//! Takes entries in, wherever they come from: who may submit what, by whose settings, and how
+//! much of it.
+//!
+//! Nothing in an entry is believed but its messages. Whose repository it is, its folders say;
+//! who gets it, the server's file; which queue and which id it has, the service.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::asker::Asker;
+use super::protocol::{Answer, Request};
+use super::reach;
+use crate::command::surroundings::Surroundings;
+use crate::command::told::Told;
+use crate::command::{Error, compose, place, room};
+use crate::config::Settings;
+use crate::report;
+use crate::spool::{Content, Header, Id, Recipient, Spool, Taken, Unusable};
+
+/// No hook makes a larger entry.
+const LARGEST: u64 = 320 << 20;
+
+/// So many bytes of messages may wait that one account submitted; what comes then stays in the
+/// repositories' own spools.
+const MOST_WAITING: u64 = 1 << 30;
+
+/// The account that stands for those of another user namespace (user_namespaces(7)).
+const OVERFLOW: u32 = 65534;
+
+/// An entry that is offered: whoever offers it sends it when it is asked for.
+pub(super) trait Offered {
+    /// Asks for the entry's bytes.
+    fn entry(&mut self) -> io::Result<&mut dyn Read>;
+}
+
+/// What all who take entries in share.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// By the spools' folders.
+    taken: Mutex<HashMap<PathBuf, Taken>>,
+    /// Entries that are being taken in.
+    busy: Mutex<HashSet<(PathBuf, Id)>>,
+    told: Mutex<Told>,
+}
+
+/// A poisoned lock is one of a thread that panicked, and what it guards is whole at any time.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes entries in, on one thread.
+pub(super) struct Desk<'a> {
+    around: Surroundings,
+    shared: &'a Shared,
+}
+
+/// A repository that an account may submit for, and where its entries go.
+struct Welcome {
+    repository: PathBuf,
+    settings: Settings,
+    spool: Spool,
+}
+
+/// Marks an entry as being taken in.
+struct Busy<'a> {
+    shared: &'a Shared,
+    key: (PathBuf, Id),
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        lock(&self.shared.busy).remove(&self.key);
+    }
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(around: Surroundings, shared: &'a Shared) -> Self {
+        Self { around, shared }
+    }
+
+    /// Answers a request, and records what is offered with it.
+    pub(super) fn take(
+        &self,
+        asker: &Asker,
+        request: &Request,
+        offered: &mut dyn Offered,
+    ) -> Answer {
+        let answer = match self.welcome(asker, request) {
+            Ok(_) if request.length == 0 => Answer::Send,
+            Ok(welcome) => self.take_in(&welcome, asker, request, offered),
+            Err(answer) => answer,
+        };
+        if let Answer::Later(why) | Answer::Never(why) = &answer {
+            self.tell(asker, why);
+        }
+        answer
+    }
+
+    /// Tells of a refusal in bounded words: once for each account and kind of cause, which ends
+    /// where values begin.
+    fn tell(&self, asker: &Asker, why: &str) {
+        let (kind, _) = why.split_once('`').unwrap_or((why, ""));
+        let kind: String = kind.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let name = self.around.account(asker.uid).0;
+        let key = format!("{name} {}", kind.chars().take(200).collect::<String>());
+        if lock(&self.shared.told).is_news(&key, Instant::now()) {
+            let why: String = why.chars().take(300).collect();
+            report::say(&format!("cannot take an entry of account `{name}`: {why}"));
+        }
+    }
+
+    /// Whether this account may submit for this repository at all.
+    fn welcome(&self, asker: &Asker, request: &Request) -> Result<Welcome, Answer> {
+        let later = |why: &str| Answer::Later(why.to_owned());
+        if asker.uid == OVERFLOW {
+            return Err(later(
+                "its account is that of another user namespace, or of nobody: the service cannot \
+                 tell who it is",
+            ));
+        }
+        if self.around.has_no_name(asker.uid) {
+            return Err(later("its account has no name on this server"));
+        }
+        let cannot = |error: Error| Answer::Later(report::chain(&error));
+        let server = self.around.server();
+        let server = server.map_err(|error| cannot(error.into()))?;
+        let Some(root) = server.root() else {
+            return Err(later("the service's configuration has no `root`"));
+        };
+        let repository = reach::reach(root, &request.repository, asker)
+            .map_err(|refusal| Answer::Later(refusal.to_string()))?;
+        let loaded = server.load_served(&repository, self.around.host());
+        let settings = loaded.map_err(|error| cannot(error.into()))?.settings;
+        let Some(spool) = settings.spool.as_deref().map(place::spool_at) else {
+            return Err(later("the service's configuration has no `spool`"));
+        };
+        let knows = |name: &String| settings.endpoints.iter().any(|one| one.name == *name);
+        if let Some(unknown) = request.endpoints.iter().find(|name| !knows(name)) {
+            let why = format!("the service's configuration has no endpoint `{unknown}`");
+            return Err(Answer::Later(why));
+        }
+        Ok(Welcome {
+            repository,
+            settings,
+            spool,
+        })
+    }
+
+    fn take_in(
+        &self,
+        welcome: &Welcome,
+        asker: &Asker,
+        request: &Request,
+        offered: &mut dyn Offered,
+    ) -> Answer {
+        let Welcome {
+            repository, spool, ..
+        } = welcome;
+        if request.length > LARGEST {
+            let length = request.length;
+            return Answer::Never(format!("it has {length} bytes, and {LARGEST} is the most"));
+        }
+        let key = (repository.clone(), request.id.clone());
+        if !lock(&self.shared.busy).insert(key.clone()) {
+            return Answer::Later("it is being taken".to_owned());
+        }
+        let _busy = Busy {
+            shared: self.shared,
+            key,
+        };
+        if self.was_taken(spool, repository, &request.id) {
+            return Answer::Durable;
+        }
+        if let Err(full) = self.room(welcome, asker) {
+            return Answer::Later(report::chain(&full));
+        }
+        match self.record(welcome, asker, request, offered) {
+            Ok(()) => Answer::Durable,
+            Err(answer) => answer,
+        }
+    }
+
+    fn record(
+        &self,
+        welcome: &Welcome,
+        asker: &Asker,
+        request: &Request,
+        offered: &mut dyn Offered,
+    ) -> Result<(), Answer> {
+        let Welcome {
+            repository, spool, ..
+        } = welcome;
+        let later = |error: Error| Answer::Later(report::chain(&error));
+        let entry = offered.entry();
+        let entry =
+            entry.map_err(|error| later(Error::failed(format!("cannot read it: {error}"))))?;
+        let arrival = spool
+            .receive(entry, request.length, &self.around.stamp())
+            .map_err(|error| match error {
+                Unusable::Fault(_) | Unusable::Owed => Answer::Never(report::chain(&error)),
+                Unusable::Unread(_) | Unusable::Io(_) => Answer::Later(report::chain(&error)),
+            })?;
+        let recipients = recipients(arrival.header(), welcome, &request.endpoints);
+        if !recipients.is_empty() {
+            let id = spool
+                .take_in(&arrival, recipients, repository, &self.around.stamp())
+                .map_err(|error| later(error.into()))?;
+            spool.count_size(repository, &id, request.length);
+            spool.count_size(&account(asker), &id, request.length);
+        }
+        self.note(spool, repository, &request.id);
+        Ok(())
+    }
+
+    /// Fails if as much waits as may: for the repository, and of this account.
+    fn room(&self, welcome: &Welcome, asker: &Asker) -> Result<(), Error> {
+        let spool = &welcome.spool;
+        if let Some(most) = welcome.settings.max_spool {
+            room::ensure(spool, &welcome.repository, most, None)?;
+        }
+        let waiting = spool.waiting_bytes(&account(asker), MOST_WAITING, None);
+        if waiting >= MOST_WAITING {
+            return Err(Error::failed(format!(
+                "{waiting} bytes that the account submitted wait, and {MOST_WAITING} is the most"
+            )));
+        }
+        Ok(())
+    }
+
+    fn was_taken(&self, spool: &Spool, repository: &Path, id: &Id) -> bool {
+        let mut taken = lock(&self.shared.taken);
+        self.taken_of(&mut taken, spool).has(repository, id)
+    }
+
+    fn note(&self, spool: &Spool, repository: &Path, id: &Id) {
+        let mut taken = lock(&self.shared.taken);
+        let taken = self.taken_of(&mut taken, spool);
+        // If it cannot be written, it is known until this process ends.
+        if let Err(error) = taken.note(repository, id, self.around.now()) {
+            self.around
+                .tell_error(crate::spool::SpoolError::from(error));
+        }
+    }
+
+    fn taken_of<'t>(&self, taken: &'t mut HashMap<PathBuf, Taken>, spool: &Spool) -> &'t mut Taken {
+        let known = taken.entry(spool.root().to_owned());
+        known.or_insert_with(|| Taken::of(spool, self.around.now()))
+    }
+}
+
+/// Who gets it, by the server's file: of the endpoints that the asker means, each with what it
+/// wants of the messages.
+fn recipients(header: &Header, welcome: &Welcome, meant: &[String]) -> Vec<Recipient> {
+    let Content::Built(built) = &header.content else {
+        return Vec::new();
+    };
+    let about: Vec<(&str, &str)> = built
+        .messages
+        .iter()
+        .map(|message| (&*message.topic, &*message.reference))
+        .collect();
+    let settings = &welcome.settings;
+    let mut all = compose::recipients_of(&about, settings, &welcome.repository);
+    all.retain(|one| meant.contains(&one.endpoint));
+    all
+}
+
+/// What an account's entries are counted under; a repository's path begins otherwise.
+fn account(asker: &Asker) -> PathBuf {
+    PathBuf::from(format!("account/{}", asker.uid))
+}

@@ -1,0 +1,195 @@
+//! Words over the socket: a request, and one answer or two.
+//!
+//! ```text
+//! {"refpost":1,"id":"…","repository":"…","endpoints":["…"],"length":N}    whoever submits
+//! send                                                                     the service
+//! N bytes: an entry                                                        whoever submits
+//! durable | later CAUSE | never CAUSE                                      the service
+//! ```
+//!
+//! The last answer can come in the place of `send`. A length of 0 asks only whether an entry
+//! would be taken: `send` says yes.
+
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+use serde::{Deserialize, Serialize};
+
+use crate::report;
+use crate::spool::Id;
+
+const VERSION: u32 = 1;
+
+/// No request is longer: it names endpoints, and a path.
+const LONGEST_REQUEST: usize = 1 << 20;
+
+/// No answer is longer.
+const LONGEST_ANSWER: usize = 1 << 10;
+
+/// A path travels as text, whatever bytes it has.
+const NOT_TEXT: &AsciiSet = &CONTROLS.add(b'%');
+
+/// What is to be submitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::command) struct Request {
+    /// The entry's id in the spool of whoever submits.
+    pub(in crate::command) id: Id,
+    pub(in crate::command) repository: PathBuf,
+    /// The endpoints that are to get it, by the server's file.
+    pub(in crate::command) endpoints: Vec<String>,
+    /// How many bytes the entry has; 0: none is sent.
+    pub(in crate::command) length: u64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Line {
+    refpost: u32,
+    id: String,
+    repository: String,
+    endpoints: Vec<String>,
+    length: u64,
+}
+
+impl Request {
+    pub(super) fn line(&self) -> Vec<u8> {
+        let path = self.repository.as_os_str().as_bytes();
+        let line = Line {
+            refpost: VERSION,
+            id: self.id.to_string(),
+            repository: percent_encode(path, NOT_TEXT).to_string(),
+            endpoints: self.endpoints.clone(),
+            length: self.length,
+        };
+        let mut line = serde_json::to_vec(&line).expect("text and numbers have a JSON form");
+        line.push(b'\n');
+        line
+    }
+
+    /// Reads one. The error is what the asker is told.
+    pub(super) fn read(from: &mut dyn Read) -> io::Result<Result<Self, &'static str>> {
+        let line = read_line(from, LONGEST_REQUEST)?;
+        let Ok(line) = serde_json::from_slice::<Line>(&line) else {
+            return Ok(Err("the request is no request"));
+        };
+        if line.refpost != VERSION {
+            return Ok(Err("the request is of another version of refpost"));
+        }
+        let Some(id) = Id::parse(&line.id) else {
+            return Ok(Err("the request has no id"));
+        };
+        let path: Vec<u8> = percent_decode_str(&line.repository).collect();
+        Ok(Ok(Self {
+            id,
+            repository: Path::new(OsStr::from_bytes(&path)).to_owned(),
+            endpoints: line.endpoints,
+            length: line.length,
+        }))
+    }
+}
+
+/// What the service says to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::command) enum Answer {
+    /// The entry is to be sent.
+    Send,
+    /// It is in the service's spool, for good, now or since it was submitted before.
+    Durable,
+    /// It stays with whoever submits, for this reason.
+    Later(String),
+    /// It can never be taken, for this reason.
+    Never(String),
+}
+
+impl Answer {
+    pub(super) fn line(&self) -> String {
+        let line = match self {
+            Self::Send => "send".to_owned(),
+            Self::Durable => "durable".to_owned(),
+            Self::Later(why) => format!("later {why}"),
+            Self::Never(why) => format!("never {why}"),
+        };
+        let mut line = line.replace('\n', " ");
+        let end = line.floor_char_boundary(LONGEST_ANSWER - 1);
+        line.truncate(end);
+        line + "\n"
+    }
+
+    pub(super) fn read(from: &mut dyn Read) -> io::Result<Self> {
+        let line = read_line(from, LONGEST_ANSWER)?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let printable = |why: &str| report::printable(why).into_owned();
+        match line.split_once(' ') {
+            None if line == "send" => Ok(Self::Send),
+            None if line == "durable" => Ok(Self::Durable),
+            Some(("later", why)) => Ok(Self::Later(printable(why))),
+            Some(("never", why)) => Ok(Self::Never(printable(why))),
+            _ => Err(io::Error::other("it is no answer of refpost's")),
+        }
+    }
+}
+
+/// Reads a line, without its end. Nothing follows it until it is answered.
+fn read_line(from: &mut dyn Read, longest: usize) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        let read = match from.read(&mut part) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        line.extend_from_slice(&part[..read]);
+        if line.last() == Some(&b'\n') {
+            line.pop();
+            return Ok(line);
+        }
+        if line.len() > longest {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_as_it_was_written_whatever_its_path() {
+        let request = Request {
+            id: Id::new(std::time::UNIX_EPOCH, "git1", 7),
+            repository: PathBuf::from(OsStr::from_bytes(b"/srv/a%41\n\xff.git")),
+            endpoints: vec!["ci".to_owned()],
+            length: 12,
+        };
+        let read = Request::read(&mut &request.line()[..]);
+        assert_eq!(read.expect("a line"), Ok(request));
+        for bad in ["{}\n", "[1]\n", "{\"refpost\":2}\n"] {
+            assert!(Request::read(&mut bad.as_bytes()).expect("a line").is_err());
+        }
+        assert!(Request::read(&mut &b"{"[..]).is_err());
+        assert!(Request::read(&mut io::repeat(b'x')).is_err());
+    }
+
+    #[test]
+    fn an_answer_is_one_line_of_bounded_length() {
+        let long = Answer::Later("é\n".repeat(1000));
+        let line = long.line();
+        assert!(line.len() <= LONGEST_ANSWER && line.matches('\n').count() == 1);
+        assert!(matches!(
+            Answer::read(&mut line.as_bytes()),
+            Ok(Answer::Later(_))
+        ));
+        for answer in [
+            Answer::Send,
+            Answer::Durable,
+            Answer::Never("no".to_owned()),
+        ] {
+            let line = answer.line();
+            assert_eq!(Answer::read(&mut line.as_bytes()).expect("one"), answer);
+        }
+        assert!(Answer::read(&mut &b"HTTP/1.1 200 OK\n"[..]).is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! From the path that an entry names to the repository that its account may write. Nothing is
+//! opened but folders, and no link is followed below `root`.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use super::asker::Asker;
+use crate::config;
+use crate::plain_file::Folder;
+
+/// Deeper than any server keeps repositories.
+const DEEPEST: usize = 64;
+
+const SEARCH: u32 = 1;
+const WRITE: u32 = 3;
+
+/// Why an account may not submit for a repository.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NoPath,
+    NotBelowRoot,
+    Unreachable(PathBuf, String),
+    NoRepository,
+    Inside(PathBuf),
+    NotWritable,
+    Moved,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPath => f.write_str("its path is no plain path"),
+            Self::NotBelowRoot => f.write_str("the repository is not below the service's `root`"),
+            Self::Unreachable(at, why) => {
+                write!(f, "the service cannot reach `{}`: {why}", at.display())
+            }
+            Self::NoRepository => f.write_str("there is no repository"),
+            Self::Inside(other) => {
+                write!(f, "it lies inside the repository `{}`", other.display())
+            }
+            Self::NotWritable => f.write_str("the account may not write the repository"),
+            Self::Moved => f.write_str("the repository was moved meanwhile"),
+        }
+    }
+}
+
+/// Finds the real path of a repository that the asker may write and get to. The way to `root`
+/// goes as the administrator's links lead.
+pub(super) fn reach(root: &Path, named: &Path, asker: &Asker) -> Result<PathBuf, Refusal> {
+    let below = names_below(root, named)?;
+    let unreachable =
+        |at: &Path, error: std::io::Error| Refusal::Unreachable(at.to_owned(), error.to_string());
+    let failed_at_root = |error| unreachable(root, error);
+    let mut folder = Folder::open(root).map_err(failed_at_root)?;
+    let mut path = folder.path().map_err(failed_at_root)?;
+    for name in &below {
+        let stat = folder.stat().map_err(|error| unreachable(&path, error))?;
+        if !asker.may(SEARCH, &stat) {
+            return Err(Refusal::NotWritable);
+        }
+        // What lies in a repository is that repository's: its own parts are no repositories.
+        if is_repository(&folder) {
+            return Err(Refusal::Inside(path));
+        }
+        path.push(name);
+        folder = folder
+            .below(name)
+            .map_err(|error| unreachable(&path, error))?;
+    }
+    let stat = folder.stat().map_err(|error| unreachable(&path, error))?;
+    if !is_repository(&folder) {
+        return Err(Refusal::NoRepository);
+    }
+    if !asker.may(WRITE, &stat) {
+        return Err(Refusal::NotWritable);
+    }
+    match folder.path() {
+        Ok(real) if real == path => Ok(real),
+        _ => Err(Refusal::Moved),
+    }
+}
+
+/// The components of a path that are below `root`, each a name.
+fn names_below<'a>(root: &Path, named: &'a Path) -> Result<Vec<&'a OsStr>, Refusal> {
+    let mut components = named.components();
+    let is_plain = components.next() == Some(Component::RootDir)
+        && components.all(|part| matches!(part, Component::Normal(_)));
+    if !is_plain {
+        return Err(Refusal::NoPath);
+    }
+    let below = config::below(root, named).ok_or(Refusal::NotBelowRoot)?;
+    let depth = below.components().count();
+    if depth == 0 || depth > DEEPEST {
+        return Err(Refusal::NotBelowRoot);
+    }
+    let all: Vec<&OsStr> = named.iter().collect();
+    Ok(all[all.len() - depth..].to_vec())
+}
+
+fn is_repository(folder: &Folder) -> bool {
+    ["HEAD", "objects", "refs"]
+        .iter()
+        .all(|name| folder.has(name))
+}

@@ -1,0 +1,178 @@
+//! The socket: who is let in, how many at once, and for how long.
+
+use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use listenfd::ListenFd;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use super::asker::Asker;
+use super::desk::{Desk, Offered, Shared, lock};
+use super::protocol::{Answer, Request};
+use super::stream::Stream;
+use crate::command::surroundings::Surroundings;
+use crate::command::{Error, IoContext};
+
+/// Requests at once, of all accounts and of one.
+const MOST: usize = 256;
+const MOST_OF_ACCOUNT: usize = 8;
+
+/// As long as one request takes at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// As long as nothing is accepted after that failed: there are too many open files, say.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Everybody may connect: who it is, the kernel says.
+const MODE: u32 = 0o666;
+
+/// Takes over the socket that systemd listens on (sd_listen_fds(3)), or makes it.
+pub(super) fn listener(path: &Path) -> Result<UnixListener, Error> {
+    let mut handed = ListenFd::from_env();
+    if handed.len() > 0 {
+        let listener = handed.take_unix_listener(0).doing("take over", path)?;
+        let listener = listener.ok_or_else(|| Error::failed("the socket is taken over already"))?;
+        // What this process starts has no use for it.
+        let flags = FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC);
+        fcntl(&listener, flags)
+            .map_err(io::Error::from)
+            .doing("take over", path)?;
+        return Ok(listener);
+    }
+    let is_left = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if UnixStream::connect(path).is_err_and(|error| is_left(&error)) {
+        // Of a service that was killed.
+        fs::remove_file(path).doing("remove", path)?;
+    }
+    let listener = UnixListener::bind(path).doing("make socket", path)?;
+    fs::set_permissions(path, Permissions::from_mode(MODE)).doing("open to all", path)?;
+    Ok(listener)
+}
+
+/// Requests under way, by account.
+#[derive(Default)]
+struct Inside(Mutex<HashMap<u32, usize>>);
+
+/// A place of an account's; dropping it frees it.
+struct Place {
+    inside: Arc<Inside>,
+    uid: u32,
+}
+
+impl Inside {
+    fn enter(self: &Arc<Self>, uid: u32) -> Option<Place> {
+        let mut all = lock(&self.0);
+        let own = all.get(&uid).copied().unwrap_or(0);
+        if own >= MOST_OF_ACCOUNT || all.values().sum::<usize>() >= MOST {
+            return None;
+        }
+        all.insert(uid, own + 1);
+        Some(Place {
+            inside: Arc::clone(self),
+            uid,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = lock(&self.inside.0);
+        if let Some(own) = all.get_mut(&self.uid) {
+            *own -= 1;
+            if *own == 0 {
+                all.remove(&self.uid);
+            }
+        }
+    }
+}
+
+/// Answers whoever connects, each on a thread, as long as this process lives. `config` is the
+/// server's file, if the command line names it.
+pub(super) fn serve(listener: UnixListener, config: Option<PathBuf>) -> Result<(), Error> {
+    let (shared, inside) = (Arc::new(Shared::default()), Arc::new(Inside::default()));
+    let accept = move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                thread::sleep(PAUSE);
+                continue;
+            };
+            let Ok(asker) = Asker::of(&stream) else {
+                continue;
+            };
+            let Some(place) = inside.enter(asker.uid) else {
+                turn_away(stream);
+                continue;
+            };
+            let (shared, config) = (Arc::clone(&shared), config.clone());
+            let answer = move || {
+                let _place = place;
+                let desk = Desk::new(Surroundings::new(config, false), &shared);
+                // Whoever hangs up is told nothing more.
+                let _ = converse(&desk, &asker, stream);
+            };
+            if thread::Builder::new().spawn(answer).is_err() {
+                thread::sleep(PAUSE);
+            }
+        }
+    };
+    let started = thread::Builder::new().spawn(accept);
+    started.doing("start", Path::new("a thread")).map(drop)
+}
+
+/// Never waits: whoever has too many requests under way must not hold up others.
+fn turn_away(stream: UnixStream) {
+    let answer = Answer::Later("too many requests are under way".to_owned());
+    let stream = socket2::Socket::from(OwnedFd::from(stream));
+    if stream.set_nonblocking(true).is_ok() {
+        let _ = (&stream).write(answer.line().as_bytes());
+    }
+}
+
+/// Hears a request and answers it.
+fn converse(desk: &Desk<'_>, asker: &Asker, stream: UnixStream) -> io::Result<()> {
+    let mut stream = Stream::until(stream, Instant::now() + PATIENCE);
+    let answer = match Request::read(&mut stream)? {
+        Ok(request) => desk.take(asker, &request, &mut Sender(&mut stream)),
+        Err(why) => Answer::Never(why.to_owned()),
+    };
+    stream.write_all(answer.line().as_bytes())
+}
+
+/// Whoever is at the other end, with an entry.
+struct Sender<'a>(&'a mut Stream);
+
+impl Offered for Sender<'_> {
+    fn entry(&mut self) -> io::Result<&mut dyn Read> {
+        self.0.write_all(Answer::Send.line().as_bytes())?;
+        Ok(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_its_places_and_no_more_and_all_together_have_theirs() {
+        let inside = Arc::new(Inside::default());
+        let mut own: Vec<Place> = (0..MOST_OF_ACCOUNT)
+            .filter_map(|_| inside.enter(7))
+            .collect();
+        assert_eq!(own.len(), MOST_OF_ACCOUNT);
+        assert!(inside.enter(7).is_none() && inside.enter(8).is_some());
+        own.pop();
+        assert!(inside.enter(7).is_some());
+        let many: Vec<Place> = (10..2000).filter_map(|uid| inside.enter(uid)).collect();
+        assert_eq!(many.len() + own.len(), MOST);
+        drop((many, own));
+        assert!(lock(&inside.0).is_empty());
+    }
+}

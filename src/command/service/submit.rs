@@ -1,0 +1,236 @@
+//! Submits what waits in a spool for the service behind `socket`: whole entries, in push order.
+//!
+//! Crash after the answer and before the name goes: it is submitted again, and the service knows
+//! its id.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::protocol::{Answer, Request};
+use super::stream::Stream;
+use crate::command::surroundings::Surroundings;
+use crate::command::world::World;
+use crate::delivery::{Outside, Unavailable};
+use crate::report;
+use crate::spool::{Attempt, Entry, Id, Item, Lane, Queue, Spool, SpoolError, Status};
+
+/// As long as a push waits for the service.
+pub(in crate::command) const PUSH_PATIENCE: Duration = Duration::from_secs(2);
+
+/// As long as a flush waits for it, of each entry.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Submits what waits in the spools that a flush has come upon since the last time. Once the
+/// service does not answer, the rest waits for the next flush.
+pub(in crate::command) fn submit_all(world: &World<'_>) {
+    for spool in world.take_waiting_for_service() {
+        if world.is_service_down.get() {
+            return;
+        }
+        let patience = || Instant::now() + FLUSH_PATIENCE;
+        match submit(&spool, world, &patience) {
+            Ok(None) => {}
+            Ok(Some(why)) => {
+                let spool = spool.root().display();
+                let text = format!("pushes wait in `{spool}` for the service: {why}");
+                world.around.tell_once(&text, None);
+            }
+            Err(error) => world.tell_spool(&error),
+        }
+    }
+}
+
+/// Submits what waits in a spool, each entry by the `end` that is set for it. Returns why
+/// something is left.
+pub(in crate::command) fn submit(
+    spool: &Spool,
+    world: &World<'_>,
+    end: &dyn Fn() -> Instant,
+) -> Result<Option<String>, SpoolError> {
+    let queue = Queue::service();
+    let Some(lane) = spool.lane(&queue)? else {
+        let is_empty = spool.standing(&queue)?.next_due().is_none();
+        return Ok((!is_empty).then(|| "another process submits it".to_owned()));
+    };
+    loop {
+        let waiting = lane.waiting()?;
+        let mut items = waiting.mains.iter().chain(&waiting.asides).peekable();
+        if items.peek().is_none() {
+            return Ok(None);
+        }
+        for item in items {
+            match one(&lane, item, spool, world, end()) {
+                Err(error) if error.is_gone() => break,
+                Ok(None) => {}
+                left => return left,
+            }
+        }
+    }
+}
+
+/// Submits one entry. Returns why it is left.
+fn one(
+    lane: &Lane,
+    item: &Item,
+    spool: &Spool,
+    world: &World<'_>,
+    end: Instant,
+) -> Result<Option<String>, SpoolError> {
+    if lane.is_arriving(item) {
+        return Ok(Some("it is being distributed".to_owned()));
+    }
+    let entry = match lane.open(item) {
+        Ok(entry) => entry,
+        Err(error) if error.is_corrupt() => {
+            lane.set_aside(item)?;
+            let error = report::chain(&error);
+            let text = format!("{error}: it lies in `failed/unreadable/` now");
+            world.around.tell_once(&text, None);
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let repository = &entry.header().repository;
+    let settings = match world.settings(repository) {
+        Ok(settings) => settings,
+        Err(Unavailable::Gone(_)) => {
+            return give_up(lane, item, &entry, spool, world, "the repository is gone");
+        }
+        Err(Unavailable::Broken(why)) => return Ok(Some(why)),
+    };
+    let Some(socket) = &settings.socket else {
+        return Ok(Some("`socket` is not set any more".to_owned()));
+    };
+    let request = Request {
+        id: item.id.clone(),
+        repository: repository.clone(),
+        endpoints: settings.served(),
+        length: entry.size(),
+    };
+    if request.endpoints.is_empty() {
+        let why = "no endpoint of the server's is configured any more";
+        return give_up(lane, item, &entry, spool, world, why);
+    }
+    let begun = Instant::now();
+    let answer = ask(socket, &request, Some(&entry), end);
+    match answer {
+        Ok(Answer::Durable) => {
+            log(spool, world.around, &entry, item, "submitted", None, begun);
+            lane.remove(item)?;
+            Ok(None)
+        }
+        Ok(Answer::Never(why)) => give_up(lane, item, &entry, spool, world, &why),
+        Ok(Answer::Later(why)) => {
+            log(
+                spool,
+                world.around,
+                &entry,
+                item,
+                "refused",
+                Some(&why),
+                begun,
+            );
+            Ok(Some(why))
+        }
+        Ok(Answer::Send) => Ok(Some("the service answers what was not asked".to_owned())),
+        Err(error) => {
+            world.is_service_down.set(true);
+            let (socket, error) = (socket.display(), report::chain(&error));
+            Ok(Some(format!("cannot reach it at `{socket}`: {error}")))
+        }
+    }
+}
+
+/// The service can never have it: it lies in `failed/` from now on.
+fn give_up(
+    lane: &Lane,
+    item: &Item,
+    entry: &Entry,
+    spool: &Spool,
+    world: &World<'_>,
+    why: &str,
+) -> Result<Option<String>, SpoolError> {
+    log(
+        spool,
+        world.around,
+        entry,
+        item,
+        "given up",
+        Some(why),
+        Instant::now(),
+    );
+    lane.fail_rest(item)?;
+    let id = &item.id;
+    let text = format!("cannot submit entry `{id}`: {why}: it lies in `failed/` now");
+    let hint = format!("to try again: refpost queue retry {id}");
+    world.around.tell_once(&text, Some(&hint));
+    Ok(None)
+}
+
+/// Asks the service whether it would take entries of a repository, and why not.
+pub(in crate::command) fn probe(
+    socket: &Path,
+    repository: &Path,
+    endpoints: Vec<String>,
+    around: &Surroundings,
+) -> io::Result<Answer> {
+    let stamp = around.stamp();
+    let request = Request {
+        id: Id::new(stamp.now, stamp.host, stamp.random),
+        repository: repository.to_owned(),
+        endpoints,
+        length: 0,
+    };
+    ask(socket, &request, None, Instant::now() + PUSH_PATIENCE)
+}
+
+/// Says a request, sends the entry if it is asked for, and returns the last answer.
+fn ask(
+    socket: &Path,
+    request: &Request,
+    entry: Option<&Entry>,
+    end: Instant,
+) -> io::Result<Answer> {
+    let mut stream = Stream::connect(socket, end)?;
+    let said = stream.write_all(&request.line());
+    let answer = hear(&mut stream, said)?;
+    let (Answer::Send, Some(entry)) = (&answer, entry) else {
+        return Ok(answer);
+    };
+    let said = io::copy(&mut entry.bytes()?, &mut stream);
+    hear(&mut stream, said.map(drop))
+}
+
+/// Reads the answer to what was said: it may have come before all of that was heard.
+fn hear(stream: &mut Stream, said: io::Result<()>) -> io::Result<Answer> {
+    match said {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Answer::read(stream),
+    }
+}
+
+/// Writes a line for an entry, as for an attempt.
+fn log(
+    spool: &Spool,
+    around: &Surroundings,
+    entry: &Entry,
+    item: &Item,
+    word: &str,
+    note: Option<&str>,
+    begun: Instant,
+) {
+    let attempt = Attempt {
+        time: around.now(),
+        repository: entry.header().repository.clone(),
+        endpoint: Queue::service().to_string(),
+        msg_id: String::new(),
+        topic: String::new(),
+        id: item.id.to_string(),
+        attempt: 0,
+        status: Status::Error(word.to_owned()),
+        ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        note: note.map(str::to_owned),
+    };
+    spool.log().append(&attempt).ok();
+}

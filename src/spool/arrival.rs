@@ -1,0 +1,139 @@
+//! Entries that another process sends: taken in whole, checked, and recorded under a header of
+//! the receiver's own.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::enqueue::Stamp;
+use super::entry::{self, Entry};
+use super::error::{EntryFault, IoError, SpoolError};
+use super::names::id::Id;
+use super::record::{Content, Header, Recipient};
+use super::{Name, Spool, disk};
+
+/// Why what was sent is no entry that can be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The sender ended too soon, or too late.
+    #[error("cannot read it")]
+    Unread(#[source] io::Error),
+    /// It is no whole entry.
+    #[error("cannot use it")]
+    Fault(#[source] EntryFault),
+    /// Its messages are to be made first, which only the sender can do.
+    #[error("its messages are not made")]
+    Owed,
+    /// The receiver's disk.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+/// An entry that was sent, in `tmp/`, whole and checked. Dropping it removes it.
+#[derive(Debug)]
+pub struct Arrival {
+    name: Name,
+    entry: Entry,
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        // What cannot be removed, the sweep removes.
+        let _ = disk::unlink(&self.name);
+    }
+}
+
+impl Arrival {
+    /// Says what the sender's header says.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        self.entry.header()
+    }
+}
+
+impl Spool {
+    /// Takes in `length` bytes of an entry. Nothing of it is believed yet, and it is not durable.
+    pub fn receive(
+        &self,
+        from: &mut dyn Read,
+        length: u64,
+        stamp: &Stamp<'_>,
+    ) -> Result<Arrival, Unusable> {
+        let id = Id::new(stamp.now, stamp.host, stamp.random);
+        let name = self.work_dir()?.entry(format!("{id}.sent"));
+        let file = disk::create(&name, self.access)?;
+        let received = Self::fill_arrival(&file, from, length, &name);
+        if let Err(error) = received {
+            let _ = disk::unlink(&name);
+            return Err(error);
+        }
+        match Entry::open(&name) {
+            Ok(entry) => {
+                let arrival = Arrival { name, entry };
+                arrival.entry.verify().map_err(Unusable::Fault)?;
+                match arrival.header().content {
+                    Content::Built(_) => Ok(arrival),
+                    Content::Owed(_) => Err(Unusable::Owed),
+                }
+            }
+            Err(error) => {
+                let _ = disk::unlink(&name);
+                Err(Unusable::Fault(error.fault))
+            }
+        }
+    }
+
+    fn fill_arrival(
+        file: &File,
+        from: &mut dyn Read,
+        length: u64,
+        name: &Name,
+    ) -> Result<(), Unusable> {
+        let mut part = vec![0; 1 << 16];
+        let mut left = length;
+        while left > 0 {
+            let most = part.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let read = match from.read(&mut part[..most]) {
+                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read,
+            };
+            let read = read.map_err(Unusable::Unread)?;
+            disk::write(file, name, &[&part[..read]])?;
+            left -= read as u64;
+        }
+        Ok(())
+    }
+
+    /// Makes an arrival durable under an id of this spool's: `header` says whose it is, and
+    /// `recipients` who gets it, whatever the sender says. What is the sender's alone (its
+    /// process, its intents, its push options) is left out.
+    pub fn take_in(
+        &self,
+        arrival: &Arrival,
+        recipients: Vec<Recipient>,
+        repository: &Path,
+        stamp: &Stamp<'_>,
+    ) -> Result<Id, SpoolError> {
+        let mut header = arrival.header().clone();
+        header.repository = repository.to_owned();
+        header.push_options = Vec::new();
+        header.process = None;
+        header.confirms = Vec::new();
+        header.missing_since = None;
+        if let Content::Built(built) = &mut header.content {
+            built.recipients = recipients;
+        }
+        let root = self.root_dir();
+        let id = Self::next_id(&root, stamp);
+        let (tmp, new) = (self.tmp_dir(), self.new_dir());
+        let (tmp, new) = (tmp.entry(id.as_str()), new.entry(id.as_str()));
+        let file = disk::create(&tmp, self.access)?;
+        disk::set_modified(&root, id.time());
+        let recorded = entry::write_again(&header, &arrival.entry, &file, &tmp)
+            .map_err(SpoolError::from)
+            .and_then(|()| Self::publish(&file, &tmp, &new));
+        let _ = disk::unlink(&tmp);
+        recorded.map(|()| id)
+    }
+}

@@ -1,0 +1,165 @@
+//! The ids of entries that were taken in, so that one that is sent again is recorded once.
+//!
+//! ```text
+//! taken   a line for each: when, in seconds since 1970, and a hash of its repository and its id
+//! ```
+//!
+//! They are kept for 5 days, the newest 262,144 at most. Nothing is flushed to disk: after a power
+//! failure an entry may be recorded twice, with the same `msg_id`. One process at a time has them.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+
+use super::error::{IoContext, IoError};
+use super::names::id::Id;
+use super::{Name, Spool, disk};
+
+const TAKEN: &str = "taken";
+/// As long as a sender may hold an entry that it has had no answer for.
+const LIFE: Duration = Duration::from_hours(5 * 24);
+/// More than are taken in 5 days on any one server; some 12 MB.
+const MOST: usize = 1 << 18;
+/// A line is 10 digits, 32 digits, a blank and an end.
+const LONGEST: u64 = 64 * 2 * MOST as u64;
+
+type Hash = [u8; 16];
+
+/// The ids that a spool has taken in.
+#[derive(Debug)]
+pub struct Taken {
+    spool: Spool,
+    name: Name,
+    /// In the order in which they came.
+    all: VecDeque<(u64, Hash)>,
+    known: HashSet<Hash>,
+    /// How many lines the file has.
+    lines: usize,
+    file: Option<File>,
+}
+
+impl Taken {
+    /// Reads those of a spool. What cannot be read is not known.
+    #[must_use]
+    pub fn of(spool: &Spool, now: SystemTime) -> Self {
+        let name = spool.root_dir().entry(TAKEN);
+        let mut text = Vec::new();
+        if let Ok(file) = disk::open(&name) {
+            let _ = file.take(LONGEST).read_to_end(&mut text);
+        }
+        let mut taken = Self {
+            spool: spool.clone(),
+            name,
+            all: VecDeque::new(),
+            known: HashSet::new(),
+            lines: 0,
+            file: None,
+        };
+        for line in text.split(|&byte| byte == b'\n') {
+            taken.lines += 1;
+            if let Some((time, hash)) = parse(line) {
+                taken.put(time, hash);
+            }
+        }
+        taken.forget_old(now);
+        taken
+    }
+
+    /// Returns whether this entry of this repository was taken in before.
+    #[must_use]
+    pub fn has(&self, repository: &Path, id: &Id) -> bool {
+        self.known.contains(&hash(repository, id))
+    }
+
+    /// Notes that it was taken in.
+    pub fn note(&mut self, repository: &Path, id: &Id, now: SystemTime) -> Result<(), IoError> {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (time, hash) = (since.as_secs(), hash(repository, id));
+        self.put(time, hash);
+        self.forget_old(now);
+        if self.lines >= 2 * MOST.min(self.all.len().max(1024)) {
+            return self.write_all();
+        }
+        self.lines += 1;
+        let line = line(time, hash);
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(self.open()?),
+        };
+        disk::write(file, &self.name, &[line.as_bytes()])
+    }
+
+    fn put(&mut self, time: u64, hash: Hash) {
+        if self.known.insert(hash) {
+            self.all.push_back((time, hash));
+        }
+    }
+
+    fn forget_old(&mut self, now: SystemTime) {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let oldest = since.saturating_sub(LIFE).as_secs();
+        while let Some(&(time, hash)) = self.all.front()
+            && (time < oldest || self.all.len() > MOST)
+        {
+            self.all.pop_front();
+            self.known.remove(&hash);
+        }
+    }
+
+    fn open(&self) -> Result<File, IoError> {
+        match disk::append(&self.name) {
+            Ok(file) => Ok(file),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                disk::create(&self.name, self.spool.access)
+            }
+            Err(error) => Err(error).context("open", || self.name.path()),
+        }
+    }
+
+    /// Writes the file anew, without the lines of those that are forgotten.
+    fn write_all(&mut self) -> Result<(), IoError> {
+        let mut text = String::new();
+        for &(time, hash) in &self.all {
+            text.push_str(&line(time, hash));
+        }
+        let tmp = self.spool.work_dir()?.entry(TAKEN);
+        disk::unlink(&tmp)?;
+        let file = disk::create(&tmp, self.spool.access)?;
+        disk::write(&file, &tmp, &[text.as_bytes()])?;
+        // Crash before: the old file stands.
+        disk::rename(&tmp, &self.name)?;
+        (self.file, self.lines) = (Some(file), self.all.len());
+        Ok(())
+    }
+}
+
+fn hash(repository: &Path, id: &Id) -> Hash {
+    let digest = Sha256::new()
+        .chain_update(repository.as_os_str().as_bytes())
+        .chain_update([0])
+        .chain_update(id.as_str())
+        .finalize();
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&digest[..16]);
+    hash
+}
+
+fn line(time: u64, hash: Hash) -> String {
+    let mut line = String::new();
+    // Writing to text does not fail.
+    let _ = writeln!(line, "{time} {}", hex::encode(hash));
+    line
+}
+
+fn parse(line: &[u8]) -> Option<(u64, Hash)> {
+    let (time, digits) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    let mut hash = [0; 16];
+    hex::decode_to_slice(digits, &mut hash).ok()?;
+    Some((time.parse().ok()?, hash))
+}
