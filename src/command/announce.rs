@@ -15,14 +15,14 @@ use super::process::LazyCaller;
 use super::push_options::Wishes;
 use super::recorder::{Recorded, Recorder, Share};
 use super::surroundings::Surroundings;
-use super::sync::{self, Attempted};
+use super::sync::{self, Attempted, Submitted};
 use super::{Error, place};
 use crate::config::{self, Endpoint, Loaded, Mode, Settings};
 use crate::event::RefUpdate;
 use crate::git::{self, Repository};
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{Attempt, Content, Draft, Intent, Spool, Status};
+use crate::spool::{Attempt, Content, Draft, Intent, Queue, Spool, Status};
 
 /// One push, or another transaction of refs, and what is known of it besides them.
 pub(super) struct Push {
@@ -264,10 +264,10 @@ pub(super) fn leave(
     around: &Surroundings,
 ) -> Result<(), Error> {
     let submitted = recorded.entry.as_ref().and_then(|(id, _)| {
-        let is_served = recorded.shares.iter().any(Share::is_services);
+        let is_served = recorded.shares.iter().any(is_services);
         is_served.then(|| sync::submit_now(spool, id, around))
     });
-    let is_submitted = submitted.as_ref().is_none_or(Option::is_none);
+    let is_submitted = !matches!(submitted, Some(Submitted::Left(_)));
     let attempted = match (settings.mode, &recorded.entry) {
         // More than one batch is more than anybody waits for.
         (Mode::Sync, Some((id, recipients))) if recorded.is_one_entry() => {
@@ -279,16 +279,14 @@ pub(super) fn leave(
     tell(
         recorded,
         settings,
-        (&attempted, submitted),
+        (&attempted, submitted.as_ref()),
         listener,
         around,
     );
     match settings.mode {
         Mode::Spool => Ok(()),
         Mode::Sync if is_one && attempted.iter().all(Attempted::is_empty_now) => Ok(()),
-        Mode::Background if is_submitted && recorded.shares.iter().all(Share::is_services) => {
-            Ok(())
-        }
+        Mode::Background if is_submitted && recorded.shares.iter().all(is_services) => Ok(()),
         // What is left, of this push or of others that found us in the way, goes
         // on without the pusher.
         Mode::Sync | Mode::Background => around.flush_detached(spool.root()),
@@ -298,11 +296,16 @@ pub(super) fn leave(
 /// Number of endpoints that a pusher's line names.
 const ENDPOINTS_TOLD: usize = 10;
 
+/// Whether it is the share of the service, for all endpoints that it delivers to.
+fn is_services(share: &Share) -> bool {
+    share.endpoint == Queue::service().as_str()
+}
+
 /// One honest line, and what a person must see to.
 fn tell(
     recorded: &Recorded,
     settings: &Settings,
-    (attempted, submitted): (&[Attempted], Option<Option<String>>),
+    (attempted, submitted): (&[Attempted], Option<&Submitted>),
     listener: Listener,
     around: &Surroundings,
 ) {
@@ -331,10 +334,10 @@ fn tell(
         } else {
             format!(" ({wanted} of them)")
         };
-        if share.is_services() {
-            match submitted.clone().flatten() {
-                None => sent.push(format!("the service{part}")),
-                Some(why) => queued.push(format!("the service{part} ({why})")),
+        if is_services(share) {
+            match submitted {
+                Some(Submitted::Left(why)) => queued.push(format!("the service{part} ({why})")),
+                _ => sent.push(format!("the service{part}")),
             }
             continue;
         }

@@ -27,9 +27,7 @@ use crate::event::RefUpdate;
 use crate::git;
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{
-    Claim, Content, Draft, Id, Intent, Queue, Recipient, Selection, Spool, SpoolError,
-};
+use crate::spool::{Claim, Content, Draft, Id, Intent, Recipient, Selection, Spool, SpoolError};
 
 /// Records a push, and keeps account of it.
 pub(super) struct Recorder<'a> {
@@ -74,13 +72,6 @@ pub(super) struct Recorded {
 pub(super) struct Share {
     pub(super) endpoint: String,
     pub(super) wanted: usize,
-}
-
-impl Share {
-    /// Whether it is that of the service, for all endpoints that it delivers to.
-    pub(super) fn is_services(&self) -> bool {
-        self.endpoint == Queue::service().as_str()
-    }
 }
 
 impl<'a> Recorder<'a> {

@@ -104,16 +104,25 @@ pub(super) fn deliver_now(
     attempted
 }
 
+/// What became of what is for the service.
+pub(super) enum Submitted {
+    /// It has it.
+    All,
+    /// It waits, for this reason.
+    Left(String),
+}
+
 /// Submits the push's own entry to the service, and what waits before it, while the pusher
-/// waits. Returns why something is left.
-pub(super) fn submit_now(spool: &Spool, id: &Id, around: &Surroundings) -> Option<String> {
+/// waits.
+pub(super) fn submit_now(spool: &Spool, id: &Id, around: &Surroundings) -> Submitted {
     let end = Instant::now() + service::PUSH_PATIENCE;
     let world = World::new(around, false);
     delivery::run(distribute(spool, &world, end));
     match service::submit(spool, &world, &|| end.into_std()) {
-        Err(error) => Some(report::chain(&error)),
-        Ok(None) if spool.open_new(id).is_ok() => Some("behind older ones".to_owned()),
-        Ok(left) => left,
+        Err(error) => Submitted::Left(report::chain(&error)),
+        Ok(None) if spool.open_new(id).is_ok() => Submitted::Left("behind older ones".to_owned()),
+        Ok(None) => Submitted::All,
+        Ok(Some(why)) => Submitted::Left(why),
     }
 }
 

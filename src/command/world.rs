@@ -292,7 +292,6 @@ impl Surveyor for World<'_> {
                     let held = repository.display();
                     self.tell(&format!("pushes to `{held}` wait for that"));
                 }
-                }
             }
         }
         for (repository, blocked) in &done.blocked {

@@ -7,6 +7,7 @@
 //! file       whose file it is, what kind and how large, before it is read
 //! sections   [[repository]]: what the server's file says of some repositories
 //! document   one file's text → its layer, errors with line and key
+//! error      why a configuration cannot be loaded
 //! load       reading the layers' files, and laying them on each other
 //! shown      what is in force, and which layer says so
 //! settings   the merged layers made whole: defaults, endpoints with names
@@ -19,6 +20,7 @@
 //! docs/configuration.md has every key.
 
 mod document;
+mod error;
 mod file;
 mod load;
 mod node;
@@ -31,8 +33,9 @@ mod settings;
 mod shown;
 mod values;
 
+pub use error::Error;
 pub use file::Refusal;
-pub use load::{Error, Loaded, Server, load};
+pub use load::{Loaded, Server, load};
 pub use project::project;
 pub use require::asks_to_require;
 pub use schema::{Mode, Origin};

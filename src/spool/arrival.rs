@@ -116,7 +116,7 @@ impl Spool {
         stamp: &Stamp<'_>,
     ) -> Result<Id, SpoolError> {
         let mut header = arrival.header().clone();
-        header.repository = repository.to_owned();
+        repository.clone_into(&mut header.repository);
         header.push_options = Vec::new();
         header.process = None;
         header.confirms = Vec::new();

@@ -50,7 +50,7 @@ impl Spool {
             other => other?,
         };
         disk::set_modified(&root, id.time());
-        let recorded = self.record(draft, &file, &tmp, &new);
+        let recorded = Self::record(draft, &file, &tmp, &new);
         // Recorded or not, its name in `tmp/` is of no more use: on a full disk least
         // of all. If it cannot be removed, the sweep will.
         let _ = disk::unlink(&tmp);
@@ -59,7 +59,6 @@ impl Spool {
 
     /// Writes an entry and gives it its name.
     pub(super) fn record(
-        &self,
         draft: &Draft,
         file: &File,
         tmp: &Name,

@@ -146,7 +146,7 @@ impl Spool {
             let tmp = self.tmp_dir().entry(format!("{}.settled", intent.id));
             disk::unlink(&tmp)?;
             let file = disk::create(&tmp, self.access)?;
-            self.record(&draft, &file, &tmp, &new)?;
+            Self::record(&draft, &file, &tmp, &new)?;
             disk::unlink(&tmp)?;
         }
         Ok(self.withdraw(&intent.id)?)

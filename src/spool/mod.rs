@@ -92,11 +92,8 @@ pub use spare::{Lost, Spare};
 pub use stats::{Death, Failure, Stats};
 pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
-<<<<<<< HEAD
-pub use trial::Trial;
-=======
 pub use taken::Taken;
->>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
+pub use trial::Trial;
 pub use waiting::Waiting;
 
 /// Where entries are written.

@@ -172,7 +172,7 @@ impl Spool {
         let root = self.root_dir();
         for name in [NEW, INTENT] {
             let is_known = |name: &str| Id::parse(name).is_some();
-            foreign_in(&self.arriving(&root, name), &is_known, &mut foreign)?;
+            foreign_in(&root.child(name), &is_known, &mut foreign)?;
         }
         for queue in self.queues()? {
             let is_known = |name: &str| Item::parse(name).is_some();

@@ -78,12 +78,7 @@ mod spool_claims;
 mod spool_crash;
 mod spool_damage;
 mod spool_disks;
-<<<<<<< HEAD
-mod spool_drop;
-mod spool_drop_forged;
 mod spool_file_systems;
-=======
->>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
 mod spool_flush;
 mod spool_full;
 mod spool_hands;

@@ -110,7 +110,7 @@ fn roots_flush_submits_what_waits_in_every_accounts_repositories() {
 fn a_service_that_never_answers_keeps_a_push_two_seconds() {
     let Some(served) = Served::new() else { return };
     let socket = served.accounts.path("run/submit");
-    let _silent = UnixListener::bind(&socket).unwrap();
+    let silent = UnixListener::bind(&socket).unwrap();
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
     served.configure("mode = \"spool\"", "");
     let begun = Instant::now();
@@ -121,7 +121,7 @@ fn a_service_that_never_answers_keeps_a_push_two_seconds() {
         took >= Duration::from_millis(1900) && took < Duration::from_secs(5),
         "{took:?}"
     );
-    drop(_silent);
+    drop(silent);
     fs::remove_file(&socket).unwrap();
     let _service = served.start();
     let (next, _) = served.push(&served.alice, "alice/a");
@@ -223,7 +223,7 @@ fn what_a_repository_adds_is_delivered_by_who_pushes_and_check_says_so() {
     let (commit, said) = served.push(&served.alice, "alice/a");
     let line = "refpost: 1 message sent to the service, queued for `own`";
     assert_eq!(said, [line]);
-    assert_eq!(commits(&served.arrived(1)), [commit.clone()]);
+    assert_eq!(commits(&served.arrived(1)), std::slice::from_ref(&commit));
     served.accounts.refpost(served.alice.uid, &["flush"]).well();
     let arrived = served.arrived(1);
     assert_eq!(commits(&to("/own", &arrived)), [commit]);
@@ -255,14 +255,7 @@ fn a_push_of_a_guaranteed_repository_is_recorded_before_and_submitted_after() {
     let (commit, _) = served.push(&served.alice, "alice/a");
     eventually("it is submitted", || {
         served.accounts.refpost(served.alice.uid, &["flush"]);
-        !served
-            .spool()
-            .join("retry")
-            .read_dir()
-            .unwrap()
-            .next()
-            .is_some()
-            && waiting(&served, "alice/a") == 0
+        files_below(&served.spool().join("retry")).is_empty() && waiting(&served, "alice/a") == 0
     });
     assert_eq!(commits(&served.arrived(1)), [commit]);
 }

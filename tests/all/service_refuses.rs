@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{chown, symlink};
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+
+use sha2::Digest;
 
 use crate::support::spooled::{commits, eventually, files_below};
 use crate::support::{Accounts, Served, set_mode};
@@ -49,7 +51,6 @@ fn forged(served: &Served, change: impl Fn(String) -> String) -> String {
     let length: usize = line.split(' ').nth(2).unwrap().parse().unwrap();
     let (header, bodies) = bytes[end + 1..].split_at(length);
     let header = change(String::from_utf8(header.to_vec()).unwrap());
-    use sha2::Digest;
     let sum = hex::encode(sha2::Sha256::digest(&header));
     let mut forged = format!("refpost-entry 1 {} {sum}\n{header}", header.len()).into_bytes();
     forged.extend(bodies);
@@ -339,7 +340,6 @@ fn a_mail_drop_of_an_earlier_version_is_drained_once_as_its_files_owners() {
         fs::copy(&text, &file).unwrap();
         set_mode(&file, 0o660);
         let group = Path::new(&file).parent().unwrap().metadata().unwrap();
-        use std::os::unix::fs::MetadataExt;
         chown(&file, Some(owner), Some(group.gid())).unwrap();
     }
     fs::remove_file(entry).unwrap();

@@ -88,7 +88,7 @@ mod tests {
             uid: 10,
             groups: vec![20, 21],
         };
-        let stat = |uid, gid, mode| {
+        let stat = |uid, gid, mode: u32| {
             let mut stat = nix::sys::stat::stat("/").expect("there is a root");
             (stat.st_uid, stat.st_gid, stat.st_mode) = (uid, gid, 0o40_000 | mode);
             stat

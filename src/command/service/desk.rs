@@ -27,7 +27,7 @@ const LARGEST: u64 = 320 << 20;
 /// repositories' own spools.
 const MOST_WAITING: u64 = 1 << 30;
 
-/// The account that stands for those of another user namespace (user_namespaces(7)).
+/// The account that stands for those of another user namespace (`user_namespaces(7)`).
 const OVERFLOW: u32 = 65534;
 
 /// An entry that is offered: whoever offers it sends it when it is asked for.
@@ -174,7 +174,7 @@ impl<'a> Desk<'a> {
         if self.was_taken(spool, repository, &request.id) {
             return Answer::Durable;
         }
-        if let Err(full) = self.room(welcome, asker) {
+        if let Err(full) = ensure_room(welcome, asker) {
             return Answer::Later(report::chain(&full));
         }
         match self.record(welcome, asker, request, offered) {
@@ -215,21 +215,6 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// Fails if as much waits as may: for the repository, and of this account.
-    fn room(&self, welcome: &Welcome, asker: &Asker) -> Result<(), Error> {
-        let spool = &welcome.spool;
-        if let Some(most) = welcome.settings.max_spool {
-            room::ensure(spool, &welcome.repository, most, None)?;
-        }
-        let waiting = spool.waiting_bytes(&account(asker), MOST_WAITING, None);
-        if waiting >= MOST_WAITING {
-            return Err(Error::failed(format!(
-                "{waiting} bytes that the account submitted wait, and {MOST_WAITING} is the most"
-            )));
-        }
-        Ok(())
-    }
-
     fn was_taken(&self, spool: &Spool, repository: &Path, id: &Id) -> bool {
         let mut taken = lock(&self.shared.taken);
         self.taken_of(&mut taken, spool).has(repository, id)
@@ -249,6 +234,21 @@ impl<'a> Desk<'a> {
         let known = taken.entry(spool.root().to_owned());
         known.or_insert_with(|| Taken::of(spool, self.around.now()))
     }
+}
+
+/// Fails if as much waits as may: for the repository, and of this account.
+fn ensure_room(welcome: &Welcome, asker: &Asker) -> Result<(), Error> {
+    let spool = &welcome.spool;
+    if let Some(most) = welcome.settings.max_spool {
+        room::ensure(spool, &welcome.repository, most, None)?;
+    }
+    let waiting = spool.waiting_bytes(&account(asker), MOST_WAITING, None);
+    if waiting >= MOST_WAITING {
+        return Err(Error::failed(format!(
+            "{waiting} bytes that the account submitted wait, and {MOST_WAITING} is the most"
+        )));
+    }
+    Ok(())
 }
 
 /// Who gets it, by the server's file: of the endpoints that the asker means, each with what it

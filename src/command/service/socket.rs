@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Everybody may connect: who it is, the kernel says.
 const MODE: u32 = 0o666;
 
-/// Takes over the socket that systemd listens on (sd_listen_fds(3)), or makes it.
+/// Takes over the socket that systemd listens on (`sd_listen_fds(3)`), or makes it.
 pub(super) fn listener(path: &Path) -> Result<UnixListener, Error> {
     let mut handed = ListenFd::from_env();
     if handed.len() > 0 {

@@ -107,14 +107,6 @@ pub enum Notice {
     Kills(Id, String),
     /// The kernel does not let us read this entry; it stays, and others pass.
     Unopened(EntryError),
-<<<<<<< HEAD
-    /// In a mail drop, whether the entries of this repository may be announced cannot be
-    /// told, for this reason; they stay.
-    Later(PathBuf, String),
-=======
-    /// This is no entry by its name; it stays.
-    Strange(OsString),
->>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
     /// A queue is not what it should be: the entries of this repository that came
     /// after one for it stay, in their order.
     Refused(PathBuf, IoError),
@@ -179,7 +171,7 @@ impl<'a> Intake<'a> {
             return Ok(None);
         }
         // In a mail drop an entry must be our own before anything is noted in it.
-        if !spool.is_drop() && self.stays_behind(spool, id, &header)? {
+        if self.stays_behind(spool, id, &header)? {
             return Ok(None);
         }
         if let Some(after) = comes_after(repository) {
@@ -187,26 +179,7 @@ impl<'a> Intake<'a> {
             self.report.waits |= after == After::Claim;
             return Ok(None);
         }
-<<<<<<< HEAD
-        if spool.is_drop() {
-            let taken = match spool.open_new(id) {
-                Ok(entry) => self.take_over(spool, id, entry)?,
-                Err(error) => return self.unreadable(spool, id, error).map(|()| None),
-            };
-            match taken {
-                Some(taken) => header = taken.into_header(),
-                None => return Ok(None),
-            }
-            if self.stays_behind(spool, id, &header)? {
-                return Ok(None);
-            }
-        } else {
-            // A mail drop holds no intents, whatever an entry says.
-            spool.withdraw_confirmed(&header.confirms)?;
-        }
-=======
         spool.withdraw_confirmed(&header.confirms)?;
->>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
         if let Content::Owed(_) = header.content {
             match (self.build)(id, &header) {
                 Build::Built(built) => {
@@ -326,41 +299,6 @@ impl<'a> Intake<'a> {
     }
 }
 
-<<<<<<< HEAD
-=======
-impl Spool {
-    /// Puts the messages where the ref updates were, or what else is known of them, under the
-    /// same id. The caller has locked `new/`.
-    fn replace(&self, id: &Id, draft: &Draft) -> Result<Entry, SpoolError> {
-        let new = self.new_name(id);
-        // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
-        let tmp = self.work_dir()?.entry(format!("{id}.built"));
-        // Crash inside: it is owed still, and built anew; or it is built for good.
-        // Its messages go nowhere before that is durable, so their `msg_id` lasts.
-        enqueue::replace(draft, &tmp, &new, self.access)?;
-        Ok(Entry::open(&new)?)
-    }
-
-    /// The same with messages, for a process that builds beside whoever distributes. An entry
-    /// that is gone, or built by now, stays as it is.
-    pub fn put_built(
-        &self,
-        id: &Id,
-        header: &Header,
-        built: Built<Message>,
-    ) -> Result<(), SpoolError> {
-        let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
-        let is_owed = |entry: Entry| matches!(entry.header().content, Content::Owed(_));
-        if self.open_new(id).is_ok_and(is_owed) {
-            let bytes = built.size();
-            self.replace(id, &header.with(Content::Built(built)))?;
-            self.count_size(&header.repository, id, bytes);
-        }
-        Ok(())
-    }
-}
-
->>>>>>> 500fb8b (service: accounts submit entries over a socket; the mail drop is gone)
 fn concerns_one_file(cause: &io::Error) -> bool {
     use nix::errno::Errno;
     cause.kind() == io::ErrorKind::PermissionDenied

@@ -19,7 +19,7 @@ impl Spool {
         let tmp = self.work_dir()?.entry(format!("{id}.built"));
         // Crash inside: it is owed still, and built anew; or it is built for good.
         // Its messages go nowhere before that is durable, so their `msg_id` lasts.
-        enqueue::replace(draft, &tmp, &new, self.own_access())?;
+        enqueue::replace(draft, &tmp, &new, self.access)?;
         Ok(Entry::open(&new)?)
     }
 

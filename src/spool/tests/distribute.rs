@@ -113,10 +113,7 @@ fn an_entry_for_many_endpoints_is_distributed_in_steps() {
     let names: Vec<String> = (0..200).map(|n| format!("q{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     fixture.push("/srv/a.git", &["1"], &names);
-    let started = fixture
-        .spool
-        .distribution(Lock::Try, cannot_build, nobody)
-        .unwrap();
+    let started = fixture.spool.distribution(Lock::Try, cannot_build).unwrap();
     let mut distribution = started.unwrap();
     let mut most = 0;
     loop {
@@ -138,10 +135,7 @@ fn an_entry_for_many_endpoints_is_distributed_in_steps() {
 fn what_another_process_distributes_meanwhile_is_delivered_once() {
     let fixture = Fixture::new();
     fixture.push("/srv/a.git", &["1"], &["ci", "deploy"]);
-    let started = fixture
-        .spool
-        .distribution(Lock::Try, cannot_build, nobody)
-        .unwrap();
+    let started = fixture.spool.distribution(Lock::Try, cannot_build).unwrap();
     let mut distribution = started.unwrap();
     assert_eq!(distribution.step(|| false).unwrap(), Some(true));
     fixture.distribute();

@@ -87,7 +87,7 @@ fn the_order_is_kept_through_pauses_and_between_many() {
 fn what_another_process_has_linked_is_not_renamed() {
     let fixture = Fixture::new();
     moving(&fixture, 3, &["ci", "deploy"]);
-    let begun = fixture.spool.distribution(Lock::Try, cannot_build, nobody);
+    let begun = fixture.spool.distribution(Lock::Try, cannot_build);
     let mut begun = begun.unwrap().unwrap();
     assert_eq!(begun.step(|| false).unwrap(), Some(true));
     moving(&fixture, 2, &["ci"]);

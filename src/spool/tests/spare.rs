@@ -165,16 +165,12 @@ fn a_push_of_many_refs_takes_several_slots() {
     let used = state(&fixture).used;
     assert!((4..=8).contains(&used), "{used}");
     let mut built_of = vec![];
-    let report = fixture.spool.distribute(
-        Lock::Try,
-        |id, header| {
-            let is_last = header.updates().last() == draft.updates().last();
-            assert_eq!(header.confirms.is_empty(), !is_last);
-            built_of.push((id.clone(), header.updates().to_vec()));
-            Ok(built(&[id.as_str()], &["ci"]))
-        },
-        nobody,
-    );
+    let report = fixture.spool.distribute(Lock::Try, |id, header| {
+        let is_last = header.updates().last() == draft.updates().last();
+        assert_eq!(header.confirms.is_empty(), !is_last);
+        built_of.push((id.clone(), header.updates().to_vec()));
+        Ok(built(&[id.as_str()], &["ci"]))
+    });
     assert_eq!(report.unwrap().unwrap().entries, used + 1);
     assert_eq!(built_of[0].0, id);
     assert!(fixture.ls("intent").is_empty());
