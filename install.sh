@@ -17,8 +17,8 @@ usage: ./install.sh [OPTION…]
   --repo PATH    then enable this repository; can be repeated
   --cron         also install /etc/cron.d/refpost, which delivers each minute
   --systemd      the same as systemd units, in /etc/systemd/system
-  --mail-drop    also install a service account `refpost`, a spool that all
-                 accounts put messages into, and a service that delivers them
+  --service      also install a service account `refpost`, a socket to which
+                 all accounts submit messages, and a service that delivers them
   --debian       install what the Debian package holds, below DESTDIR, for
                  contrib/release
   --no-build     install the binary that was built before
@@ -45,9 +45,9 @@ cron 644 refpost.cron /etc/cron.d/refpost
 systemd 644 refpost-flush.service $systemd_in/systemd/system/refpost-flush.service
 systemd 644 refpost-flush.timer $systemd_in/systemd/system/refpost-flush.timer
 systemd 644 refpost-flush.path $systemd_in/systemd/system/refpost-flush.path
-drop 644 refpost.sysusers $systemd_in/sysusers.d/refpost.conf
-drop 644 refpost.tmpfiles $systemd_in/tmpfiles.d/refpost.conf
-drop 644 refpost-watch.service $systemd_in/systemd/system/refpost-watch.service
+service 644 refpost.sysusers $systemd_in/sysusers.d/refpost.conf
+service 644 refpost.socket $systemd_in/systemd/system/refpost.socket
+service 644 refpost-work.service $systemd_in/systemd/system/refpost-work.service
 debian 644 debian/config.toml /etc/refpost/config.toml
 debian 644 ../CHANGELOG.md $prefix/share/doc/refpost/changelog
 debian 644 ../README.md $prefix/share/doc/refpost/README.md
@@ -63,7 +63,7 @@ wanted() {
     always) true ;;
     cron) [ "$cron" = yes ] ;;
     systemd) [ "$systemd" = yes ] ;;
-    drop) [ "$drop" = yes ] ;;
+    service) [ "$service" = yes ] ;;
     debian) [ "$debian" = yes ] ;;
     esac
 }
@@ -234,17 +234,16 @@ start_units() {
     echo 'with `spool = "/var/spool/refpost"` also `systemctl enable --now refpost-flush.path`'
 }
 
-# The account first, then what belongs to it, then what runs as it.
-start_drop() {
+# The account first, then what runs as it, which wants a configuration.
+start_service() {
     if systemd_runs; then
         run systemd-sysusers /etc/sysusers.d/refpost.conf
-        run systemd-tmpfiles --create /etc/tmpfiles.d/refpost.conf
         run systemctl daemon-reload
-        run systemctl enable --now refpost-watch.service
     else
-        echo 'then run `systemd-sysusers`, `systemd-tmpfiles --create`, `systemctl daemon-reload` and `systemctl enable --now refpost-watch.service`'
+        echo 'then run `systemd-sysusers` and `systemctl daemon-reload`'
     fi
-    echo 'then set `spool = "/var/spool/refpost"` in /etc/refpost/config.toml; docs/operations.md has the rest'
+    echo 'then set `root`, `socket = "/run/refpost/submit"` and `spool = "/var/lib/refpost/spool"` in /etc/refpost/config.toml'
+    echo 'then run `systemctl enable --now refpost.socket refpost-work.service`; docs/operations.md has the rest'
 }
 
 install() {
@@ -272,8 +271,8 @@ install() {
     if [ "$systemd" = yes ]; then
         start_units
     fi
-    if [ "$drop" = yes ]; then
-        start_drop
+    if [ "$service" = yes ]; then
+        start_service
     fi
     for repo; do
         run "$prefix/bin/refpost" enable "$repo" ||
@@ -289,8 +288,8 @@ uninstall() {
     if grep -qsF "=$prefix/bin/refpost " "$DESTDIR/etc/systemd/system/refpost-flush.service"; then
         systemd=yes
     fi
-    if grep -qsF "=$prefix/bin/refpost " "$DESTDIR/etc/systemd/system/refpost-watch.service"; then
-        drop=yes
+    if grep -qsF "=$prefix/bin/refpost " "$DESTDIR/etc/systemd/system/refpost-work.service"; then
+        service=yes
     fi
     # While the binary is there; a repository whose hook stays is worse than
     # a binary that stays.
@@ -303,14 +302,14 @@ uninstall() {
     if [ "$systemd" = yes ] && systemd_runs; then
         run systemctl disable --now refpost-flush.timer refpost-flush.path
     fi
-    if [ "$drop" = yes ] && systemd_runs; then
-        run systemctl disable --now refpost-watch.service
+    if [ "$service" = yes ] && systemd_runs; then
+        run systemctl disable --now refpost.socket refpost-work.service
     fi
     remove_files
-    if [ "$systemd$drop" != nono ] && systemd_runs; then
+    if [ "$systemd$service" != nono ] && systemd_runs; then
         run systemctl daemon-reload
     fi
-    echo 'left alone: spools, configs, keys and accounts (in /etc/refpost, /var/spool/refpost and the repositories)'
+    echo 'left alone: spools, configs, keys and accounts (in /etc/refpost, /var/lib/refpost, /var/spool/refpost and the repositories)'
 }
 
 prefix=${PREFIX:-/usr/local}
@@ -323,7 +322,7 @@ action=install
 build=yes
 cron=no
 systemd=no
-drop=no
+service=no
 debian=no
 dry_run=no
 
@@ -350,7 +349,7 @@ while [ "$left" -gt 0 ]; do
     --repo) set -- "$@" "$value" ;;
     --cron) cron=yes ;;
     --systemd) systemd=yes ;;
-    --mail-drop) drop=yes ;;
+    --service) service=yes ;;
     --debian) debian=yes ;;
     --no-build) build=no ;;
     --dry-run) dry_run=yes ;;
@@ -371,14 +370,14 @@ if [ "$debian" = yes ]; then
     systemd_in=/usr/lib
     cron=no
     systemd=yes
-    drop=yes
+    service=yes
 fi
 
 case $prefix in
 /*) prefix=${prefix%/} ;;
 *) misused "cannot install to \`$prefix\`: not an absolute path" ;;
 esac
-if [ "$cron$systemd$drop" != nonono ]; then
+if [ "$cron$systemd$service" != nonono ]; then
     # It stands unquoted in the cron line and the unit.
     case $prefix in
     *[!A-Za-z0-9._+/-]*) misused "cannot run flush from \`$prefix\`: only letters, digits and \`._+-/\` can be in it" ;;
