@@ -186,7 +186,7 @@ pub struct FlushArgs {
 #[derive(Debug, Args)]
 pub struct WorkArgs {
     /// Take in once what lies in a mail drop of an earlier refpost, and end
-    #[arg(long, value_name = "SPOOL", conflicts_with = "json")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "json")]
     pub drain: Option<PathBuf>,
     /// Print a JSON object for each queue that was worked on
     #[arg(long)]

@@ -27,8 +27,8 @@ pub(super) fn check(
             format!("endpoint `{name}` at {url}, by the service, which has its key")
         } else {
             format!(
-                "endpoint `{name}` is what the repository's own file asks for: not the service \
-                 delivers to it, but hooks, and a `refpost flush` of the repository's owner"
+                "endpoint `{name}` is the repository's own: hooks deliver to it, and flushes of the \
+                 repository's owner, not the service"
             )
         });
     }

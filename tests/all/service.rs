@@ -232,7 +232,8 @@ fn what_a_repository_adds_is_delivered_by_who_pushes_and_check_says_so() {
     let said = served.accounts.refpost(served.alice.uid, &check).stdout;
     for line in [
         "/…, by the service, which has its key\n".to_owned(),
-        "ok: endpoint `own` is what the repository's own file asks for: not the service".to_owned(),
+        "ok: endpoint `own` is the repository's own: hooks deliver to it, and flushes of the "
+            .to_owned(),
         format!("takes what `{}` pushes\n", served.alice.name),
     ] {
         assert!(said.contains(&line), "{line}: {said}");
