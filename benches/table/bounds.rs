@@ -71,6 +71,7 @@ fn row(what: &str, peer: &'static str, (cost, memory): (Duration, u64), peer_cos
         peer,
         cost,
         peer_cost,
+        most: None,
         memory: Some(memory),
     });
 }

@@ -142,19 +142,20 @@ impl Hooks {
         }
         let [cost, git, start, python] = taken.map(median);
         let durable = median(records);
-        let row = |peer, peer_cost| {
+        let row = |peer, peer_cost, most| {
             table::row(&Row {
                 what: "the process".to_owned(),
                 peer,
                 cost,
                 peer_cost,
+                most,
                 ..Row::default()
             });
         };
-        row("`git rev-parse HEAD`", git);
-        row("`/bin/true`, and a durable record", start + durable);
-        row("`/bin/true` alone", start);
-        row("a Python script", python);
+        row("`git rev-parse HEAD`", git, Some(1.7));
+        row("`/bin/true`, and a durable record", start + durable, None);
+        row("`/bin/true` alone", start, None);
+        row("a Python script", python, None);
     }
 
     fn pushes(&self) {
@@ -166,26 +167,25 @@ impl Hooks {
         }
         let [none, start, durable, cost, python] = taken.map(median);
         let added = |to: Duration| to.saturating_sub(none);
-        let row = |what: &str, peer, cost, peer_cost| {
+        let row = |what: &str, peer, cost, peer_cost, most| {
             table::row(&Row {
                 what: what.to_owned(),
                 peer,
                 cost,
                 peer_cost,
+                most,
                 ..Row::default()
             });
         };
-        row("`git push`", "no hook", cost, none);
-        let what = "what that adds";
-        row(what, "what `/bin/true` adds", added(cost), added(start));
-        let peer = "what a durable record adds";
-        row(what, peer, added(cost), added(durable));
-        row(
-            what,
-            "what a Python script adds",
-            added(cost),
-            added(python),
-        );
+        row("`git push`", "no hook", cost, none, None);
+        let cost = added(cost);
+        for (peer, peer_cost, most) in [
+            ("what `/bin/true` adds", start, None),
+            ("what a durable record adds", durable, Some(1.5)),
+            ("what a Python script adds", python, None),
+        ] {
+            row("what that adds", peer, cost, added(peer_cost), most);
+        }
     }
 
     fn counts(&self) {

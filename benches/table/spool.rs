@@ -141,6 +141,7 @@ fn memory() {
             peer: "a flush of nothing",
             cost,
             peer_cost: time(|| assert!(idle.flush().status().unwrap().success())),
+            most: None,
             memory: Some(memory),
         });
         site.forget();

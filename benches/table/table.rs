@@ -15,6 +15,8 @@ pub(crate) struct Row {
     pub(crate) cost: Duration,
     /// What the peer takes.
     pub(crate) peer_cost: Duration,
+    /// The largest ratio that is aimed at.
+    pub(crate) most: Option<f64>,
     /// The most anonymous memory that refpost had, in KiB.
     pub(crate) memory: Option<u64>,
 }
@@ -25,8 +27,12 @@ pub(crate) fn row(row: &Row) {
     let memory = row.memory.map_or(String::new(), |kib| {
         format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024)
     });
+    let most = row.most.map_or(String::new(), |most| {
+        let sign = if ratio > most { '>' } else { ' ' };
+        format!("{sign} {most:.1}")
+    });
     println!(
-        "{:<46} {:>11} {:>11} {ratio:>7.2} {memory:>9}  {}",
+        "{:<46} {:>11} {:>11} {ratio:>7.2} {most:>5} {memory:>9}  {}",
         row.what,
         text(row.cost),
         text(row.peer_cost),
@@ -46,8 +52,8 @@ fn text(time: Duration) -> String {
 /// Begins a part of the table.
 pub(crate) fn part(name: &str) {
     println!(
-        "\n{name:<46} {:>11} {:>11} {:>7} {:>9}  beside",
-        "refpost", "peer", "ratio", "memory"
+        "\n{name:<46} {:>11} {:>11} {:>7} {:>5} {:>9}  beside",
+        "refpost", "peer", "ratio", "most", "memory"
     );
 }
 

@@ -219,6 +219,11 @@ fn compare(site: &Site, case: &Case<'_>) {
         peer: "git",
         cost: median(ours),
         peer_cost: median(gits),
+        most: Some(match &case.what {
+            what if what.ends_with("through git") => 3.0,
+            what if what.starts_with("forced") => 2.0,
+            _ => 1.5,
+        }),
         memory: Some(watch(&mut hook())),
     });
 }
