@@ -62,6 +62,7 @@ pub struct Death {
     pub why: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives the field")]
 fn is_zero(seconds: &u64) -> bool {
     *seconds == 0
 }

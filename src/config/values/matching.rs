@@ -183,6 +183,7 @@ impl Names {
 
 /// Returns the part of a path, its links resolved, below `root`. A root that is a prefix as it
 /// stands is resolved itself; only of another one the system is asked.
+#[must_use]
 pub fn below(root: &Path, path: &Path) -> Option<PathBuf> {
     let below = match path.strip_prefix(root) {
         Ok(below) => below,
