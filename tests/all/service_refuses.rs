@@ -274,6 +274,8 @@ fn the_service_opened_files_of_those_who_push() {
     let service = served.start();
     served.push(&served.alice, "alice/a");
     served.arrived(1);
+    let queues = served.spool().join("retry");
+    eventually("it is crossed off", || files_below(&queues).is_empty());
     drop(service);
     fs::remove_file(served.accounts.path("run/submit")).unwrap();
     let trace = served.accounts.path("state/trace");

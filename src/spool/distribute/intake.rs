@@ -170,7 +170,6 @@ impl<'a> Intake<'a> {
             self.count_blocked(repository);
             return Ok(None);
         }
-        // In a mail drop an entry must be our own before anything is noted in it.
         if self.stays_behind(spool, id, &header)? {
             return Ok(None);
         }
