@@ -74,7 +74,12 @@ impl<'a> Work<'a> {
     fn is_over(&self) -> bool {
         let turn = self.began.zip(self.courier.turn);
         let is_turn_over = turn.is_some_and(|(began, turn)| began.elapsed() >= turn);
-        is_turn_over || self.courier.stop.get() || self.courier.limits.is_over()
+        is_turn_over || self.is_ending()
+    }
+
+    /// Whether the run is to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.courier.stop.get() || self.courier.limits.is_over()
     }
 
     /// Delivers in push order; what arrives in the meantime goes along.
@@ -237,11 +242,15 @@ impl<'a> Work<'a> {
                 // Our own limit cut it off: that is no fault of the receiver.
                 return Ok(Came::Held(Left::OutOfTime));
             }
+            let answer = answer.for_item(&item);
             let settled = self.settle(&item, job, &message, &answer, total)?;
             crossed_off?;
             match settled {
                 ControlFlow::Continue(Some(rest)) => item = rest,
                 ControlFlow::Continue(None) => return Ok(Came::Settled),
+                ControlFlow::Break(()) if self.pass(&item, job, &answer).await? => {
+                    return Ok(Came::Changed);
+                }
                 ControlFlow::Break(()) => {
                     return Ok(Came::Held(Left::Failed {
                         why: answer.outcome_text(),

@@ -7,6 +7,7 @@
 //! retry     what follows from an outcome: now, later, aside, never (pure)
 //! courier   delivering a queue: from outside what, until when, with what result
 //! lane      one endpoint's queue: attempt after attempt, in order
+//! trial     a message that is always answered with 500, and the one behind it
 //! scheduler many queues side by side: which now, which again, which when
 //! turn      one turn of a queue
 //! agenda    when each queue is looked into again, and whether it is tried then
@@ -17,6 +18,7 @@
 //! places    how many turns there are at once, and which of them are slow
 //! origin    a receiver: scheme, host and port
 //! receivers how many requests are under way to each receiver, and which are down
+//! known     what is known of them, as values
 //! journal   what is written down of it: the log, and what a person must see to
 //! ```
 
@@ -26,6 +28,7 @@ mod courier;
 mod distributor;
 mod http;
 mod journal;
+mod known;
 mod lane;
 mod line;
 mod origin;
@@ -39,6 +42,7 @@ mod scheduler;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod simulation;
+mod trial;
 mod turn;
 
 pub use courier::{

@@ -8,20 +8,21 @@
 //! Flushes hand this on to each other in the spool's `stats` file.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::courier::Left;
+use super::known::Known;
 use super::origin::Origin;
 use super::retry::{LONGEST_PROBE, PROBE_AFTER};
 use crate::spool::{Failure, Lock, Queue, Spool};
 
 /// Limit of requests at once to one receiver, over all its endpoints and queues.
-const MOST: usize = 4;
+pub(super) const MOST: usize = 4;
 /// Delay after an attempt before one outside the schedule.
-const PROBED_AGAIN: Duration = Duration::from_mins(1);
+pub(super) const PROBED_AGAIN: Duration = Duration::from_mins(1);
 /// Age from which an outage is told even after few attempts.
 const LONG_OUTAGE: Duration = Duration::from_hours(1);
 /// Interval at which an outage is told again.
@@ -48,21 +49,6 @@ pub(super) struct Failed {
 #[derive(Clone, Debug, Default)]
 pub struct Receivers(Rc<RefCell<Known>>);
 
-#[derive(Debug, Default)]
-struct Known {
-    under_way: BTreeMap<Origin, usize>,
-    /// Queues whose endpoint failed at its last attempt.
-    failures: BTreeMap<PathBuf, BTreeMap<Queue, Failure>>,
-    /// The queues among them whose receiver cannot be reached.
-    down: BTreeMap<Origin, BTreeSet<Key>>,
-    /// Times at which receivers last answered.
-    up: BTreeMap<Origin, SystemTime>,
-    /// Queues whose failures are not yet in the spools' `stats`.
-    changed: BTreeMap<PathBuf, BTreeSet<Queue>>,
-    /// Queues whose receiver is back.
-    woken: Vec<Key>,
-}
-
 /// A request under way to a receiver, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Visit {
@@ -75,84 +61,6 @@ pub(super) struct Visit {
 pub(super) struct Ended {
     /// Its length.
     pub(super) after: Duration,
-}
-
-impl Known {
-    fn put(&mut self, key: &Key, failure: Failure) {
-        self.take(key);
-        if failure.by_transport {
-            let origin = Origin::named(&failure.receiver);
-            self.down.entry(origin).or_default().insert(key.clone());
-        }
-        let queues = self.failures.entry(key.0.clone()).or_default();
-        queues.insert(key.1.clone(), failure);
-    }
-
-    fn get(&self, key: &Key) -> Option<&Failure> {
-        self.failures.get(&key.0)?.get(&key.1)
-    }
-
-    fn take(&mut self, key: &Key) -> Option<Failure> {
-        let failure = self.failures.get_mut(&key.0)?.remove(&key.1)?;
-        let origin = Origin::named(&failure.receiver);
-        if let Some(down) = self.down.get_mut(&origin) {
-            down.remove(key);
-            if down.is_empty() {
-                self.down.remove(&origin);
-            }
-        }
-        Some(failure)
-    }
-
-    /// Changes what is known of a queue, and marks it to be saved.
-    fn set(&mut self, key: &Key, failure: Option<Failure>) {
-        match failure {
-            Some(failure) => self.put(key, failure),
-            None => drop(self.take(key)),
-        }
-        let queues = self.changed.entry(key.0.clone()).or_default();
-        queues.insert(key.1.clone());
-    }
-
-    /// Sets a queue's failure; an outage that is known already goes on.
-    fn fails(&mut self, key: &Key, failure: Failure) {
-        let (since, told) = match self.get(key) {
-            Some(before) => (before.since, before.told),
-            None => (failure.since, failure.told),
-        };
-        let failure = Failure {
-            since,
-            told,
-            ..failure
-        };
-        self.set(key, Some(failure));
-    }
-
-    /// Returns the queues whose receiver is `origin` and cannot be reached.
-    fn down(&self, origin: &Origin) -> impl Iterator<Item = (&Key, &Failure)> {
-        let keys = self.down.get(origin).into_iter().flatten();
-        keys.filter_map(|key| Some((key, self.get(key)?)))
-    }
-
-    fn room(&self, origin: &Origin) -> usize {
-        let under_way = self.under_way.get(origin).copied().unwrap_or_default();
-        let is_down = self.down.contains_key(origin);
-        let most = if is_down { 1 } else { MOST };
-        most - under_way.min(most)
-    }
-
-    /// Has a queue tried, a minute after its last attempt: its receiver is back.
-    fn wake(&mut self, key: Key) {
-        if let Some(failure) = self.get(&key).cloned() {
-            let woken = Failure {
-                by_transport: false,
-                is_woken: true,
-                ..failure
-            };
-            self.set(&key, Some(woken));
-            self.woken.push(key);
-        }
-    }
 }
 
 impl Receivers {
@@ -305,8 +213,20 @@ impl Receivers {
             next: failed.next,
             not_before: failed.now + failed.retry_after.unwrap_or_default(),
             told: SystemTime::UNIX_EPOCH,
+            answers: BTreeMap::new(),
         };
         known.fails(key, failure);
+    }
+
+    /// Changes what is known of a queue's failure, if it has failed.
+    pub(super) fn change(&self, key: &Key, change: impl FnOnce(&mut Failure)) {
+        let known = &mut *self.0.borrow_mut();
+        let Some(own) = known.get(key) else { return };
+        let mut changed = own.clone();
+        change(&mut changed);
+        if changed != *own {
+            known.set(key, Some(changed));
+        }
     }
 
     /// Returns whether a person is to be told of an outage, after `failures` failures in a row of
@@ -347,35 +267,6 @@ impl Receivers {
     /// Removes and returns the queues whose receiver is back.
     pub(super) fn take_woken(&self) -> Vec<Key> {
         std::mem::take(&mut self.0.borrow_mut().woken)
-    }
-}
-
-impl Known {
-    /// Puts a queue off, because another one could not reach the same receiver within the last
-    /// minute. Returns the time of its next attempt: the longer the outage, the later.
-    fn stay(
-        &mut self,
-        origin: &Origin,
-        key: &Key,
-        last: SystemTime,
-        now: SystemTime,
-    ) -> SystemTime {
-        let since = self.down(origin).map(|(_, it)| it.since).min();
-        let since = since.unwrap_or(now);
-        let age = now.duration_since(since).unwrap_or_default();
-        let until = now + age.clamp(PROBED_AGAIN, LONGEST_PROBE);
-        let failure = Failure {
-            receiver: origin.to_string(),
-            by_transport: true,
-            is_woken: false,
-            since,
-            last,
-            next: until,
-            not_before: SystemTime::UNIX_EPOCH,
-            told: SystemTime::UNIX_EPOCH,
-        };
-        self.fails(key, failure);
-        until
     }
 }
 

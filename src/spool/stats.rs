@@ -103,6 +103,9 @@ pub struct Failure {
     /// Time at which a person was told; 1970 if no one was.
     #[serde(with = "encoding::time")]
     pub told: SystemTime,
+    /// By the message (entry and number): answers that may be about it, not about the receiver.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: BTreeMap<String, u32>,
 }
 
 impl Clock {

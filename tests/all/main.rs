@@ -58,6 +58,7 @@ mod outbox_trial;
 mod outbox_update;
 mod outbox_work;
 mod ownership;
+mod poison;
 mod power_cuts;
 mod promises;
 mod proxies;

@@ -214,12 +214,13 @@ impl Script {
             .into_iter()
             .filter(|other| host(other) == host(name));
         let delay = chance.span(Duration::from_secs(20));
-        let manner = match chance.below(8) {
+        let manner = match chance.below(9) {
             0..=2 => Manner::Takes(Duration::from_millis(chance.below(50))),
             3 => Manner::Takes(delay),
             4 => Manner::Answers([503, 429, 404, 410, 413, 500][chance.index(6)], delay),
             5 => Manner::Refuses(chance.below(3) + 1),
             6 => Manner::Hangs,
+            7 => Manner::Chokes(chance.below(4) + 2),
             _ => Manner::Breaks(delay),
         };
         drop(chance);
@@ -258,6 +259,7 @@ impl Script {
 
     /// The clock is set, for good or until it is set again.
     fn jump(&mut self) {
+        self.jumped = true;
         let days = self.world.chance.borrow_mut().below(80);
         let days = i64::try_from(days).unwrap() - 40;
         self.world.ahead.set(days * 24 * 3600);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::script::Script;
+use super::script::{CHOKES, Script};
 use super::world::ENDPOINTS;
 use crate::spool::Queue;
 
@@ -75,6 +75,24 @@ impl Script {
             let (number, name) = (one.number, &one.endpoint);
             assert!(number > *last, "{name}: {number} came after {last}");
             *last = number;
+        }
+    }
+
+    /// What a receiver chokes at holds nothing up.
+    pub(super) fn judge_choking(&self) {
+        let spool = &self.world.spool;
+        for name in ENDPOINTS.iter().filter(|_| !self.jumped) {
+            let waiting = spool.peek(&Queue::new(*name).unwrap()).unwrap();
+            for item in &waiting.mains {
+                let entry = spool.open_item(&Queue::new(*name).unwrap(), item).unwrap();
+                let number = entry.message(0).unwrap().msg_id["2026-".len()..].parse();
+                let number: u64 = number.unwrap();
+                let is_choked_at = number.is_multiple_of(CHOKES);
+                assert!(
+                    is_choked_at,
+                    "{name}: message {number} waits behind another"
+                );
+            }
         }
     }
 

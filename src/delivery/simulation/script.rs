@@ -25,6 +25,11 @@ const STEPS: usize = 2_000;
 const COMPOSING: Duration = Duration::from_secs(10);
 /// The watch looks at everything this often.
 const LOOK_AROUND: Duration = Duration::from_hours(1);
+/// Receivers that choke do so at messages whose number this divides.
+pub(super) const CHOKES: u64 = 3;
+/// After this long, what they choke at has stepped aside. An endpoint that said that it was gone
+/// is tried again after a day.
+const PASSED: Duration = Duration::from_hours(3 * 24);
 /// After this long with healthy receivers, nothing waits. A jump of the clock can leave a few
 /// messages one after another that each wait for the longest delay.
 const PATIENCE: Duration = Duration::from_hours(10 * 24);
@@ -57,6 +62,8 @@ pub(super) struct Script {
     /// Endpoints that were not configured for a while: what waited is in `failed/`, or was
     /// retried from there.
     pub(super) disturbed: BTreeSet<String>,
+    /// Whether the clock ever did: what was written by a wrong one can wait for long.
+    pub(super) jumped: bool,
     /// Hooks that compose: each has its place in the order.
     pub(super) composing: Vec<Composing>,
     /// When something happened after a push, or a process ended.
@@ -111,6 +118,7 @@ impl Script {
             branches: BTreeMap::new(),
             unlogged: 0,
             disturbed: BTreeSet::new(),
+            jumped: false,
             composing: vec![],
             events: vec![],
         }
@@ -204,6 +212,11 @@ impl Script {
         assert_eq!(self.world.under_way.get(), 0);
     }
 
+    fn all_are(&self, manner: Manner) {
+        let mut manners = self.world.manners.borrow_mut();
+        manners.extend(ENDPOINTS.map(|name| (name.to_owned(), manner)));
+    }
+
     /// All receivers take everything, and the configuration is whole.
     async fn heal(&mut self, stop: &Cell<bool>) {
         while !self.composing.is_empty() {
@@ -212,15 +225,19 @@ impl Script {
         for n in 0..REPOSITORIES {
             self.world.configure(n, &config(&ENDPOINTS));
         }
-        for name in ENDPOINTS {
-            let manner = Manner::Takes(Duration::from_millis(10));
-            let manners = &self.world.manners;
-            manners.borrow_mut().insert(name.to_owned(), manner);
-        }
         let world = Rc::clone(&self.world);
         let mut engine = Scheduler::new(&*world, &*world, Limits::default(), stop, 64, 8192);
         engine.add(&world.spool);
-        self.come_back(&mut engine).await;
+        let chokes = self.world.chance.borrow_mut().one_in(3);
+        if chokes {
+            self.all_are(Manner::Chokes(CHOKES));
+            self.drive(&mut engine, Instant::now() + PASSED).await;
+            self.judge_choking();
+        }
+        self.all_are(Manner::Takes(Duration::from_millis(10)));
+        if !chokes {
+            self.come_back(&mut engine).await;
+        }
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end && self.world.spool.count_waiting().unwrap() > 0 {
             let hour = Instant::now() + Duration::from_hours(1);

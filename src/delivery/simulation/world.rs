@@ -38,6 +38,8 @@ pub(super) enum Manner {
     Answers(u16, Duration),
     /// Refuses each message whose number this divides, and takes the others.
     Refuses(u64),
+    /// Answers 500 to each message whose number this divides, and takes the others.
+    Chokes(u64),
     /// Takes the request, and does not answer.
     Hangs,
     /// Breaks the connection, after this long.
@@ -171,10 +173,16 @@ impl World {
                 refuse();
                 (status(404), false)
             }
-            Manner::Refuses(_) => (status(200), true),
+            Manner::Chokes(n) if number.is_multiple_of(n) => {
+                refuse();
+                (status(500), false)
+            }
+            Manner::Refuses(_) | Manner::Chokes(_) => (status(200), true),
             Manner::Answers(code, after) if after < limit => {
                 sleep(after).await;
-                if !matches!(Outcome::of_status(code, None), Outcome::Down { .. }) {
+                // A message that gets 500s may step aside once another one is taken.
+                let outcome = Outcome::of_status(code, None);
+                if code == 500 || !matches!(outcome, Outcome::Down { .. }) {
                     refuse();
                 }
                 (status(code), false)

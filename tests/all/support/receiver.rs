@@ -45,7 +45,7 @@ pub(crate) enum Answer {
     Reply(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Nothing, until the receiver stops or the sender gives up.
     Nothing,
-    /// Half of an answer's head, then the end of the connection.
+    /// Half of an answer's status line, then the end of the connection.
     CutHead,
     /// A good status, half of the promised body, then the end of the connection.
     CutBody,
@@ -226,7 +226,7 @@ fn give(stream: &mut TcpStream, answer: &Answer) -> io::Result<bool> {
             return Ok(false);
         }
         Answer::CutHead => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?;
+            stream.write_all(b"HTTP/1.1 2")?;
             return Ok(false);
         }
         Answer::CutBody => {

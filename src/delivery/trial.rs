@@ -1,0 +1,240 @@
+//! A message that a receiver answers as if it were broken, each time.
+//!
+//! Real receivers answer 500 to a message that they do not understand, the deletion of a branch
+//! say, and take all others. So after three such answers to the head of a queue the message
+//! behind it is tried, one at each attempt of the head. Once one is taken, those before it step
+//! aside as refused. One behind that is answered in this way too is on trial as the head is.
+
+use std::rc::Rc;
+
+use super::attempt::Job;
+use super::courier::Outside;
+use super::http::answer::Answer;
+use super::lane::Work;
+use super::outcome::{Outcome, Reason};
+use super::retry::{Decision, Situation, decide};
+use crate::spool::{Id, Item, Part, SpoolError};
+
+/// Such answers to one message, after which the next is tried.
+const ENOUGH: u32 = 3;
+/// Messages of a queue that are on trial at once, at most.
+const MOST: usize = 8;
+
+/// A message behind the head.
+struct Candidate {
+    /// The item that it is in, up to it.
+    item: Item,
+    job: Rc<Job>,
+    total: u32,
+}
+
+impl Outcome {
+    /// Whether it is said of the endpoint, and may be about the message. Statuses of gateways,
+    /// and those from 520 on, which are theirs too, say that nobody looked at it.
+    fn may_be_about_the_message(&self) -> Option<u16> {
+        match self {
+            Self::Down {
+                reason: Reason::Status(status @ (500 | 501 | 505..=511)),
+                ..
+            } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    /// The same answer as one about the message, if it may be that.
+    fn as_refusal(&self) -> Option<Self> {
+        let status = self.outcome.may_be_about_the_message()?;
+        let outcome = Outcome::Refused {
+            status,
+            retry_after: None,
+        };
+        Some(Self {
+            outcome,
+            ..self.clone()
+        })
+    }
+
+    /// What it means to an item: one that has stepped aside says nothing of the endpoint.
+    pub(super) fn for_item(&self, item: &Item) -> Self {
+        let is_aside = matches!(item.part, Part::Only(_));
+        let refusal = self.as_refusal().filter(|_| is_aside);
+        refusal.unwrap_or_else(|| self.clone())
+    }
+}
+
+/// A message's name in the account of such answers.
+fn name(id: &Id, n: u32) -> String {
+    format!("{id},{n}")
+}
+
+impl Work<'_> {
+    /// Tries the message behind the head, if the answers to the head ask for it. Returns whether
+    /// it was taken, and the queue changed.
+    pub(super) async fn pass(
+        &mut self,
+        item: &Item,
+        job: &Job,
+        answer: &Answer,
+    ) -> Result<bool, SpoolError> {
+        let Some(refusal) = answer.as_refusal() else {
+            return Ok(false);
+        };
+        if self.courier.only.is_some() || matches!(item.part, Part::Only(_)) {
+            return Ok(false);
+        }
+        let head = name(&item.id, item.part.first());
+        if self.count(head, 1) < ENOUGH || self.is_ending() {
+            return Ok(false);
+        }
+        let Some(candidate) = self.candidate(job)? else {
+            return Ok(false);
+        };
+        if !self.is_taken(&candidate).await? {
+            return Ok(false);
+        }
+        self.let_pass(&candidate, &refusal)?;
+        Ok(true)
+    }
+
+    fn count(&self, message: String, answers: u32) -> u32 {
+        let mut count = 0;
+        self.courier.receivers.change(&self.key(), |failure| {
+            let known = failure.answers.entry(message).or_default();
+            *known = known.saturating_add(answers);
+            count = *known;
+        });
+        count
+    }
+
+    fn answers(&self, message: &str) -> u32 {
+        let mut count = 0;
+        self.courier.receivers.change(&self.key(), |failure| {
+            count = failure.answers.get(message).copied().unwrap_or_default();
+        });
+        count
+    }
+
+    /// The first message behind the head that has not had enough of such answers, or of those on
+    /// trial the one that had the fewest. All that are looked at go to the URL of the head.
+    fn candidate(&mut self, head: &Job) -> Result<Option<Candidate>, SpoolError> {
+        let mut known: Option<(u32, Candidate)> = None;
+        let mut on_trial = 0;
+        for item in self.lane.waiting()?.mains {
+            if self.lane.is_arriving(&item) {
+                break;
+            }
+            let Some(job) = self.prepare(&item)?.continue_value() else {
+                break;
+            };
+            if job.endpoint().url != head.endpoint().url {
+                break;
+            }
+            let job = Rc::new(job);
+            let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
+            for n in item.part.first()..total {
+                on_trial += 1;
+                if on_trial == 1 {
+                    continue;
+                }
+                let answers = self.answers(&name(&item.id, n));
+                if known.as_ref().is_none_or(|(fewest, _)| answers < *fewest) {
+                    let (part, job) = (Part::From(n), Rc::clone(&job));
+                    let item = Item {
+                        part,
+                        ..item.clone()
+                    };
+                    known = Some((answers, Candidate { item, job, total }));
+                }
+                if answers < ENOUGH || on_trial == MOST {
+                    return Ok(known.map(|(_, candidate)| candidate));
+                }
+            }
+        }
+        Ok(known.map(|(_, candidate)| candidate))
+    }
+
+    async fn is_taken(&mut self, candidate: &Candidate) -> Result<bool, SpoolError> {
+        let Candidate { item, job, .. } = candidate;
+        let number = job.numbers[item.part.first() as usize];
+        let Ok(message) = job.entry.message(number) else {
+            return Ok(false);
+        };
+        let (answer, crossed_off) = self.attempt(item, job, &message).await;
+        crossed_off?;
+        let Ok(answer) = answer else {
+            return Ok(false);
+        };
+        if answer.is_timeout() && self.courier.limits.has_cut_off() {
+            return Ok(false);
+        }
+        let line = self.attempt_line(item, job, &message, &answer);
+        self.log(&line);
+        let counted = match &answer.outcome {
+            Outcome::Delivered { .. } => {
+                self.report.delivered += 1;
+                self.learn(item, job, &answer, Decision::Done);
+                return Ok(true);
+            }
+            Outcome::Refused { .. } | Outcome::TooLarge => ENOUGH,
+            other => u32::from(other.may_be_about_the_message().is_some()),
+        };
+        self.count(name(&item.id, item.part.first()), counted);
+        Ok(false)
+    }
+
+    /// Has all messages before one that was taken step aside, and crosses that one off.
+    ///
+    /// Crash in between: the one that was taken is the head, and delivered again.
+    fn let_pass(&mut self, taken: &Candidate, refusal: &Answer) -> Result<(), SpoolError> {
+        for item in self.lane.waiting()?.mains {
+            let is_last = item.id == taken.item.id;
+            let Some(job) = self.prepare(&item)?.continue_value() else {
+                return Ok(());
+            };
+            let mut left = Some(item);
+            while let Some(item) = left {
+                if is_last && item.part.first() >= taken.item.part.first() {
+                    self.lane.advance(&item, taken.total)?;
+                    return Ok(());
+                }
+                left = self.step_aside(&item, &job, refusal)?;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn step_aside(
+        &mut self,
+        item: &Item,
+        job: &Job,
+        refusal: &Answer,
+    ) -> Result<Option<Item>, SpoolError> {
+        let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
+        let outside: &dyn Outside = self.courier.outside;
+        let failures = item.attempts.max(ENOUGH);
+        let situation = Situation {
+            attempts: failures,
+            enqueued: job.entry.header().time,
+            now: outside.now(),
+            jitter: outside.jitter(),
+            may_expire: self.courier.may_expire,
+        };
+        let decision = decide(&refusal.outcome, &situation, &job.settings.retry);
+        let number = job.numbers[item.part.first() as usize];
+        if let Ok(message) = job.entry.message(number) {
+            self.tell(&decision, job, &message, refusal, 1);
+        }
+        if let Decision::StepAside { due } = decision {
+            self.report.refused += 1;
+            Ok(self.lane.step_aside(item, total, due, failures)?)
+        } else {
+            self.report.failed += 1;
+            self.lane.fail_one(item, total)
+        }
+    }
+}
