@@ -42,6 +42,18 @@ fn configure(site: &Site, keys: &str) {
 }
 
 #[test]
+fn a_byte_order_mark_signed_with_another_key() {
+    let site = with_keys("key_file = \"@/new\"");
+    site.write("new", format!("\u{feff}{NEW}\r\n"));
+    site.write("plain", NEW);
+    for request in push(&site).requests {
+        let header = "X-Pagure-Signature-256";
+        assert_eq!(verify(&site, &request, header, &["plain"]), 0);
+        assert_eq!(verify(&site, &request, header, &["new"]), 0);
+    }
+}
+
+#[test]
 fn a_key_is_replaced_with_both_signing_for_a_while() {
     let site =
         with_keys("key_file = \"@/new\"\nprevious_key = { file = \"@/old\", until = 2999-12-31 }");

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, IsCa, date_time_ymd};
+use rcgen::{BasicConstraints, IsCa, SanType, date_time_ymd};
 
 use crate::support::spooled::{odd_receiver, say};
 use crate::support::{Authority, Identity, Ran, Site, TlsReceiver};
@@ -99,6 +99,55 @@ fn a_certificate_is_only_good_for_its_names() {
         &ping(&site, &receiver.url("localhost"), &ca_file(&site, "ca.pem")),
         "its certificate is not for `localhost` but for ci.example.org",
         "use that name in the URL, or give the receiver a certificate for `localhost`",
+    );
+}
+
+/// Certificates that openssl made in 2026 as some receivers still have them (tests/data/tls).
+#[test]
+fn certificates_of_old_had_debug_dumps_or_the_wrong_cause() {
+    let (site, ..) = started();
+    let data = |name: &str| format!("{}/tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    for (certificate, authority, cause, hint) in [
+        (
+            "v1.pem",
+            "rsa-ca.pem",
+            "is of X.509 version 1, which is of no use",
+            "give the receiver one of version 3, with a `subjectAltName`",
+        ),
+        (
+            "sha1.pem",
+            "rsa-ca.pem",
+            "is signed with SHA-1, which is not safe",
+            "have it signed anew, with SHA-256",
+        ),
+        (
+            "short.pem",
+            "short-ca.pem",
+            "has an RSA key of less than 2,048 bits",
+            "make a longer key, and a new certificate with it",
+        ),
+    ] {
+        let receiver = TlsReceiver::of_data(certificate);
+        let ca = format!("ca_file = {:?}", data(authority));
+        let ran = ping(&site, &receiver.url("localhost"), &ca);
+        let cause = format!("its certificate, or one that signed it, {cause}");
+        fails(&ran, &cause, hint);
+    }
+}
+
+#[test]
+fn an_address_as_a_dns_name_was_not_for_itself() {
+    let (site, private, _) = started();
+    let own = private.sign("localhost", |params| {
+        let name = "127.0.0.1".try_into().unwrap();
+        params.subject_alt_names = vec![SanType::DnsName(name)];
+    });
+    let receiver = TlsReceiver::start(&own, None);
+    fails(
+        &ping(&site, &receiver.url("127.0.0.1"), &ca_file(&site, "ca.pem")),
+        "its certificate has the address 127.0.0.1 as a DNS name",
+        "name it as an address in the certificate, `subjectAltName=IP:127.0.0.1`, or use a name in \
+         the URL",
     );
 }
 

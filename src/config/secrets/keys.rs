@@ -106,13 +106,15 @@ impl SecretSource {
 }
 
 impl SecretFile {
-    /// Reads the secret text in it, without the white space around it.
+    /// Reads the secret text in it, without the white space around it and the byte order mark
+    /// before it, which editors write and nobody sees.
     pub fn read(&self) -> Result<Secret, KeyError> {
         let bytes = self.read_whole()?;
         let text = std::str::from_utf8(&bytes).map_err(|error| KeyError::Read {
             path: self.path.clone(),
             source: io::Error::new(io::ErrorKind::InvalidData, error),
         })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         match text.trim() {
             "" => Err(KeyError::Empty(format!("`{}`", self.path.display()))),
             key => Ok(Secret::new(key)),

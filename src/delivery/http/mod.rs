@@ -5,6 +5,7 @@
 //! address   which addresses may be dialled
 //! proxy     the proxy in between, and what may be reached through it
 //! tls       which certificates are trusted, and what a failed handshake means
+//! verifier  certificates, and what short keys mean
 //! connect   connections, through proxies, with TLS
 //! wire      a connection that is read before it is given up
 //! client    request → Answer
@@ -20,4 +21,5 @@ pub(super) mod fault;
 pub(super) mod proxy;
 pub(super) mod request;
 pub(super) mod tls;
+mod verifier;
 mod wire;

@@ -9,6 +9,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
+use super::verifier::{ShortKey, Verifier};
 use crate::config::{ClientCert, Endpoint, KeyError};
 use crate::plain_file;
 
@@ -122,9 +123,16 @@ pub(in crate::delivery) fn config(endpoint: Option<&Endpoint>) -> Result<ClientC
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots);
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let config = if roots.is_empty() {
+        config.with_root_certificates(roots)
+    } else {
+        let verifier = Verifier::new(roots, provider)?;
+        config
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+    };
     match endpoint.and_then(|endpoint| endpoint.client_cert.as_ref()) {
         Some(own) => with_client_cert(config, own),
         None => Ok(config.with_no_client_auth()),
@@ -200,8 +208,14 @@ pub(in crate::delivery) fn explain(
 }
 
 fn explain_certificate(why: &CertificateError, host: &str) -> Option<(String, String)> {
-    let is_an_authoritys_own = matches!(why, CertificateError::Other(other)
-        if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity));
+    let other = match why {
+        CertificateError::Other(other) => Some(&other.0),
+        _ => None,
+    };
+    let by_webpki = other.and_then(|other| other.downcast_ref());
+    let is_an_authoritys_own = by_webpki == Some(&webpki::Error::CaUsedAsEndEntity);
+    let is_old = by_webpki == Some(&webpki::Error::UnsupportedCertVersion);
+    let is_short = other.is_some_and(|other| other.is::<ShortKey>());
     Some(match why {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "its certificate has expired".to_owned(),
@@ -215,6 +229,17 @@ fn explain_certificate(why: &CertificateError, host: &str) -> Option<(String, St
             format!("its certificate is not for `{host}`"),
             format!("give the receiver a certificate for `{host}`"),
         ),
+        CertificateError::NotValidForNameContext { presented, .. }
+            if presented_names(presented).split(", ").any(|name| name == host) =>
+        {
+            (
+                format!("its certificate has the address {host} as a DNS name"),
+                format!(
+                    "name it as an address in the certificate, `subjectAltName=IP:{host}`, or use \
+                     a name in the URL"
+                ),
+            )
+        }
         CertificateError::NotValidForNameContext { presented, .. } => (
             format!(
                 "its certificate is not for `{host}` but for {}",
@@ -233,6 +258,34 @@ fn explain_certificate(why: &CertificateError, host: &str) -> Option<(String, St
              self-signed one is its own"
                 .to_owned(),
         ),
+        _ if is_old => (
+            "its certificate, or one that signed it, is of X.509 version 1, which is of no use"
+                .to_owned(),
+            "give the receiver one of version 3, with a `subjectAltName`".to_owned(),
+        ),
+        _ if is_short => (
+            "its certificate, or one that signed it, has an RSA key of less than 2,048 bits"
+                .to_owned(),
+            "make a longer key, and a new certificate with it".to_owned(),
+        ),
+        CertificateError::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: id,
+            ..
+        } if is_of_sha1(id) => (
+            "its certificate, or one that signed it, is signed with SHA-1, which is not safe"
+                .to_owned(),
+            "have it signed anew, with SHA-256".to_owned(),
+        ),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
+            "its certificate, or one that signed it, is signed in a way that is not supported"
+                .to_owned(),
+            "have it signed anew, with SHA-256".to_owned(),
+        ),
+        CertificateError::BadEncoding => (
+            "its certificate is damaged".to_owned(),
+            "`openssl s_client -showcerts` shows what the receiver sends".to_owned(),
+        ),
         _ if is_an_authoritys_own => (
             "its certificate is that of an authority (`CA:TRUE`), which cannot be a server's".to_owned(),
             "make it one for a server, `basicConstraints=CA:FALSE`, or let the authority sign another"
@@ -240,6 +293,14 @@ fn explain_certificate(why: &CertificateError, host: &str) -> Option<(String, St
         ),
         _ => return None,
     })
+}
+
+/// Whether an algorithm is RSA or ECDSA with SHA-1 (RFC 3279, 2.2).
+fn is_of_sha1(algorithm: &[u8]) -> bool {
+    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5];
+    const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
+    let has = |id| memchr::memmem::find(algorithm, id).is_some();
+    has(RSA) || has(ECDSA)
 }
 
 /// The names that a certificate is for, as rustls hands them over: `DnsName("a.example")`.

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// A certificate and its key.
@@ -83,7 +85,26 @@ impl TlsReceiver {
             }
         };
         let chain = vec![own.certificate.der().clone()];
-        let config = Arc::new(builder.with_single_cert(chain, own.key_der()).unwrap());
+        Self::serve(builder.with_single_cert(chain, own.key_der()).unwrap())
+    }
+
+    /// One whose certificate and key are in `tests/data/tls`.
+    pub(crate) fn of_data(certificate: &str) -> Self {
+        let path = |name: &str| format!("{}/tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+        let chain = vec![CertificateDer::from_pem_file(path(certificate)).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(path("key.pem")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        // It is sent as it is, whatever it says.
+        let signing = provider.key_provider.load_private_key(key).unwrap();
+        let certified = Arc::new(CertifiedKey::new(chain, signing));
+        let builder = ServerConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let resolver = Arc::new(SingleCertAndKey::from(certified));
+        Self::serve(builder.with_no_client_auth().with_cert_resolver(resolver))
+    }
+
+    fn serve(config: ServerConfig) -> Self {
+        let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let arrived = Arc::new(Mutex::new(Vec::new()));
