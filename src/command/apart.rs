@@ -153,6 +153,7 @@ pub(super) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<En
             }
         }
     })
+    .doing("wait for", Path::new("accounts"))?
 }
 
 /// The accounts, another one first each minute.

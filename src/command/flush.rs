@@ -12,7 +12,7 @@ use super::apart::{self, Job};
 use super::spools::{self, Target, Targets};
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Done, Error, IoContext, become_account, outbox, service, watch};
+use super::{Done, Error, IoContext, become_account, outbox, service, signals, watch};
 use crate::cli::FlushArgs;
 use crate::config::IN_FLIGHT;
 use crate::delivery::{self, Client, Instant, Limits, Scheduler, Surveyor};
@@ -25,6 +25,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     if args.detached {
         become_account::detach();
     }
+    signals::panic_ends("cannot go on", i32::from(Done::Deferred.exit_code()));
     let budget = args.budget.map(Into::into);
     let stays = args.watch || args.detached;
     let roots = (around.own_uid() == 0 && !stays).then_some(ROOTS_BUDGET);
@@ -33,7 +34,8 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
         end_by: None,
     };
     let world = World::new(around, args.json);
-    let client = Client::default();
+    let descriptors = around.descriptors();
+    let client = Client::new(descriptors);
     let stop = Cell::new(false);
     // A file that cannot be loaded is told for each repository.
     let in_flight = around
@@ -45,7 +47,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
         limits,
         &stop,
         in_flight,
-        around.descriptors(),
+        descriptors,
     );
     if args.watch {
         watch::run(&mut flush, &world, args, around, &stop)?;
@@ -71,7 +73,8 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
             service::submit_all(&world);
         };
         until_told(flush.drain(prepared, &mut worked), &stop).await
-    })?;
+    })
+    .doing("wait for", Path::new("answers"))??;
     service::submit_all(&world);
     progress.finish();
     let left = waiting(&all);

@@ -23,7 +23,7 @@ use super::batches::{self, Batch, Input};
 use super::links::{Hook, Place};
 use super::process::{self, Caller};
 use super::surroundings::Surroundings;
-use super::{Done, Error, become_account, outbox, place, push_options, transaction};
+use super::{Done, Error, become_account, outbox, place, push_options, signals, transaction};
 use crate::cli::{HookArgs, HookName};
 use crate::config::{self, Loaded};
 use crate::event::RefName;
@@ -49,12 +49,12 @@ pub(super) fn run(args: &HookArgs, around: &Surroundings) -> Done {
     match args.name {
         HookName::PreReceive => before("push", || pre_receive(around), around),
         HookName::Update => before("push", || update(&args.args, around), around),
-        HookName::PostReceive => after(post_receive(around)),
-        HookName::PostUpdate => after(post_update(&args.args, around)),
+        HookName::PostReceive => after(|| post_receive(around)),
+        HookName::PostUpdate => after(|| post_update(&args.args, around)),
         HookName::ReferenceTransaction => match args.args.first().map(String::as_str) {
             Some("prepared") => before("transaction", || transaction::prepared(around), around),
-            Some("committed") => after(transaction::committed(around)),
-            Some("aborted") => after(transaction::aborted(around)),
+            Some("committed") => after(|| transaction::committed(around)),
+            Some("aborted") => after(|| transaction::aborted(around)),
             _ => Done::Well,
         },
     }
@@ -100,9 +100,11 @@ fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, around: &Surro
     if is_required { Done::No } else { Done::Well }
 }
 
-/// After refs have moved, nothing can be refused.
-fn after(result: Result<(), Error>) -> Done {
-    if let Err(error) = result {
+/// After refs have moved, nothing can be refused, and nothing but the end of the work ends this.
+fn after(announce: impl FnOnce() -> Result<(), Error>) -> Done {
+    signals::outlive_after_refs_moved();
+    signals::panic_ends("cannot announce the push", 0);
+    if let Err(error) = announce() {
         report::say(&format!(
             "{} (your push was accepted)",
             report::chain(&error)

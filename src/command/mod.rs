@@ -49,6 +49,7 @@ mod queue_move;
 mod recorder;
 mod room;
 mod service;
+mod signals;
 mod spools;
 mod status;
 mod surroundings;
@@ -194,6 +195,7 @@ impl<T> IoContext<T> for io::Result<T> {
 /// Runs what the arguments, the first one being the name that we were called by,
 /// ask for; the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    signals::outlive_always();
     let args: Vec<OsString> = args.into_iter().collect();
     let hook = as_hook(&args);
     if (hook.is_some() || environment::is_of_a_hook()) && !environment::is_clean() {

@@ -1,7 +1,7 @@
 //! `ping`: a test message to each endpoint now, and what it answered.
 
 use super::surroundings::Surroundings;
-use super::{Done, Error, compose, place};
+use super::{Done, Error, IoContext, compose, place};
 use crate::cli::PingArgs;
 use crate::config::{Endpoint, Settings};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
@@ -49,11 +49,12 @@ pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error>
     let message = pagure::other_message(TOPIC, msg, context, &stamp);
     let mut all_well = true;
     delivery::run(async {
-        let client = Client::default();
+        let client = Client::of_few();
         for endpoint in chosen {
             all_well &= ping(endpoint, &message, &settings, &client, around).await;
         }
-    });
+    })
+    .doing("wait for", std::path::Path::new("answers"))?;
     Ok(if all_well { Done::Well } else { Done::No })
 }
 

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 use super::service;
+use super::signals;
 use super::surroundings::Surroundings;
 use super::world::World;
 use crate::config::Settings;
@@ -66,7 +67,7 @@ pub(super) fn deliver_now(
     around: &Surroundings,
 ) -> Vec<Attempted> {
     let end = Instant::now() + settings.push_budget;
-    let client = Client::default();
+    let client = Client::of_few();
     let world = World::new(around, false);
     let stop = Cell::new(false);
     let limits = Limits {
@@ -76,6 +77,7 @@ pub(super) fn deliver_now(
     let receivers = Receivers::default();
     receivers.learn(spool, spool.stats().failures);
     let courier = Courier::of_push(spool, id, &client, &world, &receivers, limits, &stop);
+    signals::panic_ends("cannot wait for answers", 0);
     let attempted = delivery::run(async {
         let ran = distribute(spool, &world, end).await;
         // What was recorded before and cannot be announced yet holds it in `new/`:
@@ -101,7 +103,15 @@ pub(super) fn deliver_now(
         futures_util::future::join_all(attempts).await
     });
     receivers.save(|_| Some(spool), || true);
-    attempted
+    attempted.unwrap_or_else(|error| {
+        report::say(&format!("cannot wait for answers: {error}"));
+        let untried = |recipient: &Recipient| Attempted {
+            endpoint: recipient.endpoint.clone(),
+            report: out_of_time(),
+            waiting: spool.standing(&recipient.queue).unwrap_or_default(),
+        };
+        recipients.iter().map(untried).collect()
+    })
 }
 
 /// What became of what is for the service.
@@ -117,7 +127,10 @@ pub(super) enum Submitted {
 pub(super) fn submit_now(spool: &Spool, id: &Id, around: &Surroundings) -> Submitted {
     let end = Instant::now() + service::PUSH_PATIENCE;
     let world = World::new(around, false);
-    delivery::run(distribute(spool, &world, end));
+    signals::panic_ends("cannot wait for answers", 0);
+    if let Err(error) = delivery::run(distribute(spool, &world, end)) {
+        return Submitted::Left(format!("cannot wait for answers: {error}"));
+    }
     match service::submit(spool, &world, &|| end.into_std()) {
         Err(error) => Submitted::Left(report::chain(&error)),
         Ok(None) if spool.open_new(id).is_ok() => Submitted::Left("behind older ones".to_owned()),

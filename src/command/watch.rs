@@ -73,6 +73,7 @@ pub(super) fn run(
             }
         }
     })
+    .doing("wait for", Path::new("changes"))?
 }
 
 /// A watch stays, so it works for one account.

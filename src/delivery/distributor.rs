@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::courier::Surveyor;
+use super::shortage::Shortage;
 use crate::spool::{Distributed, Distribution, Header, Id, IoError, Lock, Queue, Spool};
 
 /// Longest time for which `new/` is locked again and again.
@@ -19,13 +20,17 @@ const GIVE_WAY: Duration = Duration::from_millis(3);
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// Longest time for which an entry waits for an older push of its repository.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Spools that are distributed side by side.
+/// Spools that are distributed side by side, at most, and the file descriptors that each takes:
+/// folders, locks and an entry.
 const SPOOLS: usize = 8;
+const DESCRIPTORS: usize = 16;
 
 /// The spools whose `new/` is being distributed.
 pub(super) struct Distributor<'a> {
     world: &'a dyn Surveyor,
     spools: VecDeque<Distributing<'a>>,
+    /// Spools that are open at once, at most.
+    most: usize,
 }
 
 struct Distributing<'a> {
@@ -44,12 +49,17 @@ struct Distributing<'a> {
     builds: bool,
     /// Since when entries have waited for an older push, whose hook composes.
     waits_since: Option<Instant>,
+    shortage: Shortage,
 }
 
 impl<'a> Distributor<'a> {
-    pub(super) fn new(world: &'a dyn Surveyor) -> Self {
-        let spools = VecDeque::new();
-        Self { world, spools }
+    /// Opens about an eighth of so many `descriptors` at most.
+    pub(super) fn new(world: &'a dyn Surveyor, descriptors: usize) -> Self {
+        Self {
+            world,
+            spools: VecDeque::new(),
+            most: (descriptors / 8 / DESCRIPTORS).clamp(1, SPOOLS),
+        }
     }
 
     /// Distributes what is in this spool's `new/`.
@@ -66,6 +76,7 @@ impl<'a> Distributor<'a> {
                 again: false,
                 builds: false,
                 waits_since: None,
+                shortage: Shortage::default(),
             }),
         }
     }
@@ -79,12 +90,20 @@ impl<'a> Distributor<'a> {
     }
 
     pub(super) fn is_ready(&self, now: Instant) -> bool {
-        self.spools.iter().any(|one| one.ready <= now)
+        self.next_ready().is_some_and(|ready| ready <= now)
+    }
+
+    /// The spools that a step can be made of: those that are open, and others as there is room.
+    fn open_or_may_be(&self) -> impl Iterator<Item = (usize, &Distributing<'a>)> {
+        let is_open = |one: &Distributing<'a>| one.distribution.is_some();
+        let open = self.spools.iter().filter(|one| is_open(one)).count();
+        let all = self.spools.iter().enumerate();
+        all.filter(move |(_, one)| open < self.most || is_open(one))
     }
 
     /// When the next step can be made.
     pub(super) fn next_ready(&self) -> Option<Instant> {
-        self.spools.iter().map(|one| one.ready).min()
+        self.open_or_may_be().map(|(_, one)| one.ready).min()
     }
 
     /// Ends all distributions. What was not distributed stays in `new/`.
@@ -106,7 +125,7 @@ impl<'a> Distributor<'a> {
     /// Works until `end`. Returns the queues that got something.
     pub(super) fn step(&mut self, end: Instant) -> Option<(Spool, BTreeSet<Queue>)> {
         let now = Instant::now();
-        let at = self.spools.iter().position(|one| one.ready <= now)?;
+        let (at, _) = self.open_or_may_be().find(|(_, one)| one.ready <= now)?;
         let mut one = self.spools.remove(at)?;
         let spool = one.spool.clone();
         let (queues, done) = match one.step(self.world, end) {
@@ -122,6 +141,13 @@ impl<'a> Distributor<'a> {
                 let touched = one.distribution.as_mut().map(Distribution::touched);
                 self.spools.push_back(one);
                 return Some((spool, touched.unwrap_or_default()));
+            }
+            Err(error) if one.shortage.begins(error.is_want_of_files()) => {
+                one.distribution = None;
+                one.held_since = None;
+                one.ready = one.shortage.until().unwrap_or(now);
+                self.spools.push_back(one);
+                return None;
             }
             Err(error) => (BTreeSet::new(), Err(error)),
         };

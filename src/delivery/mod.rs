@@ -15,6 +15,7 @@
 //! prepared  what an item's messages need: entry, settings, endpoint
 //! attempt   one attempt of it, and what is done for its neighbours meanwhile
 //! line      queues that wait for their turn, and which is the next
+//! shortage  a want of file descriptors, which is waited out
 //! places    how many turns there are at once, and which of them are slow
 //! origin    a receiver: scheme, host and port
 //! receivers how many requests are under way to each receiver, and which are down
@@ -39,6 +40,7 @@ mod prepared;
 mod receivers;
 mod retry;
 mod scheduler;
+mod shortage;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod simulation;
@@ -70,14 +72,13 @@ pub async fn pause(duration: std::time::Duration) {
 
 /// Runs what awaits answers, on this thread alone; only names are looked up on
 /// another one, which nobody waits for once the work is done: a name server that
-/// does not answer must hold no push up.
-pub fn run<F: Future>(work: F) -> F::Output {
+/// does not answer must hold no push up. Fails where there are too few file descriptors.
+pub fn run<F: Future>(work: F) -> std::io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .build()
-        .expect("a runtime needs a few file descriptors");
+        .build()?;
     let output = runtime.block_on(work);
     runtime.shutdown_background();
-    output
+    Ok(output)
 }

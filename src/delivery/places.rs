@@ -11,6 +11,8 @@ use super::receivers::Key;
 const SLOW_PLACES: usize = 256;
 /// File descriptors that a turn takes: folders, the lock, the log, entries, a connection.
 const DESCRIPTORS: usize = 12;
+/// Descriptors that are left to all else: distributions, connections that are kept, signals.
+const LEFT: usize = 256;
 /// Age from which a turn is slow.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 
@@ -54,7 +56,8 @@ impl Turn {
 impl Places {
     /// Allows `in_flight` turns that are not slow, and as many as `descriptors` open files allow.
     pub(super) fn new(in_flight: usize, descriptors: usize) -> Self {
-        let half = (descriptors / DESCRIPTORS / 2).max(1);
+        let ours = descriptors - LEFT.min(descriptors / 3);
+        let half = (ours / DESCRIPTORS / 2).max(1);
         Self {
             quick: in_flight.min(half),
             slow: SLOW_PLACES.min(half),

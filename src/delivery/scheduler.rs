@@ -29,8 +29,9 @@ use super::line::Lines;
 use super::origin::Origin;
 use super::places::Places;
 use super::receivers::{Key, Receivers, key};
-use super::turn::{Finished, Turn};
-use crate::spool::{IoError, Queue, Spool, Standing};
+use super::shortage::Shortage;
+use super::turn::{Finished, Turn, read};
+use crate::spool::{Queue, Spool, Standing};
 
 /// Time for the disk before answers are taken in.
 pub(super) const STEP: Duration = Duration::from_millis(5);
@@ -65,6 +66,7 @@ pub struct Scheduler<'a> {
     /// Queues whose last turn changed nothing although something was due.
     stalled: BTreeSet<Key>,
     agenda: Agenda,
+    shortage: Shortage,
     last_step: Instant,
     handed_on: Instant,
 }
@@ -86,7 +88,7 @@ impl<'a> Scheduler<'a> {
             world,
             limits,
             stop,
-            distributor: Distributor::new(world),
+            distributor: Distributor::new(world, descriptors),
             unseen: VecDeque::new(),
             lines: Lines::new(Places::new(in_flight, descriptors)),
             crowded: BTreeMap::new(),
@@ -97,6 +99,7 @@ impl<'a> Scheduler<'a> {
             running: FuturesUnordered::new(),
             stalled: BTreeSet::new(),
             agenda: Agenda::default(),
+            shortage: Shortage::default(),
             last_step: Instant::now(),
             handed_on: Instant::now(),
         }
@@ -161,16 +164,17 @@ impl<'a> Scheduler<'a> {
             self.work_on_disk();
             return true;
         }
-        if self.running.is_empty() && !has_work && self.distributor.is_idle() {
+        let is_idle = self.running.is_empty() && self.distributor.is_idle();
+        if is_idle && !has_work && self.shortage.until().is_none() {
             self.hand_on(Instant::now() + HANDED_ON);
             return false;
         }
-        let wake = self.next_wake();
+        let wake = self.next_wake().unwrap_or(now + STALLED);
         tokio::select! {
             biased;
             Some(finished) = self.running.next() => self.finish(finished),
             () = tokio::task::yield_now(), if has_work => self.work_on_disk(),
-            () = until(wake), if !has_work => {}
+            () = tokio::time::sleep_until(wake), if !has_work => {}
         }
         true
     }
@@ -190,9 +194,9 @@ impl<'a> Scheduler<'a> {
         self.agenda.next()
     }
 
-    fn has_work(&self, now: Instant) -> bool {
+    fn has_work(&mut self, now: Instant) -> bool {
         let looks = !self.unseen.is_empty() && !self.is_over();
-        looks || self.distributor.is_ready(now)
+        looks && self.shortage.until().is_none() || self.distributor.is_ready(now)
     }
 
     /// Hands on what was learnt of receivers, for one step.
@@ -219,9 +223,10 @@ impl<'a> Scheduler<'a> {
 
     /// When something changes by time alone: another process may be done with `new/`, or a
     /// turn becomes slow and leaves its place.
-    fn next_wake(&self) -> Option<Instant> {
+    fn next_wake(&mut self) -> Option<Instant> {
         let room = self.lines.next_room();
-        room.into_iter().chain(self.distributor.next_ready()).min()
+        let wakes = room.into_iter().chain(self.distributor.next_ready());
+        wakes.chain(self.shortage.until()).min()
     }
 
     fn look_into(&mut self, spool: &Spool, queue: Queue) {
@@ -237,6 +242,7 @@ impl<'a> Scheduler<'a> {
     fn work_on_disk(&mut self) {
         let end = Instant::now() + STEP;
         while !self.is_over()
+            && self.shortage.until().is_none()
             && Instant::now() < end
             && let Some((spool, queue)) = self.unseen.pop_front()
         {
@@ -247,6 +253,9 @@ impl<'a> Scheduler<'a> {
             }
             match read(&spool, &queue) {
                 Ok(standing) => self.place(spool, queue, &standing),
+                Err(error) if self.shortage.begins(error.is_want_of_files()) => {
+                    self.unseen.push_front((spool, queue));
+                }
                 Err(error) => {
                     self.busy.remove(&key);
                     self.world.worked(&spool, &queue, &Err(error.into()));
@@ -332,6 +341,14 @@ impl<'a> Scheduler<'a> {
             }
             return;
         };
+        let is_short = matches!(&result, Err(error) if error.is_want_of_files());
+        if self.shortage.begins(is_short) {
+            self.unseen.push_back((spool, queue));
+            return self.make_room();
+        }
+        if result.is_ok() {
+            self.shortage.ends();
+        }
         self.world.worked(&spool, &queue, &result);
         self.make_room();
         self.wake();
@@ -365,23 +382,5 @@ impl<'a> Scheduler<'a> {
             // Another process may have found the queue taken, and left it.
             self.place(spool, queue, &standing);
         }
-    }
-}
-
-/// Reads a queue, and removes its folder if it is empty.
-fn read(spool: &Spool, queue: &Queue) -> Result<Standing, IoError> {
-    let standing = spool.standing(queue)?;
-    if standing.next_due().is_some() {
-        return Ok(standing);
-    }
-    spool.remove_if_empty(queue);
-    spool.standing(queue)
-}
-
-/// Ends at this time. Without one, never.
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

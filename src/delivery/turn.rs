@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::courier::{Courier, LaneReport, Limits, Outside};
 use super::http::client::Transport;
 use super::receivers::Receivers;
-use crate::spool::{Queue, Spool, SpoolError};
+use crate::spool::{IoError, Queue, Spool, SpoolError, Standing};
 
 /// Length of a turn: no attempt begins later than this.
 const TURN: Duration = Duration::from_millis(250);
@@ -61,4 +61,14 @@ impl Turn<'_> {
             result,
         }
     }
+}
+
+/// Reads a queue, and removes its folder if it is empty.
+pub(super) fn read(spool: &Spool, queue: &Queue) -> Result<Standing, IoError> {
+    let standing = spool.standing(queue)?;
+    if standing.next_due().is_some() {
+        return Ok(standing);
+    }
+    spool.remove_if_empty(queue);
+    spool.standing(queue)
 }

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use thiserror::Error;
 
 use crate::report::chain;
@@ -28,14 +29,22 @@ impl IoError {
         self.source.get_ref()?.downcast_ref()
     }
 
-    /// Whether the disk, or the account's share of it, is full.
+    /// Whether the disk, or the account's share of it, is full, or this process may write no
+    /// larger file (`ulimit -f`).
     #[must_use]
     pub fn is_no_room(&self) -> bool {
         let kind = self.source.kind();
-        matches!(
+        let is_full = matches!(
             kind,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
+        );
+        is_full || self.source.raw_os_error() == Some(Errno::EFBIG as i32)
+    }
+
+    /// Whether as many files are open as can be.
+    #[must_use]
+    pub fn is_want_of_files(&self) -> bool {
+        is_want_of_files(&self.source)
     }
 
     /// What to do about it.
@@ -61,6 +70,15 @@ impl IoError {
             None => chain(self),
         }
     }
+}
+
+/// Returns whether as many files are open as can be, in this process or on this machine.
+#[must_use]
+pub fn is_want_of_files(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [Errno::EMFILE, Errno::ENFILE]
+        .iter()
+        .any(|one| code == Some(*one as i32))
 }
 
 /// What is in a spool, and is not used as it is: somebody may have put it there to
@@ -229,6 +247,17 @@ impl SpoolError {
         matches!(self, Self::Io(error) if error.is_no_room())
     }
 
+    /// Whether as many files are open as can be.
+    #[must_use]
+    pub fn is_want_of_files(&self) -> bool {
+        match self {
+            Self::Io(error) => error.is_want_of_files(),
+            Self::Entry(error) => {
+                matches!(&error.fault, EntryFault::Io(error) if is_want_of_files(error))
+            }
+        }
+    }
+
     /// Whether another process has a lock, and has had it for as long as it is waited for.
     #[must_use]
     pub fn is_busy(&self) -> bool {
@@ -238,7 +267,9 @@ impl SpoolError {
     /// Whether an entry would have been larger than any that can be read.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        matches!(self, Self::Io(error) if error.source.kind() == io::ErrorKind::FileTooLarge)
+        // The kernel's error of that kind is about a limit of this process.
+        matches!(self, Self::Io(error) if error.source.kind() == io::ErrorKind::FileTooLarge
+            && error.source.raw_os_error().is_none())
     }
 
     /// What to do about it.

@@ -78,7 +78,7 @@ pub use distribute::intake::{Blocked, Build, Distributed, Notice, Unbuilt};
 pub use distribute::waiting_refs::WaitingRefs;
 pub use enqueue::Stamp;
 pub use entry::Entry;
-pub use error::{EntryError, EntryFault, IoError, Refused, SpoolError};
+pub use error::{EntryError, EntryFault, IoError, Refused, SpoolError, is_want_of_files};
 pub use handover::HandedOver;
 pub use intent::{Intent, Life, Process};
 pub use lane::Lane;

@@ -19,7 +19,7 @@ fn waiting(count: usize) -> (Spooled, Vec<String>) {
 /// Flushes so often, each time once the head is due. Gives the commits that were sent each time.
 fn flush(site: &Spooled, times: usize) -> Vec<Vec<String>> {
     let once = |_| {
-        thread::sleep(Duration::from_millis(2100));
+        thread::sleep(Duration::from_millis(2300));
         site.flush();
         commits(&site.receiver.take())
     };
@@ -106,7 +106,7 @@ fn the_next_message_of_the_same_push_is_tried_too() {
         })
     });
     let count = |_| {
-        thread::sleep(Duration::from_millis(2100));
+        thread::sleep(Duration::from_millis(2300));
         site.flush();
         site.receiver.take().len()
     };

@@ -12,6 +12,7 @@ use super::tls;
 use crate::config::EndpointUrl;
 use crate::delivery::outcome::{Outcome, Reason};
 use crate::report::chain;
+use crate::spool::is_want_of_files;
 
 /// The log's word for an attempt that took too long.
 const TIMEOUT: &str = "timeout";
@@ -131,6 +132,11 @@ impl Unanswered {
     /// of what lies between.
     pub(in crate::delivery) fn of(error: &legacy::Error, url: &EndpointUrl) -> Self {
         let causes = causes(error);
+        let mut systems = causes.iter().filter_map(|cause| cause.downcast_ref());
+        if let Some(error) = systems.find(|error| is_want_of_files(error)) {
+            let code = error.raw_os_error().unwrap_or_default();
+            return Self::Fault(Fault::Files(io::Error::from_raw_os_error(code)));
+        }
         let is_timeout = |cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut;
         let mut systems = causes.iter().filter_map(|cause| cause.downcast_ref());
         if systems.any(is_timeout) {

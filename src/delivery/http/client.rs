@@ -23,7 +23,7 @@ use super::connect::Connector;
 use super::fault::Fault;
 use super::request::{HeaderValue, Request};
 use super::tls::Trust;
-use super::wire::Seen;
+use super::wire::{Open, Seen};
 use super::{proxy, tls};
 use crate::config::{Endpoint, EndpointUrl, Network};
 use crate::delivery::outcome::{Outcome, retry_after};
@@ -50,9 +50,11 @@ pub trait Transport {
 }
 
 /// Sends requests; keeps connections alive between them.
-#[derive(Default)]
 pub struct Client {
     routes: RefCell<HashMap<Route, Connections>>,
+    open: Open,
+    /// Connections that are open at once before those that are idle are closed.
+    most_open: usize,
 }
 
 /// What connections depend on: those of another route are of no use.
@@ -139,7 +141,44 @@ impl Transport for Client {
     }
 }
 
+impl Connections {
+    fn new(connector: Connector) -> Self {
+        let mut builder = lenient();
+        Self {
+            kept: builder.build(connector.clone()),
+            fresh: builder.pool_max_idle_per_host(0).build(connector.clone()),
+            connector,
+        }
+    }
+}
+
 impl Client {
+    /// Of about so many file `descriptors`, an eighth is for connections that are kept.
+    #[must_use]
+    pub fn new(descriptors: usize) -> Self {
+        Self {
+            routes: RefCell::default(),
+            open: Open::default(),
+            most_open: (descriptors / 8).max(8),
+        }
+    }
+
+    /// For a few endpoints.
+    #[must_use]
+    pub fn of_few() -> Self {
+        Self::new(0)
+    }
+
+    /// Closes the connections that are idle, if there are too many. Those in use end by
+    /// themselves.
+    fn close_idle(&self) {
+        if self.open.count() >= self.most_open {
+            for connections in self.routes.borrow_mut().values_mut() {
+                *connections = Connections::new(connections.connector.clone());
+            }
+        }
+    }
+
     /// Makes a request. A kept connection may have been closed by the receiver meanwhile: if it
     /// breaks before any answer, the request is made once more, on a fresh one, and `retried`
     /// says why.
@@ -188,17 +227,13 @@ impl Client {
             trust: is_https.then(|| Trust::of(endpoint)),
             proxy: proxy::resolve(network).await?,
         };
+        self.close_idle();
         if let Some(connections) = self.routes.borrow().get(&route) {
             return Ok(connections.clone());
         }
         let tls = tls::config(is_https.then_some(endpoint))?;
-        let connector = Connector::new(network, route.proxy.as_ref(), tls);
-        let mut builder = lenient();
-        let connections = Connections {
-            kept: builder.build(connector.clone()),
-            fresh: builder.pool_max_idle_per_host(0).build(connector.clone()),
-            connector,
-        };
+        let connector = Connector::new(network, route.proxy.as_ref(), tls, &self.open);
+        let connections = Connections::new(connector);
         let mut routes = self.routes.borrow_mut();
         routes.insert(route, connections.clone());
         Ok(connections)

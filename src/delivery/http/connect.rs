@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::address::{Resolver, permitted};
-use super::wire::Wire;
+use super::wire::{Open, Wire};
 use crate::config::Network;
 
 /// The longest that connecting may take, within the attempt's own limit.
@@ -34,11 +34,17 @@ pub(super) struct Connector {
     tcp: HttpConnector<Resolver>,
     proxies: Arc<Matcher>,
     tls: Arc<ClientConfig>,
+    open: Open,
 }
 
 impl Connector {
     /// `proxy` is the proxy's URL, with its address.
-    pub(super) fn new(network: &Arc<Network>, proxy: Option<&url::Url>, tls: ClientConfig) -> Self {
+    pub(super) fn new(
+        network: &Arc<Network>,
+        proxy: Option<&url::Url>,
+        tls: ClientConfig,
+        open: &Open,
+    ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(Arc::clone(network)));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -52,6 +58,7 @@ impl Connector {
             tcp,
             proxies: Arc::new(proxies.build()),
             tls: Arc::new(tls),
+            open: open.clone(),
         }
     }
 
@@ -82,13 +89,17 @@ impl Connector {
         };
         let stream = stream.into_inner();
         if !is_https {
-            return Ok(Wire::new(stream, is_proxied));
+            return Ok(Wire::new(stream, is_proxied, &self.open));
         }
         let host = url.host().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned())?;
         let tls = TlsConnector::from(Arc::clone(&self.tls));
-        Ok(Wire::new(tls.connect(name, stream).await?, false))
+        Ok(Wire::new(
+            tls.connect(name, stream).await?,
+            false,
+            &self.open,
+        ))
     }
 
     /// The proxy is told an address that is looked up, and decided on, here.

@@ -19,6 +19,9 @@ pub enum Fault {
     /// Our side of TLS is broken.
     #[error(transparent)]
     Tls(#[from] TlsFault),
+    /// As many files are open as can be.
+    #[error("cannot connect")]
+    Files(#[source] std::io::Error),
     /// The client cannot be made, or a configured header cannot be sent.
     #[error("cannot prepare the request")]
     Prepare(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -35,6 +38,7 @@ impl Fault {
             Self::NotHttps(allowed) => Some(format!("use https; {allowed}")),
             Self::Proxy(ProxyFault::ByName { hint, .. }) => Some(hint.clone()),
             Self::Tls(fault) => fault.hint(),
+            Self::Files(_) => Some("raise the limit of open files (ulimit -n)".to_owned()),
             Self::Proxy(ProxyFault::Unusable { .. }) | Self::Prepare(_) => None,
         }
     }
@@ -49,6 +53,7 @@ impl Fault {
             Self::NotHttps(_) => "plain `http` is not allowed",
             Self::Proxy(_) => "it cannot be reached through the proxy",
             Self::Tls(_) => "TLS is not configured well",
+            Self::Files(_) => "too many files are open",
             Self::Prepare(_) => "the request cannot be made",
         }
     }

@@ -7,6 +7,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -30,6 +31,26 @@ pub(super) struct Wire {
     /// Whether a write has failed.
     is_broken: bool,
     seen: Seen,
+    _counted: Counted,
+}
+
+/// The number of connections that are open. A clone counts into the same.
+#[derive(Clone, Default)]
+pub(super) struct Open(Arc<AtomicUsize>);
+
+/// One of them.
+struct Counted(Open);
+
+impl Open {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What was seen on a connection. A clone is the same.
@@ -105,8 +126,10 @@ fn final_status(mut bytes: &[u8]) -> Option<u16> {
 }
 
 impl Wire {
-    pub(super) fn new(stream: impl Stream + 'static, is_proxied: bool) -> Self {
+    pub(super) fn new(stream: impl Stream + 'static, is_proxied: bool, open: &Open) -> Self {
+        open.0.fetch_add(1, Ordering::Relaxed);
         Self {
+            _counted: Counted(open.clone()),
             stream: Box::new(stream),
             is_proxied,
             is_broken: false,
