@@ -9,7 +9,9 @@ use super::findings::Findings;
 use super::hooks_of::Hooks;
 use super::links::Place;
 use super::surroundings::Surroundings;
-use super::{Done, Error, check_all, check_endpoint, check_service, check_spool, place};
+use super::{
+    Done, Error, check_all, check_endpoint, check_filters, check_service, check_spool, place,
+};
 use crate::cli::CheckArgs;
 use crate::config::Loaded;
 use crate::git::Repository;
@@ -122,6 +124,12 @@ fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
                 Some(enable.clone()),
             ),
             Ok(place) => {
+                if let Some(fault) = hook.ignored(&place) {
+                    let text = format!("hook `{shown}` does not run: {}", fault.why);
+                    let hint = fault.hint.unwrap_or_else(|| enable.clone());
+                    findings.error(&text, Some(hint));
+                    continue;
+                }
                 linked.push(name);
                 findings.ok(&match place {
                     Place::Chained => format!("hook `{shown}`, behind the others in `{shown}.d`"),
@@ -214,7 +222,9 @@ fn check_config(
             ),
         );
     }
+    check_filters::check(settings, findings);
     for endpoint in &settings.endpoints {
+        check_filters::check_endpoint(endpoint, findings);
         if !endpoint.is_served {
             check_endpoint::check(endpoint, settings, &known.trusts, findings, around);
         }

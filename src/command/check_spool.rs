@@ -105,6 +105,7 @@ fn look_into(
     let nearest = root.ancestors().find(|above| above.exists());
     let nearest = nearest.unwrap_or(root);
     check_room::check_disk(nearest, findings);
+    check_owners(spool, findings);
     if !try_out(spool, nearest, findings, around) {
         return None;
     }
@@ -195,6 +196,23 @@ fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surrou
     };
     findings.error(&text, error.hint().or(hint));
     error.is_no_room()
+}
+
+/// Files of another account, as root leaves them that pushes or flushes in a spool by itself.
+fn check_owners(spool: &Spool, findings: &mut Findings) {
+    let others = spool.of_others().unwrap_or_default();
+    let Some(first) = others.first() else {
+        return;
+    };
+    let more = match others.len() {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
+    let (first, root) = (first.display(), spool.root().display());
+    findings.error(
+        &format!("not of the account that owns spool `{root}`: `{first}`{more}"),
+        Some(format!("as root: chown -hR --reference={root} {root}")),
+    );
 }
 
 /// Files that other programs left in a spool. A flush passes them over without a word.

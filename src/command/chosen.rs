@@ -1,6 +1,6 @@
 //! Which of a spool's entries `queue` is asked about, wherever they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use super::spools::Target;
 use super::surroundings::Surroundings;
 use crate::cli::Choice;
 use crate::spool::{
-    Content, Entry, EntryError, Failed, Header, Id, IoError, Item, Part, Queue, Spool, SpoolError,
+    Content, Entry, EntryError, Failed, Frozen, Header, Id, IoError, Item, Part, Queue, Spool,
+    SpoolError,
 };
 
 /// An entry in one of the places where it can be.
@@ -20,6 +21,8 @@ pub(super) struct Listed {
 }
 
 pub(super) enum Place {
+    /// In the room that is set aside for a full disk.
+    Spare(Id),
     /// Not yet brought to its queues.
     New(Id),
     Waiting(Queue, Item),
@@ -29,7 +32,7 @@ pub(super) enum Place {
 impl Place {
     pub(super) fn id(&self) -> &Id {
         match self {
-            Self::New(id) => id,
+            Self::Spare(id) | Self::New(id) => id,
             Self::Waiting(_, item) => &item.id,
             Self::Failed(failed) => &failed.id,
         }
@@ -37,7 +40,7 @@ impl Place {
 
     pub(super) fn queue(&self) -> Option<&Queue> {
         match self {
-            Self::New(_) => None,
+            Self::Spare(_) | Self::New(_) => None,
             Self::Waiting(queue, _) => Some(queue),
             Self::Failed(failed) => Some(&failed.queue),
         }
@@ -50,6 +53,7 @@ impl Place {
 
     pub(super) fn state(&self) -> &'static str {
         match self {
+            Self::Spare(_) => "spare",
             Self::New(_) => "new",
             Self::Waiting(_, item) if matches!(item.part, Part::Only(_)) => "refused",
             Self::Waiting(..) => "waiting",
@@ -57,12 +61,15 @@ impl Place {
         }
     }
 
-    pub(super) fn open(&self, spool: &Spool) -> Result<Entry, EntryError> {
-        match self {
+    /// Opens its entry, if it is one.
+    pub(super) fn open(&self, spool: &Spool) -> Result<Option<Entry>, EntryError> {
+        let opened = match self {
+            Self::Spare(_) => return Ok(None),
             Self::New(id) => spool.open_new(id),
             Self::Waiting(queue, item) => spool.open_item(queue, item),
             Self::Failed(failed) => spool.open_failed(failed),
-        }
+        };
+        opened.map(Some)
     }
 }
 
@@ -72,6 +79,17 @@ impl Listed {
         let header = self.header.as_ref();
         let name = queue.and_then(|queue| header?.endpoint(queue));
         name.or(queue.map(Queue::as_str)).unwrap_or("-").to_owned()
+    }
+
+    /// What its message is about, if it is one of several of its entry.
+    pub(super) fn single(&self) -> Option<&Frozen> {
+        let header = self.header.as_ref()?;
+        match (&self.messages()[..], &header.content) {
+            ([number], Content::Built(built)) if built.messages.len() > 1 => {
+                built.messages.get(*number)
+            }
+            _ => None,
+        }
     }
 
     /// The numbers of its messages within the entry.
@@ -85,7 +103,7 @@ impl Listed {
             (None, Content::Owed(_)) => Vec::new(),
         };
         let part = match &self.place {
-            Place::New(_) => return all,
+            Place::Spare(_) | Place::New(_) => return all,
             Place::Waiting(_, item) => item.part,
             Place::Failed(failed) => failed.part,
         };
@@ -109,6 +127,9 @@ pub(super) fn chosen(
     let now = around.now();
     let tell = |error: IoError| around.tell_error(SpoolError::from(error));
     let mut places: Vec<Place> = Vec::new();
+    let mut spare: BTreeMap<Id, Header> = BTreeMap::new();
+    spare.extend(spool.in_spare().map_err(tell).unwrap_or_default());
+    places.extend(spare.keys().cloned().map(Place::Spare));
     let new = spool.ids_in_new().map_err(SpoolError::from)?;
     places.extend(new.into_iter().map(Place::New));
     for queue in spool.queues().map_err(SpoolError::from)? {
@@ -124,18 +145,21 @@ pub(super) fn chosen(
     places.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
     // Without a PATH this folder's repository is meant, not others in its spool.
     let is_here = choice.paths.is_empty();
+    // All in the spool inside it is its own, whatever its path was then.
+    let is_its = |repository: &PathBuf| spool.root().starts_with(repository);
     let here = target
         .repository
         .clone()
-        .filter(|_| is_here && target.is_alone);
+        .filter(|repository| is_here && target.is_alone && !is_its(repository));
     let named = choice.repository.as_ref().map(|repository| {
         let opened = super::place::repository(Some(repository), around);
         opened.map_or_else(|_| repository.clone(), |it| it.path())
     });
     let repository = named.or(here);
     let listed = places.into_iter().map(|place| {
-        let entry = place.open(spool).ok();
+        let entry = place.open(spool).ok().flatten();
         let header = entry.map(|entry| entry.header().clone());
+        let header = header.or_else(|| spare.get(place.id()).cloned());
         Listed { place, header }
     });
     let is_of = |listed: &Listed, repository: &PathBuf| {
@@ -148,7 +172,7 @@ pub(super) fn chosen(
         let pushed = header.map_or(listed.place.id().time(), |header| header.time);
         now.duration_since(pushed).unwrap_or_default() > least
     };
-    Ok(listed
+    let mut listed: Vec<Listed> = listed
         .filter(|listed| choice.older_than.is_none_or(|least| is_old(listed, *least)))
         .filter(|listed| {
             repository
@@ -162,12 +186,23 @@ pub(super) fn chosen(
                 .as_ref()
                 .is_none_or(|wanted| *wanted == endpoint)
         })
-        .collect())
+        .collect();
+    // What is on its way from one place to the next is in both, for a moment or since a crash.
+    let is_later = |one: &Listed| matches!(one.place, Place::Spare(_) | Place::Waiting(..));
+    let is_new = |one: &&Listed| matches!(one.place, Place::New(_));
+    let in_new: BTreeSet<Id> = listed
+        .iter()
+        .filter(is_new)
+        .map(|one| one.place.id().clone())
+        .collect();
+    listed.retain(|one| !(is_later(one) && in_new.contains(one.place.id())));
+    Ok(listed)
 }
 
 /// What is chosen of a spool, by where it is.
 #[derive(Default)]
 pub(super) struct ByPlace {
+    pub(super) spare: Vec<Id>,
     pub(super) new: Vec<Id>,
     pub(super) waiting: BTreeMap<Queue, Vec<Item>>,
     pub(super) failed: Vec<Failed>,
@@ -178,6 +213,7 @@ impl FromIterator<Place> for ByPlace {
         let mut by_place = Self::default();
         for place in places {
             match place {
+                Place::Spare(id) => by_place.spare.push(id),
                 Place::New(id) => by_place.new.push(id),
                 Place::Waiting(queue, item) => {
                     by_place.waiting.entry(queue).or_default().push(item);

@@ -41,14 +41,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     let in_flight = around
         .server()
         .map_or(IN_FLIGHT, |server| server.in_flight());
-    let mut flush = Scheduler::new(
-        &client,
-        &world,
-        limits,
-        &stop,
-        in_flight,
-        descriptors,
-    );
+    let mut flush = Scheduler::new(&client, &world, limits, &stop, in_flight, descriptors);
     if args.watch {
         watch::run(&mut flush, &world, args, around, &stop)?;
         return Ok(Done::Well);

@@ -115,6 +115,26 @@ impl Hook {
         }
     }
 
+    /// The files that git, the host, the chain and the entry run, one after another, until it is
+    /// refpost's turn.
+    pub(super) fn run_files(&self, place: &Place) -> Vec<PathBuf> {
+        let entry = self.folder.join(ENTRY);
+        let mut files = vec![self.path.clone()];
+        match place {
+            Place::Empty | Place::Foreign => files.clear(),
+            Place::Linked(_) => {}
+            Place::Chained => files.extend(binary_in(&self.path, "refpost=")),
+            Place::Dispatched => {
+                files.retain(|_| !self.has_host);
+                files.push(entry.clone());
+                files.extend(binary_in(&entry, "exec "));
+            }
+            Place::Called(by) if by == &self.path => {}
+            Place::Called(by) => files.push(by.clone()),
+        }
+        files
+    }
+
     /// Puts refpost in place. Says whether anything changed.
     pub(super) fn enable(&self, binary: &Path) -> Result<bool, Error> {
         match self.place()? {
@@ -274,6 +294,16 @@ fn entry_script(hook: &Path, binary: &Path) -> String {
         "#!/bin/sh\n# Written by `refpost enable`.\nexec {} hook {name} \"$@\"\n",
         shell_quoted(binary)
     )
+}
+
+/// The path that a script of ours has in quotes behind this word.
+fn binary_in(script: &Path, word: &str) -> Option<PathBuf> {
+    let text = beginning(script);
+    let mut quoted = text.lines().filter_map(|line| line.strip_prefix(word));
+    let quoted = quoted.next()?.strip_prefix('\'')?;
+    let quoted = quoted.split("' hook ").next()?;
+    let path = quoted.strip_suffix('\'').unwrap_or(quoted);
+    Some(PathBuf::from(path.replace(r"'\''", "'")))
 }
 
 fn shell_quoted(path: &Path) -> String {

@@ -68,7 +68,12 @@ fn describe(listed: &Listed) -> String {
                 }
                 Content::Built(_) => report::count(listed.messages().len(), "message"),
             };
-            format!("{messages} of `{}`", header.repository.display())
+            // Of the messages of one push each may wait for itself.
+            let about = listed.single().map_or_else(String::new, |one| {
+                let reference = report::printable(&one.reference);
+                format!(" ({} `{reference}`)", one.topic)
+            });
+            format!("{messages}{about} of `{}`", header.repository.display())
         }
     };
     let tries = match &listed.place {
@@ -86,7 +91,7 @@ fn describe(listed: &Listed) -> String {
 fn object(spool: &Spool, listed: &Listed, reason: Option<&str>) -> serde_json::Value {
     let item = match &listed.place {
         Place::Waiting(_, item) => Some(item),
-        Place::New(_) | Place::Failed(_) => None,
+        Place::Spare(_) | Place::New(_) | Place::Failed(_) => None,
     };
     let header = listed.header.as_ref();
     json!({
@@ -96,6 +101,8 @@ fn object(spool: &Spool, listed: &Listed, reason: Option<&str>) -> serde_json::V
         "spool": spool.root().to_string_lossy(),
         "repository": header.map(|header| header.repository.to_string_lossy()),
         "messages": listed.messages().len(),
+        "topic": listed.single().map(|one| &one.topic),
+        "reference": listed.single().map(|one| &one.reference),
         "attempts": item.map_or(0, |item| item.attempts),
         "reason": reason,
         "due": item.map(|item| humantime::format_rfc3339_seconds(item.due).to_string()),
@@ -119,13 +126,15 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
         for listed in chosen(&target, &choice, around)? {
             report::line(&describe(&listed));
             // In whichever queue, it is one file.
-            shown.get_or_insert(listed.place.open(&target.spool).map_err(SpoolError::from)?);
+            let entry = listed.place.open(&target.spool).map_err(SpoolError::from)?;
+            if let Some(header) = listed.header {
+                shown.get_or_insert((header, entry));
+            }
         }
     }
-    let Some(entry) = shown else {
+    let Some((header, entry)) = shown else {
         return nowhere(around, nothing_chosen);
     };
-    let header = entry.header();
     report::line(&format!("repository: {}", header.repository.display()));
     report::line(&format!(
         "time: {}",
@@ -149,7 +158,7 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
             }
         }
         Content::Built(built) => {
-            for number in 0..built.messages.len() {
+            for (number, entry) in (0..built.messages.len()).zip(entry.iter().cycle()) {
                 let message = entry.message(number).map_err(SpoolError::from)?;
                 report::raw(&message.body);
                 report::raw(b"\n");
@@ -222,7 +231,7 @@ fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
     let what = ("retry", "to be tried again now");
     let done = on_chosen(args, around, what, is_wanted, |spool, chosen| {
         // What is in `new/` is taken by the next flush anyway.
-        let mut count = chosen.new.len();
+        let mut count = chosen.new.len() + chosen.spare.len();
         for (queue, items) in &chosen.waiting {
             count += spool.retry_waiting(queue, items, now)?;
         }
@@ -256,7 +265,7 @@ fn discard(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error>
         ("drop", "dropped"),
         |_| true,
         |spool, chosen| {
-            let mut count = spool.drop_new(&chosen.new)?;
+            let mut count = spool.drop_new(&chosen.new)? + spool.drop_spare(&chosen.spare)?;
             for (queue, items) in &chosen.waiting {
                 count += spool.drop_waiting(queue, items)?;
             }

@@ -21,8 +21,8 @@ use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
 use crate::spool::{
-    self, Build, Built, Content, Distributed, Header, Id, IoError, Queue, Spool, SpoolError,
-    Unbuilt,
+    self, Build, Built, Content, Distributed, EntryError, Header, Id, IoError, Queue, Spool,
+    SpoolError, Unbuilt,
 };
 
 /// Reads each configuration once, until it is told to forget.
@@ -70,8 +70,10 @@ impl<'a> World<'a> {
         self.around.tell_once(text, None);
     }
 
-    fn tell_error(&self, error: &dyn std::error::Error) {
-        self.tell(&report::chain(error));
+    fn tell_entry(&self, error: &EntryError) {
+        let hint = error.hint();
+        self.around
+            .tell_once(&report::chain(error), hint.as_deref());
     }
 
     fn tell_io(&self, error: &IoError) {
@@ -82,7 +84,7 @@ impl<'a> World<'a> {
     pub(super) fn tell_spool(&self, error: &SpoolError) {
         match error {
             SpoolError::Io(error) => self.tell_io(error),
-            SpoolError::Entry(error) => self.tell_error(error),
+            SpoolError::Entry(error) => self.tell_entry(error),
         }
     }
 
@@ -286,7 +288,7 @@ impl Surveyor for World<'_> {
                     let hint = format!("to try again: refpost queue retry {id}");
                     self.around.tell_once(&text, Some(&hint));
                 }
-                spool::Notice::Unopened(error) => self.tell_error(error),
+                spool::Notice::Unopened(error) => self.tell_entry(error),
                 spool::Notice::Refused(repository, error) => {
                     self.tell_io(error);
                     let held = repository.display();

@@ -53,6 +53,19 @@ pub enum Unavailable {
     Broken(String),
 }
 
+impl Unavailable {
+    /// What a person can do.
+    pub(super) fn hint(&self) -> Option<String> {
+        let Self::Gone(old) = self else {
+            return None;
+        };
+        let old = old.display();
+        Some(format!(
+            "if it was moved: refpost queue move --repository {old} NEW"
+        ))
+    }
+}
+
 /// Something that a person must see to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {

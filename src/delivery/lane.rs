@@ -182,6 +182,7 @@ impl<'a> Work<'a> {
         if far_ahead && !item.is_due(now, job.settings.retry.longest_delay()) {
             return Ok(Came::Held(Left::NotDue));
         }
+        self.lane.ensure_room(&item)?;
         self.messages(item, &job).await
     }
 

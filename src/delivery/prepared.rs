@@ -72,7 +72,8 @@ impl Work<'_> {
             self.report.failed += 1;
             return Ok(Came::Settled);
         }
-        self.fault(repository, Notice::open(unavailable.to_string(), None));
+        let notice = Notice::open(unavailable.to_string(), unavailable.hint());
+        self.fault(repository, notice);
         Ok(Came::Blocked)
     }
 

@@ -240,6 +240,15 @@ fn envelope(topic: &str, msg: &impl Serialize, stamp: &Stamp, longest: usize) ->
     json::to_bytes_within(&whole, longest)
 }
 
+/// The topics that a push can have.
+pub const PUSH_TOPICS: [&str; 5] = [
+    "git.receive",
+    "git.branch.creation",
+    "git.branch.deletion",
+    "git.tag.creation",
+    "git.tag.deletion",
+];
+
 fn topic(event: &Event) -> &'static str {
     match (&event.change, event.name.kind()) {
         (Change::Received(_), _) => "git.receive",

@@ -30,6 +30,7 @@ use super::Access;
 use super::error::{IoContext, IoError, Refused};
 use super::folder::{Folder, Name};
 
+pub(super) use lacking::{is_scarce, rename_open};
 pub(super) use locks::{Locked, is_at_its_path, is_locked, is_named, lock, lock_file};
 
 /// Opening a planted symbolic link fails, and a planted fifo does not hang.
@@ -180,20 +181,6 @@ pub(super) fn link(from: &Name, to: &Name) -> Result<bool, IoError> {
             Ok(lacking::are_same(from, to).unwrap_or(false))
         }
         Err(error) => Err(lacking::of_link(from, error)).context("link", || to.path()),
-    }
-}
-
-/// Renames a file that is open.
-pub(super) fn rename_open(file: &File, from: &Name, to: &Name) -> Result<(), IoError> {
-    match rename(from, to) {
-        // As with a link.
-        Err(error)
-            if error.source.kind() == io::ErrorKind::NotFound
-                && lacking::is_name_of(to, file).unwrap_or(false) =>
-        {
-            Ok(())
-        }
-        renamed => renamed,
     }
 }
 

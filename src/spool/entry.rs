@@ -12,7 +12,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, fstat};
@@ -198,6 +198,11 @@ impl Entry {
             header,
             bodies,
         })
+    }
+
+    /// Says that the entry is of another repository.
+    pub(super) fn give_to(&mut self, repository: &Path) {
+        repository.clone_into(&mut self.header.repository);
     }
 
     /// What it says, without the file.

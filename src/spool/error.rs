@@ -2,7 +2,8 @@
 //! prints the chain prints each link once.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use thiserror::Error;
@@ -57,6 +58,9 @@ impl IoError {
                  systems\"",
             );
             return hint.map(str::to_owned);
+        }
+        if self.source.kind() == io::ErrorKind::PermissionDenied {
+            return give_back(&self.path);
         }
         self.refused().map(Refused::hint)
     }
@@ -122,6 +126,24 @@ impl Refused {
             }
         }
     }
+}
+
+/// The command that gives something to the account whose folder it lies in, if it is another's:
+/// root has worked there.
+fn give_back(path: &Path) -> Option<String> {
+    let folder = path.parent()?;
+    let (its, above) = (
+        path.symlink_metadata().ok()?,
+        folder.symlink_metadata().ok()?,
+    );
+    // In a mail drop everybody has his own.
+    if its.uid() == above.uid() || above.mode() & 0o002 != 0 {
+        return None;
+    }
+    let (folder, path) = (folder.display(), path.display());
+    Some(format!(
+        "it is another account's; as root: chown -h --reference={folder} {path}"
+    ))
 }
 
 /// A second name for a file cannot be made. It travels inside an [`io::Error`].
@@ -208,6 +230,17 @@ pub enum EntryFault {
 }
 
 impl EntryError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match &self.fault {
+            EntryFault::Io(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+                give_back(&self.path)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the content is at fault, so that trying again cannot help.
     /// Otherwise the kernel is in the way, perhaps for a moment only.
     #[must_use]
@@ -277,7 +310,7 @@ impl SpoolError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Io(error) => error.hint(),
-            Self::Entry(_) => None,
+            Self::Entry(error) => error.hint(),
         }
     }
 }

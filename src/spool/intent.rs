@@ -98,7 +98,8 @@ impl Spool {
             .iter()
             .filter_map(|name| Id::parse(name.to_str()?))
             .filter_map(|id| {
-                let entry = Entry::open(&intents.entry(id.as_str())).ok()?;
+                let opened = Entry::open(&intents.entry(id.as_str()));
+                let entry = self.at_home(opened).ok()?;
                 let header = entry.header().clone();
                 Some(Intent { id, header })
             })

@@ -12,6 +12,8 @@ use super::names::stamp;
 use super::waiting::{Names, Waiting};
 use super::{Folder, Lock, NEW, Name, Spool, disk};
 
+/// How much longer the name of an item can become: by its attempts, and by two numbers of messages.
+const LONGER: usize = 24;
 /// How many names of a queue are held at once.
 const WINDOW: usize = 4096;
 
@@ -126,7 +128,22 @@ impl Lane {
 
     /// Opens the entry of something that waits.
     pub fn open(&self, item: &Item) -> Result<Entry, EntryError> {
-        Entry::open(&self.name(item))
+        self.spool.at_home(Entry::open(&self.name(item)))
+    }
+
+    /// Fails if there is no room for another name of this item: what comes of an attempt could
+    /// not be kept, and the attempt would be made again at each run.
+    pub fn ensure_room(&self, item: &Item) -> Result<(), IoError> {
+        if !disk::is_scarce(&self.dir) {
+            return Ok(());
+        }
+        // As long as the longest name that the item can get. A dot: nobody takes it for an item.
+        let length = item.to_string().len() + LONGER;
+        let probe = self.dir.entry(format!(".{:-<length$}", "room"));
+        // What a crash left of the last try.
+        disk::unlink(&probe)?;
+        disk::link(&self.name(item), &probe)?;
+        disk::unlink(&probe)
     }
 
     /// The item's next message is done. What is left of the item, if anything.

@@ -217,17 +217,28 @@ impl Spool {
 
     /// Opens an entry of `new/`.
     pub fn open_new(&self, id: &Id) -> Result<Entry, EntryError> {
-        Entry::open(&self.new_name(id))
+        self.at_home(Entry::open(&self.new_name(id)))
     }
 
     /// Opens the entry of something that waits.
     pub fn open_item(&self, queue: &Queue, item: &Item) -> Result<Entry, EntryError> {
-        Entry::open(&self.retry_dir(queue).entry(item.to_string()))
+        self.at_home(Entry::open(&self.retry_dir(queue).entry(item.to_string())))
     }
 
     /// Opens the entry of something that failed.
     pub fn open_failed(&self, failed: &Failed) -> Result<Entry, EntryError> {
-        Entry::open(&self.failed_name(failed))
+        self.at_home(Entry::open(&self.failed_name(failed)))
+    }
+
+    /// What lies in the spool inside a repository is that repository's. If the path that an entry
+    /// names is gone, the repository was renamed, and its spool with it.
+    fn at_home(&self, opened: Result<Entry, EntryError>) -> Result<Entry, EntryError> {
+        let mut entry = opened?;
+        let named = &entry.header().repository;
+        if !self.below.as_os_str().is_empty() && *named != self.start && is_gone(named) {
+            entry.give_to(&self.start);
+        }
+        Ok(entry)
     }
 
     /// Its directory. Unless it is held, it is opened anew for each operation: a flush
@@ -295,4 +306,9 @@ impl Spool {
     fn failed_name(&self, failed: &Failed) -> Name {
         self.failed_dir(&failed.queue).entry(failed.name())
     }
+}
+
+fn is_gone(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

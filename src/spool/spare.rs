@@ -27,7 +27,7 @@ use super::claim::Claim;
 use super::enqueue::Stamp;
 use super::error::{IoContext, IoError, SpoolError};
 use super::names::id::Id;
-use super::record::{Content, Draft};
+use super::record::{Content, Draft, Header};
 use super::{Name, Spool, TMP, disk, entry};
 use block::{BLOCK, SIZE, SLOTS, Slot, fill, is_whole, read_lost, read_slots, used};
 
@@ -100,7 +100,11 @@ impl Spool {
             let meta = file.metadata()?;
             Ok(Spare {
                 is_whole: is_whole(i64::try_from(meta.blocks()).unwrap_or(0)),
-                used: used(meta.len()),
+                used: match used(meta.len()) {
+                    0 => 0,
+                    // Those that were dropped do not count.
+                    _ => read_slots(&file)?.len(),
+                },
                 lost: read_lost(&file)?,
             })
         };
@@ -157,6 +161,47 @@ impl Spool {
         // Crash before: some of the slots may be there. The pusher was told nothing.
         disk::flush(&file, &name)?;
         Ok(id)
+    }
+
+    /// The pushes in slots, or parts of them, in their order.
+    pub fn in_spare(&self) -> Result<Vec<(Id, Header)>, IoError> {
+        let name = self.spare_name();
+        match disk::open(&name).and_then(|file| read_slots(&file)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+            read => {
+                let slots = read.context("read", || name.path())?.into_iter();
+                Ok(slots.map(|slot| (slot.id, slot.header)).collect())
+            }
+        }
+    }
+
+    /// What is in slots, or became entries by now, is not announced. How many of these were there.
+    pub fn drop_spare(&self, ids: &[Id]) -> Result<usize, IoError> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let name = self.spare_name();
+        let Some(file) = Self::lock_spare(&name)? else {
+            return self.drop_new(ids);
+        };
+        let slots = read_slots(&file).context("read", || name.path())?;
+        let (dropped, kept): (Vec<_>, Vec<_>) =
+            slots.into_iter().partition(|slot| ids.contains(&slot.id));
+        for slot in &dropped {
+            self.withdraw_confirmed(&slot.header.confirms)?;
+            // A block that does not match its checksum is none.
+            disk::write_at(&file, &name, slot.at, &[0; BLOCK])?;
+        }
+        disk::flush(&file, &name)?;
+        if kept.is_empty() {
+            // Crash before: the next flush clears them.
+            let lost = read_lost(&file).context("read", || name.path())?;
+            clear(&file, &name, lost.map_or(0, |_| BLOCK as u64))?;
+        }
+        drop(file);
+        let is_in = |id: &&Id| dropped.iter().any(|slot| slot.id == **id);
+        let moved: Vec<Id> = ids.iter().filter(|id| !is_in(id)).cloned().collect();
+        Ok(dropped.len() + self.drop_new(&moved)?)
     }
 
     /// Counts a push that could not be recorded.
@@ -219,7 +264,7 @@ impl Spool {
                     let _ = disk::unlink(tmp);
                 }
                 settled.stopped = Some(error);
-                for Slot { id, header } in slots {
+                for Slot { id, header, .. } in slots {
                     let oldest = settled.oldest.entry(header.repository);
                     let oldest = oldest.or_insert_with(|| id.clone());
                     *oldest = id.min(oldest.clone());

@@ -1,6 +1,7 @@
 //! How things stand, from names alone.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +11,7 @@ use super::names::item::{Failed, Item, Part, has_come};
 use super::names::queue::Queue;
 use super::spare::Spare;
 use super::waiting::is_further;
-use super::{Folder, INTENT, NEW, Spool, disk};
+use super::{Access, Folder, INTENT, NEW, Spool, TMP, disk};
 
 /// How a spool stands.
 #[derive(Debug)]
@@ -162,6 +163,40 @@ impl Spool {
         let mut count = 0;
         self.each_failed(queue, &mut |_| count += 1)?;
         Ok(count)
+    }
+
+    /// What lies in a spool of one account and is another's, by its path, sorted: nothing delivers
+    /// it, and much of it stops what does.
+    pub fn of_others(&self) -> Result<Vec<PathBuf>, IoError> {
+        let root = self.root_dir();
+        let owner = match disk::stat(&root.entry(".")) {
+            Ok(root) if self.access == Access::Owner => root.st_uid,
+            _ => return Ok(vec![]),
+        };
+        let mut folders = vec![root.clone(), self.retry_root(), self.failed_root()];
+        folders.extend([TMP, NEW, INTENT, "claim"].map(|name| root.child(name)));
+        folders.extend(self.queues()?.iter().map(|queue| self.retry_dir(queue)));
+        folders.extend(
+            self.failed_queues()?
+                .iter()
+                .map(|queue| self.failed_dir(queue)),
+        );
+        let mut others = vec![];
+        for folder in folders {
+            let listed = disk::each_name(&folder, &mut |name| {
+                let name = folder.entry(name);
+                if disk::stat(&name).is_ok_and(|stat| stat.st_uid != owner) {
+                    others.push(name.path());
+                }
+            });
+            // One that cannot be listed is another's: it was found in the folder above it.
+            listed.or_else(|error| match error.source.kind() {
+                io::ErrorKind::PermissionDenied => Ok(()),
+                _ => Err(error),
+            })?;
+        }
+        others.sort();
+        Ok(others)
     }
 
     /// What lies in the spool's folders and is none of a spool's, by its path below the spool,

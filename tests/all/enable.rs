@@ -302,3 +302,39 @@ fn a_push_from_a_path_with_odd_characters_goes_through_the_chain() {
         recorder(&site)
     );
 }
+#[test]
+fn a_hook_that_git_ignores_is_an_error_of_check() {
+    let site = bare_site();
+    let hook = site.bare.join("hooks/post-receive");
+    let check = || site.refpost(["check", "test.git"]).run();
+    site.script(&hook, "#!/bin/sh\nexit 0\n");
+    enable(&site);
+    assert_eq!(check().status, 0);
+    let binary = site.path("refpost");
+    fs::copy(crate::support::REFPOST, &binary).unwrap();
+    let chain = fs::read_to_string(&hook).unwrap();
+    let chain = chain.replace(crate::support::REFPOST, binary.to_str().unwrap());
+    fs::write(&hook, &chain).unwrap();
+    for file in [&hook, &binary] {
+        crate::support::set_mode(file, 0o644);
+        let checked = check();
+        let (file_, hook) = (file.display(), hook.display());
+        let said = format!(
+            "error: hook `{hook}` does not run: `{file_}` is not executable\n\
+             hint: chmod +x {file_}\n"
+        );
+        assert!(checked.stdout.contains(&said), "{}", checked.stdout);
+        assert_eq!(checked.status, 1);
+        crate::support::set_mode(file, 0o755);
+        assert_eq!(check().status, 0);
+    }
+    fs::remove_file(&binary).unwrap();
+    let gone = format!(
+        "`{}` is gone\nhint: refpost enable test.git\n",
+        binary.display()
+    );
+    assert!(check().stdout.contains(&gone), "{}", check().stdout);
+    fs::write(&hook, chain.replacen("#!/bin/sh\n", "#!/bin/sh\r\n", 1)).unwrap();
+    let said = check().stdout;
+    assert!(said.contains("which cannot be run\n"), "{said}");
+}

@@ -98,6 +98,51 @@ fn no_names_left_keeps_an_entry_where_it_is() {
 }
 
 #[test]
+fn what_cannot_be_crossed_off_for_want_of_names_is_not_sent_at_each_flush() {
+    let site = Spooled::new();
+    let options = ["-t", "tmpfs", "-o", "nr_inodes=40", "none"];
+    let Some(mount) = Mount::new(site.path("small"), &options) else {
+        return;
+    };
+    let spool = mount.path().join("spool");
+    site.configure(
+        &format!("mode = \"spool\"\nspool = \"{}\"", spool.display()),
+        "",
+    );
+    // Two messages: that a branch is there, and what is on it.
+    let commit = site.commit("file");
+    let push = site.try_push(&["origin", "main:other"]);
+    assert_eq!(push.remote(), ["refpost: 2 messages queued for `one`"]);
+    site.receiver.script(|_| Answer::status(503));
+    assert_eq!(site.flush_well().len(), 1);
+    let ballast = mount.path().join("ballast");
+    fs::create_dir(&ballast).unwrap();
+    let mut count = 0;
+    while fs::write(ballast.join(count.to_string()), "").is_ok() {
+        count += 1;
+    }
+    // Refused, a message gets a name of its own.
+    site.receiver.script(|_| Answer::status(404));
+    for _ in 0..3 {
+        site.retry_all();
+        let ran = site.flush();
+        let why = "no space left on device";
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
+    assert!(site.receiver.take().is_empty());
+    fs::remove_dir_all(&ballast).unwrap();
+    site.receiver.script(|_| Answer::status(200));
+    site.retry_all();
+    let mut arrived = Vec::new();
+    eventually("both arrived", || {
+        site.flush();
+        arrived.extend(site.receiver.take());
+        arrived.len() == 2
+    });
+    assert_eq!(commits(&arrived[1..]), [commit]);
+}
+
+#[test]
 fn a_limit_on_the_size_of_files_is_told() {
     let site = Spooled::new();
     let (first, _) = site.announce();

@@ -169,6 +169,38 @@ fn a_push_of_many_refs_is_recorded_on_a_full_disk_too() {
 }
 
 #[test]
+fn what_is_in_spare_is_listed_shown_and_dropped() {
+    let Some(full) = Full::new("ext4") else {
+        return;
+    };
+    let pushed = full.announce(3);
+    let listed = full.site.queue(&["list"]).well().stdout;
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.len(), 3, "{listed}");
+    for line in &lines {
+        let what = " spare `-` 1 ref update, messages not built yet of `";
+        assert!(line.contains(what), "{line}");
+    }
+    let id = lines[1].split(' ').next().unwrap();
+    let shown = full.site.queue(&["show", id]).well().stdout;
+    assert!(shown.contains(&pushed[1]), "{shown}");
+    let dropped = full.site.queue(&["drop", id]).well().stdout;
+    assert_eq!(dropped, "1 entry dropped\n");
+    assert!(full.said_by("status").contains(": 2 in `spare`"));
+    full.make_room();
+    let arrived = full.site.flush_well();
+    assert_eq!(commits(&arrived), [pushed[0].clone(), pushed[2].clone()]);
+    // All of it at once: the room is free again.
+    let ballast = fill(full.disk.path());
+    full.announce(2);
+    let dropped = full.site.queue(&["drop", "--all"]).well().stdout;
+    assert_eq!(dropped, "2 entries dropped\n");
+    assert!(!full.said_by("status").contains("spare"));
+    fs::remove_file(ballast).unwrap();
+    assert!(full.site.flush_well().is_empty());
+}
+
+#[test]
 fn what_does_not_fit_on_a_full_disk_is_told_counted_and_shown() {
     let Some(full) = Full::new("ext4") else {
         return;

@@ -328,6 +328,52 @@ fn the_log_has_a_line_for_each_attempt() {
 }
 
 #[test]
+fn an_entry_on_its_way_to_its_queue_is_listed_and_counted_once() {
+    let site = Spooled::new();
+    let (commit, _) = site.announce();
+    let spool = site.spool();
+    let id = site.names("new").remove(0);
+    let queue = spool.join("retry/one");
+    fs::create_dir(&queue).unwrap();
+    let due = "20260101T000000Z";
+    fs::hard_link(
+        spool.join("new").join(&id),
+        queue.join(format!("{due}.0.0.{id}")),
+    )
+    .unwrap();
+    assert_eq!(site.queue(&["list"]).well().stdout.lines().count(), 1);
+    // What the flush that comes of it takes is there no more.
+    let retried = site.queue(&["retry", &id, "--all"]).well().stdout;
+    assert_eq!(retried, "1 entry to be tried again now\n");
+    let mut arrived = Vec::new();
+    eventually("it arrived", || {
+        site.flush();
+        arrived.extend(site.receiver.take());
+        site.files().is_empty()
+    });
+    assert_eq!(commits(&arrived), [commit]);
+}
+
+#[test]
+fn two_refused_messages_of_one_push_are_told_apart() {
+    let site = Spooled::new();
+    site.receiver.script(|_| Answer::status(404));
+    site.commit("file");
+    site.push(&["main:a", "main:b"]);
+    site.flush();
+    let listed = site.queue(&["list"]).well().stdout;
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    let about = |topic: &str, reference: &str| {
+        let about = format!("1 message (git.{topic} `refs/heads/{reference}`) of ");
+        listed.lines().filter(|line| line.contains(&about)).count()
+    };
+    for reference in ["a", "b"] {
+        assert_eq!(about("branch.creation", reference), 1, "{listed}");
+        assert_eq!(about("receive", reference), 1, "{listed}");
+    }
+}
+
+#[test]
 fn a_shared_log_is_told_apart_by_repository() {
     let site = Spooled::new();
     let shared = site.path("shared");

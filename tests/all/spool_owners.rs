@@ -126,3 +126,41 @@ fn what_could_not_be_crossed_off_is_not_sent() {
     flush().well();
     assert_eq!(commits(&site.receiver.take()), [commit]);
 }
+
+#[test]
+fn what_root_left_in_an_accounts_spool_is_told_with_the_command_that_mends_it() {
+    let Some((site, binary)) = of_nobody() else {
+        return;
+    };
+    let (first, _) = site.announce();
+    give_away(&site.bare);
+    let new = site.spool().join("new");
+    // As an older version's hook left it, when root pushed.
+    let entry = new.join(&site.names("new")[0]);
+    let root = Command::new("chown").arg("root:root").arg(&entry).status();
+    assert!(root.unwrap().success());
+    let (second, _) = site.announce();
+    let flush = || site.run(&binary).arg("flush").arg(&site.bare).run();
+    let ran = flush();
+    let (folder, entry) = (new.display(), entry.display());
+    let command = format!("chown -h --reference={folder} {entry}");
+    for said in [
+        format!("cannot read entry `{entry}`: permission denied"),
+        format!("hint: it is another account's; as root: {command}"),
+    ] {
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+    }
+    assert_eq!(commits(&site.receiver.take()), [second]);
+    let checked = site.run(&binary).arg("check").arg(&site.bare).run();
+    let spool = site.spool();
+    let spool = spool.display();
+    let said = format!(
+        "error: not of the account that owns spool `{spool}`: `{entry}`\n\
+         hint: as root: chown -hR --reference={spool} {spool}\n"
+    );
+    assert!(checked.stdout.contains(&said), "{}", checked.stdout);
+    let mended = Command::new("sh").args(["-c", &command]).status();
+    assert!(mended.unwrap().success());
+    flush().well();
+    assert_eq!(commits(&site.receiver.take()), [first]);
+}

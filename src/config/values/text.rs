@@ -308,11 +308,17 @@ impl Patterns {
     }
 }
 
+impl Patterns {
+    /// The patterns as they are written.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        let wanted = self.wanted.iter().map(ToString::to_string);
+        wanted.chain(self.unwanted.iter().map(|pattern| format!("!{pattern}")))
+    }
+}
+
 impl Serialize for Patterns {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let wanted = self.wanted.iter().map(ToString::to_string);
-        let unwanted = self.unwanted.iter().map(|pattern| format!("!{pattern}"));
-        serializer.collect_seq(wanted.chain(unwanted))
+        serializer.collect_seq(self.texts())
     }
 }
 

@@ -5,11 +5,26 @@ use std::io;
 
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, fstat};
+use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{Uid, syncfs};
 
-use super::super::error::NoLinks;
-use super::super::folder::Name;
-use super::stat;
+use super::super::error::{IoError, NoLinks};
+use super::super::folder::{Folder, Name};
+use super::{rename, stat};
+
+/// With so much room, and so many files, there is room for any name.
+const MUCH: u64 = 16 << 20;
+const MANY: u64 = 4096;
+
+/// Whether there may be no room for another name in a folder (statvfs(3)). File systems that do
+/// not count files have none in all.
+pub(in crate::spool) fn is_scarce(folder: &Folder) -> bool {
+    let found = folder.fd().and_then(|fd| Ok(fstatvfs(fd)?));
+    found.is_ok_and(|disk| {
+        let room = disk.blocks_available().saturating_mul(disk.fragment_size());
+        room < MUCH || (disk.files() > 0 && disk.files_available() < MANY)
+    })
+}
 
 /// What the kernel says of a call that a file system does not know.
 fn is_unknown(error: &io::Error) -> bool {
@@ -37,8 +52,22 @@ pub(super) fn are_same(one: &Name, other: &Name) -> io::Result<bool> {
     Ok(place(&stat(one)?) == place(&stat(other)?))
 }
 
+/// Renames a file that is open.
+pub(in crate::spool) fn rename_open(file: &File, from: &Name, to: &Name) -> Result<(), IoError> {
+    match rename(from, to) {
+        // On NFS a call whose reply was lost is made again, and does not find it.
+        Err(error)
+            if error.source.kind() == io::ErrorKind::NotFound
+                && is_name_of(to, file).unwrap_or(false) =>
+        {
+            Ok(())
+        }
+        renamed => renamed,
+    }
+}
+
 /// Whether a name is that of a file that is open.
-pub(super) fn is_name_of(name: &Name, file: &File) -> io::Result<bool> {
+fn is_name_of(name: &Name, file: &File) -> io::Result<bool> {
     Ok(place(&stat(name)?) == place(&fstat(file)?))
 }
 

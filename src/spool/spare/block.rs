@@ -49,6 +49,8 @@ impl Lost {
 
 /// A push, or a part of one: `<id>`, and in the next line the header of an entry.
 pub(super) struct Slot {
+    /// Where its block begins.
+    pub(super) at: u64,
     pub(super) id: Id,
     pub(super) header: Header,
 }
@@ -130,13 +132,15 @@ pub(super) fn read_slots(file: &File) -> io::Result<Vec<Slot>> {
             more => read += more,
         }
     }
-    Ok(bytes.chunks(BLOCK).filter_map(slot_of).collect())
+    let blocks = bytes.chunks(BLOCK).enumerate();
+    Ok(blocks.filter_map(|(n, block)| slot_of(n, block)).collect())
 }
 
-fn slot_of(block: &[u8]) -> Option<Slot> {
+fn slot_of(number: usize, block: &[u8]) -> Option<Slot> {
     let text = text_of(block)?;
     let end = text.iter().position(|&byte| byte == b'\n')?;
     let id = Id::parse(std::str::from_utf8(&text[..end]).ok()?)?;
     let header: Header = serde_json::from_slice(&text[end + 1..]).ok()?;
-    matches!(header.content, Content::Owed(_)).then_some(Slot { id, header })
+    let at = (BLOCK * (1 + number)) as u64;
+    matches!(header.content, Content::Owed(_)).then_some(Slot { at, id, header })
 }

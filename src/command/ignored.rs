@@ -1,0 +1,64 @@
+//! Hooks that are in their place, and that git or the script before them does not run.
+
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, access};
+
+use super::links::{Hook, Place, beginning};
+use crate::report;
+
+/// A file on the way to refpost that is not run.
+pub(super) struct Ignored {
+    pub(super) why: String,
+    /// What to do; `None`: `enable`.
+    pub(super) hint: Option<String>,
+}
+
+impl Hook {
+    /// The file that keeps refpost from being run, if one does (githooks(5): a hook that is not
+    /// executable is ignored).
+    pub(super) fn ignored(&self, place: &Place) -> Option<Ignored> {
+        self.run_files(place).into_iter().find_map(|file| {
+            let shown = file.display();
+            if !file.exists() {
+                let why = format!("`{shown}` is gone");
+                return Some(Ignored { why, hint: None });
+            }
+            if access(&file, AccessFlags::X_OK).is_err() {
+                let why = format!("`{shown}` is not executable");
+                let hint = Some(format!("chmod +x {shown}"));
+                return Some(Ignored { why, hint });
+            }
+            let interpreter = interpreter(&file)?;
+            let named = report::printable(&interpreter);
+            let why = format!("`{shown}` names `{named}`, which cannot be run");
+            let hint = Some(
+                "mend its first line; a carriage return at its end belongs to the name".to_owned(),
+            );
+            Some(Ignored { why, hint })
+        })
+    }
+}
+
+/// The program that a script's first line names, if it cannot be run (execve(2)).
+fn interpreter(script: &Path) -> Option<String> {
+    let text = beginning(script);
+    let line = text.lines().next()?.strip_prefix("#!")?;
+    let name = line
+        .trim_start_matches([' ', '\t'])
+        .split([' ', '\t'])
+        .next()?;
+    // What `lines` takes for the end of a line is a part of the name to the kernel.
+    let is_of_dos = text
+        .lines()
+        .next()
+        .is_some_and(|first| text[first.len()..].starts_with("\r\n") && first.ends_with(name));
+    let name = if is_of_dos {
+        format!("{name}\r")
+    } else {
+        name.to_owned()
+    };
+    access(Path::new(&name), AccessFlags::X_OK)
+        .is_err()
+        .then_some(name)
+}
