@@ -166,11 +166,11 @@ pub(crate) fn commit(data: &[u8]) {
         let Some((tree, parents, time, author)) = git::commit_header(data, sha256) else {
             continue;
         };
-        let mut lines = format!("tree {tree}\n");
+        let mut lines = format!("tree {tree}\n").into_bytes();
         for parent in &parents {
-            lines += &format!("parent {parent}\n");
+            lines.extend(format!("parent {parent}\n").bytes());
         }
-        assert!(data.to_ascii_lowercase().starts_with(lines.as_bytes()));
+        assert!(data.to_ascii_lowercase().starts_with(&lines));
         let rest = &data[lines.len()..];
         let length = "parent ".len() + tree.to_string().len();
         assert!(!rest.starts_with(b"parent ") || rest.len() <= length);
