@@ -18,7 +18,8 @@ pub enum QueueCommand {
     /// Hand all that waits for an endpoint, and what failed there, to another
     ///
     /// OLD need not be configured any more. NEW must be, and gets it in the order of the
-    /// pushes, with its own key and headers.
+    /// pushes, with its own key and headers. With --repository, OLD and NEW are paths: what
+    /// waits for a repository that was renamed is sent for its new path.
     Move(QueueMoveArgs),
     /// Drop, never to be delivered
     Drop(QueueChooseArgs),
@@ -63,6 +64,9 @@ pub struct QueueChooseArgs {
 /// Arguments of `queue move`.
 #[derive(Debug, Args)]
 pub struct QueueMoveArgs {
+    /// OLD and NEW are paths of a repository that was renamed
+    #[arg(long)]
+    pub repository: bool,
     /// The endpoint whose queue it is
     #[arg(value_name = "OLD")]
     pub from: String,

@@ -86,6 +86,7 @@ impl Push {
             process: None,
             confirms: Vec::new(),
             missing_since: None,
+            received: false,
             moved: Vec::new(),
             content,
         }
@@ -132,7 +133,7 @@ pub(super) fn announce(
     // Of several batches the first is known: the refs of the others are judged by where
     // they are now, and by the push's own intents.
     let first = first_of(&mut batches);
-    let settled = outbox::settle(&spool, &repository, &push.git_dir, first, around);
+    let settled = outbox::settle(&spool, &repository, &push.git_dir, (first, caller), around);
     let (pusher, note) = (&push.pusher, push.wishes.note.as_deref());
     let composer =
         settled.map(|()| Composer::new(&repository, &settings, around, pusher, note, push.time));
@@ -158,10 +159,10 @@ fn skip(
     caller: &LazyCaller,
     around: &Surroundings,
 ) -> Result<(), Error> {
-    let settled = push
-        .repository()
-        .map_err(Error::from)
-        .and_then(|it| outbox::settle(spool, &it, &push.git_dir, first_of(&mut batches), around));
+    let settled = push.repository().map_err(Error::from).and_then(|it| {
+        let first = first_of(&mut batches);
+        outbox::settle(spool, &it, &push.git_dir, (first, caller), around)
+    });
     let (outcome, refs) = Recorder::new(push, spool, caller, around).skip(batches);
     let why = Unannounced::Skipped(&push.pusher);
     log_unannounced(spool, &push.git_dir, &why, refs, around);

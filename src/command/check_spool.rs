@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::configured::Configured;
 use super::findings::{Finding, Findings};
 use super::surroundings::Surroundings;
-use super::{check_room, place, room};
+use super::{check_room, place, process, room};
 use crate::config::Settings;
 use crate::report;
-use crate::spool::{Content, Spool};
+use crate::spool::{Content, Life, Spool};
 
 /// An entry that nobody has looked at for so long was forgotten.
 const LONG: Duration = Duration::from_mins(15);
@@ -120,6 +120,7 @@ fn look_into(
         findings.error(&report::chain(error), error.hint());
     }
     check_clock(spool, findings, around);
+    check_intents(spool, findings);
     check_foreign(spool, findings);
     if let Some(spare) = survey.spare {
         check_room::check_spare(spool, spare, findings);
@@ -196,6 +197,20 @@ fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surrou
     };
     findings.error(&text, error.hint().or(hint));
     error.is_no_room()
+}
+
+/// Pushes that were recorded before their refs moved, and whose git is not known to live.
+fn check_intents(spool: &Spool, findings: &mut Findings) {
+    let mut intents = spool.intents().unwrap_or_default();
+    intents.retain(|it| process::life(it.header.process.as_ref()) != Life::Alive);
+    if let Some(oldest) = intents.iter().map(|it| it.header.time).min() {
+        let (count, oldest) = (intents.len(), humantime::format_rfc3339_seconds(oldest));
+        findings.warning(
+            &format!("pushes not settled: {count}, the oldest of {oldest}"),
+            "the next push to the same refs settles them, or `refpost flush`; of a git in another \
+             container or on another host, after an hour",
+        );
+    }
 }
 
 /// Files of another account, as root leaves them that pushes or flushes in a spool by itself.

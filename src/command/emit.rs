@@ -55,7 +55,13 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
     let spool = place::spool_of(&push.git_dir, Some(&settings)).held_open();
     ensure_usable_by_its_owner(&spool, &push.git_dir, around)?;
     // What is older must leave before this.
-    outbox::settle(&spool, &repository, &push.git_dir, &[], around)?;
+    outbox::settle(
+        &spool,
+        &repository,
+        &push.git_dir,
+        (&[], &outbox::nobody()),
+        around,
+    )?;
     place::adopt_former(&push.git_dir, &spool)?;
     let draft = push.draft(Content::Built(Built {
         messages: vec![message],

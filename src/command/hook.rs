@@ -134,7 +134,8 @@ fn pre_receive(around: &Surroundings) -> Result<(), Error> {
         Some((git_dir, loaded)) => {
             let input = read_updates();
             let push = received(git_dir, &loaded, around);
-            intend(&push, loaded, input, process::caller().as_ref(), around)
+            let caller = process::caller();
+            intend(&push, loaded, input, (caller.as_ref(), true), around)
         }
         None => Ok(()),
     }
@@ -151,13 +152,15 @@ fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
             let input = Input::new(line.as_bytes(), MALFORMED_TOLD);
             // To this hook git says nothing of push options.
             let push = Push::received(git_dir, around);
-            intend(&push, loaded, input, process::caller().as_ref(), around)
+            let caller = process::caller();
+            intend(&push, loaded, input, (caller.as_ref(), true), around)
         }
         None => Ok(()),
     }
 }
 
-/// Records what is about to move, all of it or nothing.
+/// Records what is about to move, all of it or nothing, by this git, being a push that is
+/// received or not.
 ///
 /// Crash between two batches: git takes a hook that dies for one that refuses, and
 /// nothing moves; a flush finds that out.
@@ -165,7 +168,7 @@ pub(super) fn intend(
     push: &Push,
     loaded: Result<Loaded, config::Error>,
     batches: impl Iterator<Item = Batch>,
-    caller: Option<&Caller>,
+    (caller, received): (Option<&Caller>, bool),
     around: &Surroundings,
 ) -> Result<(), Error> {
     let mut batches = batches.peekable();
@@ -187,7 +190,8 @@ pub(super) fn intend(
             let why = format!("it moves more than {MOST_INTENDED} refs");
             return Err(Error::failed(why));
         }
-        let draft = push.draft(Content::Owed(updates));
+        let mut draft = push.draft(Content::Owed(updates));
+        draft.received = received;
         recorded.push(outbox::intend(&spool, draft, caller, around)?);
         Ok(())
     });

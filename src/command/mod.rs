@@ -21,6 +21,7 @@ mod chosen;
 mod completions;
 mod compose;
 mod configured;
+mod consumed;
 mod demo;
 mod disable;
 mod emit;

@@ -5,10 +5,12 @@
 //! is settled from the repository: by the next push to the same refs, which knows
 //! best where they were, or by a flush.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use super::consumed::consumed;
 use super::process::{self, Caller, LazyCaller};
 use super::surroundings::Surroundings;
 use super::{Error, place};
@@ -41,66 +43,23 @@ pub(super) fn intents_of(spool: &Spool, git_dir: &Path, namespace: &Path) -> Vec
     intents
 }
 
-/// What these moves mean for the intents there are.
-#[derive(Default)]
-pub(super) struct Settled {
-    /// These are settled.
-    pub(super) settled: Vec<Id>,
-    /// These are the push's own, and have one of the moves at least.
-    pub(super) met: Vec<Id>,
-}
-
-/// The intents that a push, having moved these refs, settles: any that meant nothing
-/// but these very moves and, with its last moves, its own that it has `met` with these
-/// or with those before. Its own are those of the same git; of a git that does not
-/// receive, another intent is another transaction.
-pub(super) fn settled_by(
-    moved: &[RefUpdate],
-    intents: &[Intent],
-    caller: &LazyCaller,
-    met: Option<&HashSet<Id>>,
-) -> Settled {
-    let mut judged = Settled::default();
-    if intents.is_empty() {
-        return judged;
-    }
-    let moved: HashSet<&RefUpdate> = moved.iter().collect();
-    let receiver = caller.as_ref().filter(|caller| caller.receives);
-    for intent in intents {
-        let process = intent.header.process.as_ref();
-        let is_own = process.is_some() && process == receiver.map(|caller| &caller.process);
-        let updates = intent.updates();
-        let meets = is_own && updates.iter().any(|update| moved.contains(update));
-        let is_done = met.is_some_and(|met| meets || (is_own && met.contains(&intent.id)));
-        if is_done || updates.iter().all(|update| moved.contains(update)) {
-            judged.settled.push(intent.id.clone());
-        }
-        if meets {
-            judged.met.push(intent.id.clone());
-        }
-    }
-    judged
-}
-
 /// Withdraws what is settled now, and strikes these moves from what is not.
 pub(super) fn withdraw(
     spool: &Spool,
     intents: &[Intent],
     settled: &[Id],
     moved: &[RefUpdate],
+    caller: &LazyCaller,
 ) -> Result<(), Error> {
+    let consumed = consumed(moved, intents, caller);
     for intent in intents {
         if settled.contains(&intent.id) {
             spool.withdraw(&intent.id).map_err(SpoolError::from)?;
-        } else if process::life(intent.header.process.as_ref()) == Life::Gone {
-            // It may have moved a ref before another moved that back and on: only
-            // what is announced now is struck.
-            let meant: HashSet<&RefUpdate> = intent.updates().iter().collect();
-            let mut same = moved.to_vec();
-            same.retain(|update| meant.contains(update));
-            spool.strike(intent, &same)?;
-        } else {
+        } else if process::life(intent.header.process.as_ref()) == Life::Alive {
             spool.strike(intent, moved)?;
+        } else if let Some(its) = consumed.get(&intent.id) {
+            let its: Vec<RefUpdate> = its.iter().copied().cloned().collect();
+            spool.strike(intent, &its)?;
         }
     }
     Ok(())
@@ -127,30 +86,36 @@ pub(super) fn move_to(
 
 /// Settles what was abandoned. `moved`: what the push that asks is known to have
 /// moved, so that before it those refs were at their old values. It settles the
-/// intents of these moves itself, once its own entry is there.
+/// intents that it consumes itself, once its own entry is there. One of a git that cannot be
+/// known is settled if it moved one of these refs, and no hook is about to announce it: it comes
+/// before this push.
 pub(super) fn settle(
     spool: &Spool,
     repository: &Repository,
     git_dir: &Path,
-    moved: &[RefUpdate],
+    (moved, caller): (&[RefUpdate], &LazyCaller),
     around: &Surroundings,
 ) -> Result<(), Error> {
     let now = around.now();
-    let announced: HashSet<&RefUpdate> = moved.iter().collect();
-    let is_abandoned = |intent: &&Intent| {
+    let names: HashSet<&RefName> = moved.iter().map(|update| &update.name).collect();
+    let intents = || intents_of(spool, git_dir, repository.namespace());
+    let is_abandoned = |intent: &Intent, own: &HashMap<&Id, HashSet<&RefUpdate>>| {
         let life = process::life(intent.header.process.as_ref());
         let mut updates = intent.updates().iter();
-        intent.is_abandoned(life, now) && !updates.any(|update| announced.contains(update))
+        let is_before = life == Life::Unknown && updates.any(|it| names.contains(&it.name));
+        !own.contains_key(&intent.id) && (intent.is_abandoned(life, now) || is_before)
     };
-    let intents = || intents_of(spool, git_dir, repository.namespace());
-    if !intents().iter().any(|it| is_abandoned(&it)) {
+    let before = intents();
+    let own = consumed(moved, &before, caller);
+    if !before.iter().any(|it| is_abandoned(it, &own)) {
         return Ok(());
     }
     // From here on no entry leaves `new/`: what confirms an intent can be seen there.
     let _held = spool.hold_new().map_err(SpoolError::from)?;
     let intents = &intents()[..];
     let confirmed = spool.confirmed().map_err(SpoolError::from)?;
-    let abandoned: Vec<&Intent> = intents.iter().filter(is_abandoned).collect();
+    let claimed = spool.claimed().map_err(SpoolError::from)?;
+    let own = consumed(moved, intents, caller);
     let names = intents.iter().flat_map(Intent::updates).map(|it| &it.name);
     let mut at = repository.ref_values(names)?;
     for update in moved {
@@ -164,6 +129,18 @@ pub(super) fn settle(
         intents,
         moved,
     };
+    let is_settled_now = |intent: &&Intent| {
+        let life = process::life(intent.header.process.as_ref());
+        let is_old = intent.is_abandoned(life, now);
+        // Of one that may be under way still, what it has not moved it may move yet.
+        let has_moved = || {
+            let mut updates = intent.updates().iter();
+            let moved = |it: &RefUpdate| judged.by_replay(intent, &it.name) == Some(Verdict::Moved);
+            updates.all(moved) && !claimed.contains(&intent.id)
+        };
+        is_abandoned(intent, &own) && (is_old || has_moved())
+    };
+    let abandoned: Vec<&Intent> = intents.iter().filter(is_settled_now).collect();
     for (n, intent) in abandoned.iter().enumerate() {
         for other in intents {
             // Those that are settled already are gone.
@@ -176,6 +153,15 @@ pub(super) fn settle(
             spool.withdraw(&intent.id).map_err(SpoolError::from)?;
         } else {
             judged.settle(spool, intent, repository, now)?;
+        }
+    }
+    for intent in intents {
+        let is_open = !claimed.contains(&intent.id) && !own.contains_key(&intent.id);
+        let is_settled = abandoned.iter().any(|done| done.id == intent.id);
+        if is_open && !is_settled && process::life(intent.header.process.as_ref()) == Life::Unknown
+        {
+            // What it had moved is settled by now; from where this push began it moves nothing.
+            spool.strike(intent, moved)?;
         }
     }
     Ok(())
@@ -303,6 +289,11 @@ fn log_settled(
     Ok(())
 }
 
+/// No git: nothing has moved.
+pub(super) fn nobody() -> LazyCaller {
+    LazyCell::new(|| None)
+}
+
 /// Settles what was abandoned in a spool, repository by repository.
 pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Error> {
     let intents = spool.intents().map_err(SpoolError::from)?;
@@ -315,7 +306,7 @@ pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Err
         match opened.and_then(|()| place::repository(Some(git_dir), around)) {
             Ok(repository) => {
                 let repository = repository.in_namespace(namespace);
-                settle(spool, &repository, git_dir, &[], around)?;
+                settle(spool, &repository, git_dir, (&[], &nobody()), around)?;
             }
             Err(error) => around.tell_error(error),
         }

@@ -13,6 +13,9 @@ pub(super) struct Caller {
     pub(super) process: Process,
     /// Whether it receives a push (git-receive-pack(1)).
     pub(super) receives: bool,
+    /// Whether it is a push of which a proc-receive hook runs a git to move refs: then the push
+    /// tells of them (githooks(5), proc-receive).
+    pub(super) is_part: bool,
 }
 
 /// The git that runs us, looked for when it is first asked for; `None`: nothing tells.
@@ -26,25 +29,35 @@ pub(super) fn caller() -> LazyCaller {
 /// scripts that end before the push does.
 fn find_caller() -> Option<Caller> {
     let mut pid = nix::unistd::getppid().as_raw();
+    let (mut nearest, mut is_part) = (None, false);
     for _ in 0..MOST_ANCESTORS {
-        let stat = Stat::of(pid)?;
+        let Some(stat) = Stat::of(pid) else { break };
+        let names = |program: &[u8]| {
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut arguments = arguments.split(|&byte| byte == 0);
+            arguments.any(|argument| argument.ends_with(program))
+        };
         if stat.command.starts_with("git") {
-            let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            let receives = arguments
-                .split(|&byte| byte == 0)
-                .any(|argument| argument.ends_with(b"receive-pack"));
-            return Some(Caller {
+            let receives = names(b"receive-pack");
+            let caller = Caller {
                 process: Process {
                     pid,
                     started: stat.started,
                     place: place()?,
                 },
-                receives,
-            });
+                receives: receives && nearest.is_none(),
+                is_part: receives && is_part,
+            };
+            if receives && (is_part || nearest.is_none()) {
+                return Some(caller);
+            }
+            nearest.get_or_insert(caller);
+        } else if nearest.is_some() {
+            is_part |= names(b"proc-receive");
         }
         pid = stat.parent;
     }
-    None
+    nearest
 }
 
 /// Whether a process is there.

@@ -10,11 +10,11 @@ use super::queue::{self, entries};
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Done, Error, compose};
+use super::{Done, Error, compose, place};
 use crate::cli::{Choice, QueueMoveArgs};
 use crate::delivery::Surveyor;
 use crate::report;
-use crate::spool::{Header, Id, Lock, Queue, Spool, SpoolError};
+use crate::spool::{Header, Id, Lock, Queue, Renaming, Spool, SpoolError};
 
 /// How soon it is looked whether messages are made.
 const BUILDS: Duration = Duration::from_millis(20);
@@ -23,6 +23,9 @@ const BUILDS: Duration = Duration::from_millis(20);
 type Plan = BTreeMap<(Queue, Queue), BTreeSet<PathBuf>>;
 
 pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
+    if args.repository {
+        return repository(args, around);
+    }
     let (old, new) = (&args.from, &args.to);
     if old == new {
         return Err(Error::failed(format!("cannot move `{old}` to itself")));
@@ -64,6 +67,71 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
         report::line(&format!("{} moved to `{new}`", entries(count)));
     }
     Ok(if is_whole { done } else { Done::No })
+}
+
+/// Gives what waits for a path that is gone to the repository that had it.
+fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
+    let old = absolute(Path::new(&args.from));
+    let new = absolute(Path::new(&args.to));
+    let paths = if args.paths.is_empty() {
+        std::slice::from_ref(&new)
+    } else {
+        &args.paths
+    };
+    let searched = spools::search_here(paths, around)?;
+    if searched.is_of_others(around) {
+        let line = ["queue", "move", "--repository"].map(OsString::from);
+        let line = line.into_iter().chain([old.into(), new.into()]);
+        return queue::apart(searched, line.collect(), around);
+    }
+    if old.exists() {
+        let old = old.display();
+        return Err(Error::failed(format!(
+            "cannot move what waits for `{old}`: it is there"
+        )));
+    }
+    let new = place::repository(Some(&new), around)?.path();
+    let settings = around.load_to_send(&new)?.settings;
+    let queue_of = |name: &str| {
+        let mut endpoints = settings.endpoints.iter();
+        let endpoint = endpoints.find(|one| one.name == name)?;
+        Some(compose::queue(endpoint, &settings, &new))
+    };
+    let renaming = Renaming {
+        old: &old,
+        new: &new,
+        queue: &queue_of,
+    };
+    let (mut count, mut is_whole) = (0, true);
+    let done = spools::each(&searched.targets(around), around, |target| {
+        let moved = target.spool.rename_repository(&renaming);
+        let moved = moved.map_err(|error| unless_busy(error, args))?;
+        count += moved.entries;
+        is_whole &= moved.unread.is_empty();
+        for error in moved.unread {
+            around.tell_error(SpoolError::from(error));
+        }
+        around.flush_detached(target.spool.root())
+    });
+    if count == 0 && done == Done::Well {
+        return queue::nowhere(around, || Error::Failed {
+            what: format!("nothing waits for `{}` that can be moved", old.display()),
+            hint: Some("`refpost queue list` shows what waits, and for which endpoint".to_owned()),
+        });
+    }
+    report::line(&format!("{} moved to `{}`", entries(count), new.display()));
+    Ok(if is_whole { done } else { Done::No })
+}
+
+/// The path as entries name it. Of one that is gone, the folder above it may be there.
+fn absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if let Ok(there) = path.canonicalize() {
+        return there;
+    }
+    let above = path.parent().and_then(|above| above.canonicalize().ok());
+    let named = above.zip(path.file_name());
+    named.map(|(above, name)| above.join(name)).unwrap_or(path)
 }
 
 /// Says what to do if a queue is being delivered. It is locked before anything is moved.

@@ -18,6 +18,7 @@ use super::Error;
 use super::announce::{Push, log_misfits};
 use super::batches::Batch;
 use super::compose::Composer;
+use super::consumed;
 use super::outbox;
 use super::place;
 use super::process::LazyCaller;
@@ -182,7 +183,7 @@ impl<'a> Recorder<'a> {
         let intents = self.push.intents(self.spool);
         let mut draft = self.push.draft(Content::Owed(updates.to_vec()));
         let met = ends.then_some(&self.met);
-        draft.confirms = outbox::settled_by(updates, &intents, self.caller, met).settled;
+        draft.confirms = consumed::settled_by(updates, &intents, self.caller, met).settled;
         draft
     }
 
@@ -310,7 +311,7 @@ impl<'a> Recorder<'a> {
                 None
             }
         };
-        outbox::withdraw(self.spool, &intents, &draft.confirms, updates)?;
+        outbox::withdraw(self.spool, &intents, &draft.confirms, updates, self.caller)?;
         Ok(id)
     }
 
@@ -318,7 +319,7 @@ impl<'a> Recorder<'a> {
     fn forget(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
         let intents = self.push.intents(self.spool);
         let settled = self.settled(updates, &intents, ends);
-        outbox::withdraw(self.spool, &intents, &settled, updates)
+        outbox::withdraw(self.spool, &intents, &settled, updates, self.caller)
     }
 
     /// The intents that these updates settle, being the push's last ones or not. One
@@ -326,7 +327,7 @@ impl<'a> Recorder<'a> {
     fn settled(&mut self, updates: &[RefUpdate], intents: &[Intent], ends: bool) -> Vec<Id> {
         let recorded = &self.recorded;
         let ends = ends && recorded.lost.is_none() && recorded.failed.is_none();
-        let judged = outbox::settled_by(updates, intents, self.caller, ends.then_some(&self.met));
+        let judged = consumed::settled_by(updates, intents, self.caller, ends.then_some(&self.met));
         self.met.extend(judged.met);
         judged.settled
     }

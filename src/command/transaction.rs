@@ -34,7 +34,25 @@ pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
     let moves = moves.filter(|batch| !batch.as_ref().is_ok_and(Vec::is_empty));
     // A push's options are about its own refs, and not about what its hooks move.
     let push = Push::now(git_dir, around);
-    intend(&push, loaded, moves, caller.as_ref(), around)
+    let mut moves = moves.peekable();
+    if let (None, Some(Ok(batch))) = (caller.as_ref(), moves.peek()) {
+        // Nothing tells which git this is. What a push is about to move, its own hooks announce.
+        let spool = place::spool_of(&push.git_dir, settings(&loaded));
+        if is_received(&spool, &push.git_dir, batch) {
+            return Ok(());
+        }
+    }
+    intend(&push, loaded, moves, (caller.as_ref(), false), around)
+}
+
+/// Whether a push of a git that cannot be known has recorded all of these moves.
+fn is_received(spool: &Spool, git_dir: &Path, moves: &[RefUpdate]) -> bool {
+    let intents = outbox::intents_of(spool, git_dir, Path::new(""));
+    let intents = intents
+        .iter()
+        .filter(|it| it.header.received && it.header.process.is_none());
+    let meant: HashSet<&RefUpdate> = intents.flat_map(Intent::updates).collect();
+    moves.iter().all(|update| meant.contains(update))
 }
 
 /// Which of the named refs move, as far as they count.
@@ -59,6 +77,10 @@ pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around) else {
         return Ok(());
     };
+    if caller.as_ref().is_some_and(|caller| caller.is_part) {
+        // The push announces it, if it tells of it; otherwise it is settled after the push.
+        return Ok(());
+    }
     let spool = place::spool_of(&git_dir, settings(&loaded));
     let transactions = transactions_of(&spool, &git_dir, caller.as_ref());
     let Some(which) = the_one(&transactions, named())? else {
@@ -139,7 +161,8 @@ fn transactions_of(spool: &Spool, git_dir: &Path, caller: Option<&Caller>) -> Ve
     let mut found: Vec<Transaction> = Vec::new();
     for intent in outbox::intents_of(spool, git_dir, Path::new("")) {
         let header = &intent.header;
-        if header.process.as_ref() != caller.map(|caller| &caller.process) {
+        let is_its = header.process.as_ref() == caller.map(|caller| &caller.process);
+        if !is_its || header.received {
             continue;
         }
         // What is recorded at one time by one process is of one transaction.

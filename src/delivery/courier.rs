@@ -54,15 +54,18 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
-    /// What a person can do.
-    pub(super) fn hint(&self) -> Option<String> {
-        let Self::Gone(old) = self else {
-            return None;
+    /// The same for a person, and what to do.
+    pub(super) fn notice(&self) -> Notice {
+        let hint = match self {
+            Self::Broken(_) => None,
+            Self::Gone(old) => {
+                let old = old.display();
+                Some(format!(
+                    "if it was moved: refpost queue move --repository {old} NEW"
+                ))
+            }
         };
-        let old = old.display();
-        Some(format!(
-            "if it was moved: refpost queue move --repository {old} NEW"
-        ))
+        Notice::open(self.to_string(), hint)
     }
 }
 

@@ -72,8 +72,7 @@ impl Work<'_> {
             self.report.failed += 1;
             return Ok(Came::Settled);
         }
-        let notice = Notice::open(unavailable.to_string(), unavailable.hint());
-        self.fault(repository, notice);
+        self.fault(repository, unavailable.notice());
         Ok(Came::Blocked)
     }
 

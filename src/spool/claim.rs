@@ -226,6 +226,16 @@ impl Spool {
         Ok(any)
     }
 
+    /// The claims that can be read.
+    pub(super) fn claims(&self) -> Result<Vec<Entry>, IoError> {
+        let folder = self.claim_dir();
+        let names = disk::names(&folder)?.into_iter();
+        let names = names.filter(|name| parse(name).is_some());
+        Ok(names
+            .filter_map(|name| Entry::open(&folder.entry(name)).ok())
+            .collect())
+    }
+
     fn claim_dir(&self) -> Folder {
         self.root_dir().child(CLAIM)
     }

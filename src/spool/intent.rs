@@ -168,6 +168,15 @@ impl Spool {
         Ok(confirmed)
     }
 
+    /// The intents that hooks under way are about to settle.
+    pub fn claimed(&self) -> Result<HashSet<Id>, IoError> {
+        let mut claimed = HashSet::new();
+        for claim in self.claims()? {
+            claimed.extend(claim.into_header().confirms);
+        }
+        Ok(claimed)
+    }
+
     /// Keeps entries in `new/` until the result is dropped: nobody distributes them. Another
     /// process that keeps `new/` for two seconds is an error.
     ///

@@ -37,6 +37,10 @@ pub struct Record<M> {
     /// Of an intent, the process whose death abandons it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
+    /// Of an intent, whether its push announces itself (pre-receive, update): then no transaction
+    /// of refs within it does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub received: bool,
     /// The intents that this entry settles.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "encoding::ids")]
     pub confirms: Vec<Id>,
@@ -166,6 +170,7 @@ impl<M> Record<M> {
             pusher: self.pusher.clone(),
             push_options: self.push_options.clone(),
             process: self.process.clone(),
+            received: self.received,
             confirms: self.confirms.clone(),
             missing_since: self.missing_since,
             moved: match content {

@@ -53,6 +53,7 @@ mod meaning_tags;
 mod network;
 mod one_opener;
 mod outages;
+mod outbox_containers;
 mod outbox_kills;
 mod outbox_levels;
 mod outbox_outside;

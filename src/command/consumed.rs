@@ -1,0 +1,92 @@
+//! Which intents a push settles, and which of their moves it consumes.
+
+use std::collections::{HashMap, HashSet};
+
+use super::process::{self, LazyCaller};
+use crate::event::RefUpdate;
+use crate::spool::{Id, Intent, Life};
+
+/// Which moves of which intents a push consumes, having moved these refs: each move of one intent,
+/// its own git's, or else of the newest whose git cannot be known. An older one that meant the same
+/// was another move: a ref can go back and forth.
+pub(super) fn consumed<'a>(
+    moved: &[RefUpdate],
+    intents: &'a [Intent],
+    caller: &LazyCaller,
+) -> HashMap<&'a Id, HashSet<&'a RefUpdate>> {
+    let mut consumed: HashMap<&Id, HashSet<&RefUpdate>> = HashMap::new();
+    if intents.is_empty() {
+        return consumed;
+    }
+    let own = caller.as_ref().map(|caller| &caller.process);
+    // Those that the push could have made, and whether it is known to have.
+    let rank = |intent: &Intent| {
+        let process = intent.header.process.as_ref();
+        let is_own = process.is_some() && process == own;
+        (is_own || process::life(process) == Life::Unknown).then_some(is_own)
+    };
+    let ranked = intents
+        .iter()
+        .filter_map(|intent| Some((rank(intent)?, intent)));
+    let mut best: HashMap<&RefUpdate, (bool, &Intent)> = HashMap::new();
+    for (is_own, intent) in ranked {
+        for update in intent.updates() {
+            let known = best.entry(update).or_insert((is_own, intent));
+            if (is_own, &intent.id) > (known.0, &known.1.id) {
+                *known = (is_own, intent);
+            }
+        }
+    }
+    for update in moved {
+        if let Some((update, (_, intent))) = best.get_key_value(update) {
+            consumed.entry(&intent.id).or_default().insert(update);
+        }
+    }
+    consumed
+}
+
+/// What these moves mean for the intents there are.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// These are settled.
+    pub(super) settled: Vec<Id>,
+    /// These are the push's own, and have one of the moves at least.
+    pub(super) met: Vec<Id>,
+}
+
+/// The intents that a push, having moved these refs, settles: those of which it consumes every
+/// move and, with its last moves, its own that it has `met` with these
+/// or with those before. Its own are those of the same git; of a git that does not
+/// receive, another intent is another transaction.
+pub(super) fn settled_by(
+    moved: &[RefUpdate],
+    intents: &[Intent],
+    caller: &LazyCaller,
+    met: Option<&HashSet<Id>>,
+) -> Settled {
+    let mut judged = Settled::default();
+    if intents.is_empty() {
+        return judged;
+    }
+    let consumed = consumed(moved, intents, caller);
+    let moved: HashSet<&RefUpdate> = moved.iter().collect();
+    let receiver = caller.as_ref().filter(|caller| caller.receives);
+    for intent in intents {
+        let process = intent.header.process.as_ref();
+        let its = consumed.get(&intent.id);
+        // Where nothing tells which git it is, it is by what it has consumed.
+        let is_taken = its.is_some() && intent.header.received && process.is_none();
+        let is_known = process.is_some() && process == receiver.map(|caller| &caller.process);
+        let is_own = is_known || is_taken;
+        let updates = intent.updates();
+        let meets = is_own && updates.iter().any(|update| moved.contains(update));
+        let is_done = met.is_some_and(|met| meets || (is_own && met.contains(&intent.id)));
+        if is_done || its.is_some_and(|its| updates.iter().all(|update| its.contains(update))) {
+            judged.settled.push(intent.id.clone());
+        }
+        if meets {
+            judged.met.push(intent.id.clone());
+        }
+    }
+    judged
+}

@@ -1,0 +1,177 @@
+//! A repository was renamed: what waits for its old path is the new one's.
+//!
+//! An entry names its repository, and its bytes never change. So each entry is written anew, with
+//! the same messages, and takes the place of the old one, under its id.
+//!
+//! Crash at any point: an entry names the one path or the other, or, if its queue is called
+//! otherwise now, it is in both. The next run goes on; the worst is a repeat.
+
+use std::path::Path;
+
+use super::enqueue;
+use super::entry::{self, Entry};
+use super::error::SpoolError;
+use super::handover::HandedOver;
+use super::names::item::{Failed, Item};
+use super::names::queue::Queue;
+use super::record::{Built, Content, Draft, Recipient};
+use super::{Folder, Lock, Name, Spool, disk};
+
+/// Two paths of a repository, and which queue an endpoint of it has now.
+pub struct Renaming<'a> {
+    /// The path that is gone.
+    pub old: &'a Path,
+    /// The path now.
+    pub new: &'a Path,
+    /// The queue of an endpoint of this name; `None`: there is no such endpoint.
+    pub queue: &'a dyn Fn(&str) -> Option<Queue>,
+}
+
+impl std::fmt::Debug for Renaming<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Renaming").finish_non_exhaustive()
+    }
+}
+
+impl Spool {
+    /// Gives all that waits for the old path of a repository, and what has failed, to the new one.
+    /// What is for an endpoint that there is no more stays.
+    pub fn rename_repository(&self, renaming: &Renaming<'_>) -> Result<HandedOver, SpoolError> {
+        let mut done = HandedOver::default();
+        let held = self.hold_new()?;
+        for id in self.ids_in_new()? {
+            let name = self.new_name(&id);
+            if let Some(entry) = self.of_old(renaming, self.open_new(&id), &mut done)
+                && let Some(draft) = renamed(renaming, &entry, None)?
+            {
+                let tmp = self.work_dir()?.entry(format!("{id}.renamed"));
+                enqueue::replace(&draft, &tmp, &name, self.access)?;
+                done.entries += 1;
+            }
+        }
+        drop(held);
+        for queue in self.queues()? {
+            let Some(lane) = self.lane_within(&queue, Lock::Wait)? else {
+                continue;
+            };
+            let waiting = lane.all()?;
+            for item in waiting.mains.into_iter().chain(waiting.asides) {
+                let entry = self.open_item(&queue, &item);
+                let Some(entry) = self.of_old(renaming, entry, &mut done) else {
+                    continue;
+                };
+                let place = (&queue, |queue: &Queue| self.retry_dir(queue));
+                self.give(renaming, &entry, place, &Item::to_string(&item), &mut done)?;
+            }
+        }
+        for queue in self
+            .failed_queues()?
+            .into_iter()
+            .filter(|it| !it.is_unreadable())
+        {
+            for failed in self.failed(&queue)? {
+                let entry = self.open_failed(&failed);
+                let Some(entry) = self.of_old(renaming, entry, &mut done) else {
+                    continue;
+                };
+                let place = (&queue, |queue: &Queue| self.failed_dir(queue));
+                self.give(renaming, &entry, place, &Failed::name(&failed), &mut done)?;
+            }
+        }
+        Ok(done)
+    }
+
+    fn of_old(
+        &self,
+        renaming: &Renaming<'_>,
+        opened: Result<Entry, super::EntryError>,
+        done: &mut HandedOver,
+    ) -> Option<Entry> {
+        match opened {
+            Ok(entry) => Some(entry).filter(|it| it.header().repository == renaming.old),
+            Err(error) => {
+                done.unread.push(error);
+                None
+            }
+        }
+    }
+
+    /// Writes an entry of a queue anew, into the folder of the queue that has it now.
+    fn give(
+        &self,
+        renaming: &Renaming<'_>,
+        entry: &Entry,
+        (from, folder): (&Queue, impl Fn(&Queue) -> Folder),
+        name: &str,
+        done: &mut HandedOver,
+    ) -> Result<(), SpoolError> {
+        let Some(draft) = renamed(renaming, entry, Some(from))? else {
+            return Ok(());
+        };
+        let Content::Built(Built { recipients, .. }) = &draft.content else {
+            return Ok(());
+        };
+        let to = &recipients[0].queue;
+        let old: Name = folder(from).entry(name);
+        let tmp = self.work_dir()?.entry(format!("{name}.renamed"));
+        done.entries += 1;
+        if to == from {
+            return Ok(enqueue::replace(&draft, &tmp, &old, self.access)?);
+        }
+        // What a crash left of the last try.
+        disk::unlink(&tmp)?;
+        let file = disk::create(&tmp, self.access)?;
+        entry::write(&draft, &file, &tmp)?;
+        disk::flush(&file, &tmp)?;
+        let dir = folder(to);
+        self.link_into(&dir, |dir| disk::link(&tmp, &dir.entry(name)))?;
+        Self::flush_queue_dir(&dir)?;
+        // Crash here: it is in both queues.
+        disk::unlink(&tmp)?;
+        Ok(disk::unlink(&old)?)
+    }
+}
+
+/// The entry, or what a queue has of it, for the new path; `None`, if an endpoint is no more.
+fn renamed(
+    renaming: &Renaming<'_>,
+    entry: &Entry,
+    of: Option<&Queue>,
+) -> Result<Option<Draft>, SpoolError> {
+    let header = entry.header();
+    let mut draft = match &header.content {
+        Content::Owed(updates) => header.with(Content::Owed(updates.clone())),
+        Content::Built(built) => {
+            let all = || (0..built.messages.len()).collect();
+            let numbers: Vec<usize> = of.map_or_else(all, |queue| header.messages_for(queue));
+            let messages = numbers.iter().map(|&number| entry.message(number));
+            let messages = messages.collect::<Result<_, _>>()?;
+            let mut recipients = vec![];
+            for one in built
+                .recipients
+                .iter()
+                .filter(|one| of.is_none_or(|it| *it == one.queue))
+            {
+                let Some(queue) = (renaming.queue)(&one.endpoint) else {
+                    return Ok(None);
+                };
+                let messages = match of {
+                    None => one.messages.clone(),
+                    Some(_) => super::Selection::All,
+                };
+                let endpoint = one.endpoint.clone();
+                recipients.push(Recipient {
+                    queue,
+                    endpoint,
+                    messages,
+                });
+            }
+            header.with(Content::Built(Built {
+                messages,
+                recipients,
+            }))
+        }
+    };
+    renaming.new.clone_into(&mut draft.repository);
+    Ok(Some(draft))
+}
