@@ -243,7 +243,10 @@ impl Outside for World<'_> {
                 Unavailable::Broken(why)
             })
         } else {
-            Err(Unavailable::Gone(repository.to_owned()))
+            let gone = Unavailable::Gone(repository.to_owned());
+            let words = gone.notice().admin;
+            self.around.tell_once(&words.text, words.hint.as_deref());
+            Err(gone)
         };
         self.settings
             .borrow_mut()

@@ -55,7 +55,8 @@ pub enum Unavailable {
 
 impl Unavailable {
     /// The same for a person, and what to do.
-    pub(super) fn notice(&self) -> Notice {
+    #[must_use]
+    pub fn notice(&self) -> Notice {
         let hint = match self {
             Self::Broken(_) => None,
             Self::Gone(old) => {
