@@ -13,7 +13,9 @@ use crate::spool::{Access, Spool, SpoolError};
 
 /// Opens the repository that an argument names, or else this folder's.
 pub(super) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<Repository, Error> {
-    let repository = Repository::open(named.unwrap_or(Path::new(".")))?;
+    let named = named.unwrap_or(Path::new("."));
+    around.ensure_not_anothers(named)?;
+    let repository = Repository::open(named)?;
     around.ensure_trusted(&repository.path())?;
     Ok(repository)
 }
@@ -27,6 +29,7 @@ pub(super) fn repository_in_hook(
     if named.is_some() {
         return repository(named, around);
     }
+    around.ensure_not_anothers(&hook_folder(around))?;
     let git_dir = hook_git_dir(around);
     // As git does, which also trusts whatever `GIT_DIR` names.
     if around.path_variable("GIT_DIR").is_none() {

@@ -32,6 +32,29 @@ impl Surroundings {
         Ok(())
     }
 
+    /// Refuses, as root, a folder that is another account's, or holds another's repository, before
+    /// anything there is opened. What a person asks of one repository, its owner is asked.
+    pub(super) fn ensure_not_anothers(&self, named: &Path) -> Result<(), Error> {
+        if self.own_uid() != 0 {
+            return Ok(());
+        }
+        let owner = |at: &Path| std::fs::metadata(at).map_or(0, |meta| meta.uid());
+        let owners = [owner(named), owner(&named.join(".git"))];
+        let Some(owner) = owners.into_iter().find(|&owner| owner != 0) else {
+            return Ok(());
+        };
+        let (name, _) = self.account(owner);
+        Err(Error::Failed {
+            what: format!(
+                "cannot work on `{}` as root: it belongs to `{name}`",
+                named.display()
+            ),
+            hint: Some(format!(
+                "run it as that account: runuser -u {name} -- refpost …"
+            )),
+        })
+    }
+
     /// Refuses, as root, a repository that is not root's, or that others can put another in
     /// the place of. Nothing in it is opened, and git is not asked: root works for nobody.
     pub(super) fn ensure_roots(&self, git_dir: &Path) -> Result<(), Error> {

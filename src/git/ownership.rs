@@ -28,7 +28,7 @@ pub fn ensure_trusted(git_dir: &Path, account: u32) -> Result<(), Error> {
     if owner == account {
         return Ok(());
     }
-    irregular::ensure_none_at_once(git_dir).map_err(|source| Error::Open {
+    irregular::ensure_none_at_once(named).map_err(|source| Error::Open {
         path: git_dir.display().to_string(),
         source,
         no_git: false,
@@ -53,6 +53,11 @@ fn is_trusted_by_git(repository: &Path, git_dir: &Path) -> bool {
         .args(["-c", "safe.bareRepository=all", "-C"])
         .arg(repository)
         .args(["rev-parse", "--absolute-git-dir"])
+        // What is above is none of it: there git would open what others put there.
+        .env(
+            "GIT_CEILING_DIRECTORIES",
+            repository.parent().unwrap_or(repository),
+        )
         .stdin(Stdio::null())
         .stderr(Stdio::null());
     answer_of(&mut command).is_ok_and(|answer| {

@@ -70,6 +70,7 @@ mod push_options;
 mod readme;
 mod real_receivers;
 mod root_apart;
+mod root_asks;
 mod root_bounds;
 mod scenarios;
 mod secrets;

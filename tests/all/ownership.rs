@@ -202,7 +202,7 @@ fn root_is_told_of_it_like_anybody() {
     };
     let ran = shared.site.refpost(["check", "test.git"]).run();
     assert_eq!(ran.status, 1);
-    let why = format!("it belongs to account {OWNER}, not to 0, who runs this");
+    let why = format!("cannot work on `test.git` as root: it belongs to `{OWNER}`");
     assert!(ran.stdout.contains(&why), "{}", ran.stdout);
 }
 

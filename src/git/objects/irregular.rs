@@ -34,9 +34,11 @@ fn within(path: &Path) -> PathBuf {
 }
 
 /// Fails for the repository in this folder, or in a `.git` in it, if one of those is no file.
+/// git looks into both to see which of them is one.
 pub(in crate::git) fn ensure_none_at_once(path: &Path) -> Result<(), Cause> {
-    let git_dir = within(path);
-    ensure_none(READ_AT_ONCE.iter().map(|name| git_dir.join(name)))
+    let both = [path.join(".git"), path.to_owned()];
+    let files = |git_dir: &PathBuf| READ_AT_ONCE.map(|name| git_dir.join(name));
+    ensure_none(both.iter().flat_map(files))
 }
 
 /// Fails if a file that its configuration includes is never read to its end: at a FIFO libgit2
