@@ -1,4 +1,42 @@
-//! Whose repositories and configurations a command acts on.
+//! Who is believed what: the rules, on one page, and those of repositories and configurations.
+//!
+//! Refpost runs as one account and reads what others wrote. Five rules are behind all others:
+//!
+//! - **Accounts.** Nothing is done with more rights than the account has whose it is. Root finds
+//!   out whose a thing is, from folders alone, and leaves the rest to a process that is that
+//!   account for good. A service sends for accounts that it does not trust, and reads nothing of
+//!   theirs.
+//! - **Files.** A file that others may have made is opened from a folder that is open, through no
+//!   link and without waiting; what is open is looked at, and then read. A path that a person
+//!   named is that person's.
+//! - **Descriptors.** What was decided of an open folder or file holds for that one. No path is
+//!   looked up twice.
+//! - **Environment.** In a hook it is a stranger's, and decides nothing that a library reads.
+//! - **Peers.** Who is at the other end of a socket, the kernel says; of what is said there, only
+//!   the messages are believed. What a receiver answers changes what is sent to it, nothing else.
+//!
+//! The same table is in docs/security.md, with what is not believed of anybody; a test compares
+//! them. Files without a folder are in `command/`.
+//!
+//! | what | whom refpost believes | decided in |
+//! |---|---|---|
+//! | the server's file | root, or the account that runs refpost; links on the way are theirs | `config/file` |
+//! | a repository's `refpost.toml` | root, the account that runs, the owner of the repository | `config/file`, `trust` (here), `World::load` |
+//! | a key's file | root, the account that reads it, the owner of the configuration that names it | `config/secrets/keys` |
+//! | whose a repository is | `fstat` of a folder that is open | `spool/search`, `plain_file` |
+//! | what root found | nobody: it is a hint, which the account's own process checks | `found` |
+//! | an account | the system's entry of its number: its groups, its group, its home | `become_account`, `accounts` |
+//! | what an account's process says | that this account says so: its name stands before each line | `forwarded` |
+//! | another account's repository | git (`safe.directory` in its system or global configuration) | `Surroundings::ensure_trusted`, `git/ownership`; as root `ensure_not_anothers` |
+//! | `description`, `cgitrc`, hooks, git's own files | whoever may write the repository, with the rights of the account that runs | `plain_file` |
+//! | what a push means | git's objects, as git reads them | `git/objects` |
+//! | who pushed | the host's variables (`GL_USER` and others), else the account | `host/pusher` |
+//! | an entry in a spool | whoever may write the spool | `spool/entry`, `spool/folder` |
+//! | an account that submits over `socket` | the kernel (`SO_PEERCRED`, `SO_PEERGROUPS`); what it may announce for, `fstat` of the repository's folder, opened from `root` down through no link | `service/asker`, `service/reach`, `service/desk` |
+//! | a process that a push hangs on | the kernel: number, start time, boot and namespace | `process` |
+//! | the environment | the administrator's, in `flush`, `ping` and `check`; see "The environment" | `environment` |
+//! | whom to trust in TLS | the system's authorities, `ca_file` | `delivery/http/tls` |
+//! | the clock | itself, once flushes have seen it go on evenly for an hour | `spool/stats` |
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

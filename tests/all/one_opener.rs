@@ -57,6 +57,37 @@ fn no_other_file_opens_a_path_by_its_name() {
     }
 }
 
+/// The page of who is believed what is one, in the sources and in the docs.
+#[test]
+fn the_docs_and_the_sources_name_the_same_rules_of_trust() {
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let rows = |lines: Vec<&str>| {
+        let rows = lines.into_iter().filter(|line| line.starts_with("| "));
+        let cells = rows.map(|line| {
+            line.splitn(4, " | ")
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" | ")
+        });
+        cells.skip(1).collect::<Vec<_>>()
+    };
+    let (docs, page) = (read("docs/security.md"), read("src/command/trust.rs"));
+    let table = docs
+        .lines()
+        .skip_while(|line| *line != "## Who is believed what");
+    let table = table
+        .take_while(|line| *line != "## What is secret")
+        .collect();
+    let page = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! "))
+        .collect();
+    assert_eq!(rows(table), rows(page));
+}
+
 /// Each line of code that opens something, and where it is.
 fn read(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
