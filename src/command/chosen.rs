@@ -190,12 +190,12 @@ pub(super) fn chosen(
     // What is on its way from one place to the next is in both, for a moment or since a crash.
     let is_later = |one: &Listed| matches!(one.place, Place::Spare(_) | Place::Waiting(..));
     let is_new = |one: &&Listed| matches!(one.place, Place::New(_));
-    let in_new: BTreeSet<Id> = listed
+    let arriving: BTreeSet<Id> = listed
         .iter()
         .filter(is_new)
         .map(|one| one.place.id().clone())
         .collect();
-    listed.retain(|one| !(is_later(one) && in_new.contains(one.place.id())));
+    listed.retain(|one| !(is_later(one) && arriving.contains(one.place.id())));
     Ok(listed)
 }
 

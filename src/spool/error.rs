@@ -52,7 +52,7 @@ impl IoError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let cause = self.source.get_ref();
-        if cause.is_some_and(|cause| cause.is::<NoLinks>()) {
+        if cause.is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoLinks>) {
             let hint = Some(
                 "name a folder on another file system in `spool`: docs/operations.md, \"File \
                  systems\"",

@@ -41,7 +41,7 @@ impl Spool {
         let held = self.hold_new()?;
         for id in self.ids_in_new()? {
             let name = self.new_name(&id);
-            if let Some(entry) = self.of_old(renaming, self.open_new(&id), &mut done)
+            if let Some(entry) = Self::of_old(renaming, self.open_new(&id), &mut done)
                 && let Some(draft) = renamed(renaming, &entry, None)?
             {
                 let tmp = self.work_dir()?.entry(format!("{id}.renamed"));
@@ -57,7 +57,7 @@ impl Spool {
             let waiting = lane.all()?;
             for item in waiting.mains.into_iter().chain(waiting.asides) {
                 let entry = self.open_item(&queue, &item);
-                let Some(entry) = self.of_old(renaming, entry, &mut done) else {
+                let Some(entry) = Self::of_old(renaming, entry, &mut done) else {
                     continue;
                 };
                 let place = (&queue, |queue: &Queue| self.retry_dir(queue));
@@ -71,7 +71,7 @@ impl Spool {
         {
             for failed in self.failed(&queue)? {
                 let entry = self.open_failed(&failed);
-                let Some(entry) = self.of_old(renaming, entry, &mut done) else {
+                let Some(entry) = Self::of_old(renaming, entry, &mut done) else {
                     continue;
                 };
                 let place = (&queue, |queue: &Queue| self.failed_dir(queue));
@@ -82,7 +82,6 @@ impl Spool {
     }
 
     fn of_old(
-        &self,
         renaming: &Renaming<'_>,
         opened: Result<Entry, super::EntryError>,
         done: &mut HandedOver,

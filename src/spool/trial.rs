@@ -23,14 +23,13 @@ impl Spool {
         // A dot: whoever lists a folder of the spool passes it over.
         let name = format!(".refpost-check-{chance:016x}");
         let (tmp, new) = (self.tmp_dir(), self.new_dir());
-        match disk::unless_gone(tmp.fd().map(drop).context("open", || tmp.path()))? {
-            Some(()) => self.try_names(&tmp.entry(&name), &new.entry(&name)),
-            None => {
-                let above = Folder::start(above, Writers::Any);
-                let other = above.entry(format!("{name}.link"));
-                disk::keeping_mark(&above, || self.try_names(&above.entry(name), &other))
-            }
+        let opened = tmp.fd().map(drop).context("open", || tmp.path());
+        if disk::unless_gone(opened)?.is_some() {
+            return self.try_names(&tmp.entry(&name), &new.entry(&name));
         }
+        let above = Folder::start(above, Writers::Any);
+        let other = above.entry(format!("{name}.link"));
+        disk::keeping_mark(&above, || self.try_names(&above.entry(name), &other))
     }
 
     fn try_names(&self, name: &Name, other: &Name) -> Result<Trial, IoError> {

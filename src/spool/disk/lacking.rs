@@ -76,7 +76,7 @@ fn place(stat: &FileStat) -> (u64, u64) {
 }
 
 /// An error of link(2), which says so if the file system has no hard links. The kernel says the
-/// same of another account's file (`fs.protected_hardlinks`, proc_sys_fs(5)).
+/// same of another account's file (`fs.protected_hardlinks`, `proc_sys_fs(5)`).
 pub(super) fn of_link(from: &Name, error: io::Error) -> io::Error {
     let is_own = || stat(from).is_ok_and(|stat| stat.st_uid == Uid::effective().as_raw());
     let is_forbidden = error.raw_os_error() == Some(Errno::EPERM as i32);
