@@ -44,7 +44,7 @@ impl Spool {
             if let Some(entry) = Self::of_old(renaming, self.open_new(&id), &mut done)
                 && let Some(draft) = renamed(renaming, &entry, None)?
             {
-                let tmp = self.work_dir()?.entry(format!("{id}.renamed"));
+                let tmp = self.tmp_dir().entry(format!("{id}.renamed"));
                 enqueue::replace(&draft, &tmp, &name, self.access)?;
                 done.entries += 1;
             }
@@ -112,7 +112,7 @@ impl Spool {
         };
         let to = &recipients[0].queue;
         let old: Name = folder(from).entry(name);
-        let tmp = self.work_dir()?.entry(format!("{name}.renamed"));
+        let tmp = self.tmp_dir().entry(format!("{name}.renamed"));
         done.entries += 1;
         if to == from {
             return Ok(enqueue::replace(&draft, &tmp, &old, self.access)?);
