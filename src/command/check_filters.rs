@@ -128,7 +128,13 @@ mod tests {
             "git.tag.create",
             "issue.new",
         ];
-        let expected = [Some("git.receive"), Some("git.receive"), None, None, None];
+        let expected = [
+            Some("git.receive"),
+            Some("git.receive"),
+            Some("git.branch.creation"),
+            Some("git.tag.creation"),
+            None,
+        ];
         assert_eq!(topics.map(meant_topic), expected);
     }
 }
