@@ -270,9 +270,8 @@ fn is_for_us(spool: &Spool, around: &Surroundings) -> bool {
     if !around.is_service().unwrap_or(false) {
         return true;
     }
-    let server = around.server();
     let is_served = |server: &Server| server.spools().any(|root| is_same(root, spool.root()));
-    if server.as_ref().is_ok_and(is_served) {
+    if around.server().as_ref().is_ok_and(is_served) {
         return true;
     }
     around.tell_once(

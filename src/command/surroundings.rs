@@ -1,7 +1,7 @@
 //! What commands take from outside: clock, environment, accounts, chance. Below
 //! `command/` these arrive as values.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -30,6 +30,8 @@ pub(super) struct Surroundings {
     /// Repositories of others that git trusts, and who those are: it is asked once.
     pub(super) trusted: RefCell<HashSet<(PathBuf, u32)>>,
     accounts: Accounts,
+    /// Whether this account is the service behind `socket`, once that was looked at.
+    pub(super) is_service: Cell<Option<bool>>,
     host: OnceCell<String>,
     /// Drawn, and not yet used.
     random: RefCell<Vec<u8>>,
@@ -70,6 +72,7 @@ impl Surroundings {
             told: RefCell::default(),
             trusted: RefCell::default(),
             accounts: Accounts::default(),
+            is_service: Cell::default(),
             host: OnceCell::new(),
             random: RefCell::default(),
             shared: OnceCell::new(),
@@ -245,8 +248,9 @@ impl Surroundings {
         self.accounts.get(uid)
     }
 
-    /// Looks accounts up anew from now on.
+    /// Looks accounts up anew from now on, and which of them is the service.
     pub(super) fn forget_accounts(&self) {
+        self.is_service.set(None);
         self.accounts.forget();
     }
 

@@ -46,7 +46,7 @@ use nix::unistd::Uid;
 use super::Error;
 use super::found::others_way;
 use super::surroundings::{Shared, Surroundings};
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Server};
 use crate::git;
 
 impl Surroundings {
@@ -142,14 +142,19 @@ impl Surroundings {
     /// sends for accounts none of which is trusted with what it may read, so nothing of theirs
     /// counts but what they submit.
     pub(super) fn is_service(&self) -> Result<bool, config::Error> {
-        let server = self.server()?;
-        if server.socket().is_none() || self.own_uid() == 0 {
-            return Ok(false);
+        if let Some(known) = self.is_service.get() {
+            return Ok(known);
         }
+        let found = self.own_uid() != 0 && self.owns_spool_behind_socket(&self.server()?);
+        self.is_service.set(Some(found));
+        Ok(found)
+    }
+
+    fn owns_spool_behind_socket(&self, server: &Server) -> bool {
         let owns = |root: &Path| {
             let owner = std::fs::metadata(root).map(|meta| meta.uid());
             owner.is_ok_and(|owner| owner == self.own_uid())
         };
-        Ok(server.spools().any(owns))
+        server.socket().is_some() && server.spools().any(owns)
     }
 }

@@ -163,3 +163,49 @@ fn parse(line: &[u8]) -> Option<(u64, Hash)> {
     hex::decode_to_slice(digits, &mut hash).ok()?;
     Some((time.parse().ok()?, hash))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::Access;
+
+    fn id(n: u64) -> Id {
+        Id::new(UNIX_EPOCH + Duration::from_secs(n), "git1", n)
+    }
+
+    #[test]
+    fn an_id_is_known_to_the_next_process_and_for_five_days() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::new(folder.path(), Access::Owner);
+        let start = UNIX_EPOCH + Duration::from_hours(24 * 365);
+        let (one, other) = (Path::new("/srv/one.git"), Path::new("/srv/other.git"));
+        let mut taken = Taken::of(&spool, start);
+        taken.note(one, &id(1), start).expect("it is written");
+        taken.note(one, &id(2), start).expect("it is written");
+        for later in [taken, Taken::of(&spool, start)] {
+            assert!(later.has(one, &id(1)) && later.has(one, &id(2)));
+            assert!(!later.has(other, &id(1)) && !later.has(one, &id(3)));
+        }
+        let later = Taken::of(&spool, start + LIFE + Duration::from_secs(1));
+        assert!(!later.has(one, &id(1)));
+    }
+
+    #[test]
+    fn the_file_is_written_anew_once_most_of_it_is_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::new(folder.path(), Access::Owner);
+        let one = Path::new("/srv/one.git");
+        let at = |n: u64| UNIX_EPOCH + Duration::from_hours(n);
+        let mut taken = Taken::of(&spool, at(0));
+        for n in 0..5000 {
+            taken.note(one, &id(n), at(n)).expect("it is written");
+        }
+        let text = std::fs::read_to_string(folder.path().join(TAKEN)).expect("it is there");
+        assert!(text.lines().count() < 2100, "{}", text.lines().count());
+        let later = Taken::of(&spool, at(5000));
+        assert!(later.has(one, &id(4999)) && !later.has(one, &id(4000)));
+        // What makes no sense is passed over.
+        std::fs::write(folder.path().join(TAKEN), "x\n1 zz\n\n").expect("it is written");
+        assert!(!Taken::of(&spool, at(5000)).has(one, &id(4999)));
+    }
+}
