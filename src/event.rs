@@ -120,6 +120,15 @@ pub struct RefUpdate {
     pub name: RefName,
 }
 
+impl RefUpdate {
+    /// Whether its ids are SHA-256.
+    #[must_use]
+    pub fn is_sha256(&self) -> bool {
+        let mut ids = self.old.iter().chain(&self.new);
+        ids.any(|id| id.as_bytes().len() == 32)
+    }
+}
+
 /// A ref that changed, and what came of that: facts of the repository, in no forge's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefChange {
@@ -132,6 +141,8 @@ pub struct RefChange {
     /// The commits that it gained, or lost. `None`: there is nothing to list, or no commits
     /// lead from the one to the other.
     pub gained: Option<Gained>,
+    /// What formats that list commits tell besides, if it is wanted.
+    pub details: Option<Details>,
 }
 
 /// One end of a change.
@@ -160,6 +171,8 @@ pub struct Gained {
     pub oldest: Oid,
     /// The newest of them; the new end, if there are none.
     pub newest: Oid,
+    /// The newest of them, the newest first, as many as are wanted one by one.
+    pub listed: Vec<Oid>,
     /// Who wrote them, in order of first appearance from the oldest; of none, who wrote the
     /// new end. Never empty.
     pub authors: Vec<Author>,
@@ -171,6 +184,56 @@ pub struct Gained {
     /// Whether less is known than there was: an object is missing or damaged, or the push
     /// has cost too much.
     pub incomplete: bool,
+}
+
+/// Commits one by one, and what else only some formats tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Commits that were gained, the newest first; those that can be read, and no more than
+    /// are wanted.
+    pub commits: Vec<Commit>,
+    /// The commit that the new end leads to, if it can be read.
+    pub head: Option<Commit>,
+    /// Of a new end that is an annotated tag its text, without a signature.
+    pub tag_text: Option<String>,
+    /// The first parent of the oldest commit that was gained.
+    pub before_oldest: Option<Oid>,
+    /// Of a ref that was created and gained nothing, a branch that is at the same commit: the
+    /// default branch, or the first by name.
+    pub same_as: Option<RefName>,
+}
+
+/// A commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id.
+    pub id: Oid,
+    /// Its tree.
+    pub tree: Oid,
+    /// What it says, as text.
+    pub message: String,
+    /// Whether that is only its beginning.
+    pub is_cut: bool,
+    /// Who wrote it.
+    pub author: Signature,
+    /// Who committed it.
+    pub committer: Signature,
+    /// The files that differ from its first parent, in the order of the path's bytes. `None`:
+    /// they are not known, or more than are wanted.
+    pub files: Option<Vec<(Vec<u8>, FileStatus)>>,
+}
+
+/// Who made a commit, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// The name as it was written.
+    pub name: String,
+    /// The address between `<` and `>`.
+    pub email: String,
+    /// Seconds since the epoch; 0 if that is not said.
+    pub seconds: u64,
+    /// How many minutes local time is ahead of UTC.
+    pub offset: i32,
 }
 
 /// Files that differ between two trees, without rename detection.

@@ -1,11 +1,17 @@
 //! Keys, and the signatures that they make (RFC 2104, FIPS 198-1).
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
+
+/// How a key of Standard Webhooks begins, and how many bytes it stands for.
+const STANDARD_PREFIX: &str = "whsec_";
+const STANDARD_LENGTH: RangeInclusive<usize> = 24..=64;
 
 /// A text that nobody may see: a key, a header's value. Its memory is wiped
 /// when it goes; it has no `Display`, and its `Debug` shows nothing.
@@ -42,6 +48,38 @@ pub fn sha1(key: &Secret, body: &[u8]) -> String {
 #[must_use]
 pub fn sha256(key: &Secret, body: &[u8]) -> String {
     hex::encode(mac::<Hmac<Sha256>>(key, body).finalize().into_bytes())
+}
+
+/// The signature of a message and the time of an attempt, as Standard Webhooks has it
+/// (standard-webhooks.md, "Signature scheme").
+#[must_use]
+pub fn standard_webhooks(key: &Secret, id: &str, time: u64, body: &[u8]) -> String {
+    let key = standard_key(key);
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&key).expect("HMAC takes any length");
+    mac.update(format!("{id}.{time}.").as_bytes());
+    mac.update(body);
+    let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+    format!("v1,{signature}")
+}
+
+/// The bytes that sign: what stands behind `whsec_` in base64, if that is as long as such a
+/// key is, or else the text itself.
+fn standard_key(key: &Secret) -> Zeroizing<Vec<u8>> {
+    let text = key.expose();
+    let encoded = text.strip_prefix(STANDARD_PREFIX);
+    let decoded = encoded.and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
+    let decoded = decoded.filter(|bytes| STANDARD_LENGTH.contains(&bytes.len()));
+    Zeroizing::new(decoded.unwrap_or_else(|| text.as_bytes().to_owned()))
+}
+
+/// The key as a receiver of Standard Webhooks is given it.
+#[must_use]
+pub fn as_standard_key(key: &Secret) -> Secret {
+    let bytes = standard_key(key);
+    Secret::new(format!(
+        "{STANDARD_PREFIX}{}",
+        BASE64_STANDARD.encode(&*bytes)
+    ))
 }
 
 /// Whether this is the body's signature: SHA-1 or SHA-256, told by its length
@@ -89,6 +127,33 @@ mod tests {
         for nonsense in ["", "74", "zz", &sha1_known[..38]] {
             assert!(!verify(&key, body, nonsense), "{nonsense}");
         }
+    }
+
+    /// The known answer of the specification's own libraries.
+    #[test]
+    fn signs_as_standard_webhooks_does() {
+        let key = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        let (id, time) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330);
+        let body = br#"{"test": 2432232314}"#;
+        let known = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(standard_webhooks(&key, id, time, body), known);
+        assert_eq!(as_standard_key(&key), key);
+        let text = Secret::new("a text of any length");
+        let given = as_standard_key(&text);
+        assert_ne!(given, text);
+        let short = standard_webhooks(&text, id, time, body);
+        assert_ne!(short, known);
+        assert!(short.starts_with("v1,"));
+    }
+
+    /// The known answer of GitHub's documentation.
+    #[test]
+    fn signs_as_github_does() {
+        let key = Secret::new("It's a Secret to Everybody");
+        assert_eq!(
+            sha256(&key, b"Hello, World!"),
+            "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+        );
     }
 
     #[test]

@@ -182,11 +182,12 @@ fn check_config(
         let hint = format!("refpost enable {} --url URL", repo.display());
         return findings.error("no config: nothing is sent", Some(hint));
     }
-    let project = super::compose::project(repository, settings, around);
+    let (project, addresses) = super::compose::project(repository, settings, around);
     findings.ok(&format!(
         "project `{}` of {}",
         project.fullname, settings.instance
     ));
+    check_endpoint::check_addresses(settings, &addresses, findings);
     if let Some(root) = &settings.root {
         let inside = root
             .canonicalize()

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::findings::Findings;
 use super::surroundings::Surroundings;
 use crate::config::{ClientCert, Credentials, Endpoint, Settings, Signing};
+use crate::payload::{Addresses, Format};
 use crate::signature::Secret;
 use crate::{delivery, report};
 
@@ -62,10 +63,37 @@ pub(super) fn check(
     check_url(endpoint, settings, findings);
 }
 
+/// Shows by which addresses receivers of forges' formats know the repository: they find their
+/// job by comparing these.
+pub(super) fn check_addresses(settings: &Settings, addresses: &Addresses, findings: &mut Findings) {
+    if settings
+        .formats()
+        .iter()
+        .all(|&format| format == Format::Pagure)
+    {
+        return;
+    }
+    let Addresses {
+        http, ssh, html, ..
+    } = addresses;
+    findings.ok(&format!(
+        "receivers know it by `{html}`, and clone `{http}` or `{ssh}`"
+    ));
+    let host = url::Url::parse(html).ok();
+    let host = host.as_ref().and_then(url::Url::host_str);
+    if host.is_none_or(|host| !host.contains(['.', ':'])) {
+        findings.warning(
+            &format!("`{html}` names no host that a receiver can know it by"),
+            "set `instance`, or `clone_http`, `clone_ssh` and `html_url`, as receivers have them",
+        );
+    }
+}
+
 fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Findings) {
     let name = &endpoint.name;
     let is_short = |key: &&Secret| key.expose().len() < SHORT_KEY;
     match &credentials.key {
+        None if credentials.token.is_some() => {}
         None => findings.warning(
             &format!("endpoint `{name}` is sent unsigned messages"),
             "a receiver cannot tell them from anybody else's",
@@ -82,7 +110,17 @@ fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Fin
     } = &endpoint.signing
     {
         let until = humantime::format_rfc3339_seconds(previous.until);
-        if credentials.previous.is_none() {
+        let has_place = matches!(endpoint.format, Format::Pagure | Format::Gitlab);
+        if !has_place && !endpoint.standard_webhooks {
+            findings.warning(
+                &format!(
+                    "endpoint `{name}`: its `previous_key` signs nothing: format `{}` has one \
+                     signature, the new key's",
+                    endpoint.format.name()
+                ),
+                "give the receiver the new key, and remove `previous_key`",
+            );
+        } else if credentials.previous.is_none() {
             findings.warning(
                 &format!("endpoint `{name}`: its `previous_key` signed until {until}"),
                 "every receiver has the new key by now? then remove `previous_key`",

@@ -1,6 +1,7 @@
 //! From ref updates to messages and who gets them: what `hook`, `preview` and
 //! `flush` share.
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,12 +11,11 @@ use sha2::{Digest, Sha256};
 use super::Error;
 use super::surroundings::Surroundings;
 use crate::config::{self, Endpoint, Origin, Settings};
-use crate::event::RefUpdate;
-use crate::git::{self, Changes, Repository};
+use crate::event::{RefChange, RefName, RefUpdate};
+use crate::git::{self, Changes, Repository, WantedDetails};
 use crate::host;
-use crate::payload::pagure::{self, Context, Stamp};
-use crate::payload::sent;
-use crate::payload::{Allowance, Message, Project};
+use crate::payload::pagure::{self, Stamp};
+use crate::payload::{self, Addresses, Allowance, Format, Message, Project, forge, sent};
 use crate::report;
 use crate::spool::{Built, Queue, Recipient, Selection};
 
@@ -26,11 +26,22 @@ const MOST_BYTES: usize = 256 << 20;
 /// No more refs than this are told of one by one.
 const MISFITS_TOLD: usize = 5;
 
+/// What one message tells.
+enum Telling {
+    /// Of Pagure's.
+    Event(sent::Event),
+    /// Of a forge's.
+    Topic(&'static str),
+}
+
 /// Makes the messages of one push, batch by batch.
 pub(super) struct Composer<'a> {
     changes: Changes<'a>,
     git_dir: PathBuf,
     project: Project,
+    addresses: Addresses,
+    /// What is made of each change.
+    formats: BTreeSet<Format>,
     settings: &'a Settings,
     around: &'a Surroundings,
     /// The account name of whoever pushed.
@@ -39,7 +50,7 @@ pub(super) struct Composer<'a> {
     note: Option<&'a str>,
     /// When it happened.
     time: SystemTime,
-    /// How many messages were made.
+    /// How many of Pagure's messages were made, which count those of a push.
     made: usize,
     /// Of the batch, the refs whose ids cannot be of this repository, and why.
     misfits: Vec<String>,
@@ -54,15 +65,38 @@ impl<'a> Composer<'a> {
         note: Option<&'a str>,
         time: SystemTime,
     ) -> Self {
+        let with = (settings, around);
+        Self::of_formats(settings.formats(), repository, with, pusher, note, time)
+    }
+
+    /// The same, which makes messages of these formats.
+    pub(super) fn of_formats(
+        formats: BTreeSet<Format>,
+        repository: &'a Repository,
+        (settings, around): (&'a Settings, &'a Surroundings),
+        pusher: &'a str,
+        note: Option<&'a str>,
+        time: SystemTime,
+    ) -> Self {
+        let forges = || formats.iter().filter(|&&format| format != Format::Pagure);
+        let most = |format: &Format| settings.max_commits.unwrap_or(format.most_commits());
         let wants = git::Wants {
             files: settings.max_changed_files,
             // With more than that the body would be longer, and list none.
             path_bytes: settings.max_body,
         };
+        let details = forges().map(most).max().map(|commits| WantedDetails {
+            commits,
+            bytes: settings.max_body,
+            same_as: formats.contains(&Format::Github),
+        });
+        let (project, addresses) = project(repository, settings, around);
         Self {
-            changes: repository.changes(wants),
+            changes: repository.changes(wants).with_details(details),
             git_dir: repository.path(),
-            project: project(repository, settings, around),
+            project,
+            addresses,
+            formats,
             settings,
             around,
             pusher,
@@ -86,7 +120,7 @@ impl<'a> Composer<'a> {
         self.settings.max_spool
     }
 
-    /// How many messages were made, which is the `i` of the last one.
+    /// How many of Pagure's messages were made, which is the `i` of the last one.
     pub(super) fn made(&self) -> usize {
         self.made
     }
@@ -119,7 +153,9 @@ impl<'a> Composer<'a> {
         updates: &[RefUpdate],
         mut take: impl FnMut(Message) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut allowance = Allowance::new(self.settings.max_body);
+        let new = Allowance::new(self.settings.max_body);
+        let mut allowances: Vec<_> = self.formats.iter().map(|&one| (one, new)).collect();
+        let mut bytes = 0;
         self.misfits.clear();
         for update in updates {
             let change = match self.changes.of(update) {
@@ -131,24 +167,95 @@ impl<'a> Composer<'a> {
                 }
                 change => change?,
             };
-            for event in sent::events(change) {
-                let context = Context {
-                    instance: &self.settings.instance,
-                    project: &self.project,
-                    people: &self.settings.people,
-                    pusher: self.pusher,
-                    note: self.note,
-                };
-                let stamp = stamp(self.made + 1, self.time, self.around)?;
-                let message = pagure::message(&event, context, &stamp, allowance.longest());
-                if allowance.spend(message.body.len()) > MOST_BYTES && updates.len() > 1 {
-                    return Err(Error::TooLarge);
+            // Pagure's come last, for they take the change apart.
+            let mut change = Some(change);
+            for (format, allowance) in allowances.iter_mut().rev() {
+                for telling in self.tellings(&mut change, *format) {
+                    let longest = allowance.longest();
+                    let message = self.message(&change, *format, &telling, longest)?;
+                    allowance.spend(message.body.len());
+                    bytes += message.body.len();
+                    if bytes > MOST_BYTES && updates.len() > 1 {
+                        return Err(Error::TooLarge);
+                    }
+                    take(message)?;
+                    self.made += usize::from(*format == Format::Pagure);
                 }
-                take(message)?;
-                self.made += 1;
             }
         }
         Ok(())
+    }
+
+    /// What is told of a change in a format, one message each. What Pagure is told, every
+    /// endpoint's `topics` and `refs` choose from; of the others only what is wanted is made.
+    fn tellings(&self, change: &mut Option<RefChange>, format: Format) -> Vec<Telling> {
+        if format == Format::Pagure {
+            let events = change.take().map_or_else(Vec::new, sent::events);
+            return events.into_iter().map(Telling::Event).collect();
+        }
+        let Some(change) = change else {
+            return Vec::new();
+        };
+        let reference = change.update.name.full();
+        let topics = forge::topics(change, format).iter();
+        let wanted = topics.filter(|topic| self.is_wanted(format, topic, &reference));
+        wanted.map(|&topic| Telling::Topic(topic)).collect()
+    }
+
+    /// Whether an endpoint of a format wants this; without any, whether one that says nothing
+    /// of topics would.
+    fn is_wanted(&self, format: Format, topic: &str, reference: &str) -> bool {
+        let endpoints = self.settings.endpoints.iter();
+        let mut endpoints = endpoints.filter(|one| one.format == format).peekable();
+        if endpoints.peek().is_none() {
+            let default = format.default_topics();
+            return default.is_empty() || default.contains(&topic);
+        }
+        endpoints.any(|endpoint| endpoint.wants(topic, reference))
+    }
+
+    fn message(
+        &self,
+        change: &Option<RefChange>,
+        format: Format,
+        telling: &Telling,
+        longest: usize,
+    ) -> Result<Message, Error> {
+        let stamp = stamp(self.made + 1, self.time, self.around)?;
+        let settings = self.settings;
+        match (telling, change) {
+            (Telling::Event(event), _) => {
+                let context = pagure::Context {
+                    instance: &settings.instance,
+                    project: &self.project,
+                    people: &settings.people,
+                    pusher: self.pusher,
+                    note: self.note,
+                };
+                Ok(pagure::message(event, context, &stamp, longest))
+            }
+            (Telling::Topic(topic), Some(change)) => {
+                let branch = self.changes.default_branch_name()?.map(RefName::short);
+                let context = payload::Context {
+                    instance: &settings.instance,
+                    project: &self.project,
+                    addresses: &self.addresses,
+                    people: &settings.people,
+                    pusher: self.pusher,
+                    default_branch: branch.as_deref(),
+                    is_sha256: change.update.is_sha256(),
+                    max_commits: settings.max_commits,
+                };
+                Ok(forge::message(
+                    change,
+                    (format, topic),
+                    context,
+                    &stamp,
+                    longest,
+                ))
+            }
+            (Telling::Topic(_), None) => unreachable!("only Pagure's messages take it apart"),
+        }
     }
 
     /// The messages of a batch and who gets which. An endpoint that wants none of
@@ -179,31 +286,34 @@ pub(super) fn recipients(
     settings: &Settings,
     git_dir: &Path,
 ) -> Vec<Recipient> {
-    let about: Vec<(&str, &str)> = messages
+    let about: Vec<About<'_>> = messages
         .iter()
-        .map(|message| (&*message.topic, &*message.reference))
+        .map(|message| (message.format, &*message.topic, &*message.reference))
         .collect();
     recipients_of(&about, settings, git_dir)
 }
 
-/// The same of messages with these topics, about these refs.
+/// Format and topic of a message, and the ref that it is about.
+pub(super) type About<'a> = (Format, &'a str, &'a str);
+
+/// The same of messages about these.
 pub(super) fn recipients_of(
-    about: &[(&str, &str)],
+    about: &[About<'_>],
     settings: &Settings,
     git_dir: &Path,
 ) -> Vec<Recipient> {
     let mut all = Vec::new();
     for endpoint in settings.endpoints.iter().filter(|one| !one.is_served) {
-        let wanted = selection(about, |topic, name| endpoint.wants(topic, name));
+        let wanted = selection(about, |message| endpoint.gets(message));
         all.extend(wanted.map(|messages| Recipient {
             queue: queue(endpoint, settings, git_dir),
             endpoint: endpoint.name.clone(),
             messages,
         }));
     }
-    let by_service = selection(about, |topic, name| {
+    let by_service = selection(about, |message| {
         let mut served = settings.endpoints.iter().filter(|one| one.is_served);
-        served.any(|endpoint| endpoint.wants(topic, name))
+        served.any(|endpoint| endpoint.gets(message))
     });
     all.extend(by_service.map(|messages| Recipient {
         queue: Queue::service(),
@@ -214,9 +324,9 @@ pub(super) fn recipients_of(
 }
 
 /// Which messages are wanted; `None`: none.
-fn selection(about: &[(&str, &str)], wants: impl Fn(&str, &str) -> bool) -> Option<Selection> {
+fn selection<'a>(about: &[About<'a>], wants: impl Fn(About<'a>) -> bool) -> Option<Selection> {
     let all = about.iter().enumerate();
-    let wanted = all.filter(|(_, (topic, name))| wants(topic, name));
+    let wanted = all.filter(|(_, message)| wants(**message));
     let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
     if wanted.is_empty() {
         return None;
@@ -247,15 +357,17 @@ pub(super) fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) ->
     Queue::new(name).expect("the config lets no other names through")
 }
 
-/// The project of a repository.
+/// The project of a repository, and where it is found.
 pub(super) fn project(
     repository: &Repository,
     settings: &Settings,
     around: &Surroundings,
-) -> Project {
+) -> (Project, Addresses) {
     let facts = repository.facts(&|name| around.variable(name));
     let (name, fullname) = around.account(facts.owner_uid);
-    config::project(settings, &facts, (&name, &fullname))
+    let project = config::project(settings, &facts, (&name, &fullname));
+    let addresses = config::addresses(settings, &facts, &project);
+    (project, addresses)
 }
 
 /// Who pushes, as far as the environment tells.

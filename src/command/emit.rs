@@ -141,7 +141,7 @@ fn compose(
     settings: &Settings,
     around: &Surroundings,
 ) -> Result<Message, Error> {
-    let project = compose::project(repository, settings, around);
+    let (project, _) = compose::project(repository, settings, around);
     let context = Context {
         instance: &settings.instance,
         project: &project,

@@ -5,9 +5,9 @@ use super::{Done, Error, IoContext, compose, place};
 use crate::cli::PingArgs;
 use crate::config::{Endpoint, Settings};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
+use crate::git::Repository;
 use crate::json::Object;
-use crate::payload::Message;
-use crate::payload::pagure::{self, Context};
+use crate::payload::{self, Message, forge, pagure};
 use crate::report;
 use crate::signature::Secret;
 
@@ -36,26 +36,61 @@ pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error>
             hint: Some("`refpost check` lists the endpoints".to_owned()),
         });
     }
-    let project = compose::project(&repository, &settings, around);
-    let context = Context {
-        instance: &settings.instance,
-        project: &project,
-        people: &settings.people,
-        pusher: &compose::pusher(around),
-        note: None,
-    };
-    let msg = Object::from_iter([("content".to_owned(), CONTENT.into())]);
-    let stamp = compose::stamp(1, around.now(), around)?;
-    let message = pagure::other_message(TOPIC, msg, context, &stamp);
+    let messages = chosen
+        .iter()
+        .map(|endpoint| message(endpoint, &repository, &settings, around));
+    let messages: Vec<Message> = messages.collect::<Result<_, _>>()?;
     let mut all_well = true;
     delivery::run(async {
         let client = Client::of_few();
-        for endpoint in chosen {
-            all_well &= ping(endpoint, &message, &settings, &client, around).await;
+        for (endpoint, message) in chosen.into_iter().zip(&messages) {
+            all_well &= ping(endpoint, message, &settings, &client, around).await;
         }
     })
     .doing("wait for", std::path::Path::new("answers"))?;
     Ok(if all_well { Done::Well } else { Done::No })
+}
+
+/// The test message of an endpoint, which builds nothing anywhere.
+fn message(
+    endpoint: &Endpoint,
+    repository: &Repository,
+    settings: &Settings,
+    around: &Surroundings,
+) -> Result<Message, Error> {
+    let (project, addresses) = compose::project(repository, settings, around);
+    let pusher = compose::pusher(around);
+    let stamp = compose::stamp(1, around.now(), around)?;
+    let format = endpoint.format;
+    let Some(topics) = format.topics() else {
+        let context = pagure::Context {
+            instance: &settings.instance,
+            project: &project,
+            people: &settings.people,
+            pusher: &pusher,
+            note: None,
+        };
+        let msg = Object::from_iter([("content".to_owned(), CONTENT.into())]);
+        return Ok(pagure::other_message(TOPIC, msg, context, &stamp));
+    };
+    let branch = repository.default_branch_name()?;
+    let context = payload::Context {
+        instance: &settings.instance,
+        project: &project,
+        addresses: &addresses,
+        people: &settings.people,
+        pusher: &pusher,
+        default_branch: branch.as_deref(),
+        is_sha256: repository.is_sha256(),
+        max_commits: settings.max_commits,
+    };
+    let topics = topics.iter().copied();
+    let wanted: Vec<&str> = topics
+        .filter(|topic| endpoint.topics.matches(topic))
+        .collect();
+    let receiver = endpoint.url.to_string();
+    let receiver = receiver.trim_end_matches('…');
+    Ok(forge::ping(format, context, &stamp, (receiver, &wanted)))
 }
 
 async fn ping(
@@ -103,7 +138,8 @@ async fn attempt(
 ) -> Result<Answered, Error> {
     let credentials = endpoint.credentials(&|name| around.variable(name), around.now())?;
     let headers = credentials.headers.iter();
-    let headers = headers.map(|(_, value)| value.clone()).collect();
+    let headers = headers.map(|(_, value)| value.clone());
+    let headers = headers.chain(credentials.token.clone()).collect();
     let request = Request::new(message, &settings.instance, credentials);
     let answer = client
         .post(

@@ -39,7 +39,9 @@ pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
             }
             let endpoints = settings.endpoints.iter();
             endpoints
-                .filter(|endpoint| endpoint.wants(&message.topic, &message.reference))
+                .filter(|endpoint| {
+                    endpoint.gets((message.format, &message.topic, &message.reference))
+                })
                 .try_for_each(|endpoint| show_request(&message, endpoint, &settings, around))
         })?;
         composer.tell_misfits();

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::node;
 use super::schema::{EndpointLayer, Layer, Origin};
 use super::sections::{self, Section, Wrong};
+use crate::payload::Format;
 
 /// The longest timeout of an attempt. A run ends this long after its budget at the latest.
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -235,10 +236,37 @@ fn check_endpoint(endpoint: &EndpointLayer, before: &[EndpointLayer]) -> Result<
         );
         return Err((Vec::new(), why));
     }
+    check_format(endpoint)?;
     let fits = |timeout: Duration| !timeout.is_zero() && timeout <= LONGEST_TIMEOUT;
     if endpoint.timeout.is_some_and(|timeout| !fits(timeout.0)) {
         let why = format!("`timeout` of `{name}` must be longer than nothing, and 60s at most");
         return Err((vec![Step::Key("timeout")], why));
+    }
+    Ok(())
+}
+
+/// Whether an endpoint asks for what its format has.
+fn check_format(endpoint: &EndpointLayer) -> Result<(), Fault> {
+    let (name, format) = (&endpoint.name.0, endpoint.format);
+    let topics = endpoint.topics.as_ref().zip(format.topics());
+    if let Some((topic, known)) = topics.and_then(|(own, known)| Some((own.idle(known)?, known))) {
+        let format = format.name();
+        let known = known.join("`, `");
+        let why = format!(
+            "format `{format}` has no topic `{topic}`, which `{name}` asks for: it has `{known}`"
+        );
+        return Err((vec![Step::Key("topics")], why));
+    }
+    if endpoint.token.is_some() && format != Format::Gitlab {
+        let why = format!(
+            "`token` of `{name}` is of format `gitlab` alone, and its format is `{}`",
+            format.name()
+        );
+        return Err((vec![Step::Key("token")], why));
+    }
+    if endpoint.standard_webhooks == Some(true) && endpoint.unsigned == Some(true) {
+        let why = format!("`standard_webhooks` of `{name}` signs, and `unsigned` says not to");
+        return Err((vec![Step::Key("standard_webhooks")], why));
     }
     Ok(())
 }

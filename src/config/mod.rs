@@ -13,6 +13,7 @@
 //! settings   the merged layers made whole: defaults, endpoints with names
 //! require    whether files that cannot be loaded ask for `require`
 //! project    what [project] says and what the repository tells → Project
+//! web        where a project is cloned from and looked at
 //! ```
 //!
 //! The layers: the server's file, those of its sections that are about the repository,
@@ -32,11 +33,12 @@ mod sections;
 mod settings;
 mod shown;
 mod values;
+mod web;
 
 pub use error::Error;
 pub use file::Refusal;
 pub use load::{Loaded, Server, load};
-pub use project::project;
+pub use project::{addresses, project};
 pub use require::asks_to_require;
 pub use schema::{Mode, Origin};
 pub use secrets::keys::{Credentials, KeyError};

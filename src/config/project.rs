@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::settings::Settings;
 use super::values::matching::below;
 use crate::host::Facts;
-use crate::payload::{AccessUsers, People, Project, User};
+use crate::payload::{AccessUsers, Addresses, People, Project, User, derived_id};
 
 /// Returns the project of a repository. `owner`: name and full name of the account that owns its
 /// files.
@@ -78,6 +76,13 @@ pub fn project(settings: &Settings, facts: &Facts, owner: (&str, &str)) -> Proje
     }
 }
 
+/// Returns where a project is found: as the configuration says it, or cgit's and gitweb's.
+#[must_use]
+pub fn addresses(settings: &Settings, facts: &Facts, project: &Project) -> Addresses {
+    let found = &facts.shown.clone_urls;
+    Addresses::new(project, &settings.instance, &settings.addresses, found)
+}
+
 /// Returns the owner that cgit and gitweb name: a person of `[people]`, by address or name. One
 /// word is an account; any other text is a person's name, with the account of the files.
 fn named_owner(text: &str, people: &People, account: (&str, &str)) -> (String, String) {
@@ -119,16 +124,4 @@ fn split(fullname: &str) -> (Option<String>, String) {
         Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
         None => (None, fullname.to_owned()),
     }
-}
-
-/// Derives a number from the full name, for hosts without a database: 31 bits of its hash, so that
-/// it fits every receiver's type.
-fn derived_id(fullname: &str) -> u64 {
-    let digest = Sha256::digest(fullname);
-    u64::from(u32::from_be_bytes([
-        digest[0] & 0x7f,
-        digest[1],
-        digest[2],
-        digest[3],
-    ]))
 }

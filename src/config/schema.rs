@@ -13,7 +13,8 @@ use super::values::size::{BodySize, SpoolSize};
 use super::values::text::{
     EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, ProxyUrl, Urls,
 };
-use crate::payload::{AccessGroups, AccessUsers, People};
+use super::web::{ProjectUrl, SshAddress, WebLayer};
+use crate::payload::{AccessGroups, AccessUsers, Format, People};
 
 /// Time at which messages leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -58,13 +59,21 @@ pub(super) struct Layer {
     pub(super) push_options: Option<bool>,
     pub(super) refs: Option<Patterns>,
     pub(super) urls: Option<Urls>,
+    /// Of `urls` alone.
+    pub(super) format: Option<Format>,
     pub(super) key: Option<SecretSource>,
     pub(super) key_file: Option<SecretFile>,
     pub(super) previous_key: Option<PreviousKey>,
     pub(super) unsigned: Option<bool>,
     pub(super) max_changed_files: Option<usize>,
+    pub(super) max_commits: Option<usize>,
     pub(super) max_body: Option<BodySize>,
     pub(super) max_spool: Option<SpoolSize>,
+    pub(super) clone_http: Option<ProjectUrl>,
+    pub(super) clone_ssh: Option<SshAddress>,
+    pub(super) clone_git: Option<ProjectUrl>,
+    pub(super) html_url: Option<ProjectUrl>,
+    pub(super) web: WebLayer,
     pub(super) project: ProjectLayer,
     pub(super) people: People,
     pub(super) endpoint: Vec<EndpointLayer>,
@@ -89,7 +98,8 @@ pub(super) struct EndpointLayer {
     pub(super) origin: Origin,
     pub(super) url: EndpointUrl,
     #[serde(default)]
-    pub(super) topics: Patterns,
+    pub(super) format: Format,
+    pub(super) topics: Option<Patterns>,
     #[serde(default)]
     pub(super) refs: Patterns,
     pub(super) timeout: Option<Period>,
@@ -97,6 +107,8 @@ pub(super) struct EndpointLayer {
     pub(super) key_file: Option<SecretFile>,
     pub(super) previous_key: Option<PreviousKey>,
     pub(super) unsigned: Option<bool>,
+    pub(super) standard_webhooks: Option<bool>,
+    pub(super) token: Option<SecretSource>,
     #[serde(default)]
     pub(super) headers: BTreeMap<HeaderName, SecretSource>,
     pub(super) ca_file: Option<PathBuf>,
@@ -190,8 +202,10 @@ impl Layer {
             self.spool_is_own = upper.spool_is_own;
         }
         override_fields!(self, upper; instance, root, mode, spool, socket, push_budget, require, quiet,
-            verbose_to_pusher, push_options, refs, key, key_file, previous_key, unsigned, max_changed_files,
-            max_body, max_spool);
+            verbose_to_pusher, push_options, refs, format, key, key_file, previous_key, unsigned,
+            max_changed_files, max_commits, max_body, max_spool, clone_http, clone_ssh, clone_git,
+            html_url);
+        self.web.update(upper.web);
         for endpoint in upper.endpoint {
             self.endpoint
                 .retain(|lower| lower.name.0 != endpoint.name.0);
@@ -223,6 +237,7 @@ impl Layer {
             .iter()
             .filter_map(|endpoint| endpoint.key.as_ref());
         let headers = self.endpoint.iter().flat_map(|own| own.headers.values());
+        let headers = headers.chain(self.endpoint.iter().filter_map(|own| own.token.as_ref()));
         let previous = self.endpoint.iter().map(|own| &own.previous_key);
         let previous = previous.chain([&self.previous_key]).flatten();
         let mut sources = self
@@ -271,6 +286,7 @@ impl Layer {
             files.extend(&mut endpoint.key_file);
             files.extend(&mut endpoint.client_key_file);
             sources.extend(&mut endpoint.key);
+            sources.extend(&mut endpoint.token);
             sources.extend(endpoint.previous_key.iter_mut().map(|own| &mut own.source));
             sources.extend(endpoint.headers.values_mut());
         }

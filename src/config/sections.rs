@@ -9,7 +9,7 @@ use super::values::matching::{Names, RepositoryPatterns};
 
 /// Tables that a section can have too. Below a section's header TOML takes their
 /// plain headers for the whole server's.
-const ALSO_IN_SECTIONS: [&str; 4] = ["endpoint", "people", "project", "retry"];
+const ALSO_IN_SECTIONS: [&str; 5] = ["endpoint", "people", "project", "retry", "web"];
 
 /// A line of the file, counted from 1, and the text of the error.
 pub(super) type Wrong = (usize, String);

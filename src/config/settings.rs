@@ -1,5 +1,6 @@
 //! The merged layers made whole.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use super::schema::{
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::size::{BodySize, SpoolSize};
 use super::values::text::{EndpointUrl, Instance, Patterns, Period, Urls};
-use crate::payload::People;
+use super::web;
+use crate::payload::{Configured, Format, People};
 
 /// The longest that one attempt may take, unless the endpoint says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -49,10 +51,14 @@ pub struct Settings {
     pub refs: Patterns,
     /// Most changed files that a message lists.
     pub max_changed_files: usize,
+    /// Most commits that a message lists; `None`: as many as its format has it.
+    pub max_commits: Option<usize>,
     /// Longest body of a message, as far as its parts can be left out.
     pub max_body: usize,
     /// Most bytes of messages that may wait for the repository; `None`: no limit.
     pub max_spool: Option<u64>,
+    /// Addresses of projects, as far as they are configured.
+    pub addresses: Configured,
     /// Accounts of authors, by e-mail.
     pub people: People,
     /// Receivers of messages, in the order of the configuration, `urls` first.
@@ -73,6 +79,8 @@ pub struct Endpoint {
     pub origin: Origin,
     /// URL of the receiver.
     pub url: EndpointUrl,
+    /// Format that it understands.
+    pub format: Format,
     /// Topics that it wants.
     pub topics: Patterns,
     /// Refs that it wants messages of; full names.
@@ -81,6 +89,10 @@ pub struct Endpoint {
     pub timeout: Duration,
     /// Keys to sign with.
     pub signing: Signing,
+    /// Whether it is signed as Standard Webhooks has it, too.
+    pub standard_webhooks: bool,
+    /// Token that GitLab's format carries.
+    pub token: Option<SecretSource>,
     /// Headers to send besides the format's own.
     pub headers: Vec<(String, SecretSource)>,
     /// Certificate authorities to trust besides the platform's, as PEM.
@@ -123,6 +135,12 @@ pub struct ClientCert {
 }
 
 impl Endpoint {
+    /// Returns whether it gets a message of this format, of this topic and about this ref.
+    #[must_use]
+    pub fn gets(&self, (format, topic, reference): (Format, &str, &str)) -> bool {
+        self.format == format && self.wants(topic, reference)
+    }
+
     /// Returns whether it wants a message of this topic about this ref. One about no ref (`ping`,
     /// `emit`) is chosen by its topic alone.
     #[must_use]
@@ -156,6 +174,19 @@ pub enum Signing {
     },
     /// Not at all: `unsigned = true`.
     Unsigned,
+}
+
+impl Settings {
+    /// Returns the formats that endpoints understand, each once; without endpoints, Pagure's.
+    #[must_use]
+    pub fn formats(&self) -> BTreeSet<Format> {
+        let formats = self.endpoints.iter().map(|endpoint| endpoint.format);
+        let mut formats: BTreeSet<_> = formats.collect();
+        if formats.is_empty() {
+            formats.insert(Format::default());
+        }
+        formats
+    }
 }
 
 /// Schedule of attempts, and its end.
@@ -255,7 +286,9 @@ pub(super) fn defaults(host: &str) -> Layer {
 /// nor `unsigned`.
 pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
     const DEFAULTED: &str = "the defaults set this key";
+    let addresses = web::configured(&layer);
     let Layer { retry, network, .. } = layer;
+    let format = layer.format.unwrap_or_default();
     let default = signing(
         layer.key,
         layer.key_file,
@@ -273,10 +306,13 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
                 name,
                 origin: Origin::Server,
                 url,
-                topics: Patterns::default(),
+                format,
+                topics: Patterns::of(format.default_topics()),
                 refs: Patterns::default(),
                 timeout: TIMEOUT,
                 signing,
+                standard_webhooks: false,
+                token: None,
                 headers: Vec::new(),
                 ca_file: None,
                 client_cert: None,
@@ -301,6 +337,8 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
         push_options: layer.push_options.expect(DEFAULTED),
         refs: layer.refs.expect(DEFAULTED),
         max_changed_files: layer.max_changed_files.expect(DEFAULTED),
+        max_commits: layer.max_commits,
+        addresses,
         max_body: layer.max_body.expect(DEFAULTED).0,
         max_spool: layer.max_spool.expect(DEFAULTED).0,
         people: layer.people,
@@ -348,17 +386,25 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
         layer.previous_key,
         layer.unsigned,
     );
+    // A token is proof enough.
     let signing = own
         .or_else(|| default.cloned())
+        .or_else(|| layer.token.is_some().then_some(Signing::Unsigned))
+        .filter(|signing| *signing != Signing::Unsigned || layer.standard_webhooks != Some(true))
         .ok_or_else(|| layer.name.0.clone())?;
     Ok(Endpoint {
         name: layer.name.0,
         origin: layer.origin,
         url: layer.url,
-        topics: layer.topics,
+        format: layer.format,
+        topics: layer
+            .topics
+            .unwrap_or_else(|| Patterns::of(layer.format.default_topics())),
         refs: layer.refs,
         timeout: layer.timeout.map_or(TIMEOUT, |period| period.0),
         signing,
+        standard_webhooks: layer.standard_webhooks == Some(true),
+        token: layer.token,
         headers: layer
             .headers
             .into_iter()

@@ -3,7 +3,10 @@
 
 use std::cell::OnceCell;
 
-use crate::event::{Author, ChangedFiles, Gained, Oid, RefChange, RefKind, RefUpdate, Tip};
+use crate::event::{
+    self, Author, ChangedFiles, Gained, Oid, RefChange, RefKind, RefName, RefUpdate, Tip,
+};
+use crate::git::details::{Details, WantedDetails};
 use crate::git::error::{Error, present};
 use crate::git::history::gained::{self, Authors};
 use crate::git::history::graph::Graph;
@@ -22,6 +25,9 @@ pub struct Changes<'repo> {
     waits: bool,
     /// Budget for comparing trees in this push.
     budget: Budget,
+    details: Details<'repo>,
+    /// What is wanted of commits one by one.
+    wanted: Option<WantedDetails>,
 }
 
 impl Repository {
@@ -38,11 +44,19 @@ impl Repository {
             wants,
             waits: true,
             budget: Budget::default(),
+            details: Details::new(self),
+            wanted: None,
         }
     }
 }
 
 impl Changes<'_> {
+    /// Tells of commits one by one, too.
+    #[must_use]
+    pub fn with_details(self, wanted: Option<WantedDetails>) -> Self {
+        Self { wanted, ..self }
+    }
+
     /// Tells the known part of updates whose own objects are missing.
     #[must_use]
     pub fn of_what_is_known(self) -> Self {
@@ -84,12 +98,25 @@ impl Changes<'_> {
             (Some(_), Some(old), Some(new)) => Some(self.moved(old, new)?),
             _ => None,
         };
-        Ok(RefChange {
+        let mut change = RefChange {
             update: update.clone(),
             old,
             new,
             gained,
-        })
+            details: None,
+        };
+        if let Some(wanted) = self.wanted {
+            change.details = Some(
+                self.details
+                    .of(&change, wanted, &|| self.default_branch())?,
+            );
+        }
+        Ok(change)
+    }
+
+    /// The branch that HEAD names, if it names one.
+    pub fn default_branch_name(&self) -> Result<Option<&RefName>, Error> {
+        Ok(self.default_branch()?.name.as_ref())
     }
 
     /// Returns the change as the ids of an update tell it, without its objects.
@@ -110,9 +137,15 @@ impl Changes<'_> {
         RefChange {
             update: update.clone(),
             gained: gained.filter(|_| old.is_some() || kind != RefKind::Tag),
+            details: self.wanted.map(|_| event::Details::default()),
             old,
             new,
         }
+    }
+
+    /// How many commits are wanted one by one.
+    fn wanted_commits(&self) -> usize {
+        self.wanted.map_or(0, |wanted| wanted.commits)
     }
 
     fn tip(&self, object: Oid, kind: RefKind) -> Result<Tip, Error> {
@@ -167,7 +200,7 @@ impl Changes<'_> {
         let default = self.default_branch()?;
         let is_default = default.name.as_ref() == Some(&update.name);
         let against = default.tip.filter(|_| !is_default);
-        let listed = gained::list(&self.graph, new, against)?;
+        let listed = gained::list(&self.graph, new, against, self.wanted_commits())?;
         if self.is_spent() {
             return self.unlisted(new, listed.as_ref()).map(Some);
         }
@@ -195,7 +228,7 @@ impl Changes<'_> {
         }
         let (base, is_cut) = self.graph.merge_base(old, new)?;
         let forced = base != Some(old);
-        let listed = gained::list(&self.graph, new, Some(old))?;
+        let listed = gained::list(&self.graph, new, Some(old), self.wanted_commits())?;
         if self.is_spent() {
             return self.unlisted(new, listed.as_ref());
         }
@@ -207,6 +240,7 @@ impl Changes<'_> {
                     oldest: new,
                     newest: new,
                     total: 0,
+                    ids: Vec::new(),
                     authors: Authors::only(self.repository.commit_author(new)?),
                     is_cut: false,
                 },
@@ -248,6 +282,7 @@ impl Changes<'_> {
             total: listed.total,
             oldest: listed.oldest.into(),
             newest: listed.newest.into(),
+            listed: listed.ids.into_iter().map(Oid::from).collect(),
             authors: listed.authors.named,
             more_authors: listed.authors.more,
             files,
@@ -264,6 +299,7 @@ fn thin(new: Oid, authors: Authors, total: usize) -> Gained {
         total,
         oldest: new,
         newest: new,
+        listed: Vec::new(),
         authors: authors.named,
         more_authors: authors.more,
         files: ChangedFiles::unknown(),

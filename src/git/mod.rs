@@ -6,6 +6,7 @@
 //! objects     reading objects, through libgit2 or git
 //! history     commits that a ref gained, and merge bases
 //! tree_diff   files that differ
+//! details     commits one by one, for formats that list them
 //! changes     what became of a ref: RefUpdate → RefChange
 //! refs        where refs are and were
 //! replay      whether a ref moved as it was meant to (pure)
@@ -18,6 +19,7 @@
 
 mod changes;
 mod command;
+mod details;
 mod error;
 mod everywhere;
 mod history;
@@ -32,6 +34,7 @@ mod tree_diff;
 
 pub use changes::Changes;
 pub use command::WHERE_CONFIG_IS;
+pub use details::WantedDetails;
 pub use error::Error;
 pub use everywhere::Everywhere;
 pub use objects::header::{commit_header, tag_header};

@@ -149,13 +149,30 @@ impl Repository {
         }
         let listing = self.store().git().ask(&args)?;
         let lines = listing.split(|&byte| byte == b'\n');
-        Ok(lines
-            .filter_map(|line| {
-                let space = line.iter().position(|&byte| byte == b' ')?;
-                let id = self.hash().id_of_digits(&line[..space])?.into();
-                Some((self.name_within(&line[space + 1..]), id))
-            })
-            .collect())
+        Ok(lines.filter_map(|line| self.listed_ref(line)).collect())
+    }
+
+    /// The first branches by name, and where they are, as git lists them.
+    pub(super) fn branches(&self, most: usize) -> Result<Vec<(RefName, Oid)>, Error> {
+        let heads = self.full_name(b"refs/heads/");
+        let count = format!("--count={most}");
+        let args = [
+            OsStr::new("for-each-ref"),
+            OsStr::new("--format=%(objectname) %(refname)"),
+            OsStr::new(&count),
+            OsStr::new("--"),
+            OsStr::from_bytes(heads.as_bytes()),
+        ];
+        let listing = self.store().git().ask(&args)?;
+        let lines = listing.split(|&byte| byte == b'\n');
+        Ok(lines.filter_map(|line| self.listed_ref(line)).collect())
+    }
+
+    /// A line of such a listing.
+    fn listed_ref(&self, line: &[u8]) -> Option<(RefName, Oid)> {
+        let space = line.iter().position(|&byte| byte == b' ')?;
+        let id = self.hash().id_of_digits(&line[..space])?.into();
+        Some((self.name_within(&line[space + 1..]), id))
     }
 
     /// Returns the answer of git about this repository.

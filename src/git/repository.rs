@@ -191,6 +191,18 @@ impl Repository {
         Ok(DefaultBranch { name, tip })
     }
 
+    /// The short name of the branch that HEAD names, if it names one.
+    pub fn default_branch_name(&self) -> Result<Option<String>, Error> {
+        let name = self.default_branch()?.name;
+        Ok(name.map(|name| name.short()))
+    }
+
+    /// Whether ids are SHA-256.
+    #[must_use]
+    pub fn is_sha256(&self) -> bool {
+        self.hash() == HashKind::Sha256
+    }
+
     fn default_branch_by_git(&self, head: &[u8]) -> Result<DefaultBranch, Error> {
         let what = || "HEAD".to_owned();
         self.ensure_ref_is_plain(head).reading(what)?;

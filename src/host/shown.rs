@@ -22,6 +22,8 @@ pub struct Shown {
     pub category: Option<String>,
     /// `clone-url`, `gitweb.url`: the first that a browser can open, too.
     pub url: Option<String>,
+    /// All of them that hold no secret and are whole.
+    pub clone_urls: Vec<String>,
 }
 
 /// Lines of a repository's own config.
@@ -78,17 +80,28 @@ fn shown(cgitrc: &str, config: &dyn Fn(&str) -> Vec<String>) -> Shown {
         rest.next()
             .is_some_and(|rest| !rest.is_empty() && !rest.contains(['$', '@']))
     };
+    let urls = texts("clone-url", "url").map(|urls| urls.join(" "));
+    let urls = urls.unwrap_or_default();
+    let is_whole = |url: &&str| is_page(url) || is_of_git(url);
     Shown {
+        clone_urls: urls
+            .split_whitespace()
+            .filter(is_whole)
+            .map(str::to_owned)
+            .collect(),
         description: text("desc", "description"),
         owner: text("owner", "owner"),
         category: text("section", "category"),
-        url: texts("clone-url", "url").and_then(|urls| {
-            urls.join(" ")
-                .split_whitespace()
-                .find(is_page)
-                .map(str::to_owned)
-        }),
+        url: urls.split_whitespace().find(is_page).map(str::to_owned),
     }
+}
+
+/// Returns whether it is an address that only git opens, without a password.
+fn is_of_git(url: &str) -> bool {
+    let rest = url.strip_prefix("ssh://").or(url.strip_prefix("git://"));
+    let (login, _) = rest.unwrap_or(url).split_once('@').unwrap_or_default();
+    let is_short = rest.is_none() && url.starts_with("git@") && url.contains(':');
+    (rest.is_some() || is_short) && !login.contains([':', '/']) && !url.contains('$')
 }
 
 /// Returns the values of a key in a `cgitrc`: lines `key=value`, and comments.

@@ -44,6 +44,20 @@ pub struct Stamp {
     pub timestamp: u64,
 }
 
+impl Stamp {
+    /// What other formats call a message: the UUID of its `msg_id`.
+    #[must_use]
+    pub fn delivery(&self) -> &str {
+        delivery(&self.msg_id)
+    }
+}
+
+/// The UUID of a `msg_id`.
+#[must_use]
+pub fn delivery(msg_id: &str) -> &str {
+    msg_id.split_once('-').map_or(msg_id, |(_, uuid)| uuid)
+}
+
 /// How much of an event is told, more to less.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fill {
@@ -135,6 +149,7 @@ pub fn message(event: &Event, context: Context<'_>, stamp: &Stamp, longest: usiz
         msg_id: stamp.msg_id.clone(),
         project: context.project.fullname.clone(),
         reference: event.name.full(),
+        headers: Vec::new(),
         body,
     }
 }
@@ -225,6 +240,7 @@ pub fn other_message(topic: &str, mut msg: Object, context: Context<'_>, stamp: 
         msg_id: stamp.msg_id.clone(),
         project: context.project.fullname.clone(),
         reference: String::new(),
+        headers: Vec::new(),
         body: envelope(topic, &msg, stamp, usize::MAX).expect("memory takes every byte"),
     }
 }

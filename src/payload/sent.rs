@@ -62,6 +62,7 @@ pub fn events(change: RefChange) -> Vec<Event> {
         old,
         new,
         gained,
+        details: _,
     } = change;
     let kind = update.name.kind();
     let of_tip = |change, tip: &Tip, incomplete| Event {

@@ -6,6 +6,9 @@
 //! the first message's body, the second's, …
 //! ```
 //!
+//! The version is 2 if a message is of another format than Pagure's, so that a refpost that
+//! knows no other leaves the entry to one that does.
+//!
 //! The header holds no URL, no key and no header value of an endpoint, only its
 //! name: where and how to send is looked up at each attempt.
 
@@ -22,10 +25,13 @@ use super::disk;
 use super::error::{EntryError, EntryFault, IoContext, IoError};
 use super::folder::Name;
 use super::record::{Built, Content, Draft, Frozen, Header};
-use crate::payload::Message;
+use crate::payload::{Format, Message};
 
 const MAGIC: &str = "refpost-entry";
-const VERSION: u32 = 1;
+/// Of an entry whose messages are all Pagure's, or owed.
+const PAGURE_ALONE: u32 = 1;
+/// Of an entry with messages of any format.
+const ANY_FORMAT: u32 = 2;
 /// No first line is longer: the word, a version, a length, a checksum.
 const LONGEST_FIRST_LINE: usize = 128;
 /// Nothing longer is written, so nothing longer is believed: what a file says of
@@ -76,10 +82,11 @@ pub(super) fn write(draft: &Draft, file: &File, name: &Name) -> Result<(), IoErr
         Content::Built(built) => built.messages.iter().map(|m| &m.body[..]).collect(),
         Content::Owed(_) => vec![],
     };
-    let header = header_bytes(&freeze(draft));
+    let frozen = freeze(draft);
+    let header = header_bytes(&frozen);
     lengths_fit(header.len(), bodies.iter().map(|body| body.len()))
         .context("write", || name.path())?;
-    let head = head(&header);
+    let head = head(version(&frozen), &header);
     let parts: Vec<&[u8]> = [&head[..]].into_iter().chain(bodies).collect();
     disk::write(file, name, &parts)
 }
@@ -91,20 +98,31 @@ pub(super) fn write_again(
     file: &File,
     name: &Name,
 ) -> Result<(), IoError> {
+    let version = version(header);
     let header = header_bytes(header);
     lengths_fit(header.len(), []).context("write", || name.path())?;
-    disk::write(file, name, &[&head(&header)])?;
+    disk::write(file, name, &[&head(version, &header)])?;
     let mut write = |part: &[u8]| disk::write(file, name, &[part]).map_err(|error| error.source);
     let copied = bodies.each_part(bodies.bodies, bodies.size, &mut write);
     copied.context("write", || name.path())
 }
 
 /// The first line, and the header.
-fn head(header: &[u8]) -> Vec<u8> {
+fn head(version: u32, header: &[u8]) -> Vec<u8> {
     let (length, sum) = (header.len(), checksum(header));
-    let mut head = format!("{MAGIC} {VERSION} {length} {sum}\n").into_bytes();
+    let mut head = format!("{MAGIC} {version} {length} {sum}\n").into_bytes();
     head.extend(header);
     head
+}
+
+/// The version of an entry: the first that can say what it holds.
+fn version(header: &Header) -> u32 {
+    let mut messages = header.frozen().iter();
+    if messages.all(|message| message.format == Format::Pagure) {
+        PAGURE_ALONE
+    } else {
+        ANY_FORMAT
+    }
 }
 
 fn freeze(draft: &Draft) -> Header {
@@ -125,6 +143,7 @@ fn freeze_message(message: &Message) -> Frozen {
         msg_id: message.msg_id.clone(),
         project: message.project.clone(),
         reference: message.reference.clone(),
+        headers: message.headers.clone(),
         length: message.body.len() as u64,
         sha256: checksum(&message.body),
     }
@@ -291,6 +310,7 @@ impl Entry {
             msg_id: frozen.msg_id.clone(),
             project: frozen.project.clone(),
             reference: frozen.reference.clone(),
+            headers: frozen.headers.clone(),
             body,
         })
     }
@@ -329,7 +349,7 @@ fn first_line(file: &File, size: u64) -> Result<(u64, u64, String), EntryFault> 
     }
     let version = words.next().and_then(|word| word.parse().ok());
     match version.ok_or(EntryFault::NotAnEntry)? {
-        VERSION => {}
+        PAGURE_ALONE | ANY_FORMAT => {}
         other => return Err(EntryFault::Version(other)),
     }
     let length = words.next().and_then(|word| word.parse().ok());

@@ -195,7 +195,7 @@ pub enum EntryFault {
     #[error("its first line is not that of an entry")]
     NotAnEntry,
     /// Written by another refpost.
-    #[error("its format version is {0}, and this refpost reads version 1 only")]
+    #[error("its format version is {0}, and this refpost reads 1 and 2")]
     Version(u32),
     /// Its length is not what its header says.
     #[error("it is {found} bytes long and should be {expected}: cut off or changed")]

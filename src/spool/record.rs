@@ -137,6 +137,13 @@ pub struct Frozen {
     /// See [`Message::reference`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reference: String,
+    /// See [`Message::headers`].
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "encoding::list"
+    )]
+    pub headers: Vec<(String, String)>,
     /// The length of the body.
     pub length: u64,
     /// The SHA-256 of the body, in hex.

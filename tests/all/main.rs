@@ -27,6 +27,7 @@ mod fleet;
 mod fleet_all;
 mod fleet_errors;
 mod forgotten;
+mod formats;
 mod from_pagure;
 mod fuzz;
 mod host_gitolite;

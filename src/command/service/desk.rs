@@ -257,10 +257,10 @@ fn recipients(header: &Header, welcome: &Welcome, meant: &[String]) -> Vec<Recip
     let Content::Built(built) = &header.content else {
         return Vec::new();
     };
-    let about: Vec<(&str, &str)> = built
+    let about: Vec<compose::About<'_>> = built
         .messages
         .iter()
-        .map(|message| (&*message.topic, &*message.reference))
+        .map(|message| (message.format, &*message.topic, &*message.reference))
         .collect();
     let settings = &welcome.settings;
     let mut all = compose::recipients_of(&about, settings, &welcome.repository);

@@ -150,6 +150,12 @@ pub struct Credentials {
     pub key: Option<Secret>,
     /// The key before it, while it lasts.
     pub previous: Option<Secret>,
+    /// What GitLab's format carries.
+    pub token: Option<Secret>,
+    /// Whether the key signs as Standard Webhooks has it, too.
+    pub standard_webhooks: bool,
+    /// When they were read, for an attempt at once.
+    pub time: SystemTime,
     /// The headers of its configuration.
     pub headers: Vec<(String, Secret)>,
 }
@@ -179,9 +185,13 @@ impl Endpoint {
             .iter()
             .map(|(name, source)| Ok((name.clone(), source.read(variable)?)))
             .collect::<Result<_, KeyError>>()?;
+        let token = self.token.as_ref();
         Ok(Credentials {
             key,
             previous,
+            token: token.map(|source| source.read(variable)).transpose()?,
+            standard_webhooks: self.standard_webhooks,
+            time: now,
             headers,
         })
     }

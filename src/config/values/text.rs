@@ -11,6 +11,8 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use crate::payload::is_reserved_header;
+
 /// The URL of a receiver. Its path, query and userinfo can be secrets: nothing
 /// shows more of it than scheme and host.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -299,6 +301,22 @@ impl Patterns {
         }
     }
 
+    /// What is one of these texts; of none, everything.
+    pub(in crate::config) fn of(texts: &[&str]) -> Self {
+        let pattern = |text: &&str| glob::Pattern::new(text).expect("a word is no glob");
+        Self {
+            wanted: texts.iter().map(pattern).collect(),
+            unwanted: Vec::new(),
+        }
+    }
+
+    /// The first pattern that chooses none of these texts.
+    pub(in crate::config) fn idle(&self, texts: &[&str]) -> Option<String> {
+        let mut all = self.wanted.iter().chain(&self.unwanted);
+        let idle = all.find(|pattern| !texts.iter().any(|text| pattern.matches(text)));
+        idle.map(ToString::to_string)
+    }
+
     /// Whether the text is chosen: by any pattern, or by there being none that
     /// asks for something, and by no `!` pattern taken away.
     #[must_use]
@@ -388,7 +406,7 @@ impl<'de> Deserialize<'de> for HeaderName {
         let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if name.is_empty() || !name.chars().all(is_token) {
             Err(D::Error::custom("this is no name of a header"))
-        } else if TAKEN.contains(&lower.as_str()) || lower.starts_with("x-pagure") {
+        } else if TAKEN.contains(&lower.as_str()) || is_reserved_header(&lower) {
             Err(D::Error::custom(format_args!(
                 "refpost sets header `{name}` itself"
             )))

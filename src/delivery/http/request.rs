@@ -1,9 +1,11 @@
 //! Message + endpoint → request. Pure: `preview --http` shows what is sent.
 
 use std::borrow::Cow;
+use std::time::UNIX_EPOCH;
 
 use crate::config::Credentials;
-use crate::payload::{Format, Message};
+use crate::payload::pagure::delivery;
+use crate::payload::{Format, Message, is_reserved_header};
 use crate::signature::{self, Secret};
 
 /// A header's value.
@@ -29,32 +31,30 @@ impl<'a> Request<'a> {
     /// these are.
     #[must_use]
     pub fn new(message: &'a Message, instance: &str, credentials: Credentials) -> Self {
-        let mut headers = Vec::with_capacity(10 + credentials.headers.len());
-        let mut plain = |name: &'static str, value: &str| {
-            headers.push((name.into(), HeaderValue::Plain(one_line(value))));
+        let mut signed = Signed {
+            headers: Vec::with_capacity(16 + credentials.headers.len()),
+            body: &message.body,
         };
-        plain("Content-Type", "application/json");
-        plain("Accept", "*/*");
-        plain("User-Agent", concat!("refpost/", env!("CARGO_PKG_VERSION")));
+        signed.plain("Content-Type", "application/json");
+        signed.plain("Accept", "*/*");
+        let agent = match message.format {
+            Format::Github => concat!("GitHub-Hookshot/refpost-", env!("CARGO_PKG_VERSION")),
+            _ => concat!("refpost/", env!("CARGO_PKG_VERSION")),
+        };
+        signed.plain("User-Agent", agent);
         match message.format {
-            Format::Pagure => {
-                plain("X-Pagure", instance);
-                plain("X-Pagure-Project", &message.project);
-                let body = &message.body;
-                if let Some(key) = &credentials.key {
-                    plain("X-Pagure-Signature", &signature::sha1(key, body));
-                    plain("X-Pagure-Signature-256", &signature::sha256(key, body));
-                }
-                if let Some(key) = &credentials.previous {
-                    plain("X-Pagure-Signature-Previous", &signature::sha1(key, body));
-                    plain(
-                        "X-Pagure-Signature-256-Previous",
-                        &signature::sha256(key, body),
-                    );
-                }
-                plain("X-Pagure-Topic", &message.topic);
+            Format::Pagure => signed.as_pagure(message, instance, &credentials),
+            format => {
+                let own = message.headers.iter().filter(|(name, _)| is_frozen(name));
+                own.for_each(|(name, value)| signed.plain(name.clone(), value));
+                signed.as_forge(format, &credentials);
             }
         }
+        let signs_gitlab = message.format == Format::Gitlab && credentials.key.is_some();
+        if signs_gitlab || credentials.standard_webhooks {
+            signed.as_standard_webhooks(message, &credentials);
+        }
+        let mut headers = signed.headers;
         let hidden = |(name, value): (String, _)| (name.into(), HeaderValue::Hidden(value));
         headers.extend(credentials.headers.into_iter().map(hidden));
         Self {
@@ -62,6 +62,88 @@ impl<'a> Request<'a> {
             body: &message.body,
         }
     }
+}
+
+/// Headers of a request, to which signatures of its body are added.
+struct Signed<'a> {
+    headers: Vec<(Cow<'static, str>, HeaderValue)>,
+    body: &'a [u8],
+}
+
+impl Signed<'_> {
+    fn plain(&mut self, name: impl Into<Cow<'static, str>>, value: &str) {
+        let value = HeaderValue::Plain(one_line(value));
+        self.headers.push((name.into(), value));
+    }
+
+    fn as_pagure(&mut self, message: &Message, instance: &str, credentials: &Credentials) {
+        let body = self.body;
+        self.plain("X-Pagure", instance);
+        self.plain("X-Pagure-Project", &message.project);
+        if let Some(key) = &credentials.key {
+            self.plain("X-Pagure-Signature", &signature::sha1(key, body));
+            self.plain("X-Pagure-Signature-256", &signature::sha256(key, body));
+        }
+        if let Some(key) = &credentials.previous {
+            self.plain("X-Pagure-Signature-Previous", &signature::sha1(key, body));
+            let sha256 = signature::sha256(key, body);
+            self.plain("X-Pagure-Signature-256-Previous", &sha256);
+        }
+        self.plain("X-Pagure-Topic", &message.topic);
+    }
+
+    /// These formats have no place for a second signature: the new key signs.
+    fn as_forge(&mut self, format: Format, credentials: &Credentials) {
+        let own: &[&'static str] = match format {
+            Format::Pagure | Format::Github => &[],
+            Format::Gitea => &["X-Gitea-Signature", "X-Gogs-Signature"],
+            Format::Forgejo => &[
+                "X-Forgejo-Signature",
+                "X-Gitea-Signature",
+                "X-Gogs-Signature",
+            ],
+            Format::Gitlab => {
+                if let Some(token) = &credentials.token {
+                    let value = HeaderValue::Hidden(token.clone());
+                    self.headers.push(("X-Gitlab-Token".into(), value));
+                }
+                return;
+            }
+        };
+        let Some(key) = &credentials.key else { return };
+        let (sha1, sha256) = (
+            signature::sha1(key, self.body),
+            signature::sha256(key, self.body),
+        );
+        own.iter().for_each(|&name| self.plain(name, &sha256));
+        self.plain("X-Hub-Signature", &format!("sha1={sha1}"));
+        self.plain("X-Hub-Signature-256", &format!("sha256={sha256}"));
+    }
+
+    /// A signature of the attempt, not of the message: a receiver refuses an old one.
+    fn as_standard_webhooks(&mut self, message: &Message, credentials: &Credentials) {
+        let since = credentials.time.duration_since(UNIX_EPOCH);
+        let time = since.map_or(0, |since| since.as_secs());
+        let id = delivery(&message.msg_id);
+        let keys = credentials.key.iter().chain(&credentials.previous);
+        let signatures = keys.map(|key| signature::standard_webhooks(key, id, time, self.body));
+        let signatures: Vec<String> = signatures.collect();
+        if !signatures.is_empty() {
+            self.plain("webhook-id", id);
+            self.plain("webhook-timestamp", &time.to_string());
+            self.plain("webhook-signature", &signatures.join(" "));
+        }
+    }
+}
+
+/// Whether a header of a message is one that its format freezes: in a mail drop anybody can
+/// write anything there, and no signature or token of theirs counts.
+fn is_frozen(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_proof = ["signature", "token"]
+        .iter()
+        .any(|proof| name.contains(proof));
+    is_reserved_header(&name) && !name.starts_with("webhook-") && !is_proof
 }
 
 /// A project is named by whoever may name a folder: a line break in it must not
@@ -82,11 +164,15 @@ mod tests {
             msg_id: "2026-x".into(),
             project: "a\r\nX-Evil: 1\u{7f}".into(),
             reference: String::new(),
+            headers: Vec::new(),
             body: b"{}".to_vec(),
         };
         let unsigned = Credentials {
             key: None,
             previous: None,
+            token: None,
+            standard_webhooks: false,
+            time: UNIX_EPOCH,
             headers: Vec::new(),
         };
         let request = Request::new(&message, "https://x/", unsigned);

@@ -145,6 +145,7 @@ impl World {
             msg_id: format!("2026-{number}"),
             project: "p".to_owned(),
             reference: "refs/heads/main".to_owned(),
+            headers: Vec::new(),
             body: number.to_string().into_bytes(),
         }
     }

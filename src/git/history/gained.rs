@@ -19,6 +19,8 @@ pub(in crate::git) struct Listed {
     pub(in crate::git) oldest: Id,
     pub(in crate::git) newest: Id,
     pub(in crate::git) total: usize,
+    /// The newest first, as many as are wanted.
+    pub(in crate::git) ids: Vec<Id>,
     pub(in crate::git) authors: Authors,
     /// Whether ancestors, or what they say, are missing or damaged.
     pub(in crate::git) is_cut: bool,
@@ -43,11 +45,12 @@ impl Authors {
 }
 
 /// Lists the commits that are reachable from `new` and not from `hidden`, in the order of `git
-/// rev-list`. Returns `None` if there are none.
+/// rev-list`, the first `wanted` one by one. Returns `None` if there are none.
 pub(in crate::git) fn list(
     graph: &Graph<'_>,
     new: Id,
     hidden: Option<Id>,
+    wanted: usize,
 ) -> Result<Option<Listed>, Error> {
     graph.list(new, hidden, |listed, is_cut, commits| {
         let (Some(&newest), Some(&oldest)) = (listed.first(), listed.last()) else {
@@ -58,6 +61,11 @@ pub(in crate::git) fn list(
             oldest: commits.id(oldest),
             newest: commits.id(newest),
             total: listed.len(),
+            ids: listed
+                .iter()
+                .take(wanted)
+                .map(|&one| commits.id(one))
+                .collect(),
             authors,
             is_cut: is_cut || !all_are_there,
         }))

@@ -17,8 +17,8 @@ mod commit_graph;
 mod commits;
 mod flags;
 mod merge_base;
-mod shallow;
 
 pub(super) mod effort;
 pub(super) mod gained;
 pub(super) mod graph;
+pub(super) mod shallow;

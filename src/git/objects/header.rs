@@ -26,7 +26,7 @@ const MOST_CONVERTED: usize = 1 << 20;
 pub(in crate::git) struct Commit<'a> {
     pub(in crate::git) tree: Id,
     pub(in crate::git) parents: Vec<Id>,
-    whole: &'a [u8],
+    pub(super) whole: &'a [u8],
     /// Behind the parents.
     rest: &'a [u8],
 }
@@ -81,19 +81,22 @@ impl<'a> Commit<'a> {
     /// without one, the name is empty. git converts a commit in another encoding whole, or not at
     /// all, before it looks for lines (pretty.c, `repo_logmsg_reencode`).
     pub(in crate::git) fn author(&self) -> Signature<'a> {
-        let mut encodings = headers(self.rest).filter_map(|line| line.strip_prefix(b"encoding "));
-        let converted = encodings.next().and_then(|encoding| {
-            let end = memchr::memchr(0, self.whole).unwrap_or(self.whole.len());
-            let mut text = &self.whole[..end];
-            if text.len() > MOST_CONVERTED {
-                text = &text[..memchr::memmem::find(text, b"\n\n").unwrap_or(0)];
-            }
-            iconv::to_utf8(text, encoding)
-        });
-        match converted {
-            Some(text) => Signature::new(author_line(&text)).into_owned(),
-            None => Signature::new(author_line(self.rest)),
+        match self.converted() {
+            Some(text) => Signature::new(last_line(&text, b"author ")).into_owned(),
+            None => Signature::new(last_line(self.rest, b"author ")),
         }
+    }
+
+    /// The commit in UTF-8, if it says that it is in another encoding.
+    pub(in crate::git) fn converted(&self) -> Option<Vec<u8>> {
+        let mut encodings = headers(self.rest).filter_map(|line| line.strip_prefix(b"encoding "));
+        let encoding = encodings.next()?;
+        let end = memchr::memchr(0, self.whole).unwrap_or(self.whole.len());
+        let mut text = &self.whole[..end];
+        if text.len() > MOST_CONVERTED {
+            text = &text[..memchr::memmem::find(text, b"\n\n").unwrap_or(0)];
+        }
+        iconv::to_utf8(text, encoding)
     }
 }
 
@@ -157,13 +160,14 @@ fn seconds(text: &[u8]) -> u64 {
     }
 }
 
-fn author_line(header: &[u8]) -> &[u8] {
-    let lines = headers(header).filter_map(|line| line.strip_prefix(b"author "));
+/// What stands behind `field` in the last line of a header that begins with it.
+pub(super) fn last_line<'a>(header: &'a [u8], field: &[u8]) -> &'a [u8] {
+    let lines = headers(header).filter_map(|line| line.strip_prefix(field));
     lines.last().unwrap_or_default()
 }
 
 impl<'a> Signature<'a> {
-    fn new(ident: &'a [u8]) -> Self {
+    pub(super) fn new(ident: &'a [u8]) -> Self {
         let (name, rest) = split_at_byte(ident, b'<');
         let (email, _) = split_at_byte(rest, b'>');
         Self {

@@ -12,6 +12,7 @@
 //! id          ids, of the length of the repository's hash
 //! bytes       kinds and bytes
 //! header      headers of commits and tags, read from their bytes
+//! text        what commits and tags say in full
 //! iconv       encodings, as git has them
 //! ```
 
@@ -28,3 +29,4 @@ pub(super) mod id;
 pub(super) mod irregular;
 pub(super) mod settings;
 pub(super) mod store;
+pub(super) mod text;

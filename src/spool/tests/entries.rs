@@ -255,11 +255,11 @@ fn what_could_not_be_read_is_not_written() {
 
 #[test]
 fn another_version_says_so() {
-    let error = replaced("refpost-entry 1 ", "refpost-entry 2 new words ").unwrap_err();
-    assert!(matches!(error.fault, EntryFault::Version(2)));
+    let error = replaced("refpost-entry 1 ", "refpost-entry 3 new words ").unwrap_err();
+    assert!(matches!(error.fault, EntryFault::Version(3)));
     assert_eq!(
         error.fault.to_string(),
-        "its format version is 2, and this refpost reads version 1 only"
+        "its format version is 3, and this refpost reads 1 and 2"
     );
 }
 

@@ -207,6 +207,7 @@ fn message(id: &str) -> Message {
         msg_id: id.to_owned(),
         project: "tools/a".to_owned(),
         reference: "refs/heads/main".to_owned(),
+        headers: Vec::new(),
         body: format!("{{\"body of\": {id:?}}}").repeat(3).into_bytes(),
     }
 }

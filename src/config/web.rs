@@ -1,0 +1,165 @@
+//! Where a project is cloned from and looked at, as the configuration says it.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::schema::Layer;
+use crate::payload::{AddressPattern, Configured};
+
+/// What can stand in braces in an address of a project,
+const PROJECT: [&str; 3] = ["fullname", "name", "namespace"];
+
+/// and in one of a page.
+const PAGE: [&str; 8] = [
+    "fullname",
+    "name",
+    "namespace",
+    "url",
+    "oid",
+    "old",
+    "new",
+    "ref",
+];
+
+/// Where a project is found: a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ProjectUrl(AddressPattern);
+
+/// Where it is cloned from over SSH: a URL, or `USER@HOST:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SshAddress(AddressPattern);
+
+/// A page of commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PageUrl(AddressPattern);
+
+/// Software that shows repositories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Preset {
+    Cgit,
+    Gitweb,
+    Gitiles,
+    Sourcehut,
+}
+
+/// `[web]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct WebLayer {
+    pub(super) preset: Option<Preset>,
+    pub(super) commit: Option<PageUrl>,
+    pub(super) compare: Option<PageUrl>,
+}
+
+impl Preset {
+    /// The page of a commit, and of what differs between two.
+    fn pages(self) -> [&'static str; 2] {
+        match self {
+            Self::Cgit => ["{url}/commit/?id={oid}", "{url}/diff/?id={new}&id2={old}"],
+            Self::Gitweb => [
+                "{url};a=commit;h={oid}",
+                "{url};a=commitdiff;hp={old};h={new}",
+            ],
+            Self::Gitiles => ["{url}/+/{oid}", "{url}/+log/{old}..{new}"],
+            Self::Sourcehut => ["{url}/commit/{oid}", "{url}/log/{new}"],
+        }
+    }
+}
+
+impl WebLayer {
+    pub(super) fn update(&mut self, upper: Self) {
+        self.preset = upper.preset.or(self.preset);
+        self.commit = upper.commit.or(self.commit.take());
+        self.compare = upper.compare.or(self.compare.take());
+    }
+}
+
+/// What a layer says of addresses.
+pub(super) fn configured(layer: &Layer) -> Configured {
+    let web = &layer.web;
+    let pages = web.preset.map(|preset| {
+        preset.pages().map(|page| {
+            AddressPattern::parse(page, &PAGE).expect("the presets have no other names")
+        })
+    });
+    let [commit, compare] = pages.map_or([None, None], |pages| pages.map(Some));
+    let page = |set: &Option<PageUrl>| set.as_ref().map(|set| set.0.clone());
+    let project = |set: &Option<ProjectUrl>| set.as_ref().map(|set| set.0.clone());
+    Configured {
+        clone_http: project(&layer.clone_http),
+        clone_ssh: layer.clone_ssh.as_ref().map(|set| set.0.clone()),
+        clone_git: project(&layer.clone_git),
+        html_url: project(&layer.html_url),
+        commit: page(&web.commit).or(commit),
+        compare: page(&web.compare).or(compare),
+    }
+}
+
+/// Reads an address. It is sent to receivers, so that it must hold no secret.
+fn parse(text: &str, names: &[&str], schemes: &[&str]) -> Result<AddressPattern, String> {
+    if !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Err("a URL has no spaces and nothing beyond ASCII".to_owned());
+    }
+    let pattern = AddressPattern::parse(text, names)?;
+    // Names in braces become what a URL may hold; `{url}` is a whole one.
+    let sample = text
+        .replace("{url}", "https://host")
+        .replace(['{', '}'], "");
+    let url = url::Url::parse(&sample).map_err(|error| format!("it is no URL ({error})"))?;
+    if !schemes.contains(&url.scheme()) {
+        return Err(format!("expected `{}://…`", schemes.join("://…` or `")));
+    }
+    let is_login = url.scheme() == "ssh" && url.password().is_none();
+    if !is_login && (!url.username().is_empty() || url.password().is_some()) {
+        return Err("it is sent to every receiver, and must have no name or password".to_owned());
+    }
+    Ok(pattern)
+}
+
+impl<'de> Deserialize<'de> for ProjectUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let pattern = parse(&text, &PROJECT, &["https", "http", "git"]);
+        pattern.map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for PageUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let pattern = parse(&text, &PAGE, &["https", "http"]);
+        pattern.map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for SshAddress {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let is_short = !text.contains("://") && text.contains(':');
+        let pattern = if is_short && text.chars().all(|c| c.is_ascii_graphic()) {
+            AddressPattern::parse(&text, &PROJECT)
+        } else {
+            parse(&text, &PROJECT, &["ssh"])
+        };
+        pattern.map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for ProjectUrl {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.0.as_str())
+    }
+}
+
+impl Serialize for PageUrl {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.0.as_str())
+    }
+}
+
+impl Serialize for SshAddress {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.0.as_str())
+    }
+}

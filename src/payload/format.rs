@@ -1,0 +1,85 @@
+//! Which wire formats there are, and their words.
+
+use serde::{Deserialize, Serialize};
+
+/// A wire format, by the name that it has in the configuration and in the spool.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Pagure's web-hooks.
+    #[default]
+    Pagure,
+    /// GitHub's.
+    Github,
+    /// GitLab's.
+    Gitlab,
+    /// Gitea's.
+    Gitea,
+    /// Forgejo's: Gitea's with more headers.
+    Forgejo,
+}
+
+/// How the headers that formats set begin, in lower case.
+const RESERVED: [&str; 9] = [
+    "x-pagure",
+    "x-github-",
+    "x-hub-signature",
+    "x-gitlab-",
+    "x-gitea-",
+    "x-gogs-",
+    "x-forgejo-",
+    "x-refpost-",
+    "webhook-",
+];
+
+/// Whether a header, its name in lower case, is a format's own.
+#[must_use]
+pub fn is_reserved_header(name: &str) -> bool {
+    name == "idempotency-key" || RESERVED.iter().any(|start| name.starts_with(start))
+}
+
+impl Format {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pagure => "pagure",
+            Self::Github => "github",
+            Self::Gitlab => "gitlab",
+            Self::Gitea => "gitea",
+            Self::Forgejo => "forgejo",
+        }
+    }
+
+    /// The topics of its messages; `None`: there are others than those of pushes.
+    #[must_use]
+    pub fn topics(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Pagure => None,
+            Self::Github | Self::Gitea | Self::Forgejo => Some(&["push", "create", "delete"]),
+            Self::Gitlab => Some(&["push", "tag_push"]),
+        }
+    }
+
+    /// The topics that an endpoint gets which asks for none: those that a forge's own form
+    /// ticks. An empty list is all of them.
+    #[must_use]
+    pub fn default_topics(self) -> &'static [&'static str] {
+        match self {
+            Self::Github | Self::Gitea | Self::Forgejo => &["push"],
+            Self::Pagure | Self::Gitlab => &[],
+        }
+    }
+
+    /// How many commits a message lists at most, unless the configuration says it.
+    #[must_use]
+    pub fn most_commits(self) -> usize {
+        match self {
+            Self::Pagure => 0,
+            Self::Gitlab => 20,
+            Self::Github | Self::Gitea | Self::Forgejo => 2048,
+        }
+    }
+}
