@@ -172,7 +172,7 @@ impl<'a> Composer<'a> {
             for (format, allowance) in allowances.iter_mut().rev() {
                 for telling in self.tellings(&mut change, *format) {
                     let longest = allowance.longest();
-                    let message = self.message(&change, *format, &telling, longest)?;
+                    let message = self.message(change.as_ref(), *format, &telling, longest)?;
                     allowance.spend(message.body.len());
                     bytes += message.body.len();
                     if bytes > MOST_BYTES && updates.len() > 1 {
@@ -216,7 +216,7 @@ impl<'a> Composer<'a> {
 
     fn message(
         &self,
-        change: &Option<RefChange>,
+        change: Option<&RefChange>,
         format: Format,
         telling: &Telling,
         longest: usize,

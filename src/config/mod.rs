@@ -46,7 +46,8 @@ pub use secrets::sources::{PreviousKey, SecretFile, SecretSource};
 pub use settings::{Allow, ClientCert, Endpoint, IN_FLIGHT, Network, Retry, Settings, Signing};
 pub use shown::Shown;
 pub use values::matching::{Names, RepositoryPattern, RepositoryPatterns, below};
-pub use values::text::{EndpointUrl, Patterns};
+pub use values::patterns::Patterns;
+pub use values::text::EndpointUrl;
 
 /// The server's file, unless another is named.
 pub const SYSTEM_FILE: &str = "/etc/refpost/config.toml";

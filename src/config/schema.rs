@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::matching::RepositoryPatterns;
+use super::values::patterns::Patterns;
 use super::values::size::{BodySize, SpoolSize};
 use super::values::text::{
-    EndpointName, EndpointUrl, HeaderName, Instance, Patterns, Period, ProxyUrl, Urls,
+    EndpointName, EndpointUrl, HeaderName, Instance, Period, ProxyUrl, Urls,
 };
 use super::web::{ProjectUrl, SshAddress, WebLayer};
 use crate::payload::{AccessGroups, AccessUsers, Format, People};

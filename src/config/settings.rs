@@ -12,8 +12,9 @@ use super::schema::{
     DeliveryLayer, EndpointLayer, Layer, Mode, NetworkLayer, Origin, ProjectLayer, RetryLayer,
 };
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
+use super::values::patterns::Patterns;
 use super::values::size::{BodySize, SpoolSize};
-use super::values::text::{EndpointUrl, Instance, Patterns, Period, Urls};
+use super::values::text::{EndpointUrl, Instance, Period, Urls};
 use super::web;
 use crate::payload::{Configured, Format, People};
 

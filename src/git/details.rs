@@ -35,6 +35,9 @@ pub struct WantedDetails {
     pub same_as: bool,
 }
 
+/// Paths, and how they differ.
+type Files = Vec<(Vec<u8>, event::FileStatus)>;
+
 /// Tells of the commits of one push.
 pub(super) struct Details<'repo> {
     repository: &'repo Repository,
@@ -157,12 +160,7 @@ impl<'repo> Details<'repo> {
 
     /// The files that differ from the first parent; `None`: that is not known, or they are
     /// too many.
-    fn files(
-        &self,
-        parent: Option<Id>,
-        tree: Id,
-        bytes: usize,
-    ) -> Result<Option<Vec<(Vec<u8>, event::FileStatus)>>, Error> {
+    fn files(&self, parent: Option<Id>, tree: Id, bytes: usize) -> Result<Option<Files>, Error> {
         let old = parent.map(|parent| self.repository.commit(parent, |commit| commit.tree));
         let Some(old) = present(old.transpose())? else {
             return Ok(None);
@@ -227,20 +225,20 @@ impl<'repo> Details<'repo> {
         {
             return Ok(Some(default.clone()));
         }
-        let branches = match self.branches.get() {
-            Some(known) => known,
-            None => {
-                let read = self.branches()?;
-                self.branches.get_or_init(|| read)
-            }
-        };
-        Ok(branches.get(&commit).and_then(|(first, second)| {
-            if first == name {
-                second.clone()
-            } else {
-                Some(first.clone())
-            }
-        }))
+        if self.branches.get().is_none() {
+            let read = self.branches()?;
+            self.branches.get_or_init(|| read);
+        }
+        let branches = self.branches.get();
+        Ok(branches
+            .and_then(|branches| branches.get(&commit))
+            .and_then(|(first, second)| {
+                if first == name {
+                    second.clone()
+                } else {
+                    Some(first.clone())
+                }
+            }))
     }
 
     fn branches(&self) -> Result<HashMap<Oid, (RefName, Option<RefName>)>, Error> {

@@ -170,19 +170,6 @@ impl<'a> Seen<'a> {
         let listed = commits::listed(self.change);
         &listed[..listed.len().min(count)]
     }
-
-    /// Makes a body with as much in it as there is room for. Returns it, and the headers that
-    /// say what is left out.
-    pub(super) fn within<T: serde::Serialize>(
-        &self,
-        lists: &Lists<'_>,
-        longest: usize,
-        body: impl Fn(Extent) -> T,
-    ) -> (Vec<u8>, Vec<(String, String)>) {
-        let all: Vec<&Commit> = lists.commits.iter().chain(lists.head).collect();
-        let (bytes, extent) = commits::within(&all, lists.commits.len(), longest, body);
-        (bytes, commits::headers(extent, lists.total))
-    }
 }
 
 /// What a body lists.
@@ -191,6 +178,20 @@ pub(super) struct Lists<'a> {
     pub(super) head: Option<&'a Commit>,
     /// Of how many commits.
     pub(super) total: usize,
+}
+
+impl Lists<'_> {
+    /// Makes a body with as much in it as there is room for. Returns it, and the headers that
+    /// say what is left out.
+    pub(super) fn within<T: serde::Serialize>(
+        &self,
+        longest: usize,
+        body: impl Fn(Extent) -> T,
+    ) -> (Vec<u8>, Vec<(String, String)>) {
+        let all: Vec<&Commit> = self.commits.iter().chain(self.head).collect();
+        let (bytes, extent) = commits::within(&all, self.commits.len(), longest, body);
+        (bytes, commits::headers(extent, self.total))
+    }
 }
 
 /// The commit that a tip leads to; of one that cannot be read, what it is at.

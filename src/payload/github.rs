@@ -217,7 +217,7 @@ fn push(seen: Seen<'_>, stamp: &Stamp, longest: usize) -> (Vec<u8>, Vec<(String,
         head: head.as_ref(),
         total: total(seen.change),
     };
-    seen.within(&lists, longest, |extent| {
+    lists.within(longest, |extent| {
         let listed = |commit| listed(commit, context, extent);
         let pusher = context.pusher();
         Push {

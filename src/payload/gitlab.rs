@@ -34,7 +34,8 @@ struct Push<'a> {
     project: Project<'a>,
     commits: Vec<ListedCommit<'a>>,
     total_commits_count: usize,
-    push_options: Nothing,
+    #[serde(rename = "push_options")]
+    options: Nothing,
     repository: Repository<'a>,
 }
 
@@ -146,7 +147,7 @@ pub(super) fn body(seen: Seen<'_>, longest: usize) -> (Vec<u8>, Vec<(String, Str
     let head = seen.head();
     // Of a tag the one commit that it leads to.
     let (commits, total) = if seen.is_tag() {
-        let one = head.as_ref().map_or(&[][..], std::slice::from_ref);
+        let one = head.as_slice();
         (one, one.len())
     } else {
         let commits = seen.newest(context.most_commits(Format::Gitlab));
@@ -160,7 +161,7 @@ pub(super) fn body(seen: Seen<'_>, longest: usize) -> (Vec<u8>, Vec<(String, Str
     let kind = if seen.is_tag() { "tag_push" } else { "push" };
     let details = seen.change.details.as_ref();
     let text = details.and_then(|details| details.tag_text.as_deref());
-    seen.within(&lists, longest, |extent| {
+    lists.within(longest, |extent| {
         let pusher = context.pusher();
         let listed = |commit| listed(commit, context, extent);
         Push {
@@ -183,7 +184,7 @@ pub(super) fn body(seen: Seen<'_>, longest: usize) -> (Vec<u8>, Vec<(String, Str
             project: project(context),
             commits: commits[..extent.commits].iter().rev().map(listed).collect(),
             total_commits_count: total,
-            push_options: Nothing {},
+            options: Nothing {},
             repository: repository(context),
         }
     })

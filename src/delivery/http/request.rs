@@ -115,7 +115,9 @@ impl Signed<'_> {
             signature::sha1(key, self.body),
             signature::sha256(key, self.body),
         );
-        own.iter().for_each(|&name| self.plain(name, &sha256));
+        for &name in own {
+            self.plain(name, &sha256);
+        }
         self.plain("X-Hub-Signature", &format!("sha1={sha1}"));
         self.plain("X-Hub-Signature-256", &format!("sha256={sha256}"));
     }
