@@ -31,7 +31,9 @@ impl AddressPattern {
             if !names.contains(&name) {
                 let known: Vec<String> = names.iter().map(|name| format!("`{{{name}}}`")).collect();
                 let known = known.join(", ");
-                return Err(format!("`{{{name}}}` stands for nothing, expected {known}"));
+                return Err(format!(
+                    "`{name}` in braces stands for nothing, expected {known}"
+                ));
             }
             rest = behind;
         }

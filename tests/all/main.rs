@@ -28,6 +28,7 @@ mod fleet_all;
 mod fleet_errors;
 mod forgotten;
 mod formats;
+mod formats_random;
 mod from_pagure;
 mod fuzz;
 mod host_gitolite;
