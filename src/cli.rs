@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::config::RepositoryPattern;
+use crate::payload::Format;
 use crate::payload::pagure::parse_topic;
 use crate::spool::Id;
 
@@ -86,7 +87,7 @@ pub enum Command {
     Preview(PreviewArgs),
     /// Say whether all is well: config, hooks, keys, URLs
     Check(CheckArgs),
-    /// Send a signed Test.notification to each endpoint now, and print what it answered
+    /// Send a test message to each endpoint now, in its format, and print what it answered
     Ping(PingArgs),
     /// Send a message of any topic, such as issue.new, as messages of pushes are sent
     ///
@@ -108,10 +109,11 @@ pub enum Command {
     Listen(ListenArgs),
     /// Check the signature of a body on standard input
     ///
-    /// SHA-1 or SHA-256, told by its length. Exits with 0 if it is right, 1 if not.
+    /// SHA-1 or SHA-256, told by its length, as Pagure, GitHub and Gitea have it, or that of
+    /// Standard Webhooks, as GitLab has it. Exits with 0 if it is right, 1 if not.
     Verify(VerifyArgs),
     /// Show the main job: a repository, a receiver, a push and a verified message, all real
-    Demo,
+    Demo(DemoArgs),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
     /// Print the man page
@@ -244,6 +246,10 @@ pub struct PreviewArgs {
     /// Show whole requests, for each endpoint; secrets are hidden
     #[arg(long)]
     pub http: bool,
+    /// Only messages of this format, whether an endpoint has it or not [default: those of all
+    /// endpoints]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    pub format: Option<Format>,
 }
 
 /// Which of all repositories below a folder: for commands that have `--all` and `REPO`.
@@ -330,6 +336,9 @@ pub struct EnableArgs {
     /// Where to send messages: written to a first configuration, with a fresh key
     #[arg(long = "url", value_name = "URL", conflicts_with = "all")]
     pub urls: Vec<String>,
+    /// What the receivers at these URLs understand [default: pagure]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format, requires = "urls")]
+    pub format: Option<Format>,
 }
 
 /// Arguments of `disable`.
@@ -363,9 +372,32 @@ pub struct VerifyArgs {
     /// The file that holds the key; given twice, either will do
     #[arg(long = "key-file", value_name = "FILE", required = true)]
     pub key_files: Vec<PathBuf>,
-    /// The signature, as hex
-    #[arg(long, value_name = "HEX")]
+    /// The signature: hex, with `sha1=` or `sha256=` before it or not, or that of Standard
+    /// Webhooks, `v1,…`
+    #[arg(long, value_name = "SIGNATURE")]
     pub signature: String,
+    /// Of Standard Webhooks, the value of `webhook-id`
+    #[arg(long, value_name = "ID", requires = "timestamp")]
+    pub id: Option<String>,
+    /// Of Standard Webhooks, the value of `webhook-timestamp`
+    #[arg(long, value_name = "SECONDS", requires = "id")]
+    pub timestamp: Option<u64>,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The format of the messages [default: pagure]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    pub format: Option<Format>,
+}
+
+/// A format by its name.
+fn parse_format(text: &str) -> Result<Format, String> {
+    Format::named(text).ok_or_else(|| {
+        let names = Format::ALL.map(Format::name).join("`, `");
+        format!("formats are `{names}`")
+    })
 }
 
 /// Arguments of `completions`.

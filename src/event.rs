@@ -127,6 +127,13 @@ impl RefUpdate {
         let mut ids = self.old.iter().chain(&self.new);
         ids.any(|id| id.as_bytes().len() == 32)
     }
+
+    /// Returns the digits of one of its ids; of none, zeros of the same length.
+    #[must_use]
+    pub fn digits(&self, id: Option<Oid>) -> String {
+        let length = if self.is_sha256() { 64 } else { 40 };
+        id.map_or_else(|| "0".repeat(length), |id| id.to_string())
+    }
 }
 
 /// A ref that changed, and what came of that: facts of the repository, in no forge's words.

@@ -17,6 +17,23 @@ const LARGEST_BODY: usize = 64 * 1024 * 1024;
 /// A connection on which nothing arrives for so long is closed.
 const IDLE: Duration = Duration::from_mins(1);
 
+/// In which headers formats sign with a key,
+const CURRENT: [&str; 7] = [
+    "X-Pagure-Signature",
+    "X-Pagure-Signature-256",
+    "X-Hub-Signature",
+    "X-Hub-Signature-256",
+    "X-Gitea-Signature",
+    "X-Gogs-Signature",
+    "X-Forgejo-Signature",
+];
+
+/// and with the one before it.
+const PREVIOUS: [&str; 2] = [
+    "X-Pagure-Signature-Previous",
+    "X-Pagure-Signature-256-Previous",
+];
+
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Received {
@@ -38,6 +55,8 @@ pub enum Verdict {
     Verified,
     /// No key has.
     Mismatch,
+    /// It carries none, but a token that is one of the keys.
+    Token,
     /// It carries none.
     Unsigned,
 }
@@ -57,24 +76,42 @@ impl Received {
     /// the sender is replacing, or the one that replaces it, has one that is right.
     #[must_use]
     pub fn verify(&self, keys: &[Secret]) -> Verdict {
-        let signed = ["", "-Previous"].map(|suffix| {
-            let names = ["X-Pagure-Signature", "X-Pagure-Signature-256"];
-            let names = names.map(|name| format!("{name}{suffix}"));
-            let signatures = names.iter().filter_map(|name| self.header(name));
-            signatures.collect::<Vec<_>>()
-        });
+        let present = |names: &[&str]| -> Vec<&str> {
+            let values = names.iter().filter_map(|name| self.header(name));
+            values.map(signature::without_prefix).collect()
+        };
+        let signed = [present(&CURRENT), present(&PREVIOUS)];
         let is_by = |signatures: &Vec<&str>, key: &Secret| {
             let mut signatures = signatures.iter();
             signatures.all(|signature| signature::verify(key, &self.body, signature))
         };
         let mut signed = signed.iter().filter(|by_one| !by_one.is_empty()).peekable();
-        if signed.peek().is_none() {
-            Verdict::Unsigned
-        } else if signed.any(|by_one| keys.iter().any(|key| is_by(by_one, key))) {
+        let is_signed = signed.peek().is_some();
+        let standard = self.standard(keys);
+        if signed.any(|by_one| keys.iter().any(|key| is_by(by_one, key))) || standard == Some(true)
+        {
             Verdict::Verified
-        } else {
+        } else if is_signed || standard.is_some() {
             Verdict::Mismatch
+        } else {
+            match self.header("X-Gitlab-Token") {
+                Some(token) if keys.iter().any(|key| key.is(token)) => Verdict::Token,
+                Some(_) => Verdict::Mismatch,
+                None => Verdict::Unsigned,
+            }
         }
+    }
+
+    /// Whether a signature of Standard Webhooks is right, if there is one.
+    fn standard(&self, keys: &[Secret]) -> Option<bool> {
+        let signatures = self.header("webhook-signature")?;
+        let id = self.header("webhook-id").unwrap_or_default();
+        let time = self.header("webhook-timestamp").unwrap_or_default();
+        let time = time.parse().unwrap_or(0);
+        let is_right = |key: &Secret| {
+            signature::verify_standard_webhooks(key, id, time, &self.body, signatures)
+        };
+        Some(keys.iter().any(is_right))
     }
 }
 

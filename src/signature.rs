@@ -32,6 +32,15 @@ impl Secret {
     }
 }
 
+impl Secret {
+    /// Whether this text is it. Takes the same time wherever they differ.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        let (own, other) = (sha256(self, b""), sha256(&Self::new(text), b""));
+        own == other && self.expose() == text
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
@@ -70,6 +79,28 @@ fn standard_key(key: &Secret) -> Zeroizing<Vec<u8>> {
     let decoded = encoded.and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
     let decoded = decoded.filter(|bytes| STANDARD_LENGTH.contains(&bytes.len()));
     Zeroizing::new(decoded.unwrap_or_else(|| text.as_bytes().to_owned()))
+}
+
+/// Whether one of these signatures, spaces between, is that of Standard Webhooks.
+#[must_use]
+pub fn verify_standard_webhooks(
+    key: &Secret,
+    id: &str,
+    time: u64,
+    body: &[u8],
+    signatures: &str,
+) -> bool {
+    let right = Secret::new(standard_webhooks(key, id, time, body));
+    let mut signatures = signatures.split_whitespace();
+    signatures.any(|signature| right.is(signature))
+}
+
+/// The hex digits of a signature that GitHub's format has: without `sha1=` or `sha256=`.
+#[must_use]
+pub fn without_prefix(signature: &str) -> &str {
+    let bare = signature.strip_prefix("sha256=");
+    bare.or(signature.strip_prefix("sha1="))
+        .unwrap_or(signature)
 }
 
 /// The key as a receiver of Standard Webhooks is given it.

@@ -93,7 +93,7 @@ fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Fin
     let name = &endpoint.name;
     let is_short = |key: &&Secret| key.expose().len() < SHORT_KEY;
     match &credentials.key {
-        None if credentials.token.is_some() => {}
+        None if credentials.token.is_some() || endpoint.format == Format::Slack => {}
         None => findings.warning(
             &format!("endpoint `{name}` is sent unsigned messages"),
             "a receiver cannot tell them from anybody else's",

@@ -168,11 +168,13 @@ impl<'a> Composer<'a> {
                 change => change?,
             };
             // Pagure's come last, for they take the change apart.
+            let ends = [update.old, update.new].map(|id| update.digits(id));
             let mut change = Some(change);
             for (format, allowance) in allowances.iter_mut().rev() {
                 for telling in self.tellings(&mut change, *format) {
                     let longest = allowance.longest();
-                    let message = self.message(change.as_ref(), *format, &telling, longest)?;
+                    let mut message = self.message(change.as_ref(), *format, &telling, longest)?;
+                    message.ends = Some(ends.clone());
                     allowance.spend(message.body.len());
                     bytes += message.body.len();
                     if bytes > MOST_BYTES && updates.len() > 1 {

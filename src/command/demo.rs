@@ -12,17 +12,19 @@ use super::anew::own_binary;
 use super::links::Hook;
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, listen};
+use crate::cli::DemoArgs;
 use crate::config::REPOSITORY_FILE;
+use crate::payload::Format;
 use crate::receiver::{self, Received, Verdict};
 use crate::report;
 
-/// The first push of a branch: its creation, and its commits.
-const MESSAGES: usize = 2;
+/// The first push of a branch: of Pagure's messages its creation, and its commits.
+const PAGURES: usize = 2;
 
 /// A message that takes longer is not coming.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn run(around: &Surroundings) -> Result<Done, Error> {
+pub(super) fn run(args: &DemoArgs, around: &Surroundings) -> Result<Done, Error> {
     let folder = tempfile::Builder::new()
         .prefix("refpost-demo-")
         .tempdir()
@@ -54,7 +56,13 @@ pub(super) fn run(around: &Surroundings) -> Result<Done, Error> {
     report::line("refpost as its hook, with the receiver's URL and a fresh key:");
     Hook::new(&bare.join("hooks"), "post-receive").enable(&own_binary()?)?;
     let config = bare.join(REPOSITORY_FILE);
-    let text = format!("mode = \"sync\"\nurls = [\"http://{address}/hook\"]\nkey_file = \"key\"\n");
+    let format = args.format.unwrap_or_default();
+    let (words, messages) = match format {
+        Format::Pagure => (String::new(), PAGURES),
+        other => (format!("format = \"{}\"\n", other.name()), 1),
+    };
+    let text =
+        format!("mode = \"sync\"\nurls = [\"http://{address}/hook\"]\n{words}key_file = \"key\"\n");
     fs::write(&config, &text).doing("write", &config)?;
     for line in text.lines() {
         report::line(&format!("    {line}"));
@@ -70,7 +78,7 @@ pub(super) fn run(around: &Surroundings) -> Result<Done, Error> {
     git(&work, &["push", "--quiet", "origin", "HEAD:main"])?;
 
     report::line("what the receiver got:");
-    for _ in 0..MESSAGES {
+    for _ in 0..messages {
         let received: Received = arrivals
             .recv_timeout(PATIENCE)
             .map_err(|_| Error::failed("the message did not arrive"))?;

@@ -14,8 +14,8 @@ use crate::cli::EmitArgs;
 use crate::config::Settings;
 use crate::git::Repository;
 use crate::json::{self, Object, Value};
-use crate::payload::Message;
 use crate::payload::pagure::{self, Context};
+use crate::payload::{Format, Message};
 use crate::report;
 use crate::spool::{Built, Content, Recipient, Spool};
 
@@ -44,6 +44,7 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
         report::raw(&message.body);
         report::raw(b"\n");
         report::say(&would_get(&args.topic, &recipients));
+        tell_left_out(&settings);
         return Ok(Done::Well);
     }
     if recipients.is_empty() {
@@ -187,6 +188,21 @@ fn would_get(topic: &str, recipients: &[Recipient]) -> String {
         nobody_wants(topic)
     } else {
         format!("would be sent to {}", names.join(", "))
+    }
+}
+
+/// Names the endpoints whose format has no such message.
+fn tell_left_out(settings: &Settings) {
+    let endpoints = settings.endpoints.iter();
+    let others = endpoints.filter(|one| one.format != Format::Pagure);
+    let names: Vec<String> = others
+        .map(|one| format!("`{}` (`{}`)", one.name, one.format.name()))
+        .collect();
+    if !names.is_empty() {
+        let names = names.join(", ");
+        report::say(&format!(
+            "left out: {names}: only format `pagure` has other topics"
+        ));
     }
 }
 

@@ -17,6 +17,7 @@ use super::{Done, Error, IoContext, place};
 use crate::cli::EnableArgs;
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::git::Repository;
+use crate::payload::Format;
 use crate::report;
 
 /// The hook that announces pushes.
@@ -43,7 +44,12 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
     for repo in fleet.paths() {
         let repository = place::repository(Some(repo), around)?;
         if !urls.is_empty() {
-            write_config(&repository.path(), &urls, around)?;
+            write_config(
+                &repository.path(),
+                &urls,
+                args.format.unwrap_or_default(),
+                around,
+            )?;
         }
         link(
             &repository,
@@ -165,7 +171,12 @@ fn named(urls: &[EndpointUrl]) -> Vec<(String, &EndpointUrl)> {
 ///
 /// Endpoints have names: what waits stays theirs when a URL is corrected. The key is theirs
 /// too, for those of the server's file have their own.
-fn write_config(git_dir: &Path, urls: &[EndpointUrl], around: &Surroundings) -> Result<(), Error> {
+fn write_config(
+    git_dir: &Path,
+    urls: &[EndpointUrl],
+    format: Format,
+    around: &Surroundings,
+) -> Result<(), Error> {
     let path = git_dir.join(REPOSITORY_FILE);
     if fs::symlink_metadata(&path).is_ok() {
         return Err(Error::Failed {
@@ -176,10 +187,20 @@ fn write_config(git_dir: &Path, urls: &[EndpointUrl], around: &Surroundings) -> 
     let folder = fs::metadata(git_dir).doing("read", git_dir)?;
     let is_shared = folder.mode() & 0o2020 == 0o2020;
     let key = around.fresh_key()?;
+    // Few receivers of GitLab's format know a signature.
+    let secret = if format == Format::Gitlab {
+        "token"
+    } else {
+        "key"
+    };
     let endpoint = |(name, url): (String, &EndpointUrl)| {
         let url = toml::Value::from(url.expose().as_str());
         let key = key.expose();
-        format!("\n[[endpoint]]\nname = \"{name}\"\nurl = {url}\nkey = \"{key}\"\n")
+        let words = match format {
+            Format::Pagure => String::new(),
+            other => format!("format = \"{}\"\n", other.name()),
+        };
+        format!("\n[[endpoint]]\nname = \"{name}\"\nurl = {url}\n{words}{secret} = \"{key}\"\n")
     };
     let endpoints: String = named(urls).into_iter().map(endpoint).collect();
     let text = format!(
@@ -194,7 +215,7 @@ fn write_config(git_dir: &Path, urls: &[EndpointUrl], around: &Surroundings) -> 
         .doing("write", &path)?;
     file.write_all(text.as_bytes()).doing("write", &path)?;
     report::line(&format!(
-        "wrote `{}` with a fresh key: the receiver needs the same one",
+        "wrote `{}` with a fresh {secret}: the receiver needs the same one",
         path.display()
     ));
     Ok(())

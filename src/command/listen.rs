@@ -44,6 +44,7 @@ pub(super) fn show(received: &Received, keys: &[Secret]) {
         _ if keys.is_empty() => "signature not checked (no --key-file)\n",
         Verdict::Verified => "signature verified\n",
         Verdict::Mismatch => "signature DOES NOT MATCH\n",
+        Verdict::Token => "token verified; the body is not signed\n",
         Verdict::Unsigned => "not signed\n",
     });
     report::text(&text);

@@ -291,7 +291,7 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
         Command::Keygen => keygen::run(around),
         Command::Listen(args) => listen::run(&args),
         Command::Verify(args) => verify::run(&args),
-        Command::Demo => demo::run(around),
+        Command::Demo(args) => demo::run(&args, around),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Man => man::run(),
         Command::AsAccount(args) => become_account::run(&args),

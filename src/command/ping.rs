@@ -3,7 +3,7 @@
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, compose, place};
 use crate::cli::PingArgs;
-use crate::config::{Endpoint, Settings};
+use crate::config::{Endpoint, EndpointUrl, Settings};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
 use crate::git::Repository;
 use crate::json::Object;
@@ -127,6 +127,8 @@ async fn ping(
 struct Answered {
     answer: Answer,
     headers: Vec<Secret>,
+    /// Where it was asked.
+    url: EndpointUrl,
 }
 
 async fn attempt(
@@ -150,7 +152,12 @@ async fn attempt(
             around.now(),
         )
         .await?;
-    Ok(Answered { answer, headers })
+    let url = request.fill(&endpoint.url);
+    Ok(Answered {
+        answer,
+        headers,
+        url,
+    })
 }
 
 /// One line: the endpoint, what it answered, how long it took. Some receivers repeat
@@ -159,7 +166,7 @@ fn describe(endpoint: &Endpoint, answered: &Answered) -> String {
     let answer = &answered.answer;
     let took = answer.took.as_millis();
     let mut body = String::from_utf8_lossy(&answer.body).into_owned();
-    for secret in endpoint.url.secrets() {
+    for secret in answered.url.secrets() {
         body = body.replace(&secret, "…");
     }
     for header in &answered.headers {

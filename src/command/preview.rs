@@ -27,7 +27,12 @@ pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
         return Ok(Done::Well);
     }
     let (note, now) = (wishes.note.as_deref(), around.now());
-    let mut composer = Composer::new(&repository, &settings, around, &pusher, note, now);
+    let formats = match args.format {
+        Some(format) => [format].into(),
+        None => settings.formats(),
+    };
+    let with = (&settings, around);
+    let mut composer = Composer::of_formats(formats, &repository, with, &pusher, note, now);
     let mut batches = Input::new(std::io::stdin().lock(), usize::MAX);
     let mut misfits = 0;
     for batch in &mut batches {

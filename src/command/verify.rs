@@ -16,10 +16,13 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Done, Error> {
         .read_to_end(&mut body)
         .doing("read", Path::new("standard input"))?;
     let signature = args.signature.trim();
-    if keys
-        .iter()
-        .any(|key| signature::verify(key, &body, signature))
-    {
+    let is_right = |key: &Secret| match (&args.id, args.timestamp) {
+        (Some(id), Some(time)) => {
+            signature::verify_standard_webhooks(key, id, time, &body, signature)
+        }
+        _ => signature::verify(key, &body, signature::without_prefix(signature)),
+    };
+    if keys.iter().any(is_right) {
         report::line("signature verified");
         return Ok(Done::Well);
     }

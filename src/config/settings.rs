@@ -302,7 +302,9 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
         let name = url.endpoint_name();
         // The same URL twice is one endpoint.
         if endpoints.iter().all(|endpoint| endpoint.name != name) {
-            let signing = default.clone().ok_or_else(|| name.clone())?;
+            let unsigned = (format == Format::Slack).then_some(Signing::Unsigned);
+            let signing = default.clone().or(unsigned);
+            let signing = signing.ok_or_else(|| name.clone())?;
             endpoints.push(Endpoint {
                 name,
                 origin: Origin::Server,
@@ -387,10 +389,11 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
         layer.previous_key,
         layer.unsigned,
     );
-    // A token is proof enough.
+    // A token is proof enough, and a chat knows who may post by the URL.
+    let needs_no_key = layer.token.is_some() || layer.format == Format::Slack;
     let signing = own
         .or_else(|| default.cloned())
-        .or_else(|| layer.token.is_some().then_some(Signing::Unsigned))
+        .or_else(|| needs_no_key.then_some(Signing::Unsigned))
         .filter(|signing| *signing != Signing::Unsigned || layer.standard_webhooks != Some(true))
         .ok_or_else(|| layer.name.0.clone())?;
     Ok(Endpoint {

@@ -135,17 +135,11 @@ impl<'a> Seen<'a> {
     }
 
     pub(super) fn before(&self) -> String {
-        self.id(self.change.update.old)
+        self.change.update.digits(self.change.update.old)
     }
 
     pub(super) fn after(&self) -> String {
-        self.id(self.change.update.new)
-    }
-
-    /// The digits of an id; of none, zeros of the same length.
-    fn id(&self, id: Option<Oid>) -> String {
-        let length = if self.context.is_sha256 { 64 } else { 40 };
-        id.map_or_else(|| "0".repeat(length), |id| id.to_string())
+        self.change.update.digits(self.change.update.new)
     }
 
     /// The commit that the ref leads to now; `None`: it is gone. One that cannot be read is

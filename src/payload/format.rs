@@ -19,6 +19,8 @@ pub enum Format {
     Gitea,
     /// Forgejo's: Gitea's with more headers.
     Forgejo,
+    /// Slack's incoming web-hooks: a text for people.
+    Slack,
 }
 
 /// How the headers that formats set begin, in lower case.
@@ -41,6 +43,22 @@ pub fn is_reserved_header(name: &str) -> bool {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Pagure,
+        Self::Github,
+        Self::Gitlab,
+        Self::Gitea,
+        Self::Forgejo,
+        Self::Slack,
+    ];
+
+    /// Returns the one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -50,6 +68,7 @@ impl Format {
             Self::Gitlab => "gitlab",
             Self::Gitea => "gitea",
             Self::Forgejo => "forgejo",
+            Self::Slack => "slack",
         }
     }
 
@@ -59,7 +78,7 @@ impl Format {
         match self {
             Self::Pagure => None,
             Self::Github | Self::Gitea | Self::Forgejo => Some(&["push", "create", "delete"]),
-            Self::Gitlab => Some(&["push", "tag_push"]),
+            Self::Gitlab | Self::Slack => Some(&["push", "tag_push"]),
         }
     }
 
@@ -69,7 +88,7 @@ impl Format {
     pub fn default_topics(self) -> &'static [&'static str] {
         match self {
             Self::Github | Self::Gitea | Self::Forgejo => &["push"],
-            Self::Pagure | Self::Gitlab => &[],
+            Self::Pagure | Self::Gitlab | Self::Slack => &[],
         }
     }
 
@@ -79,6 +98,7 @@ impl Format {
         match self {
             Self::Pagure => 0,
             Self::Gitlab => 20,
+            Self::Slack => 10,
             Self::Github | Self::Gitea | Self::Forgejo => 2048,
         }
     }

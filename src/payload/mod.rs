@@ -8,6 +8,7 @@
 //! commits                   what is listed of a push, within a length
 //! wording                   dates, paths in URLs, numbers without a database
 //! github, gitlab, gitea     the formats
+//! slack                     a text for people
 //! project, allowance        the project; how long bodies may be
 //! ```
 //!
@@ -27,6 +28,7 @@ mod gitlab;
 pub mod pagure;
 mod project;
 pub mod sent;
+mod slack;
 mod wording;
 
 pub use addresses::{AddressPattern, Addresses, Configured};
@@ -52,6 +54,8 @@ pub struct Message {
     pub reference: String,
     /// The format's headers, without signatures; Pagure's are made when it is sent.
     pub headers: Vec<(String, String)>,
+    /// Where the ref was and is, as hex, if it is about one.
+    pub ends: Option<[String; 2]>,
     /// The body's bytes.
     pub body: Vec<u8>,
 }

@@ -150,6 +150,7 @@ pub fn message(event: &Event, context: Context<'_>, stamp: &Stamp, longest: usiz
         project: context.project.fullname.clone(),
         reference: event.name.full(),
         headers: Vec::new(),
+        ends: None,
         body,
     }
 }
@@ -241,6 +242,7 @@ pub fn other_message(topic: &str, mut msg: Object, context: Context<'_>, stamp: 
         project: context.project.fullname.clone(),
         reference: String::new(),
         headers: Vec::new(),
+        ends: None,
         body: envelope(topic, &msg, stamp, usize::MAX).expect("memory takes every byte"),
     }
 }

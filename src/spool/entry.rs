@@ -144,6 +144,7 @@ fn freeze_message(message: &Message) -> Frozen {
         project: message.project.clone(),
         reference: message.reference.clone(),
         headers: message.headers.clone(),
+        ends: message.ends.clone(),
         length: message.body.len() as u64,
         sha256: checksum(&message.body),
     }
@@ -311,6 +312,7 @@ impl Entry {
             project: frozen.project.clone(),
             reference: frozen.reference.clone(),
             headers: frozen.headers.clone(),
+            ends: frozen.ends.clone(),
             body,
         })
     }

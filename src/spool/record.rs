@@ -144,6 +144,9 @@ pub struct Frozen {
         deserialize_with = "encoding::list"
     )]
     pub headers: Vec<(String, String)>,
+    /// See [`Message::ends`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<[String; 2]>,
     /// The length of the body.
     pub length: u64,
     /// The SHA-256 of the body, in hex.

@@ -79,18 +79,10 @@ fn format_of(request: &Request) -> &str {
     path.trim_start_matches('/')
 }
 
-/// The value of a header. hyper spells names its own way, which counts as the same (RFC 9110,
-/// section 5.1).
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    let mut headers = request.headers.iter();
-    let found = headers.find(|(own, _)| own.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.as_str())
-}
-
 /// The topic, as the examples' files are named.
 fn topic_of(request: &Request) -> String {
     let event = ["X-GitHub-Event", "X-Gitlab-Event"];
-    let event = event.iter().find_map(|name| header(request, name)).unwrap();
+    let event = event.iter().find_map(|name| request.header(name)).unwrap();
     match event {
         "Push Hook" => "push",
         "Tag Push Hook" => "tag_push",
@@ -115,7 +107,9 @@ fn sha1(key: &[u8], bytes: &[u8]) -> String {
 /// The value that a header must have, if more than its presence can be told.
 #[track_caller]
 fn assert_header(name: &str, example: &str, request: &Request) {
-    let value = header(request, name).unwrap_or_else(|| panic!("{name} is missing: {request:?}"));
+    let value = request
+        .header(name)
+        .unwrap_or_else(|| panic!("{name} is missing: {request:?}"));
     let signature = hex::encode(sha256(KEY.as_bytes(), &request.body));
     let expected = match name {
         "X-Hub-Signature" => format!("sha1={}", sha1(KEY.as_bytes(), &request.body)),
@@ -126,7 +120,7 @@ fn assert_header(name: &str, example: &str, request: &Request) {
         }
         "webhook-signature" => {
             let head =
-                ["webhook-id", "webhook-timestamp"].map(|name| header(request, name).unwrap());
+                ["webhook-id", "webhook-timestamp"].map(|name| request.header(name).unwrap());
             let signed = [head.join(".").as_bytes(), b".", &request.body].concat();
             format!(
                 "v1,{}",
@@ -180,11 +174,15 @@ fn assert_is_example(request: &Request, place: &str) {
     for (name, example) in &headers {
         assert_header(name, example, request);
     }
-    let sent = request.headers.iter().map(|(name, _)| name.to_lowercase());
-    let sent: BTreeSet<String> = sent.collect();
-    let known = headers.keys().map(|name| name.to_lowercase()).collect();
+    let sent = request.headers.iter().map(|(name, _)| name.as_str());
+    let sent: BTreeSet<&str> = sent.collect();
+    let known = headers.keys().map(String::as_str).collect();
     let more: Vec<_> = sent.difference(&known).collect();
-    assert_eq!(more, ["content-length", "host"], "{place} {format} {topic}");
+    assert_eq!(
+        more,
+        [&"Content-Length", &"Host"],
+        "{place} {format} {topic}"
+    );
 }
 
 /// The requests that the examples have for a push, in their order: section 3 of the contract.

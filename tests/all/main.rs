@@ -29,6 +29,7 @@ mod fleet_errors;
 mod forgotten;
 mod formats;
 mod formats_random;
+mod formats_rules;
 mod from_pagure;
 mod fuzz;
 mod host_gitolite;

@@ -6,12 +6,19 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::payload::is_reserved_header;
+
+/// What does not stand for itself in any part of a URL (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The URL of a receiver. Its path, query and userinfo can be secrets: nothing
 /// shows more of it than scheme and host.
@@ -70,6 +77,29 @@ impl EndpointUrl {
         // A longer one may have a shorter one in it.
         parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
         parts
+    }
+
+    /// Returns it with other texts, percent-encoded, in the places of their names in braces: in
+    /// its path and its query.
+    #[must_use]
+    pub fn fill(&self, texts: &[(&str, &str)]) -> Self {
+        let is_filled = |part: &str| part.contains('{') || part.contains("%7B");
+        let (path, query) = (self.0.path(), self.0.query());
+        if !is_filled(path) && !query.is_some_and(is_filled) {
+            return self.clone();
+        }
+        let fill = |part: &str| {
+            let mut part = part.replace("%7B", "{").replace("%7D", "}");
+            for (name, text) in texts {
+                let text = utf8_percent_encode(text, RESERVED).to_string();
+                part = part.replace(&format!("{{{name}}}"), &text);
+            }
+            part
+        };
+        let mut url = self.0.clone();
+        url.set_query(query.map(fill).as_deref());
+        url.set_path(&fill(path));
+        Self(url)
     }
 
     /// Returns the host's address, unless the host is a name.

@@ -22,6 +22,7 @@ use super::answer::{Answer, Broken, Unanswered};
 use super::connect::Connector;
 use super::fault::Fault;
 use super::request::{HeaderValue, Request};
+use super::spelling::Spellings;
 use super::tls::Trust;
 use super::wire::{Open, Seen};
 use super::{proxy, tls};
@@ -52,6 +53,7 @@ pub trait Transport {
 /// Sends requests; keeps connections alive between them.
 pub struct Client {
     routes: RefCell<HashMap<Route, Connections>>,
+    spellings: Spellings,
     open: Open,
     /// Connections that are open at once before those that are idle are closed.
     most_open: usize,
@@ -158,6 +160,7 @@ impl Client {
     pub fn new(descriptors: usize) -> Self {
         Self {
             routes: RefCell::default(),
+            spellings: Spellings::default(),
             open: Open::default(),
             most_open: (descriptors / 8).max(8),
         }
@@ -193,7 +196,11 @@ impl Client {
     ) -> Result<Answered, Unanswered> {
         let connections = timeout_at(deadline, self.connections_for(endpoint, network)).await;
         let connections = connections.map_err(|_| Unanswered::Broken(Broken::timeout()))??;
-        let post = prepare(endpoint, request, &connections.connector)?;
+        let mut post = prepare(endpoint, request, &connections.connector)?;
+        let names = request.headers.iter().map(|(name, _)| name.as_ref());
+        if let Some(spelled) = self.spellings.of(names).await {
+            post.extensions_mut().extend(spelled);
+        }
         let url = &endpoint.url;
         let sent = exchange(&connections.kept, post.clone(), url, deadline, now).await;
         match sent {
@@ -258,7 +265,7 @@ fn prepare(
     request: &Request<'_>,
     connector: &Connector,
 ) -> Result<HttpRequest<Full<Bytes>>, Fault> {
-    let url: Uri = without_userinfo(&endpoint.url)
+    let url: Uri = without_userinfo(&request.fill(&endpoint.url))
         .parse()
         .map_err(unprepared)?;
     let mut post = HttpRequest::post(&url)

@@ -7,6 +7,7 @@
 //! tls       which certificates are trusted, and what a failed handshake means
 //! verifier  certificates, and what short keys mean
 //! connect   connections, through proxies, with TLS
+//! spelling  names of headers, spelled as receivers look for them
 //! wire      a connection that is read before it is given up
 //! client    request → Answer
 //! answer    what came of it: an answer, or what broke
@@ -20,6 +21,7 @@ mod connect;
 pub(super) mod fault;
 pub(super) mod proxy;
 pub(super) mod request;
+mod spelling;
 pub(super) mod tls;
 mod verifier;
 mod wire;

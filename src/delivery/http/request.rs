@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::UNIX_EPOCH;
 
-use crate::config::Credentials;
+use crate::config::{Credentials, EndpointUrl};
 use crate::payload::pagure::delivery;
 use crate::payload::{Format, Message, is_reserved_header};
 use crate::signature::{self, Secret};
@@ -24,6 +24,7 @@ pub struct Request<'a> {
     pub headers: Vec<(Cow<'static, str>, HeaderValue)>,
     /// The message's body, as it was frozen.
     pub body: &'a [u8],
+    message: &'a Message,
 }
 
 impl<'a> Request<'a> {
@@ -60,7 +61,26 @@ impl<'a> Request<'a> {
         Self {
             headers,
             body: &message.body,
+            message,
         }
+    }
+
+    /// Returns the URL of an endpoint with what the message says in the places of names in
+    /// braces.
+    #[must_use]
+    pub fn fill(&self, url: &EndpointUrl) -> EndpointUrl {
+        let message = self.message;
+        let project = &message.project;
+        let (namespace, name) = project.rsplit_once('/').unwrap_or(("", project));
+        let end = |at: usize| message.ends.as_ref().map_or("", |ends| ends[at].as_str());
+        url.fill(&[
+            ("fullname", project.as_str()),
+            ("name", name),
+            ("namespace", namespace),
+            ("ref", &message.reference),
+            ("old", end(0)),
+            ("new", end(1)),
+        ])
     }
 }
 
@@ -95,6 +115,7 @@ impl Signed<'_> {
     /// These formats have no place for a second signature: the new key signs.
     fn as_forge(&mut self, format: Format, credentials: &Credentials) {
         let own: &[&'static str] = match format {
+            Format::Slack => return,
             Format::Pagure | Format::Github => &[],
             Format::Gitea => &["X-Gitea-Signature", "X-Gogs-Signature"],
             Format::Forgejo => &[
@@ -167,6 +188,7 @@ mod tests {
             project: "a\r\nX-Evil: 1\u{7f}".into(),
             reference: String::new(),
             headers: Vec::new(),
+            ends: None,
             body: b"{}".to_vec(),
         };
         let unsigned = Credentials {

@@ -146,6 +146,7 @@ impl World {
             project: "p".to_owned(),
             reference: "refs/heads/main".to_owned(),
             headers: Vec::new(),
+            ends: None,
             body: number.to_string().into_bytes(),
         }
     }

@@ -208,6 +208,7 @@ fn message(id: &str) -> Message {
         project: "tools/a".to_owned(),
         reference: "refs/heads/main".to_owned(),
         headers: Vec::new(),
+        ends: None,
         body: format!("{{\"body of\": {id:?}}}").repeat(3).into_bytes(),
     }
 }

@@ -1,0 +1,128 @@
+//! Slack's incoming web-hooks: one text for each ref that changed, which Mattermost, Rocket.Chat,
+//! Discord (`/slack`), Zulip and Matrix hookshot take, too.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::Format;
+use super::commits::total;
+use super::context::{Context, Seen};
+use crate::event::Commit;
+use crate::json;
+
+/// A text has no more characters: Discord takes 2,000.
+const LONGEST_TEXT: usize = 1900;
+
+/// Nor has what others wrote of it, a subject or a name, more than so many.
+const LONGEST_PART: usize = 100;
+
+#[derive(Serialize)]
+struct Post {
+    text: String,
+}
+
+pub(super) fn ping(context: Context<'_>) -> Vec<u8> {
+    let project = link(&context.addresses.html, &context.project.fullname);
+    let text = format!("A test: {project} can post here.");
+    json::to_bytes(&Post { text })
+}
+
+pub(super) fn body(seen: Seen<'_>) -> Vec<u8> {
+    let context = seen.context;
+    let project = link(&context.addresses.html, &context.project.fullname);
+    let pusher = context.pusher();
+    let who = plain(pusher.fullname.as_deref().unwrap_or(&pusher.login));
+    let (kind, name) = (seen.ref_type(), plain(&seen.change.update.name.short()));
+    let gained = seen.change.gained.as_ref();
+    let (count, is_forced) = (total(seen.change), gained.is_some_and(|one| one.forced));
+    let commits = match count {
+        1 => "1 commit".to_owned(),
+        count => format!("{count} commits"),
+    };
+    let what = match (seen.is_created(), seen.is_deleted(), seen.is_tag()) {
+        (true, _, false) if count > 0 => format!("created {kind} {name} with {commits}"),
+        (true, ..) => format!("created {kind} {name}"),
+        (_, true, _) => format!("deleted {kind} {name}"),
+        (.., true) => format!("moved {kind} {name}"),
+        _ if count == 0 => format!("rewound {kind} {name}"),
+        _ if is_forced => format!("force-pushed {commits} to {kind} {name}"),
+        _ => format!("pushed {commits} to {kind} {name}"),
+    };
+    let mut text = format!("{who} {what} of {project}");
+    let listed = if seen.is_tag() {
+        &[]
+    } else {
+        seen.newest(context.most_commits(Format::Slack))
+    };
+    let mut told = 0;
+    for commit in listed.iter().rev() {
+        let line = line(commit, context);
+        if text.chars().count() + line.chars().count() > LONGEST_TEXT {
+            break;
+        }
+        text.push_str(&line);
+        told += 1;
+    }
+    if !seen.is_tag() && told < count {
+        // Writing to a text does not fail.
+        write!(text, "\n… and {} more", count - told).ok();
+    }
+    json::to_bytes(&Post { text })
+}
+
+fn line(commit: &Commit, context: Context<'_>) -> String {
+    let mut id = commit.id.to_string();
+    id.truncate(8);
+    let id = link(&context.addresses.commit(commit.id, "/commit/"), &id);
+    let message = commit.message.trim_start();
+    let subject = plain(message.lines().next().unwrap_or_default());
+    format!("\n{id} {subject} ({})", plain(&commit.author.name))
+}
+
+fn link(url: &str, text: &str) -> String {
+    let url = url.replace(['<', '>', '|'], "");
+    format!("<{url}|{}>", plain(text).replace('|', "/"))
+}
+
+/// What others wrote, so that it is nothing but text: no mark-up of Slack's, nobody that a chat
+/// would notify, nothing that moves a cursor or turns text around. A long one is cut.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for (at, c) in text.chars().enumerate() {
+        if at == LONGEST_PART {
+            plain.push('…');
+            break;
+        }
+        match c {
+            '&' => plain.push_str("&amp;"),
+            '<' => plain.push_str("&lt;"),
+            '>' => plain.push_str("&gt;"),
+            // Mattermost, Discord and Zulip notify by a bare `@name`; a word joiner is not seen.
+            '@' => plain.push_str("@\u{2060}"),
+            c if c.is_control()
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
+                plain.push(' ');
+            }
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{link, plain};
+
+    #[test]
+    fn nobodys_name_notifies_a_channel() {
+        assert_eq!(
+            plain("<!channel> & @here"),
+            "&lt;!channel&gt; &amp; @\u{2060}here"
+        );
+        assert_eq!(plain("a\r\n\u{202e}b"), "a   b");
+        assert_eq!(plain(&"é".repeat(101)), format!("{}…", "é".repeat(100)));
+        assert_eq!(link("https://x/<y>|z", "a|b>"), "<https://x/yz|a/b&gt;>");
+    }
+}
