@@ -2,6 +2,7 @@
 
 use super::findings::Findings;
 use crate::config::{Endpoint, Patterns, Settings};
+use crate::payload::Format;
 use crate::payload::pagure::PUSH_TOPICS;
 
 /// What every full name of a ref begins with.
@@ -14,6 +15,10 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) {
 pub(super) fn check_endpoint(endpoint: &Endpoint, findings: &mut Findings) {
     let of = format!("endpoint `{}`: ", endpoint.name);
     check_refs(&endpoint.refs, &of, findings);
+    // The topics of other formats are checked when the configuration is loaded.
+    if endpoint.format != Format::Pagure {
+        return;
+    }
     for pattern in endpoint.topics.texts() {
         let glob = pattern.trim_start_matches('!');
         if glob::Pattern::new(glob).is_ok_and(|it| !PUSH_TOPICS.iter().any(|of| it.matches(of))) {
