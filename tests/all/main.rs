@@ -92,6 +92,7 @@ mod spool_flush;
 mod spool_full;
 mod spool_hands;
 
+mod spool_log;
 mod spool_many;
 mod spool_modes;
 mod spool_move;

@@ -1,17 +1,14 @@
-//! `queue`, `status` and `log`: seeing what waits, and taking it into one's hands.
+//! `queue` and `status`: seeing what waits, and taking it into one's hands.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::spooled::{commits, eventually, late, names, objects, to};
-use crate::support::{Answer, REFPOST, Spooled};
+use crate::support::spooled::{commits, eventually, objects};
+use crate::support::{Answer, Spooled};
 
 /// `one` takes everything, `two` is down and `three` refuses.
-fn mixed() -> Spooled {
+pub(crate) fn mixed() -> Spooled {
     let site = Spooled::new();
     let rest = [site.endpoint("two"), site.endpoint("three")].concat();
     site.configure("mode = \"spool\"", &rest);
@@ -279,55 +276,6 @@ fn status_has_a_word_for_each_endpoint() {
 }
 
 #[test]
-fn the_log_has_a_line_for_each_attempt() {
-    let site = mixed();
-    let (_, _) = site.announce();
-    site.flush();
-    let lines = site.objects(&["log", "--json"]);
-    let mut told: Vec<Value> = lines
-        .iter()
-        .map(|line| {
-            json!([
-                line["endpoint"],
-                line["status"],
-                line["attempt"],
-                line["topic"]
-            ])
-        })
-        .collect();
-    told.sort_by_key(Value::to_string);
-    assert_eq!(
-        json!(told),
-        json!([
-            ["one", 200, 1, "git.receive"],
-            ["three", 400, 1, "git.receive"],
-            ["two", 503, 1, "git.receive"]
-        ])
-    );
-    let requests = site.receiver.take();
-    let msg_id = to("/one", &requests)[0].message().msg_id().to_owned();
-    for line in &lines {
-        assert_eq!(line["msg_id"], msg_id);
-        assert_eq!(line["repository"], site.bare.to_str().unwrap());
-        assert!(line["ms"].is_u64());
-        humantime::parse_rfc3339(line["time"].as_str().unwrap()).unwrap();
-    }
-    let text = site.refpost(["log"]).arg(&site.bare).run().well().stdout;
-    assert_eq!(text.lines().count(), 3);
-    assert!(
-        text.contains(&format!(" one git.receive {msg_id} attempt 1: 200 in ")),
-        "{text}"
-    );
-    let last = site
-        .refpost(["log", "-n", "1"])
-        .arg(&site.bare)
-        .run()
-        .well()
-        .stdout;
-    assert!(text.ends_with(&last) && last.lines().count() == 1, "{last}");
-}
-
-#[test]
 fn an_entry_on_its_way_to_its_queue_is_listed_and_counted_once() {
     let site = Spooled::new();
     let (commit, _) = site.announce();
@@ -371,77 +319,4 @@ fn two_refused_messages_of_one_push_are_told_apart() {
         assert_eq!(about("branch.creation", reference), 1, "{listed}");
         assert_eq!(about("receive", reference), 1, "{listed}");
     }
-}
-
-#[test]
-fn a_shared_log_is_told_apart_by_repository() {
-    let site = Spooled::new();
-    let shared = site.path("shared");
-    site.configure(
-        &format!("mode = \"spool\"\nspool = \"{}\"", shared.display()),
-        "",
-    );
-    let other: PathBuf = site.bare("other.git");
-    fs::copy(site.bare.join("refpost.toml"), other.join("refpost.toml")).unwrap();
-    symlink(REFPOST, other.join("hooks/post-receive")).unwrap();
-    site.announce();
-    site.git(&["push", "-q", other.to_str().unwrap(), "main"]);
-    site.refpost(["flush"]).arg(&shared).run().well();
-    assert_eq!(site.receiver.take().len(), 3);
-    assert_eq!(site.objects(&["log", "--json"]).len(), 1);
-    let lines = site.refpost(["log", "--json"]).arg(&other).run().well();
-    assert_eq!(objects(&lines.stdout).len(), 2);
-}
-
-#[test]
-fn a_full_log_is_put_away_and_keeps_its_lines() {
-    let site = Spooled::new();
-    site.announce();
-    site.flush_well();
-    let log = site.spool().join("log");
-    let line = fs::read_to_string(&log).unwrap();
-    // A little below the size at which it is put away.
-    let count = 1024 * 1024 / line.len() - 10;
-    fs::write(&log, line.repeat(count)).unwrap();
-    site.receiver
-        .script(|_| late(Duration::from_millis(1), 200));
-    let chain = site.chain(40);
-    for commit in &chain {
-        site.push(&[&format!("{commit}:refs/heads/main")]);
-    }
-    site.flush_well();
-    let spool = site.spool();
-    assert!(names(&spool).contains(&"log.1".to_owned()));
-    let mut lines = 0;
-    for name in ["log", "log.1"] {
-        lines += objects(&fs::read_to_string(spool.join(name)).unwrap()).len();
-    }
-    assert_eq!(lines, count + chain.len());
-    let last = site
-        .refpost(["log", "-n", "100", "--json"])
-        .arg(&site.bare)
-        .run()
-        .well();
-    let last = objects(&last.stdout);
-    assert_eq!(last.len(), 100);
-    let told = last
-        .iter()
-        .filter(|one| one["msg_id"] != last[0]["msg_id"])
-        .count();
-    assert_eq!(told, chain.len());
-}
-
-#[test]
-fn a_line_cut_off_in_the_log_costs_only_itself() {
-    let site = Spooled::new();
-    site.announce();
-    site.flush_well();
-    let log = site.spool().join("log");
-    let mut text = fs::read_to_string(&log).unwrap();
-    text.push_str("{\"time\":\"2026");
-    text.push('\n');
-    fs::write(&log, text).unwrap();
-    site.announce();
-    site.flush_well();
-    assert_eq!(site.objects(&["log", "--json"]).len(), 2);
 }
