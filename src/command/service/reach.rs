@@ -33,11 +33,13 @@ impl fmt::Display for Refusal {
             Self::NoPath => f.write_str("its path is no plain path"),
             Self::NotBelowRoot => f.write_str("the repository is not below the service's `root`"),
             Self::Unreachable(at, why) => {
-                write!(f, "the service cannot reach `{}`: {why}", at.display())
+                let at = at.display();
+                f.write_str(&format!("the service cannot reach `{at}`: {why}"))
             }
             Self::NoRepository => f.write_str("there is no repository"),
             Self::Inside(other) => {
-                write!(f, "it lies inside the repository `{}`", other.display())
+                let other = other.display();
+                f.write_str(&format!("it lies inside the repository `{other}`"))
             }
             Self::NotWritable => f.write_str("the account may not write the repository"),
             Self::Moved => f.write_str("the repository was moved meanwhile"),
