@@ -323,11 +323,9 @@ fn too_long(idle: Duration, at_entry: Duration) -> Option<String> {
     if idle >= PATIENCE {
         return Some(done_nothing());
     }
-    if at_entry >= LONGEST {
-        let longest = humantime::format_duration(LONGEST);
-        return Some(format!("it has not ended within {longest}"));
-    }
-    None
+    let longest = humantime::format_duration(LONGEST);
+    let why = format!("it has not ended within {longest}");
+    (at_entry >= LONGEST).then_some(why)
 }
 
 fn done_nothing() -> String {
