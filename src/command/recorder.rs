@@ -296,15 +296,12 @@ impl<'a> Recorder<'a> {
             Err(source) => {
                 let is_no_room = source.is_no_room();
                 let why = Error::Enqueue { messages, source };
-                if !is_no_room {
-                    // The parts of one that is too large have its place.
-                    self.claim = claim.filter(|_| why.is_too_large());
-                    return Err(why);
-                }
                 draft.content = Content::Owed(updates.to_vec());
                 let stamp = self.around.stamp();
-                let spare = self.spool.enqueue_spare(&draft, &stamp, claim.as_ref());
-                if spare.is_err() {
+                let spare = || self.spool.enqueue_spare(&draft, &stamp, claim.as_ref());
+                if !is_no_room || spare().is_err() {
+                    // The parts of one that is too large have its place.
+                    self.claim = claim.filter(|_| why.is_too_large());
                     return Err(why);
                 }
                 self.recorded.owed.get_or_insert(why);

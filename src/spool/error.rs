@@ -300,9 +300,7 @@ impl SpoolError {
     /// Whether an entry would have been larger than any that can be read.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        // The kernel's error of that kind is about a limit of this process.
-        matches!(self, Self::Io(error) if error.source.kind() == io::ErrorKind::FileTooLarge
-            && error.source.raw_os_error().is_none())
+        matches!(self, Self::Io(error) if error.source.kind() == io::ErrorKind::FileTooLarge)
     }
 
     /// What to do about it.
