@@ -1,5 +1,5 @@
-//! Taking over what another spool holds: `spool =` was changed, or the entry was
-//! recorded in the repository's own spool while the config could not be read.
+//! Moving the contents of another spool here. This happens after a change of `spool =`, or if an
+//! entry was recorded in the repository's own spool while the config could not be read.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,15 +11,15 @@ use super::names::item::{Failed, Item};
 use super::names::queue::Queue;
 use super::{Folder, Name, Spool, disk};
 
-/// How many names are taken over at a time.
+/// Number of names that are moved at a time.
 const WINDOW: usize = 4096;
 
-/// What was taken over.
+/// The result of moving another spool's contents.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Adopted {
-    /// How many files, of all three places.
+    /// Number of files moved, from `new/`, queues and `failed/`.
     pub files: usize,
-    /// Queues of which nothing was taken: somebody else is delivering from them.
+    /// Queues that were left alone because another process delivers from them.
     pub busy: Vec<Queue>,
 }
 
@@ -37,7 +37,7 @@ impl Spool {
         Ok(adopted)
     }
 
-    /// The same of what is in its queues alone, or has failed.
+    /// Moves the waiting and failed items of `other` here, but not its `new/`.
     pub fn adopt_queues(&self, other: &Spool) -> Result<Adopted, IoError> {
         let mut adopted = Adopted::default();
         self.create_layout()?;
@@ -45,7 +45,7 @@ impl Spool {
         for queue in other.queues()? {
             // Oldest first: what is in the queues is older than what is in `new/`.
             match other.lane(&queue) {
-                // What is planted in one queue's place keeps no other here.
+                // Whatever was planted in one queue's place does not keep the other queues away.
                 Err(error) if error.refused().is_some() => refused = Some(error),
                 Err(error) => return Err(error),
                 Ok(None) => adopted.busy.push(queue),
@@ -64,7 +64,7 @@ impl Spool {
         refused.map_or(Ok(adopted), Err)
     }
 
-    /// Whether nothing waits here and nothing has failed.
+    /// Returns whether nothing waits here and nothing has failed.
     pub fn is_empty(&self) -> Result<bool, IoError> {
         let survey = self.survey()?;
         let is_known = survey.unseen.is_empty() && !self.has_claims()?;
@@ -121,12 +121,13 @@ impl Spool {
         }
     }
 
-    /// As with enqueue: whole and durable in `tmp/` before it has its name.
+    /// Copies a file, which is whole and durable in `tmp/` before it gets its name, as in
+    /// `enqueue`.
     pub(super) fn copy(&self, from: &Name, to: &Name) -> Result<(), IoError> {
         let mut copy = to.name().to_owned();
         copy.push(".copy");
         let tmp = self.tmp_dir().entry(copy);
-        // What a crash left of the last try.
+        // A crash may have left this name in an earlier try.
         disk::unlink(&tmp)?;
         let mut source = disk::open(from).context("open", || from.path())?;
         let mut file = disk::create(&tmp, self.access)?;

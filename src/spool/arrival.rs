@@ -1,5 +1,5 @@
-//! Entries that another process sends: taken in whole, checked, and recorded under a header of
-//! the receiver's own.
+//! Entries that another process sends. They are received whole, checked, and recorded under a
+//! header of the receiver's own.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,24 +12,24 @@ use super::names::id::Id;
 use super::record::{Content, Header, Recipient};
 use super::{Name, Spool, disk};
 
-/// Why what was sent is no entry that can be recorded.
+/// A reason for which received bytes cannot be recorded as an entry.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// The sender ended too soon, or too late.
+    /// The sender sent too few bytes, or was too slow.
     #[error("cannot read it")]
     Unread(#[source] io::Error),
-    /// It is no whole entry.
+    /// The bytes are not a whole entry.
     #[error("cannot use it")]
     Fault(#[source] EntryFault),
-    /// Its messages are to be made first, which only the sender can do.
+    /// The messages are not built yet, which only the sender can do.
     #[error("its messages are not made")]
     Owed,
-    /// The receiver's disk.
+    /// A system call failed on the receiver's disk.
     #[error(transparent)]
     Io(#[from] IoError),
 }
 
-/// An entry that was sent, in `tmp/`, whole and checked. Dropping it removes it.
+/// An entry that was received into `tmp/`, whole and checked. Dropping it removes the file.
 #[derive(Debug)]
 pub struct Arrival {
     name: Name,
@@ -38,13 +38,13 @@ pub struct Arrival {
 
 impl Drop for Arrival {
     fn drop(&mut self) {
-        // What cannot be removed, the sweep removes.
+        // If it cannot be removed here, the sweep removes it.
         let _ = disk::unlink(&self.name);
     }
 }
 
 impl Arrival {
-    /// Says what the sender's header says.
+    /// Returns the header that the sender wrote.
     #[must_use]
     pub fn header(&self) -> &Header {
         self.entry.header()
@@ -52,7 +52,9 @@ impl Arrival {
 }
 
 impl Spool {
-    /// Takes in `length` bytes of an entry. Nothing of it is believed yet, and it is not durable.
+    /// Receives `length` bytes of an entry into `tmp/` and verifies them.
+    ///
+    /// The entry is not durable yet, and no claim of its header is trusted.
     pub fn receive(
         &self,
         from: &mut dyn Read,
@@ -105,9 +107,10 @@ impl Spool {
         Ok(())
     }
 
-    /// Makes an arrival durable under an id of this spool's: `header` says whose it is, and
-    /// `recipients` who gets it, whatever the sender says. What is the sender's alone (its
-    /// process, its intents, its push options) is left out.
+    /// Makes an arrival durable under an id of this spool.
+    ///
+    /// `repository` and `recipients` replace those that the sender names. The sender's process,
+    /// intents and push options are left out.
     pub fn take_in(
         &self,
         arrival: &Arrival,

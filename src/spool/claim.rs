@@ -1,16 +1,16 @@
-//! A claim: the place of a push in the order, taken before its messages are made.
+//! Claims: the place of a push in the order, taken before its messages are built.
 //!
 //! ```text
 //! claim/<id>,<repository>   the push as ref updates, not flushed; its hook holds `flock`
 //! ```
 //!
-//! - A hook claims before it composes, and then gives its entry the claim's id. Whoever
-//!   distributes leaves later entries of that repository in `new/` while the claim lives, so
-//!   a push that takes long to compose is not overtaken.
-//! - The lock says that the hook lives, not a process id. A claim whose lock is free becomes
-//!   the entry: a hook that died while it composed has lost nothing.
-//! - A claim becomes an entry by rename alone, first of the composed entry over the claim,
-//!   then of the claim into `new/`. So no crash leaves both, and it does not matter who makes
+//! - A hook claims a place before it composes, and then gives its entry the claim's id. A process
+//!   that distributes leaves later entries of that repository in `new/` while the claim lives, so a
+//!   push that takes long to compose is not overtaken.
+//! - The lock, not a process id, shows that the hook lives. A claim whose lock is free becomes the
+//!   entry, so a hook that died while it composed has lost nothing.
+//! - A claim becomes an entry by rename alone: first of the composed entry over the claim, then of
+//!   the claim into `new/`. No crash leaves both, and any process can make the last step.
 //!   the last step.
 
 use std::collections::HashMap;
@@ -30,15 +30,16 @@ use super::names::id::Id;
 use super::record::Draft;
 use super::{Folder, Name, Spool};
 
-/// Where claims are.
+/// Directory of the claims.
 const CLAIM: &str = "claim";
-/// How much of a repository's hash is in a name.
+/// Length of the part of a repository's hash in a name, in hex digits.
 const HASH_LEN: usize = 16;
-/// How many ids behind its own a claim has, before that of the next batch: it can be split so
-/// often that each part has one ref update.
+/// Number of ids behind its own that belong to a claim, before the id of the next batch.
+///
+/// A claim can be split so often that each part has one ref update.
 const ROOM: u64 = 1 << 16;
 
-/// A repository, as it stands in the names of claims.
+/// A repository as written in the names of claims.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RepositoryHash(String);
 
@@ -54,29 +55,29 @@ impl RepositoryHash {
     }
 }
 
-/// A place in the order. Dropping it gives up the lock: then the claim becomes an entry.
+/// A place in the order. Dropping it frees the lock: then the claim becomes an entry.
 #[derive(Debug)]
 pub struct Claim {
     pub(super) id: Id,
     name: Name,
-    /// Its file, which is locked.
+    /// The claim's file, which is locked.
     file: File,
-    /// How many ref updates it holds.
+    /// Number of ref updates in it.
     refs: usize,
-    /// How many ids behind its own are its own too.
+    /// Number of ids behind its own that belong to it too.
     room: u64,
 }
 
-/// The claims of a spool whose hooks live: of each repository, the oldest.
+/// The claims whose hooks live: the oldest of each repository.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     oldest: HashMap<RepositoryHash, Id>,
-    /// The newest entry that a claim became just now.
+    /// The newest entry that a claim became in this look.
     pub(super) newest_moved: Option<Id>,
 }
 
 impl Claims {
-    /// Whether this entry must wait for an older push of its repository.
+    /// Returns whether this entry must wait for an older push of its repository.
     pub(super) fn hold(&self, id: &Id, repository: &Path) -> bool {
         let oldest = || self.oldest.get(&RepositoryHash::of(repository));
         !self.oldest.is_empty() && oldest().is_some_and(|claim| claim < id)
@@ -84,8 +85,9 @@ impl Claims {
 }
 
 impl Spool {
-    /// Claims a place for a push whose ref updates `draft` holds. `after` puts it right behind
-    /// another claim of the same push.
+    /// Claims a place for a push whose ref updates are in `draft`.
+    ///
+    /// With `after`, the place is directly behind another claim of the same push.
     pub fn claim(
         &self,
         draft: &Draft,
@@ -99,8 +101,10 @@ impl Spool {
         self.claim_at(id, draft, ROOM)
     }
 
-    /// Splits a claim, whose push is too large for one entry. Gives the second part, which
-    /// `draft` holds: it comes before all that comes after the claim.
+    /// Splits a claim whose push is too large for one entry.
+    ///
+    /// Returns the claim of the second part, which is in `draft`. It comes before everything that
+    /// comes after the first claim.
     ///
     /// Crash before the first part has its entry: the ref updates of the second are in both.
     pub fn split_claim(&self, claim: &mut Claim, draft: &Draft) -> Result<Claim, SpoolError> {
@@ -120,7 +124,8 @@ impl Spool {
             other => other?,
         };
         disk::set_modified(&self.root_dir(), id.time());
-        // Whole and locked before it has its name: whoever distributes takes what is not.
+        // Whole and locked before it has its name: a process that distributes takes claims that are
+        // not.
         let claimed = disk::lock_file(&file, &tmp)
             .and_then(|()| entry::write(draft, &file, &tmp))
             .and_then(|()| self.name_claim(&file, &tmp, &name));
@@ -147,11 +152,12 @@ impl Spool {
         }
     }
 
-    /// Makes `draft` durable in the place of a claim. After an error the claim is given up, as
-    /// the pusher is told that the push is not recorded; as with [`Spool::enqueue`], the entry
-    /// may be there all the same. If it is for lack of room, the claim stands:
-    /// [`Spool::enqueue_spare`] has other room. So it does if the entry would be too large:
-    /// [`Spool::split_claim`] makes it two.
+    /// Makes `draft` durable in the place of a claim.
+    ///
+    /// After an error the claim is given up, as the pusher is told that the push is not recorded.
+    /// As with [`Spool::enqueue`], the entry may exist all the same. Two errors leave the claim:
+    /// for lack of room [`Spool::enqueue_spare`] has other room, and an entry that would be too
+    /// large is divided by [`Spool::split_claim`].
     pub fn enqueue_claimed(&self, draft: &Draft, claim: &Claim) -> Result<Id, SpoolError> {
         let tmp = self.tmp_dir().entry(claim.id.as_str());
         let enqueued = self.fill(draft, claim, &tmp);
@@ -170,14 +176,16 @@ impl Spool {
         disk::flush(&file, tmp)?;
         // Crash before: the claim becomes the entry, and its messages are built anew.
         disk::rename_open(&file, tmp, &claim.name)?;
-        // Crash here: whoever distributes makes the next step.
+        // Crash here: the process that distributes makes the next step.
         let new = self.new_name(&claim.id);
         disk::unless_gone(disk::rename(&claim.name, &new))?;
         Ok(disk::flush_dir(new.folder())?)
     }
 
-    /// Makes a claim durable as it is, if it holds as many ref updates as `owed`, which are of
-    /// the same push. Whether it does.
+    /// Makes a claim durable, if it holds as many ref updates as `owed`. Returns whether
+    /// it does.
+    ///
+    /// `owed` is of the same push.
     pub(super) fn keep_claim(claim: &Claim, owed: &Draft) -> Result<bool, IoError> {
         if claim.refs != owed.updates().len() {
             return Ok(false);
@@ -187,13 +195,14 @@ impl Spool {
         Ok(true)
     }
 
-    /// Gives a claim up: nobody wants a message of that push.
+    /// Gives a claim up, because no endpoint wants a message of that push.
     pub fn withdraw_claim(&self, claim: &Claim) -> Result<(), SpoolError> {
         Ok(disk::unlink(&claim.name)?)
     }
 
-    /// Looks through the claims. Those whose hooks are gone become entries in `new/`, which
-    /// the caller has locked.
+    /// Reads the claims, and moves those whose hooks are gone into `new/`.
+    ///
+    /// The caller has locked `new/`.
     pub(super) fn settle_claims(&self) -> Result<Claims, IoError> {
         let mut claims = Claims::default();
         let folder = self.claim_dir();
@@ -219,14 +228,14 @@ impl Spool {
         Ok(claims)
     }
 
-    /// Whether there are claims, of hooks that live or not.
+    /// Returns whether there are claims, of hooks that live or not.
     pub(super) fn has_claims(&self) -> Result<bool, IoError> {
         let mut any = false;
         disk::each_name(&self.claim_dir(), &mut |_| any = true)?;
         Ok(any)
     }
 
-    /// The claims that can be read.
+    /// Returns the claims that can be read.
     pub(super) fn claims(&self) -> Result<Vec<Entry>, IoError> {
         let folder = self.claim_dir();
         let names = disk::names(&folder)?.into_iter();

@@ -4,8 +4,8 @@
 //! its path, and so that a test can stop the process between any two of them
 //! (`fault`, which exists in tests only).
 //!
-//! Each call is made on an open [`Folder`] and one name in it, and no link on the way
-//! is followed: whoever can make names in a spool cannot lead a call out of it.
+//! Each call is made on an open [`Folder`] and one name in it, and follows no link on the way: a
+//! person who can make names in a spool cannot lead a call out of it.
 
 #[cfg(test)]
 pub(super) mod fault;
@@ -33,12 +33,13 @@ use super::folder::{Folder, Name};
 pub(super) use lacking::{is_scarce, rename_open};
 pub(super) use locks::{Locked, is_at_its_path, is_locked, is_named, lock, lock_file};
 
-/// Opening a planted symbolic link fails, and a planted fifo does not hang.
+/// Flags with which opening a planted symbolic link fails, and opening a planted fifo does not
+/// hang.
 const SAFELY: OFlag = OFlag::O_NOFOLLOW
     .union(OFlag::O_NONBLOCK)
     .union(OFlag::O_CLOEXEC);
 
-/// A new file that nobody else has.
+/// Creates a file that did not exist before.
 pub(super) fn create(name: &Name, access: Access) -> Result<File, IoError> {
     step("create", || name.path())
         .and_then(|()| {
@@ -51,23 +52,24 @@ pub(super) fn create(name: &Name, access: Access) -> Result<File, IoError> {
         .context("create", || name.path())
 }
 
-/// Opens a file to read it.
+/// Opens a file for reading.
 pub(super) fn open(name: &Name) -> io::Result<File> {
     open_with(name, OFlag::O_RDONLY, 0)
 }
 
-/// Opens a file to add to it.
+/// Opens a file for appending.
 pub(super) fn append(name: &Name) -> io::Result<File> {
     open_own(name, OFlag::O_WRONLY | OFlag::O_APPEND)
 }
 
-/// Opens a file to read it and to write in it.
+/// Opens a file for reading and writing.
 pub(super) fn open_both(name: &Name) -> io::Result<File> {
     open_own(name, OFlag::O_RDWR)
 }
 
-/// Opens a file that has no other name, which a person may have given it to get something
-/// written elsewhere.
+/// Opens a file that has no other name.
+///
+/// A second name may have been made to get something written elsewhere.
 fn open_own(name: &Name, flags: OFlag) -> io::Result<File> {
     let file = open_with(name, flags, 0).map_err(|error| {
         match error.raw_os_error().map(Errno::from_raw) {
@@ -116,14 +118,14 @@ fn write_all(mut file: &File, parts: &[&[u8]]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes into a file, from a place on.
+/// Writes into a file from an offset on.
 pub(super) fn write_at(file: &File, name: &Name, at: u64, bytes: &[u8]) -> Result<(), IoError> {
     step("write", || name.path())
         .and_then(|()| file.write_all_at(bytes, at))
         .context("write", || name.path())
 }
 
-/// Takes room for the first bytes of a file, whose length stays as it is (fallocate(2)).
+/// Reserves room for the first bytes of a file, without changing its length (fallocate(2)).
 pub(super) fn reserve(file: &File, name: &Name, length: u64) -> Result<(), IoError> {
     step("reserve", || name.path())
         .and_then(|()| {
@@ -134,7 +136,7 @@ pub(super) fn reserve(file: &File, name: &Name, length: u64) -> Result<(), IoErr
         .context("set room aside in", || name.path())
 }
 
-/// Cuts a file off, and gives up the room behind that.
+/// Truncates a file and gives up the room behind its new end.
 pub(super) fn truncate(file: &File, name: &Name, length: u64) -> Result<(), IoError> {
     step("truncate", || name.path())
         .and_then(|()| file.set_len(length))
@@ -152,22 +154,25 @@ pub(super) fn flush_dir(folder: &Folder) -> Result<(), IoError> {
     flush_names(folder).map(drop)
 }
 
-/// The same; whether the file system can flush one directory. If not, all of it is flushed.
+/// Makes the names in a directory durable. Returns whether the file system can flush one directory.
+///
+/// If it cannot, the whole file system is flushed.
 pub(super) fn flush_names(folder: &Folder) -> Result<bool, IoError> {
     step("flush", || folder.path())
         .and_then(|()| lacking::flush_names(&folder.reopen()?))
         .context("flush", || folder.path())
 }
 
-/// The same for a directory above a spool.
+/// Makes the names in a directory above a spool durable.
 pub(super) fn flush_above(path: &Path) -> io::Result<()> {
     step("flush", || path.to_owned())
         .and_then(|()| lacking::flush_names(&File::open(path)?))
         .map(drop)
 }
 
-/// Gives a file a second name. Whether it has it; otherwise the name was taken, by the same
-/// thing if the name has an id in it.
+/// Gives a file a second name. Returns false if the name was taken by another file.
+///
+/// If the name has an id in it, that file is the same entry.
 pub(super) fn link(from: &Name, to: &Name) -> Result<bool, IoError> {
     let linked = step("link", || to.path()).and_then(|()| {
         let (old, new) = (from.folder().fd()?, to.folder().fd()?);
@@ -193,7 +198,7 @@ pub(super) fn rename(from: &Name, to: &Name) -> Result<(), IoError> {
         .context("rename", || from.path())
 }
 
-/// `None`: the name was gone that something was done to.
+/// Returns `None` if the operation failed because a name was gone.
 pub(super) fn unless_gone<T>(done: Result<T, IoError>) -> Result<Option<T>, IoError> {
     match done {
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -201,12 +206,12 @@ pub(super) fn unless_gone<T>(done: Result<T, IoError>) -> Result<Option<T>, IoEr
     }
 }
 
-/// Removes a name; one that is gone already is as good.
+/// Removes a name. Succeeds if there is none.
 pub(super) fn unlink(name: &Name) -> Result<(), IoError> {
     unlinked(name).map(drop)
 }
 
-/// The same; whether it was there.
+/// Removes a name. Returns whether it existed.
 pub(super) fn unlinked(name: &Name) -> Result<bool, IoError> {
     let gone = step("unlink", || name.path()).and_then(|()| {
         let folder = name.folder().fd()?;
@@ -219,7 +224,7 @@ pub(super) fn unlinked(name: &Name) -> Result<bool, IoError> {
     }
 }
 
-/// Makes a directory and its missing parents. They are not flushed.
+/// Creates a directory and its missing parents. They are not flushed.
 pub(super) fn ensure_dir(folder: &Folder, access: Access) -> Result<(), IoError> {
     let Some(parent) = folder.parent() else {
         return ensure_above(&folder.path(), access);
@@ -239,7 +244,7 @@ pub(super) fn ensure_dir(folder: &Folder, access: Access) -> Result<(), IoError>
     }
 }
 
-/// The same for where a spool's way down begins, and what is above it.
+/// Creates the directory at which a spool's way down begins, and those above it.
 fn ensure_above(path: &Path, access: Access) -> Result<(), IoError> {
     let attempt = || DirBuilder::new().mode(access.dir_mode()).create(path);
     let mut made = step("mkdir", || path.to_owned()).and_then(|()| attempt());
@@ -255,7 +260,7 @@ fn ensure_above(path: &Path, access: Access) -> Result<(), IoError> {
     }
 }
 
-/// Removes a folder if nothing is in it.
+/// Removes an empty folder. Leaves one that has names in it.
 pub(super) fn remove_if_empty(folder: &Folder) -> Result<(), IoError> {
     let Some(parent) = folder.parent() else {
         return Ok(());
@@ -278,8 +283,9 @@ fn is_not_found<T>(result: &io::Result<T>) -> bool {
     matches!(result, Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
-/// The names in a directory, sorted; none if there is no such directory. For those of
-/// which there are never many.
+/// Returns the names in a directory, sorted; none if it does not exist.
+///
+/// For directories that never hold many names.
 pub(super) fn names(folder: &Folder) -> Result<Vec<OsString>, IoError> {
     let mut names = vec![];
     each_name(folder, &mut |name| names.push(name.to_owned()))?;
@@ -287,8 +293,9 @@ pub(super) fn names(folder: &Folder) -> Result<Vec<OsString>, IoError> {
     Ok(names)
 }
 
-/// Hands over the names in a directory one by one, in no order, and holds none; none
-/// if there is no such directory.
+/// Passes the names in a directory to `take` one by one, unsorted, and keeps none in memory.
+///
+/// A directory that does not exist has none.
 pub(super) fn each_name(folder: &Folder, take: &mut dyn FnMut(&OsStr)) -> Result<(), IoError> {
     match list(folder, take) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -309,7 +316,8 @@ fn list(folder: &Folder, take: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
     Ok(())
 }
 
-/// Fails where names cannot be changed: a read-only file system, another's folder.
+/// Fails where names cannot be changed, as on a read-only file system or in another account's
+/// folder.
 pub(super) fn ensure_writable(folder: &Folder) -> Result<(), IoError> {
     folder
         .fd()
@@ -317,7 +325,7 @@ pub(super) fn ensure_writable(folder: &Folder) -> Result<(), IoError> {
         .context("write", || folder.path())
 }
 
-/// What a name stands for; a link is not followed.
+/// Returns the status of a name. A link is not followed.
 pub(super) fn stat(name: &Name) -> io::Result<FileStat> {
     let folder = name.folder().fd()?;
     Ok(fstatat(folder, name.name(), AtFlags::AT_SYMLINK_NOFOLLOW)?)
@@ -331,20 +339,20 @@ pub(super) fn is_dir(stat: &FileStat) -> bool {
     stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits()
 }
 
-/// A time of the kernel's; those before 1970 are as good as that.
+/// Converts a time of the kernel's. Times before 1970 become 1970.
 pub(super) fn time(seconds: i64, nanoseconds: i64) -> SystemTime {
     let seconds = u64::try_from(seconds).unwrap_or(0);
     let nanoseconds = u64::try_from(nanoseconds).unwrap_or(0);
     UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
 }
 
-/// A directory's time of modification, if there is such a directory.
+/// Returns a directory's time of modification, if it exists.
 pub(super) fn modified(folder: &Folder) -> Option<SystemTime> {
     let stat = fstat(folder.fd().ok()?).ok()?;
     Some(time(stat.st_mtime, stat.st_mtime_nsec))
 }
 
-/// Best effort: only the owner may.
+/// Sets a directory's time of modification, as far as possible: only the owner may.
 pub(super) fn set_modified(folder: &Folder, to: SystemTime) {
     let since = to.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (keep, to) = (TimeSpec::UTIME_OMIT, TimeSpec::from_duration(since));
@@ -354,8 +362,9 @@ pub(super) fn set_modified(folder: &Folder, to: SystemTime) {
         .and_then(|fd| Ok(utimensat(fd, ".", &keep, &to, follow)?));
 }
 
-/// Does what changes names in a folder, whose time of modification orders ids: that stays as it
-/// is, whatever the clock says meanwhile.
+/// Runs `act`, which changes names in a folder, and restores the folder's time of modification.
+///
+/// That time orders ids, so it must not change even if the clock has.
 pub(super) fn keeping_mark<T>(folder: &Folder, act: impl FnOnce() -> T) -> T {
     let mark = modified(folder);
     let result = act();
@@ -365,8 +374,9 @@ pub(super) fn keeping_mark<T>(folder: &Folder, act: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Gives something new to the group, if it is a shared spool: the umask, which
-/// belongs to whoever pushes, does not apply to an explicit mode.
+/// Gives a new file or directory the mode of a shared spool.
+///
+/// The pusher's umask does not apply to an explicit mode.
 fn share(new: &File, access: Access, mode: u32) -> io::Result<()> {
     match access {
         Access::Owner => Ok(()),

@@ -1,11 +1,11 @@
-//! Folders of queues: made for the first link, removed once they are empty.
+//! Queue folders: created for the first link, removed once they are empty.
 //!
-//! - A folder in `retry/` is removed under its lock only. Whoever locks one compares it with
+//! - A folder in `retry/` is removed under its lock only. A process that locks one compares it with
 //!   its path: it may have been removed, and made again, since it was opened.
-//! - rmdir(2) removes no folder that has a name in it, and link(2) makes no name in one that
-//!   is removed. A link that finds no folder makes it and tries again.
-//! - What is linked is flushed by way of its folder's path. If that folder is gone, all that
-//!   was linked has been taken.
+//! - rmdir(2) removes no folder that has a name in it, and link(2) makes no name in one that is
+//!   removed. A link that finds no folder makes it and tries again.
+//! - Links are flushed by way of their folder's path. If that folder is gone, all that was linked
+//!   there has been taken.
 //!
 //! Crash at any point: an empty folder, which the next flush removes.
 
@@ -17,12 +17,14 @@ use super::lane::Lane;
 use super::names::queue::Queue;
 use super::{Folder, Lock, Spool, disk};
 
-/// How often a folder is made for one link. Each time but the first, somebody has removed it.
+/// Number of times that a folder is made for one link. Each time but the first, another process has
+/// removed it.
 const TRIES: usize = 16;
 
 impl Spool {
-    /// Makes a name in `dir` by `link`, and `dir` itself if need be. `link` gets the folder as
-    /// it is then.
+    /// Makes a name in `dir` by `link`, and `dir` itself if need be.
+    ///
+    /// `link` gets the folder as opened anew for each try.
     pub(super) fn link_into<T>(
         &self,
         dir: &Folder,
@@ -41,14 +43,14 @@ impl Spool {
 
     /// Makes the links in `dir`, a folder of a queue, durable.
     ///
-    /// Its own parent is flushed too: whoever made `dir` may have died before that, and
-    /// without its name what is in it is lost.
+    /// Its parent is flushed too: the process that made `dir` may have died before that, and
+    /// without its name its contents are lost.
     pub(super) fn flush_queue_dir(dir: &Folder) -> Result<(), IoError> {
         disk::unless_gone(disk::flush_dir(&dir.anew()))?;
         dir.parent().map_or(Ok(()), disk::flush_dir)
     }
 
-    /// Locks a queue's folder. `None`: somebody else has it, or there is none.
+    /// Locks a queue's folder. Returns `None` if another process holds it or it does not exist.
     pub(super) fn lock_queue(
         &self,
         queue: &Queue,
@@ -65,21 +67,23 @@ impl Spool {
         }
     }
 
-    /// Takes hold of a queue, whose folder is made if need be. Waits for it.
+    /// Waits for the lock of a queue, whose folder is created if need be.
     pub(super) fn lane_made(&self, queue: &Queue) -> Result<Lane, IoError> {
         self.link_into(&self.retry_dir(queue), |dir| {
-            // Whoever waits gets it, or there is none.
+            // A process that waits gets the lock, or there is no folder.
             let lane = self.lane_within(queue, Lock::Wait)?;
             let gone = || io::Error::from(io::ErrorKind::NotFound);
             lane.ok_or_else(gone).context("lock", || dir.path())
         })
     }
 
-    /// Removes a queue's folder if nothing is in it.
+    /// Removes the folder of an empty queue.
     ///
-    /// The caller looks at the queue again: who found it taken meanwhile has left it to him.
+    /// The caller looks at the queue again: a process that found it locked meanwhile has left it to
+    /// the caller.
     pub fn remove_if_empty(&self, queue: &Queue) {
-        // Letting go of it removes it. What is in the way, whoever works on the queue tells.
+        // Dropping the lane removes the folder. An error is reported by the process that works on
+        // the queue.
         drop(self.lane(queue));
     }
 }

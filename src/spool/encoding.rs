@@ -1,4 +1,4 @@
-//! How the header of an entry spells what JSON has no word for.
+//! The encoding of header values that JSON has no type for.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,18 +7,17 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// No list in a header is longer; `[[],[],…]` must not become more memory than it is
-/// text.
+/// Length of the longest list in a header. `[[],[],…]` must not take more memory than the text has.
 const LONGEST_LIST: usize = 1_000_000;
 
-/// A list of no more than that.
+/// Reads a list of [`LONGEST_LIST`] elements at most.
 pub(super) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Vec<T>, D::Error> {
     mapped(from, Ok)
 }
 
-/// A list of `T`, each made into something else as it is read, or refused.
+/// Reads a list of `T` and converts each element, which can refuse it.
 fn mapped<'de, T, U, D>(from: D, make: fn(T) -> Result<U, &'static str>) -> Result<Vec<U>, D::Error>
 where
     T: Deserialize<'de>,
@@ -48,7 +47,7 @@ where
     from.deserialize_seq(Elements(make))
 }
 
-/// Bytes without loss: text where they are UTF-8, `{"hex": "…"}` where not.
+/// Bytes to be written without loss: text if they are UTF-8, else `{"hex": "…"}`.
 enum Bytes<'a> {
     Text(&'a str),
     Hex(&'a [u8]),
@@ -69,7 +68,7 @@ impl Serialize for Bytes<'_> {
     }
 }
 
-/// The same, read.
+/// Bytes that were read.
 struct OwnBytes(Vec<u8>);
 
 impl<'de> Deserialize<'de> for OwnBytes {
@@ -104,7 +103,7 @@ impl<'de> Deserialize<'de> for OwnBytes {
     }
 }
 
-/// A path: bytes.
+/// Paths, as bytes.
 pub(super) mod path {
     use super::{Bytes, Deserialize, Deserializer, OwnBytes, Serialize, Serializer};
     use std::ffi::OsString;
@@ -126,7 +125,7 @@ pub(super) mod path {
     }
 }
 
-/// A time: RFC 3339, to the nanosecond.
+/// Times, as RFC 3339 with nanoseconds.
 pub(super) mod time {
     use super::super::names::stamp;
     use super::{Cow, Deserialize, Deserializer, Serializer, de};
@@ -147,12 +146,12 @@ pub(super) mod time {
     }
 }
 
-/// A time that may be unknown.
+/// Times that may be unknown.
 pub(super) mod optional_time {
     use super::{Cow, Deserialize, Deserializer, Serializer, de, time};
     use std::time::SystemTime;
 
-    // serde gives what is in the field.
+    // serde passes a reference to the field.
     #[allow(clippy::ref_option)]
     pub(in super::super) fn serialize<S: Serializer>(
         time: &Option<SystemTime>,
@@ -173,7 +172,8 @@ pub(super) mod optional_time {
     }
 }
 
-/// Ref updates: `old` and `new` as hex, left out where there was or is nothing.
+/// Ref updates. `old` and `new` are hex, and absent if the ref did not exist before or does not
+/// after.
 pub(super) mod updates {
     use super::{Bytes, Deserialize, Deserializer, OwnBytes, Serialize, Serializer, mapped};
     use crate::event::{Oid, RefName, RefUpdate};
@@ -224,7 +224,7 @@ pub(super) mod updates {
     }
 }
 
-/// Ids: text.
+/// Ids, as text.
 pub(super) mod ids {
     use super::super::names::id::Id;
     use super::{Deserializer, Serializer, mapped};

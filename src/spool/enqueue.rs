@@ -1,4 +1,4 @@
-//! A push becomes a file in `new/`.
+//! Recording a push as a file in `new/`.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use super::names::id::Id;
 use super::record::Draft;
 use super::{Access, Folder, NEW, Name, Spool, TMP};
 
-/// What makes an id: when, where, and 64 random bits.
+/// The parts of an id: time, host, and 64 random bits.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
     /// The time now.
@@ -23,10 +23,10 @@ pub struct Stamp<'a> {
 }
 
 impl Spool {
-    /// Makes `draft` durable, in its place in the order, and gives it its id.
+    /// Makes `draft` durable at its place in the order. Returns its id.
     ///
-    /// When this returns an error, the entry may be there all the same (its name
-    /// was made but could not be flushed); when it returns an id, it is.
+    /// After an error the entry may exist all the same: its name was made but could not be flushed.
+    /// After success it exists.
     pub fn enqueue(&self, draft: &Draft, stamp: &Stamp<'_>) -> Result<Id, SpoolError> {
         self.enqueue_in(NEW, draft, stamp)
     }
@@ -51,8 +51,8 @@ impl Spool {
         };
         disk::set_modified(&root, id.time());
         let recorded = Self::record(draft, &file, &tmp, &new);
-        // Recorded or not, its name in `tmp/` is of no more use: on a full disk least
-        // of all. If it cannot be removed, the sweep will.
+        // The name in `tmp/` is useless now, recorded or not, and takes room on a full disk. If it
+        // cannot be removed here, the sweep removes it.
         let _ = disk::unlink(&tmp);
         recorded.map(|()| id)
     }
@@ -64,13 +64,13 @@ impl Spool {
         tmp: &Name,
         new: &Name,
     ) -> Result<(), SpoolError> {
-        // Crash before the link: a part of an entry in `tmp/`, which nobody reads and
-        // the sweep removes. The push was not recorded, and nobody was told it was.
+        // Crash before the link: a part of an entry in `tmp/`, which no process reads and the sweep
+        // removes. The push was not recorded, and the pusher was not told that it was.
         entry::write(draft, file, tmp)?;
         Self::publish(file, tmp, new)
     }
 
-    /// Makes a file that is written durable, and gives it its name.
+    /// Makes a written file durable and gives it its name.
     pub(super) fn publish(file: &File, tmp: &Name, new: &Name) -> Result<(), SpoolError> {
         disk::flush(file, tmp)?;
         // A link never overwrites, a rename would.
@@ -85,25 +85,26 @@ impl Spool {
         Ok(disk::flush_dir(new.folder())?)
     }
 
-    /// An id later than all before it, even if the clock was set back: the time of
-    /// modification of the spool's directory is that of the newest id.
+    /// Returns an id later than all before it, even if the clock was set back.
     ///
-    /// Two pushes at the same instant may read the same mark; nobody can say which
-    /// of them was first. Where the mark cannot be set (another member of the group
-    /// owns the directory), the order is that of the clock.
+    /// The time of modification of the spool's directory is that of the newest id. Two pushes at
+    /// the same instant may read the same mark; their order is unknown. If the mark cannot be set
+    /// because another member of the group owns the directory, the clock decides the order.
     pub(super) fn next_id(root: &Folder, stamp: &Stamp<'_>) -> Id {
         let after_mark = disk::modified(root).map(|mark| mark + Duration::from_nanos(1));
         let time = after_mark.map_or(stamp.now, |after| after.max(stamp.now));
         Id::new(time, stamp.host, stamp.random)
     }
 
-    /// Makes its folders, if they are not there.
+    /// Creates the spool's directories if they do not exist.
     pub fn ensure(&self) -> Result<(), IoError> {
         self.create_layout()
     }
 
-    /// Makes the spool's directories. `tmp/` comes last: once it is there the others
-    /// are durable, so that whoever finds it need not look at them.
+    /// Creates the spool's directories.
+    ///
+    /// `tmp/` comes last: once it exists the others are durable, so a process that finds it need
+    /// not look at them.
     pub(super) fn create_layout(&self) -> Result<(), IoError> {
         let root = self.root_dir();
         for name in ["failed", "retry", NEW] {
@@ -118,14 +119,14 @@ impl Spool {
     }
 }
 
-/// Puts `draft` over the entry `new`, under the same name, by way of `tmp`.
+/// Replaces the entry `new` with `draft` under the same name, by way of `tmp`.
 pub(super) fn replace(
     draft: &Draft,
     tmp: &Name,
     new: &Name,
     access: Access,
 ) -> Result<(), IoError> {
-    // What a crash left of the last try.
+    // A crash may have left this name in an earlier try.
     disk::unlink(tmp)?;
     let file = disk::create(tmp, access)?;
     // Crash before the rename: the old entry stands.

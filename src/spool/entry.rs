@@ -1,4 +1,4 @@
-//! An entry: what one push owes, in one file.
+//! Entries: all messages of one push, in one file.
 //!
 //! ```text
 //! refpost-entry 1 <length of the header> <SHA-256 of the header>\n
@@ -6,11 +6,11 @@
 //! the first message's body, the second's, …
 //! ```
 //!
-//! The version is 2 if a message is of another format than Pagure's, so that a refpost that
-//! knows no other leaves the entry to one that does.
+//! The version is 2 if a message is of another format than Pagure's, so that a refpost that knows
+//! no other leaves the entry to one that does.
 //!
-//! The header holds no URL, no key and no header value of an endpoint, only its
-//! name: where and how to send is looked up at each attempt.
+//! The header holds no URL, no key and no header value of an endpoint, only its name: addresses and
+//! keys are looked up at each attempt.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -28,21 +28,23 @@ use super::record::{Built, Content, Draft, Frozen, Header};
 use crate::payload::{Format, Message};
 
 const MAGIC: &str = "refpost-entry";
-/// Of an entry whose messages are all Pagure's, or owed.
+/// Version of an entry whose messages are all Pagure's, or not built yet.
 const PAGURE_ALONE: u32 = 1;
-/// Of an entry with messages of any format.
+/// Version of an entry with messages of any format.
 const ANY_FORMAT: u32 = 2;
-/// No first line is longer: the word, a version, a length, a checksum.
+/// Length of the longest first line: the word, a version, a length, a checksum.
 const LONGEST_FIRST_LINE: usize = 128;
-/// Nothing longer is written, so nothing longer is believed: what a file says of
-/// itself is not what memory is given away for.
+/// Length of the longest header.
+///
+/// Longer ones are never written, so none is believed: a file's own statement does not decide how
+/// much memory is allocated.
 const LONGEST_HEADER: u64 = 32 << 20;
 const LONGEST_BODY: u64 = 256 << 20;
-/// So many bytes of a file are held at once.
+/// Number of bytes of a file that are in memory at once.
 const PART: u64 = 1 << 16;
 
 impl Header {
-    /// Whether an entry can hold these messages in the place of what it holds.
+    /// Returns whether an entry can hold these messages in place of its content.
     #[must_use]
     pub fn can_hold(&self, built: &Built<Message>) -> bool {
         let messages = built.messages.iter();
@@ -62,7 +64,7 @@ pub(super) fn header_bytes(header: &Header) -> Vec<u8> {
     serde_json::to_vec(header).expect("text, numbers and lists always have a JSON form")
 }
 
-/// Whether a header and bodies of these lengths can be read back.
+/// Fails unless a header and bodies of these lengths can be read back.
 fn lengths_fit(header: usize, bodies: impl IntoIterator<Item = usize>) -> io::Result<()> {
     let bodies = bodies
         .into_iter()
@@ -107,7 +109,7 @@ pub(super) fn write_again(
     copied.context("write", || name.path())
 }
 
-/// The first line, and the header.
+/// Returns the first line and the header.
 fn head(version: u32, header: &[u8]) -> Vec<u8> {
     let (length, sum) = (header.len(), checksum(header));
     let mut head = format!("{MAGIC} {version} {length} {sum}\n").into_bytes();
@@ -115,7 +117,7 @@ fn head(version: u32, header: &[u8]) -> Vec<u8> {
     head
 }
 
-/// The version of an entry: the first that can say what it holds.
+/// Returns the version of an entry: the first that can represent it.
 fn version(header: &Header) -> u32 {
     let mut messages = header.frozen().iter();
     if messages.all(|message| message.format == Format::Pagure) {
@@ -154,9 +156,9 @@ pub(super) fn checksum(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// An entry on disk: its header read and verified, its bodies not yet.
+/// An entry on disk, its header read and verified. Bodies are verified when they are read.
 ///
-/// It stays readable when its last name is unlinked.
+/// The entry stays readable when its last name is unlinked.
 #[derive(Debug)]
 pub struct Entry {
     path: PathBuf,
@@ -164,7 +166,7 @@ pub struct Entry {
     size: u64,
     owner: u32,
     header: Header,
-    /// Where the first body begins.
+    /// Offset of the first body.
     bodies: u64,
 }
 
@@ -181,7 +183,7 @@ impl Entry {
         let size = u64::try_from(found.st_size).unwrap_or(0);
         let (start, length, sha256) = first_line(&file, size)?;
         believable("header", length, LONGEST_HEADER)?;
-        // Nothing is allocated on the word of a file that is not that long.
+        // No memory is allocated for a length that the file does not have.
         let bodies = start.saturating_add(length);
         if bodies > size {
             return Err(EntryFault::Length {
@@ -220,36 +222,36 @@ impl Entry {
         })
     }
 
-    /// Says that the entry is of another repository.
+    /// Replaces the repository that the header names.
     pub(super) fn give_to(&mut self, repository: &Path) {
         repository.clone_into(&mut self.header.repository);
     }
 
-    /// What it says, without the file.
+    /// Returns the header and closes the file.
     pub(super) fn into_header(self) -> Header {
         self.header
     }
 
-    /// Returns how long it was when it was opened.
+    /// Returns the file's size when it was opened, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The account that owns the file.
+    /// Returns the account that owns the file.
     #[must_use]
     pub fn owner(&self) -> u32 {
         self.owner
     }
 
-    /// Reads the whole file, and no more than was there when it was opened.
+    /// Returns a reader of the whole file, up to its size when it was opened.
     pub fn bytes(&self) -> io::Result<impl Read> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
         Ok(file.take(self.size))
     }
 
-    /// Verifies every body, of which little is held at a time.
+    /// Verifies every body, reading it in parts.
     pub(super) fn verify(&self) -> Result<(), EntryFault> {
         let mut at = self.bodies;
         for (number, frozen) in self.header.frozen().iter().enumerate() {
@@ -267,7 +269,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Reads the bytes from one place to another.
+    /// Passes the bytes between two offsets to `take`, in parts.
     fn each_part(
         &self,
         mut at: u64,
@@ -282,13 +284,13 @@ impl Entry {
         Ok(())
     }
 
-    /// Everything but the bodies.
+    /// Returns everything but the bodies.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The message with this number, its body read and verified now.
+    /// Reads and verifies the message with this number.
     pub fn message(&self, number: usize) -> Result<Message, EntryError> {
         self.read_message(number).map_err(|fault| EntryError {
             path: self.path.clone(),
@@ -318,7 +320,8 @@ impl Entry {
     }
 }
 
-/// A sparse file really is as long as it says.
+/// Fails if a length is more than refpost ever writes. A sparse file really has the length that it
+/// states.
 fn believable(what: &'static str, length: u64, most: u64) -> Result<(), EntryFault> {
     if length > most {
         return Err(EntryFault::TooLong { what, length, most });
@@ -340,7 +343,7 @@ fn open_regular(name: &Name) -> Result<(File, FileStat), EntryFault> {
     }
 }
 
-/// Reads the first line: where the header begins, its length and its checksum.
+/// Reads the first line. Returns the offset of the header, its length and its checksum.
 fn first_line(file: &File, size: u64) -> Result<(u64, u64, String), EntryFault> {
     let start = read_at(file, 0, size.min(LONGEST_FIRST_LINE as u64))?;
     let end = start.iter().position(|&byte| byte == b'\n');

@@ -1,5 +1,5 @@
-//! What can go wrong in the spool. No `Display` includes its source: whoever
-//! prints the chain prints each link once.
+//! The errors of the spool. No `Display` includes its source: a caller that prints the chain prints
+//! each link once.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,28 +10,30 @@ use thiserror::Error;
 
 use crate::report::chain;
 
-/// A system call that failed: what was tried, and on which path.
+/// A system call that failed, with its operation and path.
 #[derive(Debug, Error)]
 #[error("cannot {operation} `{}`", path.display())]
 pub struct IoError {
     /// A verb: `write`, `link`, …
     pub operation: &'static str,
-    /// What it was tried on.
+    /// The path that the call was made on.
     pub path: PathBuf,
-    /// What the kernel said.
+    /// The kernel's error.
     #[source]
     pub source: io::Error,
 }
 
 impl IoError {
-    /// What the spool refuses to use, if that is what is the matter.
+    /// Returns the refused object, if the error is a refusal of the spool's.
     #[must_use]
     pub fn refused(&self) -> Option<&Refused> {
         self.source.get_ref()?.downcast_ref()
     }
 
-    /// Whether the disk, or the account's share of it, is full, or this process may write no
-    /// larger file (`ulimit -f`).
+    /// Returns whether there is no room to write.
+    ///
+    /// The disk or the account's quota is full, or this process may write no larger file (`ulimit
+    /// -f`).
     #[must_use]
     pub fn is_no_room(&self) -> bool {
         let kind = self.source.kind();
@@ -42,13 +44,13 @@ impl IoError {
         is_full || self.source.raw_os_error() == Some(Errno::EFBIG as i32)
     }
 
-    /// Whether as many files are open as can be.
+    /// Returns whether the limit of open files is reached.
     #[must_use]
     pub fn is_want_of_files(&self) -> bool {
         is_want_of_files(&self.source)
     }
 
-    /// What to do about it.
+    /// Returns advice, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let cause = self.source.get_ref();
@@ -65,8 +67,10 @@ impl IoError {
         self.refused().map(Refused::hint)
     }
 
-    /// The error for a person who is told of several: of what is refused in a spool
-    /// it does not matter which step met it first.
+    /// Formats the error for a person who sees several.
+    ///
+    /// For a refusal the text does not name the operation: it does not matter which step met it
+    /// first.
     #[must_use]
     pub fn told_once(&self) -> String {
         match self.refused() {
@@ -76,7 +80,7 @@ impl IoError {
     }
 }
 
-/// Returns whether as many files are open as can be, in this process or on this machine.
+/// Returns whether the limit of open files is reached, of this process or of the machine.
 #[must_use]
 pub fn is_want_of_files(error: &io::Error) -> bool {
     let code = error.raw_os_error();
@@ -85,14 +89,16 @@ pub fn is_want_of_files(error: &io::Error) -> bool {
         .any(|one| code == Some(*one as i32))
 }
 
-/// What is in a spool, and is not used as it is: somebody may have put it there to
-/// lead us elsewhere. It travels inside an [`io::Error`].
+/// An object in a spool that refpost does not use, because it may have been planted to lead refpost
+/// elsewhere.
+///
+/// It is carried inside an [`io::Error`].
 #[derive(Debug, Error)]
 pub enum Refused {
-    /// Where a folder or the log should be.
+    /// A symbolic link in the place of a folder or of the log.
     #[error("`{}` is a symbolic link", .0.display())]
     Link(PathBuf),
-    /// Anybody can make names in this folder.
+    /// A folder in which every account can make names.
     #[error("mode {mode:04o} of `{}` lets others write it", path.display())]
     Writable {
         /// The folder.
@@ -100,7 +106,7 @@ pub enum Refused {
         /// Its permission bits.
         mode: u32,
     },
-    /// What is written there would be written elsewhere.
+    /// A file with other names: writing to it would write elsewhere.
     #[error("`{}` is no file of its own", .0.display())]
     OtherNames(PathBuf),
 }
@@ -128,15 +134,17 @@ impl Refused {
     }
 }
 
-/// The command that gives something to the account whose folder it lies in, if it is another's:
-/// root has worked there.
+/// Returns the command that gives a path back to the account that owns its folder, if another owns
+/// the path.
+///
+/// This happens after root has worked there.
 fn give_back(path: &Path) -> Option<String> {
     let folder = path.parent()?;
     let (its, above) = (
         path.symlink_metadata().ok()?,
         folder.symlink_metadata().ok()?,
     );
-    // In a mail drop everybody has his own.
+    // In a mail drop each account has its own files.
     if its.uid() == above.uid() || above.mode() & 0o002 != 0 {
         return None;
     }
@@ -146,12 +154,14 @@ fn give_back(path: &Path) -> Option<String> {
     ))
 }
 
-/// A second name for a file cannot be made. It travels inside an [`io::Error`].
+/// The error of a file system that cannot make a second name for a file.
+///
+/// It is carried inside an [`io::Error`].
 #[derive(Debug, Error)]
 #[error("the file system has no hard links, and a spool needs them")]
 pub(super) struct NoLinks;
 
-/// Gives an [`io::Error`] its operation and its path.
+/// Adds the operation and the path to an [`io::Error`].
 pub(super) trait IoContext<T> {
     fn context(self, operation: &'static str, path: impl FnOnce() -> PathBuf)
     -> Result<T, IoError>;
@@ -175,62 +185,62 @@ impl<T> IoContext<T> for io::Result<T> {
 #[derive(Debug, Error)]
 #[error("cannot read entry `{}`", path.display())]
 pub struct EntryError {
-    /// Where it lies.
+    /// The entry's path.
     pub path: PathBuf,
-    /// What is the matter with it.
+    /// The cause.
     #[source]
     pub fault: EntryFault,
 }
 
-/// What is the matter with an entry that cannot be read.
+/// The cause for which an entry cannot be read.
 #[derive(Debug, Error)]
 pub enum EntryFault {
-    /// The kernel does not let us: nothing is known about the content.
+    /// The kernel refuses access. Nothing is known about the content.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// A symbolic link, a directory, a fifo, …
+    /// A symbolic link, a directory, a fifo or another special file.
     #[error("it is no regular file")]
     NotRegular,
-    /// The first line is not that of an entry.
+    /// The first line does not begin an entry.
     #[error("its first line is not that of an entry")]
     NotAnEntry,
-    /// Written by another refpost.
+    /// The format version is another refpost's.
     #[error("its format version is {0}, and this refpost reads 1 and 2")]
     Version(u32),
-    /// Its length is not what its header says.
+    /// The length is not the one that the header states.
     #[error("it is {found} bytes long and should be {expected}: cut off or changed")]
     Length {
-        /// What first line and header say; `u64::MAX` for more than can be.
+        /// The length by first line and header; `u64::MAX` if it overflows.
         expected: u64,
-        /// What the file system says.
+        /// The length by the file system.
         found: u64,
     },
-    /// A length is given that nothing has which is written here.
+    /// A stated length is more than refpost ever writes.
     #[error("its {what} is said to have {length} bytes, and none has more than {most}")]
     TooLong {
-        /// What is said to be so long.
+        /// The part whose length is stated.
         what: &'static str,
-        /// How long.
+        /// The stated length, in bytes.
         length: u64,
-        /// How long it can be.
+        /// The longest permitted length, in bytes.
         most: u64,
     },
-    /// The header is not what was written.
+    /// The header does not match its checksum.
     #[error("its header does not match its checksum")]
     HeaderChecksum,
-    /// The header is what was written, but makes no sense to this refpost.
+    /// The header matches its checksum, but this refpost cannot interpret it.
     #[error("its header makes no sense")]
     Header(#[from] serde_json::Error),
-    /// A recipient is to get a message that is not there.
+    /// A recipient is to get a message that does not exist.
     #[error("it has no message {0}")]
     NoMessage(usize),
-    /// A body is not what was written.
+    /// A body does not match its checksum.
     #[error("the body of its message {0} does not match its checksum")]
     BodyChecksum(usize),
 }
 
 impl EntryError {
-    /// What to do about it.
+    /// Returns advice, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match &self.fault {
@@ -241,15 +251,16 @@ impl EntryError {
         }
     }
 
-    /// Whether the content is at fault, so that trying again cannot help.
-    /// Otherwise the kernel is in the way, perhaps for a moment only.
+    /// Returns whether the content is at fault, so that trying again cannot help.
+    ///
+    /// Otherwise the kernel prevents reading, perhaps only for a moment.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         !matches!(self.fault, EntryFault::Io(_))
     }
 }
 
-/// What can go wrong in the spool.
+/// An error of the spool.
 #[derive(Debug, Error)]
 pub enum SpoolError {
     /// A system call failed.
@@ -261,7 +272,7 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
-    /// Whether a name is gone that something was to be done to.
+    /// Returns whether the operation failed because a name is gone.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         let cause = match self {
@@ -274,13 +285,13 @@ impl SpoolError {
         cause.is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether the disk, or the account's share of it, is full.
+    /// Returns whether there is no room to write: see [`IoError::is_no_room`].
     #[must_use]
     pub fn is_no_room(&self) -> bool {
         matches!(self, Self::Io(error) if error.is_no_room())
     }
 
-    /// Whether as many files are open as can be.
+    /// Returns whether the limit of open files is reached.
     #[must_use]
     pub fn is_want_of_files(&self) -> bool {
         match self {
@@ -291,19 +302,19 @@ impl SpoolError {
         }
     }
 
-    /// Whether another process has a lock, and has had it for as long as it is waited for.
+    /// Returns whether another process has held a lock for the whole time that refpost waits.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Io(error) if error.source.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Whether an entry would have been larger than any that can be read.
+    /// Returns whether the entry would have been larger than any that can be read.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         matches!(self, Self::Io(error) if error.source.kind() == io::ErrorKind::FileTooLarge)
     }
 
-    /// What to do about it.
+    /// Returns advice, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -1,4 +1,4 @@
-//! What was given up: put there, tried again, dropped.
+//! Failed items: moving them to `failed/`, retrying and dropping them.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,8 @@ use super::names::stamp;
 use super::{Name, Spool, disk};
 
 impl Spool {
-    /// The queues that have something in `failed/`, or had.
+    /// Returns the queues that have, or had, failed items.
+    ///
     /// [`Queue::unreadable`] may be among them.
     pub fn failed_queues(&self) -> Result<Vec<Queue>, IoError> {
         let names = disk::names(&self.failed_root())?;
@@ -24,7 +25,7 @@ impl Spool {
             .collect())
     }
 
-    /// What has failed in a queue, oldest first, an entry's parts in their order.
+    /// Returns the failed items of a queue, oldest first, the parts of one entry in their order.
     pub fn failed(&self, queue: &Queue) -> Result<Vec<Failed>, IoError> {
         let mut failed = vec![];
         self.each_failed(queue, &mut |one| failed.push(one))?;
@@ -32,7 +33,8 @@ impl Spool {
         Ok(failed)
     }
 
-    /// The entries that were put aside because building their messages kills, and how.
+    /// Returns the entries that were set aside because building their messages kills the process,
+    /// with the way it died.
     pub fn killers(&self) -> Result<Vec<(Id, String)>, IoError> {
         let mut deaths = self.stats().deaths;
         let aside = self.failed(&Queue::unreadable())?;
@@ -43,7 +45,7 @@ impl Spool {
         Ok(known.collect())
     }
 
-    /// Hands over what has failed in a queue, in no order, and holds none.
+    /// Passes the failed items of a queue to `take`, unsorted, and keeps none in memory.
     pub(super) fn each_failed(
         &self,
         queue: &Queue,
@@ -56,8 +58,9 @@ impl Spool {
         })
     }
 
-    /// Puts what has failed back into its queue, due at once and not yet tried. What
-    /// could not be read goes back to `new/`: a newer refpost may know its format.
+    /// Puts a failed item back into its queue, due at once and with no attempts.
+    ///
+    /// An unreadable entry goes back to `new/`: a newer refpost may know its format.
     pub fn retry_failed(&self, failed: &Failed, now: SystemTime) -> Result<(), SpoolError> {
         let from = self.failed_name(failed);
         if failed.queue.is_unreadable() {
@@ -77,13 +80,14 @@ impl Spool {
         Ok(disk::unlink(&from)?)
     }
 
-    /// Removes what has failed, for good. Whether it was there.
+    /// Removes a failed item for good. Returns whether it existed.
     pub fn drop_failed(&self, failed: &Failed) -> Result<bool, IoError> {
         disk::unlinked(&self.failed_name(failed))
     }
 
-    /// Moves a file of the spool to `failed/`. The directory is made, the link
-    /// durable, before the old name goes.
+    /// Moves a file of the spool to `failed/`.
+    ///
+    /// The directory is created, and the link is durable, before the old name is removed.
     pub(super) fn move_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
         self.link_to_failed(name, failed)?;
         // Crash here: it is in both places. In a queue it is tried again, and if it
@@ -91,7 +95,7 @@ impl Spool {
         Ok(disk::unlink(name)?)
     }
 
-    /// Moves what cannot be read to `failed/unreadable/`.
+    /// Moves an entry that cannot be read to `failed/unreadable/`.
     pub(super) fn set_aside(&self, name: &Name, id: &Id) -> Result<(), SpoolError> {
         let failed = Failed {
             queue: Queue::unreadable(),
@@ -101,7 +105,7 @@ impl Spool {
         self.move_to_failed(name, &failed)
     }
 
-    /// The first half of [`Spool::move_to_failed`].
+    /// Links a file into `failed/`, durably. The first half of [`Spool::move_to_failed`].
     pub(super) fn link_to_failed(&self, name: &Name, failed: &Failed) -> Result<(), SpoolError> {
         let dir = self.failed_dir(&failed.queue);
         self.link_into(&dir, |dir| disk::link(name, &dir.entry(failed.name())))?;

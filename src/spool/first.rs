@@ -1,12 +1,12 @@
-//! The first of many things, in the memory of few.
+//! The smallest of many items, in bounded memory.
 
 use std::collections::BinaryHeap;
 
-/// The first `most` of what is put in, by their order.
+/// Keeps the `most` smallest items seen.
 #[derive(Debug)]
 pub(super) struct First<T> {
     most: usize,
-    /// The last of them on top.
+    /// The largest of them is on top.
     heap: BinaryHeap<T>,
     more: bool,
 }
@@ -20,7 +20,7 @@ impl<T: Ord> First<T> {
         }
     }
 
-    /// The one after which nothing is taken any more, if it has come to that.
+    /// Returns the largest item kept, once `most` are kept: larger ones are left out.
     pub(super) fn last(&self) -> Option<&T> {
         self.heap.peek().filter(|_| self.heap.len() == self.most)
     }
@@ -33,12 +33,12 @@ impl<T: Ord> First<T> {
         }
     }
 
-    /// One that comes after [`First::last`] was not even put in.
+    /// Records that an item larger than [`First::last`] was left out.
     pub(super) fn leave_out(&mut self) {
         self.more = true;
     }
 
-    /// In their order, and whether others were left out.
+    /// Returns the items in order, and whether others were left out.
     pub(super) fn into_sorted(self) -> (Vec<T>, bool) {
         (self.heap.into_sorted_vec(), self.more)
     }

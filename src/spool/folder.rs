@@ -1,4 +1,4 @@
-//! Folders of a spool, and names in them: reached without following a link.
+//! Folders of a spool and names in them, reached without following a link.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -13,45 +13,47 @@ use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
 
 use super::error::Refused;
 
-/// Enough to make, change and look at names in a folder.
+/// Flags that suffice to make, change and look at names in a folder.
 const FOR_NAMES: OFlag = OFlag::O_PATH
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_CLOEXEC);
 
-/// Who else may be allowed to make names in a folder.
+/// The other accounts that may make names in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writers {
-    /// Not ours to judge: it is above the spool.
+    /// Not checked: the folder is above the spool.
     Any,
-    /// Its owner, and its group.
+    /// Its owner and its group.
     Known,
 }
 
-/// A folder of a spool. It is opened at its first use, and stays open until the last
-/// clone is dropped: what happens to its path meanwhile changes nothing.
+/// A folder of a spool.
 ///
-/// The way down begins at a path, in which links are the admin's, and goes on one
-/// component at a time, none of which can be a link. (Not by openat2(2), which older
-/// kernels and some containers' filters do not know.)
+/// It is opened at its first use and stays open until the last clone is dropped; changes of its
+/// path meanwhile have no effect.
+///
+/// The way down begins at a path, in which links are the administrator's, and goes on one
+/// component at a time, none of which can be a link. (Not by openat2(2), which older kernels and
+/// some containers' filters do not know.)
 #[derive(Clone, Debug)]
 pub(super) struct Folder(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     parent: Option<Folder>,
-    /// One component; without a parent, a path.
+    /// One component, or a path if there is no parent.
     name: PathBuf,
     writers: Writers,
     fd: OnceLock<OwnedFd>,
 }
 
 impl Folder {
-    /// Where the way down begins.
+    /// Names the folder at which the way down begins.
     pub(super) fn start(path: &Path, writers: Writers) -> Self {
         Self::new(None, path.to_owned(), writers)
     }
 
-    /// A folder in this one.
+    /// Names a folder in this one.
     pub(super) fn child(&self, name: impl AsRef<OsStr>) -> Self {
         let name = PathBuf::from(name.as_ref());
         Self::new(Some(self.clone()), name, Writers::Known)
@@ -66,12 +68,13 @@ impl Folder {
         }))
     }
 
-    /// The same folder, opened anew at its first use: its path may lead to another one by then.
+    /// Names the same folder, opened anew at its first use. Its path may lead to another one by
+    /// then.
     pub(super) fn anew(&self) -> Self {
         Self::new(self.parent().cloned(), self.0.name.clone(), self.0.writers)
     }
 
-    /// A name in this folder: one component.
+    /// Names an object in this folder, by one component.
     pub(super) fn entry(&self, name: impl AsRef<OsStr>) -> Name {
         Name {
             folder: self.clone(),
@@ -83,12 +86,12 @@ impl Folder {
         self.0.parent.as_ref()
     }
 
-    /// Its own name; without a parent, its path.
+    /// Returns the folder's own name, or its path if there is no parent.
     pub(super) fn name(&self) -> &Path {
         &self.0.name
     }
 
-    /// Its path, for people.
+    /// Returns the folder's path, for messages.
     pub(super) fn path(&self) -> PathBuf {
         match self.parent() {
             Some(parent) => parent.path().join(&self.0.name),
@@ -96,7 +99,7 @@ impl Folder {
         }
     }
 
-    /// What calls on names in this folder are made on.
+    /// Returns the descriptor for calls on names in this folder.
     pub(super) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
         if let Some(fd) = self.0.fd.get() {
             return Ok(fd.as_fd());
@@ -114,7 +117,7 @@ impl Folder {
         Ok(self.0.fd.get_or_init(|| fd).as_fd())
     }
 
-    /// The folder itself, to be read, locked or flushed.
+    /// Opens the folder itself, for reading, locking or flushing.
     pub(super) fn reopen(&self) -> io::Result<File> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         Ok(File::from(openat(self.fd()?, ".", flags, Mode::empty())?))
@@ -161,7 +164,7 @@ impl Name {
         &self.name
     }
 
-    /// Its path, for people.
+    /// Returns the path, for messages.
     pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join(&self.name)
     }

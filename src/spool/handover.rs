@@ -1,12 +1,12 @@
-//! A queue is handed over to another endpoint.
+//! Handing a queue over to another endpoint.
 //!
-//! An entry names who gets what of it, and its bytes never change. So each entry of the old
-//! queue is written anew, for the new endpoint alone, with the same messages in it. The new
-//! one has an id of its own, which sorts where the old one did: what the new endpoint got of
-//! the same push by itself stays another entry.
+//! An entry names its recipients, and its bytes never change. So each entry of the old queue is
+//! written anew, for the new endpoint alone, with the same messages in it. The new entry has an id
+//! of its own, which sorts at the place of the old one: messages that the new endpoint got of the
+//! same push by itself stay another entry.
 //!
-//! Crash at any point: an entry is in its old place, in its new one, or in both. The next run
-//! makes the same names and finds those that are there; the worst is a repeat.
+//! Crash at any point: an entry is in its old place, in its new one, or in both. The next run makes
+//! the same names and finds those that exist; the worst result is a repeat.
 
 use super::entry::{self, Entry};
 use super::error::{EntryError, IoError, SpoolError};
@@ -21,16 +21,16 @@ use crate::payload::Message;
 /// Entries that share the flush of the queue that they go to.
 const BATCH: usize = 64;
 
-/// What was handed over.
+/// The result of a handover.
 #[derive(Debug, Default)]
 pub struct HandedOver {
-    /// How many entries, or parts of entries, went.
+    /// Number of entries, or parts of entries, that were handed over.
     pub entries: usize,
-    /// Why others stayed.
+    /// Entries that stayed because they could not be read.
     pub unread: Vec<EntryError>,
 }
 
-/// Something of the old queue.
+/// An item of the old queue.
 enum Source {
     Waiting(Item),
     Failed(Failed),
@@ -46,11 +46,11 @@ impl Source {
 }
 
 impl Spool {
-    /// Hands what waits in `from` and what has failed there, of the entries that are wanted,
-    /// over to the queue `to` of `endpoint`, in push order.
+    /// Hands the waiting and failed items of `from`, of the entries that are wanted, over to the
+    /// queue `to` of `endpoint`, in push order.
     ///
-    /// Both queues are locked meanwhile, so that nobody delivers half of them. Of a push that
-    /// went to `to` by itself, nothing is sent there twice.
+    /// Both queues are locked meanwhile, so that no process delivers half of them. Messages of a
+    /// push that `to` gets by itself are not sent there twice.
     pub fn hand_over(
         &self,
         from: &Queue,
@@ -76,8 +76,8 @@ impl Spool {
                     // A person has dropped it meanwhile.
                     Err(error @ SpoolError::Entry(_)) if error.is_gone() => {}
                     Err(SpoolError::Entry(error)) => done.unread.push(error),
-                    // On a full disk, say. What has its new name leaves its old place all the
-                    // same: it would be delivered from both.
+                    // The disk may be full. Items that have their new name leave their old place
+                    // all the same: they would be delivered from both.
                     Err(error) => {
                         stopped = Some(error);
                         break;
@@ -97,7 +97,7 @@ impl Spool {
         Ok(done)
     }
 
-    /// All that is in a queue and in its `failed/`, in push order.
+    /// Returns all items of a queue and of its `failed/`, in push order.
     fn sources(&self, from: &Queue, lane: Option<&Lane>) -> Result<Vec<Source>, IoError> {
         let waiting = lane.map(Lane::all).transpose()?.unwrap_or_default();
         let items = waiting.mains.into_iter().chain(waiting.asides);
@@ -107,8 +107,8 @@ impl Spool {
         Ok(sources)
     }
 
-    /// Gives something of the old queue its name in the new one. Returns whether that is
-    /// done, so that its old name can go.
+    /// Gives an item of the old queue its name in the new one. Returns whether that is done, so
+    /// that the old name can go.
     fn hand(
         &self,
         from: &Queue,
@@ -161,7 +161,7 @@ impl Spool {
             recipients: vec![to.clone()],
         }));
         let tmp = self.work_dir()?.entry(format!("{id}.moved"));
-        // What a crash left of the last try.
+        // A crash may have left this name in an earlier try.
         disk::unlink(&tmp)?;
         let file = disk::create(&tmp, self.access)?;
         // Crash before the link: it is in its old place alone.
@@ -171,7 +171,7 @@ impl Spool {
         Ok(disk::unlink(&tmp)?)
     }
 
-    /// Removes something from its old place.
+    /// Removes an item from its old place.
     fn let_go(&self, source: &Source, lane: Option<&Lane>) -> Result<(), IoError> {
         match (source, lane) {
             (Source::Waiting(item), Some(lane)) => lane.remove(item),

@@ -1,10 +1,9 @@
-//! A push under way: what may move, recorded before any ref does.
+//! Intents: refs that a push may move, recorded before any of them moves.
 //!
-//! An intent is an entry in `intent/` that holds ref updates, like one that is
-//! owed, and the process whose life it hangs on. Whoever learns which refs moved
-//! makes an entry in `new/` that names the intents it settles; only then are those
-//! withdrawn. If nobody lives to do that, a flush settles the intent from the
-//! repository, under the intent's own id.
+//! An intent is an entry in `intent/` that holds ref updates, like one whose messages are not
+//! built, and the process whose death abandons it. The process that learns which refs moved makes
+//! an entry in `new/` that names the intents it settles; only then are those withdrawn. If no such
+//! process lives, a flush settles the intent from the repository, under the intent's own id.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -22,48 +21,48 @@ use super::record::{Content, Draft, Header};
 use super::{Folder, INTENT, Lock, Name, Spool, enqueue};
 use crate::event::RefUpdate;
 
-/// An intent of a process that cannot be watched is settled when it is so old.
+/// Age at which an intent of a process that cannot be watched is settled.
 const UNWATCHED_LIFE: Duration = Duration::from_hours(1);
 
-/// A process, so that another one with its number is not taken for it.
+/// A process, identified so that a later one with the same number is not taken for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// Its number.
+    /// The process id.
     pub pid: i32,
-    /// When it started, in the kernel's ticks since boot (`proc_pid_stat(5)`).
+    /// Time of its start, in the kernel's ticks since boot (`proc_pid_stat(5)`).
     pub started: u64,
-    /// Where that number means it: host, boot and pid namespace.
+    /// The host, boot and pid namespace in which the process id is valid.
     pub place: String,
 }
 
-/// Whether a process is there, as far as one can know.
+/// The state of a process, as far as it can be determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// It is.
+    /// The process exists.
     Alive,
-    /// It is not.
+    /// The process does not exist.
     Gone,
-    /// It runs, or ran, where we cannot look.
+    /// The process runs, or ran, on another host, boot or pid namespace.
     Unknown,
 }
 
-/// A push, or another transaction of refs, that is under way or died.
+/// A push or another transaction of refs that is under way or was interrupted.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// Its name, which is its entry's if a flush settles it.
+    /// The intent's id, which becomes its entry's if a flush settles it.
     pub id: Id,
-    /// Which repository, who, when, and by what process.
+    /// The repository, pusher, time and process.
     pub header: Header,
 }
 
 impl Intent {
-    /// What it meant to move.
+    /// Returns the ref updates that were to be made.
     #[must_use]
     pub fn updates(&self) -> &[RefUpdate] {
         self.header.updates()
     }
 
-    /// Whether it is for somebody else than its own hooks to settle.
+    /// Returns whether a process other than its own hooks may settle it.
     #[must_use]
     pub fn is_abandoned(&self, life: Life, now: SystemTime) -> bool {
         let age = now.duration_since(self.header.time).unwrap_or_default();
@@ -76,7 +75,7 @@ impl Intent {
 }
 
 impl Spool {
-    /// Records what is about to happen, durably.
+    /// Records an intent durably.
     pub fn intend(&self, draft: &Draft, stamp: &Stamp<'_>) -> Result<Id, SpoolError> {
         match self.enqueue_in(INTENT, draft, stamp) {
             Err(SpoolError::Io(error)) if error.source.kind() == io::ErrorKind::NotFound => {
@@ -89,8 +88,9 @@ impl Spool {
         }
     }
 
-    /// What is recorded and not settled, in the order of its beginning. What
-    /// cannot be read is no intent.
+    /// Returns the intents that are not settled, in the order of their ids.
+    ///
+    /// A file that cannot be read is no intent.
     pub fn intents(&self) -> Result<Vec<Intent>, IoError> {
         let intents = self.intent_dir();
         let ids = disk::names(&intents)?;
@@ -106,13 +106,17 @@ impl Spool {
             .collect())
     }
 
-    /// An intent is settled, and what it led to is on disk, or it led to nothing.
+    /// Removes a settled intent.
+    ///
+    /// The entry that it led to is on disk, or it led to none.
     pub fn withdraw(&self, id: &Id) -> Result<(), IoError> {
         disk::unlink(&self.intent_name(id))
     }
 
-    /// Another push moved these refs from where this one was to move them, so this
-    /// one did not (git compares the old value when it moves a ref).
+    /// Removes `moved` from the ref updates of an intent.
+    ///
+    /// Another push moved these refs from the values that this one would have moved them from, so
+    /// this one did not (git compares the old value when it moves a ref).
     pub fn strike(&self, intent: &Intent, moved: &[RefUpdate]) -> Result<(), SpoolError> {
         let from = |update: &RefUpdate| (update.name.clone(), update.old);
         let moved: HashSet<_> = moved.iter().map(from).collect();
@@ -135,14 +139,16 @@ impl Spool {
         Ok(())
     }
 
-    /// An abandoned intent becomes an entry that owes the messages of what moved.
+    /// Makes an entry for the refs that an abandoned intent moved, and removes the intent.
+    ///
+    /// The entry's messages are built later.
     pub fn settle(&self, intent: &Intent, moved: Vec<RefUpdate>) -> Result<(), SpoolError> {
         let new = self.new_name(&intent.id);
         // An entry of that id is there if a settling was killed half-way.
         if !moved.is_empty() && disk::stat(&new).is_err() {
             let mut draft = intent.header.with(Content::Owed(moved));
-            // Crash after this: whoever distributes the entry withdraws the intent
-            // first, so nothing comes of it twice.
+            // Crash after this: the process that distributes the entry withdraws the intent first,
+            // so it is not settled twice.
             draft.confirms.push(intent.id.clone());
             let tmp = self.tmp_dir().entry(format!("{}.settled", intent.id));
             disk::unlink(&tmp)?;
@@ -153,8 +159,9 @@ impl Spool {
         Ok(self.withdraw(&intent.id)?)
     }
 
-    /// The intents that entries in `new/` settle: whoever made one of those may have
-    /// died before it withdrew them.
+    /// Returns the intents that entries in `new/` settle.
+    ///
+    /// The process that made such an entry may have died before it withdrew them.
     pub fn confirmed(&self) -> Result<HashSet<Id>, IoError> {
         let mut confirmed = HashSet::new();
         self.each_in_new(&mut |id| {
@@ -168,7 +175,7 @@ impl Spool {
         Ok(confirmed)
     }
 
-    /// The intents that hooks under way are about to settle.
+    /// Returns the intents that hooks under way are about to settle.
     pub fn claimed(&self) -> Result<HashSet<Id>, IoError> {
         let mut claimed = HashSet::new();
         for claim in self.claims()? {
@@ -177,11 +184,11 @@ impl Spool {
         Ok(claimed)
     }
 
-    /// Keeps entries in `new/` until the result is dropped: nobody distributes them. Another
-    /// process that keeps `new/` for two seconds is an error.
+    /// Locks `new/` until the result is dropped, so that no process distributes its entries.
     ///
-    /// Claims of hooks that are gone are in `new/` then, and so are pushes of which there is a
-    /// slot in `spare`, with the intents that they settle; it is an error if they cannot be.
+    /// Another process that holds `new/` for two seconds is an error. Claims of hooks that are gone
+    /// are in `new/` then, and so are the pushes in the slots of `spare`, with the intents that
+    /// they settle; it is an error if they cannot be moved there.
     pub fn hold_new(&self) -> Result<Option<File>, IoError> {
         let held = disk::lock(&self.new_dir(), Lock::Wait)?.held();
         if held.is_some() {
@@ -193,8 +200,10 @@ impl Spool {
         Ok(held)
     }
 
-    /// Removes the intents that an entry settles, before it can be delivered and
-    /// be gone: else a crash could let them be settled once more.
+    /// Removes the intents that an entry settles.
+    ///
+    /// This comes before the entry can be delivered and removed: else a crash could let them be
+    /// settled once more.
     pub(super) fn withdraw_confirmed(&self, ids: &[Id]) -> Result<(), IoError> {
         ids.iter().try_for_each(|id| self.withdraw(id))?;
         if ids.is_empty() {

@@ -1,4 +1,4 @@
-//! One endpoint's queue, held while something is delivered from it.
+//! The queue of one endpoint, locked for delivery.
 
 use std::fs::File;
 use std::time::SystemTime;
@@ -12,13 +12,14 @@ use super::names::stamp;
 use super::waiting::{Names, Waiting};
 use super::{Folder, Lock, NEW, Name, Spool, disk};
 
-/// How much longer the name of an item can become: by its attempts, and by two numbers of messages.
+/// Number of bytes by which the name of an item can grow: by its attempts, and by two numbers of
+/// messages.
 const LONGER: usize = 24;
-/// How many names of a queue are held at once.
+/// Number of names of a queue that are in memory at once.
 const WINDOW: usize = 4096;
 
 impl Spool {
-    /// The queues that have something waiting, or had.
+    /// Returns the queues that have, or had, waiting items.
     pub fn queues(&self) -> Result<Vec<Queue>, IoError> {
         let names = disk::names(&self.retry_root())?;
         Ok(names
@@ -27,26 +28,26 @@ impl Spool {
             .collect())
     }
 
-    /// All that waits in a queue, by names alone. For looking, not for delivering:
-    /// somebody else may be at it.
+    /// Returns all waiting items of a queue, by names alone.
+    ///
+    /// For display, not for delivery: another process may be delivering from it.
     pub fn peek(&self, queue: &Queue) -> Result<Waiting, IoError> {
         let mut names = Names::new(None, usize::MAX);
         disk::each_name(&self.retry_dir(queue), &mut |name| names.take(name))?;
         Ok(names.sorted().0)
     }
 
-    /// Takes hold of a queue, so that nobody else delivers from it at the same time.
-    /// `None`: somebody else has it, or it does not exist; there is nothing to do.
+    /// Locks a queue for delivery. Returns `None` if another process holds it or it does not exist.
     pub fn lane(&self, queue: &Queue) -> Result<Option<Lane>, IoError> {
         self.lane_within(queue, Lock::Try)
     }
 
-    /// The same, by a lock that may be waited for.
+    /// Locks a queue for delivery, perhaps after waiting for the lock.
     pub(super) fn lane_within(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane>, IoError> {
         let Some((dir, held)) = self.lock_queue(queue, lock)? else {
             return Ok(None);
         };
-        // What cannot be crossed off would be delivered again at each run.
+        // An item that cannot be crossed off would be delivered again at each run.
         disk::ensure_writable(&dir)?;
         Ok(Some(Lane {
             spool: self.clone(),
@@ -57,17 +58,19 @@ impl Spool {
     }
 }
 
-/// One endpoint's queue, held. Dropping it, or dying, lets go; dropping it removes the queue's
-/// folder if nothing is left in it.
+/// One endpoint's queue, locked for delivery.
 ///
-/// A person can drop what waits, or change its due time, at any moment. A step whose item has
+/// Dropping it, or the death of the process, frees the lock; dropping it also removes the queue's
+/// folder if it has no names.
+///
+/// A person can drop a waiting item, or change its due time, at any moment. A step whose item has
 /// lost its name by that fails ([`SpoolError::is_gone`]): the queue is to be looked at again.
 ///
-/// Each step takes an [`Item`] as [`Lane::waiting`] gave it, or as another step returned it.
-/// Only a step that could lose something waits for the disk; after a power failure the
-/// others may not have happened, which repeats an attempt.
+/// Each step takes an [`Item`] as [`Lane::waiting`] or another step returned it. Only a step that
+/// could lose something waits for the disk; after a power failure the others may not have happened,
+/// which repeats an attempt.
 ///
-/// `total` is how many of the entry's messages this queue gets
+/// `total` is the number of messages of the entry that this queue gets
 /// ([`messages_for`](super::Header::messages_for)).
 #[derive(Debug)]
 pub struct Lane {
@@ -79,30 +82,32 @@ pub struct Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        // The lock is held still. Crash before, or an error: it stays, and is empty.
+        // The lock is still held. After a crash before this, or an error, the folder stays, empty.
         let _ = disk::remove_if_empty(&self.dir);
     }
 }
 
 impl Lane {
-    /// Whose it is.
+    /// Returns the queue's name.
     #[must_use]
     pub fn queue(&self) -> &Queue {
         &self.queue
     }
 
-    /// What waits, by names alone; no entry is opened. Clears away what crashes left.
-    /// Of a long queue, the beginning: [`Waiting::rest_after`] says where to go on.
+    /// Returns the waiting items, by names alone, and removes names that crashes left.
+    ///
+    /// No entry is opened. Of a long queue only the beginning is returned: [`Waiting::rest_after`]
+    /// says where to go on.
     pub fn waiting(&self) -> Result<Waiting, IoError> {
         self.waiting_after(None)
     }
 
-    /// The same, of entries after this one.
+    /// Returns the waiting items of entries after this one, as [`Lane::waiting`] does.
     pub fn waiting_after(&self, after: Option<&Id>) -> Result<Waiting, IoError> {
         self.sorted_out(Names::new(after, WINDOW))
     }
 
-    /// All that waits, however long the queue is.
+    /// Returns all waiting items, of a queue of any length.
     pub(super) fn all(&self) -> Result<Waiting, IoError> {
         self.sorted_out(Names::new(None, usize::MAX))
     }
@@ -116,9 +121,10 @@ impl Lane {
         Ok(waiting)
     }
 
-    /// Whether the entry of something that waits is in `new/` still. It is to be left alone until
-    /// it is not: before that its name here may not be durable, and after a power cut the name
-    /// of an older one may be missing.
+    /// Returns whether the entry of a waiting item is still in `new/`.
+    ///
+    /// Such an item must not be delivered yet: its name here may not be durable, and after a power
+    /// failure the name of an older one may be missing.
     #[must_use]
     pub fn is_arriving(&self, item: &Item) -> bool {
         let root = self.dir.parent().and_then(Folder::parent);
@@ -126,27 +132,29 @@ impl Lane {
         new.is_some_and(|new| disk::stat(&new.entry(item.id.as_str())).is_ok())
     }
 
-    /// Opens the entry of something that waits.
+    /// Opens the entry of a waiting item.
     pub fn open(&self, item: &Item) -> Result<Entry, EntryError> {
         self.spool.at_home(Entry::open(&self.name(item)))
     }
 
-    /// Fails if there is no room for another name of this item: what comes of an attempt could
-    /// not be kept, and the attempt would be made again at each run.
+    /// Fails if there is no room for another name of this item.
+    ///
+    /// Without room the result of an attempt could not be kept, and the attempt would be made again
+    /// at each run.
     pub fn ensure_room(&self, item: &Item) -> Result<(), IoError> {
         if !disk::is_scarce(&self.dir) {
             return Ok(());
         }
-        // As long as the longest name that the item can get. A dot: nobody takes it for an item.
+        // As long as the longest name that the item can get. With a dot in front it is not an item.
         let length = item.to_string().len() + LONGER;
         let probe = self.dir.entry(format!(".{:-<length$}", "room"));
-        // What a crash left of the last try.
+        // A crash may have left this name in an earlier try.
         disk::unlink(&probe)?;
         disk::link(&self.name(item), &probe)?;
         disk::unlink(&probe)
     }
 
-    /// The item's next message is done. What is left of the item, if anything.
+    /// Marks the item's next message as done. Returns the rest of the item, if any.
     pub fn advance(&self, item: &Item, total: u32) -> Result<Option<Item>, IoError> {
         if item.is_last(total) {
             self.remove(item)?;
@@ -162,8 +170,9 @@ impl Lane {
         self.rename(item, rest).map(Some)
     }
 
-    /// The item's next message is tried again when `due`, after so many failures.
-    /// For trying again at once, whatever came before: now, and 0.
+    /// Postpones the item's next message until `due`, after this number of failed attempts.
+    ///
+    /// To try again at once as if it had never failed, pass the current time and 0.
     pub fn defer(&self, item: &Item, due: SystemTime, attempts: u32) -> Result<Item, IoError> {
         let later = Item {
             due: stamp::round_up(due),
@@ -174,8 +183,10 @@ impl Lane {
         self.rename(item, later)
     }
 
-    /// The item's next message waits for itself from now on, and lets the others
-    /// pass. What is left of the item, if anything. One that is aside already stays so.
+    /// Moves the item's next message aside, so that the others can pass it. Returns the rest of the
+    /// item, if any.
+    ///
+    /// A message that was aside before stays so.
     pub fn step_aside(
         &self,
         item: &Item,
@@ -201,7 +212,7 @@ impl Lane {
         self.advance(item, total)
     }
 
-    /// The item's next message is given up. What is left of the item, if anything.
+    /// Moves the item's next message to `failed/`. Returns the rest of the item, if any.
     pub fn fail_one(&self, item: &Item, total: u32) -> Result<Option<Item>, SpoolError> {
         let n = item.part.first();
         // The only message that there is needs no number.
@@ -217,18 +228,18 @@ impl Lane {
         Ok(self.advance(item, total)?)
     }
 
-    /// All that is left of the item is given up.
+    /// Moves all that is left of the item to `failed/`.
     pub fn fail_rest(&self, item: &Item) -> Result<(), SpoolError> {
         let failed = self.failed(item, item.part);
         self.spool.move_to_failed(&self.name(item), &failed)
     }
 
-    /// The item's entry cannot be read: it goes to `failed/unreadable/`.
+    /// Moves the item's entry, which cannot be read, to `failed/unreadable/`.
     pub fn set_aside(&self, item: &Item) -> Result<(), SpoolError> {
         self.spool.set_aside(&self.name(item), &item.id)
     }
 
-    /// All that is left of the item is done, or wanted no more.
+    /// Removes the item: all that is left of it is done, or no longer wanted.
     pub fn remove(&self, item: &Item) -> Result<(), IoError> {
         // Crash before: delivered again, as with `advance`.
         if !disk::unlinked(&self.name(item))? {

@@ -1,4 +1,4 @@
-//! What lies in `new/`, by names alone.
+//! Listing `new/` by names alone.
 
 use std::path::Path;
 use std::vec;
@@ -10,17 +10,19 @@ use super::names::id::Id;
 use super::spare::Settled;
 use super::{Spool, disk};
 
-/// How many ids of `new/` are held at once. The folder is read anew for each so many,
-/// hence more than of a queue, of which eight are held side by side.
+/// Number of ids of `new/` that are in memory at once.
+///
+/// The folder is read anew for each window, hence more than of a queue: of those, eight are in
+/// memory side by side.
 const WINDOW: usize = 32_768;
 
-/// The ids in `new/`, in push order, one after another.
+/// The ids in `new/`, one after another, in push order.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     ids: vec::IntoIter<Id>,
-    /// The last that was given out. What stays in `new/` stays before what is listed next.
+    /// The last id that was returned. Entries that stay in `new/` come before those listed next.
     last: Option<Id>,
-    /// Whether there are others after these.
+    /// True if there are ids after these.
     more: bool,
     claims: Claims,
     spare: Settled,
@@ -38,13 +40,12 @@ impl Listing {
         Ok(next)
     }
 
-    /// Lists what comes after the last one that was given out. Names that are no ids are passed
-    /// over.
+    /// Lists the ids after the last one that was returned. Other names are skipped.
     ///
-    /// What is newer than the newest entry that was there before the claims were read stays
-    /// for the next time: an older push may have claimed its place after that, and a hook may
-    /// have put its entry there before the second look. Ids are drawn in order, so neither
-    /// can be so of what is listed here.
+    /// Ids newer than the newest entry that was there before the claims were read stay for the next
+    /// time: an older push may have claimed its place after that, and a hook may have put its entry
+    /// there before the second look. Ids are drawn in order, so neither is possible for the ids
+    /// listed here.
     pub(super) fn look_again(&mut self, spool: &Spool) -> Result<(), IoError> {
         let mut newest = None;
         spool.each_in_new(&mut |id| newest = newest.take().max(Some(id)))?;
@@ -60,43 +61,43 @@ impl Listing {
         Ok(())
     }
 
-    /// An entry has this id now, and was given out.
+    /// Records that a returned entry now has this id.
     pub(super) fn pass(&mut self, id: &Id) {
         if self.last.as_ref().is_some_and(|last| last < id) {
             self.last = Some(id.clone());
         }
     }
 
-    /// Whether an entry waits for an older push of its repository, whose hook composes.
+    /// Returns whether an entry waits for an older push of its repository, whose hook composes.
     pub(super) fn is_claimed(&self, id: &Id, repository: &Path) -> bool {
         self.claims.hold(id, repository)
     }
 
-    /// Whether an entry waits for one of its repository for which there is no room.
+    /// Returns whether an entry waits for one of its repository for which there is no room.
     pub(super) fn is_spare(&self, id: &Id, repository: &Path) -> bool {
         self.spare.hold(id, repository)
     }
 
-    /// Why there are pushes in `spare` still.
+    /// Takes the error for which pushes are still in `spare`.
     pub(super) fn take_fault(&mut self) -> Option<IoError> {
         self.spare.stopped.take()
     }
 }
 
 impl Listing {
-    /// Whether nothing is left, as far as was looked.
+    /// Returns whether all listed ids have been returned and no others are known.
     pub(super) fn is_at_end(&self) -> bool {
         self.ids.as_slice().is_empty() && !self.more
     }
 }
 
 impl Spool {
-    /// All ids in `new/`, in push order. For looking.
+    /// Returns all ids in `new/`, in push order, for display.
     pub fn ids_in_new(&self) -> Result<Vec<Id>, IoError> {
         Ok(self.listed(None, usize::MAX)?.into_sorted().0)
     }
 
-    /// Hands over the ids in `new/`, in no order, and holds none.
+    /// Passes the ids in `new/` to `take`, unsorted, and keeps none in memory.
     pub(super) fn each_in_new(&self, take: &mut dyn FnMut(Id)) -> Result<(), IoError> {
         disk::each_name(&self.new_dir(), &mut |name| {
             if let Some(id) = name.to_str().and_then(Id::parse) {
@@ -105,7 +106,7 @@ impl Spool {
         })
     }
 
-    /// The first ids in `new/`, after this one.
+    /// Returns the first `most` ids in `new/` that come after this one.
     fn listed(&self, after: Option<&Id>, most: usize) -> Result<First<Id>, IoError> {
         let mut ids = First::<Id>::new(most);
         disk::each_name(&self.new_dir(), &mut |name| {

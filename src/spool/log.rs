@@ -1,4 +1,4 @@
-//! One line for each attempt, for people.
+//! The log: one line for each attempt, for people.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -14,17 +14,17 @@ use super::error::{IoContext, IoError};
 use super::{Name, Spool, disk};
 use crate::json;
 
-/// Its name, and what it is called once it is full.
+/// Name of the log, and of a full one.
 const LOG: &str = "log";
 const OLD_LOG: &str = "log.1";
 
-/// The size from which on a log is put away.
+/// Size at which a log is rotated, in bytes.
 const ROTATE_AT: u64 = 1024 * 1024;
 
-/// One attempt, as the log has it: a line of JSON in pure ASCII.
+/// One attempt, written as a line of JSON in pure ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// When it ended.
+    /// Time at which the attempt ended.
     #[serde(with = "encoding::time")]
     pub time: SystemTime,
     /// The repository's directory.
@@ -32,39 +32,39 @@ pub struct Attempt {
     pub repository: PathBuf,
     /// The endpoint's name.
     pub endpoint: String,
-    /// The message.
+    /// The message's id.
     pub msg_id: String,
     /// The kind of event.
     pub topic: String,
-    /// The entry.
+    /// The entry's id.
     pub id: String,
-    /// Which attempt of this message it was, from 1.
+    /// Number of this attempt of the message, from 1.
     pub attempt: u32,
-    /// What it came to.
+    /// The result of the attempt.
     pub status: Status,
-    /// How long it took, in milliseconds.
+    /// Duration of the attempt, in milliseconds.
     pub ms: u64,
-    /// What else there is to say: given up, dropped, …
+    /// A remark, such as that the message was given up or dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Status {
     /// An HTTP status.
     Http(u16),
-    /// What broke below HTTP, or why there was no attempt.
+    /// The error below HTTP, or the reason for which no attempt was made.
     Error(String),
 }
 
-/// The spool's log: `log`, and `log.1` before it.
+/// The spool's log: `log`, and the older `log.1`.
 #[derive(Debug)]
 pub struct Log {
     spool: Spool,
     rotate_at: u64,
-    /// The log that the last line went to.
+    /// The log that the last line was written to.
     open: RefCell<Option<(Name, File)>>,
 }
 
@@ -77,15 +77,16 @@ impl Log {
         }
     }
 
-    /// The same log, put away from a size on that a test can reach.
+    /// Sets the size at which the log is rotated, in bytes.
     #[cfg(test)]
     pub(super) fn rotating_at(self, bytes: u64) -> Self {
         let rotate_at = bytes;
         Self { rotate_at, ..self }
     }
 
-    /// Adds a line, in one write, so that lines of many writers do not mix. The file
-    /// stays open for the next line.
+    /// Appends a line, in one write, so that lines of many writers do not mix.
+    ///
+    /// The file stays open for the next line.
     pub fn append(&self, attempt: &Attempt) -> Result<(), IoError> {
         let mut line = json::to_bytes(attempt);
         line.push(b'\n');
@@ -103,16 +104,17 @@ impl Log {
             return Self::rotate_if_full(&log, &file, self.rotate_at)
                 .context("rotate", || log.path());
         }
-        // One that was put away is full, and one that was removed has no name. What is
-        // given another name than ours is not written to again.
+        // A log that was rotated is full, and one that was removed has no name. A file that was
+        // given another name is not written to again.
         if written.nlink() == 1 {
             *open = Some((log, file));
         }
         Ok(())
     }
 
-    /// The last `count` lines that `wanted` lets through, oldest first. A line that
-    /// cannot be read (a full disk cut it off) is passed over.
+    /// Returns the last `count` lines that `wanted` accepts, oldest first.
+    ///
+    /// A line that cannot be parsed (a full disk cut it off) is skipped.
     pub fn last(
         &self,
         count: usize,
@@ -147,9 +149,11 @@ impl Log {
         .context("open", || log.path())
     }
 
-    /// Puts the log away. The lock, and a look at whether the name still leads to
-    /// the same file, see to it that of many writers one does so. Whoever opened the
-    /// file before writes to it all the same: that line is in `log.1`.
+    /// Rotates the log.
+    ///
+    /// The lock, and a check that the name still leads to the same file, ensure that only one of
+    /// many writers does so. A process that opened the file before writes to it all the same: that
+    /// line is in `log.1`.
     pub(super) fn rotate_if_full(log: &Name, file: &File, rotate_at: u64) -> io::Result<()> {
         let opened = file.metadata()?;
         if opened.len() < rotate_at || file.try_lock().is_err() {
@@ -165,7 +169,7 @@ impl Log {
     }
 }
 
-/// What is in a file; nothing if there is none.
+/// Reads a file. A file that does not exist is empty.
 fn read(name: &Name) -> io::Result<Vec<u8>> {
     let mut bytes = vec![];
     match disk::open(name) {

@@ -1,8 +1,8 @@
-//! What a person does to what waits: try it again, drop it.
+//! Retrying and dropping waiting items by hand.
 //!
-//! Neither waits for a delivery, which can last for hours where a receiver is slow: names
-//! are changed beside whoever delivers, and a lane that misses one looks at its queue again.
-//! What is on its way by then arrives all the same.
+//! Neither waits for a delivery, which can last for hours with a slow receiver: names are changed
+//! beside the process that delivers, and a lane that misses one looks at its queue again. A message
+//! that is being sent by then arrives all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -15,7 +15,7 @@ use super::names::stamp;
 use super::{Lock, Name, Spool, disk};
 
 impl Spool {
-    /// What waits is due now, as if it had never failed. How many of these were there.
+    /// Makes the selected items due now and resets their attempt counts. Returns how many existed.
     pub fn retry_waiting(
         &self,
         queue: &Queue,
@@ -42,7 +42,7 @@ impl Spool {
         Ok(count)
     }
 
-    /// What waits is not delivered. How many of these were there.
+    /// Drops the selected items. Returns how many existed.
     pub fn drop_waiting(&self, queue: &Queue, chosen: &[Item]) -> Result<usize, IoError> {
         let count = self.each_chosen(queue, chosen, &mut |_, name| disk::unlinked(name))?;
         if !chosen.is_empty() {
@@ -51,13 +51,13 @@ impl Spool {
         Ok(count)
     }
 
-    /// What was not yet brought to its queues, or has been by now, is not delivered. How
-    /// many of these were there.
+    /// Drops entries in `new/`, or that have been brought to queues by now. Returns how many
+    /// existed.
     pub fn drop_new(&self, ids: &[Id]) -> Result<usize, IoError> {
         if ids.is_empty() {
             return Ok(0);
         }
-        // Whoever has `new/` gives way soon.
+        // A process that holds `new/` frees it soon.
         let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
         let (mut there, mut moved) = (0, BTreeSet::new());
         for id in ids {
@@ -83,8 +83,10 @@ impl Spool {
         Ok(there + dropped.len())
     }
 
-    /// Does something to each name of what is chosen, until there is nothing more to do:
-    /// a name can change while names are listed. How many of the chosen were there.
+    /// Calls `act` for each name of the selected items, until it changes nothing more. Returns how
+    /// many of them existed.
+    ///
+    /// One listing is not enough: a name can change while names are listed.
     fn each_chosen(
         &self,
         queue: &Queue,
@@ -135,7 +137,7 @@ impl Spool {
     }
 }
 
-/// Whether the one part can have become the other since it was chosen.
+/// Returns whether one part can have become the other since it was selected.
 fn came_of(chosen: Part, part: Part) -> bool {
     match (chosen, part) {
         (Part::From(_), Part::From(_)) => true,

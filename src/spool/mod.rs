@@ -1,4 +1,4 @@
-//! What is owed, on disk, until every endpoint has it.
+//! Undelivered messages on disk: a durable queue for each endpoint.
 //!
 //! ```text
 //!  a push ── enqueue ──► new/<id> ── distribute ──► retry/<queue>/<due>.<attempts>.<n>.<id>
@@ -9,28 +9,31 @@
 //!                 └──────────── retry ◄──────────┘
 //! ```
 //!
-//! State is where an entry lies and what it is called. The bytes of an entry never
-//! change; it moves by link and unlink, and its file is gone with its last name.
+//! State is the directory and the name of a file. The bytes of an entry never change: it moves by
+//! link and unlink, and its file is gone with its last name.
 //!
-//! An entry gets a name in the queue of each of its recipients, and then leaves `new/`. A
-//! queue is read by its names alone, and every state that a crash can leave is one of the
-//! ordinary ones, or an ordinary one with a name too many, whose worst is a repeat. Beside
-//! each step stands what a crash there leaves; `disk` lets the tests make them all.
+//! Life of an entry:
 //!
-//! An entry is delivered once it has left `new/`: until then its names in queues may not be
-//! durable, and after a power cut those of older ones may be missing.
+//! - An entry gets a name in the queue of each of its recipients, and then leaves `new/`. A queue
+//!   is read by its names alone.
+//! - An entry is delivered only after it has left `new/`. Until then its names in queues may not be
+//!   durable, and after a power failure those of older entries may be missing.
+//! - A lane crosses off a delivery while the next one is under way. A crash repeats the last two
+//!   deliveries of a queue at most, in their order.
 //!
-//! A lane crosses off a delivery while the next one is on its way: a crash repeats the
-//! last two of a queue at the worst, in their order.
+//! Durability:
 //!
-//! What must survive power loss is flushed *before* what it replaces is unlinked.
-//! What would only be repeated (a delivery, an attempt, a due time) is not flushed.
+//! - Data that must survive a power failure is flushed *before* the name that it replaces is
+//!   unlinked.
+//! - Steps whose loss only repeats work (a delivery, an attempt, a due time) are not flushed.
+//! - Each state that a crash can leave is an ordinary one, perhaps with one name too many; the
+//!   worst result is a repeated delivery. A comment beside each step says what a crash leaves
+//!   there, and `disk` lets the tests produce every such state.
+//! - On a full disk a push is recorded in `spare`, in room that was reserved in advance.
 //!
-//! On a full disk a push is recorded in `spare`, where room was set aside.
-//!
-//! Locks (`flock` on a directory) only spare repeats: on `new/` while distributing, on
-//! `retry/<queue>/` while delivering from it. Nothing here reads the clock, the
-//! environment, the host's name or randomness.
+//! Locks (`flock` on a directory) only avoid repeats: on `new/` while distributing, on
+//! `retry/<queue>/` while delivering from it. Nothing here reads the clock, the environment, the
+//! host's name or randomness.
 
 mod adopt;
 mod arrival;
@@ -98,16 +101,16 @@ pub use taken::Taken;
 pub use trial::Trial;
 pub use waiting::Waiting;
 
-/// Where entries are written.
+/// Directory in which entries are written.
 const TMP: &str = "tmp";
-/// Where they arrive.
+/// Directory in which complete entries arrive.
 const NEW: &str = "new";
-/// What may move.
+/// Directory of intents: refs that a push may move.
 const INTENT: &str = "intent";
-/// Where they wait for one endpoint each.
+/// Directory of the queues, one for each endpoint.
 const RETRY: &str = "retry";
 
-/// Who may use a spool.
+/// The accounts that may use a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Its owner only: directories 0700, files 0600.
@@ -132,25 +135,26 @@ impl Access {
     }
 }
 
-/// What to do when somebody else holds a lock.
+/// The reaction to a lock that another process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
-    /// Wait, two seconds at most; then it is an error.
+    /// Waits for two seconds at most, then fails.
     Wait,
-    /// Leave it.
+    /// Gives up at once.
     Try,
 }
 
 /// A spool: a directory, which need not exist yet.
 #[derive(Clone, Debug)]
 pub struct Spool {
-    /// Where links are the admin's.
+    /// The path at which the way down begins. Links in it belong to the administrator and are
+    /// followed.
     start: PathBuf,
-    /// Where it is from there; no link is followed on this way.
+    /// The path from there to the spool. No link in it is followed.
     below: PathBuf,
     root: PathBuf,
     access: Access,
-    /// Its directories, if they are to stay open.
+    /// The directories, if they stay open.
     held: Option<Held>,
 }
 
@@ -164,14 +168,15 @@ struct Held {
 }
 
 impl Spool {
-    /// The spool in the directory `root`. Touches nothing.
+    /// Names the spool in the directory `root`. Touches nothing.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, access: Access) -> Self {
         Self::within(root, "", access)
     }
 
-    /// The spool that is at `below` in `folder`: no link in `below` is followed.
-    /// Touches nothing.
+    /// Names the spool at `below` in `folder`. Touches nothing.
+    ///
+    /// No link in `below` is followed.
     #[must_use]
     pub fn within(folder: impl Into<PathBuf>, below: impl Into<PathBuf>, access: Access) -> Self {
         let (start, below) = (folder.into(), below.into());
@@ -185,8 +190,10 @@ impl Spool {
         }
     }
 
-    /// The same spool, its directories opened once, at their first use, for all that is
-    /// done with this value and its clones: for whoever has few spools and little time.
+    /// Keeps the directories of the spool open.
+    ///
+    /// Each is opened once, at its first use, for all operations on this value and its clones. This
+    /// suits callers with few spools and little time.
     #[must_use]
     pub fn held_open(self) -> Self {
         let root = self.root_dir();
@@ -199,19 +206,19 @@ impl Spool {
         Self { held, ..self }
     }
 
-    /// Its directory.
+    /// Returns the spool's directory.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The folder where entries arrive, for whoever watches it.
+    /// Returns the directory in which entries arrive, for a watcher.
     #[must_use]
     pub fn arrivals(&self) -> PathBuf {
         self.root.join(NEW)
     }
 
-    /// Its log of attempts.
+    /// Returns the spool's log of attempts.
     #[must_use]
     pub fn log(&self) -> Log {
         Log::new(self.clone())
@@ -222,17 +229,19 @@ impl Spool {
         self.at_home(Entry::open(&self.new_name(id)))
     }
 
-    /// Opens the entry of something that waits.
+    /// Opens the entry of a waiting item.
     pub fn open_item(&self, queue: &Queue, item: &Item) -> Result<Entry, EntryError> {
         self.at_home(Entry::open(&self.retry_dir(queue).entry(item.to_string())))
     }
 
-    /// Opens the entry of something that failed.
+    /// Opens the entry of a failed item.
     pub fn open_failed(&self, failed: &Failed) -> Result<Entry, EntryError> {
         self.at_home(Entry::open(&self.failed_name(failed)))
     }
 
-    /// What lies in the spool inside a repository is that repository's. If the path that an entry
+    /// Corrects the repository that an entry of a repository's own spool names.
+    ///
+    /// Entries of a spool inside a repository belong to that repository. If the path that an entry
     /// names is gone, the repository was renamed, and its spool with it.
     fn at_home(&self, opened: Result<Entry, EntryError>) -> Result<Entry, EntryError> {
         let mut entry = opened?;
@@ -243,8 +252,10 @@ impl Spool {
         Ok(entry)
     }
 
-    /// Its directory. Unless it is held, it is opened anew for each operation: a flush
-    /// of ten thousand spools has few of them open at once.
+    /// Returns the spool's directory.
+    ///
+    /// Unless held, it is opened anew for each operation: a flush of ten thousand spools has
+    /// few of them open at once.
     fn root_dir(&self) -> Folder {
         if let Some(held) = &self.held {
             return held.root.clone();
@@ -272,7 +283,7 @@ impl Spool {
         }
     }
 
-    /// The folder in which whoever delivers writes.
+    /// Returns the directory for temporary files of a process that delivers. Creates it if need be.
     fn work_dir(&self) -> Result<Folder, IoError> {
         let tmp = self.tmp_dir();
         // A backup may have left it out.

@@ -1,4 +1,4 @@
-//! What an entry holds, in memory.
+//! The contents of an entry in memory.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use super::names::queue::Queue;
 use crate::event::RefUpdate;
 use crate::payload::{Format, Message};
 
-/// What is owed, with messages as `M`: a [`Draft`] or a [`Header`].
+/// An entry with messages of type `M`: a [`Draft`] or a [`Header`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record<M> {
     /// The repository's directory.
@@ -21,45 +21,45 @@ pub struct Record<M> {
     /// The namespace of the repository that its refs are in (gitnamespaces(7)), if any.
     #[serde(default, skip_serializing_if = "is_empty", with = "encoding::path")]
     pub namespace: PathBuf,
-    /// When it happened.
+    /// Time of the push.
     #[serde(with = "encoding::time")]
     pub time: SystemTime,
-    /// Who pushed, if anybody is known to have.
+    /// The pusher, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pusher: Option<String>,
-    /// What the pusher gave along (`git push -o`, git-push(1)).
+    /// The push options (`git push -o`, git-push(1)).
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "encoding::list"
     )]
     pub push_options: Vec<String>,
-    /// Of an intent, the process whose death abandons it.
+    /// Of an intent: the process whose death abandons it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
-    /// Of an intent, whether its push announces itself (pre-receive, update): then no transaction
-    /// of refs within it does.
+    /// Of an intent: true if its push announces itself (pre-receive, update). Then no transaction
+    /// of refs within the push does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub received: bool,
-    /// The intents that this entry settles.
+    /// Ids of the intents that this entry settles.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "encoding::ids")]
     pub confirms: Vec<Id>,
-    /// Of a push whose messages are owed, the time of the first run that could open all that
-    /// objects are in, and found one missing, of this push or of one that it waits for.
+    /// Of a push whose messages are not built yet: the time of the first run that could open all
+    /// folders of objects and found one object missing, of this push or of one that it waits for.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "encoding::optional_time"
     )]
     pub missing_since: Option<SystemTime>,
-    /// The refs that the push moved, unless they are many; of what is owed, the content tells.
+    /// The refs that the push moved, unless there are many. Empty if [`Content::Owed`] has them.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
         with = "encoding::updates"
     )]
     pub moved: Vec<RefUpdate>,
-    /// What is owed.
+    /// The messages, or the ref updates that they are to be built from.
     pub content: Content<M>,
 }
 
@@ -67,49 +67,49 @@ fn is_empty(path: &Path) -> bool {
     path.as_os_str().is_empty()
 }
 
-/// A push that moved more refs than this has its place in the order by its id alone.
+/// Number of moved refs above which a push has its place in the order by its id alone.
 const MOST_MOVED: usize = 100;
 
-/// About how many bytes an entry holds of a message besides the body.
+/// Approximate number of bytes that an entry takes for a message besides the body.
 const BESIDE_BODY: u64 = 512;
 
-/// An entry to be: its messages with their bodies.
+/// An entry to be written: its messages with their bodies.
 pub type Draft = Record<Message>;
 /// An entry without the bodies.
 pub type Header = Record<Frozen>;
 
-/// What is owed.
+/// The messages of an entry, built or to be built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Content<M> {
-    /// Messages.
+    /// Messages that are built.
     Built(Built<M>),
-    /// The messages of these ref updates, which could not be built yet.
+    /// Ref updates whose messages could not be built yet.
     Owed(#[serde(with = "encoding::updates")] Vec<RefUpdate>),
 }
 
-/// Messages, and who gets them.
+/// Messages and their recipients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built<M> {
-    /// In the order in which they are to arrive.
+    /// The messages, in the order in which they are to arrive.
     #[serde(
         deserialize_with = "encoding::list",
         bound(deserialize = "M: Deserialize<'de>")
     )]
     pub messages: Vec<M>,
-    /// Whoever gets one of them at least.
+    /// The endpoints that get at least one of them.
     #[serde(deserialize_with = "encoding::list")]
     pub recipients: Vec<Recipient>,
 }
 
-/// Who gets which messages.
+/// An endpoint and its messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
     /// The name of the queue's directory.
     pub queue: Queue,
-    /// The endpoint's name, as people know it.
+    /// The endpoint's name in the configuration.
     pub endpoint: String,
-    /// What it gets.
+    /// The messages that it gets.
     pub messages: Selection,
 }
 
@@ -117,13 +117,13 @@ pub struct Recipient {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Selection {
-    /// Every one.
+    /// Every message.
     All,
-    /// Those with these numbers.
+    /// The messages with these numbers.
     Only(#[serde(deserialize_with = "encoding::list")] Vec<usize>),
 }
 
-/// All of a message but its body.
+/// A message without its body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frozen {
     /// See [`Message::format`].
@@ -147,14 +147,14 @@ pub struct Frozen {
     /// See [`Message::ends`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<[String; 2]>,
-    /// The length of the body.
+    /// The length of the body, in bytes.
     pub length: u64,
     /// The SHA-256 of the body, in hex.
     pub sha256: String,
 }
 
 impl<M> Record<M> {
-    /// The ref updates whose messages are owed.
+    /// Returns the ref updates whose messages are not built.
     pub(super) fn updates(&self) -> &[RefUpdate] {
         match &self.content {
             Content::Owed(updates) => updates,
@@ -162,7 +162,8 @@ impl<M> Record<M> {
         }
     }
 
-    /// The refs that the push moved, if they are few: what its place in the order hangs on.
+    /// Returns the refs that the push moved, if they are few. Its place in the order depends on
+    /// them.
     pub(super) fn moves(&self) -> &[RefUpdate] {
         let moves = match &self.content {
             Content::Owed(updates) => updates,
@@ -171,7 +172,7 @@ impl<M> Record<M> {
         if moves.len() > MOST_MOVED { &[] } else { moves }
     }
 
-    /// The same push with another content.
+    /// Returns the same push with another content.
     pub(super) fn with<N>(&self, content: Content<N>) -> Record<N> {
         Record {
             repository: self.repository.clone(),
@@ -193,7 +194,7 @@ impl<M> Record<M> {
 }
 
 impl Built<Message> {
-    /// Returns about how many bytes an entry has that holds it.
+    /// Returns the approximate size of an entry that holds these messages, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         let bodies = self
@@ -205,7 +206,7 @@ impl Built<Message> {
 }
 
 impl Draft {
-    /// The same, of a push that moved these refs.
+    /// Sets the refs that the push moved.
     #[must_use]
     pub fn of_moves(mut self, moved: &[RefUpdate]) -> Self {
         if moved.len() <= MOST_MOVED {
@@ -216,20 +217,21 @@ impl Draft {
 }
 
 impl Header {
-    /// The endpoint whose queue this is, by the name that people know.
+    /// Returns the name of the endpoint whose queue this is.
     #[must_use]
     pub fn endpoint(&self, queue: &Queue) -> Option<&str> {
         self.recipient(queue).map(|one| one.endpoint.as_str())
     }
 
-    /// Whether this endpoint gets something of it.
+    /// Returns whether this endpoint gets any of the entry's messages.
     #[must_use]
     pub fn names(&self, endpoint: &str) -> bool {
         self.recipients().iter().any(|one| one.endpoint == endpoint)
     }
 
-    /// What this queue gets of the entry: the messages' numbers in the entry, in
-    /// order. An item's part counts in this list.
+    /// Returns the numbers, in the entry, of the messages that this queue gets, in order.
+    ///
+    /// An item's part is an index into this list.
     #[must_use]
     pub fn messages_for(&self, queue: &Queue) -> Vec<usize> {
         match self.recipient(queue).map(|one| &one.messages) {
@@ -239,7 +241,7 @@ impl Header {
         }
     }
 
-    /// Whoever gets something of it.
+    /// Returns the endpoints that get any of the entry's messages.
     pub(super) fn recipients(&self) -> &[Recipient] {
         match &self.content {
             Content::Built(built) => &built.recipients,
@@ -251,7 +253,7 @@ impl Header {
         self.recipients().iter().find(|one| one.queue == *queue)
     }
 
-    /// The full names, as text, of the refs that it is about.
+    /// Returns the full names, as text, of the refs that the entry is about.
     pub(super) fn references(&self) -> impl Iterator<Item = String> {
         let owed = self.updates().iter().map(|update| update.name.full());
         let built = self.frozen().iter().map(|frozen| frozen.reference.clone());
@@ -265,13 +267,13 @@ impl Header {
         }
     }
 
-    /// The length of all bodies; `None` for more than a number holds.
+    /// Returns the length of all bodies in bytes; `None` if it overflows.
     pub(super) fn bodies_length(&self) -> Option<u64> {
         let mut lengths = self.frozen().iter().map(|message| message.length);
         lengths.try_fold(0, u64::checked_add)
     }
 
-    /// The first message that a recipient is to get and that is not there.
+    /// Returns the first number of a recipient's list that no message has.
     pub(super) fn missing_message(&self) -> Option<usize> {
         let Content::Built(built) = &self.content else {
             return None;

@@ -1,10 +1,10 @@
-//! A repository was renamed: what waits for its old path is the new one's.
+//! Moving the items of a renamed repository to its new path.
 //!
 //! An entry names its repository, and its bytes never change. So each entry is written anew, with
 //! the same messages, and takes the place of the old one, under its id.
 //!
-//! Crash at any point: an entry names the one path or the other, or, if its queue is called
-//! otherwise now, it is in both. The next run goes on; the worst is a repeat.
+//! Crash at any point: an entry names either path, or, if its queue has another name now, it is in
+//! both queues. The next run goes on; the worst result is a repeat.
 
 use std::path::Path;
 
@@ -17,13 +17,13 @@ use super::names::queue::Queue;
 use super::record::{Built, Content, Draft, Recipient};
 use super::{Folder, Lock, Name, Spool, disk};
 
-/// Two paths of a repository, and which queue an endpoint of it has now.
+/// The old and new path of a repository, and the present queue of each of its endpoints.
 pub struct Renaming<'a> {
-    /// The path that is gone.
+    /// The path that no longer exists.
     pub old: &'a Path,
-    /// The path now.
+    /// The present path.
     pub new: &'a Path,
-    /// The queue of an endpoint of this name; `None`: there is no such endpoint.
+    /// Returns the queue of the endpoint of this name, or `None` if there is no such endpoint.
     pub queue: &'a dyn Fn(&str) -> Option<Queue>,
 }
 
@@ -34,8 +34,9 @@ impl std::fmt::Debug for Renaming<'_> {
 }
 
 impl Spool {
-    /// Gives all that waits for the old path of a repository, and what has failed, to the new one.
-    /// What is for an endpoint that there is no more stays.
+    /// Gives the waiting and failed items of the old path of a repository to the new path.
+    ///
+    /// Items of an endpoint that no longer exists stay.
     pub fn rename_repository(&self, renaming: &Renaming<'_>) -> Result<HandedOver, SpoolError> {
         let mut done = HandedOver::default();
         let held = self.hold_new()?;
@@ -117,7 +118,7 @@ impl Spool {
         if to == from {
             return Ok(enqueue::replace(&draft, &tmp, &old, self.access)?);
         }
-        // What a crash left of the last try.
+        // A crash may have left this name in an earlier try.
         disk::unlink(&tmp)?;
         let file = disk::create(&tmp, self.access)?;
         entry::write(&draft, &file, &tmp)?;
@@ -131,7 +132,8 @@ impl Spool {
     }
 }
 
-/// The entry, or what a queue has of it, for the new path; `None`, if an endpoint is no more.
+/// Returns the entry, or a queue's part of it, for the new path; `None` if an endpoint no longer
+/// exists.
 fn renamed(
     renaming: &Renaming<'_>,
     entry: &Entry,

@@ -1,7 +1,7 @@
-//! Which spools and repositories lie below a folder, and whose they are.
+//! Searching a folder for spools and repositories, and for the accounts that own them.
 //!
-//! Nothing is opened but folders, each from the one above it and none through a link, and
-//! what is open is what is looked at. So root can look for what belongs to others.
+//! Only folders are opened, each from the one above it and none through a link, and checks are made
+//! on the open folder. So root can search folders that belong to others.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -16,19 +16,22 @@ use nix::sys::stat::{Mode, fstat, fstatat};
 
 use super::error::{IoContext, IoError};
 
-/// Deeper than any server keeps repositories; links are not followed anyway.
+/// Largest depth of a search: deeper than any server keeps repositories. Links are not followed
+/// anyway.
 const DEEPEST: usize = 32;
 
-/// No server has more folders outside of its repositories. So many of each account are looked
-/// into, so that none keeps a search from the others.
+/// Number of folders of each account that are searched: more than any server has outside of its
+/// repositories.
+///
+/// The limit is for each account, so that none keeps a search from the others.
 const MOST_FOLDERS: usize = 500_000;
 
-/// Enough to look at names in a folder.
+/// Flags that suffice to look at names in a folder.
 const FOR_NAMES: OFlag = OFlag::O_PATH
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_CLOEXEC);
 
-/// Something that may have entries waiting.
+/// A folder that may have waiting entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A spool's own folder.
@@ -38,7 +41,7 @@ pub enum Found {
 }
 
 impl Found {
-    /// Its folder.
+    /// Returns the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         let (Self::Spool(path) | Self::Repository(path)) = self;
@@ -46,12 +49,13 @@ impl Found {
     }
 }
 
-/// Finds them in `folder` or below it, calling `take` for each, with the account that owns it.
+/// Finds spools and repositories in `folder` or below it, and calls `take` for each with the
+/// account that owns it.
 ///
-/// A repository is listed once and not entered. One below `folder` that has neither a file
-/// called `config_name` nor a folder called `spool_name` holds nothing of ours and is
-/// passed over, which is all that most of ten thousand cost. `tell` is told of what is passed
-/// over because there is too much of it.
+/// A repository is listed once and not entered. One below `folder` that has neither a file called
+/// `config_name` nor a folder called `spool_name` does not use refpost and is skipped, which is the
+/// whole cost of most of ten thousand. `tell` gets an error for each folder that is skipped because
+/// there are too many.
 pub fn search(
     folder: &Path,
     config_name: &str,
@@ -61,7 +65,7 @@ pub fn search(
 ) -> Result<(), IoError> {
     let mut visit = |found: &Path, open: &Open| {
         if open.is_repository() {
-            // Whoever names it means it: its spool may be the server's.
+            // A repository that is named explicitly is meant: its spool may be the server's.
             if found == folder || open.has(config_name) || open.has(spool_name) {
                 take(Found::Repository(found.to_owned()), open.owner);
             }
@@ -73,7 +77,7 @@ pub fn search(
             Way::Below
         }
     };
-    // What cannot be listed is somebody else's, or gone by now.
+    // A folder that cannot be listed is another account's, or gone by now.
     let mut unlisted = |error: IoError| {
         if error.source.kind() == io::ErrorKind::FileTooLarge {
             tell(error);
@@ -82,8 +86,9 @@ pub fn search(
     Walk::new(&mut visit, &mut unlisted).start(folder)
 }
 
-/// Finds every repository in `folder` or below it, whatever is in it, and calls `unlisted`
-/// for what is below and cannot be listed.
+/// Finds every repository in `folder` or below it, whatever its contents.
+///
+/// `unlisted` gets an error for each folder below that cannot be listed.
 pub fn repositories(
     folder: &Path,
     take: &mut dyn FnMut(PathBuf, u32),
@@ -100,7 +105,7 @@ pub fn repositories(
     Walk::new(&mut visit, unlisted).start(folder)
 }
 
-/// What a folder is, a repository or else a spool, and the account that owns it.
+/// Tells whether a folder is a repository or else a spool, and which account owns it.
 pub fn what_is(folder: &Path) -> Result<(Found, u32), IoError> {
     let open = Open::of(open(folder, FOR_NAMES, Mode::empty()));
     let open = open.context("open", || folder.to_owned())?;
@@ -113,7 +118,7 @@ pub fn what_is(folder: &Path) -> Result<(Found, u32), IoError> {
     Ok((found, open.owner))
 }
 
-/// A folder that is open, and whose it is.
+/// An open folder and the account that owns it.
 struct Open {
     fd: OwnedFd,
     owner: u32,
@@ -126,7 +131,7 @@ impl Open {
         Ok(Self { fd, owner })
     }
 
-    /// A folder in this one, which is no link.
+    /// Opens a folder in this one, which is no link.
     fn below(&self, name: &OsStr) -> io::Result<Self> {
         let flags = FOR_NAMES | OFlag::O_NOFOLLOW;
         Self::of(openat(&self.fd, name, flags, Mode::empty()))
@@ -152,7 +157,7 @@ impl Open {
     }
 }
 
-/// Where a search goes from a folder.
+/// The direction of a search from a folder.
 enum Way {
     Past,
     Below,
@@ -161,7 +166,7 @@ enum Way {
 struct Walk<'a> {
     visit: &'a mut dyn FnMut(&Path, &Open) -> Way,
     unlisted: &'a mut dyn FnMut(IoError),
-    /// How many folders of each account were looked into.
+    /// Number of folders of each account that were searched.
     looked_into: HashMap<u32, usize>,
 }
 
@@ -177,7 +182,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Links on the way to where it starts are those of whoever names it.
+    /// Begins at a folder. Links on the way to it are those of the person who names it.
     fn start(mut self, folder: &Path) -> Result<(), IoError> {
         let open = Open::of(open(folder, FOR_NAMES, Mode::empty()));
         let open = open.context("list", || folder.to_owned())?;

@@ -1,4 +1,4 @@
-//! How many bytes wait for each repository: a measure that is cheap to take in a hook.
+//! The number of bytes that wait for each repository: a measure that is cheap to take in a hook.
 //!
 //! ```text
 //! sizes/<repository>   a line for each entry with messages: its size, its id, the sum so far
@@ -8,9 +8,8 @@
 //! bound, all lines are read and the names in the spool listed, and lines of entries that are gone
 //! are left out; no entry is opened. A flush that finds an empty spool removes all lines.
 //!
-//! It is a measure and no account. Nothing is flushed to disk; an entry whose line is lost by a
-//! crash is not counted, and neither is one that was taken over from another spool or got another
-//! id.
+//! The measure is no account. Nothing is flushed to disk; an entry whose line is lost by a crash is
+//! not counted, and neither is one that was taken over from another spool or got another id.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -24,22 +23,22 @@ use super::names::id::Id;
 use super::names::item::Item;
 use super::{Folder, Name, Spool, disk};
 
-/// Where they are.
+/// Directory of the files.
 const SIZES: &str = "sizes";
-/// The largest file that is read.
+/// Size of the largest file read, in bytes.
 const LARGEST: u64 = 256 << 20;
 
-/// More bytes than a line has: two numbers, and an id, which is a file's name.
+/// A length that no line reaches, in bytes: it has two numbers, and an id, which is a file's name.
 const LONGEST_LINE: usize = 512;
 
-/// The entries of a repository, and the size of each.
+/// The size of each entry of a repository, by id.
 type Sizes = HashMap<String, u64>;
 
 impl Spool {
-    /// Counts an entry of a repository, now that it is recorded.
+    /// Counts an entry of a repository after it was recorded.
     pub fn count_size(&self, repository: &Path, id: &Id, bytes: u64) {
         let name = self.sizes_of(repository);
-        // Where that cannot be done, less is counted than waits.
+        // After an error less is counted than waits.
         let _ = self.append_size(&name, id, bytes);
     }
 
@@ -48,7 +47,7 @@ impl Spool {
             let file = self.open_sizes(name)?;
             // So that each line has the sum of all before it.
             disk::lock_file(&file, name)?;
-            // Whoever had the lock may have put another file in its place, or removed it.
+            // The process that had the lock may have put another file in its place, or removed it.
             if disk::is_named(&file, name) {
                 break file;
             }
@@ -79,8 +78,10 @@ impl Spool {
         opened.context("open", || name.path())
     }
 
-    /// Returns how many bytes wait for a repository, as far as was counted, of entries before
-    /// `before` if it is given. More may be returned than waits, if it is less than `most`.
+    /// Returns the number of bytes that wait for a repository, as far as they were counted.
+    ///
+    /// With `before`, only entries before that id count. The result may be too large if it is less
+    /// than `most`.
     #[must_use]
     pub fn waiting_bytes(&self, repository: &Path, most: u64, before: Option<&Id>) -> u64 {
         let name = self.sizes_of(repository);
@@ -123,7 +124,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Leaves out the lines of entries that wait no more.
+    /// Removes the lines of entries that no longer wait.
     fn leave_out(&self, name: &Name, gone: &Sizes) -> Result<(), IoError> {
         let file = disk::open(name).context("open", || name.path())?;
         disk::lock_file(&file, name)?;
@@ -150,7 +151,7 @@ impl Spool {
         disk::rename(&tmp, name)
     }
 
-    /// The ids of what waits in `new/` and in queues, by names alone.
+    /// Returns the ids of the entries in `new/` and in queues, by names alone.
     fn waiting_ids(&self) -> Result<HashSet<String>, IoError> {
         let mut ids = HashSet::new();
         self.each_in_new(&mut |id| ids.extend([id.to_string()]))?;
@@ -178,7 +179,7 @@ fn sum<'a>(sizes: impl IntoIterator<Item = (&'a String, &'a u64)>) -> u64 {
     bytes.fold(0, u64::saturating_add)
 }
 
-/// Returns the sum that the last line has, 0 without lines; `None` if that line makes no sense.
+/// Returns the sum in the last line, 0 without lines, or `None` if that line cannot be parsed.
 fn sum_so_far(file: &File) -> Option<u64> {
     let mut tail = [0; LONGEST_LINE];
     let length = file.metadata().ok()?.len();
@@ -197,7 +198,7 @@ fn sum_so_far(file: &File) -> Option<u64> {
         .ok()
 }
 
-/// Reads what a file says. A line that makes no sense is passed over.
+/// Reads the sizes in a file. A line that cannot be parsed is skipped.
 fn read(mut file: &File) -> Sizes {
     let mut bytes = vec![];
     // What was read before an error counts.

@@ -1,18 +1,19 @@
-//! Room that is set aside for pushes on a full disk: one file, `spare`.
+//! The reserve for pushes on a full disk: one file, `spare`.
 //!
 //! ```text
-//! block 0        how many pushes did not fit even here, and when the last one was
+//! block 0        number of pushes that did not fit even here, and the time of the last one
 //! block 1 to 64  slots: an id, and the ref updates of a push, or some of them
 //! ```
 //!
-//! - A flush takes the room in advance (fallocate(2)), without changing the length of the
-//!   file: the length tells how many slots are used. A new file would need room for its name,
-//!   a slot needs none.
-//! - A hook whose entry cannot be written for lack of room appends slots under `flock`, and
-//!   flushes them. Whoever locks `new/` makes entries of them once there is room, cuts the
-//!   file off, and takes the room anew. Until then later entries of these repositories stay.
-//! - A block that a crash cut off does not match its checksum: git had not been told that the
-//!   hook was done.
+//! - A flush reserves the room in advance (fallocate(2)), without changing the length of the file:
+//!   the length tells how many slots are used. A new file would need room for its name, a slot
+//!   needs none.
+//! - A hook whose entry cannot be written for lack of room appends slots under `flock`, and flushes
+//!   them. A process that locks `new/` makes entries of them once there is room, truncates the
+//!   file, and reserves the room anew. Until then later entries of these repositories stay in
+//!   `new/`.
+//! - A block that a crash cut off does not match its checksum: git had not been told that the hook
+//!   was done.
 
 mod block;
 
@@ -35,30 +36,30 @@ pub use block::Lost;
 
 const SPARE: &str = "spare";
 
-/// How the room that is set aside stands.
+/// The state of the reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spare {
-    /// Whether all of it is there.
+    /// True if all of the room is reserved.
     pub is_whole: bool,
-    /// How many slots are used.
+    /// Number of used slots.
     pub used: usize,
     /// The pushes that could not be recorded.
     pub lost: Option<Lost>,
 }
 
-/// What became of the slots.
+/// The result of making entries of the slots.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
-    /// The newest entry that a slot became just now.
+    /// The newest entry that a slot became in this look.
     pub(super) newest: Option<Id>,
-    /// What kept them from becoming entries.
+    /// The error for which the slots did not become entries.
     pub(super) stopped: Option<IoError>,
-    /// Then, of each repository, the oldest.
+    /// The oldest push of each repository that is still in a slot after such an error.
     oldest: HashMap<PathBuf, Id>,
 }
 
 impl Settled {
-    /// Whether this entry must wait for a push of its repository that is in a slot.
+    /// Returns whether this entry must wait for a push of its repository that is in a slot.
     pub(super) fn hold(&self, id: &Id, repository: &Path) -> bool {
         self.oldest
             .get(repository)
@@ -67,7 +68,7 @@ impl Settled {
 }
 
 impl Spool {
-    /// Sets room aside, unless it is there. A spool that was never used has none.
+    /// Reserves the room, unless already reserved. A spool that was never used gets none.
     pub fn keep_spare(&self) -> Result<(), IoError> {
         let (root, name) = (self.root_dir(), self.spare_name());
         match disk::stat(&name) {
@@ -93,7 +94,7 @@ impl Spool {
         disk::flush_dir(&root)
     }
 
-    /// How the room that is set aside stands; `None`, if there is none.
+    /// Returns the state of the reserve, or `None` if there is none.
     pub fn spare(&self) -> Result<Option<Spare>, IoError> {
         let name = self.spare_name();
         let look = |file: File| {
@@ -102,7 +103,7 @@ impl Spool {
                 is_whole: is_whole(i64::try_from(meta.blocks()).unwrap_or(0)),
                 used: match used(meta.len()) {
                     0 => 0,
-                    // Those that were dropped do not count.
+                    // Slots that were dropped do not count.
                     _ => read_slots(&file)?.len(),
                 },
                 lost: read_lost(&file)?,
@@ -114,9 +115,10 @@ impl Spool {
         }
     }
 
-    /// Records ref updates for which there is no room otherwise: their claim stays and
-    /// becomes the entry, if it holds them all; else slots are used. If there is no room there
-    /// either, the claim is given up.
+    /// Records ref updates for which there is no other room.
+    ///
+    /// Their claim stays and becomes the entry, if it holds them all; else slots are used. If there
+    /// is no room there either, the claim is given up.
     pub fn enqueue_spare(
         &self,
         owed: &Draft,
@@ -129,7 +131,7 @@ impl Spool {
             return Ok(claim.id.clone());
         }
         let recorded = self.use_slots(owed, stamp, claim);
-        // Crash before: the claim becomes an entry, and its slot is found to be one already.
+        // Crash before: the claim becomes an entry, and its slot is found to be that entry.
         claim.map(|claim| self.withdraw_claim(claim).ok());
         recorded
     }
@@ -163,7 +165,7 @@ impl Spool {
         Ok(id)
     }
 
-    /// The pushes in slots, or parts of them, in their order.
+    /// Returns the pushes in slots, or parts of them, in their order.
     pub fn in_spare(&self) -> Result<Vec<(Id, Header)>, IoError> {
         let name = self.spare_name();
         match disk::open(&name).and_then(|file| read_slots(&file)) {
@@ -175,7 +177,7 @@ impl Spool {
         }
     }
 
-    /// What is in slots, or became entries by now, is not announced. How many of these were there.
+    /// Drops pushes in slots, or that became entries by now. Returns how many existed.
     pub fn drop_spare(&self, ids: &[Id]) -> Result<usize, IoError> {
         if ids.is_empty() {
             return Ok(0);
@@ -189,7 +191,7 @@ impl Spool {
             slots.into_iter().partition(|slot| ids.contains(&slot.id));
         for slot in &dropped {
             self.withdraw_confirmed(&slot.header.confirms)?;
-            // A block that does not match its checksum is none.
+            // A block that does not match its checksum is no slot.
             disk::write_at(&file, &name, slot.at, &[0; BLOCK])?;
         }
         disk::flush(&file, &name)?;
@@ -217,7 +219,7 @@ impl Spool {
         disk::flush(&file, &name)
     }
 
-    /// Forgets the pushes that could not be recorded, if the last one is older than that.
+    /// Forgets the pushes that could not be recorded, if the last one was at `before` or earlier.
     pub(super) fn forget_lost(&self, before: SystemTime) -> Result<(), IoError> {
         let name = self.spare_name();
         if disk::stat(&name).map_or(0, |stat| stat.st_size) == 0 {
@@ -234,8 +236,9 @@ impl Spool {
         clear(&file, &name, 0)
     }
 
-    /// Makes entries of what is in slots, if there is room for all of them. The caller has
-    /// locked `new/`.
+    /// Makes entries of the slots, if there is room for all of them.
+    ///
+    /// The caller has locked `new/`.
     pub(super) fn settle_spare(&self) -> Result<Settled, IoError> {
         let mut settled = Settled::default();
         if !self.has_spare_pushes() {
@@ -274,7 +277,7 @@ impl Spool {
         Ok(settled)
     }
 
-    /// Writes entries into `tmp/`, but for those that a crash has left in `new/`.
+    /// Writes entries into `tmp/`, except for those that a crash has left in `new/`.
     fn write_entries<'s>(
         &self,
         slots: &'s [Slot],
@@ -285,7 +288,7 @@ impl Spool {
                 continue;
             }
             let tmp = self.tmp_dir().entry(format!("{}.spare", slot.id));
-            // What a crash left of the last try.
+            // A crash may have left this name in an earlier try.
             disk::unlink(&tmp)?;
             let file = disk::create(&tmp, self.access)?;
             written.push((tmp.clone(), slot));
@@ -296,7 +299,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Whether slots are used.
+    /// Returns whether slots are used.
     pub(super) fn has_spare_pushes(&self) -> bool {
         let length = disk::stat(&self.spare_name()).map_or(0, |stat| stat.st_size);
         used(u64::try_from(length).unwrap_or(0)) > 0
@@ -306,7 +309,7 @@ impl Spool {
         self.root_dir().entry(SPARE)
     }
 
-    /// Opens and locks the file; `None`, if there is none.
+    /// Opens and locks the file. Returns `None` if it does not exist.
     fn lock_spare(name: &Name) -> Result<Option<File>, IoError> {
         match disk::open_both(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -319,15 +322,17 @@ impl Spool {
     }
 }
 
-/// Gives up all slots, and takes their room anew: a file system that never writes in place
-/// needs that. What cannot be taken now, the next flush takes.
+/// Gives up all slots and reserves their room anew.
+///
+/// A file system that never writes in place needs that. Room that cannot be reserved now is
+/// reserved by the next flush.
 fn clear(file: &File, name: &Name, kept: u64) -> Result<(), IoError> {
     disk::truncate(file, name, kept)?;
     let _ = take_room(file, name);
     disk::flush(file, name)
 }
 
-/// Takes all of the room, or none: entries need the last of it more.
+/// Reserves all of the room, or none: entries need the last of it more.
 fn take_room(file: &File, name: &Name) -> Result<(), IoError> {
     let taken = disk::reserve(file, name, SIZE);
     if taken.is_err() {

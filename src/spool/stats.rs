@@ -1,9 +1,9 @@
 //! The `stats` file of a spool: a small JSON file that one flush writes for the next.
 //!
 //! ```text
-//! clock     since when the clock has gone on evenly, as far as flushes saw
+//! clock     time since which the clock has gone on evenly, as far as flushes saw
 //! failures  the queues whose endpoint failed at the last attempt
-//! deaths    the entries that killed whoever built their messages
+//! deaths    the entries that killed the process that built their messages
 //! ```
 //!
 //! The file can be deleted. Then an outage is told once more, and nothing is given up or swept
@@ -23,9 +23,9 @@ use super::{Folder, Lock, Spool, disk, encoding};
 use crate::json;
 
 const STATS: &str = "stats";
-/// The largest file that is read.
+/// Size of the largest file read, in bytes.
 const LARGEST: u64 = 16 << 20;
-/// No more deaths are kept.
+/// Number of deaths that are kept.
 const MOST_DEATHS: usize = 256;
 /// Time for which the clock must have gone on evenly before anything expires by it.
 const SETTLED_AFTER: Duration = Duration::from_hours(1);
@@ -45,20 +45,20 @@ pub struct Stats {
     pub clock: Option<Clock>,
     /// By the queue's name: endpoints that failed at their last attempt.
     pub failures: BTreeMap<String, Failure>,
-    /// By the entry's id: entries that killed whoever built their messages.
+    /// By the entry's id: entries that killed the process that built their messages.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub deaths: BTreeMap<String, Death>,
 }
 
-/// An entry that killed whoever built its messages.
+/// An entry that killed the process that built its messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Death {
-    /// How often.
+    /// Number of deaths.
     pub count: u32,
     /// Seconds for which it has done nothing since, in flushes that ended before they counted it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub idle: u64,
-    /// How the last one died.
+    /// The way in which the last process died.
     pub why: String,
 }
 
@@ -83,9 +83,9 @@ pub struct Clock {
 pub struct Failure {
     /// Its scheme, host and port: `https://ci.example.org:443`.
     pub receiver: String,
-    /// Whether the receiver could not be reached, or gave no answer.
+    /// True if the receiver could not be reached, or gave no answer.
     pub by_transport: bool,
-    /// Whether the receiver answered another queue since: this one is tried soon.
+    /// True if the receiver answered another queue since: this one is tried soon.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_woken: bool,
     /// Time of the first of the failures.
@@ -97,13 +97,14 @@ pub struct Failure {
     /// Time of the next attempt in the schedule.
     #[serde(with = "encoding::time")]
     pub next: SystemTime,
-    /// Before this the receiver wants no attempt (`Retry-After`, RFC 9110, 10.2.3).
+    /// Time before which the receiver wants no attempt (`Retry-After`, RFC 9110, 10.2.3).
     #[serde(with = "encoding::time")]
     pub not_before: SystemTime,
     /// Time at which a person was told; 1970 if no one was.
     #[serde(with = "encoding::time")]
     pub told: SystemTime,
-    /// By the message (entry and number): answers that may be about it, not about the receiver.
+    /// By the message (entry and number): number of answers that may be about it, not about the
+    /// receiver.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub answers: BTreeMap<String, u32>,
 }
@@ -149,7 +150,7 @@ impl Stats {
 }
 
 impl Spool {
-    /// Reads the `stats` file. Without one, or if it cannot be read, it is empty.
+    /// Reads the `stats` file. A missing or unreadable one counts as empty.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let name = self.root_dir().entry(STATS);
@@ -173,7 +174,7 @@ impl Spool {
     }
 
     fn write_stats(&self, root: &Folder, stats: &Stats) -> Result<(), IoError> {
-        // Under the lock nobody else has this name.
+        // Under the lock no other process has this name.
         let tmp = self.work_dir()?.entry(STATS);
         disk::unlink(&tmp)?;
         let file = disk::create(&tmp, self.access)?;
@@ -197,7 +198,8 @@ impl Spool {
         });
     }
 
-    /// Counts a death of whoever built this entry's messages. Returns how often that was.
+    /// Counts a death of the process that built this entry's messages. Returns the number of
+    /// deaths.
     #[must_use]
     pub fn count_death(&self, id: &Id, why: &str) -> u32 {
         let mut count = 0;
@@ -208,8 +210,9 @@ impl Spool {
         count
     }
 
-    /// Counts time for which whoever built this entry's messages did nothing. A death is counted
-    /// once that comes to `most`.
+    /// Counts time for which the process that built this entry's messages did nothing.
+    ///
+    /// A death is counted once that comes to `most`.
     pub fn count_idle(&self, id: &Id, idle: Duration, most: Duration, why: &str) {
         self.update_death(id, |death| {
             death.idle += idle.as_secs();
@@ -228,7 +231,7 @@ impl Spool {
         });
     }
 
-    /// Returns how the last one died of those that an entry killed, if they were `most`.
+    /// Returns how the last process died of those that an entry killed, if there were `most`.
     #[must_use]
     pub fn killed_by(&self, id: &Id, most: u32) -> Option<String> {
         let death = self.stats().deaths.remove(id.as_str())?;
@@ -262,7 +265,7 @@ impl Spool {
             clock.since != seen.since || is_old(clock.last)
         });
         if is_new {
-            // Where that cannot be done, what is old stays a while longer.
+            // After an error old data stays a while longer.
             let _ = self.update_stats(Lock::Try, |stats| stats.clock = Some(seen));
         }
         stats.is_clock_settled(now)

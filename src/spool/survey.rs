@@ -1,4 +1,4 @@
-//! How things stand, from names alone.
+//! The state of a spool, from names alone.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,68 +13,70 @@ use super::spare::Spare;
 use super::waiting::is_further;
 use super::{Access, Folder, INTENT, NEW, Spool, TMP, disk};
 
-/// How a spool stands.
+/// The state of a spool.
 #[derive(Debug)]
 pub struct Survey {
-    /// How many entries are in `new/`.
+    /// Number of entries in `new/`.
     pub new: usize,
-    /// When the oldest of them was enqueued.
+    /// Time at which the oldest of them was enqueued.
     pub oldest_new: Option<SystemTime>,
-    /// How many entries could not be read.
+    /// Number of entries that could not be read.
     pub unreadable: usize,
-    /// The room that is set aside for a full disk.
+    /// The reserve for a full disk.
     pub spare: Option<Spare>,
     /// Every queue that has something, by name.
     pub queues: Vec<QueueSurvey>,
-    /// Why queues could not be looked into: what is in their place may lead elsewhere, say.
+    /// The errors of queues that could not be listed, as if a link was planted in the place of one.
     pub unseen: Vec<IoError>,
 }
 
-/// How a queue stands.
+/// The state of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSurvey {
     /// Its name.
     pub queue: Queue,
-    /// How many entries wait in order.
+    /// Number of entries that wait in order.
     pub waiting: usize,
-    /// How many refused messages wait for themselves.
+    /// Number of refused messages that wait for themselves.
     pub aside: usize,
-    /// How many entries or parts of entries have failed.
+    /// Number of failed entries and parts of entries.
     pub failed: usize,
-    /// The one that holds all others: its due time and its attempts are the queue's.
+    /// The item that holds up all others: its due time and its attempts are the queue's.
     pub head: Option<Item>,
-    /// The time of the oldest entry of all that wait, in order or aside.
+    /// Time of the oldest waiting entry, in order or aside.
     pub oldest: Option<SystemTime>,
 }
 
-/// What waits in a queue, counted.
+/// The waiting items of a queue, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// How many entries wait in order.
+    /// Number of entries that wait in order.
     pub waiting: usize,
-    /// How many refused messages wait for themselves.
+    /// Number of refused messages that wait for themselves.
     pub aside: usize,
-    /// The one that holds all others: its due time and its attempts are the queue's.
+    /// The item that holds up all others: its due time and its attempts are the queue's.
     pub head: Option<Item>,
-    /// The time of the oldest entry of all that wait, in order or aside.
+    /// Time of the oldest waiting entry, in order or aside.
     pub oldest: Option<SystemTime>,
-    /// When the first of those that are aside is to be tried again.
+    /// Time at which the first refused message is to be tried again.
     aside_due: Option<SystemTime>,
 }
 
 impl Standing {
-    /// The time of the queue's next attempt, if anything waits.
+    /// Returns the time of the queue's next attempt, if any item waits.
     ///
-    /// The head decides: refused messages are tried only after everything in order is
-    /// delivered, so their own due times count once there is no head.
+    /// The head decides: refused messages are tried only after everything in order is delivered, so
+    /// their own due times count once there is no head.
     #[must_use]
     pub fn next_due(&self) -> Option<SystemTime> {
         let head = self.head.as_ref().map(|head| head.due);
         head.or(self.aside_due)
     }
 
-    /// Whether something is to be tried now: the head or, without one, the first refused
-    /// message. [`Item::is_due`] has the rules.
+    /// Returns whether an item is to be tried now: the head or, without one, the first refused
+    /// message.
+    ///
+    /// [`Item::is_due`] has the rules.
     #[must_use]
     pub fn is_due(&self, now: SystemTime, longest: Duration) -> bool {
         match &self.head {
@@ -85,7 +87,7 @@ impl Standing {
         }
     }
 
-    /// Whether the queue's next attempt is one that has failed before.
+    /// Returns whether the queue's next attempt is a repeated one.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.head.as_ref().is_none_or(|head| head.attempts > 0)
@@ -113,7 +115,7 @@ impl Standing {
 }
 
 impl Spool {
-    /// How the spool stands. Takes no lock and opens no entry.
+    /// Counts the contents of the spool. Takes no lock and opens no entry.
     pub fn survey(&self) -> Result<Survey, IoError> {
         let (mut new, mut oldest_new) = (0, None::<Id>);
         self.each_in_new(&mut |id| {
@@ -165,8 +167,10 @@ impl Spool {
         Ok(count)
     }
 
-    /// What lies in a spool of one account and is another's, by its path, sorted: nothing delivers
-    /// it, and much of it stops what does.
+    /// Returns the paths in an account's own spool that another account owns, sorted.
+    ///
+    /// No process delivers these, and many of them stop the processes that deliver others. A spool
+    /// of a group has none.
     pub fn of_others(&self) -> Result<Vec<PathBuf>, IoError> {
         let root = self.root_dir();
         let owner = match disk::stat(&root.entry(".")) {
@@ -189,7 +193,8 @@ impl Spool {
                     others.push(name.path());
                 }
             });
-            // One that cannot be listed is another's: it was found in the folder above it.
+            // A folder that cannot be listed is another account's: it was found in the folder above
+            // it.
             listed.or_else(|error| match error.source.kind() {
                 io::ErrorKind::PermissionDenied => Ok(()),
                 _ => Err(error),
@@ -199,9 +204,10 @@ impl Spool {
         Ok(others)
     }
 
-    /// What lies in the spool's folders and is none of a spool's, by its path below the spool,
-    /// sorted. Names that begin with a dot, which other programs and NFS leave for a while, do
-    /// not count.
+    /// Returns the paths in the spool's folders that are not a spool's, relative to the spool,
+    /// sorted.
+    ///
+    /// Names that begin with a dot, which other programs and NFS leave for a while, do not count.
     pub fn foreign(&self) -> Result<Vec<PathBuf>, IoError> {
         let mut foreign = vec![];
         let root = self.root_dir();
@@ -223,22 +229,24 @@ impl Spool {
         Ok(foreign)
     }
 
-    /// How many entries wait, in order, aside, in `new/` and in `spare`.
+    /// Returns the number of waiting entries and messages: in order, aside, in `new/` and in
+    /// `spare`.
     pub fn count_waiting(&self) -> Result<usize, IoError> {
-        // Whoever shows it tells why it cannot be looked into.
+        // An error is reported by the command that shows the reserve.
         let spare = self.spare().unwrap_or_default();
         let mut count = spare.map_or(0, |spare| spare.used);
         self.each_in_new(&mut |_| count += 1)?;
         for queue in self.queues()? {
-            // Whoever works on it, or shows it, tells why it cannot be looked into.
+            // An error is reported by the process that works on the queue, or shows it.
             let standing = self.standing(&queue).unwrap_or_default();
             count += standing.waiting + standing.aside;
         }
         Ok(count)
     }
 
-    /// What waits in a queue, counted. Takes no lock and holds no names; what a crash
-    /// left over counts until the queue is worked on.
+    /// Counts the waiting items of a queue. Takes no lock and keeps no names in memory.
+    ///
+    /// Names that a crash left over count until the queue is worked on.
     pub fn standing(&self, queue: &Queue) -> Result<Standing, IoError> {
         let mut standing = Standing::default();
         disk::each_name(&self.retry_dir(queue), &mut |name| {

@@ -1,4 +1,4 @@
-//! What nobody will come back for.
+//! Removing files that are of no more use.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,41 +6,41 @@ use super::error::IoError;
 use super::{Name, Spool, disk};
 
 const HOUR: Duration = Duration::from_hours(1);
-/// Long enough for the slowest hook, as Maildir has it.
+/// Age at which a file in `tmp/` is removed: long enough for the slowest hook, as in Maildir.
 const TMP_LIFE: Duration = HOUR.saturating_mul(36);
-/// How long a person has to look at what has failed.
+/// Age at which a failed item is removed.
 const FAILED_LIFE: Duration = HOUR.saturating_mul(24 * 30);
 
-/// What a sweep removed.
+/// The result of a sweep.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// How many files in `tmp/`.
+    /// Number of files removed from `tmp/`.
     pub tmp: usize,
-    /// How much of what had failed too long ago.
+    /// Number of failed items removed.
     pub failed: usize,
 }
 
 impl Spool {
-    /// Removes what was being written 36 hours ago, and what failed 30 days ago. Pushes that
-    /// could not be recorded are forgotten as late.
+    /// Removes files in `tmp/` after 36 hours and failed items after 30 days. Counts of pushes that
+    /// could not be recorded are forgotten after 30 days too.
     ///
-    /// A file in `tmp/` is as old as its last byte. What failed is as old as its
-    /// newest link, by the inode's time of change: the id tells when it was pushed,
-    /// which may be days before it failed. The folder of a queue of which nothing has failed
-    /// any more is removed, and made again by whoever links into it.
+    /// The age of a file in `tmp/` counts from its last write. The age of a failed item counts from
+    /// its newest link, by the inode's time of change: the id tells the time of the push, which may
+    /// be days before it failed. The folder of a queue without failed items is removed; a process
+    /// that links into it makes it again.
     ///
-    /// A clock that jumped must not empty a spool: nothing is old before two sweeps an hour
+    /// A clock that jumped must not empty a spool: nothing counts as old before two sweeps an hour
     /// apart agree about the time ([`Spool::see_clock`]).
     pub fn sweep(&self, now: SystemTime) -> Result<Swept, IoError> {
         let mut swept = Swept::default();
-        // What is not to be swept is looked at all the same: a planted folder is told.
+        // Folders are listed even if nothing may be swept: a planted folder is reported.
         let is_settled = self.see_clock(now);
         let is_old = |time, life| is_settled && is_older(time, life, now);
         let tmp = self.tmp_dir();
         let mut done = Ok(());
         disk::each_name(&tmp, &mut |name| {
             let name = tmp.entry(name);
-            // A folder is none of ours, and cannot be unlinked.
+            // A folder is not the spool's, and cannot be unlinked.
             let written = disk::stat(&name).ok().filter(|stat| !disk::is_dir(stat));
             let written = written.map(|stat| disk::time(stat.st_mtime, stat.st_mtime_nsec));
             if done.is_ok() && written.is_some_and(|it| is_old(it, TMP_LIFE)) {

@@ -1,11 +1,13 @@
-//! The ids of entries that were taken in, so that one that is sent again is recorded once.
+//! The ids of entries received from other processes, so that one that is sent again is recorded
+//! once.
 //!
 //! ```text
 //! taken   a line for each: when, in seconds since 1970, and a hash of its repository and its id
 //! ```
 //!
-//! They are kept for 5 days, the newest 262,144 at most. Nothing is flushed to disk: after a power
-//! failure an entry may be recorded twice, with the same `msg_id`. One process at a time has them.
+//! Ids are kept for 5 days, the newest 262,144 at most. Nothing is flushed to disk: after a power
+//! failure an entry may be recorded twice, with the same `msg_id`. One process at a time uses the
+//! file.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Write as _;
@@ -22,30 +24,30 @@ use super::names::id::Id;
 use super::{Name, Spool, disk};
 
 const TAKEN: &str = "taken";
-/// As long as a sender may hold an entry that it has had no answer for.
+/// Time for which a sender may hold an entry that it has had no answer for.
 const LIFE: Duration = Duration::from_hours(5 * 24);
-/// More than are taken in 5 days on any one server; some 12 MB.
+/// Number of ids kept: more than any one server receives in 5 days. They take some 12 MB.
 const MOST: usize = 1 << 18;
-/// A line is 10 digits, 32 digits, a blank and an end.
+/// Number of bytes of the file that are read. A line is 10 digits, a blank, 32 digits and an end.
 const LONGEST: u64 = 64 * 2 * MOST as u64;
 
 type Hash = [u8; 16];
 
-/// The ids that a spool has taken in.
+/// The ids of the entries that a spool has received.
 #[derive(Debug)]
 pub struct Taken {
     spool: Spool,
     name: Name,
-    /// In the order in which they came.
+    /// Times and hashes, in the order in which they came.
     all: VecDeque<(u64, Hash)>,
     known: HashSet<Hash>,
-    /// How many lines the file has.
+    /// Number of lines in the file.
     lines: usize,
     file: Option<File>,
 }
 
 impl Taken {
-    /// Reads those of a spool. What cannot be read is not known.
+    /// Reads the ids of a spool. Lines that cannot be read are skipped.
     #[must_use]
     pub fn of(spool: &Spool, now: SystemTime) -> Self {
         let name = spool.root_dir().entry(TAKEN);
@@ -71,13 +73,13 @@ impl Taken {
         taken
     }
 
-    /// Returns whether this entry of this repository was taken in before.
+    /// Returns whether this entry of this repository was received before.
     #[must_use]
     pub fn has(&self, repository: &Path, id: &Id) -> bool {
         self.known.contains(&hash(repository, id))
     }
 
-    /// Notes that it was taken in.
+    /// Records that this entry of this repository was received.
     pub fn note(&mut self, repository: &Path, id: &Id, now: SystemTime) -> Result<(), IoError> {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (time, hash) = (since.as_secs(), hash(repository, id));
@@ -122,7 +124,7 @@ impl Taken {
         }
     }
 
-    /// Writes the file anew, without the lines of those that are forgotten.
+    /// Writes the file anew, without expired lines.
     fn write_all(&mut self) -> Result<(), IoError> {
         let mut text = String::new();
         for &(time, hash) in &self.all {
@@ -204,7 +206,7 @@ mod tests {
         assert!(text.lines().count() < 2100, "{}", text.lines().count());
         let later = Taken::of(&spool, at(5000));
         assert!(later.has(one, &id(4999)) && !later.has(one, &id(4000)));
-        // What makes no sense is passed over.
+        // Lines that cannot be parsed are skipped.
         std::fs::write(folder.path().join(TAKEN), "x\n1 zz\n\n").expect("it is written");
         assert!(!Taken::of(&spool, at(5000)).has(one, &id(4999)));
     }

@@ -1,4 +1,4 @@
-//! A spool tried out: what a push and a flush do to it, with a file that goes again.
+//! Testing a spool: the system calls of a push and a flush, on a file that is removed again.
 
 use std::io;
 use std::path::Path;
@@ -7,20 +7,21 @@ use super::error::{IoContext, IoError};
 use super::folder::Writers;
 use super::{Folder, Lock, Name, Spool, disk};
 
-/// What a file system can do beyond what it must.
+/// Optional abilities of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// Whether one folder can be flushed. If not, all of the file system is flushed for it.
+    /// True if one folder can be flushed. If not, all of the file system is flushed for it.
     pub flushes_folders: bool,
 }
 
 impl Spool {
-    /// Makes a file, flushes and locks it, gives it a second name, flushes and locks the folder
-    /// of that, and removes both names. `chance` makes the names unlike any other's.
+    /// Tests the system calls that a spool needs.
     ///
-    /// A spool that is not there yet is tried out in `above`, a folder above it that is there.
+    /// Creates a file, flushes and locks it, gives it a second name, flushes and locks the folder
+    /// of that, and removes both names. `chance` makes the names unlike any other's. A spool that
+    /// does not exist yet is tested in `above`, an existing folder above it.
     pub fn try_out(&self, above: &Path, chance: u64) -> Result<Trial, IoError> {
-        // A dot: whoever lists a folder of the spool passes it over.
+        // With a dot in front the name is skipped by a process that lists a folder of the spool.
         let name = format!(".refpost-check-{chance:016x}");
         let (tmp, new) = (self.tmp_dir(), self.new_dir());
         let opened = tmp.fd().map(drop).context("open", || tmp.path());

@@ -1,4 +1,4 @@
-//! What waits in a queue, by names alone: as much of it as there is room for.
+//! The waiting items of a queue, by names alone, as many as there is room for.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -6,42 +6,44 @@ use std::ffi::OsStr;
 use super::names::id::Id;
 use super::names::item::{Item, Part};
 
-/// What waits in a queue.
+/// The waiting items of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// In push order. The first holds all others, and only its due time counts.
+    /// Items that wait in order, in push order. The first holds up all others, and only its due
+    /// time counts.
     pub mains: Vec<Item>,
-    /// Single messages that were refused, in order of their due times. Each waits
-    /// for itself.
+    /// Single messages that were refused, in order of their due times. Each waits for itself.
     pub asides: Vec<Item>,
-    /// There is more, of entries after this one.
+    /// Set if there are items of entries after this one.
     pub rest_after: Option<Id>,
 }
 
-/// Names of a queue, being sorted out.
+/// Collects and sorts names of a queue.
 ///
-/// - Two mains of one entry: one came from distributing it again. The one that
-///   is further on knows more.
+/// Names that a crash left over are told apart:
+///
+/// - Two mains of one entry: one came from distributing it again. The one that is further on knows
+///   more.
 /// - Two asides of one message: the same, after stepping aside again.
-/// - An aside that a main of its entry has yet to deliver: the crash came before
-///   the main went past it, and the main is the one that keeps the order.
+/// - An aside that a main of its entry has yet to deliver: the crash came before the main went past
+///   it, and the main is the one that keeps the order.
 ///
-/// Room is for the names of the first entries. All names of one entry are taken or
-/// left out together, so what is taken of it is all that there is to know of it.
+/// Room is for the names of the first entries. All names of one entry are taken or left out
+/// together, so those that are taken are complete.
 #[derive(Debug)]
 pub(super) struct Names<'a> {
     after: Option<&'a Id>,
     most: usize,
-    /// Of each main (`None`) and each aside, the one that is furthest on.
+    /// The furthest name of each main (`None`) and each aside.
     furthest: BTreeMap<(Id, Option<u32>), Item>,
     leftovers: Vec<Item>,
-    /// The first entry that was left out for want of room: it and all after it stay out.
+    /// The first entry that was left out for lack of room: it and all after it stay out.
     before: Option<Id>,
     more: bool,
 }
 
 impl<'a> Names<'a> {
-    /// Room for `most` names, of entries after this one.
+    /// Makes room for `most` names, of entries after this one.
     pub(super) fn new(after: Option<&'a Id>, most: usize) -> Self {
         Self {
             after,
@@ -93,13 +95,13 @@ impl<'a> Names<'a> {
             Some(known) if is_further(&item, known) => std::mem::replace(known, item),
             Some(_) => item,
         };
-        // What there is no room for is left over the next time.
+        // Leftovers for which there is no room are found again the next time.
         if self.leftovers.len() < self.most {
             self.leftovers.push(leftover);
         }
     }
 
-    /// Leaves out the last entry, unless it is the only one.
+    /// Leaves out the last entry, unless there is no other.
     fn leave_last_out(&mut self) {
         let first = self.furthest.first_key_value().map(|((id, _), _)| id);
         let last = self.furthest.last_key_value().map(|((id, _), _)| id);
@@ -113,7 +115,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// What waits, and apart from it what a crash left over.
+    /// Returns the waiting items, and apart from them the names that a crash left over.
     pub(super) fn sorted(self) -> (Waiting, Vec<Item>) {
         let mut waiting = Waiting::default();
         let mut leftovers = self.leftovers;
@@ -137,7 +139,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Of two names of one thing.
+/// Returns whether the first of two names of one item or message is at least as far on as the
+/// second.
 pub(super) fn is_further(item: &Item, known: &Item) -> bool {
     let place = |item: &Item| (item.part.first(), item.attempts, item.due);
     place(item) >= place(known)

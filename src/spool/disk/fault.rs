@@ -1,10 +1,10 @@
-//! Stops the "process" between two system calls, and tells which were made.
+//! Stops the "process" between two system calls, and traces them.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::PathBuf;
 
-/// What another process does meanwhile, and before how many more system calls.
+/// Number of system calls to come, and then the act of another process.
 type Meanwhile = Option<(usize, Box<dyn FnOnce()>)>;
 
 thread_local! {
@@ -35,8 +35,8 @@ pub(super) fn step(operation: &str, path: impl FnOnce() -> PathBuf) -> io::Resul
     Ok(())
 }
 
-/// Runs `act`, and `meanwhile`, as another process would, before its system call with this
-/// number; whether `act` came so far.
+/// Runs `act`, and `meanwhile`, as another process would, before the system call of `act` with this
+/// number. Returns whether `act` made so many calls.
 pub(in crate::spool) fn interrupted_at<T>(
     steps: usize,
     act: impl FnOnce() -> T,
@@ -47,7 +47,7 @@ pub(in crate::spool) fn interrupted_at<T>(
     (result, MEANWHILE.take().is_none())
 }
 
-/// Runs `act` and kills it after `steps` system calls; whether it was killed.
+/// Runs `act` and kills it after `steps` system calls. Returns whether it was killed.
 pub(in crate::spool) fn killed_after<T>(steps: usize, act: impl FnOnce() -> T) -> (T, bool) {
     LEFT.set(Some(steps));
     let result = act();
@@ -56,7 +56,7 @@ pub(in crate::spool) fn killed_after<T>(steps: usize, act: impl FnOnce() -> T) -
     (result, killed)
 }
 
-/// Runs `act` and tells the system calls that it made.
+/// Runs `act` and returns the system calls that it made.
 pub(in crate::spool) fn traced<T>(act: impl FnOnce() -> T) -> (T, Vec<String>) {
     TRACE.take();
     let result = act();

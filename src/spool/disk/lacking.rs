@@ -1,4 +1,4 @@
-//! File systems that lack something, or do it in another way (CIFS, NFS, exFAT, FUSE).
+//! File systems that lack an ability, or have a different one (CIFS, NFS, exFAT, FUSE).
 
 use std::fs::File;
 use std::io;
@@ -12,12 +12,13 @@ use super::super::error::{IoError, NoLinks};
 use super::super::folder::{Folder, Name};
 use super::{rename, stat};
 
-/// With so much room, and so many files, there is room for any name.
+/// Free bytes, and free files, that leave room for any name.
 const MUCH: u64 = 16 << 20;
 const MANY: u64 = 4096;
 
-/// Whether there may be no room for another name in a folder (statvfs(3)). File systems that do
-/// not count files have none in all.
+/// Returns whether there may be no room for another name in a folder (statvfs(3)).
+///
+/// File systems that do not count files report a total of 0.
 pub(in crate::spool) fn is_scarce(folder: &Folder) -> bool {
     let found = folder.fd().and_then(|fd| Ok(fstatvfs(fd)?));
     found.is_ok_and(|disk| {
@@ -26,7 +27,7 @@ pub(in crate::spool) fn is_scarce(folder: &Folder) -> bool {
     })
 }
 
-/// What the kernel says of a call that a file system does not know.
+/// Returns whether an error is the kernel's for a call that a file system does not know.
 fn is_unknown(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw);
     matches!(
@@ -35,8 +36,9 @@ fn is_unknown(error: &io::Error) -> bool {
     )
 }
 
-/// Makes the names in a folder durable. Returns whether the folder itself could be flushed: if
-/// not, all of its file system was (syncfs(2)).
+/// Makes the names in a folder durable. Returns whether the folder itself could be flushed.
+///
+/// If not, all of its file system was flushed (syncfs(2)).
 pub(super) fn flush_names(dir: &File) -> io::Result<bool> {
     match dir.sync_all() {
         Err(error) if is_unknown(&error) => {
@@ -47,12 +49,12 @@ pub(super) fn flush_names(dir: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether two names are of one file.
+/// Returns whether two names are of one file.
 pub(super) fn are_same(one: &Name, other: &Name) -> io::Result<bool> {
     Ok(place(&stat(one)?) == place(&stat(other)?))
 }
 
-/// Renames a file that is open.
+/// Renames an open file.
 pub(in crate::spool) fn rename_open(file: &File, from: &Name, to: &Name) -> Result<(), IoError> {
     match rename(from, to) {
         // On NFS a call whose reply was lost is made again, and does not find it.
@@ -66,7 +68,7 @@ pub(in crate::spool) fn rename_open(file: &File, from: &Name, to: &Name) -> Resu
     }
 }
 
-/// Whether a name is that of a file that is open.
+/// Returns whether a name is that of an open file.
 fn is_name_of(name: &Name, file: &File) -> io::Result<bool> {
     Ok(place(&stat(name)?) == place(&fstat(file)?))
 }
@@ -75,8 +77,10 @@ fn place(stat: &FileStat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
 }
 
-/// An error of link(2), which says so if the file system has no hard links. The kernel says the
-/// same of another account's file (`fs.protected_hardlinks`, `proc_sys_fs(5)`).
+/// Converts an error of link(2), for a file system without hard links.
+///
+/// The kernel reports the same error for another account's file (`fs.protected_hardlinks`,
+/// `proc_sys_fs(5)`), which is not converted.
 pub(super) fn of_link(from: &Name, error: io::Error) -> io::Error {
     let is_own = || stat(from).is_ok_and(|stat| stat.st_uid == Uid::effective().as_raw());
     let is_forbidden = error.raw_os_error() == Some(Errno::EPERM as i32);

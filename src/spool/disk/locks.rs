@@ -12,19 +12,19 @@ use super::super::error::{IoContext, IoError};
 use super::super::folder::{Folder, Name};
 use super::{open, stat};
 
-/// The longest that a lock is waited for. A flush gives way after a quarter of a second.
+/// Longest time that a lock is waited for. A flush gives way after a quarter of a second.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
-/// How soon a lock is tried again.
+/// Interval at which a lock is tried again.
 const ASK_AGAIN: Duration = Duration::from_millis(2);
 
-/// What came of locking a directory.
+/// The result of locking a directory.
 #[must_use]
 pub(in crate::spool) enum Locked {
-    /// The lock, which is let go of when this is dropped or its process dies.
+    /// The lock, which is freed when this is dropped or its process dies.
     Held(File),
     /// Another process has it.
     Busy,
-    /// There is no such directory.
+    /// The directory does not exist.
     Gone,
 }
 
@@ -59,8 +59,7 @@ pub(in crate::spool) fn lock(folder: &Folder, lock: Lock) -> Result<Locked, IoEr
     })
 }
 
-/// Whether a folder is what its path leads to, rather than one that was removed since it was
-/// opened.
+/// Returns whether a folder is still at its path, rather than removed since it was opened.
 pub(in crate::spool) fn is_at_its_path(folder: &Folder) -> Result<bool, IoError> {
     let is_same = match place(&folder.anew()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -69,18 +68,18 @@ pub(in crate::spool) fn is_at_its_path(folder: &Folder) -> Result<bool, IoError>
     is_same.context("open", || folder.path())
 }
 
-/// Where a folder is on its disk.
+/// Returns the device and the inode of a folder.
 fn place(folder: &Folder) -> io::Result<(u64, u64)> {
     let stat = fstat(folder.fd()?)?;
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// Locks a file, within [`LOCK_WAIT`].
+/// Locks a file. Fails after [`LOCK_WAIT`].
 pub(in crate::spool) fn lock_file(file: &File, name: &Name) -> Result<(), IoError> {
     wait_for(file).context("lock", || name.path()).map(drop)
 }
 
-/// Whether a name is that of an open file, rather than of another one that took its place.
+/// Returns whether a name is that of an open file, rather than of another one that took its place.
 pub(in crate::spool) fn is_named(file: &File, name: &Name) -> bool {
     match (fstat(file), stat(name)) {
         (Ok(file), Ok(named)) => (file.st_dev, file.st_ino) == (named.st_dev, named.st_ino),
@@ -88,9 +87,10 @@ pub(in crate::spool) fn is_named(file: &File, name: &Name) -> bool {
     }
 }
 
-/// Whether a process holds a file's lock. A file that cannot be opened is held by nobody.
+/// Returns whether a process holds a file's lock. A file that cannot be opened counts as free.
 pub(in crate::spool) fn is_locked(name: &Name) -> bool {
-    // Together with others that look: NFS gives no lock for oneself on what is open for reading.
+    // Shared, with other processes that look: NFS gives no exclusive lock on a file that is open
+    // for reading.
     let locked = open(name).map(|file| file.try_lock_shared());
     matches!(locked, Ok(Err(TryLockError::WouldBlock)))
 }

@@ -1,11 +1,11 @@
-//! The next entries of `new/`, looked at before the first of them is taken.
+//! Looking at the next entries of `new/` before the first of them is taken.
 //!
 //! The hooks of two pushes to one ref can begin in the other order than git moved it. If both
-//! lie in `new/` by now, and no more than half of [`AHEAD`] others between them, the later move
+//! are in `new/` by now, and no more than half of [`AHEAD`] others between them, the later move
 //! gets an id right behind that of the earlier one: queues are in the order of ids. An entry that
 //! another process has begun to distribute keeps its id, which queues know already.
 //!
-//! Crash after such a rename: the entry has its new id; or its old one, after a power cut, and
+//! Crash after such a rename: the entry has its new id; or its old one, after a power failure, and
 //! no queue has it.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,22 +18,22 @@ use crate::spool::names::id::Id;
 use crate::spool::record::{Content, Header};
 use crate::spool::{Spool, disk};
 
-/// How many entries are looked at, at most.
+/// Number of entries that are looked at, at most.
 const AHEAD: usize = 64;
-/// How many messages and ref updates entries have together before no more are looked at.
+/// Number of messages and ref updates in the entries from which on no more are looked at.
 const HELD: usize = 10_000;
 
-/// Entries that come next, in their order.
+/// The next entries, in their order.
 #[derive(Debug, Default)]
 pub(in crate::spool) struct Ahead {
     entries: VecDeque<Looked>,
 }
 
-/// An entry that comes next.
+/// One of the next entries.
 #[derive(Debug)]
 pub(in crate::spool) struct Looked {
     pub(in crate::spool) id: Id,
-    /// `None`: it is read when it is taken.
+    /// The header. `None` if it could not be read: it will be when the entry is taken.
     pub(in crate::spool) header: Option<Header>,
 }
 
@@ -42,8 +42,9 @@ impl Ahead {
         self.entries.is_empty()
     }
 
-    /// Forgets what others may have changed while `new/` was not locked: an entry may be gone, and
-    /// the messages of one that was owed may be built.
+    /// Forgets data that another process may have changed while `new/` was not locked.
+    ///
+    /// An entry may be gone, and the messages of an entry that had only ref updates may be built.
     pub(in crate::spool) fn look_again(&mut self, spool: &Spool) {
         let new = spool.new_dir();
         let is_there = |entry: &Looked| disk::stat(&new.entry(entry.id.as_str())).is_ok();
@@ -75,7 +76,7 @@ impl Ahead {
             let Some(id) = listing.next(spool)? else {
                 break;
             };
-            // What cannot be read now is told when it is taken.
+            // An error is reported when the entry is taken.
             let header = spool.open_new(&id).ok().map(Entry::into_header);
             held += header.as_ref().map_or(0, size);
             self.entries.push_back(Looked { id, header });
@@ -86,7 +87,7 @@ impl Ahead {
         Ok(())
     }
 
-    /// Gives new ids to entries whose ids say another order than their moves do.
+    /// Gives new ids to entries whose ids are in another order than their moves.
     fn sort(&mut self, spool: &Spool, listing: &mut Listing) -> Result<(), IoError> {
         let mut renamed = vec![];
         for places in self.by_repository(listing) {
@@ -124,7 +125,9 @@ impl Ahead {
         disk::flush_dir(&spool.new_dir())
     }
 
-    /// The places of what can be read, by repository and namespace. What is in `spare` too keeps its id, by which it is known
+    /// Groups the indexes of readable entries by repository and namespace.
+    ///
+    /// Entries that are in `spare` too are left out: they keep the ids by which they are known
     /// there.
     fn by_repository(&self, listing: &Listing) -> Vec<Vec<usize>> {
         let mut repositories: BTreeMap<_, Vec<usize>> = BTreeMap::new();
@@ -146,7 +149,7 @@ fn is_linked(spool: &Spool, id: &Id) -> bool {
     disk::stat(&spool.new_name(id)).is_ok_and(|stat| stat.st_nlink > 1)
 }
 
-/// The first id behind this one that no entry in `new/` has.
+/// Returns the first id behind this one that no entry in `new/` has.
 fn free_behind(spool: &Spool, id: &Id) -> Id {
     let mut free = id.behind(1);
     while disk::stat(&spool.new_name(&free)).is_ok() {

@@ -1,4 +1,4 @@
-//! From an id in `new/` to an entry whose messages can be delivered.
+//! Taking an id in `new/`, to return an entry whose messages can be delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,44 +18,46 @@ use crate::spool::names::queue::Queue;
 use crate::spool::record::{Built, Content, Header};
 use crate::spool::{Spool, encoding};
 
-/// What came of entries that left `new/`, or did not.
+/// The result of a distribution.
 #[derive(Debug, Default)]
 pub struct Distributed {
-    /// How many entries left `new/`.
+    /// Number of entries that left `new/`.
     pub entries: usize,
-    /// The queues that some of them went to.
+    /// The queues that they went to.
     pub queues: BTreeSet<Queue>,
-    /// What a person should know.
+    /// Events that a person should know.
     pub notices: Vec<Notice>,
-    /// The repositories whose entries stay, in the order of the paths.
+    /// The repositories whose entries stay, in the order of their paths.
     pub blocked: BTreeMap<PathBuf, Blocked>,
-    /// Whether an entry stays until the hook of an older push is done.
+    /// True if an entry stays until the hook of an older push is done.
     pub waits: bool,
-    /// Whether one stays until its messages are made.
+    /// True if an entry stays until its messages are built.
     pub builds: bool,
-    /// What kept the rest in `new/`: a full disk, say. Beside the others, for what
-    /// was set aside before it must be told all the same.
+    /// The error that kept the rest in `new/`, such as a full disk.
+    ///
+    /// It does not replace the other fields: entries that were set aside before it must be reported
+    /// all the same.
     pub stopped: Option<SpoolError>,
 }
 
 impl Distributed {
-    /// Whether nothing that stays is worth looking at again in a moment.
+    /// Returns whether none of the entries that stay is worth looking at again in a moment.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.stopped.is_some() || !(self.waits || self.builds)
     }
 }
 
-/// What came of building the messages of an entry that only has ref updates.
+/// The result of building the messages of an entry that only has ref updates.
 #[derive(Debug)]
 pub enum Build {
-    /// They are made.
+    /// They are built.
     Built(Built<Message>),
-    /// Another process makes them, and puts them into the entry.
+    /// Another process builds them, and puts them into the entry.
     Begun,
-    /// They cannot be made now.
+    /// They cannot be built now.
     Unbuilt(Unbuilt),
-    /// Whoever tries to make them is killed by it: the entry is put aside.
+    /// Building them kills the process that does it, in this way: the entry is set aside.
     Kills(String),
 }
 
@@ -65,69 +67,71 @@ impl From<Result<Built<Message>, Unbuilt>> for Build {
     }
 }
 
-/// Why the entries of a repository stay in `new/`.
+/// The entries of a repository that stay in `new/`, and the reason.
 #[derive(Debug)]
 pub struct Blocked {
-    /// The first of them: its messages could not be built.
+    /// The first of them, whose messages could not be built.
     pub id: Id,
-    /// Why.
+    /// The error.
     pub error: String,
-    /// How many stay, the first included.
+    /// Number of entries that stay, the first included.
     pub entries: usize,
-    /// Whether only entries of the same refs stay behind it.
+    /// True if only entries of the same refs stay behind it.
     pub others_pass: bool,
 }
 
-/// Why the messages of an entry cannot be built now. A process that builds says it in JSON.
+/// The reason for which the messages of an entry cannot be built now.
+///
+/// A process that builds writes it as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unbuilt {
-    /// For a reason that holds for every entry of the repository: its configuration, say.
+    /// A reason that holds for every entry of the repository, such as its configuration.
     All(String),
-    /// An object of this push is missing: only later entries of the same refs stay.
+    /// An object of this push is missing. Only later entries of the same refs stay.
     Missing {
-        /// What is missing.
+        /// The missing object, as text.
         why: String,
-        /// Since when that is known, if it is.
+        /// Time since which the object is known to be missing, if known.
         #[serde(with = "encoding::optional_time")]
         since: Option<SystemTime>,
-        /// Time of this run, if it could open all that objects are in.
+        /// Time of this run, if it could open all folders of objects.
         #[serde(with = "encoding::optional_time")]
         opened: Option<SystemTime>,
     },
 }
 
-/// Something about `new/` that a person should know.
+/// An event in `new/` that a person should know.
 #[derive(Debug)]
 pub enum Notice {
-    /// This entry makes no sense; it lies in `failed/unreadable/` now.
+    /// This entry cannot be interpreted. It is in `failed/unreadable/` now.
     SetAside(EntryError),
-    /// Building the messages of this entry kills, in this way; it lies in
+    /// Building the messages of this entry kills the process, in this way. It is in
     /// `failed/unreadable/` now.
     Kills(Id, String),
-    /// The kernel does not let us read this entry; it stays, and others pass.
+    /// The kernel does not allow refpost to read this entry. It stays, and others pass.
     Unopened(EntryError),
-    /// A queue is not what it should be: the entries of this repository that came
-    /// after one for it stay, in their order.
+    /// A queue's folder is refused. Entries of this repository stay, in their order, from the first
+    /// one for that queue on.
     Refused(PathBuf, IoError),
 }
 
-/// What an entry of the same repository comes after, and waits for.
+/// An older push that an entry of the same repository waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::spool) enum After {
     /// An older push, whose hook composes.
     Claim,
-    /// An older push, for which there is no room.
+    /// An older push for which there is no room.
     Spare,
 }
 
-/// Builds the messages of an entry that only has ref updates, or says why it cannot.
+/// Builds the messages of an entry that only has ref updates, or returns the reason why not.
 type Builder<'a> = Box<dyn FnMut(&Id, &Header) -> Build + 'a>;
 
-/// Takes entries in, in push order, and keeps account of those that stay.
+/// Takes entries in push order, and records those that stay.
 pub(in crate::spool) struct Intake<'a> {
     build: Builder<'a>,
-    /// Repositories whose entries stay: one of their queues is refused, say.
+    /// Repositories whose entries stay, as for a refused queue.
     held: BTreeSet<PathBuf>,
     /// Refs whose entries stay.
     waiting: BTreeMap<PathBuf, WaitingRefs>,
@@ -152,7 +156,7 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// The entry, with messages that are built. `None`: it stays.
+    /// Returns the entry's header, with messages that are built. Returns `None` if the entry stays.
     pub(in crate::spool) fn take(
         &mut self,
         spool: &Spool,
@@ -201,7 +205,7 @@ impl<'a> Intake<'a> {
         Ok(Some(header))
     }
 
-    /// This entry stays, and later ones of its repository, or of its refs.
+    /// Keeps this entry, and later ones of its repository or of its refs, in `new/`.
     fn unbuilt(
         &mut self,
         spool: &Spool,
@@ -235,8 +239,9 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Returns whether an entry is about a ref of one that stays. The time for which it waits
-    /// runs beside that of the other.
+    /// Returns whether an entry is about a ref of one that stays.
+    ///
+    /// The time for which it waits runs beside that of the other.
     fn stays_behind(
         &mut self,
         spool: &Spool,
@@ -264,7 +269,7 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// This entry stays, and all later ones of its repository: a queue is refused.
+    /// Keeps this entry, and all later ones of its repository, in `new/`: a queue is refused.
     pub(in crate::spool) fn hold(&mut self, header: &Header, error: IoError) {
         let repository = header.repository.clone();
         self.held.insert(repository.clone());
@@ -287,11 +292,11 @@ impl<'a> Intake<'a> {
         match &error.fault {
             // A person removed it.
             EntryFault::Io(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-            // This one alone cannot be read: another's file, or a bad sector.
+            // Only this one cannot be read: it is another account's, or on a bad sector.
             EntryFault::Io(cause) if concerns_one_file(cause) => {
                 self.report.notices.push(Notice::Unopened(error));
             }
-            // Too many open files, say: going on would break the order.
+            // Too many open files, for example: going on would break the order.
             _ => return Err(error.into()),
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Entries on their way from `new/` to queues, made durable some at a time.
+//! Linking entries from `new/` into queues, and making the links durable some at a time.
 
 use std::collections::BTreeSet;
 
@@ -57,12 +57,13 @@ impl Links {
         Ok(())
     }
 
-    /// This entry needs no further link.
+    /// Marks an entry that needs no further link.
     pub(in crate::spool) fn complete(&mut self, id: Id) {
         self.ready.push(id);
     }
 
-    /// Whether it is time to flush, with so many entries ready at most.
+    /// Returns whether it is time to flush: `most` entries are ready, or many queues were linked
+    /// into.
     pub(in crate::spool) fn are_many(&self, most: usize) -> bool {
         self.ready.len() >= most || self.touched.len() >= QUEUES
     }
@@ -72,11 +73,12 @@ impl Links {
         self.touched.is_empty() && self.ready.is_empty()
     }
 
-    /// Makes links durable while `goes_on`, one queue at least. Returns true once all of them
-    /// are, and the entries that are ready have left `new/`, which the account then says.
+    /// Makes links durable while `goes_on`, at least those of one queue. Returns true once all of
+    /// them are.
     ///
-    /// `new/` is not locked between two calls. Another process that distributes the same
-    /// entries meanwhile makes the same names.
+    /// Then the entries that are ready have left `new/`, and are counted in `to`. `new/` is not
+    /// locked between two calls. Another process that distributes the same entries meanwhile makes
+    /// the same names.
     pub(in crate::spool) fn flush(
         &mut self,
         spool: &Spool,
@@ -96,7 +98,7 @@ impl Links {
         self.has_failed = true;
         let retry = spool.retry_root();
         while let Some(queue) = self.touched.pop_first() {
-            // If its folder is gone, all that was linked there has been taken.
+            // If its folder is gone, all items that were linked there have been taken.
             disk::unless_gone(disk::flush_dir(&retry.child(queue.as_str())))?;
             self.flushed.insert(queue);
             if !goes_on() {
@@ -105,7 +107,7 @@ impl Links {
             }
         }
         if !self.flushed.is_empty() {
-            // For queues whose directory is new, whoever made it.
+            // For queues whose directory is new, made by any process.
             disk::flush_dir(&retry)?;
         }
         self.has_failed = false;

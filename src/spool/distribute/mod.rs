@@ -1,10 +1,10 @@
 //! Brings entries from `new/` to the queue of each endpoint.
 //!
-//! - Entries are taken in push order, some at a time: by id, but for moves of one ref that say
-//!   otherwise (`order`). The queues of a batch are flushed
-//!   once, and only then do its entries leave `new/`.
-//! - The caller decides how long a step lasts. `new/` is locked inside of steps only, so no
-//!   process ever waits for it while it has it.
+//! - Entries are taken in push order, some at a time: by id, except where moves of one ref show
+//!   another order (`order`). The queues of a batch are flushed once, and only then do its entries
+//!   leave `new/`.
+//! - The caller decides how long a step lasts. `new/` is locked inside of steps only, so no process
+//!   waits for it longer than for a step.
 //! - After an error nothing more is taken: going on would break the order.
 //!
 //! Crash at any point: an entry is in `new/`, perhaps in some of its queues too. The next
@@ -42,12 +42,12 @@ pub struct Distribution<'a> {
     listing: Listing,
     ahead: Ahead,
     links: Links,
-    /// Whether entries wait for an older push of their repository.
+    /// True if entries wait for an older push of their repository.
     patience: bool,
 }
 
 impl Spool {
-    /// Lists what is in `new/`, to distribute it. Returns `None` if another process has it.
+    /// Lists the entries in `new/`, to distribute them. Returns `None` if another process has it.
     ///
     /// `build` makes the messages of an entry that only has ref updates. If it cannot,
     /// that entry and all later ones of its repository, or of its refs, stay, in their order.
@@ -74,7 +74,7 @@ impl Spool {
             Locked::Busy => return Ok(None),
             Locked::Gone => return Ok(Some(distribution)),
         };
-        // What cannot be removed from `new/` would be delivered again at each run.
+        // An entry that cannot be removed from `new/` would be delivered again at each run.
         disk::ensure_writable(&self.new_dir())?;
         distribution.listing.look_again(self)?;
         Ok(Some(distribution))
@@ -103,7 +103,7 @@ impl Spool {
 }
 
 impl Distribution<'_> {
-    /// The same, which waits for no older push.
+    /// Makes the distribution wait for no older push.
     #[must_use]
     pub fn without_patience(self) -> Self {
         Self {
@@ -112,9 +112,10 @@ impl Distribution<'_> {
         }
     }
 
-    /// Distributes entries while `goes_on`, a batch at most. Returns whether something is left to
-    /// be done, or `None` if another process has `new/`. An entry with many queues is made
-    /// durable in many steps.
+    /// Distributes entries while `goes_on`, a batch at most.
+    ///
+    /// Returns whether more is to be done, or `None` if another process has locked `new/`. An entry
+    /// with many queues is made durable in many steps.
     pub fn step(&mut self, mut goes_on: impl FnMut() -> bool) -> Result<Option<bool>, IoError> {
         if self.is_over() {
             return Ok(Some(false));
@@ -126,7 +127,7 @@ impl Distribution<'_> {
             Locked::Gone => return Ok(Some(false)),
         };
         self.ahead.look_again(&self.spool);
-        // One step at least.
+        // At least one step.
         let mut is_first = true;
         while std::mem::take(&mut is_first) || (goes_on() && !self.is_over()) {
             let is_at_end = self.is_all_taken();
@@ -138,20 +139,20 @@ impl Distribution<'_> {
                     Err(error) => self.stop(error.into()),
                 }
             } else if let Err(error) = self.take() {
-                // On a full disk, say. What has its links leaves `new/` all the same: it
-                // would be linked, hence delivered, once more at each run.
+                // The disk may be full. Entries that have their links leave `new/` all the same:
+                // they would be linked, hence delivered, once more at each run.
                 self.stop(error);
             }
         }
         Ok(Some(!self.is_over()))
     }
 
-    /// Takes the queues that got something since this was last called.
+    /// Returns and clears the queues that got entries since the last call.
     pub fn touched(&mut self) -> BTreeSet<Queue> {
         std::mem::take(&mut self.intake.report.queues)
     }
 
-    /// Whether nothing is left to be taken.
+    /// Returns whether all entries have been taken.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_all_taken() && self.links.is_empty()
@@ -161,7 +162,7 @@ impl Distribution<'_> {
         self.listing.is_at_end() && self.ahead.is_empty()
     }
 
-    /// Ends the distribution and gives the account of it.
+    /// Ends the distribution. Returns its result.
     #[must_use]
     pub fn finish(mut self) -> Distributed {
         let fault = self.listing.take_fault().map(SpoolError::from);

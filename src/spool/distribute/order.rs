@@ -1,20 +1,19 @@
-//! The order in which entries of one repository are distributed: that of their ids, but for
-//! pushes whose hooks began in another order than git moved a ref.
+//! The order in which entries of one repository are distributed: by id, except for pushes whose
+//! hooks began in another order than git moved a ref.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::spool::names::id::Id;
 
-/// A push as the order sees it: its id, and the refs that it moved.
+/// A push with its id and the refs that it moved.
 pub(in crate::spool) type Move<'a> = (&'a Id, &'a [RefUpdate]);
 
-/// Returns the places of entries of one repository in the order in which they are to be
-/// delivered: by id, but one that moved a ref from where another moved it to comes after that
-/// one.
+/// Returns the indexes of entries of one repository in the order in which they are to be delivered.
 ///
-/// Where a ref was at one place twice, it tells nothing. Where refs contradict each other, all
-/// entries are in the order of their ids.
+/// The order is by id, except that an entry that moved a ref from the value to which another moved
+/// it comes after that one. A ref that had one value twice tells nothing. If refs contradict each
+/// other, all entries are in the order of their ids.
 pub(in crate::spool) fn by_moves(entries: &[Move<'_>]) -> Vec<usize> {
     let mut by_id: Vec<usize> = (0..entries.len()).collect();
     by_id.sort_by_key(|&at| entries[at].0);
@@ -68,7 +67,7 @@ fn chain(moves: &[(usize, &RefUpdate)]) -> Vec<(usize, usize)> {
         .iter()
         .filter_map(|(end, one)| Some(((*one)?, next(end)?)));
     let pairs: HashMap<usize, usize> = pairs.filter(|(one, next)| one != next).collect();
-    // What is left of a chain once all beginnings are followed is a circle.
+    // The rest of a chain, once all beginnings are followed, is a circle.
     let followed: BTreeSet<usize> = pairs.values().copied().collect();
     let mut is_open = 0;
     for begin in pairs.keys().filter(|one| !followed.contains(one)) {

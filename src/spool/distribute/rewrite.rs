@@ -1,5 +1,5 @@
-//! An entry in `new/` that is written anew under its id: with messages in the place of ref
-//! updates, or with what else is known of it.
+//! Rewriting an entry in `new/` under its id, with messages in the place of ref updates, or with
+//! new data about it.
 
 use std::time::SystemTime;
 
@@ -11,20 +11,25 @@ use crate::spool::record::{Built, Content, Draft, Header};
 use crate::spool::{Lock, Spool, disk, enqueue};
 
 impl Spool {
-    /// Puts the messages where the ref updates were, or what else is known of them, under the
-    /// same id. The caller has locked `new/`.
+    /// Replaces an entry under the same id: with its messages in place of the ref updates, or with
+    /// new data about it.
+    ///
+    /// The caller has locked `new/`.
     pub(super) fn replace(&self, id: &Id, draft: &Draft) -> Result<Entry, SpoolError> {
         let new = self.new_name(id);
         // Not `tmp/<id>`: the hook that enqueued it may yet be unlinking that.
         let tmp = self.work_dir()?.entry(format!("{id}.built"));
-        // Crash inside: it is owed still, and built anew; or it is built for good.
+        // Crash inside: its messages are to be built still, and are built anew; or they are built
+        // for good.
         // Its messages go nowhere before that is durable, so their `msg_id` lasts.
         enqueue::replace(draft, &tmp, &new, self.access)?;
         Ok(Entry::open(&new)?)
     }
 
-    /// Notes in an entry whose messages are owed since when it misses an object, or waits for an
-    /// entry that does. The caller has locked `new/`.
+    /// Records in an entry, whose messages are not built, the time since when it misses an object
+    /// or waits for an entry that does.
+    ///
+    /// The caller has locked `new/`.
     pub(super) fn note_missing(
         &self,
         id: &Id,
@@ -41,8 +46,10 @@ impl Spool {
         Ok(())
     }
 
-    /// Puts the messages where the ref updates were, for a process that builds beside a flush. An
-    /// entry that is gone, or built by now, stays as it is.
+    /// Replaces the ref updates of an entry with its messages, for a process that builds beside a
+    /// flush.
+    ///
+    /// An entry that is gone, or built by now, stays as it is.
     pub fn put_built(
         &self,
         id: &Id,

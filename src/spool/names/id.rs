@@ -11,9 +11,9 @@ use super::stamp;
 const TIME_LEN: usize = 26;
 /// The length of the random part.
 const RANDOM_LEN: usize = 16;
-/// The most that is kept of a host's name.
+/// Longest part of a host's name in an id.
 const HOST_LEN: usize = 32;
-/// The digits of a hash that tell what was handed over from what was not.
+/// Digits of a hash in the id of an entry that was handed over.
 const DIGITS: usize = 6;
 
 /// `20261123T214501.123456789Z-git1-3f2a9c1b00ab12cd`: time, host, random.
@@ -28,8 +28,9 @@ pub struct Id {
 }
 
 impl Id {
-    /// The id of what happened at `time` on `host`, which is cut and cleaned to
-    /// letters, digits and `-`.
+    /// Makes an id from `time`, `host` and a random number.
+    ///
+    /// The host's name is cut, and cleaned to letters, digits and `-`.
     #[must_use]
     pub fn new(time: SystemTime, host: &str, random: u64) -> Self {
         let time = stamp::clamp(time);
@@ -41,7 +42,7 @@ impl Id {
         Self { text, time }
     }
 
-    /// The id so far behind this one: of the same time and host.
+    /// Returns the id `by` places behind this one, with the same time and host.
     #[must_use]
     pub(in crate::spool) fn behind(&self, by: u64) -> Self {
         let (front, random) = self.text.split_at(self.text.len() - RANDOM_LEN);
@@ -52,8 +53,9 @@ impl Id {
         }
     }
 
-    /// The id of the same entry once its queue was handed over: in the same place of the
-    /// order, and the same at each call.
+    /// Returns the id of the same entry once its queue `from` was handed over.
+    ///
+    /// The id has the same place in the order, and is the same at each call.
     #[must_use]
     pub(in crate::spool) fn handed_over(&self, from: &str) -> Self {
         let (front, random) = self.text.split_at(self.text.len() - RANDOM_LEN);
@@ -67,7 +69,7 @@ impl Id {
         }
     }
 
-    /// Reads an id; `None` for anything that [`Id::new`] does not write.
+    /// Parses an id. Returns `None` for any text that [`Id::new`] does not write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let time = stamp::parse(text.get(..TIME_LEN)?)?;
@@ -82,13 +84,13 @@ impl Id {
         })
     }
 
-    /// The id as it stands in file names.
+    /// Returns the id as in file names.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Its time: that of the push, unless the clock was set back in between.
+    /// Returns the id's time: that of the push, unless the clock was set back in between.
     #[must_use]
     pub fn time(&self) -> SystemTime {
         self.time

@@ -1,4 +1,4 @@
-//! What waits in a queue or has failed, as its file name tells it.
+//! Items: entries in a queue or in `failed/`, as written in their file names.
 //!
 //! | in | name | is |
 //! |---|---|---|
@@ -17,7 +17,7 @@ use super::id::Id;
 use super::queue::Queue;
 use super::stamp;
 
-/// Which of an entry's messages for one endpoint.
+/// A part of an entry's messages for one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// This one and all after it.
@@ -27,7 +27,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// The first of its messages: the next to be delivered.
+    /// Returns the first of its messages: the next to be delivered.
     #[must_use]
     pub fn first(self) -> u32 {
         let (Self::From(n) | Self::Only(n)) = self;
@@ -35,27 +35,29 @@ impl Part {
     }
 }
 
-/// Something that waits in `retry/`.
+/// An item that waits in `retry/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// When it shall be tried next: whole seconds.
+    /// Time of its next attempt, in whole seconds.
     pub due: SystemTime,
-    /// How many attempts of its next message failed.
+    /// Number of failed attempts of its next message.
     pub attempts: u32,
     /// The entry.
     pub id: Id,
-    /// Which of the entry's messages are waiting.
+    /// The messages that wait.
     pub part: Part,
 }
 
 impl Item {
-    /// What distribution makes of an entry. Due at the id's own time, so that
-    /// the name is the same whoever makes it, and is never made twice.
+    /// Returns the item that distribution makes of an entry.
+    ///
+    /// The item is due at the id's own time, so that each process makes the same name, and none is
+    /// made twice.
     pub(in crate::spool) fn first(id: &Id) -> Self {
         Self::due_at(id, Part::From(0), stamp::round_down(id.time()))
     }
 
-    /// What has not been tried since `due`, or never.
+    /// Returns an item that was not tried since `due`, or never.
     pub(in crate::spool) fn due_at(id: &Id, part: Part, due: SystemTime) -> Self {
         Self {
             due,
@@ -65,13 +67,14 @@ impl Item {
         }
     }
 
-    /// Where the name of an item has its id, if it is one.
+    /// Returns the id within an item's name, as text. If the name is no item's, the result is
+    /// any text.
     pub(in crate::spool) fn id_in(name: &str) -> &str {
         let last = name.splitn(4, '.').nth(3).unwrap_or_default();
         last.split_once(',').map_or(last, |(id, _)| id)
     }
 
-    /// Reads a file name.
+    /// Parses a file name.
     pub(in crate::spool) fn parse(name: &str) -> Option<Self> {
         // The id holds a dot too, and comes last.
         let mut fields = name.splitn(4, '.');
@@ -92,8 +95,9 @@ impl Item {
         })
     }
 
-    /// Whether nothing is left of it once its next message is done, of so many that its
-    /// queue gets.
+    /// Returns whether nothing is left of it once its next message is done.
+    ///
+    /// `total` is the number of messages that its queue gets.
     #[must_use]
     pub fn is_last(&self, total: u32) -> bool {
         match self.part {
@@ -102,23 +106,23 @@ impl Item {
         }
     }
 
-    /// Whether it is as distribution made it.
+    /// Returns whether it was never tried or changed since distribution made it.
     pub(in crate::spool) fn is_untried(&self) -> bool {
         self.attempts == 0 && self.due == Self::first(&self.id).due
     }
 
-    /// Whether it is tried now.
+    /// Returns whether the item is to be tried now.
     ///
-    /// A due time further ahead than the `longest` delay there is was written while
-    /// the clock was wrong, and counts as come. So does an id's own time, which is
-    /// ahead of the clock for as long as the clock is behind the newest id.
+    /// A due time further ahead than the `longest` delay was written while the clock was wrong, and
+    /// counts as come. So does an id's own time, which is ahead of the clock for as long as the
+    /// clock is behind the newest id.
     #[must_use]
     pub fn is_due(&self, now: SystemTime, longest: Duration) -> bool {
         self.is_untried() || has_come(self.due, now, longest)
     }
 }
 
-/// Whether a due time has come, or lies further ahead than the `longest` delay there is.
+/// Returns whether a due time has come, or is further ahead than the `longest` delay.
 pub(in crate::spool) fn has_come(due: SystemTime, now: SystemTime, longest: Duration) -> bool {
     let ahead = due.duration_since(now).unwrap_or_default();
     // A second more: due times are rounded up.
@@ -136,19 +140,19 @@ impl fmt::Display for Item {
     }
 }
 
-/// Something in `failed/`.
+/// An item in `failed/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
-    /// Whose it was, or [`Queue::unreadable`].
+    /// The queue that it was in, or [`Queue::unreadable`].
     pub queue: Queue,
     /// The entry.
     pub id: Id,
-    /// Which of the entry's messages have failed.
+    /// The messages that have failed.
     pub part: Part,
 }
 
 impl Failed {
-    /// Reads a file name.
+    /// Parses a file name.
     pub(in crate::spool) fn parse(queue: &Queue, name: &str) -> Option<Self> {
         let (id, part) = match name.split_once(',') {
             None => (name, Part::From(0)),
@@ -165,7 +169,7 @@ impl Failed {
         })
     }
 
-    /// The file name.
+    /// Returns the file name.
     #[must_use]
     pub fn name(&self) -> String {
         match self.part {
@@ -176,7 +180,7 @@ impl Failed {
     }
 }
 
-/// A number as this module writes it: no sign, no zeros in front.
+/// Parses a number as this module writes it: no sign, no leading zeros.
 fn number(text: &str) -> Option<u32> {
     let is_plain = text == "0" || text.starts_with(|c: char| ('1'..='9').contains(&c));
     text.parse().ok().filter(|_| is_plain)

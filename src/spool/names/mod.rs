@@ -1,7 +1,7 @@
 //! The file names of a spool, which hold the state of every entry.
 //!
 //! ```text
-//! id      the name of an entry: when its push came, and what tells it from others
+//! id      the name of an entry: the time of its push, and data that make it unique
 //! stamp   a time in a name
 //! queue   the name of an endpoint's queue
 //! item    the name of an entry in a queue: due, attempts, the part of it that waits

@@ -6,19 +6,18 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Entries that cannot be read lie in `failed/` under this name.
+/// Name of the directory in `failed/` for entries that cannot be read.
 const UNREADABLE: &str = "unreadable";
-/// Entries that are for the service lie in `retry/` and `failed/` under this name, which no
-/// endpoint has.
+/// Name of the directories in `retry/` and `failed/` for entries to the service. No endpoint has
+/// it.
 const SERVICE: &str = "@service";
-/// Leaves room below `NAME_MAX`, which is 255 bytes.
+/// Longest name, in bytes. It leaves room below `NAME_MAX`, which is 255.
 const LONGEST: usize = 200;
 
-/// The name of an endpoint's queue: what its directories in `retry/` and
-/// `failed/` are called.
+/// The name of an endpoint's queue, and of its directories in `retry/` and `failed/`.
 ///
-/// Always a single visible path component, so that a name from an altered entry
-/// leads nowhere else.
+/// The name is always a single visible path component, so that a name from an altered entry leads
+/// nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Queue(String);
@@ -29,8 +28,8 @@ pub struct Queue(String);
 pub struct QueueNameError(String);
 
 impl Queue {
-    /// Takes a name that can be a directory's: no `/`, no control character, no
-    /// `.` in front, 200 bytes at most, and not `unreadable`.
+    /// Checks a name: no `/`, no control character, no `.` in front, 200 bytes at most, and not
+    /// `unreadable`.
     pub fn new(name: impl Into<String>) -> Result<Self, QueueNameError> {
         let name = name.into();
         let fits = (1..=LONGEST).contains(&name.len())
@@ -44,31 +43,31 @@ impl Queue {
         }
     }
 
-    /// Where entries are set aside that cannot be read. Only `failed/` has it.
+    /// Returns the queue of entries that cannot be read. Only `failed/` has it.
     #[must_use]
     pub fn unreadable() -> Self {
         Self(UNREADABLE.to_owned())
     }
 
-    /// The queue of entries that are submitted whole to the service behind `socket`.
+    /// Returns the queue of entries that are submitted whole to the service behind `socket`.
     #[must_use]
     pub fn service() -> Self {
         Self(SERVICE.to_owned())
     }
 
-    /// Whether this is [`Queue::service`].
+    /// Returns whether this is [`Queue::service`].
     #[must_use]
     pub fn is_service(&self) -> bool {
         self.0 == SERVICE
     }
 
-    /// Whether this is [`Queue::unreadable`].
+    /// Returns whether this is [`Queue::unreadable`].
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         self.0 == UNREADABLE
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

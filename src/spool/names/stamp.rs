@@ -1,31 +1,31 @@
-//! Times in file names: UTC, sorting as text, readable in `ls`, free of `:`.
+//! Times in file names: in UTC, sortable as text, readable in `ls`, without `:`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The last second of the year 9999: later ones would not sort as text.
 const LAST: u64 = 253_402_300_799;
-/// The lengths of what [`seconds`] and [`nanoseconds`] write.
+/// The lengths of the texts that [`seconds`] and [`nanoseconds`] write.
 const SECONDS: usize = 16;
 const NANOSECONDS: usize = 26;
 
-/// `20261123T214501.123456789Z`
+/// Formats a time as `20261123T214501.123456789Z`.
 pub(in crate::spool) fn nanoseconds(time: SystemTime) -> String {
     compact(&humantime::format_rfc3339_nanos(clamp(time)))
 }
 
-/// `20261123T214501Z`, rounded down.
+/// Formats a time as `20261123T214501Z`, rounded down.
 pub(in crate::spool) fn seconds(time: SystemTime) -> String {
     compact(&humantime::format_rfc3339_seconds(clamp(time)))
 }
 
-/// The whole second at or before `time`: what is due by then is due at `time`.
+/// Rounds down to a whole second: an item due at that time is due at `time`.
 pub(in crate::spool) fn round_down(time: SystemTime) -> SystemTime {
     let time = clamp(time);
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
-/// The whole second at or after `time`: a delay is never shortened by rounding.
+/// Rounds up to a whole second: a delay is never shortened by rounding.
 pub(in crate::spool) fn round_up(time: SystemTime) -> SystemTime {
     let time = clamp(time);
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -33,8 +33,8 @@ pub(in crate::spool) fn round_up(time: SystemTime) -> SystemTime {
     clamp(UNIX_EPOCH + Duration::from_secs(since.as_secs() + up))
 }
 
-/// Reads what [`nanoseconds`] or [`seconds`] wrote, and no other spelling of it:
-/// one time has one name.
+/// Parses the texts of [`nanoseconds`] and [`seconds`], and no other spelling: one time has one
+/// name.
 pub(in crate::spool) fn parse(text: &str) -> Option<SystemTime> {
     let bytes = text.as_bytes();
     let fits = bytes.iter().enumerate().all(|(at, byte)| match at {
@@ -47,8 +47,8 @@ pub(in crate::spool) fn parse(text: &str) -> Option<SystemTime> {
     if !fits || ![SECONDS, NANOSECONDS].contains(&bytes.len()) || &bytes[13..15] == b"60" {
         return None;
     }
-    // `2026-11-23T21:45:01.123456789Z`. Names are read by the hundred thousand: no
-    // memory is asked for.
+    // `2026-11-23T21:45:01.123456789Z`. Names are read by the hundred thousand, so no memory is
+    // allocated.
     let mut spelled = [0; NANOSECONDS + 4];
     let mut end = 0;
     let parts: [(_, &[u8]); 5] = [
@@ -67,7 +67,7 @@ pub(in crate::spool) fn parse(text: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339(std::str::from_utf8(&spelled[..end]).ok()?).ok()
 }
 
-/// What cannot be spelled in four digits of a year is moved to where it can be.
+/// Limits a time to the years that have four digits, from 1970 on.
 pub(in crate::spool) fn clamp(time: SystemTime) -> SystemTime {
     time.clamp(UNIX_EPOCH, UNIX_EPOCH + Duration::from_secs(LAST))
 }

@@ -1,5 +1,4 @@
-//! The blocks of `spare`: `refpost-spare 1 <length> <SHA-256>`, and from the next line on
-//! so many bytes.
+//! The blocks of `spare`: a line `refpost-spare 1 <length> <SHA-256>`, then that number of bytes.
 
 use std::fs::File;
 use std::io;
@@ -12,11 +11,11 @@ use super::super::names::stamp;
 use super::super::record::{Content, Draft, Header};
 use crate::event::RefUpdate;
 
-/// How many slots there are.
+/// Number of slots.
 pub(super) const SLOTS: usize = 64;
-/// The size of a slot, and of the block before them all.
+/// Size of a slot, and of the block before them all, in bytes.
 pub(super) const BLOCK: usize = 4096;
-/// The size of everything.
+/// Size of all blocks, in bytes.
 pub(super) const SIZE: u64 = (BLOCK * (1 + SLOTS)) as u64;
 /// The word that a block begins with, and its version.
 const MAGIC: &str = "refpost-spare 1";
@@ -24,10 +23,10 @@ const MAGIC: &str = "refpost-spare 1";
 /// Pushes that could not be recorded for lack of room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// How many, at least: a file system that never writes in place may have no room to
+    /// Number of pushes, at least: a file system that never writes in place may have no room to
     /// count them.
     pub pushes: u64,
-    /// When the last one that was counted was.
+    /// Time of the last one that was counted.
     pub last: SystemTime,
 }
 
@@ -47,15 +46,15 @@ impl Lost {
     }
 }
 
-/// A push, or a part of one: `<id>`, and in the next line the header of an entry.
+/// A push, or a part of one: a line `<id>`, and the header of an entry.
 pub(super) struct Slot {
-    /// Where its block begins.
+    /// Offset of its block in the file.
     pub(super) at: u64,
     pub(super) id: Id,
     pub(super) header: Header,
 }
 
-/// By how many blocks of 512 bytes there are (stat(2)).
+/// Returns whether all room is reserved, by the number of blocks of 512 bytes (stat(2)).
 pub(super) fn is_whole(blocks: i64) -> bool {
     u64::try_from(blocks).is_ok_and(|blocks| blocks.saturating_mul(512) >= SIZE)
 }
@@ -65,8 +64,7 @@ pub(super) fn used(length: u64) -> usize {
     usize::try_from(blocks).map_or(SLOTS, |used| used.min(SLOTS))
 }
 
-/// Adds slots for these updates, each half in its own where one does not hold them all.
-/// Whether they fit.
+/// Adds slots for these updates, halved until each part fits into one. Returns whether they fit.
 pub(super) fn fill(
     owed: &Draft,
     updates: &[RefUpdate],
@@ -93,7 +91,7 @@ pub(super) fn fill(
     fill(owed, one, false, first, blocks) && fill(owed, other, ends, first, blocks)
 }
 
-/// A block that holds this; `None`, if it is too long.
+/// Makes a block of a text. Returns `None` if the text is too long.
 fn block(text: &[u8]) -> Option<Vec<u8>> {
     let mut block = format!("{MAGIC} {} {}\n", text.len(), entry::checksum(text)).into_bytes();
     block.extend(text);
@@ -103,7 +101,7 @@ fn block(text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// What a block holds, if it is whole.
+/// Returns the text of a block, if the block is whole.
 fn text_of(block: &[u8]) -> Option<&[u8]> {
     let end = block.iter().position(|&byte| byte == b'\n')?;
     let line = std::str::from_utf8(&block[..end]).ok()?;

@@ -1,4 +1,4 @@
-//! The place of a push in the order, taken before its messages are made.
+//! Claims: the place of a push in the order, taken before its messages are built.
 
 use std::fs;
 
@@ -80,7 +80,7 @@ fn the_parts_of_a_push_that_is_split_sort_at_its_claim() {
     let mut third = fixture.spool.split_claim(&mut first, &draft("3")).unwrap();
     let second = fixture.spool.split_claim(&mut first, &draft("2")).unwrap();
     let fourth = fixture.spool.split_claim(&mut third, &draft("4")).unwrap();
-    // An entry that would be too large gives no place up.
+    // An entry that would be too large leaves its claim.
     let mut large = super::draft("/srv/a.git", &["1"], &["ci"]);
     large.push_options = vec!["x".repeat(33 << 20)];
     let error = fixture.spool.enqueue_claimed(&large, &first).unwrap_err();

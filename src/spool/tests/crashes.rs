@@ -4,8 +4,10 @@
 use super::disk::fault::killed_after;
 use super::*;
 
-/// Prepares a spool, kills `act` after 0, 1, 2, … system calls until it is through,
-/// and looks at what is left each time. Returns how many states there were.
+/// Prepares a spool, kills `act` after 0, 1, 2, … system calls until it completes, and calls
+/// `look` after each.
+///
+/// Returns the number of states.
 pub(super) fn at_every_crash<T>(
     prepare: impl Fn() -> Fixture,
     act: impl Fn(&Fixture) -> T,
@@ -22,7 +24,7 @@ pub(super) fn at_every_crash<T>(
     panic!("it never ends");
 }
 
-/// One entry of three messages for `ci` and `deploy`, and one of one for `ci`.
+/// Makes an entry of three messages for `ci` and `deploy`, and one of one for `ci`, distributed.
 fn distributed() -> Fixture {
     let fixture = enqueued();
     fixture.distribute();
@@ -40,14 +42,14 @@ fn everything() -> Kept {
     kept(&[("ci", &["1", "2", "3", "4"]), ("deploy", &["1", "2", "3"])])
 }
 
-/// Runs a lane's step on the head of `ci`. Nobody learns of an error: it was killed.
+/// Runs a lane's step on the head of `ci`. Ignores its error: it was killed.
 fn on_head<T>(fixture: &Fixture, act: impl FnOnce(&Lane, &Item) -> T) {
     let lane = fixture.lane("ci");
     let head = lane.waiting().unwrap().mains.remove(0);
     act(&lane, &head);
 }
 
-/// Nothing was lost; then, all that is left arrives in order, and that was all.
+/// Asserts that nothing was lost, that all that is left arrives in order, and that this was all.
 fn nothing_lost(fixture: &Fixture, order: &[&str]) {
     assert_eq!(fixture.kept(), everything());
     let delivered = fixture.deliver_all("ci");
@@ -70,7 +72,7 @@ fn enqueue_into_a_spool_that_is_not_there() {
             if result.is_ok() {
                 assert_eq!(there, kept(&[("ci", &["1"])]));
             }
-            // And the next push finds nothing in its way.
+            // The next push finds no obstacle.
             fixture.push("/srv/a.git", &["2"], &["ci"]);
             assert!(fixture.kept()["ci"].contains("2"));
         },
@@ -111,7 +113,7 @@ fn distribute_while_others_deliver() {
         let _ = fixture.spool.distribute(Lock::Try, cannot_build);
     };
     at_every_crash(enqueued, act, |fixture, ()| {
-        // Somebody delivers what there is, before it is distributed again.
+        // Another process delivers what there is, before it is distributed again.
         let mut arrived = fixture.deliver_all("ci");
         fixture.distribute();
         arrived.extend(fixture.deliver_all("ci"));
@@ -138,7 +140,7 @@ fn distribute_what_is_owed() {
         let _ = fixture.spool.distribute(Lock::Try, build);
     };
     at_every_crash(prepare, act, |fixture, ()| {
-        // What left the building once stays as it was built.
+        // A message that was delivered once keeps its bytes.
         let seen = fixture.deliver_all("ci");
         fixture.distribute();
         let rest = fixture.deliver_all("ci");
@@ -214,7 +216,7 @@ fn fail() {
             |fixture| on_head(fixture, act),
             |fixture, ()| {
                 assert_eq!(fixture.kept(), everything());
-                // It fails again where it was not through, and is there once.
+                // It fails again if the step did not complete, and is there once.
                 let lane = fixture.lane("ci");
                 for main in lane.waiting().unwrap().mains {
                     if main.part == Part::From(0) {
@@ -248,7 +250,7 @@ fn retry_and_drop_of_what_failed() {
         };
         at_every_crash(prepare, act, |fixture, ()| {
             assert_eq!(fixture.kept(), everything());
-            // Tried once more, for all that is still there.
+            // Retries every item that is still there.
             for failed in fixture.spool.failed(&queue("ci")).unwrap() {
                 fixture.spool.retry_failed(&failed, noon()).unwrap();
             }

@@ -1,4 +1,4 @@
-//! From `new/` to the queues.
+//! Distributing entries from `new/` to queues.
 
 use std::fs;
 
@@ -96,7 +96,7 @@ fn what_misses_an_object_holds_its_own_refs_and_no_other() {
         let entry = fixture.spool.open_new(&held).unwrap();
         assert_eq!(entry.header().missing_since, Some(since));
         assert_eq!(entry.header().updates().len(), 1);
-        // What waits behind it has its own clock from then on.
+        // Entries that wait behind it have a time of their own from then on.
         for behind in [&both, &behind] {
             let entry = fixture.spool.open_new(behind).unwrap();
             assert_eq!(entry.header().missing_since, Some(since));
@@ -191,7 +191,7 @@ fn what_is_owed_holds_its_repository_and_no_other() {
     assert_eq!(fixture.ls("new"), [held.as_str(), behind.as_str()]);
     assert_eq!(fixture.deliver_all("ci"), ["1", "3"]);
 
-    // The cause is mended: in its place in the order, with who pushed and when.
+    // With the cause removed, it takes its place in the order, with its pusher and time.
     fixture.distribute();
     let item = &fixture.spool.peek(&queue("ci")).unwrap().mains[0];
     assert_eq!(item.id, held);
@@ -226,7 +226,7 @@ fn an_unreadable_entry_is_set_aside_and_the_others_pass() {
     assert!(fixture.ls("new").is_empty());
     assert_eq!(fixture.deliver_all("ci"), ["2"]);
 
-    // Mended, it goes back to where it was.
+    // Once repaired, it goes back to its place.
     let [failed] = &fixture.spool.failed(&Queue::unreadable()).unwrap()[..] else {
         panic!("it is there");
     };

@@ -23,8 +23,10 @@ fn the_folder_of_a_queue_goes_with_its_last_message() {
     assert_eq!(fixture.ls("retry"), ["deploy"]);
 }
 
-/// Runs `act`, which must succeed, and `meanwhile` before its first system call; then before
-/// its second, and so on. `look` gets what `meanwhile` returned.
+/// Runs `act`, which must succeed, and `meanwhile` before its first system call; then before its
+/// second, and so on.
+///
+/// `look` gets the result of `meanwhile`.
 fn beside<T: Default + 'static>(
     prepare: impl Fn() -> Fixture,
     act: impl Fn(&Fixture),
@@ -52,12 +54,12 @@ fn enqueued() -> Fixture {
     fixture
 }
 
-/// Somebody else delivers what there is, and removes the folder.
+/// Delivers as another process, and removes the folder.
 fn deliver(fixture: &Fixture) -> Vec<String> {
     fixture.deliver_all("ci")
 }
 
-/// All arrives, first in order.
+/// Asserts that all messages arrive, at first in order.
 #[track_caller]
 fn arrives(fixture: &Fixture, mut arrived: Vec<String>, order: &[&str]) {
     fixture.distribute();
@@ -82,7 +84,7 @@ fn a_folder_that_goes_while_entries_are_linked_into_it_is_made_again() {
     );
 }
 
-/// What was given up, or is being.
+/// Makes items that have failed, or are about to.
 fn given_up() -> Fixture {
     let fixture = enqueued();
     fixture.distribute();

@@ -1,4 +1,4 @@
-//! A push becomes a file.
+//! Recording a push as a file.
 
 use std::fs;
 
@@ -67,7 +67,7 @@ fn a_clock_that_is_set_back_does_not_change_the_order() {
     fixture.now.set(noon() - Duration::from_hours(48));
     let second = fixture.push("/srv/a.git", &["2"], &["ci"]);
     fixture.now.set(noon() - Duration::from_hours(96));
-    // Neither do a log that begins, or is put away, in between.
+    // A log that is begun, or rotated, in between does not change the order.
     let log = fixture.spool.log().rotating_at(1);
     log.append(&super::log::attempt("x")).unwrap();
     let third = fixture.push("/srv/a.git", &["3"], &["ci"]);

@@ -1,4 +1,4 @@
-//! What is written is read, and nothing else is.
+//! Reading entries: everything that was written, and nothing else.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::*;
 
-/// An entry's bytes, changed by `change`, opened.
+/// Opens an entry whose bytes were changed by `change`.
 fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<Entry, EntryError> {
     let fixture = Fixture::new();
     let id = fixture.push("/srv/a.git", &["1", "2"], &["ci"]);
@@ -25,7 +25,7 @@ fn replaced(from: &str, to: &str) -> Result<Entry, EntryError> {
     })
 }
 
-/// An entry with this header, and no bodies.
+/// Opens an entry with this header, and no bodies.
 fn with_header(header: &str) -> Result<Entry, EntryError> {
     use sha2::Digest;
     let sum = hex::encode(sha2::Sha256::digest(header));
@@ -132,12 +132,12 @@ fn an_altered_body_is_refused_and_the_others_are_not() {
     assert!(matches!(error.fault, EntryFault::BodyChecksum(1)));
 }
 
-/// A file's first line that claims a header of this length.
+/// Makes a first line that states a header of this length.
 fn claiming(length: impl std::fmt::Display) -> Vec<u8> {
     format!("refpost-entry 1 {length} {}\n{{}}", "0".repeat(64)).into_bytes()
 }
 
-/// The header of an entry with this content.
+/// Makes the header of an entry with this content.
 fn header_of(content: &str) -> String {
     format!(r#"{{"repository":"/a","time":"2026-11-23T21:45:01Z","content":{content}}}"#)
 }
@@ -179,7 +179,7 @@ fn a_huge_claim_allocates_nothing() {
     ));
 }
 
-/// Of a sparse file the length is no lie, and reading it whole is no less a folly.
+/// A sparse file really has its length, but must not be read whole.
 #[test]
 fn a_sparse_terabyte_is_refused_before_it_is_read() {
     const TERABYTE: u64 = 1 << 40;
@@ -284,7 +284,7 @@ fn a_header_that_makes_no_sense_is_refused() {
         fault(built(&recipient("x"))),
         EntryFault::NoMessage(0)
     ));
-    // What a later refpost may add is passed over.
+    // Fields that a later refpost may add are ignored.
     assert!(built(r#"{"messages":[],"recipients":[],"more":1}"#).is_ok());
 }
 

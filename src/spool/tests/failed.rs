@@ -1,4 +1,4 @@
-//! What was given up, and what nobody comes back for.
+//! Failed items, and sweeping.
 
 use std::fs::{self, File};
 
@@ -8,7 +8,7 @@ fn failed(fixture: &Fixture) -> Vec<Failed> {
     fixture.spool.failed(&queue("ci")).unwrap()
 }
 
-/// Two entries of which message 1, messages 2 and 3, and message 4 have failed.
+/// Makes two entries of which message 1, messages 2 and 3, and message 4 have failed.
 fn given_up() -> Fixture {
     let fixture = Fixture::new();
     fixture.push("/srv/a.git", &["1", "2", "3"], &["ci"]);
@@ -61,7 +61,7 @@ fn the_sweep_takes_what_is_old_and_nothing_else() {
         let file = File::create(fixture.path("tmp").join(name)).unwrap();
         file.set_modified(now - hour * hours).unwrap();
     }
-    // Something is put aside today that was pushed long ago: it has its 30 days.
+    // An item pushed long ago that fails today is kept for 30 days.
     assert_eq!(fixture.spool.sweep(now).unwrap(), Swept::default());
     let swept = fixture.spool.sweep(now + hour).unwrap();
     assert_eq!((swept.tmp, swept.failed), (1, 0));

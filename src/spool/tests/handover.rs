@@ -1,11 +1,13 @@
-//! A queue is handed over to another endpoint.
+//! Handing a queue over to another endpoint.
 
 use super::crashes::at_every_crash;
 use super::*;
 use crate::report;
 
-/// Three pushes for `old`, which `deploy` gets too: of the first, message 1 has failed and
-/// message 2 steps aside; the second has failed whole; the third waits.
+/// Makes three pushes for `old`, which `deploy` gets too.
+///
+/// Of the first, message 1 has failed and message 2 steps aside; the second has failed whole; the
+/// third waits.
 fn for_old() -> Fixture {
     let fixture = Fixture::new();
     fixture.push("/srv/a.git", &["1", "2", "3"], &["old", "deploy"]);
@@ -44,7 +46,7 @@ fn what_waits_and_what_failed_goes_to_the_other_queue_in_push_order() {
     let entry = fixture.spool.open_item(&queue("new"), item).unwrap();
     assert_eq!(entry.header().endpoint(&queue("new")), Some("new"));
     assert_eq!(entry.header().pusher.as_deref(), Some("alice"));
-    // What had stepped aside comes last, as a retry of it does.
+    // Messages that had stepped aside come last, as on a retry.
     let order = ["3", "4", "5", "6", "7", "1", "2"];
     assert_eq!(fixture.deliver_all("new"), order);
     assert_eq!(fixture.deliver_all("deploy"), ["1", "2", "3", "6"]);

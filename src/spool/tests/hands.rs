@@ -1,4 +1,4 @@
-//! What a person does beside whoever delivers.
+//! Retrying and dropping by hand, beside a process that delivers.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn peeked(fixture: &Fixture) -> Vec<Item> {
     waiting.mains.into_iter().chain(waiting.asides).collect()
 }
 
-/// One push of three messages, distributed.
+/// Makes one push of three messages, distributed.
 fn one_entry() -> (Fixture, Id) {
     let fixture = Fixture::new();
     let id = fixture.push("/srv/a.git", &["1", "2", "3"], &["ci"]);
@@ -15,7 +15,7 @@ fn one_entry() -> (Fixture, Id) {
     (fixture, id)
 }
 
-/// The same, all of them refused.
+/// Makes one push of three messages, all of them refused.
 fn refused() -> Fixture {
     let (fixture, _) = one_entry();
     let lane = fixture.lane("ci");

@@ -1,5 +1,5 @@
-//! Intents, killed between any two system calls: what was intended is never lost
-//! before it is settled, and nothing comes of it twice.
+//! Intents, killed between any two system calls: none is lost before it is settled, and none is
+//! settled twice.
 
 use super::crashes::at_every_crash;
 use super::*;
@@ -40,20 +40,21 @@ impl Fixture {
         self.spool.intend(&intent_of(updates), &stamp)
     }
 
-    /// What is intended, intent by intent.
+    /// Returns the ref updates of each intent.
     fn intended(&self) -> Vec<Vec<RefUpdate>> {
         let intents = self.spool.intents().unwrap();
         let updates = intents.iter().map(|intent| intent.updates().to_vec());
         updates.collect()
     }
 
-    /// The oldest intent.
+    /// Returns the oldest intent.
     fn intent(&self) -> Intent {
         self.spool.intents().unwrap().remove(0)
     }
 
-    /// What a flush does: settles what no entry settles, then distributes. Gives the
-    /// messages that arrive by it; one is called like the first branch of its entry.
+    /// Settles intents as a flush does, then distributes.
+    ///
+    /// Returns the messages that arrive by it; one is named after the first branch of its entry.
     fn flush(&self, moved: &[RefUpdate]) -> Vec<String> {
         let confirmed = self.spool.confirmed().unwrap();
         for intent in self.spool.intents().unwrap() {
@@ -70,7 +71,7 @@ impl Fixture {
     }
 }
 
-/// `main` and `b` are about to move; and by somebody else `c`.
+/// Makes two intents: of `main` and `b`, and of `c` by another process.
 fn two_intents() -> Fixture {
     let fixture = Fixture::new();
     fixture
@@ -155,7 +156,7 @@ fn intend() {
                 } else {
                     assert_eq!(there, before);
                 }
-                // The next push finds nothing in its way.
+                // The next push finds no obstacle.
                 fixture.intend(&second()).unwrap();
                 assert_eq!(fixture.intended().last(), Some(&second()));
             },
@@ -178,7 +179,7 @@ fn withdraw() {
 
 #[test]
 fn strike() {
-    // What another push has moved, and what is left of the intent.
+    // Updates that another push has made, and the rest of the intent.
     let table = [
         (vec![update("b", 0, 3)], vec![vec![update("main", 1, 2)]]),
         (vec![update("b", 0, 8)], vec![vec![update("main", 1, 2)]]),
@@ -210,7 +211,7 @@ fn strike() {
 
 #[test]
 fn settle() {
-    // What is found to have moved, and the messages that come of it.
+    // Updates that are found to have been made, and the messages of them.
     let table: [(&[RefUpdate], &[&str]); 3] = [
         (&first(), &["main"]),
         (&[update("b", 0, 3)], &["b"]),
@@ -223,7 +224,7 @@ fn settle() {
             assert_eq!(fixture.intended(), [[]; 0]);
             assert_eq!(fixture.flush(moved), [""; 0], "and that was all");
         });
-        // Somebody else distributes before the next one settles.
+        // Another process distributes before the next one settles.
         at_every_crash(two_intents, act, |fixture, ()| {
             fixture.distribute();
             let mut arrived = fixture.deliver_all("ci");
@@ -234,7 +235,7 @@ fn settle() {
     }
 }
 
-/// The entry of an intent that is settled has its place in the order.
+/// The entry of a settled intent has its place in the order.
 #[test]
 fn what_is_settled_keeps_its_time() {
     let fixture = two_intents();
@@ -246,7 +247,7 @@ fn what_is_settled_keeps_its_time() {
     assert_eq!(fixture.deliver_all("ci"), ["main", "later"]);
 }
 
-/// post-receive: an entry that names the intent, then the intent goes.
+/// Acts as post-receive: makes an entry that names the intent, then removes the intent.
 fn confirm(fixture: &Fixture) {
     let id = fixture.intent().id;
     let entry = Draft {
@@ -270,8 +271,8 @@ fn confirm_and_settle() {
     });
 }
 
-/// The entry of a hook that died before it withdrew its intent is distributed, and
-/// that is killed too.
+/// The entry of a hook that died before it withdrew its intent is distributed, and the distribution
+/// is killed too.
 #[test]
 fn distribute_what_confirms() {
     let prepare = || {
@@ -287,7 +288,7 @@ fn distribute_what_confirms() {
         let _ = fixture.spool.distribute(Lock::Try, cannot_build);
     };
     at_every_crash(prepare, act, |fixture, ()| {
-        // Somebody delivers what is there already.
+        // Another process delivers the part that is there already.
         let mut arrived = fixture.deliver_all("ci");
         if !arrived.is_empty() {
             assert_eq!(fixture.intended(), [second()], "first the intent goes");

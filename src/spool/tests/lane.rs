@@ -9,7 +9,7 @@ fn later(seconds: u64) -> SystemTime {
     noon() + Duration::from_secs(seconds)
 }
 
-/// Three messages in one entry, one in the next, distributed.
+/// Makes three messages in one entry, one in the next, distributed.
 fn two_entries() -> Fixture {
     let fixture = Fixture::new();
     fixture.push("/srv/a.git", &["1", "2", "3"], &["ci"]);
@@ -75,7 +75,7 @@ fn a_refused_message_steps_aside_and_comes_back() {
     let parts: Vec<_> = asides.iter().map(|aside| aside.part).collect();
     assert_eq!(parts, [Part::Only(2), Part::Only(1)], "by due time");
     assert_eq!(next_message(&lane, &asides[0]).0.msg_id, "3");
-    // Refused again, it waits longer; delivered, it is gone, and only it.
+    // If refused again, it waits longer; if delivered, it alone is gone.
     assert_eq!(lane.step_aside(&asides[0], 3, later(90), 2).unwrap(), None);
     assert_eq!(lane.advance(&asides[1], 3).unwrap(), None);
     let asides = lane.waiting().unwrap().asides;

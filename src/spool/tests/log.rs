@@ -86,7 +86,7 @@ fn a_line_that_was_cut_off_is_passed_over() {
 #[test]
 fn writers_side_by_side_lose_and_mix_no_line() {
     let fixture = fixture();
-    // Puts away once, at about half of what is written.
+    // Rotates once, at about half of the lines.
     let log = || fixture.spool.log().rotating_at(40_000);
     std::thread::scope(|scope| {
         for writer in 0..4 {
@@ -109,8 +109,8 @@ fn a_log_that_was_put_away_already_is_not_put_away_again() {
     let fixture = fixture();
     let log = fixture.spool.log().rotating_at(1000);
     log.append(&attempt("1")).unwrap();
-    // A writer that is slow: by the time it looks, others have filled and put away
-    // the file that it wrote to.
+    // A slow writer: by the time it looks, others have filled and rotated the file that it wrote
+    // to.
     let opened = fs::File::open(fixture.path("log")).unwrap();
     for n in 2..=6 {
         log.append(&attempt(&n.to_string())).unwrap();

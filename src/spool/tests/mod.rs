@@ -32,10 +32,10 @@ use super::*;
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::payload::{Format, Message};
 
-/// What is in the spool, queue by queue, by `msg_id`.
+/// The messages in the spool, queue by queue, by `msg_id`.
 type Kept = BTreeMap<String, BTreeSet<String>>;
 
-/// A spool in a folder of its own, with a clock that only moves when told to.
+/// A spool in a folder of its own, with a clock that moves only when told to.
 struct Fixture {
     dir: TempDir,
     spool: Spool,
@@ -54,7 +54,7 @@ impl Fixture {
         }
     }
 
-    /// A second later, enqueues messages with these ids for these queues.
+    /// Enqueues messages with these ids for these queues, a second later.
     fn push(&self, repository: &str, ids: &[&str], queues: &[&str]) -> Id {
         self.enqueue(&draft(repository, ids, queues)).unwrap()
     }
@@ -64,7 +64,7 @@ impl Fixture {
         self.spool.enqueue(draft, &self.stamp())
     }
 
-    /// A second passes.
+    /// Moves the clock by a second.
     fn tick(&self) {
         self.now.set(self.now.get() + Duration::from_secs(1));
         self.pushes.set(self.pushes.get() + 1);
@@ -99,7 +99,7 @@ impl Fixture {
         self.spool.root().join(path)
     }
 
-    /// What `act` does to the disk: paths are those below the spool.
+    /// Runs `act` and returns its system calls, with paths below the spool.
     fn traced<T>(&self, act: impl FnOnce() -> T) -> (T, Vec<String>) {
         let (result, steps) = disk::fault::traced(act);
         let root = self.spool.root().to_str().unwrap();
@@ -107,13 +107,14 @@ impl Fixture {
         (result, steps.into_iter().map(below).collect())
     }
 
-    /// The names in one of the spool's folders.
+    /// Returns the names in one of the spool's folders.
     fn ls(&self, path: &str) -> Vec<String> {
         ls(&self.path(path))
     }
 
-    /// Everything that is waiting or has failed, after distributing. Every body is
-    /// read, and is that of its `msg_id`.
+    /// Distributes, and returns all waiting and failed messages.
+    ///
+    /// Every body is read, and checked against its `msg_id`.
     fn kept(&self) -> Kept {
         self.distribute();
         let mut kept = Kept::new();
@@ -133,7 +134,8 @@ impl Fixture {
         kept
     }
 
-    /// Delivers all that waits for one endpoint and is not arriving, and says in which order.
+    /// Delivers all messages that wait for one endpoint and are not arriving. Returns them in their
+    /// order.
     fn deliver_all(&self, name: &str) -> Vec<String> {
         let Some(lane) = self.spool.lane(&queue(name)).unwrap() else {
             return vec![];
@@ -153,7 +155,8 @@ impl Fixture {
     }
 }
 
-/// The message that an item is about to deliver, and how many its queue gets.
+/// Returns the message that an item is about to deliver, and the number of messages that its queue
+/// gets.
 fn next_message(lane: &Lane, item: &Item) -> (Message, u32) {
     let entry = lane.open(item).unwrap();
     let numbers = entry.header().messages_for(lane.queue());
@@ -177,7 +180,7 @@ fn keep(kept: &mut Kept, queue: &Queue, entry: &Entry, part: Part) {
     }
 }
 
-/// `kept(&[("ci", &["1"])])`
+/// Makes an expected value: `kept(&[("ci", &["1"])])`.
 fn kept(queues: &[(&str, &[&str])]) -> Kept {
     let set = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
     queues
@@ -186,12 +189,12 @@ fn kept(queues: &[(&str, &[&str])]) -> Kept {
         .collect()
 }
 
-/// What is owed stays owed.
+/// Builds no message.
 fn cannot_build(_: &Id, _: &Header) -> Result<Built<Message>, Unbuilt> {
     Err(Unbuilt::All("no key".to_owned()))
 }
 
-/// Later than any clock on which the tests run.
+/// Returns a time later than any clock on which the tests run.
 fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(4_000_000_000)
 }
@@ -254,7 +257,7 @@ fn owed(repository: &str, branch: &str) -> Draft {
     }
 }
 
-/// The names in a folder, sorted; none if it is not there.
+/// Returns the names in a folder, sorted; none if it does not exist.
 fn ls(path: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(path).into_iter().flatten();
     let mut names: Vec<String> = entries

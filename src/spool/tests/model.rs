@@ -1,5 +1,5 @@
-//! The spool against a model of what it promises: whatever is done and wherever it
-//! is killed, each message arrives, in order, and as it was.
+//! The spool against a model of its promises: after any operations, killed anywhere, each message
+//! arrives, in order, and unchanged.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::disk::fault::killed_after;
 use super::*;
 
 const QUEUES: [&str; 2] = ["ci", "deploy"];
-/// Longer than any operation here: not killed.
+/// Number of system calls that no operation here makes: the process is not killed.
 const ALIVE: usize = 1000;
 
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +31,12 @@ enum Act {
     Distribute {
         can_build: bool,
     },
-    /// A distribution that pauses after each step, and is cut off after some of them.
+    /// Distributes in steps with pauses, and stops after some of them.
     Steps {
         steps: usize,
         can_build: bool,
     },
-    /// What is delivered may be retried by a person meanwhile.
+    /// Delivers the head, which a person may retry meanwhile.
     Head {
         queue: usize,
         answer: Answer,
@@ -82,25 +82,25 @@ fn act() -> impl Strategy<Value = (Act, usize)> {
     (act, prop_oneof![3 => Just(ALIVE), 1 => 0..8usize])
 }
 
-/// One message: push and number within it.
+/// A message, by the number of its push and its number within the push.
 type Key = (usize, usize);
 
 #[derive(Default)]
 struct Model {
-    /// Each push: its repository, its messages, and whether it was confirmed.
+    /// The repository and number of messages of each push, and whether it was confirmed.
     pushes: Vec<(u8, usize, bool)>,
-    /// What each queue got, in order, repeats left out.
+    /// The messages that each queue got, in order, without repeats.
     arrived: HashMap<usize, Vec<Key>>,
-    /// What each queue refused or gave up: it may come later than others.
+    /// The messages that each queue refused or gave up: they may come later than others.
     out_of_order: BTreeSet<(usize, Key)>,
-    /// The `msg_id` that a message has arrived with.
+    /// The `msg_id` with which each message has arrived.
     frozen: HashMap<Key, String>,
-    /// How often messages of what is owed were built.
+    /// Number of times that messages were built from ref updates.
     builds: usize,
 }
 
 impl Model {
-    /// `<push>.<number>`, and which time it was built.
+    /// Parses `<push>.<number>`, and the number of the build.
     fn key(msg_id: &str) -> Key {
         let mut parts = msg_id.split('.').map(|part| part.parse().unwrap());
         (parts.next().unwrap(), parts.next().unwrap())
@@ -202,7 +202,7 @@ fn push(fixture: &Fixture, model: &mut Model, repo: u8, messages: u8, owed: bool
     model.pushes.push((repo, count, result.is_ok()));
 }
 
-/// Builds what is owed.
+/// Builds the messages of ref updates.
 fn builder(model: &mut Model, can_build: bool) -> impl FnMut(&Id, &Header) -> BuildResult + '_ {
     move |_, header| {
         let Content::Owed(updates) = &header.content else {
@@ -305,7 +305,7 @@ proptest! {
         for (act, life) in &acts {
             run(&fixture, &mut model, act, *life);
         }
-        // In the end everybody is well, and everything is tried again.
+        // In the end every endpoint is healthy, and everything is tried again.
         distribute(&fixture, &mut model, true, ALIVE);
         for _ in 0..2 {
             for (number, name) in QUEUES.iter().enumerate() {

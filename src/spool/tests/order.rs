@@ -4,7 +4,7 @@ use super::crashes::at_every_crash;
 use super::*;
 use crate::spool::distribute::order::{Move, by_moves};
 
-/// A push that moves `main` to where the ref is at this number, from where it was before.
+/// Makes a push that moves `main` to the value of this number, from the value before it.
 fn moving(fixture: &Fixture, number: u8, queues: &[&str]) -> Id {
     moved(fixture, "/srv/a.git", number, queues)
 }
@@ -130,7 +130,7 @@ fn the_order_is_kept_through_every_crash() {
     };
     at_every_crash(enqueued, act, |fixture, ()| {
         for name in ["ci", "deploy"] {
-            // Somebody delivers what there is, before it is distributed again.
+            // Another process delivers what there is, before it is distributed again.
             let mut arrived = fixture.deliver_all(name);
             fixture.distribute();
             arrived.extend(fixture.deliver_all(name));
@@ -145,7 +145,7 @@ fn the_order_is_kept_through_every_crash() {
     });
 }
 
-/// `main 1 2`: a ref, where it was and where it is; 0 is nowhere.
+/// Parses `main 1 2`: a ref, its old value and its new one; 0 is none.
 fn update(text: &str) -> RefUpdate {
     let words: Vec<&str> = text.split(' ').collect();
     let oid = |word: &str| match word.parse().unwrap() {
@@ -171,17 +171,17 @@ fn an_entry_comes_after_the_one_that_moved_its_ref_to_where_it_began() {
         (&["a 1 0", "a 0 1"], &[0, 1]),
         (&["a 1 2", "a 0 1"], &[1, 0]),
         (&["a 0 2", "a 1 0"], &[1, 0]),
-        // What has nothing to do with it goes first.
+        // An entry without a relation to it goes first.
         (&["a 2 3", "b 1 2", "a 1 2", "b 2 3"], &[1, 2, 0, 3]),
         // One in the middle is not there.
         (&["a 3 4", "a 1 2"], &[0, 1]),
-        // There and back: nobody can tell.
+        // There and back: the order is unknown.
         (&["a 1 2", "a 2 1", "a 1 2"], &[0, 1, 2]),
         (&["a 2 1", "a 1 2"], &[0, 1]),
         (&["a 2 3", "a 3 4", "a 4 2"], &[0, 1, 2]),
         (&["a 2 3", "a 1 2", "a 1 2"], &[0, 1, 2]),
         (&["a 1 1", "a 1 1"], &[0, 1]),
-        // A circle of one ref does not keep another from telling.
+        // A circle of one ref does not hide the order by another.
         (&["a 2 1,b 2 3", "a 1 2,b 1 2"], &[1, 0]),
         // Several refs that agree, and that contradict each other.
         (&["a 2 3,b 2 3", "a 1 2,b 1 2"], &[1, 0]),
@@ -200,7 +200,7 @@ fn an_entry_comes_after_the_one_that_moved_its_ref_to_where_it_began() {
             .collect();
         let moves: Vec<Move<'_>> = entries.iter().map(|(id, it)| (id, &it[..])).collect();
         assert_eq!(by_moves(&moves), *expected, "{texts:?}");
-        // However they are given.
+        // In any order of the arguments.
         let back: Vec<Move<'_>> = moves.iter().rev().copied().collect();
         let places = by_moves(&back).into_iter().map(|at| texts.len() - 1 - at);
         assert_eq!(places.collect::<Vec<_>>(), *expected, "{texts:?}");

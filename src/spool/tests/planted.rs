@@ -1,12 +1,11 @@
-//! What somebody planted in the spool, or could.
+//! Objects that an attacker planted in the spool, or could.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 
-/// A spool with something in each of its folders, and a folder elsewhere that looks
-/// like each of them.
+/// A spool with items in each of its folders, and a folder elsewhere that looks like each of them.
 struct Planted {
     fixture: Fixture,
     outside: PathBuf,
@@ -40,7 +39,7 @@ impl Planted {
         }
     }
 
-    /// Moves one of the spool's folders elsewhere, a link in its place.
+    /// Moves one of the spool's folders elsewhere and puts a link in its place.
     fn replace(&mut self, name: &str) {
         let place = self.fixture.path(name);
         let moved = self.outside.join("moved");
@@ -67,7 +66,7 @@ impl Fixture {
     }
 }
 
-/// Every path below a folder, with what tells a change of it.
+/// Returns every path below a folder, with data that show a change of it.
 fn listing(folder: &Path) -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
     let mut found = vec![];
@@ -99,7 +98,7 @@ fn refused(error: &IoError, at: &Path) {
     );
 }
 
-/// Everything that a spool is ever asked to do; the errors that say "planted".
+/// Runs every operation of a spool. Returns the errors that say "planted".
 fn everything(fixture: &Fixture) -> Vec<IoError> {
     let mut errors = vec![];
     let mut note = |result: Result<(), SpoolError>| {
@@ -228,7 +227,7 @@ fn the_log_can_be_no_link_and_no_others_file() {
     assert!(error.ends_with("is no file of its own"), "{error}");
     planted.untouched();
 
-    // What the log is put away over is replaced, wherever it leads.
+    // Rotation replaces the file `log.1`, even if that is a link.
     let mut planted = Planted::new();
     fs::write(planted.fixture.path("log.1"), "old").unwrap();
     planted.replace("log.1");
@@ -277,7 +276,7 @@ fn what_happens_to_a_queues_path_changes_nothing_for_who_holds_it() {
     let mut planted = Planted::new();
     let lane = planted.fixture.lane("ci");
     planted.replace("retry/ci");
-    // The folder that was opened is worked on, wherever it is called now.
+    // The folder that was opened is worked on, even under another name.
     let head = lane.waiting().unwrap().mains.remove(0);
     lane.advance(&head, 3).unwrap();
     let moved = planted.outside.join("moved");

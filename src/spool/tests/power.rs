@@ -1,4 +1,4 @@
-//! Power loss: a name that must last is flushed before the one it replaces goes.
+//! Power failures: a name that must last is flushed before the one it replaces is removed.
 
 use super::disk::fault::{killed_after, traced};
 use super::*;
@@ -12,7 +12,7 @@ fn is_durable(steps: &[String]) {
         let (dir, _) = path.rsplit_once('/').unwrap_or((".", path));
         match operation {
             _ if path == "tmp" || path.starts_with("tmp/") => {}
-            // What was owed is replaced by what was built, under the same name.
+            // The entry with ref updates is replaced by one with messages, under the same name.
             "rename" if dir == "new" => {}
             "link" | "mkdir" => drop(pending.insert(dir)),
             "flush" => drop(pending.remove(path)),
@@ -66,7 +66,7 @@ fn a_new_name_is_durable_before_the_old_one_goes() {
     }
 }
 
-/// Two pushes in `new/`, each for two endpoints.
+/// Makes two pushes in `new/`, each for two endpoints.
 fn enqueued() -> Fixture {
     let fixture = Fixture::new();
     fixture.push("/a", &["1"], &["ci", "deploy"]);
@@ -74,7 +74,7 @@ fn enqueued() -> Fixture {
     fixture
 }
 
-/// Names in the spool that a power cut may take, or bring back: nothing was flushed since they
+/// The names in the spool that a power failure may remove, or restore: no flush came after they
 /// were made, or removed.
 #[derive(Default)]
 struct Unflushed {
@@ -103,7 +103,7 @@ impl Unflushed {
         unflushed
     }
 
-    /// The power goes: some of them are lost, or back from where `saved` has them.
+    /// Simulates a power failure: some of the names are lost, or restored from `saved`.
     fn cut(&self, subset: u32, saved: &Path) {
         for (n, path) in self.made.iter().chain(&self.removed).enumerate() {
             if subset & (1 << n) == 0 {

@@ -1,4 +1,4 @@
-//! Room that is set aside for pushes on a full disk.
+//! The reserve for pushes on a full disk.
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use super::crashes::at_every_crash;
 use super::*;
 
-/// What a spool has once a flush has seen it.
+/// Makes a spool as it is after a flush.
 fn flushed() -> Fixture {
     let fixture = Fixture::new();
     fixture.push("/srv/z.git", &["0"], &["z"]);
@@ -15,14 +15,14 @@ fn flushed() -> Fixture {
     fixture
 }
 
-/// A push of a branch, for whose entry there is no room.
+/// Records a push of a branch in the reserve, as if there were no room for its entry.
 fn spare(fixture: &Fixture, repository: &str, branch: &str) -> Result<Id, SpoolError> {
     fixture.tick();
     let draft = owed(repository, branch);
     fixture.spool.enqueue_spare(&draft, &fixture.stamp(), None)
 }
 
-/// Of these branches, and of no other.
+/// Makes a push of these branches, and of no other.
 fn owed_all(branches: &[String]) -> Draft {
     let updates = branches.iter().map(|branch| RefUpdate {
         old: Oid::from_bytes(&[6; 20]),
@@ -55,7 +55,7 @@ fn the_room_is_there_before_it_is_needed() {
     assert_eq!((meta.len(), meta.blocks() * 512), (0, 65 * 4096));
     assert_eq!(mode(&fixture.path("spare")), 0o600);
     assert_eq!(state(&fixture).used, 0);
-    // A copy of it has none, and gets some.
+    // A copy has no reserve, and gets one.
     fs::remove_file(fixture.path("spare")).unwrap();
     fs::write(fixture.path("spare"), "").unwrap();
     assert!(!state(&fixture).is_whole);
@@ -123,7 +123,7 @@ fn there_are_64_slots_and_what_does_not_fit_is_counted() {
         last: noon(),
     });
     assert_eq!((state(&fixture).used, state(&fixture).lost), (64, lost));
-    // Looked at once more, and after what is there has left.
+    // Look once more, and after the entries have left.
     assert_eq!(fixture.distribute().entries, 64);
     assert_eq!(fixture.deliver_all("ci"), rest);
     assert_eq!((state(&fixture).used, state(&fixture).lost), (0, lost));
@@ -177,7 +177,7 @@ fn a_push_of_many_refs_takes_several_slots() {
     assert!(built_of.is_sorted_by_key(|one| one.0.clone()) && built_of.last().unwrap().0 < later);
     let updates = built_of.into_iter().flat_map(|(_, updates)| updates);
     assert_eq!(updates.collect::<Vec<_>>(), draft.updates());
-    // More than there are slots for: nothing of it is there.
+    // More than there are slots for: none of it is recorded.
     let branches: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
     let draft = owed_all(&branches);
     let full = fixture.spool.enqueue_spare(&draft, &fixture.stamp(), None);
@@ -217,7 +217,7 @@ fn what_is_planted_in_its_place_is_told_and_stands_in_nobodys_way() {
     assert_eq!(outside.metadata().unwrap().len(), 0);
 }
 
-/// Nothing can be written into `tmp/`, as if there were no room.
+/// Makes writing into `tmp/` impossible, as if there were no room.
 fn without_room<T>(fixture: &Fixture, act: impl FnOnce() -> T) -> T {
     let (tmp, aside) = (fixture.path("tmp"), fixture.path("aside"));
     fs::rename(&tmp, &aside).unwrap();
@@ -235,7 +235,7 @@ fn without_room_only_later_pushes_of_the_repository_wait() {
     fixture.push("/srv/b.git", &["4"], &["ci"]);
     let report = without_room(&fixture, || {
         let distribution = fixture.spool.distribution(Lock::Try, cannot_build).unwrap();
-        // A minute is no reason to go first.
+        // An age of a minute does not let it go first.
         let mut distribution = distribution.unwrap().without_patience();
         while distribution.step(|| true).unwrap() == Some(true) {}
         distribution.finish()
@@ -334,7 +334,7 @@ fn a_push_in_a_slot_is_settled_once_through_every_crash() {
         fixture.distribute();
         arrived.extend(fixture.deliver_all("ci"));
         arrived.retain(|id| id != "4");
-        // What was being delivered when it was killed comes again; nothing else does.
+        // The message that was being delivered at the kill comes again; nothing else does.
         let mut first = vec![];
         for id in &arrived {
             if !first.contains(id) {

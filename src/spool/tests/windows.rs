@@ -1,9 +1,9 @@
-//! As much of a queue as there is room for, and then the rest.
+//! A queue read by windows: as much as there is room for, and then the rest.
 
 use super::waiting::Names;
 use super::*;
 
-/// What waits, by windows of `most` names, and what is left over.
+/// Returns the waiting items, by windows of `most` names, and the leftovers.
 fn by_windows(names: &[String], most: usize) -> (Waiting, Vec<String>) {
     let (mut all, mut leftovers, mut after) = (Waiting::default(), vec![], None);
     loop {
@@ -27,7 +27,7 @@ fn by_windows(names: &[String], most: usize) -> (Waiting, Vec<String>) {
 fn names() -> Vec<String> {
     let mut names = vec![];
     for n in 0..40u64 {
-        // In an order that is not theirs.
+        // In another order than theirs.
         let id = Id::new(noon() + Duration::from_secs(n * 7 % 40), "git1", n);
         let first = Item::first(&id);
         let item = |part, attempts| Item {
@@ -60,7 +60,7 @@ fn however_small_the_windows_all_of_a_queue_is_seen() {
         let (seen, left) = by_windows(&names, most);
         assert_eq!(seen.mains, whole.mains, "{most}");
         assert_eq!(seen.asides, whole.asides, "{most}");
-        // What there is no room for is left over the next time.
+        // Leftovers for which there is no room are found again the next time.
         assert!(left.iter().all(|name| leftovers.contains(name)), "{most}");
     }
 }
