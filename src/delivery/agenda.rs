@@ -36,13 +36,14 @@ pub(super) enum Verdict {
 }
 
 impl Agenda {
-    /// Returns whether a queue has a message that is due. The schedule of one repository may
-    /// be longer than the default one; the turn finds that out.
+    /// Returns whether a queue has a due message.
+    ///
+    /// The schedule of one repository may be longer than the default one; the turn detects that.
     pub(super) fn is_due(standing: &Standing, now: SystemTime) -> bool {
         standing.is_due(now, Retry::default().longest_delay())
     }
 
-    /// Notes that entries came for a queue. Returns whether it is to be read now.
+    /// Notes that entries came for a queue. Returns whether the queue is to be read now.
     pub(super) fn came(&mut self, key: &Key, now: SystemTime) -> bool {
         self.fresh.insert(key.clone());
         let from = self.due.get(key).and_then(|due| due.probe_from);
@@ -54,8 +55,9 @@ impl Agenda {
         self.fresh.contains(key)
     }
 
-    /// Returns whether a queue waits, by what is known of its last failure. Such a queue is not
-    /// read, so it costs the same however many entries it has.
+    /// Returns whether a queue waits, by the record of its last failure.
+    ///
+    /// Such a queue is not read, so it costs the same however many entries it has.
     pub(super) fn waits(
         &mut self,
         spool: &Spool,
@@ -92,7 +94,7 @@ impl Agenda {
         if Self::is_due(standing, now) {
             return Verdict::Due;
         }
-        // What was refused waits for itself, whatever comes and whoever is back.
+        // A refused message waits for itself, even if entries come or its receiver is back.
         if standing.head.is_none() {
             self.wait(spool, key, due, None);
             return Verdict::Waits;

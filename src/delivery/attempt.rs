@@ -1,5 +1,5 @@
-//! One attempt of a lane, and what is done for its neighbours meanwhile: the one before
-//! it is logged and crossed off, the one after it is opened.
+//! One attempt of a lane, and the work for its neighbours meanwhile: the message before it is
+//! logged and crossed off, the entry after it is opened.
 
 use std::rc::Rc;
 
@@ -20,11 +20,11 @@ pub(super) struct Delivered {
     pub(super) attempt: Attempt,
 }
 
-/// An entry, and what its messages need to be sent.
+/// An entry and the data that its messages need to be sent.
 pub(super) struct Job {
     pub(super) entry: Entry,
     pub(super) settings: Rc<Settings>,
-    /// Which of the settings' endpoints it goes to.
+    /// Index of the endpoint in the settings.
     pub(super) at: usize,
     /// The numbers of the messages that this endpoint gets.
     pub(super) numbers: Vec<usize>,
@@ -37,8 +37,10 @@ impl Job {
 }
 
 impl Work<'_> {
-    /// Makes an attempt, and while the answer is awaited, what is to be done before and
-    /// after it for others: so neither waits for the other.
+    /// Makes an attempt.
+    ///
+    /// While the answer is awaited, the message before it is logged and crossed off, and the entry
+    /// after it is opened, so that neither waits for the other.
     pub(super) async fn attempt(
         &mut self,
         item: &Item,
@@ -61,10 +63,10 @@ impl Work<'_> {
         (sent, crossed_off)
     }
 
-    /// Logs and crosses off what was delivered last.
+    /// Logs and crosses off the message that was delivered last.
     ///
-    /// Crash before, with the next message on its way: both are delivered again, in
-    /// their order. No third one is sent before this is done.
+    /// Crash before, with the next message under way: both are delivered again, in their order. No
+    /// third one is sent before this is done.
     pub(super) fn cross_off(&mut self) -> Result<(), SpoolError> {
         if let Some(Delivered {
             item,
@@ -78,7 +80,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Opens what comes next. What is wrong with it is found when its turn comes.
+    /// Opens the next entry. Errors are found when its turn comes.
     fn look_ahead(&mut self) {
         let Some(item) = self.next.take() else { return };
         let Ok(entry) = self.lane.open(&item) else {
@@ -110,7 +112,7 @@ impl Work<'_> {
     }
 }
 
-/// Why nothing was sent; ours to mend.
+/// The reason for which nothing was sent, to be corrected on this machine.
 pub(super) struct Unsent {
     admin: Words,
     pusher: Words,

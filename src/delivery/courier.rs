@@ -1,4 +1,4 @@
-//! Delivering a queue: what that takes from outside, when it stops, what came of it.
+//! Delivering a queue: its inputs, its time limits and its result.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -14,47 +14,48 @@ use super::receivers::Receivers;
 use crate::config::Settings;
 use crate::spool::{Build, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError};
 
-/// What a delivery takes from outside, as values.
+/// The inputs of a delivery from outside, as values.
 pub trait Outside {
-    /// The time.
+    /// Returns the current time.
     fn now(&self) -> SystemTime;
-    /// Chance, from -1 to 1.
+    /// Returns a random number from -1 to 1.
     fn jitter(&self) -> f64;
-    /// The environment, for keys that are kept there.
+    /// Returns an environment variable, which may hold a key.
     fn variable(&self, name: &str) -> Option<String>;
-    /// The settings in force for a repository.
+    /// Returns the settings in force for a repository.
     fn settings(&self, repository: &Path) -> Result<Rc<Settings>, Unavailable>;
 }
 
-/// What a flush takes from outside, and whom it tells what happened.
+/// The inputs of a flush from outside, and the receiver of its results.
 pub trait Surveyor: Outside {
-    /// Builds the messages of a push that could only be recorded, or has them built.
+    /// Builds the messages of a push that could only be recorded, or has another process build
+    /// them.
     fn build(&self, spool: &Spool, id: &Id, header: &Header) -> Build;
-    /// A spool's entries were brought to their queues, or were not.
+    /// Reports a distribution of a spool's entries to their queues, or its error.
     fn distributed(&self, spool: &Spool, result: Result<Distributed, IoError>);
-    /// Entries wait in a spool that are for the service behind `socket`: they are submitted
-    /// whole, and are no queue of an endpoint's.
+    /// Reports that entries wait in a spool for the service behind `socket`.
+    ///
+    /// They are submitted whole, and are in no endpoint's queue.
     fn waits_for_service(&self, spool: &Spool) {
         let _ = spool;
     }
-    /// A queue was worked on.
+    /// Reports the result of work on a queue.
     fn worked(&self, spool: &Spool, queue: &Queue, result: &Result<LaneReport, SpoolError>);
 }
 
-/// Why there are no settings for a repository.
+/// The reason for which there are no settings for a repository.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unavailable {
-    /// There is no such folder, at least not now.
+    /// The repository's folder does not exist, at least not now.
     #[error("repository `{}` is gone", .0.display())]
     Gone(PathBuf),
-    /// Its configuration cannot be loaded, or does not say where messages go, for this
-    /// reason.
+    /// The configuration cannot be loaded, or names no endpoints, for this reason.
     #[error("{0}")]
     Broken(String),
 }
 
 impl Unavailable {
-    /// The same for a person, and what to do.
+    /// Returns the reason as a notice, with advice.
     #[must_use]
     pub fn notice(&self) -> Notice {
         let hint = match self {
@@ -70,26 +71,26 @@ impl Unavailable {
     }
 }
 
-/// Something that a person must see to.
+/// A problem that a person must correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// For whoever looks after the server.
+    /// For the administrator of the server.
     pub admin: Words,
-    /// For whoever pushes: no address, no name that a certificate tells.
+    /// For the pusher: without addresses, and without names from a certificate.
     pub pusher: Words,
 }
 
-/// What a person is told.
+/// A text for a person, with advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
-    /// What is the matter.
+    /// The problem.
     pub text: String,
-    /// What to do.
+    /// The advice.
     pub hint: Option<String>,
 }
 
 impl Notice {
-    /// What everybody may know.
+    /// Makes a notice that the administrator and the pusher may both read.
     pub(super) fn open(text: String, hint: Option<String>) -> Self {
         let words = Words { text, hint };
         Self {
@@ -99,71 +100,72 @@ impl Notice {
     }
 }
 
-/// What became of a queue.
+/// The result of work on a queue.
 #[derive(Clone, Debug, Default)]
 pub struct LaneReport {
-    /// Messages that the endpoint took.
+    /// Number of messages that the endpoint accepted.
     pub delivered: usize,
-    /// Messages that were refused, and are tried again later.
+    /// Number of messages that were refused, and are tried again later.
     pub refused: usize,
-    /// Messages that were given up.
+    /// Number of messages that were given up.
     pub failed: usize,
-    /// Why something is left, if it is.
+    /// The reason for which messages are left, if any are.
     pub left: Option<Left>,
-    /// What a person must see to.
+    /// Problems that a person must correct.
     pub notices: Vec<Notice>,
 }
 
 impl LaneReport {
-    /// Returns whether something was delivered, and no attempt failed.
+    /// Returns whether messages were delivered, and no attempt failed.
     pub(super) fn has_only_delivered(&self) -> bool {
         self.delivered > 0 && !matches!(self.left, Some(Left::Failed { .. } | Left::Fault))
     }
 
-    /// Whether the run changed anything in its queue.
+    /// Returns whether the run changed anything in its queue.
     pub(super) fn has_progressed(&self) -> bool {
         self.delivered + self.refused + self.failed > 0
     }
 }
 
-/// Why a queue is not empty.
+/// The reason for which a queue is not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
     /// Older messages wait, and are not overtaken.
     Older,
-    /// It failed before, and is not due.
+    /// The head failed before, and is not due.
     NotDue,
-    /// It failed now.
+    /// The head failed now.
     Failed {
-        /// How.
+        /// The outcome, for the administrator.
         why: String,
-        /// What whoever pushes may know of that.
+        /// The outcome, as far as the pusher may know it.
         for_pusher: String,
     },
-    /// A fault of ours, of which a notice tells.
+    /// A problem on this machine, which a notice describes.
     Fault,
-    /// There was no time left.
+    /// The time limit was reached.
     OutOfTime,
-    /// As many requests as may be are under way to this receiver.
+    /// The limit of requests at once to this receiver was reached.
     Crowded(Origin),
-    /// Its receiver cannot be reached, as another queue found.
+    /// The receiver cannot be reached, as another queue found.
     Down {
-        /// When it is looked into again, unless it is woken or something comes.
+        /// Time at which the queue is read again, unless its receiver is back or entries come
+        /// earlier.
         until: SystemTime,
     },
 }
 
-/// When to stop.
+/// Time limits of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
     /// No attempt begins after this.
     pub begin_before: Option<Instant>,
-    /// Nothing lasts longer than this; an attempt that is cut off does not count.
+    /// No attempt lasts longer than this. One cut off by it does not count.
     pub end_by: Option<Instant>,
 }
 
 impl Limits {
-    /// Whether the attempt that is under way was cut off, rather than its receiver slow.
+    /// Returns whether this limit, rather than the receiver's timeout, ended the attempt.
     pub(super) fn has_cut_off(&self) -> bool {
         self.end_by.is_some_and(|end| Instant::now() >= end)
     }
@@ -186,25 +188,25 @@ impl Limits {
 pub struct Courier<'a> {
     /// The spool.
     pub(super) spool: &'a Spool,
-    /// What sends.
+    /// The client that sends requests.
     pub(super) client: &'a dyn Transport,
-    /// The world.
+    /// The inputs from outside.
     pub(super) outside: &'a dyn Outside,
-    /// When to stop.
+    /// The time limits.
     pub(super) limits: Limits,
-    /// How long after the first attempt another one can begin; the queue's other messages
+    /// Time after the first attempt from which on no other one begins. The queue's other messages
     /// wait for the next turn.
     pub(super) turn: Option<Duration>,
-    /// What is known of receivers.
+    /// The state of receivers.
     pub(super) receivers: &'a Receivers,
-    /// Attempt what waits in order though the schedule does not have it yet. Where that fails,
-    /// the schedule stays as it is.
+    /// True if messages in order are attempted before they are due. A failure then leaves their
+    /// schedule unchanged.
     pub(super) is_probe: bool,
-    /// Whether a message can be given up because it is old.
+    /// True if a message can be given up because of its age.
     pub(super) may_expire: bool,
-    /// Once it is set, no attempt begins: somebody wants us to end.
+    /// Once this is set, no attempt begins: the run is to end.
     pub(super) stop: &'a Cell<bool>,
-    /// Deliver this entry alone, and only if nothing older waits.
+    /// Delivers this entry alone, and only if nothing older waits.
     pub(super) only: Option<&'a Id>,
 }
 
@@ -234,18 +236,18 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Delivers what is due in a queue, until it is empty or held or time is up.
+    /// Delivers the due messages of a queue, until it is empty, held, or out of time.
     pub async fn run(&self, lane: &Lane) -> Result<LaneReport, SpoolError> {
         let mut work = Work::new(*self, lane);
         let done = self.work(&mut work).await;
-        // Whatever ended it: what was delivered is crossed off, and the rest waits.
+        // After any end a delivered message is crossed off, and the rest waits.
         let crossed_off = work.cross_off();
         done.and(crossed_off).map(|()| work.report)
     }
 
     async fn work(&self, work: &mut Work<'_>) -> Result<(), SpoolError> {
         work.mains().await?;
-        // An endpoint that is down is not bothered with what it refused before.
+        // An endpoint that is down does not get the messages again that it refused before.
         if self.only.is_none() && matches!(work.report.left, None | Some(Left::Fault)) {
             work.asides().await?;
         }

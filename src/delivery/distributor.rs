@@ -14,9 +14,9 @@ use crate::spool::{Distributed, Distribution, Header, Id, IoError, Lock, Queue, 
 
 /// Longest time for which `new/` is locked again and again.
 const HOLD: Duration = Duration::from_millis(250);
-/// Time for which it is left alone then: longer than whoever waits for it sleeps.
+/// Time for which it is left alone then: longer than a waiting process sleeps.
 const GIVE_WAY: Duration = Duration::from_millis(3);
-/// Interval at which a lock on `new/` is tried that another process holds.
+/// Interval at which a lock on `new/` that another process holds is tried again.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// Longest time for which an entry waits for an older push of its repository.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -37,23 +37,23 @@ struct Distributing<'a> {
     spool: Spool,
     /// `None`: another process has had `new/` so far.
     distribution: Option<Distribution<'a>>,
-    /// When this distribution began.
+    /// Time at which this distribution began.
     begun: Instant,
-    /// When `new/` was first locked after it was left alone.
+    /// Time at which `new/` was first locked after it was left alone.
     held_since: Option<Instant>,
-    /// No step before this.
+    /// Time before which no step is made.
     ready: Instant,
-    /// Something came that this distribution does not see.
+    /// True if entries came that this distribution does not see.
     again: bool,
-    /// Whether messages are being made, which need not be waited for.
+    /// True if messages are being built, which need not be waited for.
     builds: bool,
-    /// Since when entries have waited for an older push, whose hook composes.
+    /// Time since which entries have waited for an older push, whose hook composes.
     waits_since: Option<Instant>,
     shortage: Shortage,
 }
 
 impl<'a> Distributor<'a> {
-    /// Opens about an eighth of so many `descriptors` at most.
+    /// Makes a distributor that opens about an eighth of `descriptors` files at most.
     pub(super) fn new(world: &'a dyn Surveyor, descriptors: usize) -> Self {
         Self {
             world,
@@ -62,7 +62,7 @@ impl<'a> Distributor<'a> {
         }
     }
 
-    /// Distributes what is in this spool's `new/`.
+    /// Distributes the entries in this spool's `new/`.
     pub(super) fn add(&mut self, spool: &Spool) {
         let mut known = self.spools.iter_mut();
         match known.find(|one| one.spool.root() == spool.root()) {
@@ -93,7 +93,7 @@ impl<'a> Distributor<'a> {
         self.next_ready().is_some_and(|ready| ready <= now)
     }
 
-    /// The spools that a step can be made of: those that are open, and others as there is room.
+    /// Returns the spools for which a step can be made: the open ones, and others as there is room.
     fn open_or_may_be(&self) -> impl Iterator<Item = (usize, &Distributing<'a>)> {
         let is_open = |one: &Distributing<'a>| one.distribution.is_some();
         let open = self.spools.iter().filter(|one| is_open(one)).count();
@@ -101,12 +101,12 @@ impl<'a> Distributor<'a> {
         all.filter(move |(_, one)| open < self.most || is_open(one))
     }
 
-    /// When the next step can be made.
+    /// Returns the time of the next step.
     pub(super) fn next_ready(&self) -> Option<Instant> {
         self.open_or_may_be().map(|(_, one)| one.ready).min()
     }
 
-    /// Ends all distributions. What was not distributed stays in `new/`.
+    /// Ends all distributions. Entries that were not distributed stay in `new/`.
     pub(super) fn end(&mut self) {
         for one in std::mem::take(&mut self.spools) {
             if let Some(distribution) = one.distribution {
@@ -116,13 +116,13 @@ impl<'a> Distributor<'a> {
         }
     }
 
-    /// Waits for no messages that are being made.
+    /// Stops waiting for messages that are being built.
     pub(super) fn wait_no_longer(&mut self) {
         self.spools
             .retain(|one| !one.builds || one.distribution.is_some());
     }
 
-    /// Works until `end`. Returns the queues that got something.
+    /// Works until `end`. Returns the queues that got entries.
     pub(super) fn step(&mut self, end: Instant) -> Option<(Spool, BTreeSet<Queue>)> {
         let now = Instant::now();
         let (at, _) = self.open_or_may_be().find(|(_, one)| one.ready <= now)?;
@@ -160,7 +160,8 @@ impl<'a> Distributor<'a> {
 }
 
 impl<'a> Distributing<'a> {
-    /// Begins anew in a moment, when an older push may have its entry, or messages are made.
+    /// Prepares to begin anew in a moment, when an older push may have its entry, or messages may
+    /// be built.
     fn wait(&mut self, done: &Distributed) {
         let now = Instant::now();
         self.distribution = None;
@@ -168,12 +169,12 @@ impl<'a> Distributing<'a> {
         let since = self.waits_since.unwrap_or(now);
         self.waits_since = done.waits.then_some(since);
         self.builds = done.builds;
-        // To look through many entries is not all that is done meanwhile.
+        // Reading many entries again and again must leave time for other work.
         let looked = now.duration_since(self.begun);
         self.ready = now + ASK_AGAIN.max(looked * 4);
     }
 
-    /// Gives the account of the distribution once it is over.
+    /// Makes a step. Returns the result of the distribution after the last one.
     fn step(
         &mut self,
         world: &'a dyn Surveyor,

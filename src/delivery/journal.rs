@@ -1,4 +1,4 @@
-//! What is written down of a delivery: the log's lines, and what a person must see to.
+//! The records of a delivery: lines of the log, and notices for a person.
 
 use super::attempt::Job;
 use super::courier::{Notice, Words};
@@ -12,7 +12,9 @@ use crate::report::chain;
 use crate::spool::{Attempt, Header, Item, Status};
 
 impl Work<'_> {
-    /// Tells a person what only a person can mend, and that once, not at each run.
+    /// Adds a notice about a failure that a person must correct.
+    ///
+    /// An outage is reported once, not at each run.
     pub(super) fn tell(
         &mut self,
         decision: &Decision,
@@ -56,9 +58,9 @@ impl Work<'_> {
         });
     }
 
-    /// Whether this failure is the one by which a person is told of an outage.
+    /// Returns whether this failure is the one at which a person is told of an outage.
     fn is_outage_news(&self, job: &Job, answer: &Answer, failures: u32) -> bool {
-        // An endpoint that says that it is gone is believed at once.
+        // An endpoint that answers 410 is believed at once.
         let is_gone = answer.outcome == Outcome::Gone;
         let failures = if is_gone { PROBE_AFTER } else { failures };
         let now = self.courier.outside.now();
@@ -68,7 +70,7 @@ impl Work<'_> {
             .is_news(&self.key(), &origin, failures, now)
     }
 
-    /// What is logged and told of an item whose endpoint is not configured any more.
+    /// Returns the log line and the notice for an item whose endpoint is no longer configured.
     pub(super) fn not_configured(&self, item: &Item, header: &Header) -> (Attempt, Notice) {
         let queue = self.lane.queue();
         let endpoint = header.endpoint(queue).unwrap_or(queue.as_str());
@@ -131,7 +133,7 @@ impl Work<'_> {
         }
     }
 
-    /// Logs the request that went out in vain, if the attempt took two.
+    /// Logs the first request of an attempt that took two.
     pub(super) fn log_retried(
         &mut self,
         item: &Item,
@@ -151,7 +153,7 @@ impl Work<'_> {
         self.log(&line);
     }
 
-    /// A log that cannot be written stops no delivery, but a person should know.
+    /// Appends a line to the log. An error becomes a notice and stops no delivery.
     pub(super) fn log(&mut self, attempt: &Attempt) {
         if let Err(error) = self.log.append(attempt) {
             let notice = Notice::open(chain(&error), None);

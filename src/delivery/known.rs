@@ -1,4 +1,4 @@
-//! What is known of receivers and of the queues that lead to them, as values.
+//! The state of receivers and of the queues that lead to them, as values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ impl Known {
         Some(failure)
     }
 
-    /// Changes what is known of a queue, and marks it to be saved.
+    /// Sets or removes the failure of a queue, and marks it to be saved.
     pub(super) fn set(&mut self, key: &Key, failure: Option<Failure>) {
         match failure {
             Some(failure) => self.put(key, failure),
@@ -61,7 +61,7 @@ impl Known {
         queues.insert(key.1.clone());
     }
 
-    /// Sets a queue's failure; an outage that is known already goes on.
+    /// Sets a queue's failure. An outage that was recorded before continues.
     pub(super) fn fails(&mut self, key: &Key, failure: Failure) {
         let failure = match self.get(key) {
             Some(before) => Failure {
@@ -88,7 +88,7 @@ impl Known {
         most - under_way.min(most)
     }
 
-    /// Has a queue tried, a minute after its last attempt: its receiver is back.
+    /// Has a queue tried, a minute after its last attempt, because its receiver is back.
     pub(super) fn wake(&mut self, key: Key) {
         if let Some(failure) = self.get(&key).cloned() {
             let woken = Failure {

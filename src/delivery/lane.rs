@@ -1,9 +1,8 @@
-//! One endpoint's queue: what is due is attempted, in order, until something holds it.
+//! Delivering one endpoint's queue: due messages are attempted in order, until one holds it.
 //!
-//! A receiver that is *down* holds its queue, a message that it *refuses* steps
-//! aside, and a fault of ours (a key that cannot be read) stops the messages of
-//! that repository without counting against anybody. [`super::retry`] decides
-//! which; this file does it.
+//! A receiver that is *down* holds its queue. A message that it *refuses* steps aside. A problem on
+//! this machine (a key that cannot be read) stops the messages of that repository and counts
+//! against no receiver. [`super::retry`] decides which; this file carries the decision out.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -22,15 +21,15 @@ use crate::config::Retry;
 use crate::payload::Message;
 use crate::spool::{Entry, Item, Lane, Log, Part, SpoolError};
 
-/// What one item came to.
+/// The outcome of delivering one item.
 pub(super) enum Came {
-    /// It is settled: on with the next.
+    /// The item is settled. The next one follows.
     Settled,
-    /// It holds the queue.
+    /// The item holds the queue.
     Held(Left),
-    /// A fault of ours stops this repository: on with the others.
+    /// A problem on this machine stops this repository. Others go on.
     Blocked,
-    /// A person has changed its name, or taken it away: the queue is to be looked at again.
+    /// A person has renamed or removed the item: the queue is to be looked at again.
     Changed,
 }
 
@@ -39,18 +38,18 @@ pub(super) struct Work<'a> {
     pub(super) courier: Courier<'a>,
     pub(super) lane: &'a Lane,
     pub(super) report: LaneReport,
-    /// Repositories whose messages a fault of ours stops.
+    /// Repositories whose messages are stopped by a problem on this machine.
     pub(super) blocked: HashSet<PathBuf>,
     pub(super) log: Log,
-    /// What was delivered last, and is not crossed off yet.
+    /// The message that was delivered last, and is not crossed off yet.
     pub(super) delivered: Option<Delivered>,
-    /// The item that comes next, if that is known.
+    /// The next item, if known.
     pub(super) next: Option<Item>,
-    /// Its place among the requests to its receiver, kept for the turn.
+    /// The turn's place among the requests to its receiver.
     visit: Option<Visit>,
-    /// When its first attempt began.
+    /// Time at which the turn's first attempt began.
     began: Option<Instant>,
-    /// Its entry, opened while an answer was awaited.
+    /// The next item's entry, opened while an answer was awaited.
     pub(super) ready: Option<(Item, Entry)>,
 }
 
@@ -70,19 +69,19 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Whether no attempt begins any more.
+    /// Returns whether no further attempt begins in this turn.
     fn is_over(&self) -> bool {
         let turn = self.began.zip(self.courier.turn);
         let is_turn_over = turn.is_some_and(|(began, turn)| began.elapsed() >= turn);
         is_turn_over || self.is_ending()
     }
 
-    /// Whether the run is to end.
+    /// Returns whether the run is to end.
     pub(super) fn is_ending(&self) -> bool {
         self.courier.stop.get() || self.courier.limits.is_over()
     }
 
-    /// Delivers in push order; what arrives in the meantime goes along.
+    /// Delivers in push order. Entries that arrive meanwhile are delivered too.
     pub(super) async fn mains(&mut self) -> Result<(), SpoolError> {
         let mut settled = false;
         let mut after = None;
@@ -124,7 +123,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Tries again what was refused; each message waits for itself.
+    /// Tries refused messages again. Each waits for itself.
     pub(super) async fn asides(&mut self) -> Result<(), SpoolError> {
         let mut after = None;
         self.next = None;
@@ -162,7 +161,8 @@ impl<'a> Work<'a> {
     }
 
     async fn deliver(&mut self, item: Item) -> Result<Came, SpoolError> {
-        // What is older may be missing here. Whoever distributes looks at this queue again.
+        // An older entry may be missing here. The process that distributes looks at this queue
+        // again.
         if matches!(item.part, Part::From(_)) && self.lane.is_arriving(&item) {
             return Ok(Came::Held(Left::Older));
         }
@@ -177,8 +177,7 @@ impl<'a> Work<'a> {
             ControlFlow::Continue(job) => job,
             ControlFlow::Break(next) => return Ok(next),
         };
-        // Only the repository's own schedule tells a long delay from a clock that
-        // was wrong.
+        // Only the repository's own schedule can tell a long delay from a clock that was wrong.
         if far_ahead && !item.is_due(now, job.settings.retry.longest_delay()) {
             return Ok(Came::Held(Left::NotDue));
         }
@@ -186,7 +185,7 @@ impl<'a> Work<'a> {
         self.messages(item, &job).await
     }
 
-    /// Counts the turn among the requests to its receiver. Returns why it cannot go on.
+    /// Counts the turn among the requests to its receiver. Returns the reason if it cannot go on.
     fn visit(&mut self, job: &Job) -> Option<Left> {
         let origin = Origin::of(&job.endpoint().url);
         let known = self.visit.as_ref();
@@ -240,7 +239,7 @@ impl<'a> Work<'a> {
             };
             if answer.is_timeout() && self.courier.limits.has_cut_off() {
                 crossed_off?;
-                // Our own limit cut it off: that is no fault of the receiver.
+                // The run's own limit cut it off: the receiver is not at fault.
                 return Ok(Came::Held(Left::OutOfTime));
             }
             let answer = answer.for_item(&item);
@@ -262,8 +261,9 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Does what the answer calls for. Breaks if that holds the queue, else gives
-    /// what is left of the item.
+    /// Carries out the decision about an answer.
+    ///
+    /// Breaks if the message holds the queue, else returns the rest of the item.
     fn settle(
         &mut self,
         item: &Item,

@@ -9,8 +9,10 @@ use super::places::{Kind, Places};
 use super::receivers::{Key, key};
 use crate::spool::{Queue, Spool};
 
-/// Queues of one kind. Spools take turns, so that no repository with a spool of its own has more
-/// than its share, however many endpoints it has.
+/// Queues of one kind.
+///
+/// Spools take turns, so that no repository with a spool of its own has more than its share,
+/// whatever the number of its endpoints.
 #[derive(Default)]
 struct Line {
     queues: BTreeMap<PathBuf, VecDeque<(Spool, Queue)>>,
@@ -53,7 +55,7 @@ pub(super) struct Lines {
     unproven: Line,
     failing: Line,
     places: Places,
-    /// Queues whose last turn delivered something and met no failure.
+    /// Queues whose last turn delivered messages without a failure.
     delivered: BTreeSet<Key>,
 }
 
@@ -68,7 +70,7 @@ impl Lines {
         }
     }
 
-    /// Adds a queue that is due. `is_failing` says whether its head has failed.
+    /// Adds a due queue. `is_failing` is true if its head has failed.
     pub(super) fn push(&mut self, spool: Spool, queue: Queue, is_failing: bool) {
         let line = match self.kind(&key(&spool, &queue), is_failing) {
             Kind::Proven => &mut self.proven,
@@ -105,7 +107,8 @@ impl Lines {
         None
     }
 
-    /// Frees the place of a turn, in which something was delivered without a failure or not.
+    /// Frees the place of a turn. `has_delivered` is true if it delivered messages without a
+    /// failure.
     pub(super) fn leave(&mut self, key: &Key, has_delivered: bool) {
         self.places.leave(key);
         if has_delivered {
@@ -115,7 +118,8 @@ impl Lines {
         }
     }
 
-    /// Returns the time at which time alone makes room: a turn becomes slow, and leaves its place.
+    /// Returns the time at which a turn becomes slow and leaves its place, if a queue waits for
+    /// one.
     pub(super) fn next_room(&self) -> Option<Instant> {
         let waits = !(self.proven.is_empty() && self.unproven.is_empty());
         let slow = self.places.next_slow(Instant::now());

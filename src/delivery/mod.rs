@@ -1,26 +1,26 @@
-//! Sending: sign, POST, say what it came to.
+//! Delivery: signs messages, sends them, and decides what follows.
 //!
 //! ```text
-//! http      one attempt: a request goes out, an answer or its absence comes back
-//! outage    what an answer says of its receiver, for all that lead there
-//! outcome   what an answer means, and whose fault it is (pure)
-//! retry     what follows from an outcome: now, later, aside, never (pure)
-//! courier   delivering a queue: from outside what, until when, with what result
+//! http      one attempt: sends a request, returns an answer or its absence
+//! outage    the state of a receiver after an answer, for all queues that lead to it
+//! outcome   the meaning of an answer, and whose fault a failure is (pure)
+//! retry     the decision after an outcome: done, later, aside, given up (pure)
+//! courier   delivering a queue: inputs, time limits, result
 //! lane      one endpoint's queue: attempt after attempt, in order
 //! trial     a message that is always answered with 500, and the one behind it
-//! scheduler many queues side by side: which now, which again, which when
+//! scheduler many queues side by side: which is worked on now, and when again
 //! turn      one turn of a queue
-//! agenda    when each queue is looked into again, and whether it is tried then
+//! agenda    times at which queues are read again, and whether they are tried then
 //! distributor  from `new/` to queues, a step at a time
-//! prepared  what an item's messages need: entry, settings, endpoint
-//! attempt   one attempt of it, and what is done for its neighbours meanwhile
-//! line      queues that wait for their turn, and which is the next
-//! shortage  a want of file descriptors, which is waited out
-//! places    how many turns there are at once, and which of them are slow
+//! prepared  the data that an item's messages need: entry, settings, endpoint
+//! attempt   one attempt of a message, and the work for its neighbours meanwhile
+//! line      queues that wait for their turn, and the choice of the next
+//! shortage  waiting for file descriptors when there are too few
+//! places    the number of turns at once, and which of them are slow
 //! origin    a receiver: scheme, host and port
-//! receivers how many requests are under way to each receiver, and which are down
-//! known     what is known of them, as values
-//! journal   what is written down of it: the log, and what a person must see to
+//! receivers the number of requests under way to each receiver, and which are down
+//! known     the state of receivers and of the queues that lead to them, as values
+//! journal   the records of a delivery: the log's lines, and notices for a person
 //! ```
 
 mod agenda;
@@ -65,14 +65,15 @@ pub use scheduler::Scheduler;
 /// A time of the runtime's clock.
 pub use tokio::time::Instant;
 
-/// Lets others go on for a while.
+/// Lets other tasks run for a while.
 pub async fn pause(duration: std::time::Duration) {
     tokio::time::sleep(duration).await;
 }
 
-/// Runs what awaits answers, on this thread alone; only names are looked up on
-/// another one, which nobody waits for once the work is done: a name server that
-/// does not answer must hold no push up. Fails where there are too few file descriptors.
+/// Runs a future on this thread alone. Fails if there are too few file descriptors.
+///
+/// Only names are looked up on another thread. Once the work is done, that thread is not waited
+/// for: a name server that does not answer must not hold up a push.
 pub fn run<F: Future>(work: F) -> std::io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()

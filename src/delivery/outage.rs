@@ -1,4 +1,4 @@
-//! What an answer says of its receiver: up, or down, and since when.
+//! The state of a receiver after an answer: up, or down, and since when.
 
 use super::attempt::Job;
 use super::courier::{Notice, Words};
@@ -15,8 +15,9 @@ impl Work<'_> {
         key(self.courier.spool, self.lane.queue())
     }
 
-    /// Hands on what an answer says of its receiver. Where the schedule did not have the
-    /// attempt, a failure does not change the schedule.
+    /// Records the state of the receiver after an answer. Returns the decision.
+    ///
+    /// A failed attempt that was made before its due time does not change the schedule.
     pub(super) fn learn(
         &mut self,
         item: &Item,
@@ -36,7 +37,7 @@ impl Work<'_> {
         let next = match decision {
             Decision::Hold { due } if item.is_due(now, job.settings.retry.longest_delay()) => due,
             Decision::Hold { .. } => item.due,
-            // Given up: what comes after it is due.
+            // Given up: the message after it is due.
             _ => now,
         };
         let (by_transport, retry_after) = match &answer.outcome {

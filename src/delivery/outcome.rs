@@ -1,58 +1,59 @@
-//! What one attempt came to, and whose fault it is.
+//! The outcome of one attempt, and whose fault a failure is.
 
 use std::time::{Duration, SystemTime};
 
-/// The most that a receiver can ask us to wait.
+/// Longest time that a receiver can ask refpost to wait.
 pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// What one attempt (one POST) came to.
+/// The outcome of one attempt (one POST).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The receiver has it.
+    /// The receiver has the message.
     Delivered {
         /// 2xx.
         status: u16,
     },
     /// The receiver takes nothing at the moment: the next message would fare the same.
     Down {
-        /// How that showed.
+        /// The sign of it.
         reason: Reason,
-        /// How long the receiver asked us to wait.
+        /// Time that the receiver asked refpost to wait.
         retry_after: Option<Duration>,
     },
     /// The receiver answers, but does not want this message: the next one may pass.
     Refused {
-        /// Neither 2xx nor any of the others here.
+        /// Neither 2xx nor a status of another variant.
         status: u16,
-        /// How long the receiver asked us to wait.
+        /// Time that the receiver asked refpost to wait.
         retry_after: Option<Duration>,
     },
-    /// 410: the receiver says that it is gone for good. Only a person knows
-    /// whether it is, so its queue is held.
+    /// 410: the receiver says it has gone for good.
+    ///
+    /// Only a person knows if that is true, so its queue is held.
     Gone,
     /// 413: the receiver would refuse these bytes again.
     TooLarge,
 }
 
-/// How it showed that an endpoint is down.
+/// The sign that an endpoint is down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// An HTTP status that means "not now".
     Status(u16),
-    /// No HTTP answer at all; the word names what broke: `timeout`, `dns`, `tls`, …
+    /// No HTTP answer at all. The word names the failure: `timeout`, `dns`, `tls`, …
     Transport(&'static str),
 }
 
 impl Outcome {
-    /// Whether it is the endpoint that takes nothing, rather than this message
-    /// that it does not take.
+    /// Returns whether the endpoint accepts no message at all, rather than not this one.
     #[must_use]
     pub fn is_about_the_endpoint(&self) -> bool {
         matches!(self, Self::Down { .. } | Self::Gone)
     }
 
-    /// What an answer with this status means. A redirect is not followed, so 3xx
-    /// is a refusal: somebody has to correct the URL.
+    /// Returns the meaning of an answer with this status.
+    ///
+    /// A redirect is not followed, so 3xx is a refusal: a person has to correct the URL.
     #[must_use]
     pub fn of_status(status: u16, retry_after: Option<Duration>) -> Self {
         match status {
@@ -71,13 +72,14 @@ impl Outcome {
     }
 }
 
-/// Reads a `Retry-After` header (RFC 9110, 10.2.3): seconds or a date, cut to
-/// an hour. What is neither is ignored; a date in the past is zero.
+/// Parses a `Retry-After` header (RFC 9110, 10.2.3): seconds or a date, one hour at most.
+///
+/// Another value is ignored. A date in the past is zero.
 #[must_use]
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim_matches([' ', '\t']);
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than a number holds still ask for a long time.
+        // A number with more digits than fit still asks for a long time.
         value
             .parse()
             .map_or(LONGEST_RETRY_AFTER, Duration::from_secs)

@@ -1,4 +1,4 @@
-//! How many turns there are at once, and which of them are slow.
+//! The places for turns at once, for quick and slow ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,12 +16,12 @@ const LEFT: usize = 256;
 /// Age from which a turn is slow.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 
-/// A queue, by the last thing that is known of its receiver.
+/// The kind of a queue, by the last result of its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It took the last message.
+    /// The receiver accepted the last message.
     Proven,
-    /// Nothing is known of it. Until it answers it has a slow place, too.
+    /// The receiver has no result yet. Until it answers the turn takes a slow place, too.
     Unproven,
     /// The head of its queue has failed.
     Failing,

@@ -1,4 +1,5 @@
-//! What an item's messages need to be sent: its entry, its repository's settings, its endpoint.
+//! Finding the data that an item's messages need: its entry, its repository's settings, its
+//! endpoint.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use crate::report::chain;
 use crate::spool::{EntryError, Header, Item, SpoolError};
 
 impl Work<'_> {
-    /// Looks up what the item's messages need; breaks if they are not to be sent.
+    /// Looks up the data that the item's messages need. Breaks if they are not to be sent.
     pub(super) fn prepare(&mut self, item: &Item) -> Result<ControlFlow<Came, Job>, SpoolError> {
         let ready = self.ready.take().filter(|(ready, _)| ready == item);
         let entry = match ready {
@@ -84,7 +85,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Remembers that nothing can be sent for a repository, and why.
+    /// Records that nothing can be sent for a repository, with a notice.
     pub(super) fn fault(&mut self, repository: PathBuf, notice: Notice) {
         self.blocked.insert(repository);
         self.report.notices.push(notice);

@@ -45,7 +45,7 @@ pub(super) struct Failed {
     pub(super) retry_after: Option<Duration>,
 }
 
-/// Receivers, and the queues that lead to them. A clone is the same.
+/// The receivers, and the queues that lead to them. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Receivers(Rc<RefCell<Known>>);
 
@@ -56,7 +56,7 @@ pub(super) struct Visit {
     pub(super) origin: Origin,
 }
 
-/// An outage that is over, of which a person was told.
+/// A past outage, of which a person was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
     /// Its length.
@@ -64,7 +64,8 @@ pub(super) struct Ended {
 }
 
 impl Receivers {
-    /// Takes over the failures that a spool's `stats` has.
+    /// Replaces the failures of a spool's queues with those in its `stats` file, except for unsaved
+    /// ones.
     pub fn learn(&self, spool: &Spool, failures: BTreeMap<String, Failure>) {
         let known = &mut *self.0.borrow_mut();
         let root = spool.root();
@@ -94,8 +95,9 @@ impl Receivers {
         }
     }
 
-    /// Saves what changed, spool by spool, while `goes_on`. A spool that is locked or full is
-    /// saved the next time.
+    /// Saves changed failures, spool by spool, while `goes_on`.
+    ///
+    /// A locked or full spool is saved the next time.
     pub fn save<'a>(
         &self,
         spool_at: impl Fn(&Path) -> Option<&'a Spool>,
@@ -125,7 +127,7 @@ impl Receivers {
         self.0.borrow_mut().changed = later;
     }
 
-    /// Counts a request of a queue. Returns an error if it is not to be made now.
+    /// Counts a request of a queue. Returns an error if none is to be made now.
     pub(super) fn visit(&self, origin: Origin, key: &Key, now: SystemTime) -> Result<Visit, Left> {
         let known = &mut *self.0.borrow_mut();
         let others = known.down(&origin).filter(|(other, _)| *other != key);
@@ -147,8 +149,10 @@ impl Receivers {
         self.0.borrow().room(origin)
     }
 
-    /// Returns the time of a queue's next attempt, and the time from which entries that come
-    /// may cause one earlier. `None`: its last attempt did not fail.
+    /// Returns the time of a queue's next attempt, and the time from which new entries may cause
+    /// one earlier.
+    ///
+    /// Returns `None` if its last attempt did not fail.
     pub(super) fn held(&self, key: &Key) -> Option<(SystemTime, SystemTime)> {
         let known = self.0.borrow();
         let failure = known.get(key)?;
@@ -161,8 +165,9 @@ impl Receivers {
         Some((next, probe_from))
     }
 
-    /// Returns whether a queue's receiver is back and the queue was not tried since. Returns
-    /// true once.
+    /// Returns whether a queue's receiver is back and the queue was not tried since.
+    ///
+    /// Returns true once.
     pub(super) fn take_wake(&self, key: &Key) -> bool {
         let known = &mut *self.0.borrow_mut();
         let Some(failure) = known.get(key).filter(|it| it.is_woken) else {
@@ -176,7 +181,7 @@ impl Receivers {
         true
     }
 
-    /// Removes the failure of a queue that is empty.
+    /// Removes the failure of an empty queue.
     pub(super) fn forget(&self, key: &Key) {
         let known = &mut *self.0.borrow_mut();
         if known.get(key).is_some() {
@@ -184,8 +189,9 @@ impl Receivers {
         }
     }
 
-    /// Notes that a receiver took or refused a message of a queue. Returns the outage that this
-    /// ends, if a person was told of it.
+    /// Records that a receiver accepted or refused a message of a queue.
+    ///
+    /// Returns the outage that this ends, if a person was told of it.
     pub(super) fn took(&self, key: &Key, origin: &Origin, now: SystemTime) -> Option<Ended> {
         let known = &mut *self.0.borrow_mut();
         known.up.insert(origin.clone(), now);
@@ -201,7 +207,7 @@ impl Receivers {
         Some(Ended { after })
     }
 
-    /// Notes a failed attempt of a queue.
+    /// Records a failed attempt of a queue.
     pub(super) fn failed(&self, key: &Key, origin: &Origin, failed: Failed) {
         let known = &mut *self.0.borrow_mut();
         let failure = Failure {
@@ -218,7 +224,7 @@ impl Receivers {
         known.fails(key, failure);
     }
 
-    /// Changes what is known of a queue's failure, if it has failed.
+    /// Changes a queue's failure, if it has one.
     pub(super) fn change(&self, key: &Key, change: impl FnOnce(&mut Failure)) {
         let known = &mut *self.0.borrow_mut();
         let Some(own) = known.get(key) else { return };
@@ -230,8 +236,9 @@ impl Receivers {
     }
 
     /// Returns whether a person is to be told of an outage, after `failures` failures in a row of
-    /// one message. An outage is told once a day, and once for all queues that cannot reach the
-    /// same receiver.
+    /// one message.
+    ///
+    /// An outage is told once a day, and once for all queues that cannot reach the same receiver.
     pub(super) fn is_news(
         &self,
         key: &Key,
@@ -270,8 +277,9 @@ impl Receivers {
     }
 }
 
-/// Returns whether a time has come. A time further ahead than any probe was written by a clock
-/// that was wrong, and counts as come.
+/// Returns whether a time has come.
+///
+/// A time further ahead than any probe was written by a clock that was wrong, and counts as come.
 pub(super) fn has_come(time: SystemTime, now: SystemTime) -> bool {
     let ahead = time.duration_since(now).unwrap_or_default();
     ahead.is_zero() || ahead > LONGEST_PROBE * 2

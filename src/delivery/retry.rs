@@ -1,39 +1,43 @@
-//! What follows from an outcome: one pure function.
+//! The decision that follows from an outcome: one pure function.
 
 use std::time::{Duration, SystemTime};
 
 use super::outcome::{LONGEST_RETRY_AFTER, Outcome};
 use crate::config::Retry;
 
-/// From so many failures in a row on an endpoint counts as down for good, until
-/// it answers the one message that each run probes it with.
+/// Consecutive failures of one message after which a person is told of an outage.
+///
+/// A long outage is told earlier.
 pub(super) const PROBE_AFTER: u32 = 5;
-/// An endpoint that is down is tried at least this often. The longer steps of a schedule are
-/// for messages that are refused, and for endpoints that say they are gone.
+/// Longest time between two attempts of an endpoint while down.
+///
+/// The longer steps of a schedule are for messages that are refused, and for endpoints that say
+/// they are gone.
 pub(super) const LONGEST_PROBE: Duration = Duration::from_hours(1);
-/// How far jitter moves a delay, as a part of it.
+/// Largest change of a delay by jitter, as a fraction of the delay.
 const JITTER: f64 = 0.2;
-/// Stands in for an empty schedule, which the config does not let through.
+/// Delay in place of an empty schedule, which the configuration does not accept.
 const NO_SCHEDULE: Duration = Duration::from_mins(1);
 
-/// What is known about the message besides the outcome of its attempt.
+/// The state of a message besides the outcome of its attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
-    /// How many attempts failed before this one.
+    /// Number of failed attempts before this one.
     pub(super) attempts: u32,
-    /// When the message was enqueued.
+    /// Time at which the message was enqueued.
     pub(super) enqueued: SystemTime,
-    /// The time now.
+    /// The current time.
     pub(super) now: SystemTime,
-    /// Where in the jitter's range the delay shall lie, from -1 to 1.
+    /// Position of the delay in the jitter's range, from -1 to 1.
     pub(super) jitter: f64,
-    /// Whether it can be given up because it is old: the clock is to be believed.
+    /// True if the message can be given up because of its age: the clock is believed.
     pub(super) may_expire: bool,
 }
 
 impl Retry {
-    /// No due time lies further ahead than this, unless the clock was wrong
-    /// when it was written.
+    /// Returns the longest delay.
+    ///
+    /// No due time is further ahead than this, unless the clock was wrong when it was written.
     #[must_use]
     pub(crate) fn longest_delay(&self) -> Duration {
         jittered(self.last_resort(), 1.0).max(LONGEST_RETRY_AFTER)
@@ -50,28 +54,28 @@ impl Retry {
     }
 }
 
-/// What to do with a message after an attempt.
+/// The decision about a message after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// It is delivered.
+    /// The message is delivered.
     Done,
-    /// It holds the endpoint's queue and is tried again.
+    /// The message holds the endpoint's queue and is tried again.
     Hold {
-        /// When.
+        /// Time of the next attempt.
         due: SystemTime,
     },
-    /// It lets the next ones pass and is tried again.
+    /// The message lets the next ones pass and is tried again.
     StepAside {
-        /// When.
+        /// Time of the next attempt.
         due: SystemTime,
     },
-    /// It goes to `failed/`.
+    /// The message goes to `failed/`.
     GiveUp,
 }
 
-/// Decides what to do with a message after an attempt.
+/// Decides about a message after an attempt.
 ///
-/// A message is not given up at its first failure, however old it is: a server
+/// A message is not given up at its first failure, whatever its age: a server
 /// that was switched off for a week would otherwise fail its whole spool
 /// because the network came up a second late.
 #[must_use]

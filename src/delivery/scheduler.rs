@@ -5,11 +5,11 @@
 //! - A queue is worked on for one turn, then the next one that is due, of another spool if there
 //!   is one. Queues that delivered last go first, and those whose head has failed go last.
 //! - A turn that lasts longer than a second, or that begins with a head that has failed, is
-//!   *slow*. Slow turns have places of their own, so that receivers that hang hold up nobody.
-//! - Whatever is looked at again has a time at which it is due. A queue whose turn changed
+//!   *slow*. Slow turns have places of their own, so that receivers that hang delay no other queue.
+//! - Each queue that is looked at again has a time at which it is due. A queue whose turn changed
 //!   nothing is looked into again once, then after 20 seconds.
-//! - Once the budget is over, or the run is told to end, no attempt begins. What was begun is
-//!   ended by its own timeout.
+//! - Once the budget is used up, or the run is told to end, no attempt begins. Attempts under way
+//!   are ended by their own timeouts.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -49,21 +49,21 @@ pub struct Scheduler<'a> {
     limits: Limits,
     stop: &'a Cell<bool>,
     distributor: Distributor<'a>,
-    /// Queues of which nothing is known yet.
+    /// Queues that were not read yet.
     unseen: VecDeque<(Spool, Queue)>,
     /// Queues that are due.
     lines: Lines,
-    /// Queues in one of these lists or in `crowded`, or having their turn.
+    /// Queues in one of these lists or in `crowded`, or in their turn.
     busy: BTreeSet<Key>,
-    /// Queues whose receiver has as many requests as may be.
+    /// Queues whose receiver has the largest number of requests.
     crowded: BTreeMap<Origin, VecDeque<(Spool, Queue)>>,
     receivers: Receivers,
-    /// The spools that were added, and whether their clock is to be believed.
+    /// The spools that were added; the flag is true if their clock is believed.
     spools: BTreeMap<PathBuf, (Spool, bool)>,
     running: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
-    /// Queues that are tried though their schedule has nothing, in their next turn.
+    /// Queues that are tried in their next turn although nothing in them is due.
     probes: BTreeSet<Key>,
-    /// Queues whose last turn changed nothing although something was due.
+    /// Queues whose last turn changed nothing although a message was due.
     stalled: BTreeSet<Key>,
     agenda: Agenda,
     shortage: Shortage,
@@ -72,9 +72,10 @@ pub struct Scheduler<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A flush with nothing to do yet, which has `in_flight` requests under way that are not slow,
-    /// and opens about so many file `descriptors`, at most. Once `stop` is set, no attempt
-    /// begins.
+    /// Makes a flush with nothing to do yet.
+    ///
+    /// At most `in_flight` requests that are not slow are under way, and about `descriptors` files
+    /// are open. Once `stop` is set, no attempt begins.
     pub fn new(
         client: &'a dyn Transport,
         world: &'a dyn Surveyor,
@@ -105,7 +106,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Schedules a spool: what is in `new/`, and each of its queues.
+    /// Schedules a spool: the entries in `new/`, and each of its queues.
     pub fn add(&mut self, spool: &Spool) {
         let stats = spool.stats();
         let is_settled = stats.is_clock_settled(self.world.now());
@@ -124,8 +125,9 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Works until nothing is left that could be delivered now. Takes the spools one by one,
-    /// as there is room, and calls `worked` after each step.
+    /// Works until nothing is left that could be delivered now.
+    ///
+    /// Takes the spools one by one, as there is room, and calls `worked` after each step.
     pub async fn drain(
         &mut self,
         spools: impl IntoIterator<Item = Spool>,
@@ -144,7 +146,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Works until something is done. Returns false if nothing is left to be done.
+    /// Works until some progress is made. Returns false if nothing is left to be done.
     pub async fn step(&mut self) -> bool {
         if self.stop.get() {
             self.distributor.end();
@@ -199,7 +201,7 @@ impl<'a> Scheduler<'a> {
         looks && self.shortage.until().is_none() || self.distributor.is_ready(now)
     }
 
-    /// Hands on what was learnt of receivers, for one step.
+    /// Saves the state of receivers for other flushes, for one step.
     fn hand_on(&mut self, end: Instant) {
         self.handed_on = Instant::now();
         let spools = &self.spools;
@@ -221,8 +223,9 @@ impl<'a> Scheduler<'a> {
         self.stop.get() || self.limits.is_over()
     }
 
-    /// When something changes by time alone: another process may be done with `new/`, or a
-    /// turn becomes slow and leaves its place.
+    /// Returns the time at which a change comes by time alone.
+    ///
+    /// Another process may be done with `new/`, or a turn becomes slow and leaves its place.
     fn next_wake(&mut self) -> Option<Instant> {
         let room = self.lines.next_room();
         let wakes = room.into_iter().chain(self.distributor.next_ready());
@@ -232,7 +235,7 @@ impl<'a> Scheduler<'a> {
     fn look_into(&mut self, spool: &Spool, queue: Queue) {
         if queue.is_service() {
             self.world.waits_for_service(spool);
-        // One that is busy is looked into when that is over.
+        // A busy queue is looked into when its turn is over.
         } else if self.busy.insert(key(spool, &queue)) {
             self.unseen.push_back((spool.clone(), queue));
         }
@@ -273,7 +276,7 @@ impl<'a> Scheduler<'a> {
         self.last_step = Instant::now();
     }
 
-    /// Puts a queue where it belongs, by what is in it.
+    /// Schedules a queue by its contents.
     fn place(&mut self, spool: Spool, queue: Queue, standing: &Standing) {
         let (key, now) = (key(&spool, &queue), self.world.now());
         let verdict = self
@@ -333,8 +336,8 @@ impl<'a> Scheduler<'a> {
         let standing = spool.standing(&queue).unwrap_or_default();
         let Some(result) = finished.result else {
             self.busy.remove(&key);
-            // Whoever has it looks once more after letting go, as is done below. A queue that
-            // is gone is forgotten.
+            // The process that has it looks once more after letting go, as is done below. A queue
+            // that is gone is forgotten.
             if standing.next_due().is_some() {
                 let time = self.world.now() + BUSY;
                 self.agenda.wait(&spool, &key, time, None);
@@ -366,7 +369,7 @@ impl<'a> Scheduler<'a> {
             let from = self.receivers.held(&key).map(|(_, from)| from);
             return self.agenda.wait(&spool, &key, until, from);
         }
-        // What a fault of ours stops is tried when things change.
+        // A queue that a problem on this machine stops is tried when things change.
         let is_stopped = report.left == Some(Left::Fault) && !self.agenda.is_fresh(&key);
         let is_due = Agenda::is_due(&standing, self.world.now());
         if report.has_progressed() || !is_due {

@@ -1,12 +1,12 @@
-//! A want of file descriptors: work waits until some are closed.
+//! A shortage of file descriptors: work waits until some are closed.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time after which it is tried again.
+/// Time after which work is tried again.
 const WAIT: Duration = Duration::from_millis(100);
-/// Waits in a row, after which the error is told.
+/// Number of waits in a row after which the error is reported.
 const MOST: u32 = 100;
 
 /// Waits for file descriptors, in a row.
@@ -17,8 +17,8 @@ pub(super) struct Shortage {
 }
 
 impl Shortage {
-    /// Begins a wait, if what failed did so for want of descriptors. Returns false if it is to be
-    /// told instead.
+    /// Begins a wait, if an operation failed for lack of descriptors. Returns false if the error is
+    /// to be reported instead.
     pub(super) fn begins(&mut self, is_want_of_files: bool) -> bool {
         let waits = is_want_of_files && self.waits < MOST;
         if waits && self.until.is_none() {
@@ -34,7 +34,7 @@ impl Shortage {
         self.until
     }
 
-    /// Notes that something was done.
+    /// Records progress, which ends the waits in a row.
     pub(super) fn ends(&mut self) {
         *self = Self::default();
     }

@@ -1,9 +1,10 @@
-//! A message that a receiver answers as if it were broken, each time.
+//! Messages that a receiver answers as if it were broken, each time.
 //!
-//! Real receivers answer 500 to a message that they do not understand, the deletion of a branch
-//! say, and take all others. So after three such answers to the head of a queue the message
-//! behind it is tried, one at each attempt of the head. Once one is taken, those before it step
-//! aside as refused. One behind that is answered in this way too is on trial as the head is.
+//! Real receivers answer 500 to a message that they do not understand, such as the deletion of a
+//! branch, and accept all others. So after three such answers to the head of a queue the message
+//! behind it is tried, one at each attempt of the head. Once one is accepted, those before it step
+//! aside as refused. A message behind the head that is answered in this way too is on trial as the
+//! head is.
 
 use std::rc::Rc;
 
@@ -15,22 +16,24 @@ use super::outcome::{Outcome, Reason};
 use super::retry::{Decision, Situation, decide};
 use crate::spool::{Id, Item, Part, SpoolError};
 
-/// Such answers to one message, after which the next is tried.
+/// Number of such answers to one message after which the next is tried.
 const ENOUGH: u32 = 3;
-/// Messages of a queue that are on trial at once, at most.
+/// Number of messages of a queue that are on trial at once, at most.
 const MOST: usize = 8;
 
 /// A message behind the head.
 struct Candidate {
-    /// The item that it is in, up to it.
+    /// The item that has the message, from that message on.
     item: Item,
     job: Rc<Job>,
     total: u32,
 }
 
 impl Outcome {
-    /// Whether it is said of the endpoint, and may be about the message. Statuses of gateways,
-    /// and those from 520 on, which are theirs too, say that nobody looked at it.
+    /// Returns the status if the answer is about the endpoint, and may be about the message.
+    ///
+    /// Statuses of gateways, and those from 520 on, which are theirs too, mean that no receiver
+    /// looked at the message.
     fn may_be_about_the_message(&self) -> Option<u16> {
         match self {
             Self::Down {
@@ -43,7 +46,7 @@ impl Outcome {
 }
 
 impl Answer {
-    /// The same answer as one about the message, if it may be that.
+    /// Returns the same answer as one about the message, if it may be that.
     fn as_refusal(&self) -> Option<Self> {
         let status = self.outcome.may_be_about_the_message()?;
         let outcome = Outcome::Refused {
@@ -56,7 +59,9 @@ impl Answer {
         })
     }
 
-    /// What it means to an item: one that has stepped aside says nothing of the endpoint.
+    /// Returns the meaning of the answer for an item.
+    ///
+    /// The answer to a message that has stepped aside says nothing of the endpoint.
     pub(super) fn for_item(&self, item: &Item) -> Self {
         let is_aside = matches!(item.part, Part::Only(_));
         let refusal = self.as_refusal().filter(|_| is_aside);
@@ -64,14 +69,15 @@ impl Answer {
     }
 }
 
-/// A message's name in the account of such answers.
+/// Returns a message's key in the count of such answers.
 fn name(id: &Id, n: u32) -> String {
     format!("{id},{n}")
 }
 
 impl Work<'_> {
-    /// Tries the message behind the head, if the answers to the head ask for it. Returns whether
-    /// it was taken, and the queue changed.
+    /// Tries the message behind the head, if the answers to the head call for it.
+    ///
+    /// Returns whether it was accepted, and the queue changed.
     pub(super) async fn pass(
         &mut self,
         item: &Item,
@@ -116,8 +122,10 @@ impl Work<'_> {
         count
     }
 
-    /// The first message behind the head that has not had enough of such answers, or of those on
-    /// trial the one that had the fewest. All that are looked at go to the URL of the head.
+    /// Returns the first message behind the head that has not had enough of such answers, or the
+    /// one on trial that had the fewest.
+    ///
+    /// All that are considered go to the URL of the head.
     fn candidate(&mut self, head: &Job) -> Result<Option<Candidate>, SpoolError> {
         let mut known: Option<(u32, Candidate)> = None;
         let mut on_trial = 0;
@@ -184,9 +192,9 @@ impl Work<'_> {
         Ok(false)
     }
 
-    /// Has all messages before one that was taken step aside, and crosses that one off.
+    /// Moves all messages before an accepted one aside, and crosses that one off.
     ///
-    /// Crash in between: the one that was taken is the head, and delivered again.
+    /// Crash in between: the accepted one is the head, and delivered again.
     fn let_pass(&mut self, taken: &Candidate, refusal: &Answer) -> Result<(), SpoolError> {
         for item in self.lane.waiting()?.mains {
             let is_last = item.id == taken.item.id;

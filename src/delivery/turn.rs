@@ -1,4 +1,4 @@
-//! One turn of a queue: what is due is delivered, for a quarter of a second.
+//! One turn of a queue: due messages are delivered, for a quarter of a second.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::spool::{IoError, Queue, Spool, SpoolError, Standing};
 /// Length of a turn: no attempt begins later than this.
 const TURN: Duration = Duration::from_millis(250);
 
-/// A turn, and what it needs.
+/// A turn and the data that it needs.
 pub(super) struct Turn<'a> {
     pub(super) spool: Spool,
     pub(super) queue: Queue,
@@ -26,7 +26,7 @@ pub(super) struct Turn<'a> {
     pub(super) stop: &'a Cell<bool>,
 }
 
-/// A turn that is over, and its result.
+/// A finished turn and its result.
 pub(super) struct Finished {
     pub(super) spool: Spool,
     pub(super) queue: Queue,
@@ -63,7 +63,7 @@ impl Turn<'_> {
     }
 }
 
-/// Reads a queue, and removes its folder if it is empty.
+/// Reads a queue, and removes its folder if empty.
 pub(super) fn read(spool: &Spool, queue: &Queue) -> Result<Standing, IoError> {
     let standing = spool.standing(queue)?;
     if standing.next_due().is_some() {

@@ -1,4 +1,4 @@
-//! Which addresses may be dialled (`[network]`), decided on the address itself.
+//! The addresses that may be dialled (`[network]`), decided on the address itself.
 
 use std::error::Error;
 use std::io;
@@ -19,14 +19,15 @@ use crate::config::{Allow, EndpointUrl, Network};
 pub struct Forbidden {
     /// The address.
     pub address: IpAddr,
-    /// The name that led to it.
+    /// The name that was looked up.
     pub host: String,
-    /// What would allow it.
+    /// The setting that would allow it.
     pub hint: String,
 }
 
-/// Whether a URL may be dialled, as far as it tells by itself: a name must be looked
-/// up first.
+/// Fails if a URL has an address that must not be dialled.
+///
+/// A name must be looked up first, so it passes here.
 pub fn permit_url(network: &Network, url: &EndpointUrl) -> Result<(), Forbidden> {
     match url.address() {
         Some(address) => permit(network, &address.to_string(), address),
@@ -34,7 +35,7 @@ pub fn permit_url(network: &Network, url: &EndpointUrl) -> Result<(), Forbidden>
     }
 }
 
-/// Whether this host may be dialled at this address.
+/// Fails if this host must not be dialled at this address.
 pub(in crate::delivery) fn permit(
     network: &Network,
     host: &str,
@@ -61,13 +62,13 @@ pub(in crate::delivery) fn permit(
     }
 }
 
-/// Whether `allow_hosts` names it.
+/// Returns whether `allow_hosts` names the host.
 pub(in crate::delivery) fn is_allowed_host(network: &Network, host: &str) -> bool {
     let mut hosts = network.allow_hosts.iter();
     hosts.any(|allowed| allowed.eq_ignore_ascii_case(host))
 }
 
-/// The line that allows the address, whole, and where it belongs.
+/// Returns the whole line of configuration that allows the address, and its place.
 fn exception(network: &Network, address: IpAddr) -> String {
     let nets = network.allow_cidrs.iter().copied();
     let nets: Vec<String> = nets
@@ -77,7 +78,7 @@ fn exception(network: &Network, address: IpAddr) -> String {
     in_network(network, &format!("allow_cidrs = [{}]", nets.join(", ")))
 }
 
-/// Where a line of `[network]` belongs.
+/// Adds to a line of `[network]` the place in which it belongs.
 pub(in crate::delivery) fn in_network(network: &Network, line: &str) -> String {
     format!(
         "`{line}` below `[network]` in `{}` allows it",
@@ -85,9 +86,10 @@ pub(in crate::delivery) fn in_network(network: &Network, line: &str) -> String {
     )
 }
 
-/// Link-local addresses, clouds' metadata services, and what is no host at all.
+/// Returns whether an address is link-local, a cloud's metadata service, or no host at all.
 fn is_never_allowed(address: IpAddr) -> bool {
-    /// Where Alibaba Cloud, Oracle Cloud and Azure keep theirs, away from 169.254.0.0/16.
+    /// Metadata services of Alibaba Cloud, Oracle Cloud and Azure, which are outside of
+    /// 169.254.0.0/16.
     const METADATA_V4: [Ipv4Addr; 3] = [
         Ipv4Addr::new(100, 100, 100, 200),
         Ipv4Addr::new(192, 0, 0, 192),
@@ -116,8 +118,8 @@ fn is_never_allowed(address: IpAddr) -> bool {
     }
 }
 
-/// Whether the whole internet can reach the address (IANA's special-purpose
-/// address registries, RFC 6890).
+/// Returns whether the whole internet can reach the address (IANA's special-purpose address
+/// registries, RFC 6890).
 fn is_external(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
@@ -145,7 +147,7 @@ fn is_external(address: IpAddr) -> bool {
     }
 }
 
-/// The address inside an IPv4-compatible, NAT64, 6to4, Teredo or ISATAP one.
+/// Returns the address inside an IPv4-compatible, NAT64, 6to4, Teredo or ISATAP one.
 fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let join = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
     match v6.segments() {
@@ -165,13 +167,14 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 /// The addresses of a name that may be dialled.
 pub(super) type Permitted = std::vec::IntoIter<SocketAddr>;
 
-/// A name that leads nowhere.
+/// The error of a name that cannot be looked up.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot look its name up")]
 pub(super) struct Unresolved(#[source] io::Error);
 
-/// Resolves names, and gives the client only what may be dialled: what is checked
-/// is what is connected to, so a name cannot resolve twice.
+/// Resolves names, and returns only the addresses that may be dialled.
+///
+/// The client connects to the checked address, so a name cannot resolve twice.
 #[derive(Clone)]
 pub(super) struct Resolver(pub(super) Arc<Network>);
 
@@ -209,7 +212,7 @@ pub(super) async fn permitted(
     }
 }
 
-/// The addresses of a name, or of an address, which may stand in brackets.
+/// Looks up the addresses of a name, or of an address, with or without brackets.
 pub(in crate::delivery) async fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     Ok(tokio::net::lookup_host((bare, 0)).await?.collect())

@@ -1,4 +1,4 @@
-//! What came of an attempt: an answer, or what broke instead.
+//! The result of an attempt: an answer, or the failure in its place.
 
 use std::error::Error;
 use std::io;
@@ -19,35 +19,35 @@ const TIMEOUT: &str = "timeout";
 /// The log's word for a handshake that failed.
 const TLS: &str = "tls";
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What it means.
+    /// The meaning of the result.
     pub outcome: Outcome,
-    /// What broke, if there was no answer.
+    /// The failure, if there was no answer.
     pub broken: Option<Broken>,
     /// The beginning of the answer's body.
     pub body: Vec<u8>,
-    /// What broke a connection that had been kept, before the request was made anew.
+    /// The failure of a kept connection, before the request was made anew.
     pub retried: Option<Broken>,
-    /// How long the attempt took.
+    /// Duration of the attempt.
     pub took: Duration,
 }
 
-/// What broke.
+/// A failure below HTTP.
 #[derive(Clone, Debug)]
 pub struct Broken {
     /// One word, for the log.
     word: &'static str,
-    /// In the words of the system, or better ones.
+    /// The cause, in the words of the system or in clearer ones.
     pub cause: String,
-    /// What to do about it.
+    /// The advice.
     pub hint: Option<String>,
 }
 
-/// Why there is no answer.
+/// The reason for which there is no answer.
 pub(in crate::delivery) enum Unanswered {
-    /// It is ours to mend.
+    /// A problem on this machine, to be corrected here.
     Fault(Fault),
     /// The receiver, or the way to it, is down.
     Broken(Broken),
@@ -73,7 +73,7 @@ impl Answer {
         }
     }
 
-    /// Whether it is the time limit that ended the attempt.
+    /// Returns whether the time limit ended the attempt.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.broken
@@ -81,13 +81,13 @@ impl Answer {
             .is_some_and(|broken| broken.word == TIMEOUT)
     }
 
-    /// What it came to, for a person: `answered 200`, `is down: connection refused`.
+    /// Describes the result for the administrator: `answered 200`, `is down: connection refused`.
     #[must_use]
     pub fn outcome_text(&self) -> String {
         self.text(|broken| &broken.cause)
     }
 
-    /// The same for whoever pushes: what a certificate says is not for everybody.
+    /// Describes the result for the pusher, without the contents of a certificate.
     #[must_use]
     pub fn outcome_for_pusher(&self) -> String {
         self.text(|broken| match broken.word {
@@ -128,8 +128,10 @@ impl Broken {
 }
 
 impl Unanswered {
-    /// What our own rules forbade is a fault of ours; all else is the receiver's, or
-    /// of what lies between.
+    /// Converts an error of the client.
+    ///
+    /// A refusal by refpost's own rules, and the limit of open files, are problems on this machine.
+    /// All others are the receiver's, or of the network in between.
     pub(in crate::delivery) fn of(error: &legacy::Error, url: &EndpointUrl) -> Self {
         let causes = causes(error);
         let mut systems = causes.iter().filter_map(|cause| cause.downcast_ref());
@@ -166,8 +168,9 @@ impl Unanswered {
     }
 }
 
-/// The error and all that lies behind it. What an [`io::Error`] wraps is one of
-/// them: its own `source` skips that.
+/// Returns the error and all its causes.
+///
+/// The error inside an [`io::Error`] is one of them: its own `source` skips that.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
     let mut causes = vec![error];
     while let Some(&last) = causes.last() {

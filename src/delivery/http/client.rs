@@ -1,4 +1,4 @@
-//! One attempt: a request goes out, an answer or its absence comes back.
+//! One attempt: sends a request, returns an answer or its absence.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,17 +29,18 @@ use super::{proxy, tls};
 use crate::config::{Endpoint, EndpointUrl, Network};
 use crate::delivery::outcome::{Outcome, retry_after};
 
-/// The most lines that the head of an answer may have; hyper reads 400 KiB of it. Beyond
+/// Number of lines that the head of an answer may have; hyper reads 400 KiB of it. Beyond
 /// either, the status counts alone.
 const MOST_HEADER_LINES: usize = 1000;
 
-/// How much of an answer is read and kept.
+/// Number of bytes of an answer that are read and kept.
 const KEPT_OF_ANSWER: usize = 8 * 1024;
 
-/// Makes attempts: the network, or in a simulation what stands in for it.
+/// Makes attempts: over the network, or in a simulation without it.
 pub trait Transport {
-    /// Makes one attempt, which takes no longer than `limit`. `now` dates a
-    /// `Retry-After`.
+    /// Makes one attempt, which takes no longer than `limit`.
+    ///
+    /// `now` is the time from which a date in `Retry-After` counts.
     fn post<'a>(
         &'a self,
         endpoint: &'a Endpoint,
@@ -50,7 +51,7 @@ pub trait Transport {
     ) -> LocalBoxFuture<'a, Result<Answer, Fault>>;
 }
 
-/// Sends requests; keeps connections alive between them.
+/// Sends requests, and keeps connections open between them.
 pub struct Client {
     routes: RefCell<HashMap<Route, Connections>>,
     spellings: Spellings,
@@ -59,7 +60,7 @@ pub struct Client {
     most_open: usize,
 }
 
-/// What connections depend on: those of another route are of no use.
+/// The settings that a connection depends on. Connections of another route cannot be used.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Route {
     network: Arc<Network>,
@@ -72,9 +73,9 @@ struct Route {
 #[derive(Clone)]
 struct Connections {
     connector: Connector,
-    /// Kept, and used again.
+    /// Connections that are kept and used again.
     kept: HttpClient<Connector, Full<Bytes>>,
-    /// Used once.
+    /// Connections that are used once.
     fresh: HttpClient<Connector, Full<Bytes>>,
 }
 
@@ -82,14 +83,14 @@ struct Connections {
 struct Answered {
     status: u16,
     retry_after: Option<Duration>,
-    /// `None`: no more of it can be read.
+    /// The body. `None` if no more can be read.
     body: Option<Incoming>,
 }
 
 /// An exchange without an answer.
 struct Lost {
     why: Unanswered,
-    /// Whether the connection had been kept, and broke before any byte of an answer.
+    /// True if the connection had been kept, and broke before any byte of an answer.
     is_stale: bool,
 }
 
@@ -155,7 +156,7 @@ impl Connections {
 }
 
 impl Client {
-    /// Of about so many file `descriptors`, an eighth is for connections that are kept.
+    /// Makes a client. An eighth of `descriptors` files is for connections that are kept.
     #[must_use]
     pub fn new(descriptors: usize) -> Self {
         Self {
@@ -166,13 +167,13 @@ impl Client {
         }
     }
 
-    /// For a few endpoints.
+    /// Makes a client for a few endpoints.
     #[must_use]
     pub fn of_few() -> Self {
         Self::new(0)
     }
 
-    /// Closes the connections that are idle, if there are too many. Those in use end by
+    /// Closes the idle connections, if there are too many. Those in use end by
     /// themselves.
     fn close_idle(&self) {
         if self.open.count() >= self.most_open {
@@ -182,9 +183,10 @@ impl Client {
         }
     }
 
-    /// Makes a request. A kept connection may have been closed by the receiver meanwhile: if it
-    /// breaks before any answer, the request is made once more, on a fresh one, and `retried`
-    /// says why.
+    /// Makes a request.
+    ///
+    /// The receiver may have closed a kept connection meanwhile. If one breaks before any answer,
+    /// the request is made once more, on a fresh one, and `retried` gets the failure.
     async fn send(
         &self,
         endpoint: &Endpoint,
@@ -247,7 +249,7 @@ impl Client {
     }
 }
 
-/// Reads heads as receivers of old write them.
+/// Makes a client builder that accepts the heads that old receivers write.
 fn lenient() -> Builder {
     let mut builder = HttpClient::builder(TokioExecutor::new());
     builder
@@ -283,7 +285,7 @@ fn prepare(
         };
         headers.append(name, value);
     }
-    // Where a proxy is told the whole URL; a tunnel tells it the credentials itself.
+    // For a proxy that is told the whole URL; a tunnel tells it the credentials itself.
     let proxy = connector.proxy_of(&url);
     let proxy = proxy.filter(|_| url.scheme_str() == Some("http"));
     if let Some(auth) = proxy.as_ref().and_then(|proxy| proxy.basic_auth()) {
@@ -302,7 +304,7 @@ fn sensitive(text: &str) -> Result<header::HeaderValue, Fault> {
     Ok(value)
 }
 
-/// The name and password of a URL as the value of `Authorization`.
+/// Returns the name and password of a URL as the value of `Authorization`.
 fn basic_auth(url: &EndpointUrl) -> Option<String> {
     let given = url.expose();
     let password = given.password().unwrap_or_default();
@@ -321,7 +323,7 @@ fn without_userinfo(url: &EndpointUrl) -> String {
     url.into()
 }
 
-/// Makes a request. A status line that was read counts, whatever came after it.
+/// Makes a request. A status line that was read counts, even if the connection breaks after it.
 async fn exchange(
     client: &HttpClient<Connector, Full<Bytes>>,
     mut post: HttpRequest<Full<Bytes>>,
@@ -363,7 +365,7 @@ fn seen_on(connected: &Connected) -> Option<Seen> {
     extras.remove()
 }
 
-/// Reads the beginning of an answer, as far as it comes in time.
+/// Reads the beginning of an answer, until the deadline at most.
 async fn beginning(from: Option<Incoming>, deadline: Instant) -> Vec<u8> {
     let mut body = Vec::new();
     let Some(mut from) = from else { return body };

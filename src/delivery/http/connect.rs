@@ -22,7 +22,7 @@ use super::address::{Resolver, permitted};
 use super::wire::{Open, Wire};
 use crate::config::Network;
 
-/// The longest that connecting may take, within the attempt's own limit.
+/// Longest time for connecting, within the attempt's own limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 type AnyError = Box<dyn Error + Send + Sync>;
@@ -38,7 +38,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// `proxy` is the proxy's URL, with its address.
+    /// Makes a connector. `proxy` is the proxy's URL, with its address.
     pub(super) fn new(
         network: &Arc<Network>,
         proxy: Option<&url::Url>,
@@ -102,7 +102,9 @@ impl Connector {
         ))
     }
 
-    /// The proxy is told an address that is looked up, and decided on, here.
+    /// Connects through a SOCKS proxy.
+    ///
+    /// The proxy is told an address, which is looked up and decided on here.
     async fn by_socks(&self, proxy: &Intercept, url: &Uri) -> Result<TokioIo<TcpStream>, AnyError> {
         let host = url.host().unwrap_or_default();
         let address = permitted(&self.network, host).await?.next();

@@ -1,25 +1,25 @@
-//! A fault of ours: nothing was sent, and it says nothing about the receiver.
+//! Problems on this machine: nothing was sent, and the receiver is not at fault.
 
 use super::address::Forbidden;
 use super::proxy::ProxyFault;
 use super::tls::TlsFault;
 
-/// Why nothing was sent.
+/// The reason for which nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// `[network]` forbids the address.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// `[network] https_only` forbids the URL; how to allow it.
+    /// `[network] https_only` forbids the URL. The text says how to allow it.
     #[error("`https_only` forbids plain `http`")]
     NotHttps(String),
-    /// It cannot go through the proxy.
+    /// The request cannot go through the proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyFault),
-    /// Our side of TLS is broken.
+    /// The configured certificates or keys cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFault),
-    /// As many files are open as can be.
+    /// The limit of open files is reached.
     #[error("cannot connect")]
     Files(#[source] std::io::Error),
     /// The client cannot be made, or a configured header cannot be sent.
@@ -28,7 +28,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What to do about it.
+    /// Returns advice, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -43,7 +43,7 @@ impl Fault {
         }
     }
 
-    /// What whoever pushes may know of it: no address, no name, no hint for others.
+    /// Describes the problem for the pusher, without addresses, names, and advice for others.
     #[must_use]
     pub fn for_pusher(&self) -> &'static str {
         match self {

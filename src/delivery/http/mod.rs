@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! request   message + endpoint → headers and body (pure)
-//! address   which addresses may be dialled
-//! proxy     the proxy in between, and what may be reached through it
-//! tls       which certificates are trusted, and what a failed handshake means
-//! verifier  certificates, and what short keys mean
+//! address   the addresses that may be dialled
+//! proxy     the proxy in between, and the receivers that may be reached through it
+//! tls       trusted certificates, and the meaning of a failed handshake
+//! verifier  verifying certificates, and reporting short keys
 //! connect   connections, through proxies, with TLS
 //! spelling  names of headers, spelled as receivers look for them
 //! wire      a connection that is read before it is given up
 //! client    request → Answer
-//! answer    what came of it: an answer, or what broke
-//! fault     why nothing was sent, when the configuration or this machine is the cause
+//! answer    the result: an answer, or a failure
+//! fault     problems of the configuration or this machine for which nothing was sent
 //! ```
 
 pub(super) mod address;

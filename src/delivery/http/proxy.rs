@@ -1,32 +1,31 @@
-//! The proxy that messages go through (`network.proxy`), and what may be reached
-//! through it.
+//! The proxy for messages (`network.proxy`), and the receivers that may be reached through it.
 //!
-//! A `socks5` proxy is told an address, which the resolver has let through: it is
-//! decided here, once. An `http` proxy is told a name and looks it up itself. Where
-//! only external addresses are allowed, that goes for names alone that the admin lists.
+//! A `socks5` proxy is told an address, which the resolver has let through: the decision is made
+//! here, once. An `http` proxy is told a name and looks it up itself. Where only external addresses
+//! are allowed, an `http` proxy gets only names that the administrator lists.
 
 use url::Url;
 
 use super::address::{Forbidden, in_network, is_allowed_host, look_up, permit};
 use crate::config::{Allow, EndpointUrl, Network};
 
-/// Why nothing can go through the proxy; ours to mend.
+/// The reason for which nothing can go through the proxy, to be corrected on this machine.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProxyFault {
-    /// It has no address, or none that may be dialled.
+    /// The proxy has no address, or none that may be dialled.
     #[error("cannot use `proxy` {proxy}: {why}")]
     Unusable {
         /// The proxy.
         proxy: EndpointUrl,
-        /// What is the matter.
+        /// The problem.
         why: String,
     },
-    /// Nobody here can tell where the proxy would send it.
+    /// The proxy would look the name up, so its address is unknown here.
     #[error("the proxy would look `{host}` up, and only external addresses are allowed")]
     ByName {
         /// The receiver's name.
         host: String,
-        /// What would allow it.
+        /// The setting that would allow it.
         hint: String,
     },
     /// The receiver has an address that must not be reached.
@@ -34,8 +33,9 @@ pub enum ProxyFault {
     Forbidden(#[from] Forbidden),
 }
 
-/// The proxy, with its address of now in place of its name. Named by the server's admin, it may be
-/// anywhere that may be dialled at all.
+/// Returns the proxy's URL, with its present address in place of its name.
+///
+/// The server's administrator names it, so it may have any address that may be dialled at all.
 pub(in crate::delivery) async fn resolve(network: &Network) -> Result<Option<Url>, ProxyFault> {
     let Some(proxy) = &network.proxy else {
         return Ok(None);
@@ -60,8 +60,7 @@ pub(in crate::delivery) async fn resolve(network: &Network) -> Result<Option<Url
     Ok(Some(url))
 }
 
-/// Whether a receiver may be reached through an `http` proxy, for all that can be
-/// told from here.
+/// Fails if a receiver must not be reached through an `http` proxy, as far as that is known here.
 pub(in crate::delivery) async fn permit_target(
     network: &Network,
     url: &EndpointUrl,

@@ -11,25 +11,24 @@ use crate::signature::{self, Secret};
 /// A header's value.
 #[derive(Clone, Debug)]
 pub enum HeaderValue {
-    /// Anybody may see it.
+    /// A value that may be shown.
     Plain(String),
-    /// Nobody may.
+    /// A value that must not be shown.
     Hidden(Secret),
 }
 
-/// Everything of a POST but where it goes.
+/// A POST request without its address.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// In the order and the spelling of the wire.
+    /// The headers, in the order and the spelling of the wire.
     pub headers: Vec<(Cow<'static, str>, HeaderValue)>,
-    /// The message's body, as it was frozen.
+    /// The message's body, as stored.
     pub body: &'a [u8],
     message: &'a Message,
 }
 
 impl<'a> Request<'a> {
-    /// The request that carries this message to the endpoint whose credentials
-    /// these are.
+    /// Makes the request that carries this message to the endpoint with these credentials.
     #[must_use]
     pub fn new(message: &'a Message, instance: &str, credentials: Credentials) -> Self {
         let mut signed = Signed {
@@ -65,8 +64,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Returns the URL of an endpoint with what the message says in the places of names in
-    /// braces.
+    /// Returns the URL of an endpoint, with values of the message in place of names in braces.
     #[must_use]
     pub fn fill(&self, url: &EndpointUrl) -> EndpointUrl {
         let message = self.message;
@@ -112,6 +110,8 @@ impl Signed<'_> {
         self.plain("X-Pagure-Topic", &message.topic);
     }
 
+    /// Adds the signatures or the token of a forge's format.
+    ///
     /// These formats have no place for a second signature: the new key signs.
     fn as_forge(&mut self, format: Format, credentials: &Credentials) {
         let own: &[&'static str] = match format {
@@ -143,7 +143,9 @@ impl Signed<'_> {
         self.plain("X-Hub-Signature-256", &format!("sha256={sha256}"));
     }
 
-    /// A signature of the attempt, not of the message: a receiver refuses an old one.
+    /// Adds the signatures of Standard Webhooks.
+    ///
+    /// They sign the attempt, not the message: a receiver refuses an old one.
     fn as_standard_webhooks(&mut self, message: &Message, credentials: &Credentials) {
         let since = credentials.time.duration_since(UNIX_EPOCH);
         let time = since.map_or(0, |since| since.as_secs());
@@ -159,8 +161,10 @@ impl Signed<'_> {
     }
 }
 
-/// Whether a header of a message is one that its format freezes: in a mail drop anybody can
-/// write anything there, and no signature or token of theirs counts.
+/// Returns whether a header of a message may have been stored by its format.
+///
+/// In a mail drop any account can write any header, so signatures and tokens in an entry do not
+/// count.
 fn is_frozen(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let is_proof = ["signature", "token"]
@@ -169,7 +173,9 @@ fn is_frozen(name: &str) -> bool {
     is_reserved_header(&name) && !name.starts_with("webhook-") && !is_proof
 }
 
-/// A project is named by whoever may name a folder: a line break in it must not
+/// Replaces control characters.
+///
+/// A project's name comes from any account that may name a folder: a line break in it must not
 /// begin another header.
 fn one_line(value: &str) -> String {
     value.replace(char::is_control, "?")

@@ -19,13 +19,14 @@ use hyper::client::conn::http1;
 use hyper::http::Extensions;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// Spellings that hyper has read.
+/// Spellings that hyper has parsed.
 #[derive(Default)]
 pub(super) struct Spellings(RefCell<HashMap<Vec<String>, Extensions>>);
 
 impl Spellings {
-    /// Returns what makes hyper spell a request's headers like these. Returns `None` if it does
-    /// so anyway.
+    /// Returns the extension with which hyper spells a request's headers like these.
+    ///
+    /// Returns `None` if hyper does so anyway.
     pub(super) async fn of(&self, names: impl Iterator<Item = &str>) -> Option<Extensions> {
         let names: Vec<String> = names
             .filter(|name| !is_title_case(name))
@@ -72,7 +73,7 @@ async fn read(names: &[String]) -> hyper::Result<Extensions> {
     Ok(answered?.into_parts().0.extensions)
 }
 
-/// A connection on which one answer lies.
+/// A connection in memory, with one answer.
 struct Memory {
     answer: Vec<u8>,
     is_asked: bool,

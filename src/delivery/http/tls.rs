@@ -1,4 +1,4 @@
-//! Whom to trust, who we are, and what a failed handshake means.
+//! Trusted certificates, client certificates, and the meaning of a failed handshake.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,26 +13,26 @@ use super::verifier::{ShortKey, Verifier};
 use crate::config::{ClientCert, Endpoint, KeyError};
 use crate::plain_file;
 
-/// More than the certificates of all authorities that there are.
+/// Size of the largest file of certificates: more than those of all existing authorities.
 const LARGEST: u64 = 16 << 20;
 
-/// What is wrong with our side of TLS; nothing was sent.
+/// A problem of the TLS configuration on this machine. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsFault {
-    /// A file of certificates is of no use.
+    /// A file of certificates cannot be used.
     #[error("cannot read `{key}` `{}`", path.display())]
     Certificates {
-        /// The key that names it.
+        /// The configuration key that names it.
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: pem::Error,
     },
-    /// The client certificate's key cannot be had.
+    /// The client certificate's key cannot be read.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The client certificate's key is none.
+    /// The file of the client certificate's key holds no key.
     #[error("cannot read `client_key_file` `{}`: it holds no private key in PEM that is not encrypted", .0.display())]
     NoKey(PathBuf),
     /// The client certificate and its key do not go together.
@@ -40,7 +40,7 @@ pub enum TlsFault {
     ClientCert {
         /// The certificate's file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: rustls::Error,
     },
     /// The machine has no list of authorities.
@@ -52,7 +52,7 @@ pub enum TlsFault {
 }
 
 impl TlsFault {
-    /// What to do about it.
+    /// Returns advice, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -69,14 +69,15 @@ impl TlsFault {
     }
 }
 
-/// What an endpoint's connections depend on: the files that it names, as they are
-/// now, so that a renewed certificate counts from the next attempt on.
+/// The files that an endpoint's connections depend on, in their present versions.
+///
+/// So a renewed certificate counts from the next attempt on.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(in crate::delivery) struct Trust {
     files: [Option<Version>; 3],
 }
 
-/// A file at one time: its path, number, size and time of modification.
+/// A version of a file: its path, inode number, size and time of modification.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Version(PathBuf, Option<(u64, u64, i64, i64)>);
 
@@ -102,15 +103,16 @@ impl Trust {
     }
 }
 
-/// Whether an endpoint's certificates and keys can be used, as far as that shows
-/// without dialling.
+/// Fails if an endpoint's certificates and keys cannot be used, as far as that shows without
+/// dialling.
 pub fn check_tls(endpoint: &Endpoint) -> Result<(), TlsFault> {
     let is_https = endpoint.url.expose().scheme() == "https";
     config(is_https.then_some(endpoint)).map(drop)
 }
 
-/// The TLS of connections to this endpoint; without one, for plain http alone, no
-/// certificate is loaded.
+/// Makes the TLS configuration of connections to this endpoint.
+///
+/// Without an endpoint, for plain http alone, no certificate is loaded.
 pub(in crate::delivery) fn config(endpoint: Option<&Endpoint>) -> Result<ClientConfig, TlsFault> {
     let mut roots = RootCertStore::empty();
     if let Some(endpoint) = endpoint {
@@ -155,7 +157,7 @@ fn with_client_cert(
         })
 }
 
-/// The certificates in a file, one at least.
+/// Reads the certificates in a file, of which there must be one at least.
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let failed = |source| TlsFault::Certificates {
         key,
@@ -172,8 +174,9 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
     Ok(found)
 }
 
-/// What a handshake that failed means, and what to do; `None`: the library's own
-/// words will do.
+/// Returns the meaning of a failed handshake, and advice.
+///
+/// Returns `None` if the library's own words will do.
 pub(in crate::delivery) fn explain(
     error: &rustls::Error,
     host: &str,
@@ -295,7 +298,7 @@ fn explain_certificate(why: &CertificateError, host: &str) -> Option<(String, St
     })
 }
 
-/// Whether an algorithm is RSA or ECDSA with SHA-1 (RFC 3279, 2.2).
+/// Returns whether an algorithm is RSA or ECDSA with SHA-1 (RFC 3279, 2.2).
 fn is_of_sha1(algorithm: &[u8]) -> bool {
     const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5];
     const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
@@ -303,7 +306,7 @@ fn is_of_sha1(algorithm: &[u8]) -> bool {
     has(RSA) || has(ECDSA)
 }
 
-/// The names that a certificate is for, as rustls hands them over: `DnsName("a.example")`.
+/// Joins the names that a certificate is for, as rustls formats them: `DnsName("a.example")`.
 fn presented_names(presented: &[String]) -> String {
     let name = |text: &String| {
         let inside = text

@@ -1,5 +1,7 @@
-//! Certificates are verified by webpki. Where it says of a signature no more than that it is bad,
-//! and a key is too short for it, that is said instead.
+//! Verifying certificates with webpki.
+//!
+//! If webpki reports a bad signature, and a key is too short for it, the short key is reported
+//! instead.
 
 use std::sync::Arc;
 
@@ -48,14 +50,15 @@ impl Verifier {
     }
 }
 
-/// Returns whether a public key (RFC 5280, 4.1) is an RSA key of less than 2,048 bits: one of so
-/// many bits takes 290 bytes.
+/// Returns whether a public key (RFC 5280, 4.1) is an RSA key of less than 2,048 bits.
+///
+/// A key of 2,048 bits takes 290 bytes.
 fn is_short(key: &[u8]) -> bool {
     const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
     key.len() < 270 && memchr::memmem::find(key, RSA).is_some()
 }
 
-/// Says that it is the key's length, if that can be.
+/// Replaces a signature's error by that of a short key, if a key is short.
 fn explained(error: Error, is_short: bool) -> Error {
     let is_bad = matches!(
         error,

@@ -1,9 +1,9 @@
-//! A connection that is read before it is given up, and that tells what came of it.
+//! A connection that is read before it is given up, and that records its traffic.
 //!
 //! A receiver that answers before it has read the whole body, and closes, makes the next write
-//! fail. Its answer lies in the receive buffer all the same (tcp(7): a reset discards what is to
-//! be sent, not what came). So a write that fails here counts as done, and reading finds the
-//! answer, or the end.
+//! fail. Its answer is in the receive buffer all the same (tcp(7): a reset discards data to be sent,
+//! not data that came). So a write that fails here counts as done, and reading finds the answer, or
+//! the end.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -26,19 +26,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A connection.
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
-    /// Whether requests on it name the whole URL, as a proxy wants it.
+    /// True if requests on it name the whole URL, as a proxy requires.
     is_proxied: bool,
-    /// Whether a write has failed.
+    /// True if a write has failed.
     is_broken: bool,
     seen: Seen,
     _counted: Counted,
 }
 
-/// The number of connections that are open. A clone counts into the same.
+/// The number of open connections. Clones share the counter.
 #[derive(Clone, Default)]
 pub(super) struct Open(Arc<AtomicUsize>);
 
-/// One of them.
+/// An open connection, counted until dropped.
 struct Counted(Open);
 
 impl Open {
@@ -53,15 +53,15 @@ impl Drop for Counted {
     }
 }
 
-/// What was seen on a connection. A clone is the same.
+/// The record of a connection. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Seen(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
-    /// Whether a request was answered on it.
+    /// True if a request was answered on it.
     is_used: bool,
-    /// Whether what is read next begins an answer.
+    /// True if the next bytes read begin an answer.
     is_answered: bool,
     /// The first bytes of the answer to the request under way.
     beginning: Vec<u8>,
@@ -72,14 +72,14 @@ impl Seen {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the request under way was answered.
+    /// Records that the request under way was answered.
     pub(super) fn answered(&self) {
         let mut known = self.known();
         known.is_used = true;
         known.is_answered = true;
     }
 
-    /// Returns whether a request was answered on it before, and nothing came since.
+    /// Returns whether a request was answered on it before, and no bytes came since.
     pub(super) fn is_stale(&self) -> bool {
         let known = self.known();
         known.is_used && known.beginning.is_empty()
@@ -106,7 +106,7 @@ impl Seen {
     }
 }
 
-/// Returns the status of the first answer that is no interim one (1xx).
+/// Returns the status of the first answer other than an interim one (1xx).
 fn final_status(mut bytes: &[u8]) -> Option<u16> {
     loop {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
@@ -137,7 +137,7 @@ impl Wire {
         }
     }
 
-    /// Makes a write of `length` bytes that failed one that is done.
+    /// Converts a failed write of `length` bytes into a successful one.
     fn done(&mut self, length: usize, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let Poll::Ready(result) = written else {
             return Poll::Pending;

@@ -1,4 +1,4 @@
-//! What is drawn from a seed.
+//! Random numbers from a seed.
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ impl Chance {
         usize::try_from(self.below(length as u64)).unwrap()
     }
 
-    /// True once in so many times.
+    /// Returns true once in `times` calls, on average.
     pub(super) fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// Mostly short, now and then as long as `longest`.
+    /// Returns a time, mostly short, now and then as long as `longest`.
     pub(super) fn span(&mut self, longest: Duration) -> Duration {
         let shift = self.below(24);
         let longest = u64::try_from(longest.as_millis()).unwrap().max(1);

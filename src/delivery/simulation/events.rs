@@ -1,4 +1,4 @@
-//! What can happen: pushes, and what receivers, operators and clocks do.
+//! The events of a run: pushes, and acts of receivers, operators and clocks.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::event::{Oid, RefName, RefUpdate};
 use crate::spool::{Built, Content, Draft, Queue, Stamp};
 
 impl Script {
-    /// Something happens. Returns whether the kernel tells the engine.
+    /// Makes an event happen. Returns whether the kernel tells the engine.
     pub(super) fn happen(&mut self) -> bool {
         if self.world.chance.borrow_mut().one_in(4) {
             self.look_in();
@@ -28,14 +28,14 @@ impl Script {
         false
     }
 
-    /// Another process takes each queue that nobody has, and removes those that are empty.
+    /// Makes another process lock each free queue, and remove the empty ones.
     fn look_in(&self) {
         for name in ENDPOINTS {
             self.world.spool.remove_if_empty(&Queue::new(name).unwrap());
         }
     }
 
-    /// A process was killed before it removed what it had emptied.
+    /// Leaves folders as a process does that was killed before it removed the ones it had emptied.
     pub(super) fn leave_empty_folders(&self) {
         let retry = self.world.spool.root().join("retry");
         for name in ENDPOINTS {
@@ -69,7 +69,7 @@ impl Script {
         }
     }
 
-    /// A hook that composes is done, or dies.
+    /// Ends a hook that composes, or kills it.
     pub(super) fn compose(&mut self) -> bool {
         let Some(mut one) = self.composing.pop() else {
             return false;
@@ -81,7 +81,7 @@ impl Script {
         }
         let Composing { claim, draft, .. } = one;
         if self.world.chance.borrow_mut().one_in(4) {
-            // What it claimed goes to whoever is configured when it is built.
+            // The claim's messages go to the endpoints that are configured when they are built.
             let updates = match &draft.content {
                 Content::Built(built) => &built.messages[0].body,
                 Content::Owed(_) => panic!("a hook composes messages"),
@@ -134,7 +134,7 @@ impl Script {
         is_watched
     }
 
-    /// A push of this number, which moves the repository's branch from the one before it.
+    /// Makes a push of this number, which moves the repository's branch from the one before it.
     fn composed(&mut self, repository: usize, number: u64, endpoints: &[String]) -> Draft {
         let recipients = endpoints.iter().map(|name| recipient(name)).collect();
         let content = Content::Built(Built {
@@ -151,7 +151,7 @@ impl Script {
         self.draft(repository, content).of_moves(&[moved])
     }
 
-    /// Two pushes, of which git starts the hook of the second first.
+    /// Makes two pushes, of which git starts the hook of the second first.
     fn push_in_other_order(&mut self, repository: usize, endpoints: &[String]) {
         let number = self.pushes.len() as u64 + 1;
         let first = self.composed(repository, number, endpoints);
@@ -167,7 +167,7 @@ impl Script {
         }
     }
 
-    /// Those of the endpoints that answer at once, have before, and are owed nothing.
+    /// Returns the endpoints that answer at once, have before, and have no waiting message.
     fn quick(&self, endpoints: &[String]) -> Vec<String> {
         let spool = &self.world.spool;
         if !self.composing.is_empty() || !spool.ids_in_new().unwrap().is_empty() {
@@ -185,7 +185,7 @@ impl Script {
         endpoints.iter().filter(is_quick).cloned().collect()
     }
 
-    /// A push whose branch is its number.
+    /// Makes the content of a push whose branch is its number.
     fn owed(number: u64) -> Content<crate::payload::Message> {
         Content::Owed(vec![RefUpdate {
             old: None,
@@ -194,7 +194,7 @@ impl Script {
         }])
     }
 
-    /// A push that could only be recorded.
+    /// Makes a push that could only be recorded.
     fn owe(&mut self) {
         let repository = self.world.chance.borrow_mut().index(REPOSITORIES);
         let number = self.pushes.len() as u64 + 1;
@@ -227,7 +227,7 @@ impl Script {
         drop(chance);
         let mut manners = self.world.manners.borrow_mut();
         manners.insert(name.to_owned(), manner);
-        // Nobody reaches a host that is down.
+        // A host that is down is down for all of its endpoints.
         let breaks = |manner| matches!(manner, Manner::Hangs | Manner::Breaks(_));
         for other in others {
             if breaks(manner) || breaks(manners[other]) {
@@ -258,7 +258,7 @@ impl Script {
         self.world.configure(repository, &text);
     }
 
-    /// The clock is set, for good or until it is set again.
+    /// Sets the clock, for good or until the next jump.
     fn jump(&mut self) {
         self.jumped = true;
         let days = self.world.chance.borrow_mut().below(80);
@@ -266,7 +266,7 @@ impl Script {
         self.world.ahead.set(days * 24 * 3600);
     }
 
-    /// An operator tries everything again.
+    /// Retries everything, as an operator does.
     fn retry(&mut self) {
         let spool = &self.world.spool;
         let now = self.world.now();

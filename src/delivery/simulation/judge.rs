@@ -1,4 +1,4 @@
-//! What must hold after a run.
+//! The invariants after a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Script {
         }
     }
 
-    /// Every message owed was taken, or lies in `failed/`.
+    /// Asserts that every message was accepted, or is in `failed/`.
     fn judge_losses(&self) {
         let sent = self.world.sent.borrow();
         let mut had: BTreeSet<(String, u64)> = sent
@@ -57,8 +57,9 @@ impl Script {
         }
     }
 
-    /// What was not refused arrives in push order, repository by repository: in the order in which
-    /// the branch moved, whichever hook began first.
+    /// Asserts that messages that were not refused arrive in push order in each repository.
+    ///
+    /// The order is the one in which the branch moved, whichever hook began first.
     fn judge_order(&self) {
         let mut last: BTreeMap<(String, usize), u64> = BTreeMap::new();
         let mut seen = BTreeSet::new();
@@ -78,7 +79,7 @@ impl Script {
         }
     }
 
-    /// What a receiver chokes at holds nothing up.
+    /// Asserts that a message that a receiver chokes at delays no other.
     pub(super) fn judge_choking(&self) {
         let spool = &self.world.spool;
         for name in ENDPOINTS.iter().filter(|_| !self.jumped) {
@@ -96,7 +97,7 @@ impl Script {
         }
     }
 
-    /// Each attempt on the wire has a line in the log, but for those of kills.
+    /// Asserts that each attempt on the wire has a line in the log, except for those of kills.
     fn judge_counts(&self) {
         let (sent, logged) = (self.world.sent.borrow().len(), self.logged());
         assert!(logged <= sent, "{logged} lines of {sent} attempts");
@@ -107,14 +108,14 @@ impl Script {
         );
     }
 
-    /// How many attempts have a line in the log.
+    /// Returns the number of attempts with a line in the log.
     pub(super) fn logged(&self) -> usize {
         let log = self.world.spool.log();
         let lines = log.last(usize::MAX / 2, |line| !line.msg_id.is_empty());
         lines.unwrap().len()
     }
 
-    /// Whoever answers quickly is served quickly, whatever the others do.
+    /// Asserts that a quick receiver is served quickly, whatever the others do.
     fn judge_delays(&self) {
         let sent = self.world.sent.borrow();
         for (n, push) in self.pushes.iter().enumerate() {

@@ -59,5 +59,5 @@ fn every_seed_keeps_the_promises() {
     });
 }
 
-/// How long a fault lasts, or nothing happens.
+/// Longest time that a fault lasts, or that nothing happens.
 const LONG: Duration = Duration::from_hours(6);

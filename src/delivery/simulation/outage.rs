@@ -11,13 +11,15 @@ use super::script::{Script, host};
 use super::world::ENDPOINTS;
 use crate::spool::Queue;
 
-/// A queue is tried again no sooner than a minute after its last attempt.
+/// Delay after which a queue is tried again: more than a minute after its last attempt.
 const MINUTE: Duration = Duration::from_secs(61);
 /// Time within which a queue is tried then.
 const SOON: Duration = Duration::from_mins(2);
 
 impl Script {
-    /// A receiver that takes a message gets what its other queues have; and a push gets through to
+    /// Asserts that the end of an outage is noticed.
+    ///
+    /// A receiver that accepts a message gets those of its other queues; and a push gets through to
     /// one that was down.
     pub(super) async fn come_back(&mut self, engine: &mut Scheduler<'_>) {
         let down = self.down();
@@ -64,7 +66,7 @@ impl Script {
         }
     }
 
-    /// The endpoints that could not be reached when last tried, and have messages in order.
+    /// Returns the endpoints that could not be reached when last tried, and have messages in order.
     fn down(&self) -> Vec<&'static str> {
         let spool = &self.world.spool;
         let failures = spool.stats().failures;
@@ -75,7 +77,7 @@ impl Script {
         ENDPOINTS.into_iter().filter(is_down).collect()
     }
 
-    /// When an endpoint first took a message, of those that were sent since.
+    /// Returns the time at which an endpoint first accepted a message, of those sent since.
     fn first_taken(&self, name: &str, since: usize) -> Option<Instant> {
         let sent = self.world.sent.borrow();
         let mut later = sent[since..].iter();

@@ -1,4 +1,4 @@
-//! What happens.
+//! A run: its processes, pushes and other events.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,24 +20,27 @@ const PUSHES: usize = 30;
 const PROCESSES: u64 = 20;
 /// Steps that the engine may take at one instant, for each event and message so far.
 const STEPS: usize = 2_000;
-/// While a hook composes, so much time passes at most until something happens. An entry
-/// waits a minute for it.
+/// Longest time between two events while a hook composes. An entry waits a minute for it.
 const COMPOSING: Duration = Duration::from_secs(10);
-/// The watch looks at everything this often.
+/// Interval at which the watch looks at everything.
 const LOOK_AROUND: Duration = Duration::from_hours(1);
 /// Receivers that choke do so at messages whose number this divides.
 pub(super) const CHOKES: u64 = 3;
-/// After this long, what they choke at has stepped aside. An endpoint that said that it was gone
-/// is tried again after a day.
+/// Time after which the messages that they choke at have stepped aside.
+///
+/// An endpoint that said that it was gone is tried again after a day.
 const PASSED: Duration = Duration::from_hours(3 * 24);
-/// After this long with healthy receivers, nothing waits. A jump of the clock can leave a few
-/// messages one after another that each wait for the longest delay.
+/// Time after which, with healthy receivers, nothing waits.
+///
+/// A jump of the clock can leave a few messages one after another that each wait for the longest
+/// delay.
 const PATIENCE: Duration = Duration::from_hours(10 * 24);
 
-/// A push, and who is to get it.
+/// A push and its recipients.
 pub(super) struct Push {
     pub(super) repository: usize,
-    /// `None`: it was recorded as ref updates, and goes to who is configured when it is built.
+    /// The recipients. `None` if only its ref updates were recorded: it goes to the endpoints that
+    /// are configured when its messages are built.
     pub(super) endpoints: Option<Vec<String>>,
     pub(super) at: Instant,
     /// Endpoints that nothing else waits for, and that answer at once.
@@ -48,7 +51,7 @@ pub(super) struct Push {
 pub(super) struct Composing {
     pub(super) claim: Claim,
     pub(super) draft: Draft,
-    /// What happened since it began.
+    /// Number of events since it began.
     pub(super) events: u32,
 }
 
@@ -62,15 +65,15 @@ pub(super) struct Script {
     /// Endpoints that were not configured for a while: what waited is in `failed/`, or was
     /// retried from there.
     pub(super) disturbed: BTreeSet<String>,
-    /// Whether the clock ever did: what was written by a wrong one can wait for long.
+    /// True if the clock ever jumped: messages of a wrong clock can wait for long.
     pub(super) jumped: bool,
     /// Hooks that compose: each has its place in the order.
     pub(super) composing: Vec<Composing>,
-    /// When something happened after a push, or a process ended.
+    /// Times of events after a push, and of ends of processes.
     pub(super) events: Vec<Instant>,
 }
 
-/// A message for whoever is configured.
+/// Makes a message for the configured endpoints.
 pub(super) fn built(settings: &Settings, number: u64) -> Built<crate::payload::Message> {
     let names = settings.endpoints.iter();
     let recipients = names.map(|endpoint| recipient(&endpoint.name)).collect();
@@ -88,7 +91,7 @@ pub(super) fn recipient(name: &str) -> Recipient {
     }
 }
 
-/// The host of an endpoint's receiver: one for two of them.
+/// Returns the host of an endpoint's receiver, which two endpoints can share.
 pub(super) fn host(name: &str) -> &str {
     match name {
         "b" => "a",
@@ -201,7 +204,7 @@ impl Script {
         }
     }
 
-    /// SIGTERM: nothing begins, and all ends within the longest attempt.
+    /// Ends the engine as SIGTERM does: no attempt begins, and all end within the longest attempt.
     async fn end(&self, engine: &mut Scheduler<'_>, stop: &Cell<bool>) {
         let (began, sent) = (Instant::now(), self.world.sent.borrow().len());
         stop.set(true);
@@ -217,7 +220,7 @@ impl Script {
         manners.extend(ENDPOINTS.map(|name| (name.to_owned(), manner)));
     }
 
-    /// All receivers take everything, and the configuration is whole.
+    /// Makes all receivers accept everything, and the configuration whole.
     async fn heal(&mut self, stop: &Cell<bool>) {
         while !self.composing.is_empty() {
             self.compose();

@@ -1,4 +1,4 @@
-//! Receivers, repositories and configurations: what the engine meets.
+//! The surroundings of the engine: receivers, repositories and configurations.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,30 +29,30 @@ use crate::spool::{
 pub(super) const ENDPOINTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 pub(super) const REPOSITORIES: usize = 3;
 
-/// What a receiver does with requests.
+/// The behaviour of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// Takes each, after this long.
+    /// Accepts each message, after this time.
     Takes(Duration),
-    /// Answers with a status, after this long.
+    /// Answers with a status, after this time.
     Answers(u16, Duration),
-    /// Refuses each message whose number this divides, and takes the others.
+    /// Refuses each message whose number this divides, and accepts the others.
     Refuses(u64),
-    /// Answers 500 to each message whose number this divides, and takes the others.
+    /// Answers 500 to each message whose number this divides, and accepts the others.
     Chokes(u64),
     /// Takes the request, and does not answer.
     Hangs,
-    /// Breaks the connection, after this long.
+    /// Breaks the connection, after this time.
     Breaks(Duration),
 }
 
-/// One request that went out.
+/// A request that was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub(super) endpoint: String,
     pub(super) number: u64,
     pub(super) began: Instant,
-    /// Whether the receiver took it, though it may not have been able to say so.
+    /// True if the receiver accepted it, though it may not have been able to say so.
     pub(super) taken: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct World {
     pub(super) refused: RefCell<BTreeSet<(String, u64)>>,
     pub(super) under_way: Cell<usize>,
     pub(super) reports: Cell<usize>,
-    /// How far the clock is ahead of true time, in seconds.
+    /// Seconds by which the clock is ahead of true time.
     pub(super) ahead: Cell<i64>,
     start: Instant,
     epoch: SystemTime,
@@ -105,18 +105,18 @@ impl World {
         self.dir.path().join(format!("{n}.git"))
     }
 
-    /// Names these endpoints in a repository's configuration; an odd text instead.
+    /// Writes a repository's configuration, which may be broken.
     pub(super) fn configure(&self, n: usize, text: &str) {
         fs::write(self.repository(n).join(config::REPOSITORY_FILE), text).unwrap();
         self.forget();
     }
 
-    /// Reads the configurations anew.
+    /// Makes the configurations be read anew.
     pub(super) fn forget(&self) {
         self.settings.borrow_mut().clear();
     }
 
-    /// The endpoints that a repository's pushes go to; none if its configuration is broken.
+    /// Returns the endpoints of a repository's pushes; none if its configuration is broken.
     pub(super) fn endpoints(&self, n: usize) -> Vec<String> {
         let settings = self.settings(&self.repository(n));
         let names = settings.map(|settings| {
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// The message whose body tells its number.
+    /// Makes the message whose body is its number.
     pub(super) fn message(number: u64) -> Message {
         Message {
             format: crate::payload::Format::Pagure,
@@ -260,7 +260,7 @@ impl Outside for World {
 }
 
 impl Surveyor for World {
-    /// What is owed is the message whose number is the name of its branch.
+    /// Builds the message whose number is the name of the branch.
     fn build(&self, _: &Spool, _: &Id, header: &Header) -> Build {
         let settings = match self.settings(&header.repository) {
             Ok(settings) => settings,
