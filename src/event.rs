@@ -1,14 +1,14 @@
-//! Plain facts of what happened: the words that every other room shares.
+//! The plain facts of a push: types that all other modules share.
 //!
-//! Nothing here knows libgit2, JSON or HTTP. `git/` fills these types in,
-//! `payload/` turns them into bytes.
+//! Nothing here knows libgit2, JSON or HTTP. `git/` fills these types in, `payload/` turns them
+//! into bytes.
 
 use std::fmt;
 
 /// An object id: 40 or 64 lower-case hex digits, never all zeros.
 ///
-/// A ref that does not exist has no id (`Option::None`), so that past the
-/// parser nobody compares with forty zeros.
+/// A ref that does not exist has no id (`Option::None`), so that past the parser no code compares
+/// with forty zeros.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Oid {
     bytes: [u8; 32],
@@ -16,7 +16,7 @@ pub struct Oid {
 }
 
 impl Oid {
-    /// The id with these raw bytes: 20 (SHA-1) or 32 (SHA-256), not all zero.
+    /// Makes an id of raw bytes: 20 (SHA-1) or 32 (SHA-256), not all zero.
     #[must_use]
     pub fn from_bytes(raw: &[u8]) -> Option<Self> {
         if !matches!(raw.len(), 20 | 32) || raw.iter().all(|&byte| byte == 0) {
@@ -28,7 +28,7 @@ impl Oid {
         Some(Self { bytes, len })
     }
 
-    /// The raw bytes, 20 or 32 of them.
+    /// Returns the raw bytes, 20 or 32 of them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
@@ -50,7 +50,7 @@ impl fmt::Debug for Oid {
     }
 }
 
-/// What a ref name stands for, by where it lies (gitglossary(7), "ref").
+/// The kind of a ref, by the folder in which it is (gitglossary(7), "ref").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefKind {
     /// Below `refs/heads/`.
@@ -66,33 +66,34 @@ pub enum RefKind {
 pub struct RefName(Vec<u8>);
 
 impl RefName {
-    /// Takes the bytes as they are: git has checked them (git-check-ref-format(1)).
+    /// Makes a name of bytes. They are not checked: git has done that (git-check-ref-format(1)).
     #[must_use]
     pub fn new(name: impl Into<Vec<u8>>) -> Self {
         Self(name.into())
     }
 
-    /// The name's bytes.
+    /// Returns the name's bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The full name as text; bytes that are no UTF-8 become U+FFFD.
+    /// Returns the full name as text; bytes that are no UTF-8 become U+FFFD.
     #[must_use]
     pub fn full(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
     }
 
-    /// The name without its first `refs/heads/` or `refs/tags/`, and only that:
-    /// `refs/heads/refs/heads/x` is the branch `refs/heads/x`.
+    /// Returns the name without its first `refs/heads/` or `refs/tags/`.
+    ///
+    /// Only that prefix is removed: `refs/heads/refs/heads/x` is the branch `refs/heads/x`.
     #[must_use]
     pub fn short(&self) -> String {
         let (_, short) = self.split();
         String::from_utf8_lossy(short).into_owned()
     }
 
-    /// What the name stands for.
+    /// Returns the kind of ref.
     #[must_use]
     pub fn kind(&self) -> RefKind {
         self.split().0
@@ -109,26 +110,26 @@ impl RefName {
     }
 }
 
-/// One ref that moved: a line of `post-receive`'s standard input (githooks(5)).
+/// A moved ref: a line of `post-receive`'s standard input (githooks(5)).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RefUpdate {
-    /// Where the ref was; `None`: it was created.
+    /// The id before. `None` if the ref was created.
     pub old: Option<Oid>,
-    /// Where the ref is; `None`: it was deleted.
+    /// The id after. `None` if the ref was deleted.
     pub new: Option<Oid>,
     /// The ref.
     pub name: RefName,
 }
 
 impl RefUpdate {
-    /// Whether its ids are SHA-256.
+    /// Returns whether its ids are SHA-256.
     #[must_use]
     pub fn is_sha256(&self) -> bool {
         let mut ids = self.old.iter().chain(&self.new);
         ids.any(|id| id.as_bytes().len() == 32)
     }
 
-    /// Returns the digits of one of its ids; of none, zeros of the same length.
+    /// Returns the digits of one of its ids, or zeros of the same length.
     #[must_use]
     pub fn digits(&self, id: Option<Oid>) -> String {
         let length = if self.is_sha256() { 64 } else { 40 };
@@ -136,77 +137,77 @@ impl RefUpdate {
     }
 }
 
-/// A ref that changed, and what came of that: facts of the repository, in no forge's words.
+/// A changed ref and the commits that it gained: facts of the repository, in no forge's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefChange {
-    /// What git told.
+    /// The update, as git reported it.
     pub update: RefUpdate,
-    /// What the ref was at; `None`: it was not there.
+    /// The end before. `None` if the ref did not exist.
     pub old: Option<Tip>,
-    /// What it is at; `None`: it is gone.
+    /// The end after. `None` if the ref was deleted.
     pub new: Option<Tip>,
-    /// The commits that it gained, or lost. `None`: there is nothing to list, or no commits
-    /// lead from the one to the other.
+    /// The commits that it gained, or lost.
+    ///
+    /// `None` if there is nothing to list, or no commits lead from one end to the other.
     pub gained: Option<Gained>,
-    /// What formats that list commits tell besides, if it is wanted.
+    /// Data for formats that list commits, if wanted.
     pub details: Option<Details>,
 }
 
 /// One end of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tip {
-    /// What the ref points at: of an annotated tag, the tag object.
+    /// The object that the ref points at: of an annotated tag, the tag object.
     pub object: Oid,
-    /// The commit that it leads to, if it leads to one.
+    /// The commit that it leads to, if any.
     pub commit: Option<Oid>,
-    /// Who wrote that commit; of anything else, who tagged it, if somebody did.
+    /// The author of that commit; of any other object the tagger, if there is one.
     pub author: Option<Author>,
-    /// Whether an object of this end is missing or damaged.
+    /// True if an object of this end is missing or damaged.
     pub incomplete: bool,
 }
 
 /// Commits that a ref gained, and what they changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gained {
-    /// The merge base with what the ref was at, or, if it is new, with the default branch.
+    /// The merge base with the old end or, for a new ref, with the default branch.
     pub base: Option<Oid>,
-    /// Whether a commit reachable from the old end is not from the new one.
+    /// True if a commit reachable from the old end is not reachable from the new one.
     pub forced: bool,
-    /// How many commits there are.
+    /// Number of commits.
     pub total: usize,
     /// The oldest of them; the new end, if there are none.
     pub oldest: Oid,
     /// The newest of them; the new end, if there are none.
     pub newest: Oid,
-    /// The newest of them, the newest first, as many as are wanted one by one.
+    /// Ids of the newest of them, the newest first, as many as are wanted one by one.
     pub listed: Vec<Oid>,
-    /// Who wrote them, in order of first appearance from the oldest; of none, who wrote the
-    /// new end. Never empty.
+    /// The authors, in order of first appearance from the oldest; without commits, the author of
+    /// the new end. Never empty.
     pub authors: Vec<Author>,
-    /// Whether there are more authors than are gathered.
+    /// True if there are more authors than are collected.
     pub more_authors: bool,
     /// The files that differ from the base, or from the old end if there is no base or no
     /// commit is new.
     pub files: ChangedFiles,
-    /// Whether less is known than there was: an object is missing or damaged, or the push
-    /// has cost too much.
+    /// True if the data are not complete: an object is missing or damaged, or the push has cost too
+    /// much.
     pub incomplete: bool,
 }
 
-/// Commits one by one, and what else only some formats tell.
+/// Commits one by one, and other data that only some formats need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
-    /// Commits that were gained, the newest first; those that can be read, and no more than
-    /// are wanted.
+    /// The gained commits, the newest first: those that can be read, and no more than are wanted.
     pub commits: Vec<Commit>,
     /// The commit that the new end leads to, if it can be read.
     pub head: Option<Commit>,
-    /// Of a new end that is an annotated tag its text, without a signature.
+    /// The text of a new end that is an annotated tag, without a signature.
     pub tag_text: Option<String>,
-    /// The first parent of the oldest commit that was gained.
+    /// The first parent of the oldest gained commit.
     pub before_oldest: Option<Oid>,
-    /// Of a ref that was created and gained nothing, a branch that is at the same commit: the
-    /// default branch, or the first by name.
+    /// A branch at the same commit, for a ref that was created and gained nothing: the default
+    /// branch, or the first by name.
     pub same_as: Option<RefName>,
 }
 
@@ -217,46 +218,49 @@ pub struct Commit {
     pub id: Oid,
     /// Its tree.
     pub tree: Oid,
-    /// What it says, as text.
+    /// Its message, as text.
     pub message: String,
-    /// Whether that is only its beginning.
+    /// True if the text is only the beginning of the message.
     pub is_cut: bool,
-    /// Who wrote it.
+    /// The author.
     pub author: Signature,
-    /// Who committed it.
+    /// The committer.
     pub committer: Signature,
-    /// The files that differ from its first parent, in the order of the path's bytes. `None`:
-    /// they are not known, or more than are wanted.
+    /// The files that differ from its first parent, in the order of the path's bytes.
+    ///
+    /// `None` if they are not known, or more than are wanted.
     pub files: Option<Vec<(Vec<u8>, FileStatus)>>,
 }
 
-/// Who made a commit, and when.
+/// The author or committer of a commit, with the time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signature {
-    /// The name as it was written.
+    /// The name as written in the object.
     pub name: String,
     /// The address between `<` and `>`.
     pub email: String,
-    /// Seconds since the epoch; 0 if that is not said.
+    /// Seconds since the epoch, or 0 if unknown.
     pub seconds: u64,
-    /// How many minutes local time is ahead of UTC.
+    /// Minutes by which local time is ahead of UTC.
     pub offset: i32,
 }
 
 /// Files that differ between two trees, without rename detection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangedFiles {
-    /// Path and status, in the order of the path's bytes; no more than was asked
-    /// for, and none if their paths are longer than was asked for.
+    /// Path and status, in the order of the path's bytes.
+    ///
+    /// There are no more than the caller asked for, and none if their paths are longer than the
+    /// caller asked for.
     pub listed: Vec<(Vec<u8>, FileStatus)>,
-    /// How many there are in all, as far as they were counted.
+    /// Number of files in all, as far as they were counted.
     pub total: usize,
-    /// Whether counting stopped before the end.
+    /// True if counting stopped before the end.
     pub more: bool,
 }
 
 impl ChangedFiles {
-    /// Which files differ is not known.
+    /// Returns the value for files that are not known.
     #[must_use]
     pub fn unknown() -> Self {
         Self {
@@ -266,7 +270,7 @@ impl ChangedFiles {
     }
 }
 
-/// How a file differs (git-diff(1), `--name-status`).
+/// The change of a file (git-diff(1), `--name-status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileStatus {
     /// Only in the new tree.
@@ -280,7 +284,7 @@ pub enum FileStatus {
 }
 
 impl FileStatus {
-    /// git's letter for it.
+    /// Returns git's letter for the change.
     #[must_use]
     pub fn letter(self) -> &'static str {
         match self {
@@ -292,16 +296,16 @@ impl FileStatus {
     }
 }
 
-/// Somebody to name in a message.
+/// An author to name in a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Author {
     /// The author of a commit or the tagger of a tag, decoded to text.
     Person {
-        /// The name as it was written.
+        /// The name as written in the object.
         name: String,
         /// The address between `<` and `>`.
         email: String,
     },
-    /// Nobody is named in the repository: whoever pushed.
+    /// The pusher, because the repository names no author.
     Pusher,
 }

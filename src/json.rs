@@ -4,9 +4,8 @@
 //! `\uXXXX`, floats as Python's `repr`. Keys come sorted from the types: maps
 //! here are ordered, and structs list their fields by name.
 //!
-//! Bodies must be these bytes (docs/payloads.md). The log and what `--json` prints
-//! are written so too: pure ASCII moves no cursor and turns no text around,
-//! whoever looks at it.
+//! Bodies must be these bytes (docs/payloads.md). The log and the output of `--json` are written in
+//! the same way: pure ASCII moves no cursor and changes no reading direction in any viewer.
 
 mod read;
 
@@ -21,14 +20,15 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// The value's bytes; what cannot fail in memory does not.
+/// Serializes a value. Writing to memory does not fail.
 #[must_use]
 pub fn to_bytes(value: &impl Serialize) -> Vec<u8> {
     to_bytes_within(value, usize::MAX).expect("there is room for every byte")
 }
 
-/// The value's bytes; `None` if there are more than `longest`, which is noticed
-/// before they are all there.
+/// Serializes a value. Returns `None` if the text has more than `longest` bytes.
+///
+/// The limit is checked while writing, before all bytes are in memory.
 #[must_use]
 pub fn to_bytes_within(value: &impl Serialize, longest: usize) -> Option<Vec<u8>> {
     let mut room = Room {
@@ -43,7 +43,7 @@ pub fn to_bytes_within(value: &impl Serialize, longest: usize) -> Option<Vec<u8>
     }
 }
 
-/// Takes so many bytes, and no more.
+/// A writer of a limited number of bytes.
 struct Room {
     bytes: Vec<u8>,
     longest: usize,
@@ -83,7 +83,7 @@ impl Formatter for Python {
         out: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // Most text is plain, which is told byte by byte sooner than char by char.
+        // Most text is plain, and is checked faster byte by byte than char by char.
         if fragment.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return out.write_all(fragment.as_bytes());
         }
@@ -110,8 +110,9 @@ fn separate<W: ?Sized + Write>(out: &mut W, first: bool) -> io::Result<()> {
     if first { Ok(()) } else { out.write_all(b", ") }
 }
 
-/// A finite float as Python's `repr`: the shortest digits that read back the
-/// same, in plain notation from 1e-4 up to below 1e16.
+/// Formats a finite float as Python's `repr`.
+///
+/// The shortest digits that read back the same, in plain notation from 1e-4 up to below 1e16.
 fn python_repr(value: f64) -> String {
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific

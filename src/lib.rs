@@ -1,6 +1,6 @@
 //! refpost: a ref moves, a POST goes out.
 //!
-//! One binary, linked as a git hook in bare repositories. The way of the data:
+//! One binary, linked as a git hook in bare repositories. The path of the data:
 //!
 //! ```text
 //!  hook stdin, environment                          configuration (server + repository)
@@ -10,31 +10,29 @@
 //!    git/          git/        payload/          spool/           delivery/   report
 //! ```
 //!
-//! One direction, no back and forth. A push becomes *one* file in the spool,
-//! durable before the hook ends; everything after that can be killed at any instant
-//! and is taken up by the next flush. Mode `sync` is no second path: it enqueues,
-//! then attempts that entry while the pusher waits.
+//! Data move in one direction only. A push becomes *one* file in the spool, durable before the hook
+//! ends. Everything after that can be killed at any instant, and the next flush goes on with it.
+//! Mode `sync` is no second path: it enqueues, then attempts that entry while the pusher waits.
 //!
-//! | room | is for |
+//! | module | contents |
 //! |---|---|
 //! | [`cli`] | the command line, as clap's types |
-//! | [`command`] | one file per subcommand: wiring, and errors → exit codes |
+//! | [`command`] | one file per subcommand, and the conversion of errors to exit codes |
 //! | [`config`] | TOML in layers → settings; secrets are read at each use |
-//! | [`git`] | what a push means: ref updates → changes; the only user of git2 |
-//! | [`host`] | the software that a repository lives under, and what it says |
-//! | [`event`] | the plain facts that all rooms share |
+//! | [`git`] | the meaning of a push: ref updates → changes; the only user of git2 |
+//! | [`host`] | the software that keeps a repository (gitolite, GitLab, …), and its data |
+//! | [`event`] | the plain facts of a push, which all modules share |
 //! | [`payload`] | changes → events → bodies, byte for byte; pure |
-//! | [`plain_file`] | files that others wrote, opened so that none of them makes us wait |
+//! | [`plain_file`] | opening files of other accounts without waiting or following links |
 //! | [`json`] | JSON in pure ASCII, as Python writes it |
-//! | [`signature`] | secrets, and the signatures that they make |
-//! | [`spool`] | what is owed, on disk: state is in names, bodies never change |
+//! | [`signature`] | secrets and signatures |
+//! | [`spool`] | undelivered messages on disk: state is in names, bodies never change |
 //! | [`delivery`] | sign, POST, decide, in order; the only user of hyper |
-//! | [`receiver`] | the other end, for `listen` and `demo` |
+//! | [`receiver`] | an HTTP receiver for `listen` and `demo` |
 //! | [`report`] | the only writer to the terminal |
 //!
-//! Below `command`, nothing reads the clock, the environment, chance or the
-//! configuration's place: they arrive as values. docs/design.md has the promises
-//! and the reasons.
+//! Below `command`, nothing reads the clock, the environment, randomness or the place of the
+//! configuration: they are passed as values. docs/design.md has the promises and the reasons.
 
 pub mod cli;
 pub mod command;

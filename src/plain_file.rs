@@ -1,10 +1,10 @@
-//! Files that others may have made, opened in one way: from a folder that is open, through no
-//! link, and so that none of them keeps us waiting. What is open is what is looked at, and what
-//! is read; no path is looked up again.
+//! Opening files that others may have made: from an open folder, through no link, and without
+//! waiting.
 //!
-//! A FIFO waits for its writer when it is opened, a device does what it likes, a link leads to
-//! what its maker cannot read; none of them says anything about a repository. What a person
-//! names is that person's: there, links are followed.
+//! - A FIFO waits for its writer when it is opened, a device can do anything, a link leads to files
+//!   that its maker cannot read. None of them says anything about a repository.
+//! - Checks and reads are made on the open file. No path is looked up again.
+//! - A file that a person names is that person's: there, links are followed.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -16,34 +16,36 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open as open_path, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use zeroize::Zeroizing;
 
-/// No file that holds a path has more bytes.
+/// Number of bytes that no file with a path exceeds.
 pub const LONGEST_PATH: u64 = 8 << 10;
 
-/// Why a file is not opened. It travels inside an [`io::Error`].
+/// The reason for which a file is not opened.
+///
+/// It is carried inside an [`io::Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// A folder, a FIFO, a device, …
+    /// A folder, a FIFO, a device or another special file.
     #[error("it is no regular file")]
     NotRegular,
-    /// It may lead anywhere.
+    /// A symbolic link, which may lead anywhere.
     #[error("it is a symbolic link")]
     Link,
 }
 
 impl Unfit {
-    /// Whether this is what an error is about.
+    /// Returns the reason inside an error, if it has one.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
 
-/// A folder that is open, and stays the one that it is.
+/// An open folder, which stays the same even if its path changes.
 #[derive(Debug)]
 pub struct Folder(OwnedFd);
 
 impl Folder {
-    /// Opens a folder; links on the way to it are those of whoever names it.
+    /// Opens a folder. Links on the way to it are those of the person who names it.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         // The folder of a bare name is this one.
@@ -55,44 +57,44 @@ impl Folder {
         Ok(Self(open_path(path, flags, Mode::empty())?))
     }
 
-    /// Opens a folder in it, which is no link.
+    /// Opens a folder in this one, which is no link.
     pub fn below(&self, name: impl AsRef<Path>) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         Ok(Self(openat(&self.0, name.as_ref(), flags, Mode::empty())?))
     }
 
-    /// Whether it has something of this name.
+    /// Returns whether the folder has an object of this name.
     pub fn has(&self, name: impl AsRef<Path>) -> bool {
         fstatat(&self.0, name.as_ref(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Its owners, and its mode.
+    /// Returns the folder's owner, group and mode.
     pub fn stat(&self) -> io::Result<FileStat> {
         Ok(fstat(&self.0)?)
     }
 
-    /// Its path as the kernel has it now, without links (proc(5)).
+    /// Returns the folder's path as the kernel has it now, without links (proc(5)).
     pub fn path(&self) -> io::Result<PathBuf> {
         std::fs::read_link(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 
-    /// The account that owns it.
+    /// Returns the account that owns the folder.
     pub fn owner(&self) -> io::Result<u32> {
         Ok(fstat(&self.0)?.st_uid)
     }
 
-    /// Opens a regular file in it, which is no link.
+    /// Opens a regular file in the folder, which is no link.
     pub fn file(&self, name: impl AsRef<Path>) -> io::Result<Plain> {
         Plain::open(self.0.as_fd(), name.as_ref(), OFlag::O_NOFOLLOW)
     }
 
-    /// Reads a file in it, no more of it than so many bytes.
+    /// Reads at most `most` bytes of a file in the folder.
     pub fn read(&self, name: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
         self.file(name)?.start(most)
     }
 }
 
-/// A regular file that is open, and what it is.
+/// An open regular file and its metadata.
 #[derive(Debug)]
 pub struct Plain {
     file: File,
@@ -111,30 +113,31 @@ impl Plain {
         } else {
             AtFlags::empty()
         };
-        // To open a device is to do something to it.
+        // Opening a device can have effects.
         ensure_regular(&fstatat(folder, name, follow)?)?;
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let file = File::from(openat(folder, name, flags | links, Mode::empty())?);
-        // It may have become another one.
+        // Another file may have taken its place.
         ensure_regular(&fstat(&file)?)?;
         let meta = file.metadata()?;
         Ok(Self { file, meta })
     }
 
-    /// Its permission bits.
+    /// Returns the permission bits.
     #[must_use]
     pub fn mode(&self) -> u32 {
         self.meta.mode() & 0o7777
     }
 
-    /// The account that owns it.
+    /// Returns the account that owns the file.
     #[must_use]
     pub fn owner(&self) -> u32 {
         self.meta.uid()
     }
 
-    /// Reads it; `None` if it is longer than that. Room is made once, so that no
-    /// shorter copy of a key stays behind.
+    /// Reads the file. Returns `None` if it has more than `longest` bytes.
+    ///
+    /// Memory is allocated once, so that no shorter copy of a key stays behind.
     pub fn read(&self, longest: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let room = usize::try_from(self.meta.len().min(longest) + 1).unwrap_or(usize::MAX);
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
@@ -165,20 +168,21 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(folder.file(name)?.file)
 }
 
-/// Reads such a file, no more of it than so many bytes.
+/// Reads at most `most` bytes of a regular file of a repository.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The same of a text.
+/// Reads at most `most` bytes of a regular file of a repository, as UTF-8.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let bytes = read(path, most)?;
     String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Reads a file that a person named, or that git runs by its name: a hook can be a link.
+/// Reads at most `most` bytes of a file that a person named, or that git runs by its name: a hook
+/// can be a link.
 pub fn read_named(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Plain::named(path)?.start(most)
 }

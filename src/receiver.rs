@@ -1,7 +1,7 @@
-//! A small HTTP receiver, to try things with: `listen` and `demo` run it.
+//! A small HTTP receiver for trials: `listen` and `demo` run it.
 //!
-//! It keeps header names and bodies exactly as they arrive, which is what one
-//! wants to see when a signature does not match.
+//! It keeps header names and bodies exactly as they arrive, which helps when a signature does not
+//! match.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use crate::signature::{self, Secret};
 
-/// More than any message has; a sender of more is cut off.
+/// Sizes that no message exceeds, in bytes. The connection of a sender of more is closed.
 const LARGEST_HEAD: usize = 64 * 1024;
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-/// A connection on which nothing arrives for so long is closed.
+/// Time without data after which a connection is closed.
 const IDLE: Duration = Duration::from_mins(1);
 
-/// In which headers formats sign with a key,
+/// Headers in which formats sign with the key.
 const CURRENT: [&str; 7] = [
     "X-Pagure-Signature",
     "X-Pagure-Signature-256",
@@ -28,7 +28,7 @@ const CURRENT: [&str; 7] = [
     "X-Forgejo-Signature",
 ];
 
-/// and with the one before it.
+/// Headers in which formats sign with the previous key.
 const PREVIOUS: [&str; 2] = [
     "X-Pagure-Signature-Previous",
     "X-Pagure-Signature-256-Previous",
@@ -37,32 +37,32 @@ const PREVIOUS: [&str; 2] = [
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Who sent it.
+    /// The sender's address.
     pub peer: SocketAddr,
-    /// `POST /path HTTP/1.1`.
+    /// The request line, such as `POST /path HTTP/1.1`.
     pub request_line: String,
-    /// In the order and the spelling of the wire.
+    /// The headers, in the order and the spelling of the wire.
     pub headers: Vec<(String, String)>,
-    /// Exactly the bytes that were signed.
+    /// The body: exactly the bytes that were signed.
     pub body: Vec<u8>,
 }
 
-/// Whether a request is what it says.
+/// The result of checking a request's signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// One of the keys has made its signatures: those of the sender's key, or those
-    /// of the key before it.
+    /// One of the keys made its signatures: those by the sender's key, or those by the key before
+    /// it.
     Verified,
-    /// No key has.
+    /// None of the keys made its signatures.
     Mismatch,
-    /// It carries none, but a token that is one of the keys.
+    /// The request has no signature, but a token that is one of the keys.
     Token,
-    /// It carries none.
+    /// The request has no signature and no token.
     Unsigned,
 }
 
 impl Received {
-    /// The value of a header, whatever its case.
+    /// Returns the value of a header. The case of its name does not matter.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self
@@ -72,8 +72,10 @@ impl Received {
         Some(value)
     }
 
-    /// Checks the signatures against the body's bytes. Whoever has the key that
-    /// the sender is replacing, or the one that replaces it, has one that is right.
+    /// Checks the signatures against the body's bytes.
+    ///
+    /// Pagure's format and Standard Webhooks sign with two keys while a key is replaced, so a
+    /// receiver with either key has a signature that matches.
     #[must_use]
     pub fn verify(&self, keys: &[Secret]) -> Verdict {
         let present = |names: &[&str]| -> Vec<&str> {
@@ -102,7 +104,7 @@ impl Received {
         }
     }
 
-    /// Whether a signature of Standard Webhooks is right, if there is one.
+    /// Returns whether a signature of Standard Webhooks matches, if the request has one.
     fn standard(&self, keys: &[Secret]) -> Option<bool> {
         let signatures = self.header("webhook-signature")?;
         let id = self.header("webhook-id").unwrap_or_default();
@@ -115,13 +117,14 @@ impl Received {
     }
 }
 
-/// Answers every request with 200 and hands it over, a thread per connection.
+/// Answers every request with 200 and passes it to `take`. Uses a thread for each connection.
+///
 /// Runs until the listener fails.
 pub fn serve(listener: &TcpListener, take: &(dyn Fn(Received) + Sync)) -> io::Result<()> {
     thread::scope(|scope| {
         for stream in listener.incoming() {
             let stream = stream?;
-            // What a sender does wrong ends its own connection only.
+            // A sender's error ends its own connection only.
             scope.spawn(move || converse(stream, take).ok());
         }
         Ok(())
@@ -139,8 +142,9 @@ fn converse(mut stream: TcpStream, take: &(dyn Fn(Received) + Sync)) -> io::Resu
     Ok(())
 }
 
-/// Reads one request; `buffer` keeps what arrived of the next. `None` at the end
-/// of the connection.
+/// Reads one request. Returns `None` at the end of the connection.
+///
+/// `buffer` keeps the bytes that arrived of the next request.
 fn read_request(
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,

@@ -1,8 +1,8 @@
-//! The only writer to the terminal: one voice, and nothing raw of what others wrote.
+//! The only writer to the terminal: in one style, and with nothing raw of others' texts.
 //!
-//! Standard output has what was asked for; standard error has what a person
-//! must know, each line behind `refpost:`, `warning:` or `hint:`. During a push
-//! git carries standard error to the pusher (githooks(5)).
+//! Standard output has the requested data. Standard error has messages for a person, each line
+//! behind `refpost:`, `warning:` or `hint:`. During a push git carries standard error to the pusher
+//! (githooks(5)).
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::json;
 
-/// Prints a line of what was asked for.
+/// Prints a line of requested data.
 pub fn line(text: &str) {
     raw(format!("{}\n", printable(text)).as_bytes());
 }
@@ -26,45 +26,45 @@ pub fn json(value: &impl Serialize) {
     raw(&line);
 }
 
-/// Prints text of our own making, its line breaks kept.
+/// Prints a text of refpost's own, with its line breaks.
 pub fn text(text: &str) {
     raw(text.as_bytes());
 }
 
-/// Prints bytes as they are: bodies, man pages, completions.
+/// Prints bytes unchanged: bodies, man pages, completions.
 pub fn raw(bytes: &[u8]) {
     let mut out = io::stdout().lock();
-    // Whoever reads has read enough, or is gone: nobody is left to be told.
+    // A reader that closed the pipe has read enough, or is gone.
     out.write_all(bytes).and_then(|()| out.flush()).ok();
 }
 
-/// Tells a person something.
+/// Prints a message.
 pub fn say(text: &str) {
     complain("refpost", text);
 }
 
-/// Tells a person what may go wrong.
+/// Prints a warning.
 pub fn warning(text: &str) {
     complain("warning", text);
 }
 
-/// Tells a person what to do.
+/// Prints advice.
 pub fn hint(text: &str) {
     complain("hint", text);
 }
 
-/// Tells a person what failed, its whole chain of causes in one line.
+/// Prints an error and its whole chain of causes in one line.
 pub fn error(error: &dyn Error) {
     say(&chain(error));
 }
 
 fn complain(who: &str, text: &str) {
     let line = format!("{who}: {}\n", printable(text));
-    // One write, so that git does not cut it with somebody else's.
+    // One write, so that git does not cut it with another process's.
     io::stderr().lock().write_all(line.as_bytes()).ok();
 }
 
-/// An error and its causes, `: ` between them, in lower case.
+/// Joins an error and its causes with `: `, in lower case.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = tidy(&error.to_string());
@@ -81,8 +81,9 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// The system's `No space left on device (os error 28)` in our own style, and
-/// libgit2's `…; class=Odb (9); code=NotFound (-3)`.
+/// Removes the error numbers of the system and of libgit2, and the upper case in front.
+///
+/// These are `No space left on device (os error 28)` and `…; class=Odb (9); code=NotFound (-3)`.
 fn tidy(text: &str) -> String {
     let numbers = [" (os error ", "; class="];
     let text = match numbers.iter().find_map(|number| text.rfind(number)) {
@@ -98,9 +99,10 @@ fn tidy(text: &str) -> String {
     }
 }
 
-/// Text that cannot move a cursor, break a line, turn the reading direction or
-/// hide: control characters, and what Unicode calls format characters (`Cf`) and
-/// separators of lines, are spelled out.
+/// Escapes characters that can move a cursor, break a line, turn the reading direction or hide.
+///
+/// These are control characters, the characters that Unicode calls format characters (`Cf`), and
+/// separators of lines.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_printable) {
@@ -126,30 +128,31 @@ fn is_printable(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Tells a person at a terminal what was done; programs and cron's mail are told
-/// only what somebody must act on.
+/// Prints a line at a terminal only.
+///
+/// Programs, and the mail of cron, get only lines that a person must act on.
 pub fn to_person(text: &str) {
     if io::stdout().is_terminal() {
         line(text);
     }
 }
 
-/// How far long work is, for a person who watches: a line that is drawn anew at each
-/// hundredth.
+/// The progress of long work: a line for a person at a terminal, drawn anew at each hundredth.
 pub struct Progress {
-    /// Of how many steps; `None`: nobody watches, or it is soon over.
+    /// Number of steps. `None` if standard error is no terminal, or the work is short.
     total: Option<usize>,
     done: Cell<usize>,
-    /// The line that stands there.
+    /// The line that is shown now.
     shown: RefCell<String>,
 }
 
-/// How long the bar of a [`Progress`] is.
+/// Width of the bar of a [`Progress`].
 const BAR: usize = 40;
 
 impl Progress {
-    /// Of so many steps, which are counted only to be shown: at a terminal, and for work
-    /// worth it.
+    /// Makes a progress line.
+    ///
+    /// `total` is called only at a terminal; fewer than 100 steps are not shown.
     #[must_use]
     pub fn new(total: impl FnOnce() -> usize) -> Self {
         let total = io::stderr().is_terminal().then(total);
@@ -160,7 +163,7 @@ impl Progress {
         }
     }
 
-    /// So many are done.
+    /// Sets the number of steps that are done.
     pub fn set(&self, done: usize) {
         let Some(total) = self.total else {
             return;
@@ -171,14 +174,14 @@ impl Progress {
         }
     }
 
-    /// Tells something while the work goes on, above what is shown of it.
+    /// Calls `tell`, which prints a message, above the progress line.
     pub fn aside(&self, tell: impl FnOnce()) {
         self.clear();
         tell();
         self.draw();
     }
 
-    /// The work is over.
+    /// Removes the progress line.
     pub fn finish(self) {
         self.clear();
     }
@@ -191,7 +194,7 @@ impl Progress {
         }
     }
 
-    /// Blanks do it on every terminal.
+    /// Overwrites the line with blanks, which works on every terminal.
     fn clear(&self) {
         let shown = self.shown.take();
         if !shown.is_empty() {
@@ -208,7 +211,7 @@ fn hundredths(done: usize, total: usize) -> usize {
     done.saturating_mul(100) / total
 }
 
-/// `[=====>    ] 4,937/9,874`, each as wide as the others.
+/// Formats `[=====>    ] 4,937/9,874`, always in the same width.
 fn bar(done: usize, total: usize) -> String {
     let full = done.saturating_mul(BAR) / total;
     let head = if full < BAR { ">" } else { "" };
@@ -217,7 +220,7 @@ fn bar(done: usize, total: usize) -> String {
     format!("[{full:BAR$}] {done:>width$}/{total}", width = total.len())
 }
 
-/// `9,874`.
+/// Formats a number as `9,874`.
 #[must_use]
 pub fn number(number: usize) -> String {
     let digits = number.to_string();
@@ -231,7 +234,7 @@ pub fn number(number: usize) -> String {
     text
 }
 
-/// `1 message`, `2 messages`.
+/// Formats a number of things as `1 message`, `2 messages`.
 #[must_use]
 pub fn count(number: usize, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

@@ -9,23 +9,24 @@ use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// How a key of Standard Webhooks begins, and how many bytes it stands for.
+/// Prefix of a key of Standard Webhooks, and its permitted length in bytes, decoded.
 const STANDARD_PREFIX: &str = "whsec_";
 const STANDARD_LENGTH: RangeInclusive<usize> = 24..=64;
 
-/// A text that nobody may see: a key, a header's value. Its memory is wiped
-/// when it goes; it has no `Display`, and its `Debug` shows nothing.
+/// A text that must stay hidden: a key, or a header's value.
+///
+/// Its memory is wiped on drop. It has no `Display`, and its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a text into custody.
+    /// Wraps a text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for the one place that needs it.
+    /// Returns the text itself, for the one place that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -33,7 +34,8 @@ impl Secret {
 }
 
 impl Secret {
-    /// Whether this text is it. Takes the same time wherever they differ.
+    /// Returns whether the secret is this text. The comparison takes the same time wherever they
+    /// differ.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
         let (own, other) = (sha256(self, b""), sha256(&Self::new(text), b""));
@@ -47,19 +49,19 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// HMAC-SHA-1 of the body as lower-case hex: `X-Pagure-Signature`.
+/// Returns the HMAC-SHA-1 of the body as lower-case hex: `X-Pagure-Signature`.
 #[must_use]
 pub fn sha1(key: &Secret, body: &[u8]) -> String {
     hex::encode(mac::<Hmac<Sha1>>(key, body).finalize().into_bytes())
 }
 
-/// HMAC-SHA-256 of the body as lower-case hex: `X-Pagure-Signature-256`.
+/// Returns the HMAC-SHA-256 of the body as lower-case hex: `X-Pagure-Signature-256`.
 #[must_use]
 pub fn sha256(key: &Secret, body: &[u8]) -> String {
     hex::encode(mac::<Hmac<Sha256>>(key, body).finalize().into_bytes())
 }
 
-/// The signature of a message and the time of an attempt, as Standard Webhooks has it
+/// Returns the Standard Webhooks signature of a message and the time of an attempt
 /// (standard-webhooks.md, "Signature scheme").
 #[must_use]
 pub fn standard_webhooks(key: &Secret, id: &str, time: u64, body: &[u8]) -> String {
@@ -71,8 +73,10 @@ pub fn standard_webhooks(key: &Secret, id: &str, time: u64, body: &[u8]) -> Stri
     format!("v1,{signature}")
 }
 
-/// The bytes that sign: what stands behind `whsec_` in base64, if that is as long as such a
-/// key is, or else the text itself.
+/// Returns the signing bytes of a key.
+///
+/// They are the decoded base64 behind `whsec_`, if it has the length of such a key, or else the
+/// text itself.
 fn standard_key(key: &Secret) -> Zeroizing<Vec<u8>> {
     let text = key.expose();
     let encoded = text.strip_prefix(STANDARD_PREFIX);
@@ -81,7 +85,8 @@ fn standard_key(key: &Secret) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(decoded.unwrap_or_else(|| text.as_bytes().to_owned()))
 }
 
-/// Whether one of these signatures, spaces between, is that of Standard Webhooks.
+/// Returns whether one of these signatures, separated by spaces, is the Standard Webhooks
+/// signature.
 #[must_use]
 pub fn verify_standard_webhooks(
     key: &Secret,
@@ -95,7 +100,7 @@ pub fn verify_standard_webhooks(
     signatures.any(|signature| right.is(signature))
 }
 
-/// The hex digits of a signature that GitHub's format has: without `sha1=` or `sha256=`.
+/// Returns the hex digits of a signature of GitHub's format, without `sha1=` or `sha256=`.
 #[must_use]
 pub fn without_prefix(signature: &str) -> &str {
     let bare = signature.strip_prefix("sha256=");
@@ -103,7 +108,7 @@ pub fn without_prefix(signature: &str) -> &str {
         .unwrap_or(signature)
 }
 
-/// The key as a receiver of Standard Webhooks is given it.
+/// Returns the key in the form that a receiver of Standard Webhooks needs.
 #[must_use]
 pub fn as_standard_key(key: &Secret) -> Secret {
     let bytes = standard_key(key);
@@ -113,8 +118,10 @@ pub fn as_standard_key(key: &Secret) -> Secret {
     ))
 }
 
-/// Whether this is the body's signature: SHA-1 or SHA-256, told by its length
-/// of 40 or 64 hex digits. Takes the same time wherever they differ.
+/// Returns whether a text is the body's signature.
+///
+/// The length of 40 or 64 hex digits decides between SHA-1 and SHA-256. The comparison takes the
+/// same time wherever the signatures differ.
 #[must_use]
 pub fn verify(key: &Secret, body: &[u8], signature: &str) -> bool {
     let Ok(signature) = hex::decode(signature) else {

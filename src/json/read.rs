@@ -1,4 +1,4 @@
-//! JSON that others wrote, to be written once more.
+//! Reading JSON of others, to write it again.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use serde::Deserializer;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// A double of so much was an integer of more than 64 bits, or might have been one.
+/// Doubles from which on a number was an integer of more than 64 bits, or might have been one.
 const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 const TOO_SMALL: f64 = -9_223_372_036_854_775_808.0;
 
-/// Why a text is no JSON, and where.
+/// A syntax error and its position.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}, column {column}: {why}")]
 pub struct SyntaxError {
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// Counted from 1, in bytes.
+    /// The column, counted from 1, in bytes.
     pub column: usize,
-    /// What is wrong.
+    /// The error.
     pub why: String,
 }
 
@@ -35,8 +35,10 @@ impl From<serde_json::Error> for SyntaxError {
     }
 }
 
-/// Reads one value. Of what is signed, nobody must have to guess what it means: an object
-/// that has a key twice is refused, and so is a number that would become another one.
+/// Reads one value.
+///
+/// An object that has a key twice is refused, and so is a number that would become another one: the
+/// meaning of signed data must not depend on the parser.
 pub fn read(bytes: &[u8]) -> Result<Value, SyntaxError> {
     let mut from = serde_json::Deserializer::from_slice(bytes);
     let value = Reader.deserialize(&mut from)?;
