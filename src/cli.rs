@@ -18,7 +18,7 @@ pub use queue::{
     Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueMoveArgs, QueueShowArgs,
 };
 
-/// What each level of `enable` is safe against and costs: in help and man page.
+/// The levels of `enable`, their safety and their cost, for help and man page.
 pub const LEVELS: &str = "\
 Three levels:
   level                   safe against                        costs a push

@@ -55,7 +55,7 @@ pub struct Scheduler<'a> {
     lines: Lines,
     /// Queues in one of these lists or in `crowded`, or in their turn.
     busy: BTreeSet<Key>,
-    /// Queues whose receiver has the largest number of requests.
+    /// Queues whose receiver has as many requests under way as allowed.
     crowded: BTreeMap<Origin, VecDeque<(Spool, Queue)>>,
     receivers: Receivers,
     /// The spools that were added; the flag is true if their clock is believed.

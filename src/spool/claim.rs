@@ -195,7 +195,9 @@ impl Spool {
         Ok(true)
     }
 
-    /// Gives a claim up, because no endpoint wants a message of that push.
+    /// Gives a claim up.
+    ///
+    /// No endpoint wants a message of that push, or the push is recorded elsewhere.
     pub fn withdraw_claim(&self, claim: &Claim) -> Result<(), SpoolError> {
         Ok(disk::unlink(&claim.name)?)
     }

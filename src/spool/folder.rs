@@ -48,12 +48,12 @@ struct Inner {
 }
 
 impl Folder {
-    /// Names the folder at which the way down begins.
+    /// Makes a handle to the folder at which the way down begins.
     pub(super) fn start(path: &Path, writers: Writers) -> Self {
         Self::new(None, path.to_owned(), writers)
     }
 
-    /// Names a folder in this one.
+    /// Makes a handle to a folder in this one.
     pub(super) fn child(&self, name: impl AsRef<OsStr>) -> Self {
         let name = PathBuf::from(name.as_ref());
         Self::new(Some(self.clone()), name, Writers::Known)
@@ -68,13 +68,13 @@ impl Folder {
         }))
     }
 
-    /// Names the same folder, opened anew at its first use. Its path may lead to another one by
+    /// Makes another handle, opened anew at its first use. Its path may lead to another folder by
     /// then.
     pub(super) fn anew(&self) -> Self {
         Self::new(self.parent().cloned(), self.0.name.clone(), self.0.writers)
     }
 
-    /// Names an object in this folder, by one component.
+    /// Makes a name in this folder, of one component.
     pub(super) fn entry(&self, name: impl AsRef<OsStr>) -> Name {
         Name {
             folder: self.clone(),

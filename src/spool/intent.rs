@@ -42,7 +42,7 @@ pub enum Life {
     Alive,
     /// The process does not exist.
     Gone,
-    /// The process runs, or ran, on another host, boot or pid namespace.
+    /// The process runs, or ran, in a place where refpost cannot look.
     Unknown,
 }
 

@@ -168,13 +168,13 @@ struct Held {
 }
 
 impl Spool {
-    /// Names the spool in the directory `root`. Touches nothing.
+    /// Makes a handle to the spool in the directory `root`. Touches nothing.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, access: Access) -> Self {
         Self::within(root, "", access)
     }
 
-    /// Names the spool at `below` in `folder`. Touches nothing.
+    /// Makes a handle to the spool at `below` in `folder`. Touches nothing.
     ///
     /// No link in `below` is followed.
     #[must_use]

@@ -1,9 +1,9 @@
 //! A connection that is read before it is given up, and that records its traffic.
 //!
 //! A receiver that answers before it has read the whole body, and closes, makes the next write
-//! fail. Its answer is in the receive buffer all the same (tcp(7): a reset discards data to be sent,
-//! not data that came). So a write that fails here counts as done, and reading finds the answer, or
-//! the end.
+//! fail. Its answer is in the receive buffer all the same (tcp(7): a reset discards data to be
+//! sent, not data that came). So a write that fails here counts as done, and reading finds the
+//! answer, or the end.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

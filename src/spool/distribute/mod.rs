@@ -3,8 +3,8 @@
 //! - Entries are taken in push order, some at a time: by id, except where moves of one ref show
 //!   another order (`order`). The queues of a batch are flushed once, and only then do its entries
 //!   leave `new/`.
-//! - The caller decides how long a step lasts. `new/` is locked inside of steps only, so no process
-//!   waits for it longer than for a step.
+//! - The caller decides how long a step lasts. `new/` is locked inside of steps only, so the process
+//!   never waits while it holds the lock.
 //! - After an error nothing more is taken: going on would break the order.
 //!
 //! Crash at any point: an entry is in `new/`, perhaps in some of its queues too. The next
