@@ -47,12 +47,12 @@ pub struct Cli {
     #[arg(long, global = true, hide = true)]
     pub found: bool,
 
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What refpost can do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run as a git hook, spelled out: for hook scripts that chain
@@ -252,7 +252,7 @@ pub struct PreviewArgs {
     pub format: Option<Format>,
 }
 
-/// Which of all repositories below a folder: for commands that have `--all` and `REPO`.
+/// A selection of the repositories below a folder, for commands that have `--all` and `REPO`.
 #[derive(Debug, Args)]
 pub struct Chosen {
     /// With --all, only those whose path below ROOT this matches, without `.git`; `*` does
@@ -280,7 +280,7 @@ pub struct CheckArgs {
         reason = "clap's way to say that the value is optional"
     )]
     pub all: Option<Option<PathBuf>>,
-    /// Which of all.
+    /// The selection.
     #[command(flatten)]
     pub chosen: Chosen,
     /// Print the effective settings, and where each comes from
@@ -326,7 +326,7 @@ pub struct EnableArgs {
     /// All repositories below ROOT, in folders of any depth; links are not followed
     #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
     pub all: Option<PathBuf>,
-    /// Which of all.
+    /// The selection.
     #[command(flatten)]
     pub chosen: Chosen,
     /// Link pre-receive and reference-transaction too: no ref moves unannounced,
@@ -350,7 +350,7 @@ pub struct DisableArgs {
     /// All repositories below ROOT, in folders of any depth; links are not followed
     #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
     pub all: Option<PathBuf>,
-    /// Which of all.
+    /// The selection.
     #[command(flatten)]
     pub chosen: Chosen,
 }

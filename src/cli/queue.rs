@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use crate::spool::Id;
 
-/// What `queue` can do.
+/// The subcommands of `queue`.
 #[derive(Debug, Subcommand)]
 pub enum QueueCommand {
     /// List what waits and what failed, a line each
@@ -47,8 +47,9 @@ pub struct QueueShowArgs {
     pub paths: Vec<PathBuf>,
 }
 
-/// Arguments of `queue retry` and `queue drop`. Nobody retries or drops everything by leaving
-/// something out.
+/// Arguments of `queue retry` and `queue drop`.
+///
+/// At least one is required, so that an omission does not retry or drop everything.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("chosen").required(true).multiple(true)
     .args(["ids", "endpoint", "repository", "older_than", "all"])))]
