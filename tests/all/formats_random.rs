@@ -48,7 +48,7 @@ fn commit(site: &Site, chance: &mut Chance, parents: &[&str]) -> String {
     for _ in 0..=chance.below(3) {
         let name = format!(
             "{}/f{}",
-            ["a", "b", "ö x"][chance.below(3) as usize],
+            chance.one(&["a", "b", "ö x"]),
             chance.below(5)
         );
         match chance.below(5) {
@@ -186,6 +186,7 @@ fn git_ok(site: &Site, args: &[&str]) -> bool {
 }
 
 #[track_caller]
+#[allow(clippy::too_many_lines, reason = "one key after the other")]
 fn assert_told(site: &Site, moved: &Move, request: &Request, seed: &str) {
     let path = request.line.split(' ').nth(1).unwrap();
     let format = path.trim_start_matches('/');

@@ -72,6 +72,7 @@ mod proxies;
 mod push_options;
 mod readme;
 mod real_receivers;
+mod receivers_real;
 mod root_apart;
 mod root_asks;
 mod root_bounds;
