@@ -46,11 +46,7 @@ const ZONES: [&str; 5] = ["+0000", "+0200", "-0530", "+1400", "-0001"];
 /// A commit on this one with other files; gives its id.
 fn commit(site: &Site, chance: &mut Chance, parents: &[&str]) -> String {
     for _ in 0..=chance.below(3) {
-        let name = format!(
-            "{}/f{}",
-            chance.one(&["a", "b", "ö x"]),
-            chance.below(5)
-        );
+        let name = format!("{}/f{}", chance.one(&["a", "b", "ö x"]), chance.below(5));
         match chance.below(5) {
             0 => drop(std::fs::remove_file(site.work.join(&name))),
             1 => {

@@ -178,7 +178,11 @@ fn debians_webhook_runs_what_was_signed_and_nothing_else() {
         } else {
             exchange(port, &path, &request.headers, &tampered(&request.body))
         };
-        assert!(refused.starts_with("HTTP/1.1 403"), "{format}: {refused}");
+        // 500 is what it says of a signature that is none.
+        let is_refused = ["HTTP/1.1 403", "HTTP/1.1 500"]
+            .iter()
+            .any(|one| refused.starts_with(one));
+        assert!(is_refused, "{format}: {refused}");
         assert!(!ran.exists(), "{format}");
         let url = site.receiver.url("/hook");
         let config = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
@@ -208,19 +212,12 @@ fn githubs_own_library_verifies_and_its_schema_has_no_complaint() {
     let script = folder.join("refpost.mjs");
     fs::write(&script, data("octokit.mjs")).unwrap();
     let site = Site::new();
-    let ask = |request: &Request, body: &[u8]| {
-        let asked = json!({
+    let asked = |request: &Request, body: &[u8]| {
+        json!({
             "event": request.header("X-GitHub-Event"),
             "signature": request.header("X-Hub-Signature-256"),
             "body": String::from_utf8_lossy(body), "secret": KEY,
-        });
-        let node = site
-            .run("node")
-            .arg(&script)
-            .stdin(asked.to_string().as_bytes());
-        let ran = node.run();
-        assert_eq!(ran.status, 0, "{}", ran.stderr);
-        ran.stdout.trim().to_owned()
+        })
     };
     let more = format!("key = \"{KEY}\"\ntopics = [\"*\"]\n");
     let mut requests = sent(&site, "github", &more);
@@ -240,10 +237,17 @@ fn githubs_own_library_verifies_and_its_schema_has_no_complaint() {
     site.refpost(["ping", "test.git"]).run();
     requests.extend(site.receiver.take());
     assert_eq!(requests.len(), 13);
-    assert_eq!(ask(&requests[0], &tampered(&requests[0].body)), "refused");
-    for request in &requests {
-        assert_eq!(ask(request, &request.body), "valid", "{request:?}");
-    }
+    let mut all = vec![asked(&requests[0], &tampered(&requests[0].body))];
+    all.extend(requests.iter().map(|request| asked(request, &request.body)));
+    let node = site
+        .run("node")
+        .arg(&script)
+        .stdin(Value::from(all).to_string());
+    let ran = node.run();
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let said: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(said[0], "refused");
+    assert_eq!(said[1..], ["valid"; 13], "{}", ran.stdout);
 }
 
 #[test]
