@@ -1,5 +1,5 @@
 //! Real receivers, which nobody here wrote: Debian's `webhook`, GitHub's own library and schema
-//! from npm, and a Buildbot master from PyPI. Each first refuses a body that was tampered with.
+//! from npm, and a master of Buildbot. Each first refuses a body that was tampered with.
 //!
 //! What is not installed is said and left out; with `REFPOST_TEST_RECEIVERS=1`, which `.ci/run
 //! --long` sets, that is a failure. `REFPOST_OCTOKIT` is a folder with `node_modules`,
@@ -62,7 +62,7 @@ fn exchange(port: u16, path: &str, headers: &[(String, String)], body: &[u8]) ->
     let mut head = format!("POST {path} HTTP/1.1\r\nConnection: close\r\n");
     for (name, value) in headers {
         if !["connection", "host"].contains(&name.to_lowercase().as_str()) {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
     }
     head.push_str("Host: 127.0.0.1\r\n\r\n");
