@@ -23,6 +23,7 @@ mod demo;
 mod emit;
 mod enable;
 mod enable_config;
+mod failing_calls;
 mod fleet;
 mod fleet_all;
 mod fleet_errors;
