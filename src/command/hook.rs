@@ -84,7 +84,8 @@ fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, around: &Surro
     let Err(error) = record() else {
         return Done::Well;
     };
-    let is_required = around.requires(&place::hook_git_dir(around));
+    let git_dir = place::hook_git_dir(around).unwrap_or_else(|_| place::hook_folder(around));
+    let is_required = around.requires(&git_dir);
     let outcome = if is_required {
         format!("the {what} is refused, as `require` has it")
     } else {
@@ -120,17 +121,17 @@ fn after(announce: impl FnOnce() -> Result<(), Error>) -> Done {
 /// or wants no notifications.
 pub(super) type Wanted = Option<(PathBuf, Result<Loaded, config::Error>)>;
 
-pub(super) fn wanted(around: &Surroundings) -> Wanted {
-    let git_dir = place::hook_git_dir(around);
+pub(super) fn wanted(around: &Surroundings) -> Result<Wanted, Error> {
+    let git_dir = place::hook_git_dir(around)?;
     let loaded = around.load(Some(&git_dir));
-    match &loaded {
+    Ok(match &loaded {
         Ok(loaded) if loaded.settings.endpoints.is_empty() => None,
         _ => Some((git_dir, loaded)),
-    }
+    })
 }
 
 fn pre_receive(around: &Surroundings) -> Result<(), Error> {
-    match wanted(around) {
+    match wanted(around)? {
         Some((git_dir, loaded)) => {
             let input = read_updates();
             let push = received(git_dir, &loaded, around);
@@ -147,7 +148,7 @@ fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
         return Err(Error::failed("expected the arguments REF OLD NEW"));
     };
     let line = format!("{old} {new} {name}");
-    match wanted(around) {
+    match wanted(around)? {
         Some((git_dir, loaded)) => {
             let input = Input::new(line.as_bytes(), MALFORMED_TOLD);
             // To this hook git says nothing of push options.
@@ -216,7 +217,7 @@ fn received(
 
 fn post_receive(around: &Surroundings) -> Result<(), Error> {
     // No config file, or no endpoint: nothing is wanted.
-    let Some((git_dir, loaded)) = wanted(around) else {
+    let Some((git_dir, loaded)) = wanted(around)? else {
         return Ok(());
     };
     let push = received(git_dir, &loaded, around);
@@ -227,7 +228,7 @@ fn post_receive(around: &Surroundings) -> Result<(), Error> {
 /// `post-update REF…`: names only. What they were before is in the intent, or in
 /// the reflog.
 fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
-    let Some((git_dir, loaded)) = wanted(around) else {
+    let Some((git_dir, loaded)) = wanted(around)? else {
         return Ok(());
     };
     let caller = process::caller();

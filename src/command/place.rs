@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Error;
 use super::surroundings::Surroundings;
+use super::{Error, IoContext};
 use crate::config::{OWN_SPOOL, Settings};
 use crate::git::Repository;
 use crate::plain_file::{self, LONGEST_PATH};
@@ -30,7 +30,7 @@ pub(super) fn repository_in_hook(
         return repository(named, around);
     }
     around.ensure_not_anothers(&hook_folder(around))?;
-    let git_dir = hook_git_dir(around);
+    let git_dir = hook_git_dir(around)?;
     // As git does, which also trusts whatever `GIT_DIR` names.
     if around.path_variable("GIT_DIR").is_none() {
         around.ensure_trusted(&git_dir)?;
@@ -41,14 +41,17 @@ pub(super) fn repository_in_hook(
 
 /// The repository whose hook we are: git says it in `GIT_DIR`, or starts us where
 /// its `.git` is (githooks(5)). Of a worktree it is the one that it belongs to
-/// (gitrepository-layout(5), `commondir`).
-pub(super) fn hook_git_dir(around: &Surroundings) -> PathBuf {
+/// (gitrepository-layout(5), `commondir`). An entry keeps the path, which must not depend on
+/// the folder that this process is in.
+pub(super) fn hook_git_dir(around: &Surroundings) -> Result<PathBuf, Error> {
     let git_dir = hook_folder(around);
     let common = match plain_file::read_text(&git_dir.join("commondir"), LONGEST_PATH) {
         Ok(text) => git_dir.join(text.trim_end()),
         Err(_) => git_dir,
     };
-    common.canonicalize().unwrap_or(common)
+    let resolved = common.canonicalize();
+    let absolute = resolved.or_else(|_| std::path::absolute(&common));
+    absolute.doing("find", &common)
 }
 
 /// The folder in which git runs our hook, of which nothing is opened.

@@ -24,7 +24,7 @@ const OF_A_WORKTREE: [&str; 3] = ["refs/bisect/", "refs/rewritten/", "refs/workt
 
 /// The refs are locked, and about to move.
 pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
-    let Some((git_dir, loaded, caller)) = outside_a_push(around) else {
+    let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());
     };
     let repository = Repository::open_in_hook(&git_dir)?;
@@ -74,7 +74,7 @@ fn moved(mut named: Vec<RefUpdate>, repository: &Repository, refs: Option<&Patte
 
 /// The transaction is done: what its intents say, and is not where it was, has moved.
 pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
-    let Some((git_dir, loaded, caller)) = outside_a_push(around) else {
+    let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());
     };
     if caller.as_ref().is_some_and(|caller| caller.is_part) {
@@ -104,7 +104,7 @@ pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
 }
 
 pub(super) fn aborted(around: &Surroundings) -> Result<(), Error> {
-    let Some((git_dir, loaded, caller)) = outside_a_push(around) else {
+    let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());
     };
     let spool = place::spool_of(&git_dir, settings(&loaded));
@@ -117,13 +117,13 @@ pub(super) fn aborted(around: &Surroundings) -> Result<(), Error> {
 
 type Outside = Option<(PathBuf, Result<Loaded, config::Error>, LazyCaller)>;
 
-fn outside_a_push(around: &Surroundings) -> Outside {
+fn outside_a_push(around: &Surroundings) -> Result<Outside, Error> {
     let caller = process::caller();
     if caller.as_ref().is_some_and(|caller| caller.receives) {
-        return None;
+        return Ok(None);
     }
-    let (git_dir, loaded) = wanted(around)?;
-    Some((git_dir, loaded, caller))
+    let wanted = wanted(around)?;
+    Ok(wanted.map(|(git_dir, loaded)| (git_dir, loaded, caller)))
 }
 
 fn settings(loaded: &Result<Loaded, config::Error>) -> Option<&Settings> {
