@@ -11,15 +11,14 @@
 pub(super) mod fault;
 mod lacking;
 mod locks;
+mod names;
 
-use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FallocateFlags, OFlag, fallocate, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, mkdirat, utimensat};
@@ -32,6 +31,7 @@ use super::folder::{Folder, Name};
 
 pub(super) use lacking::{is_scarce, rename_open};
 pub(super) use locks::{Locked, is_at_its_path, is_locked, is_named, lock, lock_file};
+pub(super) use names::{each_folder, each_name, names};
 
 /// Flags with which opening a planted symbolic link fails, and opening a planted fifo does not
 /// hang.
@@ -281,39 +281,6 @@ pub(super) fn remove_if_empty(folder: &Folder) -> Result<(), IoError> {
 
 fn is_not_found<T>(result: &io::Result<T>) -> bool {
     matches!(result, Err(error) if error.kind() == io::ErrorKind::NotFound)
-}
-
-/// Returns the names in a directory, sorted; none if it does not exist.
-///
-/// For directories that never hold many names.
-pub(super) fn names(folder: &Folder) -> Result<Vec<OsString>, IoError> {
-    let mut names = vec![];
-    each_name(folder, &mut |name| names.push(name.to_owned()))?;
-    names.sort_unstable();
-    Ok(names)
-}
-
-/// Passes the names in a directory to `take` one by one, unsorted, and keeps none in memory.
-///
-/// A directory that does not exist has none.
-pub(super) fn each_name(folder: &Folder, take: &mut dyn FnMut(&OsStr)) -> Result<(), IoError> {
-    match list(folder, take) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.context("list", || folder.path()),
-    }
-}
-
-fn list(folder: &Folder, take: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut dir = Dir::from_fd(folder.reopen()?.into())?;
-    for entry in dir.iter() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            take(OsStr::from_bytes(name));
-        }
-    }
-    Ok(())
 }
 
 /// Fails where names cannot be changed, as on a read-only file system or in another account's

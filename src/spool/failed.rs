@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::error::{IoError, SpoolError};
+use super::lane::queues_in;
 use super::names::id::Id;
 use super::names::item::{Failed, Item, Part};
 use super::names::queue::Queue;
@@ -14,15 +15,10 @@ impl Spool {
     ///
     /// [`Queue::unreadable`] may be among them.
     pub fn failed_queues(&self) -> Result<Vec<Queue>, IoError> {
-        let names = disk::names(&self.failed_root())?;
-        let queue = |name: &str| match Queue::unreadable() {
+        queues_in(&self.failed_root(), &|name| match Queue::unreadable() {
             unreadable if unreadable.as_str() == name => Some(unreadable),
             _ => Queue::new(name).ok(),
-        };
-        Ok(names
-            .iter()
-            .filter_map(|name| queue(name.to_str()?))
-            .collect())
+        })
     }
 
     /// Returns the failed items of a queue, oldest first, the parts of one entry in their order.

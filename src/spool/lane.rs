@@ -21,11 +21,7 @@ const WINDOW: usize = 4096;
 impl Spool {
     /// Returns the queues that have, or had, waiting items.
     pub fn queues(&self) -> Result<Vec<Queue>, IoError> {
-        let names = disk::names(&self.retry_root())?;
-        Ok(names
-            .iter()
-            .filter_map(|name| Queue::new(name.to_str()?).ok())
-            .collect())
+        queues_in(&self.retry_root(), &|name| Queue::new(name).ok())
     }
 
     /// Returns all waiting items of a queue, by names alone.
@@ -56,6 +52,19 @@ impl Spool {
             _held: held,
         }))
     }
+}
+
+/// Returns the folders in a folder that are queues, in the order of their names.
+pub(super) fn queues_in(
+    folder: &Folder,
+    queue: &dyn Fn(&str) -> Option<Queue>,
+) -> Result<Vec<Queue>, IoError> {
+    let mut queues = vec![];
+    disk::each_folder(folder, &mut |name| {
+        queues.extend(name.to_str().and_then(queue));
+    })?;
+    queues.sort();
+    Ok(queues)
 }
 
 /// One endpoint's queue, locked for delivery.

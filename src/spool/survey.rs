@@ -215,11 +215,16 @@ impl Spool {
             let is_known = |name: &str| Id::parse(name).is_some();
             foreign_in(&root.child(name), &is_known, &mut foreign)?;
         }
-        for queue in self.queues()? {
+        let (queues, failed) = (self.queues()?, self.failed_queues()?);
+        for (folder, queues) in [(self.retry_root(), &queues), (self.failed_root(), &failed)] {
+            let is_known = |name: &str| queues.iter().any(|queue| queue.as_str() == name);
+            foreign_in(&folder, &is_known, &mut foreign)?;
+        }
+        for queue in queues {
             let is_known = |name: &str| Item::parse(name).is_some();
             foreign_in(&self.retry_dir(&queue), &is_known, &mut foreign)?;
         }
-        for queue in self.failed_queues()? {
+        for queue in failed {
             let is_known = |name: &str| Failed::parse(&queue, name).is_some();
             foreign_in(&self.failed_dir(&queue), &is_known, &mut foreign)?;
         }

@@ -179,10 +179,11 @@ fn files_of_other_programs_in_a_spool_are_told_by_check_alone() {
     for name in [".nfs0000000000a1", ".DS_Store", "core", "x~"] {
         fs::write(new.join(name), "").unwrap();
     }
+    fs::write(site.spool().join("retry/notes"), "").unwrap();
     assert_eq!(commits(&site.flush_well()), [commit]);
     let checked = site.refpost(["check", "test.git"]).run();
     let said = format!(
-        "warning: not refpost's, in spool `{}`: `new/core`, `new/x~`\n",
+        "warning: not refpost's, in spool `{}`: `new/core`, `new/x~`, `retry/notes`\n",
         site.spool().display()
     );
     assert!(checked.stdout.contains(&said), "{}", checked.stdout);

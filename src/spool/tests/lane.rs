@@ -107,7 +107,13 @@ fn what_is_given_up_is_named_by_its_part() {
 #[test]
 fn names_that_are_no_entries_are_left_and_listed_but_for_those_with_a_dot() {
     let fixture = two_entries();
-    let others = ["failed/ci/b", "new/README", "retry/ci/core"];
+    let others = [
+        "failed/ci/b",
+        "failed/notes",
+        "new/README",
+        "retry/README",
+        "retry/ci/core",
+    ];
     fs::create_dir_all(fixture.path("failed/ci")).unwrap();
     for name in others.iter().chain(&["retry/ci/.nfs1", "new/.DS_Store"]) {
         fs::write(fixture.path(name), "").unwrap();
@@ -115,6 +121,7 @@ fn names_that_are_no_entries_are_left_and_listed_but_for_those_with_a_dot() {
     assert_eq!(fixture.lane("ci").waiting().unwrap().mains.len(), 2);
     assert!(others.iter().all(|name| fixture.path(name).exists()));
     assert_eq!(fixture.spool.foreign().unwrap(), others.map(PathBuf::from));
+    assert_eq!(fixture.spool.queues().unwrap().len(), 1);
 }
 
 #[test]
