@@ -22,7 +22,7 @@ use crate::event::RefUpdate;
 use crate::git::{self, Repository};
 use crate::payload::Message;
 use crate::report;
-use crate::spool::{Attempt, Content, Draft, Intent, Queue, Spool, Status};
+use crate::spool::{Attempt, Content, Draft, FolderId, Intent, Queue, Spool, Status};
 
 /// One push, or another transaction of refs, and what is known of it besides them.
 pub(super) struct Push {
@@ -80,6 +80,7 @@ impl Push {
         Draft {
             namespace: self.namespace.clone(),
             repository: self.git_dir.clone(),
+            folder: FolderId::of(&self.git_dir),
             time: self.time,
             pusher: Some(self.pusher.clone()),
             push_options: self.wishes.options(),

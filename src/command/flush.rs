@@ -65,7 +65,9 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
             progress.set(world.delivered.get());
             service::submit_all(&world);
         };
-        until_told(flush.drain(prepared, &mut worked), &stop).await
+        until_told(flush.drain(prepared, &mut worked), &stop).await?;
+        let moved = world.move_renamed();
+        until_told(flush.drain(moved, &mut worked), &stop).await
     })
     .doing("wait for", Path::new("answers"))??;
     service::submit_all(&world);

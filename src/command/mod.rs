@@ -50,6 +50,7 @@ mod push_options;
 mod queue;
 mod queue_move;
 mod recorder;
+mod renamed;
 mod room;
 mod service;
 mod signals;

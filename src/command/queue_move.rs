@@ -12,9 +12,10 @@ use super::surroundings::Surroundings;
 use super::world::World;
 use super::{Done, Error, compose, place};
 use crate::cli::{Choice, QueueMoveArgs};
+use crate::config::Settings;
 use crate::delivery::Surveyor;
 use crate::report;
-use crate::spool::{Header, Id, Lock, Queue, Renaming, Spool, SpoolError};
+use crate::spool::{HandedOver, Header, Id, Lock, Queue, Renaming, Spool, SpoolError};
 
 /// How soon it is looked whether messages are made.
 const BUILDS: Duration = Duration::from_millis(20);
@@ -92,19 +93,13 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
     }
     let new = place::repository(Some(&new), around)?.path();
     let settings = around.load_to_send(&new)?.settings;
-    let queue_of = |name: &str| {
-        let mut endpoints = settings.endpoints.iter();
-        let endpoint = endpoints.find(|one| one.name == name)?;
-        Some(compose::queue(endpoint, &settings, &new))
-    };
-    let renaming = Renaming {
-        old: &old,
-        new: &new,
-        queue: &queue_of,
-    };
-    let (mut count, mut is_whole) = (0, true);
+    let (mut count, mut in_spare, mut is_whole) = (0, 0, true);
     let done = spools::each(&searched.targets(around), around, |target| {
-        let moved = target.spool.rename_repository(&renaming);
+        let moved = rename(&target.spool, &old, &new, &settings);
+        // Then there is no room for entries of them, and nothing was moved.
+        let spare = target.spool.in_spare().map_err(SpoolError::from)?;
+        let is_of_old = |(_, header): &&(Id, Header)| header.repository == old;
+        in_spare += spare.iter().filter(is_of_old).count();
         let moved = moved.map_err(|error| unless_busy(error, args))?;
         count += moved.entries;
         is_whole &= moved.unread.is_empty();
@@ -113,6 +108,14 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
         }
         around.flush_detached(target.spool.root())
     });
+    if in_spare > 0 {
+        is_whole = false;
+        let (entries, old) = (entries(in_spare), old.display());
+        around.tell_once(
+            &format!("cannot move {entries} of `{old}` in `spare`: there is no room for them"),
+            Some("make room on that disk, run `refpost flush`, and then this again"),
+        );
+    }
     if count == 0 && done == Done::Well {
         return queue::nowhere(around, || Error::Failed {
             what: format!("nothing waits for `{}` that can be moved", old.display()),
@@ -121,6 +124,25 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
     }
     report::line(&format!("{} moved to `{}`", entries(count), new.display()));
     Ok(if is_whole { done } else { Done::No })
+}
+
+/// Gives what waits in a spool for the old path of a repository to the new one.
+pub(super) fn rename(
+    spool: &Spool,
+    old: &Path,
+    new: &Path,
+    settings: &Settings,
+) -> Result<HandedOver, SpoolError> {
+    let queue_of = |name: &str| {
+        let mut endpoints = settings.endpoints.iter();
+        let endpoint = endpoints.find(|one| one.name == name)?;
+        Some(compose::queue(endpoint, settings, new))
+    };
+    spool.rename_repository(&Renaming {
+        old,
+        new,
+        queue: &queue_of,
+    })
 }
 
 /// The path as entries name it. Of one that is gone, the folder above it may be there.

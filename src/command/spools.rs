@@ -284,7 +284,7 @@ fn is_for_us(spool: &Spool, around: &Surroundings) -> bool {
     false
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     one == other || absolute(one) == absolute(other)
 }
 

@@ -37,6 +37,8 @@ pub(super) fn run(
         let mut followed = Followed::new()?;
         loop {
             world.forget();
+            // Their spools are looked into below, with all others.
+            world.move_renamed();
             let searched = spools::search(&args.paths, around)?;
             if around.own_uid() == 0 {
                 tell_others(&searched.by_owner, around);

@@ -21,9 +21,18 @@ use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
 use crate::spool::{
-    self, Build, Built, Content, Distributed, EntryError, Header, Id, IoError, Queue, Spool,
-    SpoolError, Unbuilt,
+    self, Build, Built, Content, Distributed, EntryError, FolderId, Header, Id, IoError, Queue,
+    Spool, SpoolError, Unbuilt,
 };
+
+/// What is known of repositories whose paths are gone.
+#[derive(Default)]
+pub(super) struct Renamed {
+    /// The repositories below `root`, once they are looked for.
+    pub(super) below_root: RefCell<Option<HashMap<FolderId, Vec<PathBuf>>>>,
+    /// Those to which something is to be moved, by its spool and its old path.
+    pub(super) due: RefCell<BTreeMap<(PathBuf, PathBuf), (Spool, PathBuf)>>,
+}
 
 /// Reads each configuration once, until it is told to forget.
 pub(super) struct World<'a> {
@@ -31,6 +40,7 @@ pub(super) struct World<'a> {
     as_json: bool,
     settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
     builders: Builders,
+    pub(super) renamed: Renamed,
     /// Messages that were delivered.
     pub(super) delivered: Cell<usize>,
     /// Spools with entries that are for the service behind `socket`, by their folders.
@@ -47,6 +57,7 @@ impl<'a> World<'a> {
             as_json,
             settings: RefCell::default(),
             builders: Builders::default(),
+            renamed: Renamed::default(),
             delivered: Cell::default(),
             for_service: RefCell::default(),
             is_service_down: Cell::default(),
@@ -253,6 +264,12 @@ impl Outside for World<'_> {
             .insert(repository.to_owned(), found.clone());
         found
     }
+
+    fn will_move(&self, spool: &Spool, header: &Header, queue: &Queue) -> bool {
+        // The path of one whose settings are known is there.
+        let is_there = matches!(self.settings.borrow().get(&header.repository), Some(Ok(_)));
+        !is_there && self.is_renamed(spool, header, Some(queue))
+    }
 }
 
 impl Surveyor for World<'_> {
@@ -260,6 +277,10 @@ impl Surveyor for World<'_> {
         if self.around.is_service().unwrap_or(false) {
             let why = "its messages are not made, and the service opens no repository";
             return Build::Unbuilt(Unbuilt::All(why.to_owned()));
+        }
+        if self.is_renamed(spool, header, None) {
+            let gone = Unavailable::Gone(header.repository.clone());
+            return Build::Unbuilt(Unbuilt::All(gone.to_string()));
         }
         // What is wrong with the configuration is told once, here.
         match self.settings(&header.repository) {
@@ -300,6 +321,9 @@ impl Surveyor for World<'_> {
             }
         }
         for (repository, blocked) in &done.blocked {
+            if self.is_to_be_moved(spool, repository) {
+                continue;
+            }
             self.tell(&blocked.error);
             // By then there may be more.
             if !is_over {

@@ -24,6 +24,12 @@ pub trait Outside {
     fn variable(&self, name: &str) -> Option<String>;
     /// Returns the settings in force for a repository.
     fn settings(&self, repository: &Path) -> Result<Rc<Settings>, Unavailable>;
+    /// Whether the repository of an entry has another path now, to which all that waits in this
+    /// queue is moved once the queue is let go of.
+    fn will_move(&self, spool: &Spool, header: &Header, queue: &Queue) -> bool {
+        let _ = (spool, header, queue);
+        false
+    }
 }
 
 /// The inputs of a flush from outside, and the receiver of its results.

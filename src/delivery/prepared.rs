@@ -32,7 +32,12 @@ impl Work<'_> {
         if self.blocked.contains(repository) {
             return Ok(ControlFlow::Break(Came::Blocked));
         }
-        let settings = match self.courier.outside.settings(repository) {
+        let outside = self.courier.outside;
+        if outside.will_move(self.lane.spool(), header, self.lane.queue()) {
+            self.blocked.insert(repository.clone());
+            return Ok(ControlFlow::Break(Came::Blocked));
+        }
+        let settings = match outside.settings(repository) {
             Ok(settings) => settings,
             Err(why) => return self.unavailable(item, header, &why).map(ControlFlow::Break),
         };

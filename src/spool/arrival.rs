@@ -120,6 +120,7 @@ impl Spool {
     ) -> Result<Id, SpoolError> {
         let mut header = arrival.header().clone();
         repository.clone_into(&mut header.repository);
+        header.folder = None;
         header.push_options = Vec::new();
         header.process = None;
         header.confirms = Vec::new();

@@ -141,6 +141,12 @@ impl Lane {
         new.is_some_and(|new| disk::stat(&new.entry(item.id.as_str())).is_ok())
     }
 
+    /// Returns the spool of the queue.
+    #[must_use]
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
     /// Opens the entry of a waiting item.
     pub fn open(&self, item: &Item) -> Result<Entry, EntryError> {
         self.spool.at_home(Entry::open(&self.name(item)))

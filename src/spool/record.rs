@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::encoding;
+use super::folder_id::FolderId;
 use super::intent::Process;
 use super::names::id::Id;
 use super::names::queue::Queue;
@@ -18,6 +19,9 @@ pub struct Record<M> {
     /// The repository's directory.
     #[serde(with = "encoding::path")]
     pub repository: PathBuf,
+    /// The folder that the repository is, whatever its path, if the file system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderId>,
     /// The namespace of the repository that its refs are in (gitnamespaces(7)), if any.
     #[serde(default, skip_serializing_if = "is_empty", with = "encoding::path")]
     pub namespace: PathBuf,
@@ -176,6 +180,7 @@ impl<M> Record<M> {
     pub(super) fn with<N>(&self, content: Content<N>) -> Record<N> {
         Record {
             repository: self.repository.clone(),
+            folder: self.folder.clone(),
             namespace: self.namespace.clone(),
             time: self.time,
             pusher: self.pusher.clone(),

@@ -169,6 +169,24 @@ fn a_push_of_many_refs_is_recorded_on_a_full_disk_too() {
 }
 
 #[test]
+fn what_is_in_spare_for_a_renamed_repository_stayed_without_a_word() {
+    let Some(full) = Full::new("tmpfs") else {
+        return;
+    };
+    full.announce(2);
+    let (old, new) = (&full.site.bare, full.site.path("renamed.git"));
+    fs::rename(old, &new).unwrap();
+    let moved = full.site.refpost(["queue", "move", "--repository"]);
+    let moved = moved.arg(old).arg(&new).run();
+    assert_eq!(moved.status, 1);
+    let said = format!(
+        "refpost: cannot move 2 entries of `{}` in `spare`: there is no room for them\n",
+        old.display()
+    );
+    assert!(moved.stderr.contains(&said), "{}", moved.stderr);
+}
+
+#[test]
 fn what_is_in_spare_is_listed_shown_and_dropped() {
     let Some(full) = Full::new("ext4") else {
         return;

@@ -63,6 +63,7 @@ impl Script {
             process: None,
             confirms: vec![],
             missing_since: None,
+            folder: None,
             received: false,
             moved: vec![],
             content,

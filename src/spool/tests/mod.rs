@@ -238,6 +238,7 @@ fn draft(repository: &str, ids: &[&str], queues: &[&str]) -> Draft {
         process: None,
         confirms: vec![],
         missing_since: None,
+        folder: None,
         received: false,
         moved: vec![],
         content: Content::Built(built(ids, queues)),

@@ -1,0 +1,103 @@
+//! Repositories that were renamed below `root`, found again by the folders that they are.
+//!
+//! A repository is taken for another one's new path only if it is the same folder, is trusted as
+//! any repository is, and has the same spool. Of two paths of one folder neither is taken.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::queue::entries;
+use super::world::World;
+use super::{place, queue_move, spools};
+use crate::delivery::Outside;
+use crate::spool::{self, FolderId, Header, Queue, Spool};
+
+impl World<'_> {
+    /// Returns whether the repository of an entry is known to be at another path now, which is to
+    /// get what waits in this queue; `None`: in `new/`.
+    pub(super) fn is_renamed(&self, spool: &Spool, header: &Header, queue: Option<&Queue>) -> bool {
+        let Some(new) = self.new_path(header) else {
+            return false;
+        };
+        let Ok(settings) = self.settings(&new) else {
+            return false;
+        };
+        let is_wanted = |queue| {
+            let name = header.endpoint(queue);
+            let mut endpoints = settings.endpoints.iter();
+            endpoints.any(|one| Some(one.name.as_str()) == name)
+        };
+        let its_spool = place::spool_of(&new, Some(&settings));
+        if !spools::is_same(its_spool.root(), spool.root()) || !queue.is_none_or(is_wanted) {
+            return false;
+        }
+        let at = (spool.root().to_owned(), header.repository.clone());
+        let mut due = self.renamed.due.borrow_mut();
+        due.insert(at, (spool.clone(), new));
+        true
+    }
+
+    /// Returns whether what waits for this path is to be moved to another one.
+    pub(super) fn is_to_be_moved(&self, spool: &Spool, repository: &Path) -> bool {
+        let at = (spool.root().to_owned(), repository.to_owned());
+        self.renamed.due.borrow().contains_key(&at)
+    }
+
+    fn new_path(&self, header: &Header) -> Option<PathBuf> {
+        let (old, folder) = (&header.repository, header.folder.as_ref()?);
+        let looked = old.symlink_metadata();
+        if looked.is_ok() || looked.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+            return None;
+        }
+        let mut known = self.renamed.below_root.borrow_mut();
+        match &known.get_or_insert_with(|| self.below_root()).get(folder)?[..] {
+            [one] => Some(one.clone()),
+            _ => None,
+        }
+    }
+
+    fn below_root(&self) -> HashMap<FolderId, Vec<PathBuf>> {
+        let mut found: HashMap<_, Vec<_>> = HashMap::new();
+        let server = self.around.server();
+        let root = server
+            .ok()
+            .and_then(|server| server.root()?.canonicalize().ok());
+        if let Some(root) = root {
+            let take = &mut |git_dir: PathBuf, _| {
+                if let Some(folder) = FolderId::of(&git_dir) {
+                    found.entry(folder).or_default().push(git_dir);
+                }
+            };
+            // What cannot be looked into is another account's.
+            spool::repositories(&root, take, &mut |_| {}).ok();
+        }
+        found
+    }
+
+    /// Gives what waits for repositories that were renamed to their new paths. Returns the spools
+    /// in which there was something.
+    pub(super) fn move_renamed(&self) -> Vec<Spool> {
+        self.renamed.below_root.take();
+        let mut spools = Vec::new();
+        for ((_, old), (spool, new)) in self.renamed.due.take() {
+            let Ok(settings) = self.settings(&new) else {
+                continue;
+            };
+            match queue_move::rename(&spool, &old, &new, &settings) {
+                Ok(moved) if moved.entries == 0 => {}
+                Ok(moved) => {
+                    let (old, new) = (old.display(), new.display());
+                    let moved = entries(moved.entries);
+                    let text = format!("`{old}` was renamed: {moved} moved to `{new}`");
+                    self.around.tell_once(&text, None);
+                    spools.push(spool);
+                }
+                // What is being delivered is moved by the next flush.
+                Err(error) if error.is_busy() => {}
+                Err(error) => self.tell_spool(&error),
+            }
+        }
+        spools
+    }
+}
