@@ -66,7 +66,7 @@ fn a_signal_ends_a_hook_before_refs_move() {
     let hook = site.refpost(["hook", "pre-receive"]).dir(&site.bare);
     let mut hook = hook.env("GIT_DIR", ".").spawn_fed();
     thread::sleep(Duration::from_millis(200));
-    signal("INT", hook.id());
+    signal("TERM", hook.id());
     assert_eq!(hook.wait().unwrap().code(), None);
 }
 
