@@ -34,7 +34,7 @@ fn damaged(place: &str) {
     let newer = String::from_utf8(fs::read(path(4)).unwrap()).unwrap();
     fs::write(
         path(4),
-        newer.replacen("refpost-entry 1 ", "refpost-entry 2 ", 1),
+        newer.replacen("refpost-entry 1 ", "refpost-entry 9 ", 1),
     )
     .unwrap();
     if place != "new" {
@@ -57,7 +57,7 @@ fn damaged(place: &str) {
             "cut off or changed",
             "its first line is not that of an entry",
             "the body of its message 0 does not match its checksum",
-            "its format version is 2",
+            "its format version is 9",
         ] {
             assert!(said.contains(why), "{why}: {said}");
         }
