@@ -1,6 +1,7 @@
 //! Several spools at once: what is wrong with one hides and stops no other.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::support::Spooled;
 use crate::support::spooled::{announce_to, commits, sibling};
@@ -51,7 +52,7 @@ fn what_is_in_the_place_of_a_queue_hides_no_other() {
     fs::create_dir_all(spool.join("retry")).unwrap();
     fs::create_dir_all(spool.join("failed")).unwrap();
     for junk in ["retry/notes", "failed/notes"] {
-        fs::write(spool.join(junk), "").unwrap();
+        symlink("elsewhere", spool.join(junk)).unwrap();
     }
     let status = site.refpost(["status"]).arg(site.path("")).run();
     assert_eq!(status.stdout.matches("1 in `new/`").count(), 3);

@@ -151,7 +151,8 @@ fn what_root_left_in_an_accounts_spool_is_told_with_the_command_that_mends_it() 
         assert!(ran.stderr.contains(&said), "{}", ran.stderr);
     }
     assert_eq!(commits(&site.receiver.take()), [second]);
-    let checked = site.run(&binary).arg("check").arg(&site.bare).run();
+    let checked = site.run("runuser").args(["-u", "nobody", "--"]);
+    let checked = checked.arg(&binary).arg("check").arg(&site.bare).run();
     let spool = site.spool();
     let spool = spool.display();
     let said = format!(
