@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::iter;
 use std::path::{self, Path, PathBuf};
 
+use super::defaults;
 use super::document::{self, Document, Whose};
 use super::error::Error;
 use super::file::{self, Unread};
@@ -86,7 +87,7 @@ impl Server {
     pub fn in_flight(&self) -> usize {
         let own = self.document.as_ref();
         let own = own.and_then(|document| document.layer.delivery.in_flight);
-        own.unwrap_or(settings::IN_FLIGHT)
+        own.unwrap_or(defaults::IN_FLIGHT)
     }
 
     /// The spools that it names, for all repositories or for some.
@@ -148,7 +149,7 @@ impl Server {
 
     /// The layers that this file has for a repository, and the defaults below them.
     fn layers(&self, repository: Option<&Path>, host: &str) -> Vec<(String, Layer)> {
-        let mut layers = vec![("default".to_owned(), settings::defaults(host))];
+        let mut layers = vec![("default".to_owned(), defaults::defaults(host))];
         if let Some(document) = &self.document {
             layers.push((self.path.display().to_string(), document.layer.clone()));
             for section in self.sections_about(repository) {

@@ -10,7 +10,8 @@
 //! error      why a configuration cannot be loaded
 //! load       reading the layers' files, and laying them on each other
 //! shown      what is in force, and which layer says so
-//! settings   the merged layers made whole: defaults, endpoints with names
+//! defaults   the layer below all files
+//! settings   the merged layers made whole: endpoints with names
 //! require    whether files that cannot be loaded ask for `require`
 //! project    what [project] says and what the repository tells → Project
 //! web        where a project is cloned from and looked at
@@ -20,6 +21,7 @@
 //! and the repository's `refpost.toml`; each overrides those before it key by key.
 //! docs/configuration.md has every key.
 
+mod defaults;
 mod document;
 mod error;
 mod file;
@@ -35,6 +37,7 @@ mod shown;
 mod values;
 mod web;
 
+pub use defaults::IN_FLIGHT;
 pub use error::Error;
 pub use file::Refusal;
 pub use load::{Loaded, Server, load};
@@ -43,7 +46,7 @@ pub use require::asks_to_require;
 pub use schema::{Mode, Origin};
 pub use secrets::keys::{Credentials, KeyError};
 pub use secrets::sources::{PreviousKey, SecretFile, SecretSource};
-pub use settings::{Allow, ClientCert, Endpoint, IN_FLIGHT, Network, Retry, Settings, Signing};
+pub use settings::{Allow, ClientCert, Endpoint, Network, Retry, Settings, Signing};
 pub use shown::Shown;
 pub use values::matching::{Names, RepositoryPattern, RepositoryPatterns, below};
 pub use values::patterns::Patterns;

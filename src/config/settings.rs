@@ -8,13 +8,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{
-    DeliveryLayer, EndpointLayer, Layer, Mode, NetworkLayer, Origin, ProjectLayer, RetryLayer,
-};
+use super::schema::{EndpointLayer, Layer, Mode, Origin, ProjectLayer};
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::patterns::Patterns;
-use super::values::size::{BodySize, SpoolSize};
-use super::values::text::{EndpointUrl, Instance, Period, Urls};
+use super::values::text::{EndpointUrl, Urls};
 use super::web;
 use crate::payload::{Configured, Format, People};
 
@@ -241,45 +238,6 @@ pub enum Allow {
     Any,
     /// Those that the whole internet can reach.
     External,
-}
-
-/// Number of requests that a flush has under way at once, by default.
-pub const IN_FLIGHT: usize = 64;
-
-/// The layer below all files. `host` is the machine's name.
-pub(super) fn defaults(host: &str) -> Layer {
-    let retry = Retry::default();
-    Layer {
-        instance: Some(Instance(format!("https://{host}/"))),
-        mode: Some(Mode::Background),
-        push_budget: Some(Period(Duration::from_secs(5))),
-        require: Some(false),
-        quiet: Some(false),
-        verbose_to_pusher: Some(false),
-        push_options: Some(false),
-        // A fetch moves these; they are what another server has.
-        refs: Some(Patterns::without("refs/remotes/*")),
-        max_changed_files: Some(3000),
-        max_body: Some(BodySize(1 << 20)),
-        max_spool: Some(SpoolSize(Some(256 << 20))),
-        retry: RetryLayer {
-            schedule: Some(retry.schedule.into_iter().map(Period).collect()),
-            give_up_after: Some(Period(retry.give_up_after)),
-            build_after: Some(Period(retry.build_after)),
-        },
-        network: NetworkLayer {
-            allow: Some(Allow::Any),
-            allow_hosts: Some(Vec::new()),
-            allow_cidrs: Some(Vec::new()),
-            https_only: Some(false),
-            proxy: None,
-            no_proxy: Some(Vec::new()),
-        },
-        delivery: DeliveryLayer {
-            in_flight: Some(IN_FLIGHT),
-        },
-        ..Layer::default()
-    }
 }
 
 /// Makes settings of layers that were merged onto the defaults; `system` is the
