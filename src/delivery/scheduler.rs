@@ -377,7 +377,11 @@ impl<'a> Scheduler<'a> {
         }
         if is_due && is_stopped {
             self.busy.remove(&key);
-        } else if is_due && !report.has_progressed() && !self.stalled.insert(key.clone()) {
+        } else if is_due
+            && !report.has_progressed()
+            && !self.agenda.is_fresh(&key)
+            && !self.stalled.insert(key.clone())
+        {
             self.busy.remove(&key);
             let time = self.world.now() + STALLED;
             self.agenda.wait(&spool, &key, time, None);

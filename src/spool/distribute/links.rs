@@ -73,7 +73,12 @@ impl Links {
         self.touched.is_empty() && self.ready.is_empty()
     }
 
-    /// Makes links durable while `goes_on`, at least those of one queue. Returns true once all of
+    /// Returns whether a flush has begun and is not over.
+    pub(in crate::spool) fn is_being_flushed(&self) -> bool {
+        !self.flushed.is_empty()
+    }
+
+    /// Makes links durable while `goes_on`, at least those of 64 queues. Returns true once all of
     /// them are.
     ///
     /// Then the entries that are ready have left `new/`, and are counted in `to`. `new/` is not
@@ -101,7 +106,7 @@ impl Links {
             // If its folder is gone, all items that were linked there have been taken.
             disk::unless_gone(disk::flush_dir(&retry.child(queue.as_str())))?;
             self.flushed.insert(queue);
-            if !goes_on() {
+            if self.flushed.len().is_multiple_of(QUEUES) && !goes_on() {
                 self.has_failed = false;
                 return Ok(false);
             }

@@ -127,22 +127,23 @@ impl Distribution<'_> {
             Locked::Gone => return Ok(Some(false)),
         };
         self.ahead.look_again(&self.spool);
-        // At least one step.
+        // At least one entry. Its links are flushed before another step takes the next one: no
+        // queue is delivered from while its first entry is only linked.
         let mut is_first = true;
-        while std::mem::take(&mut is_first) || (goes_on() && !self.is_over()) {
-            let is_at_end = self.is_all_taken();
-            if is_at_end || self.links.are_many(BATCH) {
-                let report = &mut self.intake.report;
-                match self.links.flush(&self.spool, &mut goes_on, report) {
-                    Ok(true) if !is_at_end => break,
-                    Ok(_) => {}
-                    Err(error) => self.stop(error.into()),
-                }
-            } else if let Err(error) = self.take() {
-                // The disk may be full. Entries that have their links leave `new/` all the same:
-                // they would be linked, hence delivered, once more at each run.
+        while !self.links.is_being_flushed()
+            && !self.links.are_many(BATCH)
+            && !self.is_all_taken()
+            && (std::mem::take(&mut is_first) || goes_on())
+        {
+            // The disk may be full. Entries that have their links leave `new/` all the same:
+            // they would be linked, hence delivered, once more at each run.
+            if let Err(error) = self.take() {
                 self.stop(error);
             }
+        }
+        let report = &mut self.intake.report;
+        if let Err(error) = self.links.flush(&self.spool, &mut goes_on, report) {
+            self.stop(error.into());
         }
         Ok(Some(!self.is_over()))
     }

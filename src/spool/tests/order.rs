@@ -86,7 +86,10 @@ fn the_order_is_kept_through_pauses_and_between_many() {
 #[test]
 fn what_another_process_has_linked_is_not_renamed() {
     let fixture = Fixture::new();
-    moving(&fixture, 3, &["ci", "deploy"]);
+    let others: Vec<String> = (0..70).map(|n| format!("q{n}")).collect();
+    let mut names: Vec<&str> = others.iter().map(String::as_str).collect();
+    names.extend(["ci", "deploy"]);
+    moving(&fixture, 3, &names);
     let begun = fixture.spool.distribution(Lock::Try, cannot_build);
     let mut begun = begun.unwrap().unwrap();
     assert_eq!(begun.step(|| false).unwrap(), Some(true));
