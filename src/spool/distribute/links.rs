@@ -22,9 +22,6 @@ pub(in crate::spool) struct Links {
     flushed: BTreeSet<Queue>,
     /// Entries that have all their links, and can leave `new/` once those are durable.
     ready: Vec<Id>,
-    /// A flush has failed. fsync(2) tells an error once, so no later one makes up for it, and
-    /// what has links stays in `new/` too.
-    has_failed: bool,
 }
 
 impl Links {
@@ -78,50 +75,54 @@ impl Links {
         !self.flushed.is_empty()
     }
 
-    /// Makes links durable while `goes_on`, at least those of 64 queues. Returns true once all of
-    /// them are.
+    /// Makes links durable while `goes_on`, at least those of 64 queues.
     ///
-    /// Then the entries that are ready have left `new/`, and are counted in `to`. `new/` is not
-    /// locked between two calls. Another process that distributes the same entries meanwhile makes
-    /// the same names.
+    /// Once all of them are, the entries that are ready leave `new/`, and are counted in `to`.
+    /// `new/` is not locked between two calls. Another process that distributes the same entries
+    /// meanwhile makes the same names.
     pub(in crate::spool) fn flush(
         &mut self,
         spool: &Spool,
         goes_on: &mut dyn FnMut() -> bool,
         to: &mut Distributed,
-    ) -> Result<bool, IoError> {
-        if self.has_failed {
-            *self = Self {
-                has_failed: true,
-                ..Self::default()
-            };
-            return Ok(true);
+    ) -> Result<(), IoError> {
+        let flushed = self.flush_some(spool, goes_on, to);
+        if flushed.is_err() {
+            // fsync(2) tells an error once, so no later one makes up for it, and entries that have
+            // links stay in `new/` too.
+            *self = Self::default();
         }
+        flushed
+    }
+
+    fn flush_some(
+        &mut self,
+        spool: &Spool,
+        goes_on: &mut dyn FnMut() -> bool,
+        to: &mut Distributed,
+    ) -> Result<(), IoError> {
         // Crash here: an entry is in some of its queues and in `new/`. The next run
         // makes the same names, finds those that are there, and adds the others.
         // What was delivered in between is delivered again.
-        self.has_failed = true;
         let retry = spool.retry_root();
         while let Some(queue) = self.touched.pop_first() {
             // If its folder is gone, all items that were linked there have been taken.
             disk::unless_gone(disk::flush_dir(&retry.child(queue.as_str())))?;
             self.flushed.insert(queue);
             if self.flushed.len().is_multiple_of(QUEUES) && !goes_on() {
-                self.has_failed = false;
-                return Ok(false);
+                return Ok(());
             }
         }
         if !self.flushed.is_empty() {
             // For queues whose directory is new, made by any process.
             disk::flush_dir(&retry)?;
         }
-        self.has_failed = false;
         to.queues.append(&mut self.flushed);
         for id in self.ready.drain(..) {
             if disk::unlinked(&spool.new_name(&id))? {
                 to.entries += 1;
             }
         }
-        Ok(true)
+        Ok(())
     }
 }
