@@ -245,7 +245,8 @@ pub enum Allow {
 /// nor `unsigned`.
 pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
     const DEFAULTED: &str = "the defaults set this key";
-    let addresses = web::configured(&layer);
+    let projects = [layer.clone_http, layer.clone_git, layer.html_url];
+    let addresses = web::configured(projects, layer.clone_ssh, layer.web);
     let Layer { retry, network, .. } = layer;
     let format = layer.format.unwrap_or_default();
     let default = signing(

@@ -3,7 +3,6 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::schema::Layer;
 use crate::payload::{AddressPattern, Configured};
 
 /// What can stand in braces in an address of a project,
@@ -75,24 +74,26 @@ impl WebLayer {
     }
 }
 
-/// What a layer says of addresses.
-pub(super) fn configured(layer: &Layer) -> Configured {
-    let web = &layer.web;
+/// Returns the addresses that a layer configures: those of a project, where it is cloned from
+/// over SSH, and `[web]`.
+pub(super) fn configured(
+    [clone_http, clone_git, html_url]: [Option<ProjectUrl>; 3],
+    clone_ssh: Option<SshAddress>,
+    web: WebLayer,
+) -> Configured {
     let pages = web.preset.map(|preset| {
         preset.pages().map(|page| {
             AddressPattern::parse(page, &PAGE).expect("the presets have no other names")
         })
     });
     let [commit, compare] = pages.map_or([None, None], |pages| pages.map(Some));
-    let page = |set: &Option<PageUrl>| set.as_ref().map(|set| set.0.clone());
-    let project = |set: &Option<ProjectUrl>| set.as_ref().map(|set| set.0.clone());
     Configured {
-        clone_http: project(&layer.clone_http),
-        clone_ssh: layer.clone_ssh.as_ref().map(|set| set.0.clone()),
-        clone_git: project(&layer.clone_git),
-        html_url: project(&layer.html_url),
-        commit: page(&web.commit).or(commit),
-        compare: page(&web.compare).or(compare),
+        clone_http: clone_http.map(|set| set.0),
+        clone_ssh: clone_ssh.map(|set| set.0),
+        clone_git: clone_git.map(|set| set.0),
+        html_url: html_url.map(|set| set.0),
+        commit: web.commit.map_or(commit, |set| Some(set.0)),
+        compare: web.compare.map_or(compare, |set| Some(set.0)),
     }
 }
 
