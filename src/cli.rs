@@ -1,22 +1,22 @@
 //! The command line, as clap's types and nothing else.
 
 mod queue;
+mod started;
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::RepositoryPattern;
 use crate::payload::Format;
 use crate::payload::pagure::parse_topic;
-use crate::spool::Id;
 
 pub use queue::{
     Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueMoveArgs, QueueShowArgs,
 };
+pub use started::{AsAccountArgs, BuildArgs, HookArgs, HookName};
 
 /// The levels of `enable`, their safety and their cost, for help and man page.
 pub const LEVELS: &str = "\
@@ -123,40 +123,6 @@ pub enum Command {
     AsAccount(AsAccountArgs),
 }
 
-/// The git hooks that refpost can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HookName {
-    /// Runs before any ref moves.
-    PreReceive,
-    /// Runs before each ref moves.
-    Update,
-    /// Runs after the refs have moved (githooks(5)).
-    PostReceive,
-    /// Runs after the refs have moved, and is told only their names.
-    PostUpdate,
-    /// Runs for each transaction of refs, pushed or not.
-    ReferenceTransaction,
-}
-
-/// Arguments of `hook`.
-#[derive(Debug, Args)]
-pub struct HookArgs {
-    /// Which hook to be
-    pub name: HookName,
-    /// The hook's own arguments, as git gives them
-    pub args: Vec<String>,
-}
-
-/// Arguments of `as-account`.
-#[derive(Debug, Args)]
-pub struct AsAccountArgs {
-    /// The account's number
-    pub account: u32,
-    /// The arguments of the refpost that it runs
-    #[arg(last = true)]
-    pub args: Vec<OsString>,
-}
-
 /// Arguments of `flush`.
 #[derive(Debug, Args)]
 #[allow(
@@ -193,18 +159,6 @@ pub struct WorkArgs {
     /// Print a JSON object for each queue that was worked on
     #[arg(long)]
     pub json: bool,
-}
-
-/// Arguments of `build`.
-#[derive(Debug, Args)]
-pub struct BuildArgs {
-    /// A spool
-    pub spool: PathBuf,
-    /// The first entry in it whose messages are made
-    #[arg(value_parser = queue::parse_id)]
-    pub id: Id,
-    /// The process that waits for them
-    pub flush: i32,
 }
 
 /// Arguments of `status`.

@@ -1,0 +1,55 @@
+//! Arguments of the subcommands that git and refpost start, not people.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::queue::parse_id;
+use crate::spool::Id;
+
+/// The git hooks that refpost can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HookName {
+    /// Runs before any ref moves.
+    PreReceive,
+    /// Runs before each ref moves.
+    Update,
+    /// Runs after the refs have moved (githooks(5)).
+    PostReceive,
+    /// Runs after the refs have moved, and is told only their names.
+    PostUpdate,
+    /// Runs for each transaction of refs, pushed or not.
+    ReferenceTransaction,
+}
+
+/// Arguments of `hook`.
+#[derive(Debug, Args)]
+pub struct HookArgs {
+    /// Which hook to be
+    pub name: HookName,
+    /// The hook's own arguments, as git gives them
+    pub args: Vec<String>,
+}
+
+/// Arguments of `as-account`.
+#[derive(Debug, Args)]
+pub struct AsAccountArgs {
+    /// The account's number
+    pub account: u32,
+    /// The arguments of the refpost that it runs
+    #[arg(last = true)]
+    pub args: Vec<OsString>,
+}
+
+/// Arguments of `build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// A spool
+    pub spool: PathBuf,
+    /// The first entry in it whose messages are made
+    #[arg(value_parser = parse_id)]
+    pub id: Id,
+    /// The process that waits for them
+    pub flush: i32,
+}
