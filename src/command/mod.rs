@@ -63,6 +63,7 @@ mod transaction;
 mod trust;
 mod verify;
 mod watch;
+mod work;
 mod world;
 
 use std::ffi::OsString;
@@ -278,7 +279,7 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
     match command {
         Command::Hook(args) => Ok(hook::run(&args, around)),
         Command::Flush(args) => flush::run(&args, around),
-        Command::Work(args) => service::run(&args, around),
+        Command::Work(args) => work::run(&args, around),
         Command::Build(args) => build::run(&args, around),
         Command::Queue(args) => queue::run(&args, around),
         Command::Status(args) => status::run(&args, around),

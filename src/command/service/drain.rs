@@ -45,7 +45,11 @@ pub(super) fn ensure_own(root: &Path, around: &Surroundings) -> Result<(), Error
     Ok(())
 }
 
-pub(super) fn run(old: &Path, server: &Server, around: &Surroundings) -> Result<Done, Error> {
+pub(in crate::command) fn drain(
+    old: &Path,
+    server: &Server,
+    around: &Surroundings,
+) -> Result<Done, Error> {
     let Some(own) = server.spools().next() else {
         return Ok(Done::Well);
     };

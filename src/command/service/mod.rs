@@ -1,4 +1,4 @@
-//! `work`: a service of an account of its own, which delivers for all who push. They submit
+//! A service of an account of its own, which delivers for all who push. They submit
 //! entries to it, and it reads nothing of theirs.
 //!
 //! ```text
@@ -29,47 +29,21 @@ mod socket;
 mod stream;
 mod submit;
 
+pub(super) use drain::drain;
 pub(super) use protocol::Answer;
 pub(super) use submit::{PUSH_PATIENCE, probe, submit, submit_all};
 
-use super::surroundings::Surroundings;
-use super::{Done, Error, flush};
-use crate::cli::{FlushArgs, WorkArgs};
+use std::path::Path;
 
-pub(super) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error> {
-    let server = around.server()?;
-    let missing = |what: &str| Error::Failed {
-        what: format!("cannot work as the service: `{what}` is not set in the server's file"),
-        hint: Some("docs/operations.md, \"A service account\"".to_owned()),
-    };
-    let socket = server.socket().ok_or_else(|| missing("socket"))?;
-    if server.root().is_none() {
-        return Err(missing("root"));
-    }
-    if server.spools().next().is_none() {
-        return Err(missing("spool"));
-    }
-    if around.own_uid() == 0 {
-        return Err(Error::Failed {
-            what: "cannot work as the service as root: it needs none of root's rights".to_owned(),
-            hint: Some("run it as an account of its own, which owns `spool`".to_owned()),
-        });
-    }
-    if let Some(old) = &args.drain {
-        return drain::run(old, &server, around);
-    }
+use super::Error;
+use super::surroundings::Surroundings;
+use crate::config::Server;
+
+/// Answers requests on the socket, on threads of their own, as long as this process lives.
+pub(super) fn serve(path: &Path, server: &Server, around: &Surroundings) -> Result<(), Error> {
     for root in server.spools() {
         drain::ensure_own(root, around)?;
     }
-    let listener = socket::listener(socket)?;
-    socket::serve(listener, around.named_config())?;
-    let watch = FlushArgs {
-        paths: Vec::new(),
-        watch: true,
-        budget: None,
-        strict: false,
-        json: args.json,
-        detached: false,
-    };
-    flush::run(&watch, around)
+    let listener = socket::listener(path)?;
+    socket::serve(listener, around.named_config())
 }

@@ -1,0 +1,39 @@
+//! `work`: the service, and a watch that delivers what it takes in.
+
+use super::surroundings::Surroundings;
+use super::{Done, Error, flush, service};
+use crate::cli::{FlushArgs, WorkArgs};
+
+pub(super) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error> {
+    let server = around.server()?;
+    let missing = |what: &str| Error::Failed {
+        what: format!("cannot work as the service: `{what}` is not set in the server's file"),
+        hint: Some("docs/operations.md, \"A service account\"".to_owned()),
+    };
+    let socket = server.socket().ok_or_else(|| missing("socket"))?;
+    if server.root().is_none() {
+        return Err(missing("root"));
+    }
+    if server.spools().next().is_none() {
+        return Err(missing("spool"));
+    }
+    if around.own_uid() == 0 {
+        return Err(Error::Failed {
+            what: "cannot work as the service as root: it needs none of root's rights".to_owned(),
+            hint: Some("run it as an account of its own, which owns `spool`".to_owned()),
+        });
+    }
+    if let Some(old) = &args.drain {
+        return service::drain(old, &server, around);
+    }
+    service::serve(socket, &server, around)?;
+    let watch = FlushArgs {
+        paths: Vec::new(),
+        watch: true,
+        budget: None,
+        strict: false,
+        json: args.json,
+        detached: false,
+    };
+    flush::run(&watch, around)
+}
