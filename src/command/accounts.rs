@@ -1,23 +1,24 @@
-//! Accounts by their numbers: what they are called, and whose they are.
+//! Names and full names of accounts, by their numbers.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use nix::unistd::{Uid, User};
 
-/// Names and full names that were looked up: each is asked for once, since a directory
-/// service may be far away.
+/// Caches the names and full names of accounts.
+///
+/// Each account is looked up once, since a directory service may be far away.
 #[derive(Default)]
 pub(super) struct Accounts(RefCell<HashMap<u32, (String, String)>>);
 
 impl Accounts {
-    /// The name and the full name of an account; its number where it has no name.
+    /// Returns the name and the full name of an account, or its number as both if it has no name.
     pub(super) fn get(&self, uid: u32) -> (String, String) {
         let mut known = self.0.borrow_mut();
         known.entry(uid).or_insert_with(|| look_up(uid)).clone()
     }
 
-    /// Looks them up anew from now on.
+    /// Forgets all names, so that they are looked up anew.
     pub(super) fn forget(&self) {
         self.0.borrow_mut().clear();
     }
@@ -30,7 +31,9 @@ fn look_up(uid: u32) -> (String, String) {
     }
 }
 
-/// The full name is the first field of the comment; without one it is the name.
+/// Returns the name and the full name.
+///
+/// The full name is the first field of the comment, or the name if that field is empty.
 fn named(name: &str, gecos: &str) -> (String, String) {
     let fullname = gecos.split(',').next().unwrap_or_default().trim();
     let fullname = if fullname.is_empty() { name } else { fullname };

@@ -1,4 +1,4 @@
-//! This binary once more.
+//! Runs this binary again.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::{Error, IoContext};
 
-/// This binary's own path, links resolved, so that an upgrade in place is found.
+/// Returns the path of this binary. Links are resolved, so that an upgrade in place is found.
 pub(super) fn own_binary() -> Result<PathBuf, Error> {
     let this = Path::new("refpost");
     std::env::current_exe()
@@ -15,7 +15,7 @@ pub(super) fn own_binary() -> Result<PathBuf, Error> {
         .doing("find", this)
 }
 
-/// Runs this binary in place of this process, as `set` has it. Returns only if that fails.
+/// Runs this binary in place of this process, as `set` prepares it. Returns only if that fails.
 ///
 /// An account that cannot reach the binary by its path runs it by `/proc/self/exe`.
 pub(super) fn run_anew(set: impl Fn(&mut Command)) -> io::Error {

@@ -1,8 +1,7 @@
-//! Refs moved: their messages become entries in the spool, and leave.
+//! Records the messages of moved refs as entries in the spool, and has them delivered.
 //!
-//! A push is one entry, unless it moves more refs than a batch has: then each batch is
-//! one, and what the pusher is told, and the flush that delivers, is of all of them
-//! together.
+//! A push is one entry, unless it moves more refs than a batch holds: then each batch is one entry.
+//! The line for the pusher, and the flush that delivers, cover all of them together.
 
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
@@ -24,10 +23,10 @@ use crate::payload::Message;
 use crate::report;
 use crate::spool::{Attempt, Content, Draft, FolderId, Intent, Queue, Spool, Status};
 
-/// One push, or another transaction of refs, and what is known of it besides them.
+/// The facts about a push, or about another transaction of refs, apart from the refs.
 pub(super) struct Push {
     pub(super) git_dir: PathBuf,
-    /// What git calls the refs leaves this namespace out (gitnamespaces(7)).
+    /// The namespace of the refs, which git leaves out of their names (gitnamespaces(7)).
     pub(super) namespace: PathBuf,
     pub(super) pusher: String,
     pub(super) time: SystemTime,
@@ -35,7 +34,7 @@ pub(super) struct Push {
 }
 
 impl Push {
-    /// What happens here and now.
+    /// Makes a push by the current pusher at the current time, without a namespace.
     pub(super) fn now(git_dir: PathBuf, around: &Surroundings) -> Self {
         Self {
             git_dir,
@@ -46,7 +45,8 @@ impl Push {
         }
     }
 
-    /// What is pushed here and now, in the namespace that git was given.
+    /// Makes a push by the current pusher at the current time, in git's namespace
+    /// (`GIT_NAMESPACE`).
     pub(super) fn received(git_dir: PathBuf, around: &Surroundings) -> Self {
         let namespace = around.path_variable("GIT_NAMESPACE").unwrap_or_default();
         Self {
@@ -55,19 +55,21 @@ impl Push {
         }
     }
 
-    /// Its repository, in whose hook this runs.
+    /// Opens the repository, in whose hook this process runs.
     pub(super) fn repository(&self) -> Result<Repository, git::Error> {
         let repository = Repository::open_in_hook(&self.git_dir)?;
         Ok(repository.in_namespace(&self.namespace))
     }
 
-    /// The intents of its repository and its namespace.
+    /// Returns the intents of the repository and the namespace.
     pub(super) fn intents(&self, spool: &Spool) -> Vec<Intent> {
         outbox::intents_of(spool, &self.git_dir, &self.namespace)
     }
 
-    /// The same, with what the pusher asks for. If the configuration cannot be loaded
-    /// it is recorded with the push, to be judged once it can.
+    /// Adds the options that the pusher gave.
+    ///
+    /// If the configuration cannot be loaded, they are recorded with the push, and judged once it
+    /// can.
     pub(super) fn asking(self, options: &[String], loaded: &Result<Loaded, config::Error>) -> Self {
         let is_off = loaded
             .as_ref()
@@ -94,10 +96,10 @@ impl Push {
     }
 }
 
-/// Announces what moved: records it and, as the mode has it, delivers it.
+/// Records the updates of a push and, as the mode says, delivers their messages.
 ///
-/// `caller` is the git that moved it, whose intents this settles: it is looked for only
-/// if there are intents.
+/// `caller` is the git that moved the refs, whose intents this settles. The process is looked for
+/// only if there are intents.
 pub(super) fn announce(
     push: &Push,
     batches: impl Iterator<Item = Batch>,
@@ -112,7 +114,7 @@ pub(super) fn announce(
     let settings = match loaded {
         Ok(loaded) => loaded.settings,
         Err(error) => {
-            // Which spool is meant may be in the part that can be read.
+            // The part of the configuration that can be read may name the spool.
             let settings = around.load_without_own(&push.git_dir);
             let spool = place::spool_of(&push.git_dir, settings.as_ref());
             let recorder = Recorder::new(push, &spool, caller, around);
@@ -131,7 +133,7 @@ pub(super) fn announce(
         Ok(repository) => repository,
         Err(error) => return recorder.owe(batches, error.into()).into_result(),
     };
-    // Of several batches the first is known: the refs of the others are judged by where
+    // Only the first of several batches is known here: the refs of the others are judged by where
     // they are now, and by the push's own intents.
     let first = first_of(&mut batches);
     let settled = outbox::settle(&spool, &repository, &push.git_dir, (first, caller), around);
@@ -150,8 +152,9 @@ pub(super) fn announce(
     outcome.into_result().and(left)
 }
 
-/// The pusher wants nobody to be told. What is older is settled first, as before any
-/// push: this one knows best where its refs were.
+/// Settles a push that its pusher does not want announced.
+///
+/// Older pushes are settled first, as before any push: this one knows best where its refs were.
 fn skip(
     push: &Push,
     mut batches: Peekable<impl Iterator<Item = Batch>>,
@@ -178,7 +181,7 @@ fn skip(
     Ok(())
 }
 
-/// The updates that are read first, as far as they can be.
+/// Returns the updates of the first batch, or none if they cannot be read.
 fn first_of(batches: &mut Peekable<impl Iterator<Item = Batch>>) -> &[RefUpdate] {
     match batches.peek() {
         Some(Ok(updates)) => updates,
@@ -186,18 +189,19 @@ fn first_of(batches: &mut Peekable<impl Iterator<Item = Batch>>) -> &[RefUpdate]
     }
 }
 
-/// Why a push was not announced.
+/// The reason for which a push was not announced.
 pub(super) enum Unannounced<'a> {
-    /// This pusher asked for it.
+    /// The pusher of this name asked for it.
     Skipped(&'a str),
-    /// It was recorded, and nobody wants it any more.
+    /// The push was recorded, and its repository has no endpoint any more.
     Dropped,
-    /// Its ids cannot be of this repository.
+    /// The object ids have the length of another hash than the repository's.
     Malformed,
 }
 
-/// Writes down that a push was not announced, for whoever misses it. A line that
-/// cannot be written is no reason to fail one.
+/// Logs that a push was not announced, for those who miss it.
+///
+/// Errors of writing are ignored: they are no reason to fail a push.
 pub(super) fn log_unannounced(
     spool: &Spool,
     git_dir: &Path,
@@ -235,7 +239,7 @@ pub(super) fn log_unannounced(
     spool.log().append(&attempt).ok();
 }
 
-/// Writes down which refs of a batch were malformed: nothing of them waits anywhere.
+/// Logs the number of malformed refs in a batch. No messages of them wait anywhere.
 pub(super) fn log_misfits(
     spool: &Spool,
     git_dir: &Path,
@@ -248,16 +252,16 @@ pub(super) fn log_misfits(
     }
 }
 
-/// Who is told what became of it.
+/// The person who is told the result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listener {
-    /// Whoever pushed, by way of the hook's standard error.
+    /// The pusher, by way of the hook's standard error.
     Pusher,
-    /// Whoever ran a command on the server.
+    /// The person who ran a command on the server.
     Admin,
 }
 
-/// What is recorded leaves, as the mode has it.
+/// Submits and delivers recorded entries as the mode says, and tells the listener the result.
 pub(super) fn leave(
     recorded: &Recorded,
     spool: &Spool,
@@ -271,7 +275,7 @@ pub(super) fn leave(
     });
     let is_submitted = !matches!(submitted, Some(Submitted::Left(_)));
     let attempted = match (settings.mode, &recorded.entry) {
-        // More than one batch is more than anybody waits for.
+        // A push of several batches takes longer than a pusher should wait.
         (Mode::Sync, Some((id, recipients))) if recorded.is_one_entry() => {
             sync::deliver_now(spool, id, recipients, settings, around)
         }
@@ -289,21 +293,21 @@ pub(super) fn leave(
         Mode::Spool => Ok(()),
         Mode::Sync if is_one && attempted.iter().all(Attempted::is_empty_now) => Ok(()),
         Mode::Background if is_submitted && recorded.shares.iter().all(is_services) => Ok(()),
-        // What is left, of this push or of others that found us in the way, goes
-        // on without the pusher.
+        // The rest of this push, and pushes that found this process holding a lock, go on without
+        // the pusher.
         Mode::Sync | Mode::Background => around.flush_detached(spool.root()),
     }
 }
 
-/// Number of endpoints that a pusher's line names.
+/// Greatest number of endpoints that one line names.
 const ENDPOINTS_TOLD: usize = 10;
 
-/// Whether it is the share of the service, for all endpoints that it delivers to.
+/// Returns whether a share is the service's, for all endpoints that the service delivers to.
 fn is_services(share: &Share) -> bool {
     share.endpoint == Queue::service().as_str()
 }
 
-/// One honest line, and what a person must see to.
+/// Prints the notices that need a person, and one line with the result.
 fn tell(
     recorded: &Recorded,
     settings: &Settings,

@@ -1,5 +1,7 @@
-//! What root has every account do with its own: each is a process that runs as that account,
-//! and what one of them does, or does not do, is nothing to the others.
+//! Has every account work on its own repositories and spools, for commands of root.
+//!
+//! Each account has a process that runs as that account. Nothing that one of them does, or fails to
+//! do, affects the others.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -29,36 +31,38 @@ use super::{Done, Error, IoContext};
 use crate::delivery::{self, Instant};
 use crate::report;
 
-/// So many accounts are at work at once.
+/// Greatest number of accounts at work at once. Those whose time is over do not count.
 const PLACES: usize = 32;
 
-/// A message that is on its way when the time is over ends within its timeout, which nobody sets
-/// longer.
+/// Time that a process which delivers has to end once its share of the time is over.
+///
+/// A message that is under way then ends within its timeout, which cannot be longer than 60
+/// seconds.
 const ROOM_FOR_AN_ATTEMPT: Duration = Duration::from_secs(65);
 
-/// Everything else ends at once.
+/// Time that any other process has to end once its share of the time is over.
 const ROOM_TO_END: Duration = Duration::from_secs(5);
 
-/// As long as looking at what waits takes at most.
+/// Time within which all accounts must have looked at their spools.
 const GLANCE: Duration = Duration::from_secs(55);
 
-/// As long as a person waits for accounts that do not answer.
+/// Time that a person waits for accounts that do not answer.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What each account's refpost is to do.
+/// The task of each account's refpost.
 pub(super) struct Job {
-    /// Its arguments.
+    /// The arguments of the command line.
     pub(super) args: Vec<OsString>,
-    /// Whether it takes a `--budget`.
+    /// True if the command takes a `--budget`.
     pub(super) has_budget: bool,
-    /// When all of them should have ended.
+    /// Time by which all accounts should have ended.
     pub(super) deadline: Instant,
-    /// Whether what it prints is for programs.
+    /// True if the output is for programs.
     pub(super) as_json: bool,
 }
 
 impl Job {
-    /// Looking at what waits.
+    /// Makes a job that only looks at spools.
     pub(super) fn looking(args: Vec<OsString>, as_json: bool) -> Self {
         let deadline = Instant::now() + GLANCE;
         Self {
@@ -68,7 +72,7 @@ impl Job {
         }
     }
 
-    /// Something that a person waits for, and that ends.
+    /// Makes a job that a person waits for, and that ends by itself.
     pub(super) fn for_a_person(args: Vec<OsString>) -> Self {
         Self {
             args,
@@ -79,18 +83,19 @@ impl Job {
     }
 }
 
-/// What came of all of them.
+/// The results of all accounts together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// Whether something failed, and something is left.
+    /// True if something failed.
     pub(super) is_any_no: bool,
+    /// True if something is left to do.
     pub(super) is_any_left: bool,
-    /// Whether what was asked for was nowhere.
+    /// True if no account has the things that were asked for.
     pub(super) is_nowhere: bool,
 }
 
 impl Ended {
-    /// The same as one command's.
+    /// Returns the outcome that one command with these results would have.
     pub(super) fn done(self) -> Done {
         match self {
             Self {
@@ -104,14 +109,14 @@ impl Ended {
     }
 }
 
-/// One account, and what was found of it.
+/// An account, and the paths of its repositories and spools.
 struct Part {
     account: u32,
-    /// Paths, NUL-separated.
+    /// Paths, each followed by a NUL byte.
     found: Vec<u8>,
 }
 
-/// Has each account do its part, and tells what they say.
+/// Has each account do its part, and prints their output.
 pub(super) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<Ended, Error> {
     // Three pipes for each, and those whose time is over keep theirs.
     around.descriptors();
@@ -147,7 +152,7 @@ pub(super) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<En
                     }
                 },
                 () = freed.notified() => {}
-                // Those that run hear it too.
+                // `finish` gets the signal too, for those that run.
                 _ = terminate.recv() => waiting.clear(),
                 _ = interrupt.recv() => waiting.clear(),
             }
@@ -156,7 +161,9 @@ pub(super) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<En
     .doing("wait for", Path::new("accounts"))?
 }
 
-/// The accounts, another one first each minute.
+/// Returns the accounts, another one first each minute.
+///
+/// An account gets less than [`MOST_BYTES`] of paths: the rest is left out, and a person is told.
 fn parts(found: ByOwner, around: &Surroundings) -> VecDeque<Part> {
     let mut parts = VecDeque::new();
     for (account, all) in found.0 {
@@ -185,7 +192,7 @@ fn parts(found: ByOwner, around: &Surroundings) -> VecDeque<Part> {
     parts
 }
 
-/// One account does its part. What goes wrong with it is told, and is nobody else's.
+/// Runs the part of one account. A failure is told, and does not affect the other accounts.
 async fn work(
     part: Part,
     share: Duration,
@@ -224,7 +231,7 @@ async fn work(
             Done::Well
         }
         Some(75) => Done::Deferred,
-        // It has said why.
+        // The process has told the reason itself.
         Some(_) => Done::No,
         None => {
             let name = name();
@@ -234,7 +241,7 @@ async fn work(
     }
 }
 
-/// The refpost of an account, at work.
+/// A running refpost of an account.
 struct Working {
     child: Child,
     input: Option<Sender>,
@@ -294,8 +301,10 @@ impl Working {
         ))
     }
 
-    /// Until it ends: told to when its time is over, and killed when it does not hear. From
-    /// then on it keeps nobody's place.
+    /// Waits until the process ends.
+    ///
+    /// It gets SIGTERM when its share of the time is over, and SIGKILL when `room` has passed since
+    /// then. From SIGTERM on it does not count among `PLACES`.
     async fn finish(
         mut self,
         (share, room): (Duration, Duration),
@@ -303,7 +312,8 @@ impl Working {
         (overdue, freed): (&Cell<usize>, &Notify),
     ) -> Result<ExitStatus, Error> {
         let what = Path::new("signals");
-        // It hears of a child that ends even where whoever started us ignores that.
+        // With a handler, ended children are noticed even where the process that started this one
+        // had SIGCHLD ignored.
         let mut ended = signal(SignalKind::child()).doing("wait for", what)?;
         let mut terminate = signal(SignalKind::terminate()).doing("wait for", what)?;
         let mut interrupt = signal(SignalKind::interrupt()).doing("wait for", what)?;
@@ -331,7 +341,7 @@ impl Working {
                 }
                 () = sleep_until(kill_at), if is_over => {
                     self.signal(Signal::SIGKILL);
-                    // It ends at once, unless the kernel holds it.
+                    // The process ends at once, unless the kernel holds it.
                     let mut wait = pin!(sleep(Duration::from_secs(1)));
                     tokio::select! { _ = ended.recv() => {}, () = &mut wait => {} }
                     match self.child.try_wait() {
@@ -354,7 +364,7 @@ impl Working {
         match input.try_write(&self.found[self.written..]) {
             Ok(count) => self.written += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            // It reads no more, which is its own affair.
+            // The process reads no more, which is no error here.
             Err(_) => self.written = self.found.len(),
         }
         if self.written == self.found.len() {
@@ -362,8 +372,9 @@ impl Working {
         }
     }
 
-    /// Sends a signal to it and to what it started. Its number is its own until it was waited
-    /// for.
+    /// Sends a signal to the process, and SIGKILL to its process group too.
+    ///
+    /// Its process id is not reused before it was waited for.
     fn signal(&self, signal: Signal) {
         let Ok(pid) = i32::try_from(self.child.id()) else {
             return;

@@ -1,4 +1,4 @@
-//! The ref updates of one push, a batch at a time: as many as one entry takes.
+//! The ref updates of one push, in batches of as many as one entry takes.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -8,14 +8,15 @@ use crate::event::RefUpdate;
 use crate::git::{BATCH_UPDATES, RefLines};
 use crate::report;
 
-/// Some of a push's updates, in their order; never none.
+/// Some of a push's updates in their order, at least one; or the error of reading them.
 pub(super) type Batch = Result<Vec<RefUpdate>, Error>;
 
-/// What a hook reads. Lines that are no ref updates are told at the end, and cost
-/// the others nothing.
+/// The batches that a hook reads from its input.
+///
+/// Lines that are no ref updates are told at the end, and do not affect the others.
 pub(super) struct Input<R> {
     lines: RefLines<R>,
-    /// No more malformed lines than this are told of one by one.
+    /// Greatest number of malformed lines that are told one by one.
     told: usize,
     is_over: bool,
 }
@@ -29,7 +30,7 @@ impl<R: BufRead> Input<R> {
         }
     }
 
-    /// Whether there were lines, so far, that are no ref updates.
+    /// Returns whether there were lines, so far, that are no ref updates.
     pub(super) fn is_malformed(&self) -> bool {
         self.lines.malformed_count() > 0
     }
@@ -61,7 +62,7 @@ impl<R: BufRead> Iterator for Input<R> {
     }
 }
 
-/// What is known already.
+/// Splits known updates into batches.
 pub(super) fn of(updates: &[RefUpdate]) -> impl Iterator<Item = Batch> {
     updates
         .chunks(BATCH_UPDATES)

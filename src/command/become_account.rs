@@ -1,4 +1,4 @@
-//! A process that becomes an account, and cannot go back: then refpost runs as it.
+//! Makes this process an account's for good, and runs refpost as that account.
 
 use std::ffi::{CString, OsString};
 use std::os::unix::process::CommandExt;
@@ -11,15 +11,17 @@ use super::anew::run_anew;
 use super::{Done, Error};
 use crate::cli::AsAccountArgs;
 
-/// Where root and those whom it starts find programs.
+/// Search path for programs, of root and of the processes that root starts.
 pub(super) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The group of what belongs to no group.
+/// Group id that stands for no group.
 const NO_GROUP: u32 = 65534;
 
-/// Runs refpost as an account, in place of this process. Root's refpost has seen to it that
-/// the environment is empty, and is told of an account that there is not: to look one up can
-/// take a directory service as long as it likes, and keeps nobody else waiting here.
+/// Runs refpost as an account, in place of this process. Returns only if that fails.
+///
+/// Root's refpost has cleared the environment, and learns by [`Done::NoAccount`] that the account
+/// does not exist. The account is looked up in this process, since a directory service may take any
+/// time: no other account waits for that here.
 pub(super) fn run(args: &AsAccountArgs) -> Result<Done, Error> {
     detach();
     umask(Mode::from_bits_truncate(0o022));
@@ -30,7 +32,7 @@ pub(super) fn run(args: &AsAccountArgs) -> Result<Done, Error> {
     Err(run_as(&account, &args.args))
 }
 
-/// Runs refpost with these arguments, and returns only if that fails.
+/// Runs refpost with these arguments. Returns only if that fails.
 fn run_as(account: &Account, args: &[OsString]) -> Error {
     let error = run_anew(|command| {
         command
@@ -46,19 +48,20 @@ fn run_as(account: &Account, args: &[OsString]) -> Error {
 }
 
 /// Runs a hook anew as the account that owns the repository, in place of this process.
+///
 /// Returns only if that fails.
 pub(super) fn run_hook(owner: u32, args: &[OsString]) -> Result<(), Error> {
-    // A push is not lost because nobody has a name for the account, as in a container.
+    // A push must not be lost because the account has no name, as in a container.
     let account = Account::find(owner)?.unwrap_or_else(|| Account::nameless(owner));
     account.take_on()?;
-    // Its terminal is root's, into which that account must not type.
+    // The terminal is root's, and that account must not type into it.
     detach();
     Err(run_as(&account, args))
 }
 
-/// Cuts every tie to whoever started us: session, terminal, open files.
+/// Detaches this process from the one that started it: session, terminal, open files.
 pub(super) fn detach() {
-    // It fails only for who leads a process group, and is detached already.
+    // It fails only for the leader of a process group, which is detached already.
     nix::unistd::setsid().ok();
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
     let open: Vec<i32> = open
@@ -75,13 +78,13 @@ pub(super) fn detach() {
 struct Account {
     uid: Uid,
     gid: Gid,
-    /// What its groups are found by.
+    /// The name, by which its groups are found. `None`: it has no name.
     name: Option<CString>,
     home: PathBuf,
 }
 
 impl Account {
-    /// `None`: there is no such account.
+    /// Finds an account. Returns `None` if it does not exist.
     fn find(uid: u32) -> Result<Option<Self>, Error> {
         let uid = Uid::from_raw(uid);
         let user = User::from_uid(uid).map_err(|error| cannot_become(uid, error.desc()))?;
@@ -93,7 +96,7 @@ impl Account {
         }))
     }
 
-    /// A number that no account has: it is in no group of anybody's.
+    /// Makes an account of a number that has no name. It gets no groups but `NO_GROUP`.
     fn nameless(uid: u32) -> Self {
         Self {
             uid: Uid::from_raw(uid),
@@ -103,7 +106,9 @@ impl Account {
         }
     }
 
-    /// Takes on all of its groups, its group and its number, and nothing else, for good.
+    /// Takes on the account's groups, group and number, and nothing else, for good.
+    ///
+    /// Fails if the process could become root again.
     fn take_on(&self) -> Result<(), Error> {
         let failed = |error: nix::Error| cannot_become(self.uid, error.desc());
         match &self.name {

@@ -1,9 +1,11 @@
-//! `build`: makes the messages of pushes that could only be recorded, for a flush. What kills
-//! this process, an object that a stranger made above all, kills no flush.
+//! `build`: makes the messages of pushes that could only be recorded, for a flush.
 //!
-//! Standard output tells the flush how far it is: a line with the id of each entry before its
-//! messages are made, and behind that why they could not be, if they could not. An entry that
-//! misses an object holds only later ones of its refs; for any other reason, this ends there.
+//! It is a process of its own so that nothing that kills it, above all an object made by a
+//! stranger, kills the flush.
+//!
+//! Standard output tells the flush about progress: a line with the id of each entry before its
+//! messages are made, and after it the reason if they could not be made. An entry that misses an
+//! object holds back only later ones of its refs; any other reason ends the process.
 
 use std::io;
 use std::path::Path;
@@ -20,11 +22,11 @@ use crate::cli::BuildArgs;
 use crate::report;
 use crate::spool::{Content, Id, Spool, SpoolError, Unbuilt, WaitingRefs};
 
-/// Far more than the messages of any push take.
+/// Bytes of memory that may be allocated: far more than the messages of any push take.
 const MOST_MEMORY: u64 = 4 << 30;
 
 pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error> {
-    // What comes of it is told to the flush alone.
+    // The result is told to the flush alone.
     set_pdeathsig(Signal::SIGKILL).ok();
     if getppid().as_raw() != args.flush {
         return Ok(Done::Deferred);
@@ -64,8 +66,9 @@ pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error
     Ok(Done::Well)
 }
 
-/// Bounds what this process allocates, and each git that it runs. Files that are only read into
-/// memory do not count (getrlimit(2)).
+/// Bounds the memory that this process, and each git that it runs, allocates.
+///
+/// Files that are only read into memory do not count (getrlimit(2)).
 fn bound_memory() -> Result<(), Error> {
     let (_, most) = getrlimit(Resource::RLIMIT_DATA)
         .map_err(io::Error::from)
@@ -76,7 +79,7 @@ fn bound_memory() -> Result<(), Error> {
         .doing("bound", Path::new("memory"))
 }
 
-/// The entries of which this may be asked.
+/// Returns the entries in `new/` that this process may build: `first` and the later ones.
 fn ids_from(spool: &Spool, first: &Id) -> Result<Vec<Id>, Error> {
     let mut ids = spool.ids_in_new().map_err(SpoolError::from)?;
     ids.retain(|id| id >= first);

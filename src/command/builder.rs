@@ -1,5 +1,7 @@
-//! The processes that make messages for a flush (`build`), watched: who is killed by what it
-//! reads counts against the entry, who is killed by somebody does not.
+//! Watches the processes that make messages for a flush (`build`).
+//!
+//! A process that dies of the data it reads counts against its entry; one that is killed by another
+//! process or a person does not.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -17,26 +19,28 @@ use super::surroundings::Surroundings;
 use super::{Error, IoContext, process};
 use crate::spool::{Build, Header, Id, Spool, Unbuilt};
 
-/// So many at once.
+/// Greatest number of processes at once.
 const MOST: usize = 4;
-/// One that does nothing for so long is killed, and that counts. Root's flush, and those that it
-/// starts, last no longer than 55 seconds.
+/// Time after which an idle process is killed, which counts against its entry.
+///
+/// Root's flush, and those that it starts, last no longer than 55 seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// One that is at an entry for so long is killed whatever it does, and that counts.
+/// Time at one entry after which a process is killed even if it works, which counts against the
+/// entry.
 const LONGEST: Duration = Duration::from_mins(30);
-/// How often it is looked at what one does.
+/// Least time between two looks at the progress of a process.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// One that a flush ends with itself counts by parts, if it has done nothing for so long.
+/// Idle time from which a process that ends with its flush counts in part against its entry.
 const PART: Duration = Duration::from_secs(10);
-/// So often an entry may kill.
+/// Number of processes that an entry may kill.
 const DEATHS: u32 = 2;
 
 /// `EX_TEMPFAIL` of sysexits.h: the messages cannot be made now.
 const CANNOT: i32 = 75;
-/// A panic, where it does not abort.
+/// Exit code of a panic that does not abort.
 const PANIC: i32 = 101;
 
-/// Signals by which a process falls that reads what it cannot digest.
+/// Signals that end a process which reads data that it cannot handle.
 const FATAL: [Signal; 5] = [
     Signal::SIGSEGV,
     Signal::SIGBUS,
@@ -45,20 +49,20 @@ const FATAL: [Signal; 5] = [
     Signal::SIGABRT,
 ];
 
-/// The processes of a flush.
+/// The building processes of a flush, and their results.
 #[derive(Default)]
 pub(super) struct Builders {
-    /// By spool and repository.
+    /// Running processes, by spool and repository.
     running: RefCell<HashMap<(PathBuf, PathBuf), Builder>>,
-    /// What is known of entries, by spool, until all of it was looked through.
+    /// Results of entries, by spool and id, until the whole spool was looked through.
     known: RefCell<HashMap<(PathBuf, Id), Known>>,
-    /// How often each entry killed, be that written down or not.
+    /// Number of processes that each entry has killed, written down or not.
     deaths: RefCell<HashMap<Id, u32>>,
-    /// Entries that were said to be done.
+    /// Entries for which a process was started that ended without a failure.
     done: RefCell<HashSet<Id>>,
 }
 
-/// What is known of an entry whose messages are not made.
+/// The result for an entry whose messages are not made.
 #[derive(Clone)]
 enum Known {
     Unbuilt(Unbuilt),
@@ -77,34 +81,38 @@ impl From<Known> for Build {
 struct Builder {
     process: Child,
     spool: Spool,
-    /// The entry that it was started for.
+    /// The entry that the process was started for.
     first: Id,
-    /// The entry whose messages it makes.
+    /// The entry whose messages the process makes now.
     id: Id,
-    /// Entries whose messages it could not make, until that is noted.
+    /// Entries whose messages the process could not make, until that is noted.
     unbuilt: Vec<(Id, Unbuilt)>,
-    /// Text that it said and that is no line yet.
+    /// Output that is not a whole line yet.
     said: String,
-    /// What it had done when it was last looked at, and since when it is no more.
+    /// The progress at the last look.
     done: String,
+    /// Time of the last look that found other progress than the look before.
     since: Instant,
+    /// Time of the last look.
     looked: Instant,
-    /// Since when it is at that entry.
+    /// Time at which the process began with its entry.
     begun: Instant,
 }
 
-/// What became of a process.
+/// The end of a process.
 enum Fate {
-    /// It has said all that there was to say.
+    /// It ended by itself, and has told all results.
     Over,
-    /// It failed for this reason, or was killed.
+    /// It failed for this reason, or was killed by another process.
     Failed(String),
-    /// It died of the entry.
+    /// The entry killed it, for this reason.
     Died(String),
 }
 
 impl Builders {
-    /// Has the messages of an entry made.
+    /// Has the messages of an entry made, and returns the result if one is known.
+    ///
+    /// Returns `Build::Begun` as long as none is, also while other processes must end first.
     pub(super) fn build(
         &self,
         spool: &Spool,
@@ -113,7 +121,7 @@ impl Builders {
         around: &Surroundings,
     ) -> Build {
         let mut builders = self.running.borrow_mut();
-        // Of all of them: of an entry that is gone, nobody asks again.
+        // All processes are looked at, since an entry that is gone is not asked for again.
         builders.retain(|_, builder| {
             let fate = builder.fate();
             for (id, why) in std::mem::take(&mut builder.unbuilt) {
@@ -144,13 +152,13 @@ impl Builders {
         Build::Begun
     }
 
-    /// Forgets what is known of this spool's entries: they are tried again.
+    /// Forgets the results for a spool's entries, so that they are tried again.
     pub(super) fn forget(&self, spool: &Spool) {
         let mut known = self.known.borrow_mut();
         known.retain(|(root, _), _| root != spool.root());
     }
 
-    /// Keeps what became of a process, for when its entry is asked for.
+    /// Keeps the result of a process until its entry is asked for.
     fn note(&self, builder: &Builder, fate: Fate) {
         let all = |why| Known::Unbuilt(Unbuilt::All(why));
         let (mut id, spool) = (&builder.id, &builder.spool);
@@ -158,7 +166,7 @@ impl Builders {
             Fate::Over => {
                 id = &builder.first;
                 let entry = (spool.root().to_owned(), id.clone());
-                // It was read before that, and is read again.
+                // The flush read the entry before the process ended, and reads it again.
                 if self.known.borrow().contains_key(&entry)
                     || self.done.borrow_mut().insert(id.clone())
                 {
@@ -187,10 +195,12 @@ impl Builders {
 }
 
 impl Drop for Builders {
-    /// A flush may last for less time than a process is waited for, and never see it counted.
+    /// Counts the idle time of processes that end with the flush.
+    ///
+    /// A flush may last less than `PATIENCE`, and would never count it.
     fn drop(&mut self) {
         for builder in self.running.get_mut().values_mut() {
-            // What it has done since it was last looked at counts.
+            // Progress since the last look counts.
             builder.look();
             let idle = builder.since.elapsed();
             if idle >= PART {
@@ -204,11 +214,11 @@ impl Drop for Builders {
 impl Builder {
     fn start(spool: &Spool, id: &Id, around: &Surroundings) -> Result<Self, Error> {
         let what = Path::new("refpost");
-        // Not by its name: by now there may be another version.
+        // Not by its path, where another version may be installed by now.
         let mut command = around.refpost_at("/proc/self/exe".into());
         let process = command
             .args(arguments(spool, id))
-            // What ends the flush by its process group is not told of this one too: it ends with
+            // A signal to the flush's process group must not reach this process too: it ends with
             // the flush.
             .process_group(0)
             .stdin(Stdio::null())
@@ -236,7 +246,7 @@ impl Builder {
         })
     }
 
-    /// What became of it; `None`: it is at work.
+    /// Returns the end of the process, or `None` while it works.
     fn fate(&mut self) -> Option<Fate> {
         let ended = self.process.try_wait();
         self.listen();
@@ -271,11 +281,11 @@ impl Builder {
         }
     }
 
-    /// Reads what it says: ids, and why the messages of the last one could not be made.
+    /// Reads the output: ids, and the reason if the messages of the last one could not be made.
     fn listen(&mut self) {
         let mut bytes = Vec::new();
         if let Some(stdout) = &mut self.process.stdout {
-            // Until it says no more, for now.
+            // The pipe does not block: this ends when there is no more output for now.
             stdout.read_to_end(&mut bytes).ok();
         }
         self.said += &String::from_utf8_lossy(&bytes);
@@ -292,8 +302,10 @@ impl Builder {
         }
     }
 
-    /// Why it is waited for no longer, if it is not: it has read nothing and touched no memory
-    /// anew for too long, or it has been at one entry for too long.
+    /// Returns the reason to wait for the process no longer, if there is one.
+    ///
+    /// Either it has read nothing and touched no new memory for too long, or it has been at one
+    /// entry for too long.
     fn why_too_long(&mut self) -> Option<String> {
         if self.looked.elapsed() < LOOK_AGAIN {
             return None;
@@ -317,8 +329,8 @@ impl Builder {
     }
 }
 
-/// Why a process is waited for no longer that has done nothing for so long, and has been at one
-/// entry for so long.
+/// Returns the reason to wait no longer for a process that was idle, and at one entry, for these
+/// times.
 fn too_long(idle: Duration, at_entry: Duration) -> Option<String> {
     if idle >= PATIENCE {
         return Some(done_nothing());
@@ -334,13 +346,13 @@ fn done_nothing() -> String {
 }
 
 impl Drop for Builder {
-    /// What it is at is done by another flush.
+    /// Ends the process. Another flush makes the messages.
     fn drop(&mut self) {
         self.end();
     }
 }
 
-/// The arguments of a process that makes messages for this one.
+/// Returns the arguments of a process that makes messages for this one.
 fn arguments(spool: &Spool, id: &Id) -> [OsString; 4] {
     let (root, flush) = (spool.root().as_os_str(), std::process::id().to_string());
     [

@@ -1,12 +1,11 @@
-//! Hooks that run refpost and that are not ours to change: scripts of the
-//! administrator's, and the links that gitolite keeps putting back.
+//! Hooks that run refpost and that refpost must not change: scripts of the administrator, and the
+//! links that gitolite restores.
 //!
-//! gitolite has two ways (its documentation, "hooks"). A *common* hook is a link in each
-//! repository to `hooks/common/NAME` in its own folder or in `LOCAL_CODE`; `gitolite
-//! setup` makes all of them anew. With `option hook.NAME`, `hooks/NAME` is a link to its
-//! driver, which runs `hooks/NAME.*`; each push to gitolite-admin makes those anew.
-//! Whatever is put in the place of either is lost some day without a word, and a driver
-//! that was moved away finds none of its hooks.
+//! gitolite has two ways (its documentation, "hooks"). A *common* hook is a link in each repository
+//! to `hooks/common/NAME` in its own folder or in `LOCAL_CODE`; `gitolite setup` makes all of them
+//! anew. With `option hook.NAME`, `hooks/NAME` is a link to its driver, which runs `hooks/NAME.*`;
+//! each push to gitolite-admin makes those anew. A hook put in the place of either is lost some day
+//! without a message, and a driver that was moved away finds none of its hooks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::links::beginning;
 
-/// How gitolite has put a hook where it is.
+/// The way in which gitolite installed a hook.
 pub(super) enum Way {
     /// A link to the hook of all repositories.
     Common(PathBuf),
@@ -22,7 +21,7 @@ pub(super) enum Way {
     Option,
 }
 
-/// gitolite's way with this hook, if it is gitolite's.
+/// Returns the way in which gitolite installed a hook, or `None` if the hook is not gitolite's.
 pub(super) fn way(hook: &Path) -> Option<Way> {
     let target = fs::read_link(hook).ok()?;
     let name = hook.file_name()?;
@@ -34,7 +33,7 @@ pub(super) fn way(hook: &Path) -> Option<Way> {
         .then_some(Way::Option)
 }
 
-/// What calls refpost in the place of this hook: a script that spells it out, or a link
+/// Finds the file that calls refpost in the place of a hook: a script that names refpost, or a link
 /// that gitolite made.
 pub(super) fn caller(hook: &Path) -> Option<PathBuf> {
     match way(hook) {
@@ -56,7 +55,7 @@ pub(super) fn caller(hook: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Why refpost cannot be put in the place of a hook that is gitolite's.
+/// Returns the error for a hook of gitolite's that refpost cannot replace.
 pub(super) fn cannot_enable(hook: &Path, way: &Way) -> Error {
     let name = hook.file_name().unwrap_or_default().to_string_lossy();
     let (why, hint) = match way {
@@ -80,7 +79,7 @@ pub(super) fn cannot_enable(hook: &Path, way: &Way) -> Error {
     }
 }
 
-/// Why refpost cannot be taken out of a hook that is another's.
+/// Returns the error for another's hook, from which refpost cannot be removed.
 pub(super) fn cannot_disable(hook: &Path, caller: &Path) -> Error {
     let (why, hint) = match way(hook) {
         Some(Way::Common(common)) => (
@@ -108,14 +107,15 @@ fn leads_to_refpost(path: &Path) -> bool {
     end.as_ref().is_some_and(named) || spells_it_out(path)
 }
 
-/// Whether a script runs `refpost hook NAME`, by whichever path.
+/// Returns whether a script runs `refpost hook NAME`, by any path.
 fn spells_it_out(hook: &Path) -> bool {
     let text = script(hook).unwrap_or_default();
     let mut lines = text.lines().map(str::trim_start);
     lines.any(|line| !line.starts_with('#') && line.contains("refpost hook "))
 }
 
-/// The text of a hook that is a script, and not our own binary above all.
+/// Returns the text of a hook that is a script. Other files, refpost's own binary among them, have
+/// none.
 fn script(hook: &Path) -> Option<String> {
     Some(beginning(hook)).filter(|text| text.starts_with("#!"))
 }

@@ -1,4 +1,4 @@
-//! `check`: is all well, and what to do where it is not.
+//! `check`: finds the faults of a repository's set-up, and tells how to correct them.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::config::Loaded;
 use crate::git::Repository;
 use crate::report;
 
-/// What was looked at and is the same for many repositories.
+/// Results that are the same for many repositories.
 #[derive(Default)]
 pub(super) struct Known {
     spools: Spools,

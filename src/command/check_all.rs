@@ -1,4 +1,4 @@
-//! `check --all`: of many repositories, what a person must look at, and a summary.
+//! `check --all`: prints the faults of many repositories, and a summary.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -65,7 +65,9 @@ pub(super) fn run(
     Ok(if wrong == 0 { Done::Well } else { Done::No })
 }
 
-/// Has each account check what is its own. What is in which section, paths alone say.
+/// Has each account check its own repositories.
+///
+/// Sections without a repository are found here, since they depend on paths alone.
 fn apart(found: ByOwner, is_all: bool, around: &Surroundings) -> Result<Done, Error> {
     let server = around.for_many()?;
     let mut idle: BTreeSet<String> = server.sections(None).into_iter().collect();
@@ -89,8 +91,10 @@ fn tell_idle(sections: &BTreeSet<String>) {
     }
 }
 
-/// Findings so far, in their order, and how many repositories have them besides the first:
-/// what one line of the server's file does wrong, ten thousand would repeat.
+/// Findings so far, in their order, and the number of repositories that have each besides the
+/// first.
+///
+/// A mistake in one line of the server's file is thus not repeated for ten thousand repositories.
 #[derive(Default)]
 struct Seen {
     order: Vec<Finding>,
@@ -98,7 +102,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Those that no repository had before.
+    /// Adds findings. Returns those that no repository had before.
     fn new_among(&mut self, findings: Vec<Finding>) -> Vec<Finding> {
         let mut new = Vec::new();
         for finding in findings {

@@ -1,4 +1,4 @@
-//! `check`, of one endpoint: its secrets, its certificates, its URL.
+//! `check` of one endpoint: its secrets, its certificates and its URL.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,18 +11,19 @@ use crate::payload::{Addresses, Format};
 use crate::signature::Secret;
 use crate::{delivery, report};
 
-/// Fewer bytes than this can be guessed (RFC 2104 asks for the length of the hash).
+/// Number of bytes below which a key can be guessed (RFC 2104 asks for the length of the hash).
 const SHORT_KEY: usize = 16;
 
-/// What an endpoint names to trust and be trusted by, and whether that can be used:
-/// the system's certificates are many, and are read once.
+/// The certificates that endpoints name, and the faults that make them unusable.
+///
+/// Each combination is loaded once, since the system has many certificates.
 #[derive(Default)]
 pub(super) struct Trusts(RefCell<HashMap<Named, Option<Unusable>>>);
 
-/// Scheme and files.
+/// Scheme, file of trusted certificates, and client certificate.
 type Named = (String, Option<PathBuf>, Option<ClientCert>);
 
-/// Why it cannot be used, and what to do.
+/// The reason for which certificates cannot be used, and advice.
 type Unusable = (String, Option<String>);
 
 impl Trusts {
@@ -63,8 +64,9 @@ pub(super) fn check(
     check_url(endpoint, settings, findings);
 }
 
-/// Shows by which addresses receivers of forges' formats know the repository: they find their
-/// job by comparing these.
+/// Shows the addresses by which receivers of forges' formats know the repository.
+///
+/// Such receivers find their job by comparing these.
 pub(super) fn check_addresses(settings: &Settings, addresses: &Addresses, findings: &mut Findings) {
     if settings
         .formats()

@@ -1,11 +1,11 @@
-//! `check`, of patterns that choose nothing: `refs` and `topics`.
+//! `check` of the patterns `refs` and `topics`: finds those that choose nothing.
 
 use super::findings::Findings;
 use crate::config::{Endpoint, Patterns, Settings};
 use crate::payload::Format;
 use crate::payload::pagure::PUSH_TOPICS;
 
-/// What every full name of a ref begins with.
+/// Beginning of every full name of a ref.
 const REFS: &str = "refs/";
 
 pub(super) fn check(settings: &Settings, findings: &mut Findings) {
@@ -47,20 +47,20 @@ fn check_refs(refs: &Patterns, of: &str, findings: &mut Findings) {
     }
 }
 
-/// Whether a glob matches any text that begins with this one.
+/// Returns whether a glob matches any text that begins with this one, and is longer.
 fn can_begin_with(glob: &str, beginning: &str) -> bool {
     let mut glob = glob.chars();
     for wanted in beginning.chars() {
         match glob.next() {
             Some('*') => return true,
             Some('?') => {}
-            // A set: what is in it is not looked at.
+            // A set, whose members are not looked at.
             Some('[') => drop(glob.by_ref().skip(1).find(|&end| end == ']')),
             Some(found) if found == wanted => {}
             _ => return false,
         }
     }
-    // There is more behind that.
+    // The name goes on behind that.
     glob.next().is_some()
 }
 

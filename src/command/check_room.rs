@@ -1,4 +1,4 @@
-//! `check`, of the room for a repository's spool.
+//! `check` of the disk space for a repository's spool.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use super::findings::Findings;
 use crate::report;
 use crate::spool::{Lost, Spare, Spool};
 
-/// No disk with so much left is nearly full.
+/// Number of free bytes with which no disk is nearly full.
 const MUCH: u64 = 1 << 30;
-/// No disk that takes so many more files is nearly full.
+/// Number of free files (inodes) with which no disk is nearly full.
 const MANY: u64 = 100_000;
 
-/// Looks at the disk under a folder that is there.
+/// Checks the disk that holds a folder. The folder must exist.
 pub(super) fn check_disk(folder: &Path, findings: &mut Findings) {
-    // A file system that does not tell is none that is known to be full.
+    // A file system without figures is not known to be full.
     let Ok(disk) = statvfs(folder) else {
         return;
     };
@@ -35,14 +35,16 @@ pub(super) fn check_disk(folder: &Path, findings: &mut Findings) {
     findings.warning(&text, "pushes for which there is no room are not announced");
 }
 
-/// Less than a twentieth. File systems that do not count have none in all.
+/// Returns whether less than `enough`, and less than a twentieth, is left.
+///
+/// File systems that do not count report 0 in all, and are never low.
 fn is_low(left: u64, all: u64, enough: u64) -> bool {
     left < enough && left < all / 20
 }
 
-/// Looks at the room that is set aside for a full disk, and at what was lost on one.
+/// Checks the space that is reserved for a full disk, and tells of pushes lost on one.
 pub(super) fn check_spare(spool: &Spool, spare: Spare, findings: &mut Findings) {
-    // As the next flush would: that says what is wrong.
+    // The next flush does the same. The error says what is wrong.
     if !spare.is_whole
         && let Err(error) = spool.keep_spare()
     {
@@ -58,7 +60,7 @@ pub(super) fn check_spare(spool: &Spool, spare: Spare, findings: &mut Findings) 
     }
 }
 
-/// What a person should know of the room that is set aside, for `check` and `status`.
+/// Describes the use of the reserved space, and lost pushes, for `check` and `status`.
 pub(super) fn shown(spare: Spare) -> impl Iterator<Item = String> {
     let used = spare.used;
     let used = (used > 0).then(|| format!("{used} in `spare` for lack of room"));

@@ -1,4 +1,4 @@
-//! `check`, of what a service delivers for a repository, and what not.
+//! `check` of the endpoints that a service delivers to for a repository, and of the others.
 
 use std::path::Path;
 
@@ -11,7 +11,8 @@ use crate::report;
 const WAITS: &str = "what is pushed waits in the repository's own spool until the service takes \
      it: docs/operations.md, \"A service account\"";
 
-/// Asks the service whether it takes what this account pushes to the repository.
+/// Shows who delivers to each endpoint, and asks the service whether it takes this account's pushes
+/// to the repository.
 pub(super) fn check(
     settings: &Settings,
     git_dir: &Path,

@@ -1,4 +1,4 @@
-//! `check`, of a repository's spool.
+//! `check` of a repository's spool.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,28 +15,29 @@ use crate::config::Settings;
 use crate::report;
 use crate::spool::{Content, Life, Spool};
 
-/// An entry that nobody has looked at for so long was forgotten.
+/// Age from which an entry in `new/` was forgotten.
 const LONG: Duration = Duration::from_mins(15);
 
-/// So many names of what is none of a spool's are told.
+/// Greatest number of other programs' files that are named.
 const FOREIGN_SHOWN: usize = 3;
 
-/// How far two clocks of one server are apart.
+/// Greatest difference between two clocks of one server.
 const CLOCK_ERROR: Duration = Duration::from_mins(5);
 
-/// Spools that many repositories share: each is looked at once.
+/// Results for spools that repositories share. Each such spool is looked at once.
 #[derive(Default)]
 pub(super) struct Spools(RefCell<HashMap<PathBuf, Rc<Look>>>);
 
-/// What a spool shows, whichever of its repositories is asked about.
+/// The state of a spool, the same for each of its repositories.
 struct Look {
+    /// True if the spool could be looked into.
     is_there: bool,
     findings: Vec<Finding>,
-    /// How many pushes of each repository could only be recorded.
+    /// Number of pushes of each repository that could only be recorded.
     recorded: HashMap<PathBuf, usize>,
 }
 
-/// `1 recorded push is`, `2 recorded pushes are`.
+/// Returns `1 recorded push is`, `2 recorded pushes are`.
 pub(super) fn recorded_pushes(count: usize) -> String {
     if count == 1 {
         "1 recorded push is".to_owned()
@@ -45,7 +46,7 @@ pub(super) fn recorded_pushes(count: usize) -> String {
     }
 }
 
-/// A spool that is not there yet is made by the first push.
+/// Checks a repository's spool. The first push makes one that does not exist yet.
 pub(super) fn check(
     settings: &Settings,
     git_dir: &Path,
@@ -165,7 +166,7 @@ fn look_into(
     Some(recorded)
 }
 
-/// Does what pushes and flushes do to a spool. Whether there is more to be looked at.
+/// Does with a spool what pushes and flushes do. Returns whether to check the rest.
 fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surroundings) -> bool {
     let root = spool.root().display();
     let error = match spool.try_out(above, around.stamp().random) {
@@ -185,7 +186,7 @@ fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surrou
         findings.error(&report::chain(&error), error.hint());
         return false;
     }
-    // The name that was tried is another one each time.
+    // The name of the file is left out, since it differs each time.
     let (operation, cause) = (error.operation, report::chain(&error.source));
     let text = format!("cannot use spool `{root}`: cannot {operation} a file there: {cause}");
     let hint = if error.source.kind() == io::ErrorKind::PermissionDenied {
@@ -199,7 +200,7 @@ fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surrou
     error.is_no_room()
 }
 
-/// Pushes that were recorded before their refs moved, and whose git is not known to live.
+/// Warns of pushes that were recorded before their refs moved, and whose git is not known to live.
 fn check_intents(spool: &Spool, findings: &mut Findings) {
     let mut intents = spool.intents().unwrap_or_default();
     intents.retain(|it| process::life(it.header.process.as_ref()) != Life::Alive);
@@ -213,7 +214,7 @@ fn check_intents(spool: &Spool, findings: &mut Findings) {
     }
 }
 
-/// Files of another account, as root leaves them that pushes or flushes in a spool by itself.
+/// Reports files of other accounts, as root leaves them when it works in a spool as root.
 fn check_owners(spool: &Spool, findings: &mut Findings) {
     let others = spool.of_others().unwrap_or_default();
     let Some(first) = others.first() else {
@@ -230,9 +231,9 @@ fn check_owners(spool: &Spool, findings: &mut Findings) {
     );
 }
 
-/// Files that other programs left in a spool. A flush passes them over without a word.
+/// Warns of files that other programs left in a spool. A flush passes over them silently.
 fn check_foreign(spool: &Spool, findings: &mut Findings) {
-    // What cannot be listed is told by whoever looks for more there.
+    // Folders that cannot be listed are reported by the checks that read more of them.
     let foreign = spool.foreign().unwrap_or_default();
     let shown = |path: &PathBuf| format!("`{}`", path.display());
     let first: Vec<String> = foreign.iter().take(FOREIGN_SHOWN).map(shown).collect();
@@ -248,7 +249,9 @@ fn check_foreign(spool: &Spool, findings: &mut Findings) {
     findings.warning(&text, "it is left alone: remove what nobody needs");
 }
 
-/// A push that is ahead of the clock was made while that was wrong, or it is wrong now.
+/// Warns if the newest push is ahead of the clock.
+///
+/// Either the clock was wrong when that push was made, or it is wrong now.
 fn check_clock(spool: &Spool, findings: &mut Findings, around: &Surroundings) {
     let ahead = spool
         .newest_push()

@@ -1,4 +1,4 @@
-//! Which of a spool's entries `queue` is asked about, wherever they are.
+//! Selects the entries of a spool that `queue` is asked about, in every place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,14 +16,15 @@ use crate::spool::{
 /// An entry in one of the places where it can be.
 pub(super) struct Listed {
     pub(super) place: Place,
-    /// `None`: it cannot be read.
+    /// The header. `None`: the entry cannot be read.
     pub(super) header: Option<Header>,
 }
 
+/// A place where an entry can be.
 pub(super) enum Place {
-    /// In the room that is set aside for a full disk.
+    /// In the space that is reserved for a full disk.
     Spare(Id),
-    /// Not yet brought to its queues.
+    /// In `new/`, not yet brought to its queues.
     New(Id),
     Waiting(Queue, Item),
     Failed(Failed),
@@ -46,7 +47,7 @@ impl Place {
         }
     }
 
-    /// Whether it was put aside, for all its endpoints.
+    /// Returns whether the entry was put aside, for all its endpoints.
     pub(super) fn is_aside(&self) -> bool {
         matches!(self, Self::Failed(failed) if failed.queue.is_unreadable())
     }
@@ -61,7 +62,7 @@ impl Place {
         }
     }
 
-    /// Opens its entry, if it is one.
+    /// Opens the entry. Returns `None` for a push in `spare`.
     pub(super) fn open(&self, spool: &Spool) -> Result<Option<Entry>, EntryError> {
         let opened = match self {
             Self::Spare(_) => return Ok(None),
@@ -81,7 +82,7 @@ impl Listed {
         name.or(queue.map(Queue::as_str)).unwrap_or("-").to_owned()
     }
 
-    /// What its message is about, if it is one of several of its entry.
+    /// Returns the message if there is exactly one here, and the entry has others too.
     pub(super) fn single(&self) -> Option<&Frozen> {
         let header = self.header.as_ref()?;
         match (&self.messages()[..], &header.content) {
@@ -92,7 +93,7 @@ impl Listed {
         }
     }
 
-    /// The numbers of its messages within the entry.
+    /// Returns the numbers of its messages within the entry.
     pub(super) fn messages(&self) -> Vec<usize> {
         let Some(header) = &self.header else {
             return Vec::new();
@@ -116,8 +117,9 @@ impl Listed {
     }
 }
 
-/// Everything in a spool that the choice takes, in push order. A queue that cannot be looked
-/// into is told, and hides no other.
+/// Returns everything in a spool that the choice selects, in push order.
+///
+/// A queue that cannot be read is told, and does not hide the others.
 pub(super) fn chosen(
     target: &Target,
     choice: &Choice,
@@ -145,7 +147,7 @@ pub(super) fn chosen(
     places.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
     // Without a PATH this folder's repository is meant, not others in its spool.
     let is_here = choice.paths.is_empty();
-    // All in the spool inside it is its own, whatever its path was then.
+    // Everything in a spool inside a repository is that repository's, by any path it had.
     let is_its = |repository: &PathBuf| spool.root().starts_with(repository);
     let here = target
         .repository
@@ -187,7 +189,7 @@ pub(super) fn chosen(
                 .is_none_or(|wanted| *wanted == endpoint)
         })
         .collect();
-    // What is on its way from one place to the next is in both, for a moment or since a crash.
+    // An entry that moves is in both places, for a moment or since a crash.
     let is_later = |one: &Listed| matches!(one.place, Place::Spare(_) | Place::Waiting(..));
     let is_new = |one: &&Listed| matches!(one.place, Place::New(_));
     let arriving: BTreeSet<Id> = listed
@@ -199,7 +201,7 @@ pub(super) fn chosen(
     Ok(listed)
 }
 
-/// What is chosen of a spool, by where it is.
+/// Selected entries of a spool, by place.
 #[derive(Default)]
 pub(super) struct ByPlace {
     pub(super) spare: Vec<Id>,

@@ -1,4 +1,4 @@
-//! `completions`: a shell's completion script.
+//! `completions`: prints a shell's completion script.
 
 use clap::CommandFactory;
 
@@ -13,7 +13,7 @@ pub(super) fn run(args: &CompletionsArgs) -> Done {
     Done::Well
 }
 
-/// The command line without what a person does not type.
+/// Returns the command line without the options and commands that are hidden.
 fn shown() -> clap::Command {
     let whole = Cli::command();
     let arguments = whole.get_arguments().filter(|one| !one.is_hide_set());

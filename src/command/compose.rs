@@ -1,5 +1,4 @@
-//! From ref updates to messages and who gets them: what `hook`, `preview` and
-//! `flush` share.
+//! Makes messages of ref updates, and finds their recipients, for `hook`, `preview` and `flush`.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -19,18 +18,19 @@ use crate::payload::{self, Addresses, Allowance, Format, Message, Project, forge
 use crate::report;
 use crate::spool::{Built, Queue, Recipient, Selection};
 
-/// The bodies of one entry never come to more: what cannot be left out of them, all
-/// of `repo` above all, is multiplied by their number.
+/// Greatest sum of the bytes of an entry's bodies, if it has several updates.
+///
+/// Content that cannot be left out of a body, above all `repo`, is multiplied by their number.
 const MOST_BYTES: usize = 256 << 20;
 
-/// No more refs than this are told of one by one.
+/// Greatest number of malformed refs that are told one by one.
 const MISFITS_TOLD: usize = 5;
 
-/// What one message tells.
+/// The content of one message.
 enum Telling {
-    /// Of Pagure's.
+    /// An event, in Pagure's format.
     Event(sent::Event),
-    /// Of a forge's.
+    /// A topic, in a forge's format.
     Topic(&'static str),
 }
 
@@ -40,19 +40,19 @@ pub(super) struct Composer<'a> {
     git_dir: PathBuf,
     project: Project,
     addresses: Addresses,
-    /// What is made of each change.
+    /// The formats in which each change is told.
     formats: BTreeSet<Format>,
     settings: &'a Settings,
     around: &'a Surroundings,
-    /// The account name of whoever pushed.
+    /// The account name of the pusher.
     pusher: &'a str,
-    /// What whoever pushed has to say about it.
+    /// The pusher's note.
     note: Option<&'a str>,
-    /// When it happened.
+    /// Time at which the push happened.
     time: SystemTime,
-    /// How many of Pagure's messages were made, which count those of a push.
+    /// Number of messages made in Pagure's format, which are numbered within a push.
     made: usize,
-    /// Of the batch, the refs whose ids cannot be of this repository, and why.
+    /// The refs of the batch whose ids cannot be of this repository, with the reasons.
     misfits: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Composer<'a> {
         Self::of_formats(settings.formats(), repository, with, pusher, note, time)
     }
 
-    /// The same, which makes messages of these formats.
+    /// Makes a composer of messages in these formats.
     pub(super) fn of_formats(
         formats: BTreeSet<Format>,
         repository: &'a Repository,
@@ -82,7 +82,7 @@ impl<'a> Composer<'a> {
         let most = |format: &Format| settings.max_commits.unwrap_or(format.most_commits());
         let wants = git::Wants {
             files: settings.max_changed_files,
-            // With more than that the body would be longer, and list none.
+            // With more than that the body would be longer than `max_body`, and list none.
             path_bytes: settings.max_body,
         };
         let details = forges().map(most).max().map(|commits| WantedDetails {
@@ -107,7 +107,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// The same, which tells what is known where an object is missing.
+    /// Makes it tell the known part of updates whose own objects are missing.
     pub(super) fn of_what_is_known(self) -> Self {
         Self {
             changes: self.changes.of_what_is_known(),
@@ -115,27 +115,27 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// How much may wait for the repository.
+    /// Returns the number of bytes that may wait for the repository. `None`: any number.
     pub(super) fn max_spool(&self) -> Option<u64> {
         self.settings.max_spool
     }
 
-    /// How many of Pagure's messages were made, which is the `i` of the last one.
+    /// Returns the number of messages made in Pagure's format, which is the `i` of the last one.
     pub(super) fn made(&self) -> usize {
         self.made
     }
 
-    /// The messages after the first `made` were in vain.
+    /// Takes the number back to `made`: the messages after that were made in vain.
     pub(super) fn rewind(&mut self, made: usize) {
         self.made = made;
     }
 
-    /// How many refs of the batch have ids that cannot be of this repository.
+    /// Returns the number of refs in the batch whose ids cannot be of this repository.
     pub(super) fn misfits(&self) -> usize {
         self.misfits.len()
     }
 
-    /// Tells a person of those refs: they are malformed, and no message is made of them.
+    /// Tells a person of those refs: they are malformed, and no messages of them are made.
     pub(super) fn tell_misfits(&self) {
         let told = self.misfits.iter().take(MISFITS_TOLD);
         let more = self.misfits.len() - told.len();
@@ -148,6 +148,8 @@ impl<'a> Composer<'a> {
     }
 
     /// Makes the messages of a batch, in order, one at a time.
+    ///
+    /// Fails with [`Error::TooLarge`] if those of several updates have more than `MOST_BYTES`.
     pub(super) fn each(
         &mut self,
         updates: &[RefUpdate],
@@ -167,7 +169,7 @@ impl<'a> Composer<'a> {
                 }
                 change => change?,
             };
-            // Pagure's come last, for they take the change apart.
+            // Pagure's messages come last, since they consume the change.
             let ends = [update.old, update.new].map(|id| update.digits(id));
             let mut change = Some(change);
             for (format, allowance) in allowances.iter_mut().rev() {
@@ -188,8 +190,10 @@ impl<'a> Composer<'a> {
         Ok(())
     }
 
-    /// What is told of a change in a format, one message each. What Pagure is told, every
-    /// endpoint's `topics` and `refs` choose from; of the others only what is wanted is made.
+    /// Returns the content of a change's messages in a format.
+    ///
+    /// In Pagure's format this is every event, from which each endpoint's `topics` and `refs`
+    /// choose; in others, only wanted topics.
     fn tellings(&self, change: &mut Option<RefChange>, format: Format) -> Vec<Telling> {
         if format == Format::Pagure {
             let events = change.take().map_or_else(Vec::new, sent::events);
@@ -204,8 +208,9 @@ impl<'a> Composer<'a> {
         wanted.map(|&topic| Telling::Topic(topic)).collect()
     }
 
-    /// Whether an endpoint of a format wants this; without any, whether one that says nothing
-    /// of topics would.
+    /// Returns whether an endpoint of a format wants a topic of a ref.
+    ///
+    /// Without such an endpoint, the answer is that of one which does not set `topics`.
     fn is_wanted(&self, format: Format, topic: &str, reference: &str) -> bool {
         let endpoints = self.settings.endpoints.iter();
         let mut endpoints = endpoints.filter(|one| one.format == format).peekable();
@@ -260,8 +265,9 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// The messages of a batch and who gets which. An endpoint that wants none of
-    /// them is no recipient.
+    /// Makes the messages of a batch, and finds who gets which.
+    ///
+    /// An endpoint that wants none of them is no recipient.
     pub(super) fn built(&mut self, updates: &[RefUpdate]) -> Result<Built<Message>, Error> {
         let made = self.made;
         let mut messages = Vec::new();
@@ -281,7 +287,7 @@ impl<'a> Composer<'a> {
     }
 }
 
-/// Who gets which of these messages: endpoints, and the service for all of those that it
+/// Returns who gets which of these messages: endpoints, and the service for all endpoints that it
 /// delivers to.
 pub(super) fn recipients(
     messages: &[Message],
@@ -298,7 +304,7 @@ pub(super) fn recipients(
 /// Format and topic of a message, and the ref that it is about.
 pub(super) type About<'a> = (Format, &'a str, &'a str);
 
-/// The same of messages about these.
+/// Returns who gets which messages, if they are about these.
 pub(super) fn recipients_of(
     about: &[About<'_>],
     settings: &Settings,
@@ -325,7 +331,7 @@ pub(super) fn recipients_of(
     all
 }
 
-/// Which messages are wanted; `None`: none.
+/// Returns the messages that are wanted, or `None` if there are none.
 fn selection<'a>(about: &[About<'a>], wants: impl Fn(About<'a>) -> bool) -> Option<Selection> {
     let all = about.iter().enumerate();
     let wanted = all.filter(|(_, message)| wants(**message));
@@ -340,9 +346,11 @@ fn selection<'a>(about: &[About<'a>], wants: impl Fn(About<'a>) -> bool) -> Opti
     })
 }
 
-/// The name of an endpoint's queue: its own name. Where repositories share a spool and
-/// not all of them have this endpoint, six digits of a hash follow, of the repository's
-/// path or of the section's patterns: one's dead receiver does not hold another's.
+/// Returns the name of an endpoint's queue, which is the endpoint's own name.
+///
+/// Where repositories share a spool and not all of them have this endpoint, six digits of a hash
+/// follow, of the repository's path or of the section's patterns: a dead receiver of one does not
+/// hold the messages of another.
 pub(super) fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
     let owner = match &endpoint.origin {
         Origin::Repository => Some(git_dir.as_os_str().as_bytes()),
@@ -359,7 +367,7 @@ pub(super) fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) ->
     Queue::new(name).expect("the config lets no other names through")
 }
 
-/// The project of a repository, and where it is found.
+/// Returns the project of a repository, and the addresses where it is found.
 pub(super) fn project(
     repository: &Repository,
     settings: &Settings,
@@ -372,12 +380,14 @@ pub(super) fn project(
     (project, addresses)
 }
 
-/// Who pushes, as far as the environment tells.
+/// Returns the name of the pusher, as far as the environment tells.
 pub(super) fn pusher(around: &Surroundings) -> String {
     host::pusher(|name| around.variable(name), || around.own_account())
 }
 
-/// What makes the `i`th message of a push unlike any other.
+/// Makes the number, the id and the time of the `i`th message of a push.
+///
+/// The id is random. Fails if no randomness can be read.
 pub(super) fn stamp(i: usize, now: SystemTime, around: &Surroundings) -> Result<Stamp, Error> {
     let timestamp = now
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! Which endpoints repositories have, and what is in a spool for one that they have not.
+//! Endpoints that repositories have, and queues for endpoints that they do not have.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use super::surroundings::Surroundings;
 use crate::config::{Endpoint, Loaded, Server, Settings};
 use crate::spool::{Header, Queue, Spool};
 
-/// Why something waits or has failed whose endpoint is configured no more.
+/// The reason that is shown where an endpoint is not configured any more.
 pub(super) const NOT_CONFIGURED: &str = "not configured";
 
-/// The endpoint of an entry, and the repository that has no such endpoint.
+/// An entry's endpoint, and the repository that has no such endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Orphan {
     pub(super) endpoint: String,
@@ -24,7 +24,7 @@ pub(super) struct Orphan {
 pub(super) struct Configured<'a> {
     around: &'a Surroundings,
     server: OnceCell<Option<Server>>,
-    /// `None`: it cannot be told where messages go.
+    /// Settings by repository. `None`: they do not tell where messages go.
     settings: RefCell<HashMap<PathBuf, Option<Rc<Settings>>>>,
 }
 
@@ -37,12 +37,12 @@ impl<'a> Configured<'a> {
         }
     }
 
-    /// Whether something is for an endpoint that its repository has not.
+    /// Returns the endpoint of an entry, if the repository has no such endpoint.
     pub(super) fn orphan(&self, listed: &Listed) -> Option<Orphan> {
         self.orphan_of(listed.header.as_ref()?, listed.place.queue()?)
     }
 
-    /// The same of the first entry in a queue that lies in `failed/`, or waits.
+    /// Does the same for the first entry of a queue: in `failed/`, or else waiting.
     pub(super) fn orphan_in(&self, spool: &Spool, queue: &Queue) -> Option<Orphan> {
         let failed = spool.failed(queue).ok()?.into_iter().next();
         let entry = if let Some(failed) = failed {
@@ -69,7 +69,7 @@ impl<'a> Configured<'a> {
         })
     }
 
-    /// What a person can do about it.
+    /// Returns advice for a person.
     pub(super) fn ways_out(&self, orphan: &Orphan) -> String {
         let (old, place) = (&orphan.endpoint, orphan.repository.display());
         let settings = self.settings(&orphan.repository);
@@ -95,7 +95,7 @@ impl<'a> Configured<'a> {
         }
     }
 
-    /// The settings of a repository, if they say where its messages go.
+    /// Returns the settings of a repository, if they tell where its messages go.
     fn settings(&self, repository: &Path) -> Option<Rc<Settings>> {
         if let Some(known) = self.settings.borrow().get(repository) {
             return known.clone();
@@ -107,7 +107,7 @@ impl<'a> Configured<'a> {
         found
     }
 
-    /// Whatever is wrong with it is told by whoever delivers.
+    /// Loads the settings of a repository. Errors are left to the process that delivers to report.
     fn load(&self, repository: &Path) -> Option<Settings> {
         let server = self.server.get_or_init(|| self.around.server().ok());
         let (server, host) = (server.as_ref()?, self.around.host());

@@ -1,4 +1,4 @@
-//! Which intents a push settles, and which of their moves it consumes.
+//! Finds the intents that a push settles, and those of their moves that it consumes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,9 +6,11 @@ use super::process::{self, LazyCaller};
 use crate::event::RefUpdate;
 use crate::spool::{Id, Intent, Life};
 
-/// Which moves of which intents a push consumes, having moved these refs: each move of one intent,
-/// its own git's, or else of the newest whose git cannot be known. An older one that meant the same
-/// was another move: a ref can go back and forth.
+/// Returns the moves of intents that a push consumes, having moved these refs.
+///
+/// Each move is consumed of one intent: that of the push's own git, or else the newest whose git
+/// cannot be known. An older one that meant the same was another move, since a ref can go back and
+/// forth.
 pub(super) fn consumed<'a>(
     moved: &[RefUpdate],
     intents: &'a [Intent],
@@ -19,7 +21,7 @@ pub(super) fn consumed<'a>(
         return consumed;
     }
     let own = caller.as_ref().map(|caller| &caller.process);
-    // Those that the push could have made, and whether it is known to have.
+    // The intents that the push could have made, and whether it is known to have made them.
     let rank = |intent: &Intent| {
         let process = intent.header.process.as_ref();
         let is_own = process.is_some() && process == own;
@@ -45,19 +47,21 @@ pub(super) fn consumed<'a>(
     consumed
 }
 
-/// What these moves mean for the intents there are.
+/// The effect of moves on intents.
 #[derive(Default)]
 pub(super) struct Settled {
-    /// These are settled.
+    /// Intents that are settled.
     pub(super) settled: Vec<Id>,
-    /// These are the push's own, and have one of the moves at least.
+    /// Intents of the push itself that have at least one of the moves.
     pub(super) met: Vec<Id>,
 }
 
-/// The intents that a push, having moved these refs, settles: those of which it consumes every
-/// move and, with its last moves, its own that it has `met` with these
-/// or with those before. Its own are those of the same git; of a git that does not
-/// receive, another intent is another transaction.
+/// Returns the intents that a push settles, having moved these refs.
+///
+/// It settles those of which it consumes every move. With its last moves, for which `met` is given,
+/// it also settles its own that have one of these moves, or one of those before: `met` names the
+/// latter. Its own are those of the same git; of a git that does not receive, another intent is
+/// another transaction.
 pub(super) fn settled_by(
     moved: &[RefUpdate],
     intents: &[Intent],
@@ -74,7 +78,8 @@ pub(super) fn settled_by(
     for intent in intents {
         let process = intent.header.process.as_ref();
         let its = consumed.get(&intent.id);
-        // Where nothing tells which git it is, it is by what it has consumed.
+        // Where nothing identifies the git, an intent is the push's own if the push consumed a
+        // move.
         let is_taken = its.is_some() && intent.header.received && process.is_none();
         let is_known = process.is_some() && process == receiver.map(|caller| &caller.process);
         let is_own = is_known || is_taken;

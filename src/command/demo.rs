@@ -1,4 +1,4 @@
-//! `demo`: the main job, all of it real, in a folder that is gone afterwards.
+//! `demo`: pushes, delivers and verifies for real, in a temporary folder.
 
 use std::fs;
 use std::net::TcpListener;
@@ -18,10 +18,11 @@ use crate::payload::Format;
 use crate::receiver::{self, Received, Verdict};
 use crate::report;
 
-/// The first push of a branch: of Pagure's messages its creation, and its commits.
+/// Number of messages in Pagure's format for the first push of a branch: its creation, and its
+/// commits.
 const PAGURES: usize = 2;
 
-/// A message that takes longer is not coming.
+/// Time after which a message is no longer expected.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &DemoArgs, around: &Surroundings) -> Result<Done, Error> {
@@ -33,7 +34,7 @@ pub(super) fn run(args: &DemoArgs, around: &Surroundings) -> Result<Done, Error>
     let listener = TcpListener::bind("127.0.0.1:0").doing("listen on", place)?;
     let address = listener.local_addr().doing("listen on", place)?;
     let (sender, arrivals) = mpsc::channel();
-    // It listens until the process ends, which is soon.
+    // The thread listens until the process ends, which is soon.
     thread::spawn(move || receiver::serve(&listener, &move |received| drop(sender.send(received))));
 
     let key = around.fresh_key()?;
@@ -93,13 +94,13 @@ pub(super) fn run(args: &DemoArgs, around: &Surroundings) -> Result<Done, Error>
     Ok(Done::Well)
 }
 
-/// Only the owner may read it: refpost refuses other keys.
+/// Lets only the owner read a key: refpost refuses other keys.
 fn restrict(path: &Path) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).doing("restrict", path)
 }
 
-/// Runs the machine's git, away from everybody's configuration.
+/// Runs the installed git without any configuration of the user or the system.
 fn git(folder: &Path, args: &[&str]) -> Result<(), Error> {
     report::line(&format!("    git {}", args.join(" ")));
     let root = if folder.join("empty").exists() {

@@ -1,4 +1,4 @@
-//! `disable`: the hook unlinked; configuration and spool stay.
+//! `disable`: unlinks the hooks. Configuration and spool stay.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -34,12 +34,12 @@ pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Err
     Ok(Done::Well)
 }
 
-/// Has each account disable what is its own.
+/// Has each account disable its own repositories.
 fn apart(found: ByOwner, all: Option<&Path>, around: &Surroundings) -> Result<Done, Error> {
     let mut line: Vec<OsString> = vec!["disable".into()];
     match all {
         Some(root) => line.extend(["--all".into(), root.into()]),
-        // What is found stands for it.
+        // A placeholder: the repositories that were found are handed over on standard input.
         None => line.push("/".into()),
     }
     let ended = apart::run(found, &Job::for_a_person(line), around)?;

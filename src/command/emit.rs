@@ -1,4 +1,4 @@
-//! `emit`: a message of any topic, on the same way as those of pushes.
+//! `emit`: sends a message of any topic, in the same way as those of pushes.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
@@ -19,8 +19,9 @@ use crate::payload::{Format, Message};
 use crate::report;
 use crate::spool::{Built, Content, Recipient, Spool};
 
-/// What is read may be longer than what is sent, for it may be laid out for people; but
-/// not so many times longer.
+/// Factor by which the input may be longer than `max_body`.
+///
+/// The input may be laid out for people, and is sent without that layout.
 const MOST_LAYOUT: usize = 8;
 
 pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error> {
@@ -55,7 +56,7 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
     }
     let spool = place::spool_of(&push.git_dir, Some(&settings)).held_open();
     ensure_usable_by_its_owner(&spool, &push.git_dir, around)?;
-    // What is older must leave before this.
+    // Older messages must leave before this one.
     outbox::settle(
         &spool,
         &repository,
@@ -79,7 +80,9 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
     Ok(Done::Well)
 }
 
-/// Reads what `msg` is to be, and no more of it than can be sent.
+/// Reads the object `msg` from a file or from standard input.
+///
+/// Fails if the input has more than `MOST_LAYOUT` times `max_body` bytes. No more of it is read.
 fn read_object(file: Option<&Path>, settings: &Settings) -> Result<Object, Error> {
     let stdin = Path::new("standard input");
     let file = file.filter(|file| *file != Path::new("-"));
@@ -120,7 +123,7 @@ fn read_object(file: Option<&Path>, settings: &Settings) -> Result<Object, Error
     }
 }
 
-/// What kind of value it is, in JSON's own words (RFC 8259).
+/// Returns the kind of a value in the words of JSON (RFC 8259).
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -210,7 +213,7 @@ fn nobody_wants(topic: &str) -> String {
     format!("no endpoint wants `{topic}`")
 }
 
-/// What root makes in somebody's spool, that account's hooks could not use.
+/// Fails as root in another account's spool: hooks of that account could not use root's files.
 fn ensure_usable_by_its_owner(
     spool: &Spool,
     git_dir: &Path,

@@ -1,4 +1,4 @@
-//! `enable`: the hook linked, and where there is none a first configuration.
+//! `enable`: links the hooks and, where there is none, writes a first configuration.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -23,8 +23,8 @@ use crate::report;
 /// The hook that announces pushes.
 pub(super) const ORDINARY: [&str; 1] = ["post-receive"];
 
-/// The hooks that leave no moment in which a killed process costs a message, and
-/// that see what moves without a push.
+/// The hooks with which a process killed at any moment costs no message, and which see refs that
+/// move without a push.
 pub(super) const GUARANTEED: [&str; 3] = ["pre-receive", "post-receive", "reference-transaction"];
 
 pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
@@ -69,12 +69,12 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
     Ok(Done::Well)
 }
 
-/// Has each account enable what is its own.
+/// Has each account enable its own repositories.
 fn apart(found: ByOwner, args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
     let mut line: Vec<OsString> = vec!["enable".into()];
     match &args.all {
         Some(root) => line.extend(["--all".into(), root.into()]),
-        // What is found stands for it.
+        // A placeholder: the repositories that were found are handed over on standard input.
         None => line.push("/".into()),
     }
     line.extend(args.guaranteed.then(|| "--guaranteed".into()));
@@ -85,7 +85,7 @@ fn apart(found: ByOwner, args: &EnableArgs, around: &Surroundings) -> Result<Don
     Ok(ended.done())
 }
 
-/// Links the hooks; `tell` is told of each, and whether it is new.
+/// Links the hooks of a repository. Calls `tell` with each, and whether its link is new.
 fn link(
     repository: &Repository,
     binary: &Path,
@@ -148,7 +148,7 @@ fn enable_all(root: &Path, args: &EnableArgs, around: &Surroundings) -> Result<D
     })
 }
 
-/// URLs, each once, and the name of an endpoint for each.
+/// Returns each URL once, with the name of an endpoint for it.
 fn named(urls: &[EndpointUrl]) -> Vec<(String, &EndpointUrl)> {
     let mut named: Vec<(String, &EndpointUrl)> = Vec::new();
     for url in urls {
@@ -165,12 +165,13 @@ fn named(urls: &[EndpointUrl]) -> Vec<(String, &EndpointUrl)> {
     named
 }
 
-/// Writes a first configuration with a fresh key. Only the owner can read it; in
-/// a shared repository (git-config(1), core.sharedRepository) the group too, for
-/// hooks run as whoever pushes.
+/// Writes a first configuration with a fresh key. Fails if there is one already.
 ///
-/// Endpoints have names: what waits stays theirs when a URL is corrected. The key is theirs
-/// too, for those of the server's file have their own.
+/// Only the owner can read the file; in a shared repository (git-config(1), core.sharedRepository)
+/// the group can too, since hooks run as the account that pushes.
+///
+/// Endpoints have names, so that waiting messages stay with them when a URL is corrected. The key
+/// is theirs alone, since endpoints of the server's file have their own.
 fn write_config(
     git_dir: &Path,
     urls: &[EndpointUrl],

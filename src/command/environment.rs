@@ -1,6 +1,8 @@
-//! Variables that libraries of ours read, the system's among them: in a hook they are a
-//! pusher's, a web server's or a script's, and decide nothing. An administrator's `flush` and
-//! `ping` honour them. docs/security.md has the whole list, and why the others are harmless.
+//! Environment variables that libraries read, those of the system included.
+//!
+//! In a hook they come from a pusher, a web server or a script, and decide nothing. An
+//! administrator's `flush` and `ping` honour them. docs/security.md has the whole list, and the
+//! reasons why the others are harmless.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,8 +10,8 @@ use std::os::unix::process::CommandExt;
 
 use super::anew::run_anew;
 
-/// Whom to trust, whom to reach, where keys of connections are written, and what code to load
-/// for an encoding.
+/// Variables that decide whom to trust, whom to reach, where keys of connections are written, and
+/// which code to load for an encoding.
 const OF_LIBRARIES: [&str; 15] = [
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
@@ -28,20 +30,23 @@ const OF_LIBRARIES: [&str; 15] = [
     "GCONV_PATH",
 ];
 
-/// Whether git, or a hook's script, has handed its environment on to us (githooks(5)).
+/// Returns whether git, or a hook's script, has passed its environment on to this process
+/// (githooks(5)).
 pub(super) fn is_of_a_hook() -> bool {
     std::env::var_os("GIT_DIR").is_some()
 }
 
-/// Whether none of them is set.
+/// Returns whether none of these variables is set.
 pub(super) fn is_clean() -> bool {
     OF_LIBRARIES
         .iter()
         .all(|name| std::env::var_os(name).is_none())
 }
 
-/// Runs the same command line without them, in place of this process: no library has read any
-/// by then. Returns only if that fails.
+/// Runs the same command line without these variables, in place of this process. Returns only if
+/// that fails.
+///
+/// No library has read any of them by then.
 pub(super) fn run_clean(args: &[OsString]) -> io::Error {
     run_anew(|command| {
         if let [name, rest @ ..] = args {

@@ -1,15 +1,15 @@
-//! What `check` finds: told at once, or kept to be told for many repositories.
+//! Findings of `check`: told at once, or kept to be told for many repositories.
 
 use crate::report;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Grade {
     Warning,
     Error,
 }
 
-/// Something that a person should know.
+/// A problem that a person should know of, with advice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Finding {
     pub(super) grade: Grade,
@@ -18,7 +18,7 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    /// `error: …`, without the hint.
+    /// Returns the line `error: …` or `warning: …`, without the hint.
     pub(super) fn line(&self) -> String {
         let word = match self.grade {
             Grade::Warning => "warning",
@@ -35,17 +35,17 @@ impl Finding {
     }
 }
 
-/// What was found.
+/// The findings so far.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) errors: usize,
     pub(super) warnings: usize,
-    /// What is not told at once, and then nothing that is well is told either.
+    /// Findings that are not told at once. If there is such a list, nothing good is told either.
     kept: Option<Vec<Finding>>,
 }
 
 impl Findings {
-    /// Findings that are kept.
+    /// Makes an empty list of findings that are kept.
     pub(super) fn kept() -> Self {
         Self {
             kept: Some(Vec::new()),
@@ -79,7 +79,7 @@ impl Findings {
         });
     }
 
-    /// Something that was found before.
+    /// Adds a finding: counts it, and tells or keeps it.
     pub(super) fn add(&mut self, finding: Finding) {
         match finding.grade {
             Grade::Warning => self.warnings += 1,

@@ -12,15 +12,15 @@ use crate::spool::{self, Found, SpoolError};
 /// The repositories that a command is about, by their paths.
 pub(super) struct Fleet(Vec<PathBuf>);
 
-/// Whose the repositories are that a command is about.
+/// The repositories that a command is about, by the account that works on them.
 pub(super) enum Whose {
-    /// This account works on them: as root, they are root's.
+    /// This account works on all of them. As root, they are root's.
     Ours(Fleet),
     /// Each account works on its own.
     Several(ByOwner),
 }
 
-/// How many repositories something became of.
+/// Numbers of repositories by outcome.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) changed: usize,
@@ -44,7 +44,9 @@ impl ByOwner {
 }
 
 impl Fleet {
-    /// Finds them below `root`. That there are none is a mistake in the root or a pattern.
+    /// Finds the repositories below `root` that the patterns choose.
+    ///
+    /// Fails if there are none: then the root or a pattern is mistaken.
     pub(super) fn find(
         root: &Path,
         patterns: &[RepositoryPattern],
@@ -88,7 +90,7 @@ impl Fleet {
         Ok(by_owner.whose(around))
     }
 
-    /// Those that were named.
+    /// Returns the repositories that were named.
     pub(super) fn named(repos: &[PathBuf], around: &Surroundings) -> Result<Whose, Error> {
         if around.is_given {
             return Ok(Whose::Ours(Self::of(&found::given(around)?)));
@@ -127,7 +129,7 @@ impl Fleet {
         self.0.len()
     }
 
-    /// Does something to each of them. One that fails keeps none of the others from it.
+    /// Calls `work` for each repository. One that fails does not keep it from the others.
     pub(super) fn each(
         &self,
         mut work: impl FnMut(&Path, &Progress) -> Result<bool, Error>,
@@ -161,7 +163,7 @@ fn tell(git_dir: &Path, error: &Error) {
     }
 }
 
-/// The folder of the server's repositories, unless another is named.
+/// Returns the folder that is named, or else `root` of the server's file.
 pub(super) fn root(named: Option<&Path>, around: &Surroundings) -> Result<PathBuf, Error> {
     let server = around.for_many()?;
     let root = named.or_else(|| server.root());
@@ -171,7 +173,7 @@ pub(super) fn root(named: Option<&Path>, around: &Surroundings) -> Result<PathBu
     })
 }
 
-/// `1 repository`, `9,874 repositories`.
+/// Returns `1 repository`, `9,874 repositories`.
 pub(super) fn repositories(count: usize) -> String {
     match count {
         1 => "1 repository".to_owned(),
@@ -179,7 +181,7 @@ pub(super) fn repositories(count: usize) -> String {
     }
 }
 
-/// What became of all of them: `enabled 9,874 repositories, 120 were enabled already, 6
+/// Returns a line about all repositories: `enabled 9,874 repositories, 120 were enabled already, 6
 /// failed`.
 pub(super) fn summary(done: &str, already: &str, tally: &Tally) -> String {
     let mut parts = vec![format!("{done} {}", repositories(tally.changed))];

@@ -1,4 +1,4 @@
-//! `flush`: deliver what is due.
+//! `flush`: delivers due messages.
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use crate::config::IN_FLIGHT;
 use crate::delivery::{self, Client, Instant, Limits, Scheduler, Surveyor};
 use crate::report::{self, Progress};
 
-/// As long as root takes, of whose flushes there is one each minute.
+/// Time limit for attempts of root's flush, which is started once a minute.
 const ROOTS_BUDGET: Duration = Duration::from_secs(55);
 
 pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error> {
@@ -37,7 +37,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     let descriptors = around.descriptors();
     let client = Client::new(descriptors);
     let stop = Cell::new(false);
-    // A file that cannot be loaded is told for each repository.
+    // A file that cannot be loaded is reported for each repository.
     let in_flight = around
         .server()
         .map_or(IN_FLIGHT, |server| server.in_flight());
@@ -84,7 +84,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
     })
 }
 
-/// What each account's refpost does, where root looks through them all.
+/// Makes the job of each account's refpost, where root flushes for all of them.
 fn job(args: &FlushArgs, deadline: Instant) -> Job {
     let mut line: Vec<OsString> = vec!["flush".into(), "--strict".into()];
     line.extend(args.json.then(|| "--json".into()));
@@ -96,8 +96,9 @@ fn job(args: &FlushArgs, deadline: Instant) -> Job {
     }
 }
 
-/// Works to the end, or until whoever started this says that it is over: then what is on its
-/// way ends by itself, within its timeout.
+/// Works until the end, or until the process that started this one sends SIGTERM.
+///
+/// After that, attempts under way end by themselves, within their timeouts.
 async fn until_told(work: impl Future<Output = ()>, stop: &Cell<bool>) -> Result<(), Error> {
     let terminate = signal(SignalKind::terminate());
     let mut terminate = terminate.doing("wait for", Path::new("signals"))?;
@@ -110,7 +111,8 @@ async fn until_told(work: impl Future<Output = ()>, stop: &Cell<bool>) -> Result
     }
 }
 
-/// Brings a spool up to date: adopts, and sweeps away what nobody needs.
+/// Brings a spool up to date: takes over former spools, makes entries of endpoints due that are not
+/// configured any more, removes remains, reserves space, and settles intents.
 pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings) {
     let done = target
         .adopt()
@@ -119,7 +121,7 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
     if let Err(error) = done {
         world.distributed(&target.spool, Err(error));
     }
-    // Why there is no room to be had, `check` says.
+    // `check` tells why no space can be reserved.
     target.spool.keep_spare().ok();
     match outbox::settle_all(&target.spool, around) {
         Err(Error::Spool(error)) => world.tell_spool(&error),
@@ -128,7 +130,7 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
     }
 }
 
-/// How many entries wait, in all queues.
+/// Returns the number of entries that wait, in all queues.
 fn waiting(targets: &[Target]) -> usize {
     let count = |target: &Target| target.spool.count_waiting().ok();
     targets.iter().filter_map(count).sum()

@@ -1,4 +1,4 @@
-//! What the refpost of an account says, told by root's: each line behind the account's name,
+//! The output of an account's refpost, printed by root's: each line with the account's name,
 //! nothing raw, and no more than a bound.
 
 use std::io;
@@ -8,22 +8,22 @@ use tokio::net::unix::pipe::Receiver;
 
 use crate::report;
 
-/// No line of more bytes is told whole.
+/// Greatest number of bytes of a line. The rest is cut.
 const LONGEST_LINE: usize = 4 << 10;
 
-/// What is done with a line.
+/// The use of a stream's lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It is what was asked for.
+    /// Output of the command.
     Answer,
-    /// The same, for programs: an object, to which the account is added.
+    /// Output for programs: JSON objects, to which the account is added.
     Object,
-    /// A person must know of it.
+    /// Complaints that a person must see.
     Complaint,
 }
 
 impl Kind {
-    /// So many bytes are told of one account.
+    /// Returns the greatest number of bytes that are printed of one account.
     fn most(self) -> usize {
         match self {
             Self::Answer | Self::Object => 16 << 20,
@@ -37,8 +37,9 @@ pub(super) struct Forwarded {
     pipe: Option<Receiver>,
     kind: Kind,
     line: Vec<u8>,
-    /// How many bytes were told, and whether more were left out.
+    /// Number of bytes printed.
     told: usize,
+    /// True if more was left out.
     is_cut: bool,
 }
 
@@ -53,7 +54,7 @@ impl Forwarded {
         }
     }
 
-    /// Waits until there is something; for ever, once it is over.
+    /// Waits until there is something to read. Never returns once the stream is over.
     pub(super) async fn readable(&self) {
         match &self.pipe {
             Some(pipe) => drop(pipe.readable().await),
@@ -61,7 +62,9 @@ impl Forwarded {
         }
     }
 
-    /// Tells what is there now. It may go on for as long as somebody writes, but not here.
+    /// Prints the output that is there now.
+    ///
+    /// This reads once, so that a process which never stops writing does not hold it up.
     pub(super) fn tell(&mut self, account: &dyn Fn() -> String) {
         let mut bytes = [0; 16 << 10];
         let Some(pipe) = &self.pipe else { return };
@@ -73,8 +76,9 @@ impl Forwarded {
         }
     }
 
-    /// Tells what is left once the account's refpost has ended. Whoever else holds the pipe
-    /// is not waited for.
+    /// Prints the rest once the account's refpost has ended.
+    ///
+    /// Other processes that hold the pipe are not waited for.
     pub(super) fn end(mut self, account: &dyn Fn() -> String) {
         let mut bytes = [0; 16 << 10];
         while let Some(pipe) = &self.pipe {
@@ -98,7 +102,7 @@ impl Forwarded {
                 return;
             }
             if byte != b'\n' {
-                // An object that was cut is none, and is not told.
+                // An object that was cut is none, and is not printed.
                 if self.line.len() < LONGEST_LINE {
                     self.line.push(byte);
                 }
@@ -108,7 +112,7 @@ impl Forwarded {
             self.told += line.len() + 1;
             if self.told > self.kind.most() {
                 self.is_cut = true;
-                // Whoever writes on is not kept waiting, and costs nothing.
+                // A process that writes on does not wait, and costs nothing.
                 self.pipe = None;
             } else {
                 self.tell_line(&String::from_utf8_lossy(&line), &account());

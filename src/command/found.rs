@@ -1,4 +1,5 @@
-//! What was found, by whose it is: an account works on its own, and root on root's.
+//! Repositories and spools that were found, by owner. An account works on its own, and root on
+//! root's.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,16 +12,18 @@ use super::surroundings::Surroundings;
 use super::{Error, IoContext};
 use crate::spool::{self, Found, SpoolError};
 
-/// No account is handed more bytes of paths.
+/// Greatest number of bytes of paths that are handed to one account.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
 
-/// What was found, by the number of the account that owns it.
+/// Repositories and spools, by the number of the account that owns them.
 #[derive(Default)]
 pub(super) struct ByOwner(pub(super) BTreeMap<u32, Vec<Found>>);
 
 impl ByOwner {
-    /// Takes out what is root's. What others can put something else in the place of is told,
-    /// and passed over: root would look at one thing, and work on another.
+    /// Removes root's own, and returns them.
+    ///
+    /// A path that another account can replace is told and left out: root would check one thing,
+    /// and work on another.
     pub(super) fn take_roots(&mut self, around: &Surroundings) -> Vec<Found> {
         let mut found = self.0.remove(&0).unwrap_or_default();
         found.retain(|one| match around.ensure_roots(one.path()) {
@@ -34,8 +37,8 @@ impl ByOwner {
     }
 }
 
-/// The first folder on the way to a path, or the path itself, that somebody beside root can
-/// put another in the place of.
+/// Returns the first folder on the way to a path, or the path itself, that an account other than
+/// root can replace.
 pub(super) fn others_way(path: &Path) -> Option<PathBuf> {
     let Ok(real) = path.canonicalize() else {
         return Some(path.to_owned());
@@ -44,7 +47,7 @@ pub(super) fn others_way(path: &Path) -> Option<PathBuf> {
         at.symlink_metadata().is_ok_and(|meta| {
             let (mode, is_roots_group) = (meta.mode(), meta.gid() == 0);
             let others_write = mode & 0o002 != 0 || mode & 0o020 != 0 && !is_roots_group;
-            // From a sticky folder nobody takes what is another's.
+            // In a sticky folder no account removes the files of another.
             meta.uid() == 0 && (!guards || !others_write || mode & 0o1000 != 0)
         })
     };
@@ -55,8 +58,9 @@ pub(super) fn others_way(path: &Path) -> Option<PathBuf> {
     first.map(Path::to_owned)
 }
 
-/// What root's refpost says on standard input that it found, as far as it is there and is
-/// this account's: nothing is taken on trust.
+/// Reads the paths that root's refpost found from standard input.
+///
+/// Those that do not exist, or are not this account's, are left out: nothing is taken on trust.
 pub(super) fn given(around: &Surroundings) -> Result<Vec<Found>, Error> {
     let mut bytes = Vec::new();
     std::io::stdin()
@@ -71,7 +75,7 @@ pub(super) fn given(around: &Surroundings) -> Result<Vec<Found>, Error> {
             Ok((one, owner)) if owner == around.own_uid() => {
                 found.0.entry(owner).or_default().push(one);
             }
-            // It is another's by now, or gone.
+            // It belongs to another account by now, or is gone.
             Ok(_) => {}
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
             Err(error) => around.tell_error(SpoolError::from(error)),

@@ -1,4 +1,4 @@
-//! Whoever submits, as the kernel knows it: what is said over the socket names nobody.
+//! The account that submits, as the kernel knows it. Words sent over the socket name no account.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::stat::FileStat;
 
-/// An account that is at the other end, or owns a file.
+/// The account at the other end of a socket, or the owner of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asker {
     pub(super) uid: u32,
@@ -16,7 +16,7 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// Asks the kernel who connected, as it was then.
+    /// Asks the kernel which account connected, with its groups at that time.
     pub(super) fn of(stream: &UnixStream) -> io::Result<Self> {
         let peer = getsockopt(stream, sockopt::PeerCredentials)?;
         let mut groups = peer_groups(stream)?;
@@ -27,9 +27,11 @@ impl Asker {
         })
     }
 
-    /// Whether it has all of `rights` (4: read, 2: write, 1: search) to what has these owners
-    /// and this mode. As in the kernel, an owner has the owner's rights, even where others have
-    /// more. Access control lists (acl(5)) are not looked at.
+    /// Returns whether the account has all of `rights` (4: read, 2: write, 1: search) to a file or
+    /// folder with this owner, group and mode.
+    ///
+    /// As in the kernel, an owner has the owner's rights, even where others have more, and root has
+    /// all. Access control lists (acl(5)) are not looked at.
     pub(super) fn may(&self, rights: u32, of: &FileStat) -> bool {
         if self.uid == 0 {
             return true;
@@ -45,7 +47,9 @@ impl Asker {
     }
 }
 
-/// The groups of whoever connected (`SO_PEERGROUPS`, unix(7)), for which no crate has a name.
+/// Returns the groups of the account that connected.
+///
+/// No crate has a name for `SO_PEERGROUPS` (unix(7)).
 #[allow(
     unsafe_code,
     reason = "getsockopt(2) fills a buffer that lives here, and says how much of it"

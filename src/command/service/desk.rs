@@ -1,8 +1,9 @@
-//! Takes entries in, wherever they come from: who may submit what, by whose settings, and how
-//! much of it.
+//! Takes entries in, by the socket or from a mail drop: decides who may submit what, by the
+//! server's settings, and how much of it.
 //!
-//! Nothing in an entry is believed but its messages. Whose repository it is, its folders say;
-//! who gets it, the server's file; which queue and which id it has, the service.
+//! Nothing in an entry is believed but its messages. The owner and mode of the repository's folders
+//! tell who may submit for it; the server's file, who gets the entry; the service sets its queue
+//! and its id.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
@@ -20,33 +21,36 @@ use crate::config::Settings;
 use crate::report;
 use crate::spool::{Content, Header, Id, Recipient, Spool, Taken, Unusable};
 
-/// No hook makes a larger entry.
+/// Greatest size of an entry in bytes. No hook makes a larger one.
 const LARGEST: u64 = 320 << 20;
 
-/// So many bytes of messages may wait that one account submitted; what comes then stays in the
-/// repositories' own spools.
+/// Greatest number of bytes of entries that may wait for one account.
+///
+/// Further entries stay in the repositories' own spools.
 const MOST_WAITING: u64 = 1 << 30;
 
-/// The account that stands for those of another user namespace (`user_namespaces(7)`).
+/// Number of the account that stands for those of another user namespace (`user_namespaces(7)`).
 const OVERFLOW: u32 = 65534;
 
-/// An entry that is offered: whoever offers it sends it when it is asked for.
+/// An entry that is offered, and sent on request.
 pub(super) trait Offered {
     /// Asks for the entry's bytes.
     fn entry(&mut self) -> io::Result<&mut dyn Read>;
 }
 
-/// What all who take entries in share.
+/// State that all desks share.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// By the spools' folders.
+    /// Ids of entries that were taken in, by the folder of the spool.
     taken: Mutex<HashMap<PathBuf, Taken>>,
     /// Entries that are being taken in.
     busy: Mutex<HashSet<(PathBuf, Id)>>,
     told: Mutex<Told>,
 }
 
-/// A poisoned lock is one of a thread that panicked, and what it guards is whole at any time.
+/// Locks a mutex, even a poisoned one.
+///
+/// A poisoned lock is that of a thread that panicked, and its value is whole at any time.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -57,7 +61,7 @@ pub(super) struct Desk<'a> {
     shared: &'a Shared,
 }
 
-/// A repository that an account may submit for, and where its entries go.
+/// A repository that an account may submit for, and the place where its entries go.
 struct Welcome {
     repository: PathBuf,
     settings: Settings,
@@ -81,7 +85,7 @@ impl<'a> Desk<'a> {
         Self { around, shared }
     }
 
-    /// Answers a request, and records what is offered with it.
+    /// Answers a request, and records the entry that is offered with it.
     pub(super) fn take(
         &self,
         asker: &Asker,
@@ -99,8 +103,9 @@ impl<'a> Desk<'a> {
         answer
     }
 
-    /// Tells of a refusal in bounded words: once for each account and kind of cause, which ends
-    /// where values begin.
+    /// Reports a refusal in bounded words, once for each account and kind of cause.
+    ///
+    /// The kind is the text before the first value.
     fn tell(&self, asker: &Asker, why: &str) {
         let (kind, _) = why.split_once('`').unwrap_or((why, ""));
         let kind: String = kind.chars().filter(|c| !c.is_ascii_digit()).collect();
@@ -112,7 +117,8 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Whether this account may submit for this repository at all.
+    /// Returns the repository of a request, its settings and its spool, or the answer if the
+    /// account may not submit for it.
     fn welcome(&self, asker: &Asker, request: &Request) -> Result<Welcome, Answer> {
         let later = |why: &str| Answer::Later(why.to_owned());
         if asker.uid == OVERFLOW {
@@ -223,7 +229,7 @@ impl<'a> Desk<'a> {
     fn note(&self, spool: &Spool, repository: &Path, id: &Id) {
         let mut taken = lock(&self.shared.taken);
         let taken = self.taken_of(&mut taken, spool);
-        // If it cannot be written, it is known until this process ends.
+        // If this cannot be written, it is known until this process ends.
         if let Err(error) = taken.note(repository, id, self.around.now()) {
             self.around
                 .tell_error(crate::spool::SpoolError::from(error));
@@ -236,7 +242,7 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// Fails if as much waits as may: for the repository, and of this account.
+/// Fails if as much waits as may, for the repository or for the account.
 fn ensure_room(welcome: &Welcome, asker: &Asker) -> Result<(), Error> {
     let spool = &welcome.spool;
     if let Some(most) = welcome.settings.max_spool {
@@ -251,8 +257,9 @@ fn ensure_room(welcome: &Welcome, asker: &Asker) -> Result<(), Error> {
     Ok(())
 }
 
-/// Who gets it, by the server's file: of the endpoints that the asker means, each with what it
-/// wants of the messages.
+/// Returns who gets an entry by the server's file, among the endpoints that the asker means.
+///
+/// Each gets the messages that it wants.
 fn recipients(header: &Header, welcome: &Welcome, meant: &[String]) -> Vec<Recipient> {
     let Content::Built(built) = &header.content else {
         return Vec::new();
@@ -268,7 +275,8 @@ fn recipients(header: &Header, welcome: &Welcome, meant: &[String]) -> Vec<Recip
     all
 }
 
-/// What an account's entries are counted under; a repository's path begins otherwise.
+/// Returns the key under which an account's entries are counted. No repository's path begins like
+/// this.
 fn account(asker: &Asker) -> PathBuf {
     PathBuf::from(format!("account/{}", asker.uid))
 }

@@ -1,5 +1,5 @@
-//! A mail drop of an earlier refpost: a spool into which every account could put files. They are
-//! taken in once, each as from the account that owns it.
+//! Drains a mail drop of an earlier refpost: a spool into which every account could put files. They
+//! are taken in once, each as from the account that owns it.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read};
@@ -15,11 +15,12 @@ use crate::config::Server;
 use crate::report;
 use crate::spool::{Access, Header, Id, Spool, SpoolError};
 
-/// The folders of a mail drop in which everybody could make names.
+/// Folders of a mail drop in which every account could make names.
 const OPEN_TO_ALL: [&str; 2] = ["tmp", "new"];
 
-/// Makes a spool if it is not there, for this account alone; refuses another account's, and one
-/// that others can read or write.
+/// Makes a spool, if there is none, for this account alone.
+///
+/// Fails if the spool is another account's, or others can read or write it.
 pub(super) fn ensure_own(root: &Path, around: &Surroundings) -> Result<(), Error> {
     let spool = Spool::new(root, Access::Owner);
     spool.ensure().map_err(SpoolError::from)?;
@@ -63,7 +64,7 @@ pub(in crate::command) fn drain(
         });
     }
     ensure_own(own, around)?;
-    // From now on nobody changes what is there by its name.
+    // From now on no other account changes the names in it.
     for name in OPEN_TO_ALL {
         let folder = old.join(name);
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).doing("close", &folder)?;
@@ -80,7 +81,7 @@ pub(in crate::command) fn drain(
             }
         }
     }
-    // Nobody else could write into its queues.
+    // No other account could write into its queues.
     let adopted = place::spool_at(own).adopt_queues(&spool);
     let adopted = adopted.map_err(SpoolError::from)?;
     report::line(&format!(
@@ -127,7 +128,7 @@ fn take(
     }
 }
 
-/// The endpoints that an entry names and that there are.
+/// Returns the endpoints that an entry names and that are configured.
 fn meant(header: &Header, server: &Server, around: &Surroundings) -> Vec<String> {
     let loaded = server.load_served(&header.repository, around.host());
     let endpoints = loaded.map_or_else(|_| Vec::new(), |loaded| loaded.settings.endpoints);
@@ -135,7 +136,7 @@ fn meant(header: &Header, server: &Server, around: &Surroundings) -> Vec<String>
     names.filter(|name| header.names(name)).collect()
 }
 
-/// A file that lies there.
+/// An entry in a file of the mail drop.
 struct Dropped<R>(R);
 
 impl<R: Read> Offered for Dropped<R> {

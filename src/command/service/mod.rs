@@ -1,24 +1,24 @@
-//! A service of an account of its own, which delivers for all who push. They submit
-//! entries to it, and it reads nothing of theirs.
+//! A service under an account of its own, which delivers for all accounts that push. They
+//! submit entries to it, and it reads no files of theirs.
 //!
 //! ```text
 //!  hook, flush                      refpost work
 //!  ───────────                      ────────────
 //!  entry ──► retry/@service/ ──► submit ═══ socket ═══► desk ──► new/ ──► queues ──► receivers
 //!            the repository's                            │        the service's own spool
-//!            own spool                                   asker, reach: who, and which repository
+//!            own spool                                   asker, reach: account and repository
 //! ```
 //!
 //! | file | is for |
 //! |---|---|
-//! | `protocol` | the words over the socket |
+//! | `protocol` | requests and answers over the socket |
 //! | `stream` | a connection that ends on time |
 //! | `socket` | listening; how many requests at once |
-//! | `asker` | who is at the other end |
-//! | `reach` | from a path to a repository that this account may write |
-//! | `desk` | taking an entry in, wherever it comes from ([`desk::Offered`]) |
-//! | `submit` | the other side: what waits in a repository's spool goes to the service |
-//! | `drain` | what lies in a mail drop of an earlier refpost |
+//! | `asker` | the account at the other end |
+//! | `reach` | finding a repository that this account may write, by its path |
+//! | `desk` | taking an entry in, from any source ([`desk::Offered`]) |
+//! | `submit` | the other side: sending the entries of a repository's spool to the service |
+//! | `drain` | taking in the mail drop of an earlier refpost |
 
 mod asker;
 mod desk;

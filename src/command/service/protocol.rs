@@ -1,14 +1,14 @@
-//! Words over the socket: a request, and one answer or two.
+//! Requests and answers over the socket: a request, and one answer or two.
 //!
 //! ```text
-//! {"refpost":1,"id":"…","repository":"…","endpoints":["…"],"length":N}    whoever submits
+//! {"refpost":1,"id":"…","repository":"…","endpoints":["…"],"length":N}    the account
 //! send                                                                     the service
-//! N bytes: an entry                                                        whoever submits
+//! N bytes: an entry                                                        the account
 //! durable | later CAUSE | never CAUSE                                      the service
 //! ```
 //!
-//! The last answer can come in the place of `send`. A length of 0 asks only whether an entry
-//! would be taken: `send` says yes.
+//! The last answer can come in place of `send`. A length of 0 asks only whether an entry would be
+//! taken: `send` means that it would.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -23,24 +23,24 @@ use crate::spool::Id;
 
 const VERSION: u32 = 1;
 
-/// No request is longer: it names endpoints, and a path.
+/// Greatest length of a request in bytes: it names endpoints, and a path.
 const LONGEST_REQUEST: usize = 1 << 20;
 
-/// No answer is longer.
+/// Greatest length of an answer in bytes.
 const LONGEST_ANSWER: usize = 1 << 10;
 
-/// A path travels as text, whatever bytes it has.
+/// Characters of a path that are encoded, so that a path of any bytes travels as text.
 const NOT_TEXT: &AsciiSet = &CONTROLS.add(b'%');
 
-/// What is to be submitted.
+/// A request to take an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::command) struct Request {
-    /// The entry's id in the spool of whoever submits.
+    /// The entry's id in the spool of the account that submits.
     pub(in crate::command) id: Id,
     pub(in crate::command) repository: PathBuf,
     /// The endpoints that are to get it, by the server's file.
     pub(in crate::command) endpoints: Vec<String>,
-    /// How many bytes the entry has; 0: none is sent.
+    /// Number of bytes of the entry. With 0, none is sent.
     pub(in crate::command) length: u64,
 }
 
@@ -68,7 +68,7 @@ impl Request {
         line
     }
 
-    /// Reads one. The error is what the asker is told.
+    /// Reads a request. The inner error is a text for the asker.
     pub(super) fn read(from: &mut dyn Read) -> io::Result<Result<Self, &'static str>> {
         let line = read_line(from, LONGEST_REQUEST)?;
         let Ok(line) = serde_json::from_slice::<Line>(&line) else {
@@ -90,16 +90,16 @@ impl Request {
     }
 }
 
-/// What the service says to it.
+/// An answer of the service to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::command) enum Answer {
     /// The entry is to be sent.
     Send,
-    /// It is in the service's spool, for good, now or since it was submitted before.
+    /// The service has taken the entry for good, now or when it was submitted before.
     Durable,
-    /// It stays with whoever submits, for this reason.
+    /// The entry stays with the account that submits, for this reason.
     Later(String),
-    /// It can never be taken, for this reason.
+    /// The entry can never be taken, for this reason.
     Never(String),
 }
 
@@ -131,7 +131,7 @@ impl Answer {
     }
 }
 
-/// Reads a line, without its end. Nothing follows it until it is answered.
+/// Reads a line, without its end. Nothing follows the line before it is answered.
 fn read_line(from: &mut dyn Read, longest: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut part = [0; 4096];

@@ -1,5 +1,5 @@
-//! From the path that an entry names to the repository that its account may write. Nothing is
-//! opened but folders, and no link is followed below `root`.
+//! Finds the repository that an entry names, if its account may write it. Only folders are opened,
+//! and no link is followed below `root`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -9,13 +9,13 @@ use super::asker::Asker;
 use crate::config;
 use crate::plain_file::Folder;
 
-/// Deeper than any server keeps repositories.
+/// Greatest number of folders from `root` to a repository, more than any server has.
 const DEEPEST: usize = 64;
 
 const SEARCH: u32 = 1;
 const WRITE: u32 = 3;
 
-/// Why an account may not submit for a repository.
+/// The reason for which an account may not submit for a repository.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     NoPath,
@@ -47,8 +47,9 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Finds the real path of a repository that the asker may write and get to. The way to `root`
-/// goes as the administrator's links lead.
+/// Finds the real path of a repository that the asker may write and get to.
+///
+/// Links on the way to `root` are followed, as the administrator made them.
 pub(super) fn reach(root: &Path, named: &Path, asker: &Asker) -> Result<PathBuf, Refusal> {
     let below = names_below(root, named)?;
     let unreachable =
@@ -61,7 +62,7 @@ pub(super) fn reach(root: &Path, named: &Path, asker: &Asker) -> Result<PathBuf,
         if !asker.may(SEARCH, &stat) {
             return Err(Refusal::NotWritable);
         }
-        // What lies in a repository is that repository's: its own parts are no repositories.
+        // A repository owns the folders inside it: its own parts are no repositories.
         if is_repository(&folder) {
             return Err(Refusal::Inside(path));
         }
@@ -83,7 +84,7 @@ pub(super) fn reach(root: &Path, named: &Path, asker: &Asker) -> Result<PathBuf,
     }
 }
 
-/// The components of a path that are below `root`, each a name.
+/// Returns the components of a path that are below `root`, each a name.
 fn names_below<'a>(root: &Path, named: &'a Path) -> Result<Vec<&'a OsStr>, Refusal> {
     let mut components = named.components();
     let is_plain = components.next() == Some(Component::RootDir)

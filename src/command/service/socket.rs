@@ -1,4 +1,5 @@
-//! The socket: who is let in, how many at once, and for how long.
+//! Listens on the socket: lets accounts in, and bounds how many requests there are at once and how
+//! long each takes.
 
 use std::collections::HashMap;
 use std::fs::{self, Permissions};
@@ -21,26 +22,27 @@ use super::stream::Stream;
 use crate::command::surroundings::Surroundings;
 use crate::command::{Error, IoContext};
 
-/// Requests at once, of all accounts and of one.
+/// Greatest number of requests at once, of all accounts.
 const MOST: usize = 256;
+/// Greatest number of requests at once, of one account.
 const MOST_OF_ACCOUNT: usize = 8;
 
-/// As long as one request takes at most.
+/// Greatest time that one request takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// As long as nothing is accepted after that failed: there are too many open files, say.
+/// Time without accepting after a failure, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Everybody may connect: who it is, the kernel says.
+/// Mode of the socket. Every account may connect, since the kernel identifies it.
 const MODE: u32 = 0o666;
 
-/// Takes over the socket that systemd listens on (`sd_listen_fds(3)`), or makes it.
+/// Takes over the socket that systemd listens on (`sd_listen_fds(3)`), or makes one.
 pub(super) fn listener(path: &Path) -> Result<UnixListener, Error> {
     let mut handed = ListenFd::from_env();
     if handed.len() > 0 {
         let listener = handed.take_unix_listener(0).doing("take over", path)?;
         let listener = listener.ok_or_else(|| Error::failed("the socket is taken over already"))?;
-        // What this process starts has no use for it.
+        // Processes that this one starts have no use for it.
         let flags = FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC);
         fcntl(&listener, flags)
             .map_err(io::Error::from)
@@ -49,7 +51,7 @@ pub(super) fn listener(path: &Path) -> Result<UnixListener, Error> {
     }
     let is_left = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     if UnixStream::connect(path).is_err_and(|error| is_left(&error)) {
-        // Of a service that was killed.
+        // A service that was killed has left it.
         fs::remove_file(path).doing("remove", path)?;
     }
     let listener = UnixListener::bind(path).doing("make socket", path)?;
@@ -57,11 +59,11 @@ pub(super) fn listener(path: &Path) -> Result<UnixListener, Error> {
     Ok(listener)
 }
 
-/// Requests under way, by account.
+/// Numbers of requests under way, by account.
 #[derive(Default)]
 struct Inside(Mutex<HashMap<u32, usize>>);
 
-/// A place of an account's; dropping it frees it.
+/// The place of one request among those of its account; dropping it frees the place.
 struct Place {
     inside: Arc<Inside>,
     uid: u32,
@@ -94,8 +96,9 @@ impl Drop for Place {
     }
 }
 
-/// Answers whoever connects, each on a thread, as long as this process lives. `config` is the
-/// server's file, if the command line names it.
+/// Answers accounts that connect, each on a thread, as long as this process lives.
+///
+/// `config` is the server's file, if the command line names it.
 pub(super) fn serve(listener: UnixListener, config: Option<PathBuf>) -> Result<(), Error> {
     let (shared, inside) = (Arc::new(Shared::default()), Arc::new(Inside::default()));
     let accept = move || {
@@ -115,7 +118,7 @@ pub(super) fn serve(listener: UnixListener, config: Option<PathBuf>) -> Result<(
             let answer = move || {
                 let _place = place;
                 let desk = Desk::new(Surroundings::new(config, false), &shared);
-                // Whoever hangs up is told nothing more.
+                // An account that hangs up is told nothing more.
                 let _ = converse(&desk, &asker, stream);
             };
             if thread::Builder::new().spawn(answer).is_err() {
@@ -127,7 +130,9 @@ pub(super) fn serve(listener: UnixListener, config: Option<PathBuf>) -> Result<(
     started.doing("start", Path::new("a thread")).map(drop)
 }
 
-/// Never waits: whoever has too many requests under way must not hold up others.
+/// Refuses a connection.
+///
+/// This never waits: an account with too many requests under way must not hold up others.
 fn turn_away(stream: UnixStream) {
     let answer = Answer::Later("too many requests are under way".to_owned());
     let stream = socket2::Socket::from(OwnedFd::from(stream));
@@ -136,7 +141,7 @@ fn turn_away(stream: UnixStream) {
     }
 }
 
-/// Hears a request and answers it.
+/// Reads a request and answers it.
 fn converse(desk: &Desk<'_>, asker: &Asker, stream: UnixStream) -> io::Result<()> {
     let mut stream = Stream::until(stream, Instant::now() + PATIENCE);
     let answer = match Request::read(&mut stream)? {
@@ -146,7 +151,7 @@ fn converse(desk: &Desk<'_>, asker: &Asker, stream: UnixStream) -> io::Result<()
     stream.write_all(answer.line().as_bytes())
 }
 
-/// Whoever is at the other end, with an entry.
+/// An account at the other end that offers an entry.
 struct Sender<'a>(&'a mut Stream);
 
 impl Offered for Sender<'_> {

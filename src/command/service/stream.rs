@@ -1,4 +1,4 @@
-//! A connection whose end is set beforehand: whoever is at the other end keeps nobody longer.
+//! A connection whose end is set beforehand: the other side cannot hold this process up for longer.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -13,12 +13,12 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Bounds a connection that is there.
+    /// Bounds an open connection by its end.
     pub(super) fn until(stream: UnixStream, end: Instant) -> Self {
         Self { stream, end }
     }
 
-    /// Connects to a socket; a queue of others in front of it is waited for no longer either.
+    /// Connects to a socket. Waiting in its queue is bounded by `end` too.
     pub(super) fn connect(path: &Path, end: Instant) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_write_timeout(Some(left(end)?))?;
@@ -36,7 +36,7 @@ fn left(end: Instant) -> io::Result<Duration> {
     Ok(left)
 }
 
-/// The kernel says of a timeout that it would have to wait (socket(7)).
+/// Returns `TimedOut` in place of the kernel's error for a timeout, `WouldBlock` (socket(7)).
 fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),

@@ -1,7 +1,8 @@
-//! Submits what waits in a spool for the service behind `socket`: whole entries, in push order.
+//! Submits the entries that wait in a spool for the service behind `socket`: whole, and in push
+//! order.
 //!
-//! Crash after the answer and before the name goes: it is submitted again, and the service knows
-//! its id.
+//! Crash after the answer and before the name is removed: the entry is submitted again, and the
+//! service knows its id.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,14 +16,15 @@ use crate::delivery::{Outside, Unavailable};
 use crate::report;
 use crate::spool::{Attempt, Entry, Id, Item, Lane, Queue, Spool, SpoolError, Status};
 
-/// As long as a push waits for the service.
+/// Time that a push waits for the service.
 pub(in crate::command) const PUSH_PATIENCE: Duration = Duration::from_secs(2);
 
-/// As long as a flush waits for it, of each entry.
+/// Time that a flush waits for the service, for each entry.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Submits what waits in the spools that a flush has come upon since the last time. Once the
-/// service does not answer, the rest waits for the next flush.
+/// Submits the entries in the spools that a flush has come upon since the last time.
+///
+/// Once the service does not answer, the rest waits for the next flush.
 pub(in crate::command) fn submit_all(world: &World<'_>) {
     for spool in world.take_waiting_for_service() {
         if world.is_service_down.get() {
@@ -41,8 +43,9 @@ pub(in crate::command) fn submit_all(world: &World<'_>) {
     }
 }
 
-/// Submits what waits in a spool, each entry by the `end` that is set for it. Returns why
-/// something is left.
+/// Submits the entries that wait in a spool, each within the `end` that is set for it.
+///
+/// Returns the reason if something is left.
 pub(in crate::command) fn submit(
     spool: &Spool,
     world: &World<'_>,
@@ -69,7 +72,7 @@ pub(in crate::command) fn submit(
     }
 }
 
-/// Submits one entry. Returns why it is left.
+/// Submits one entry. Returns the reason if the entry is left.
 fn one(
     lane: &Lane,
     item: &Item,
@@ -142,7 +145,7 @@ fn one(
     }
 }
 
-/// The service can never have it: it lies in `failed/` from now on.
+/// Moves an entry that the service can never take to `failed/`, and tells a person.
 fn give_up(
     lane: &Lane,
     item: &Item,
@@ -168,7 +171,8 @@ fn give_up(
     Ok(None)
 }
 
-/// Asks the service whether it would take entries of a repository, and why not.
+/// Asks the service whether it would take entries of a repository. If not, its answer has the
+/// reason.
 pub(in crate::command) fn probe(
     socket: &Path,
     repository: &Path,
@@ -185,7 +189,7 @@ pub(in crate::command) fn probe(
     ask(socket, &request, None, Instant::now() + PUSH_PATIENCE)
 }
 
-/// Says a request, sends the entry if it is asked for, and returns the last answer.
+/// Sends a request, and the entry if the service asks for it. Returns the last answer.
 fn ask(
     socket: &Path,
     request: &Request,
@@ -202,7 +206,7 @@ fn ask(
     hear(&mut stream, said.map(drop))
 }
 
-/// Reads the answer to what was said: it may have come before all of that was heard.
+/// Reads the answer to the bytes sent, which may have come before all of them were read.
 fn hear(stream: &mut Stream, said: io::Result<()>) -> io::Result<Answer> {
     match said {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
