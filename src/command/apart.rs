@@ -1,7 +1,7 @@
 //! Has every account work on its own repositories and spools, for commands of root.
 //!
-//! Each account has a process that runs as that account. Nothing that one of them does, or fails to
-//! do, affects the others.
+//! Each account has a process of its own. Nothing that one of them does, or fails to do, affects
+//! the others.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -36,8 +36,7 @@ const PLACES: usize = 32;
 
 /// Time that a process which delivers has to end once its share of the time is over.
 ///
-/// A message that is under way then ends within its timeout, which cannot be longer than 60
-/// seconds.
+/// A message under way then ends within its timeout, which cannot be longer than 60 seconds.
 const ROOM_FOR_AN_ATTEMPT: Duration = Duration::from_secs(65);
 
 /// Time that any other process has to end once its share of the time is over.

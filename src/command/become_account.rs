@@ -17,11 +17,11 @@ pub(super) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Group id that stands for no group.
 const NO_GROUP: u32 = 65534;
 
-/// Runs refpost as an account, in place of this process. Returns only if that fails.
+/// Runs refpost as an account, in place of this process.
 ///
-/// Root's refpost has cleared the environment, and learns by [`Done::NoAccount`] that the account
-/// does not exist. The account is looked up in this process, since a directory service may take any
-/// time: no other account waits for that here.
+/// Returns [`Done::NoAccount`] if the account does not exist: root's refpost learns that by the
+/// exit code. It has cleared the environment. The account is looked up here, since a directory
+/// service may take any time: no other account waits for that in this process.
 pub(super) fn run(args: &AsAccountArgs) -> Result<Done, Error> {
     detach();
     umask(Mode::from_bits_truncate(0o022));

@@ -25,8 +25,7 @@ const MOST: usize = 4;
 ///
 /// Root's flush, and those that it starts, last no longer than 55 seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// Time at one entry after which a process is killed even if it works, which counts against the
-/// entry.
+/// Time at one entry after which even a busy process is killed, which counts against the entry.
 const LONGEST: Duration = Duration::from_mins(30);
 /// Least time between two looks at the progress of a process.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -85,9 +84,9 @@ struct Builder {
     first: Id,
     /// The entry whose messages the process makes now.
     id: Id,
-    /// Entries whose messages the process could not make, until that is noted.
+    /// Entries whose messages the process could not make, not noted yet.
     unbuilt: Vec<(Id, Unbuilt)>,
-    /// Output that is not a whole line yet.
+    /// Output of which no line is complete yet.
     said: String,
     /// The progress at the last look.
     done: String,
@@ -218,8 +217,8 @@ impl Builder {
         let mut command = around.refpost_at("/proc/self/exe".into());
         let process = command
             .args(arguments(spool, id))
-            // A signal to the flush's process group must not reach this process too: it ends with
-            // the flush.
+            // A signal to the flush's process group must not reach this process: it ends with the
+            // flush.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -33,8 +33,9 @@ pub(super) fn way(hook: &Path) -> Option<Way> {
         .then_some(Way::Option)
 }
 
-/// Finds the file that calls refpost in the place of a hook: a script that names refpost, or a link
-/// that gitolite made.
+/// Finds the file that calls refpost in the place of a hook.
+///
+/// This is a script that names refpost, or a link that gitolite made.
 pub(super) fn caller(hook: &Path) -> Option<PathBuf> {
     match way(hook) {
         Some(Way::Common(common)) if leads_to_refpost(&common) => Some(common),
@@ -114,8 +115,7 @@ fn spells_it_out(hook: &Path) -> bool {
     lines.any(|line| !line.starts_with('#') && line.contains("refpost hook "))
 }
 
-/// Returns the text of a hook that is a script. Other files, refpost's own binary among them, have
-/// none.
+/// Returns the text of a script, or `None` for any other file, above all refpost's own binary.
 fn script(hook: &Path) -> Option<String> {
     Some(beginning(hook)).filter(|text| text.starts_with("#!"))
 }

@@ -91,8 +91,7 @@ fn tell_idle(sections: &BTreeSet<String>) {
     }
 }
 
-/// Findings so far, in their order, and the number of repositories that have each besides the
-/// first.
+/// Findings so far, in their order, each with the number of further repositories that have it.
 ///
 /// A mistake in one line of the server's file is thus not repeated for ten thousand repositories.
 #[derive(Default)]

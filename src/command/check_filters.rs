@@ -47,7 +47,7 @@ fn check_refs(refs: &Patterns, of: &str, findings: &mut Findings) {
     }
 }
 
-/// Returns whether a glob matches any text that begins with this one, and is longer.
+/// Returns whether a glob can match a text that begins with `beginning` and goes on.
 fn can_begin_with(glob: &str, beginning: &str) -> bool {
     let mut glob = glob.chars();
     for wanted in beginning.chars() {
@@ -60,7 +60,7 @@ fn can_begin_with(glob: &str, beginning: &str) -> bool {
             _ => return false,
         }
     }
-    // The name goes on behind that.
+    // The text goes on.
     glob.next().is_some()
 }
 

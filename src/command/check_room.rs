@@ -42,7 +42,7 @@ fn is_low(left: u64, all: u64, enough: u64) -> bool {
     left < enough && left < all / 20
 }
 
-/// Checks the space that is reserved for a full disk, and tells of pushes lost on one.
+/// Checks the space reserved for a full disk, and tells of pushes lost on one.
 pub(super) fn check_spare(spool: &Spool, spare: Spare, findings: &mut Findings) {
     // The next flush does the same. The error says what is wrong.
     if !spare.is_whole

@@ -11,8 +11,9 @@ use crate::report;
 const WAITS: &str = "what is pushed waits in the repository's own spool until the service takes \
      it: docs/operations.md, \"A service account\"";
 
-/// Shows who delivers to each endpoint, and asks the service whether it takes this account's pushes
-/// to the repository.
+/// Shows who delivers to each endpoint.
+///
+/// Also asks the service whether it takes this account's pushes to the repository.
 pub(super) fn check(
     settings: &Settings,
     git_dir: &Path,

@@ -251,7 +251,7 @@ fn check_foreign(spool: &Spool, findings: &mut Findings) {
 
 /// Warns if the newest push is ahead of the clock.
 ///
-/// Either the clock was wrong when that push was made, or it is wrong now.
+/// The clock was wrong when that push was made, or is wrong now.
 fn check_clock(spool: &Spool, findings: &mut Findings, around: &Surroundings) {
     let ahead = spool
         .newest_push()

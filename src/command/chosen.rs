@@ -22,7 +22,7 @@ pub(super) struct Listed {
 
 /// A place where an entry can be.
 pub(super) enum Place {
-    /// In the space that is reserved for a full disk.
+    /// In the space reserved for a full disk.
     Spare(Id),
     /// In `new/`, not yet brought to its queues.
     New(Id),

@@ -1,4 +1,4 @@
-//! Makes messages of ref updates, and finds their recipients, for `hook`, `preview` and `flush`.
+//! Makes messages of ref updates, and finds who gets them, for `hook`, `preview` and `flush`.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -18,9 +18,8 @@ use crate::payload::{self, Addresses, Allowance, Format, Message, Project, forge
 use crate::report;
 use crate::spool::{Built, Queue, Recipient, Selection};
 
-/// Greatest sum of the bytes of an entry's bodies, if it has several updates.
-///
-/// Content that cannot be left out of a body, above all `repo`, is multiplied by their number.
+/// Greatest sum of the bytes of an entry's bodies, if it has several updates: content that cannot
+/// be left out, above all `repo`, is in each of them.
 const MOST_BYTES: usize = 256 << 20;
 
 /// Greatest number of malformed refs that are told one by one.
@@ -107,7 +106,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// Makes it tell the known part of updates whose own objects are missing.
+    /// Returns a composer that tells the known part of updates whose own objects are missing.
     pub(super) fn of_what_is_known(self) -> Self {
         Self {
             changes: self.changes.of_what_is_known(),
@@ -190,10 +189,8 @@ impl<'a> Composer<'a> {
         Ok(())
     }
 
-    /// Returns the content of a change's messages in a format.
-    ///
-    /// In Pagure's format this is every event, from which each endpoint's `topics` and `refs`
-    /// choose; in others, only wanted topics.
+    /// Returns the content of a change's messages in a format: of Pagure's every event, from which
+    /// endpoints' `topics` and `refs` choose; of others the wanted topics.
     fn tellings(&self, change: &mut Option<RefChange>, format: Format) -> Vec<Telling> {
         if format == Format::Pagure {
             let events = change.take().map_or_else(Vec::new, sent::events);
@@ -208,9 +205,8 @@ impl<'a> Composer<'a> {
         wanted.map(|&topic| Telling::Topic(topic)).collect()
     }
 
-    /// Returns whether an endpoint of a format wants a topic of a ref.
-    ///
-    /// Without such an endpoint, the answer is that of one which does not set `topics`.
+    /// Returns whether an endpoint of a format wants a topic of a ref. Without such an endpoint,
+    /// one that does not set `topics` decides.
     fn is_wanted(&self, format: Format, topic: &str, reference: &str) -> bool {
         let endpoints = self.settings.endpoints.iter();
         let mut endpoints = endpoints.filter(|one| one.format == format).peekable();
@@ -265,9 +261,8 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// Makes the messages of a batch, and finds who gets which.
-    ///
-    /// An endpoint that wants none of them is no recipient.
+    /// Makes the messages of a batch, and finds who gets which. An endpoint that wants none of them
+    /// is no recipient.
     pub(super) fn built(&mut self, updates: &[RefUpdate]) -> Result<Built<Message>, Error> {
         let made = self.made;
         let mut messages = Vec::new();
@@ -301,10 +296,10 @@ pub(super) fn recipients(
     recipients_of(&about, settings, git_dir)
 }
 
-/// Format and topic of a message, and the ref that it is about.
+/// Format, topic and ref of a message.
 pub(super) type About<'a> = (Format, &'a str, &'a str);
 
-/// Returns who gets which messages, if they are about these.
+/// Returns who gets which of the messages with these formats, topics and refs.
 pub(super) fn recipients_of(
     about: &[About<'_>],
     settings: &Settings,
@@ -367,7 +362,7 @@ pub(super) fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) ->
     Queue::new(name).expect("the config lets no other names through")
 }
 
-/// Returns the project of a repository, and the addresses where it is found.
+/// Returns the project and the addresses of a repository.
 pub(super) fn project(
     repository: &Repository,
     settings: &Settings,
@@ -385,9 +380,7 @@ pub(super) fn pusher(around: &Surroundings) -> String {
     host::pusher(|name| around.variable(name), || around.own_account())
 }
 
-/// Makes the number, the id and the time of the `i`th message of a push.
-///
-/// The id is random. Fails if no randomness can be read.
+/// Makes the number, the random id and the time of the `i`th message of a push.
 pub(super) fn stamp(i: usize, now: SystemTime, around: &Surroundings) -> Result<Stamp, Error> {
     let timestamp = now
         .duration_since(UNIX_EPOCH)

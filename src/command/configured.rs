@@ -10,7 +10,7 @@ use super::surroundings::Surroundings;
 use crate::config::{Endpoint, Loaded, Server, Settings};
 use crate::spool::{Header, Queue, Spool};
 
-/// The reason that is shown where an endpoint is not configured any more.
+/// The reason shown for an entry whose endpoint is not configured any more.
 pub(super) const NOT_CONFIGURED: &str = "not configured";
 
 /// An entry's endpoint, and the repository that has no such endpoint.

@@ -82,7 +82,8 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
 
 /// Reads the object `msg` from a file or from standard input.
 ///
-/// Fails if the input has more than `MOST_LAYOUT` times `max_body` bytes. No more of it is read.
+/// Fails if the input is no JSON object, or has more than `MOST_LAYOUT` times `max_body` bytes, of
+/// which no more is read.
 fn read_object(file: Option<&Path>, settings: &Settings) -> Result<Object, Error> {
     let stdin = Path::new("standard input");
     let file = file.filter(|file| *file != Path::new("-"));

@@ -23,8 +23,10 @@ use crate::report;
 /// The hook that announces pushes.
 pub(super) const ORDINARY: [&str; 1] = ["post-receive"];
 
-/// The hooks with which a process killed at any moment costs no message, and which see refs that
-/// move without a push.
+/// The hooks of `--guaranteed`.
+///
+/// With them, a process killed at any moment costs no message, and refs that move without a push
+/// are seen.
 pub(super) const GUARANTEED: [&str; 3] = ["pre-receive", "post-receive", "reference-transaction"];
 
 pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
@@ -171,7 +173,7 @@ fn named(urls: &[EndpointUrl]) -> Vec<(String, &EndpointUrl)> {
 /// the group can too, since hooks run as the account that pushes.
 ///
 /// Endpoints have names, so that waiting messages stay with them when a URL is corrected. The key
-/// is theirs alone, since endpoints of the server's file have their own.
+/// is written for each of them, since endpoints of the server's file have their own.
 fn write_config(
     git_dir: &Path,
     urls: &[EndpointUrl],

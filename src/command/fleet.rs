@@ -163,7 +163,7 @@ fn tell(git_dir: &Path, error: &Error) {
     }
 }
 
-/// Returns the folder that is named, or else `root` of the server's file.
+/// Returns the folder named, or else `root` of the server's file.
 pub(super) fn root(named: Option<&Path>, around: &Surroundings) -> Result<PathBuf, Error> {
     let server = around.for_many()?;
     let root = named.or_else(|| server.root());

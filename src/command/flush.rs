@@ -18,7 +18,7 @@ use crate::config::IN_FLIGHT;
 use crate::delivery::{self, Client, Instant, Limits, Scheduler, Surveyor};
 use crate::report::{self, Progress};
 
-/// Time limit for attempts of root's flush, which is started once a minute.
+/// Time limit of root's flush, which is started once a minute.
 const ROOTS_BUDGET: Duration = Duration::from_secs(55);
 
 pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error> {
@@ -111,8 +111,10 @@ async fn until_told(work: impl Future<Output = ()>, stop: &Cell<bool>) -> Result
     }
 }
 
-/// Brings a spool up to date: takes over former spools, makes entries of endpoints due that are not
-/// configured any more, removes remains, reserves space, and settles intents.
+/// Brings a spool up to date.
+///
+/// Takes over former spools, makes entries due whose endpoints are not configured any more, removes
+/// remains, reserves space, and settles intents. Errors are told.
 pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings) {
     let done = target
         .adopt()

@@ -1,5 +1,6 @@
-//! The output of an account's refpost, printed by root's: each line with the account's name,
-//! nothing raw, and no more than a bound.
+//! The output of an account's refpost, printed by root's.
+//!
+//! Each line has the account's name, nothing is printed raw, and the amount is bounded.
 
 use std::io;
 
@@ -62,7 +63,7 @@ impl Forwarded {
         }
     }
 
-    /// Prints the output that is there now.
+    /// Prints the output written so far.
     ///
     /// This reads once, so that a process which never stops writing does not hold it up.
     pub(super) fn tell(&mut self, account: &dyn Fn() -> String) {

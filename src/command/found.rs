@@ -1,5 +1,6 @@
-//! Repositories and spools that were found, by owner. An account works on its own, and root on
-//! root's.
+//! Repositories and spools that were found, by owner.
+//!
+//! An account works on its own, and root on root's.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -37,8 +38,9 @@ impl ByOwner {
     }
 }
 
-/// Returns the first folder on the way to a path, or the path itself, that an account other than
-/// root can replace.
+/// Returns the first part of the way to a path that an account other than root can replace.
+///
+/// This is a folder or the path itself. A path that cannot be resolved is returned itself.
 pub(super) fn others_way(path: &Path) -> Option<PathBuf> {
     let Ok(real) = path.canonicalize() else {
         return Some(path.to_owned());

@@ -1,4 +1,6 @@
-//! The account that submits, as the kernel knows it. Words sent over the socket name no account.
+//! The account that submits, as the kernel knows it.
+//!
+//! Words sent over the socket identify no account.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -27,11 +29,11 @@ impl Asker {
         })
     }
 
-    /// Returns whether the account has all of `rights` (4: read, 2: write, 1: search) to a file or
-    /// folder with this owner, group and mode.
+    /// Returns whether the account has all of `rights` to a file with this owner, group and mode.
     ///
-    /// As in the kernel, an owner has the owner's rights, even where others have more, and root has
-    /// all. Access control lists (acl(5)) are not looked at.
+    /// Rights are bits as in one digit of a mode: 4 to read, 2 to write, 1 to search. As in the
+    /// kernel, an owner has the owner's rights, even where others have more, and root has all.
+    /// Access control lists (acl(5)) are not looked at.
     pub(super) fn may(&self, rights: u32, of: &FileStat) -> bool {
         if self.uid == 0 {
             return true;

@@ -1,9 +1,8 @@
-//! Takes entries in, by the socket or from a mail drop: decides who may submit what, by the
-//! server's settings, and how much of it.
+//! Takes entries in, from the socket or from a mail drop.
 //!
-//! Nothing in an entry is believed but its messages. The owner and mode of the repository's folders
-//! tell who may submit for it; the server's file, who gets the entry; the service sets its queue
-//! and its id.
+//! Decides who may submit what, by the server's settings, and how much of it. Nothing in an entry
+//! is believed but its messages. Owner, group and mode of the repository's folders tell who may
+//! submit for it; the server's file, who gets the entry; the service sets its queue and its id.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
@@ -32,7 +31,7 @@ const MOST_WAITING: u64 = 1 << 30;
 /// Number of the account that stands for those of another user namespace (`user_namespaces(7)`).
 const OVERFLOW: u32 = 65534;
 
-/// An entry that is offered, and sent on request.
+/// An entry on offer, sent on request.
 pub(super) trait Offered {
     /// Asks for the entry's bytes.
     fn entry(&mut self) -> io::Result<&mut dyn Read>;
@@ -85,7 +84,7 @@ impl<'a> Desk<'a> {
         Self { around, shared }
     }
 
-    /// Answers a request, and records the entry that is offered with it.
+    /// Answers a request, and records the entry offered with it.
     pub(super) fn take(
         &self,
         asker: &Asker,
@@ -117,8 +116,9 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Returns the repository of a request, its settings and its spool, or the answer if the
-    /// account may not submit for it.
+    /// Finds the repository, the settings and the spool for a request.
+    ///
+    /// The error is the answer, if the account may not submit for the repository.
     fn welcome(&self, asker: &Asker, request: &Request) -> Result<Welcome, Answer> {
         let later = |why: &str| Answer::Later(why.to_owned());
         if asker.uid == OVERFLOW {

@@ -1,5 +1,6 @@
-//! Drains a mail drop of an earlier refpost: a spool into which every account could put files. They
-//! are taken in once, each as from the account that owns it.
+//! Drains a mail drop of an earlier refpost: a spool into which every account could put files.
+//!
+//! The files are taken in once, each as from the account that owns it.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! Requests and answers over the socket: a request, and one answer or two.
+//! The protocol over the socket: a request, and one answer or two.
 //!
 //! ```text
 //! {"refpost":1,"id":"…","repository":"…","endpoints":["…"],"length":N}    the account
@@ -131,7 +131,7 @@ impl Answer {
     }
 }
 
-/// Reads a line, without its end. Nothing follows the line before it is answered.
+/// Reads a line, without its end. Nothing follows before the line is answered.
 fn read_line(from: &mut dyn Read, longest: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut part = [0; 4096];

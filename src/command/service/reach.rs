@@ -1,5 +1,6 @@
-//! Finds the repository that an entry names, if its account may write it. Only folders are opened,
-//! and no link is followed below `root`.
+//! Finds the repository that an entry names, if its account may write it.
+//!
+//! Only folders are opened, and no link is followed below `root`.
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -1,5 +1,6 @@
-//! Listens on the socket: lets accounts in, and bounds how many requests there are at once and how
-//! long each takes.
+//! Listens on the socket, and answers the accounts that connect.
+//!
+//! The number of requests at once is bounded, and so is the time of each.
 
 use std::collections::HashMap;
 use std::fs::{self, Permissions};

@@ -1,5 +1,4 @@
-//! Submits the entries that wait in a spool for the service behind `socket`: whole, and in push
-//! order.
+//! Submits entries that wait in a spool for the service behind `socket`: whole, in push order.
 //!
 //! Crash after the answer and before the name is removed: the entry is submitted again, and the
 //! service knows its id.
@@ -43,7 +42,7 @@ pub(in crate::command) fn submit_all(world: &World<'_>) {
     }
 }
 
-/// Submits the entries that wait in a spool, each within the `end` that is set for it.
+/// Submits the entries that wait in a spool, each before the `end` set for it.
 ///
 /// Returns the reason if something is left.
 pub(in crate::command) fn submit(
