@@ -30,11 +30,11 @@ use crate::event::RefName;
 use crate::report;
 use crate::spool::Content;
 
-/// No more malformed lines than this are told of one by one.
+/// Number of malformed lines that are told one by one.
 const MALFORMED_TOLD: usize = 5;
 
-/// No more refs than this are recorded before they move: whoever settles a push has
-/// all of it in memory.
+/// Largest number of refs that are recorded before they move. The process that settles a push holds
+/// all of them in memory.
 const MOST_INTENDED: usize = 200_000;
 
 pub(super) fn run(args: &HookArgs, around: &Surroundings) -> Done {
@@ -60,8 +60,8 @@ pub(super) fn run(args: &HookArgs, around: &Surroundings) -> Done {
     }
 }
 
-/// A hook that root runs in another account's repository is that account's, before anything
-/// there is opened: it runs anew.
+/// Starts the hook anew as the owner of the repository, if root runs it in another account's.
+/// Nothing in the repository is opened before.
 fn become_owner(args: &HookArgs, around: &Surroundings) -> Result<(), Error> {
     if around.own_uid() != 0 {
         return Ok(());
@@ -79,7 +79,8 @@ fn become_owner(args: &HookArgs, around: &Surroundings) -> Result<(), Error> {
     become_account::run_hook(owner, &args)
 }
 
-/// Before refs move, failing refuses, if `require` asks for it.
+/// Runs `record` before refs move, and tells its error. Returns [`Done::No`], which refuses the
+/// move, if it fails and `require` asks for that.
 fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, around: &Surroundings) -> Done {
     let Err(error) = record() else {
         return Done::Well;
@@ -101,7 +102,8 @@ fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, around: &Surro
     if is_required { Done::No } else { Done::Well }
 }
 
-/// After refs have moved, nothing can be refused, and nothing but the end of the work ends this.
+/// Runs `announce` after refs have moved, and tells its error. Nothing can be refused any more: the
+/// signals that can be handled do not end this process, and a panic ends it with exit code 0.
 fn after(announce: impl FnOnce() -> Result<(), Error>) -> Done {
     signals::outlive_after_refs_moved();
     signals::panic_ends("cannot announce the push", 0);
@@ -117,8 +119,8 @@ fn after(announce: impl FnOnce() -> Result<(), Error>) -> Done {
     Done::Well
 }
 
-/// The repository that a hook runs in, and its configuration, unless it has none
-/// or wants no notifications.
+/// The repository that a hook runs in, and its configuration or the reason why that cannot be
+/// loaded. `None` if no endpoint is configured.
 pub(super) type Wanted = Option<(PathBuf, Result<Loaded, config::Error>)>;
 
 pub(super) fn wanted(around: &Surroundings) -> Result<Wanted, Error> {
@@ -142,7 +144,7 @@ fn pre_receive(around: &Surroundings) -> Result<(), Error> {
     }
 }
 
-/// `update REF OLD NEW` (githooks(5)), once for each ref.
+/// Records the ref of an `update REF OLD NEW` hook, which git runs once for each ref (githooks(5)).
 fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
     let [name, old, new] = args else {
         return Err(Error::failed("expected the arguments REF OLD NEW"));
@@ -151,7 +153,7 @@ fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
     match wanted(around)? {
         Some((git_dir, loaded)) => {
             let input = Input::new(line.as_bytes(), MALFORMED_TOLD);
-            // To this hook git says nothing of push options.
+            // git gives this hook no push options.
             let push = Push::received(git_dir, around);
             let caller = process::caller();
             intend(&push, loaded, input, (caller.as_ref(), true), around)
@@ -160,11 +162,12 @@ fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
     }
 }
 
-/// Records what is about to move, all of it or nothing, by this git, being a push that is
-/// received or not.
+/// Records the updates that are about to be made, all of them or none.
 ///
-/// Crash between two batches: git takes a hook that dies for one that refuses, and
-/// nothing moves; a flush finds that out.
+/// `caller` is the git that makes them; `received` is true if it receives a push.
+///
+/// Crash between two batches: git treats a hook that dies like one that refuses, and nothing moves;
+/// a flush finds that out.
 pub(super) fn intend(
     push: &Push,
     loaded: Result<Loaded, config::Error>,
@@ -198,14 +201,14 @@ pub(super) fn intend(
     });
     if result.is_err() {
         for id in recorded {
-            // What cannot be withdrawn now is settled by a flush.
+            // An intent that cannot be withdrawn now is settled by a flush.
             spool.withdraw(&id).ok();
         }
     }
     result
 }
 
-/// The push that git receives, and what its pusher asks for.
+/// Returns the push that git receives, with the options of its pusher.
 fn received(
     git_dir: PathBuf,
     loaded: &Result<Loaded, config::Error>,
@@ -225,8 +228,9 @@ fn post_receive(around: &Surroundings) -> Result<(), Error> {
     announce(&push, read_updates(), loaded, &caller, around)
 }
 
-/// `post-update REF…`: names only. What they were before is in the intent, or in
-/// the reflog.
+/// Announces the refs of a `post-update REF…` hook, unless post-receive has announced them.
+///
+/// git names the refs alone. Their values before are in the intent, or in the reflog.
 fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded)) = wanted(around)? else {
         return Ok(());
@@ -236,7 +240,7 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
     let repository = push.repository()?;
     let post_receive = Hook::new(&repository.hooks_dir(), "post-receive");
     if !matches!(post_receive.place(), Ok(Place::Empty | Place::Foreign)) {
-        // It has announced the push already, and knew better.
+        // post-receive has announced the push already, and git told it the old values.
         return Ok(());
     }
     let names: Vec<RefName> = names
@@ -260,7 +264,7 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
             )),
         }
     }
-    // To this hook git says nothing of push options; pre-receive has recorded them.
+    // git gives this hook no push options; pre-receive has recorded them.
     let own = intents.iter().find(|intent| {
         let process = intent.header.process.as_ref();
         process.is_some() && process == caller.as_ref().map(|caller| &caller.process)

@@ -1,4 +1,4 @@
-//! Where a repository's hooks go, as git or the host has it.
+//! Finds the folder of a repository's hooks, as git or the host defines it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ use crate::report;
 pub(super) struct Hooks {
     folder: PathBuf,
     pub(super) host: Host,
-    /// The file of git's that gives all repositories the same folder of hooks.
+    /// Configuration file of git whose `core.hooksPath` gives all repositories the same folder of
+    /// hooks.
     pub(super) shared_by: Option<String>,
 }
 
@@ -21,7 +22,8 @@ impl Hooks {
     pub(super) fn of(repository: &Repository, around: &Surroundings) -> Self {
         let host = repository.host(&|name| around.variable(name));
         if host.kind == HostKind::GitLab {
-            // Gitaly gives git a `core.hooksPath` of its own, and runs these itself.
+            // Gitaly gives git a `core.hooksPath` of its own, and runs the hooks in this folder
+            // itself.
             return Self {
                 folder: repository.path().join("custom_hooks"),
                 shared_by: None,
@@ -57,13 +59,13 @@ impl Hooks {
         &self.folder
     }
 
-    /// Those of these hooks that the host runs.
+    /// Returns those of the named hooks that the host runs.
     pub(super) fn run_by_host<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
         let names = names.iter().copied();
         names.filter(|name| self.host.kind.runs(name)).collect()
     }
 
-    /// Which host it is, and what tells so.
+    /// Describes the host, and the sign by which it was recognised.
     pub(super) fn found_host(&self) -> String {
         let Host {
             kind,
@@ -81,7 +83,7 @@ impl Hooks {
         format!("host: {} ({because}){named}", kind.name())
     }
 
-    /// Says what linking these hooks does besides, or cannot do.
+    /// Warns of side effects of linking these hooks, and of hooks that the host does not run.
     pub(super) fn tell_limits(&self, names: &[&str]) {
         if let Some(file) = &self.shared_by {
             let folder = self.folder.display();
@@ -97,7 +99,7 @@ impl Hooks {
         }
     }
 
-    /// What is in one folder for all cannot be taken from one.
+    /// Fails if one folder has the hooks of all repositories: they cannot be removed for one alone.
     pub(super) fn ensure_own(&self, repo: &Path) -> Result<(), Error> {
         let Some(file) = &self.shared_by else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Hooks that are in their place, and that git or the script before them does not run.
+//! Finds hooks that are in place, but are not run by git or by the script before them.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use crate::report;
 /// A file on the way to refpost that is not run.
 pub(super) struct Ignored {
     pub(super) why: String,
-    /// What to do; `None`: `enable`.
+    /// Advice; `None`: run `refpost enable`.
     pub(super) hint: Option<String>,
 }
 
 impl Hook {
-    /// The file that keeps refpost from being run, if one does (githooks(5): a hook that is not
-    /// executable is ignored).
+    /// Returns the file that keeps refpost from being run, if there is one (githooks(5): a hook
+    /// that is not executable is ignored).
     pub(super) fn ignored(&self, place: &Place) -> Option<Ignored> {
         self.run_files(place).into_iter().find_map(|file| {
             let shown = file.display();
@@ -40,7 +40,7 @@ impl Hook {
     }
 }
 
-/// The program that a script's first line names, if it cannot be run (execve(2)).
+/// Returns the program that a script's first line names, if it cannot be run (execve(2)).
 fn interpreter(script: &Path) -> Option<String> {
     let text = beginning(script);
     let line = text.lines().next()?.strip_prefix("#!")?;
@@ -48,7 +48,8 @@ fn interpreter(script: &Path) -> Option<String> {
         .trim_start_matches([' ', '\t'])
         .split([' ', '\t'])
         .next()?;
-    // What `lines` takes for the end of a line is a part of the name to the kernel.
+    // The kernel counts the carriage return, which `lines` takes for a part of the line's end, to
+    // the name.
     let is_of_dos = text
         .lines()
         .next()

@@ -1,4 +1,4 @@
-//! `keygen`: a fresh key.
+//! `keygen`: prints a fresh key.
 
 use super::surroundings::Surroundings;
 use super::{Done, Error};

@@ -1,8 +1,8 @@
-//! The hook in its place: what `enable`, `disable` and `check` know of it.
+//! The file of one hook in a repository: reads its state, enables and disables it.
 //!
-//! A hook that was there before stays: it moves to `NAME.d/`, and the chain of
-//! `hooks/chain` takes its place. A host's own dispatcher over `NAME.d/` (GitLab,
-//! Gitea, Forgejo) is left alone and gets an entry of ours there.
+//! A hook that was there before stays: it moves to `NAME.d/`, and the chain of `hooks/chain` takes
+//! its place. A host's own dispatcher over `NAME.d/` (GitLab, Gitea, Forgejo) is left alone;
+//! refpost gets an entry in that folder.
 
 use std::fs;
 use std::io::Write;
@@ -12,30 +12,30 @@ use std::path::{Path, PathBuf};
 use super::{Error, IoContext, called};
 use crate::plain_file;
 
-/// The chain, whose one placeholder is the binary's path.
+/// The chain script, whose one placeholder is the binary's path.
 const CHAIN: &str = include_str!("../../hooks/chain");
 const PLACEHOLDER: &str = "@REFPOST@";
 
-/// A hook of more than this is no script that anybody wrote.
+/// Number of bytes that are read of a hook. No script that a person wrote is longer.
 const LONGEST_SCRIPT: u64 = 64 * 1024;
 
-/// Our entry in `NAME.d/`, beside a dispatcher.
+/// Name of refpost's entry in `NAME.d/`, beside a dispatcher.
 const ENTRY: &str = "90-refpost";
 
-/// How refpost stands in the place of one hook.
+/// State of the place of one hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Nothing is there.
     Empty,
     /// A link to this binary, or one that leads nowhere.
     Linked(PathBuf),
-    /// Our chain, which runs others too.
+    /// The chain script, which runs other hooks too.
     Chained,
-    /// An entry of ours beside a host's dispatcher.
+    /// An entry of refpost beside a host's dispatcher.
     Dispatched,
-    /// Something that is not ours to change runs refpost.
+    /// A file that refpost must not change runs refpost: the hook, or one that it leads to.
     Called(PathBuf),
-    /// Somebody else's hook.
+    /// A hook of another program.
     Foreign,
 }
 
@@ -43,15 +43,15 @@ pub(super) enum Place {
 pub(super) struct Hook {
     path: PathBuf,
     folder: PathBuf,
-    /// Where the hook that was there before goes: its own name in `NAME.d/`, since
-    /// some hooks ask by what name they were called.
+    /// Path for the hook that was there before: its own name in `NAME.d/`, since some hooks look at
+    /// the name by which they were called.
     before: PathBuf,
-    /// Whether the host itself runs what lies in `NAME.d/`, without a dispatcher.
+    /// True if the host itself runs the files in `NAME.d/`, without a dispatcher.
     has_host: bool,
 }
 
 impl Hook {
-    /// The hook of this name (githooks(5)) in a folder of hooks.
+    /// Returns the hook of this name (githooks(5)) in a folder of hooks.
     pub(super) fn new(hooks_dir: &Path, name: &str) -> Self {
         let folder = hooks_dir.join(format!("{name}.d"));
         Self {
@@ -62,7 +62,8 @@ impl Hook {
         }
     }
 
-    /// The same in a folder where the host runs `NAME`, and whatever is in `NAME.d/`.
+    /// Returns the hook of this name in a folder where the host runs `NAME`, and all files in
+    /// `NAME.d/`.
     pub(super) fn dispatched(hooks_dir: &Path, name: &str) -> Self {
         Self {
             has_host: true,
@@ -74,7 +75,8 @@ impl Hook {
         &self.path
     }
 
-    /// What `enable` made, or would make: an entry beside a dispatcher, or the hook.
+    /// Returns the path that `enable` made, or would make: an entry beside a dispatcher, or the
+    /// hook.
     pub(super) fn ours(&self) -> PathBuf {
         let entry = self.folder.join(ENTRY);
         if self.has_host || entry.exists() {
@@ -84,13 +86,13 @@ impl Hook {
         }
     }
 
-    /// How refpost stands here.
+    /// Returns the state of the hook's place.
     pub(super) fn place(&self) -> Result<Place, Error> {
         if self.folder.join(ENTRY).exists() {
             return Ok(Place::Dispatched);
         }
         if self.has_host {
-            // What else lies there is run beside ours.
+            // Other files there are run beside refpost's entry.
             return Ok(Place::Empty);
         }
         let Ok(metadata) = fs::symlink_metadata(&self.path) else {
@@ -115,8 +117,8 @@ impl Hook {
         }
     }
 
-    /// The files that git, the host, the chain and the entry run, one after another, until it is
-    /// refpost's turn.
+    /// Returns the files that git, the host, the chain and the entry run one after another, before
+    /// refpost runs.
     pub(super) fn run_files(&self, place: &Place) -> Vec<PathBuf> {
         let entry = self.folder.join(ENTRY);
         let mut files = vec![self.path.clone()];
@@ -135,7 +137,7 @@ impl Hook {
         files
     }
 
-    /// Puts refpost in place. Says whether anything changed.
+    /// Puts refpost in place. Returns whether anything changed.
     pub(super) fn enable(&self, binary: &Path) -> Result<bool, Error> {
         match self.place()? {
             Place::Called(_) => return Ok(false),
@@ -172,8 +174,8 @@ impl Hook {
                     return Err(called::cannot_enable(&self.path, &way));
                 }
                 Self::make_folder(&self.folder)?;
-                // First a second name for it, then the chain over the first one:
-                // no push ever finds it missing.
+                // The hook gets a second name before the chain takes the first one: no push ever
+                // finds it missing.
                 Self::copy_link(&self.path, &self.before, Path::new(".."))?;
                 self.replace(|fresh| write_script(fresh, &chain(binary)))?;
             }
@@ -181,8 +183,8 @@ impl Hook {
         Ok(true)
     }
 
-    /// Takes refpost out, and puts back what was there before. Says whether
-    /// anything changed.
+    /// Removes refpost, and puts back the hook that was there before. Returns whether anything
+    /// changed.
     pub(super) fn disable(&self) -> Result<bool, Error> {
         match self.place()? {
             Place::Empty | Place::Foreign => return Ok(false),
@@ -240,9 +242,10 @@ impl Hook {
         fs::rename(&fresh, &self.path).doing("replace", &self.path)
     }
 
-    /// Gives a hook a second name in another folder, from which the first one is
-    /// `back`: a hard link, or of a relative symbolic link one that leads to
-    /// the same file.
+    /// Gives a hook a second name in another folder, from which the first one is `back`.
+    ///
+    /// A file gets a hard link. Of a symbolic link a second one is made that leads to the same
+    /// file.
     fn copy_link(from: &Path, to: &Path, back: &Path) -> Result<(), Error> {
         match fs::read_link(from) {
             Ok(target) if target.is_relative() => {
@@ -264,8 +267,8 @@ impl Hook {
             .unwrap_or_default()
     }
 
-    /// A script that itself runs what lies in `NAME.d/`. Gitea's and Forgejo's names the
-    /// folder by a variable.
+    /// Returns whether the hook is a script that itself runs the files in `NAME.d/`. Gitea's and
+    /// Forgejo's names the folder by a variable.
     fn is_dispatcher(&self) -> bool {
         let name = self.folder_name();
         let text = beginning(&self.path);
@@ -278,7 +281,8 @@ impl Hook {
     }
 }
 
-/// The beginning of a hook's text. What cannot be read is some other's hook.
+/// Returns the beginning of a hook's text; nothing of a hook that cannot be read, which then counts
+/// as another program's.
 pub(super) fn beginning(hook: &Path) -> String {
     let text = plain_file::read_named(hook, LONGEST_SCRIPT).unwrap_or_default();
     String::from_utf8_lossy(&text).into_owned()
@@ -296,7 +300,7 @@ fn entry_script(hook: &Path, binary: &Path) -> String {
     )
 }
 
-/// The path that a script of ours has in quotes behind this word.
+/// Returns the path that stands in quotes behind `word` in a script that refpost wrote.
 fn binary_in(script: &Path, word: &str) -> Option<PathBuf> {
     let text = beginning(script);
     let mut quoted = text.lines().filter_map(|line| line.strip_prefix(word));

@@ -1,4 +1,4 @@
-//! `listen`: a receiver to try things with.
+//! `listen`: runs a receiver for tests.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<Done, Error> {
     Ok(Done::Well)
 }
 
-/// Prints a request as it arrived, its body laid out, and the verdict.
+/// Prints a request as it arrived, its body laid out, and the verdict on its signature.
 pub(super) fn show(received: &Received, keys: &[Secret]) {
     let mut text = format!("\n{}\n", report::printable(&received.request_line));
     for (name, value) in &received.headers {

@@ -1,4 +1,4 @@
-//! `log`: the last attempts.
+//! `log`: prints the last attempts.
 
 use std::time::Duration;
 

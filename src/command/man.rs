@@ -1,4 +1,4 @@
-//! `man`: the man page, one for all subcommands.
+//! `man`: prints the man page, one for all subcommands.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::{Done, Error, IoContext};
 use crate::cli::{Cli, LEVELS};
 use crate::report;
 
-/// What the options cannot tell, a paragraph each. Exit codes are those of
+/// Titles and paragraphs of sections that the options cannot express. Exit codes are those of
 /// sysexits.h.
 const SECTIONS: [(&str, &[&str]); 3] = [
     (

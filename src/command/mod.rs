@@ -80,23 +80,24 @@ use crate::spool::SpoolError;
 use crate::{git, report};
 use surroundings::Surroundings;
 
-/// What a command came to, short of an error.
+/// Outcome of a command that met no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Done {
-    /// All is well.
+    /// Everything was done.
     Well,
-    /// The answer is no: a signature is wrong, a check found something.
+    /// The answer is no (a signature does not match, a check found something), or an error was told
+    /// and the rest was done.
     No,
     /// Something is left for later.
     Deferred,
-    /// Nothing that was asked for is among what root's refpost found.
+    /// Nothing that was asked for is in the spools that root's refpost found for this account.
     NotHere,
-    /// There is no such account.
+    /// The account does not exist.
     NoAccount,
 }
 
 impl Done {
-    /// sysexits.h's, but for 1.
+    /// Returns the exit code: those of sysexits.h, except 1.
     fn exit_code(self) -> u8 {
         match self {
             Self::Well => 0,
@@ -108,7 +109,7 @@ impl Done {
     }
 }
 
-/// What stops a command.
+/// An error that ends a command.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -131,10 +132,10 @@ enum Error {
     Spool(#[from] SpoolError),
     #[error("cannot enqueue {}", report::count(*messages, "message"))]
     Enqueue { messages: usize, source: SpoolError },
-    /// One entry cannot hold it; of several updates, each half may fit.
+    /// One entry cannot hold the messages. Of several updates, each half may fit.
     #[error("cannot build the messages: one entry cannot hold them all")]
     TooLarge,
-    /// The push is recorded, and that is all that could be done.
+    /// The push is only recorded; its messages are made later.
     #[error("{}: recorded, to be announced once that is mended", report::chain(.0.as_ref()))]
     Owed(Box<Error>),
     #[error("{what}")]
@@ -163,7 +164,7 @@ impl Error {
         }
     }
 
-    /// Whether one entry cannot hold what should be in it.
+    /// Returns whether one entry cannot hold the messages.
     fn is_too_large(&self) -> bool {
         match self {
             Self::TooLarge => true,
@@ -172,8 +173,8 @@ impl Error {
         }
     }
 
-    /// sysexits.h's 78 for what the configuration says, 1 for all else; clap
-    /// ends with 2 by itself.
+    /// Returns the exit code: 78 of sysexits.h for errors of the configuration, 1 for all others.
+    /// clap ends with 2 by itself.
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Key(_) => 78,
@@ -197,8 +198,8 @@ impl<T> IoContext<T> for io::Result<T> {
     }
 }
 
-/// Runs what the arguments, the first one being the name that we were called by,
-/// ask for; the exit code.
+/// Runs the command that the arguments name, and returns the exit code. The first argument is the
+/// name by which the program was called.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     signals::outlive_always();
     let args: Vec<OsString> = args.into_iter().collect();
@@ -227,9 +228,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-/// Called by the name of a hook (a link in `hooks/`), refpost is that hook; so it is as
-/// `refpost hook NAME ARG…`. A push need not wait until clap has made ready for every
-/// other command line.
+/// Reads the arguments of a hook. Returns `None` for every other command line.
+///
+/// A hook is called by its name (a link in `hooks/`), or as `refpost hook NAME ARG…` without
+/// options. These two do not pass through clap: a push need not wait until it has made ready for
+/// every other command line.
 fn as_hook(args: &[OsString]) -> Option<HookArgs> {
     let hook = |name: &str| HookName::from_str(name, false).ok();
     let (name, args) = match (named_as(args.first()?), args) {
@@ -248,9 +251,8 @@ fn as_hook(args: &[OsString]) -> Option<HookArgs> {
     Some(HookArgs { name, args })
 }
 
-/// Which hook a name stands for: `hooks/NAME`; `hooks/NAME.ANYTHING`, as gitolite's
-/// repository-specific hooks are called; any file in a folder `NAME.d`, which
-/// dispatchers run.
+/// Returns the hook that a name stands for: `hooks/NAME`; `hooks/NAME.ANYTHING`, as gitolite's
+/// repository-specific hooks are called; any file in a folder `NAME.d`, which dispatchers run.
 fn named_as(called: &OsString) -> Option<HookName> {
     let hook = |name: &str| HookName::from_str(name, false).ok();
     let called = Path::new(called);
@@ -267,8 +269,10 @@ fn is_option(arg: &OsString) -> bool {
     arg.as_encoded_bytes().starts_with(b"-")
 }
 
-/// Apart, so that a hook need not make room on its stack for every other command, and none
-/// of their code lies between its own.
+/// Parses a command line with clap, and runs its command.
+///
+/// A function of its own, never inlined: a hook needs no stack for all other commands, and none of
+/// their code lies between its own.
 #[inline(never)]
 fn of_command_line(args: Vec<OsString>) -> Result<Done, Error> {
     let cli = Cli::parse_from(args);

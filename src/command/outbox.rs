@@ -1,9 +1,9 @@
-//! What is recorded before refs move, and how it is settled.
+//! Records intents before refs move, and settles them.
 //!
-//! A hook that runs before writes an intent; the hook that runs after names the
-//! intents that its entry settles. What nobody settled, since somebody was killed,
-//! is settled from the repository: by the next push to the same refs, which knows
-//! best where they were, or by a flush.
+//! A hook that runs before refs move writes an intent; the hook that runs after names the intents
+//! that its entry settles. An intent that no hook settled, since a process was killed, is settled
+//! from the repository: by the next push to the same refs, which knows best where they were, or by
+//! a flush.
 
 use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -19,10 +19,10 @@ use crate::git::{Repository, Verdict, replay};
 use crate::report;
 use crate::spool::{Attempt, Draft, Id, Intent, Life, Spool, SpoolError, Status};
 
-/// Clocks of reflogs have whole seconds.
+/// Precision of the times in reflogs.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Records what is about to happen.
+/// Records an intent, made by the process of `caller`. Returns its id.
 pub(super) fn intend(
     spool: &Spool,
     mut draft: Draft,
@@ -33,7 +33,7 @@ pub(super) fn intend(
     Ok(spool.intend(&draft, &around.stamp())?)
 }
 
-/// The intents of one repository, or of one namespace of it.
+/// Returns the intents of one repository, or of one namespace of it.
 pub(super) fn intents_of(spool: &Spool, git_dir: &Path, namespace: &Path) -> Vec<Intent> {
     // Those that cannot be listed now can be by the next flush.
     let mut intents = spool.intents().unwrap_or_default();
@@ -43,7 +43,10 @@ pub(super) fn intents_of(spool: &Spool, git_dir: &Path, namespace: &Path) -> Vec
     intents
 }
 
-/// Withdraws what is settled now, and strikes these moves from what is not.
+/// Withdraws the intents in `settled`, and strikes `moved` from the others.
+///
+/// From an intent whose process is alive all these moves are struck, from any other those that
+/// belong to it.
 pub(super) fn withdraw(
     spool: &Spool,
     intents: &[Intent],
@@ -65,7 +68,7 @@ pub(super) fn withdraw(
     Ok(())
 }
 
-/// How a ref came to be where it is, by an intent or by its reflog.
+/// Returns the update that brought a ref to the value `new`, from an intent or from its reflog.
 pub(super) fn move_to(
     name: &RefName,
     new: Option<Oid>,
@@ -84,11 +87,12 @@ pub(super) fn move_to(
     })
 }
 
-/// Settles what was abandoned. `moved`: what the push that asks is known to have
-/// moved, so that before it those refs were at their old values. It settles the
-/// intents that it consumes itself, once its own entry is there. One of a git that cannot be
-/// known is settled if it moved one of these refs, and no hook is about to announce it: it comes
-/// before this push.
+/// Settles the abandoned intents of a repository.
+///
+/// `moved` are the updates that the push which asks is known to have made, so that before it those
+/// refs were at their old values. That push itself settles the intents that it consumes, once its
+/// own entry exists. An intent of an unknown git is settled if it moved one of these refs, and no
+/// hook is about to announce it: it comes before this push.
 pub(super) fn settle(
     spool: &Spool,
     repository: &Repository,
@@ -110,7 +114,7 @@ pub(super) fn settle(
     if !before.iter().any(|it| is_abandoned(it, &own)) {
         return Ok(());
     }
-    // From here on no entry leaves `new/`: what confirms an intent can be seen there.
+    // From here on no entry leaves `new/`: one that confirms an intent can be seen there.
     let _held = spool.hold_new().map_err(SpoolError::from)?;
     let intents = &intents()[..];
     let confirmed = spool.confirmed().map_err(SpoolError::from)?;
@@ -132,7 +136,7 @@ pub(super) fn settle(
     let is_settled_now = |intent: &&Intent| {
         let life = process::life(intent.header.process.as_ref());
         let is_old = intent.is_abandoned(life, now);
-        // Of one that may be under way still, what it has not moved it may move yet.
+        // A transaction that may still be under way may yet make the moves that it has not made.
         let has_moved = || {
             let mut updates = intent.updates().iter();
             let moved = |it: &RefUpdate| judged.by_replay(intent, &it.name) == Some(Verdict::Moved);
@@ -149,7 +153,7 @@ pub(super) fn settle(
             }
         }
         if confirmed.contains(&intent.id) {
-            // Whoever made the entry died before this.
+            // The process that made the entry died before it withdrew this.
             spool.withdraw(&intent.id).map_err(SpoolError::from)?;
         } else {
             judged.settle(spool, intent, repository, now)?;
@@ -160,18 +164,19 @@ pub(super) fn settle(
         let is_settled = abandoned.iter().any(|done| done.id == intent.id);
         if is_open && !is_settled && process::life(intent.header.process.as_ref()) == Life::Unknown
         {
-            // What it had moved is settled by now; from where this push began it moves nothing.
+            // Its earlier moves are settled by now, and from where this push began it moves
+            // nothing.
             spool.strike(intent, moved)?;
         }
     }
     Ok(())
 }
 
-/// What is known of all moves that were meant.
+/// Verdicts on all moves of all intents.
 struct Judged<'a> {
     verdicts: HashMap<(Id, RefName), Verdict>,
     intents: &'a [Intent],
-    /// What the push that asks has moved.
+    /// Updates of the push that asks.
     moved: &'a [RefUpdate],
 }
 
@@ -206,7 +211,7 @@ impl Judged<'_> {
         match verdict.unwrap_or(Verdict::Unknown) {
             Verdict::Moved => Verdict::Moved,
             _ if self.reflog_tells(intent, update, repository) => Verdict::Moved,
-            // It never left git's quarantine (git-receive-pack(1)).
+            // The object never left git's quarantine (git-receive-pack(1)).
             Verdict::Unknown if update.new.is_some_and(|new| !repository.has(new)) => {
                 Verdict::Stayed
             }
@@ -214,7 +219,7 @@ impl Judged<'_> {
         }
     }
 
-    /// Whether the reflog has a line of this move that is no other push's.
+    /// Returns whether the reflog has a line of this move that belongs to no other push.
     fn reflog_tells(&self, intent: &Intent, update: &RefUpdate, repository: &Repository) -> bool {
         let others = self.intents.iter().filter(|other| {
             other.id != intent.id
@@ -230,7 +235,7 @@ impl Judged<'_> {
             > others
     }
 
-    /// What `other` has not moved because `intent` did.
+    /// Returns the moves that `other` has not made because `intent` made them.
     fn lost_by(&self, other: &Intent, intent: &Intent) -> Vec<RefUpdate> {
         let has_moved =
             |of, update: &RefUpdate| self.by_replay(of, &update.name) == Some(Verdict::Moved);
@@ -289,19 +294,19 @@ fn log_settled(
     Ok(())
 }
 
-/// No git: nothing has moved.
+/// Returns the caller of a run that no git called: none.
 pub(super) fn nobody() -> LazyCaller {
     LazyCell::new(|| None)
 }
 
-/// Settles what was abandoned in a spool, repository by repository.
+/// Settles the abandoned intents of a spool, repository by repository.
 pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Error> {
     let intents = spool.intents().map_err(SpoolError::from)?;
     let places = intents
         .iter()
         .map(|it| (&it.header.repository, &it.header.namespace));
     for (git_dir, namespace) in places.collect::<BTreeSet<_>>() {
-        // One that is gone, or cannot be read, is settled once it is back.
+        // The intents of one that is gone, or cannot be read, are settled once it is back.
         let opened = around.ensure_roots(git_dir);
         match opened.and_then(|()| place::repository(Some(git_dir), around)) {
             Ok(repository) => {

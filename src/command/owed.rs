@@ -1,20 +1,20 @@
-//! How long a push whose messages are owed waits for an object that is missing.
+//! Decides how long a push whose messages are owed waits for an object that is missing.
 
 use std::time::{Duration, SystemTime};
 
-/// What becomes of such a push.
+/// Decision on a push with a missing object.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Judged {
-    /// It waits. The object is known to be missing since this time, if it is.
+    /// The push waits. The object is known to be missing since this time, if a time is known.
     Waits(Option<SystemTime>),
-    /// It is announced with what is known.
+    /// The push is announced with the data that exists.
     IsTold,
 }
 
-/// Judges a push in a run that could open all that objects are in. `since`: when the first
-/// such run was.
+/// Judges a push in a run that could open everything that holds objects. `since` is the time of the
+/// first such run.
 pub(super) fn judge(since: Option<SystemTime>, now: SystemTime, build_after: Duration) -> Judged {
-    // A time to come is that of a clock that was wrong.
+    // A time in the future comes from a clock that was wrong.
     let since = since.filter(|&since| since <= now).unwrap_or(now);
     if now.duration_since(since).unwrap_or_default() >= build_after {
         Judged::IsTold

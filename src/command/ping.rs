@@ -1,4 +1,4 @@
-//! `ping`: a test message to each endpoint now, and what it answered.
+//! `ping`: sends a test message to each endpoint now, and prints its answer.
 
 use super::surroundings::Surroundings;
 use super::{Done, Error, IoContext, compose, place};
@@ -11,7 +11,7 @@ use crate::payload::{self, Message, forge, pagure};
 use crate::report;
 use crate::signature::Secret;
 
-/// Pagure's own test message.
+/// Topic of Pagure's own test message.
 const TOPIC: &str = "Test.notification";
 const CONTENT: &str = "Test message";
 
@@ -51,7 +51,7 @@ pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error>
     Ok(if all_well { Done::Well } else { Done::No })
 }
 
-/// The test message of an endpoint, which builds nothing anywhere.
+/// Returns the test message of an endpoint. No receiver starts a build for it.
 fn message(
     endpoint: &Endpoint,
     repository: &Repository,
@@ -123,11 +123,11 @@ async fn ping(
     }
 }
 
-/// An answer, and the header values that it must not repeat to anybody.
+/// An answer, and the header values that must not be shown when it repeats them.
 struct Answered {
     answer: Answer,
     headers: Vec<Secret>,
-    /// Where it was asked.
+    /// URL of the request.
     url: EndpointUrl,
 }
 
@@ -160,8 +160,9 @@ async fn attempt(
     })
 }
 
-/// One line: the endpoint, what it answered, how long it took. Some receivers repeat
-/// what they were asked: of that nothing secret is shown.
+/// Returns one line: the endpoint, its answer, and the time that it took.
+///
+/// Some receivers repeat the request: secrets in it are not shown.
 fn describe(endpoint: &Endpoint, answered: &Answered) -> String {
     let answer = &answered.answer;
     let took = answer.took.as_millis();

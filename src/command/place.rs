@@ -1,4 +1,4 @@
-//! Which repository a command is about, and which spool is that repository's.
+//! Finds the repository that a command is about, and the spool of a repository.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +11,8 @@ use crate::git::Repository;
 use crate::plain_file::{self, LONGEST_PATH};
 use crate::spool::{Access, Spool, SpoolError};
 
-/// Opens the repository that an argument names, or else this folder's.
+/// Opens the repository that an argument names, or else that of the current folder. Fails if
+/// another account owns it and git does not trust it.
 pub(super) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<Repository, Error> {
     let named = named.unwrap_or(Path::new("."));
     around.ensure_not_anothers(named)?;
@@ -20,8 +21,8 @@ pub(super) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<
     Ok(repository)
 }
 
-/// As [`repository`], but without an argument that of the hook which runs this, if one
-/// does.
+/// Opens a repository as [`repository`] does, but without an argument that of the hook which runs
+/// this, if one does.
 pub(super) fn repository_in_hook(
     named: Option<&Path>,
     around: &Surroundings,
@@ -31,7 +32,7 @@ pub(super) fn repository_in_hook(
     }
     around.ensure_not_anothers(&hook_folder(around))?;
     let git_dir = hook_git_dir(around)?;
-    // As git does, which also trusts whatever `GIT_DIR` names.
+    // git does the same, and also trusts any repository that `GIT_DIR` names.
     if around.path_variable("GIT_DIR").is_none() {
         around.ensure_trusted(&git_dir)?;
     }
@@ -39,10 +40,11 @@ pub(super) fn repository_in_hook(
     Ok(Repository::open_in_hook(&git_dir)?.in_namespace(Path::new(&namespace)))
 }
 
-/// The repository whose hook we are: git says it in `GIT_DIR`, or starts us where
-/// its `.git` is (githooks(5)). Of a worktree it is the one that it belongs to
-/// (gitrepository-layout(5), `commondir`). An entry keeps the path, which must not depend on
-/// the folder that this process is in.
+/// Returns the absolute path of the repository whose hook this process is.
+///
+/// git names it in `GIT_DIR`, or starts the hook where its `.git` is (githooks(5)). For a worktree
+/// this is the repository that it belongs to (gitrepository-layout(5), `commondir`). An entry keeps
+/// the path, which must not depend on the current folder.
 pub(super) fn hook_git_dir(around: &Surroundings) -> Result<PathBuf, Error> {
     let git_dir = hook_folder(around);
     let common = match plain_file::read_text(&git_dir.join("commondir"), LONGEST_PATH) {
@@ -54,7 +56,7 @@ pub(super) fn hook_git_dir(around: &Surroundings) -> Result<PathBuf, Error> {
     absolute.doing("find", &common)
 }
 
-/// The folder in which git runs our hook, of which nothing is opened.
+/// Returns the repository's folder as git gives it to this hook. Nothing in it is opened.
 pub(super) fn hook_folder(around: &Surroundings) -> PathBuf {
     match around.path_variable("GIT_DIR") {
         Some(named) => PathBuf::from(named),
@@ -63,8 +65,8 @@ pub(super) fn hook_folder(around: &Surroundings) -> PathBuf {
     }
 }
 
-/// The spool of a repository. Without settings, since they cannot be loaded, the
-/// one inside it.
+/// Returns the spool of a repository. Without settings, since they cannot be loaded, the one inside
+/// the repository.
 pub(super) fn spool_of(git_dir: &Path, settings: Option<&Settings>) -> Spool {
     match settings.and_then(|settings| settings.spool.as_deref()) {
         Some(root) => spool_at(root),
@@ -72,20 +74,20 @@ pub(super) fn spool_of(git_dir: &Path, settings: Option<&Settings>) -> Spool {
     }
 }
 
-/// The spool inside a repository, which is as shared as the repository is
-/// (git-config(1), core.sharedRepository).
+/// Returns the spool inside a repository, shared as the repository is (git-config(1),
+/// core.sharedRepository).
 pub(super) fn own_spool(git_dir: &Path) -> Spool {
-    // Whoever may write a shared repository could put a link there.
+    // Accounts that may write a shared repository could put a link there.
     Spool::within(git_dir, OWN_SPOOL, sharing(git_dir))
 }
 
-/// The spool inside a repository, if entries go to another one by now.
+/// Returns the spool inside a repository, if it exists and entries go to another one by now.
 pub(super) fn former_spool(git_dir: &Path, now: &Spool) -> Option<Spool> {
     let own = git_dir.join(OWN_SPOOL);
     (own != now.root() && own.is_dir()).then(|| own_spool(git_dir))
 }
 
-/// The spool in a folder, which is as shared as that folder is.
+/// Returns the spool in a folder, shared as that folder is.
 pub(super) fn spool_at(root: &Path) -> Spool {
     match of_repository(root) {
         Some(git_dir) => Spool::within(git_dir, OWN_SPOOL, sharing(root)),
@@ -93,7 +95,7 @@ pub(super) fn spool_at(root: &Path) -> Spool {
     }
 }
 
-/// The spool that a person or another refpost names: its path without links, but
+/// Returns the spool that a person or another refpost names. Links in its path are resolved, except
 /// for those that must not be followed.
 pub(super) fn spool_named(root: &Path) -> Spool {
     let absolute = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -103,7 +105,7 @@ pub(super) fn spool_named(root: &Path) -> Spool {
     }
 }
 
-/// The repository inside which a spool is by default.
+/// Returns the repository of a spool at its default place.
 fn of_repository(root: &Path) -> Option<&Path> {
     let levels = Path::new(OWN_SPOOL).components().count();
     root.ends_with(OWN_SPOOL)
@@ -118,7 +120,8 @@ fn sharing(folder: &Path) -> Access {
     }
 }
 
-/// What was recorded in another spool is older, and must be announced first.
+/// Takes over the entries of a former spool inside the repository. They are older, and must be
+/// announced first.
 pub(super) fn adopt_former(git_dir: &Path, spool: &Spool) -> Result<(), Error> {
     if let Some(former) = former_spool(git_dir, spool) {
         spool.adopt(&former).map_err(SpoolError::from)?;

@@ -1,4 +1,4 @@
-//! `preview`: what would be sent, nothing sent.
+//! `preview`: prints the messages of a push, and sends nothing.
 
 use super::batches::Input;
 use super::compose::{self, Composer};

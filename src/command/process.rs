@@ -1,32 +1,32 @@
-//! Which process a push hangs on, and whether it is still there (proc(5)).
+//! Finds the process that a push depends on, and whether it still exists (proc(5)).
 
 use std::cell::LazyCell;
 use std::fs;
 
 use crate::spool::{Life, Process};
 
-/// More ancestors than a hook ever has between itself and git.
+/// Number of ancestors to search; a hook never has as many between itself and git.
 const MOST_ANCESTORS: usize = 16;
 
-/// The git that runs us as a hook, and what it is doing.
+/// The git process that runs this hook.
 pub(super) struct Caller {
     pub(super) process: Process,
-    /// Whether it receives a push (git-receive-pack(1)).
+    /// True if it receives a push (git-receive-pack(1)).
     pub(super) receives: bool,
-    /// Whether it is a push of which a proc-receive hook runs a git to move refs: then the push
+    /// True if it receives a push whose proc-receive hook runs a git to move refs. The push then
     /// tells of them (githooks(5), proc-receive).
     pub(super) is_part: bool,
 }
 
-/// The git that runs us, looked for when it is first asked for; `None`: nothing tells.
+/// The git process that runs this hook, searched for on first use. `None` if none is found.
 pub(super) type LazyCaller = LazyCell<Option<Caller>>;
 
 pub(super) fn caller() -> LazyCaller {
     LazyCell::new(find_caller)
 }
 
-/// Finds the nearest git among our ancestors: between it and us there may be hook
-/// scripts that end before the push does.
+/// Finds the nearest git among the ancestors of this process. Hook scripts between them may end
+/// before the push does.
 fn find_caller() -> Option<Caller> {
     let mut pid = nix::unistd::getppid().as_raw();
     let (mut nearest, mut is_part) = (None, false);
@@ -60,7 +60,7 @@ fn find_caller() -> Option<Caller> {
     nearest
 }
 
-/// Whether a process is there.
+/// Returns whether a process still exists.
 pub(super) fn life(process: Option<&Process>) -> Life {
     let Some(process) = process else {
         return Life::Unknown;
@@ -74,7 +74,7 @@ pub(super) fn life(process: Option<&Process>) -> Life {
     }
 }
 
-/// A text that changes while a process reads or writes, or touches memory anew.
+/// Returns a text that changes while a process reads, writes or touches new memory.
 pub(super) fn progress(pid: u32) -> String {
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let stat = read("stat");
@@ -84,7 +84,7 @@ pub(super) fn progress(pid: u32) -> String {
     format!("{faults:?} {}", read("io"))
 }
 
-/// Host, boot and pid namespace: where a process number means what it does here.
+/// Returns host, boot and pid namespace: within them, a process number has the same meaning.
 fn place() -> Option<String> {
     let host = nix::unistd::gethostname().ok()?;
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -97,12 +97,12 @@ fn place() -> Option<String> {
     ))
 }
 
-/// What `/proc/PID/stat` tells (`proc_pid_stat(5)`).
+/// Fields of `/proc/PID/stat` (`proc_pid_stat(5)`).
 struct Stat {
     command: String,
     parent: i32,
     started: u64,
-    /// A zombie: it ended, and nobody has taken notice.
+    /// True for a process that has ended and was not waited for (a zombie).
     is_dead: bool,
 }
 

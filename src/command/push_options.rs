@@ -1,37 +1,39 @@
-//! What a pusher asks for with `git push -o refpost.…` (git-push(1)). Options that
-//! begin otherwise are somebody else's.
+//! Reads the requests of a pusher in `git push -o refpost.…` (git-push(1)). Options that begin
+//! otherwise belong to other programs.
 
-/// Of every option that is ours.
+/// Prefix of refpost's options.
 pub(super) const PREFIX: &str = "refpost.";
 
-/// The push is not announced.
+/// Option for a push that is not announced.
 const SKIP: &str = "refpost.skip";
-/// A text to go with each message of the push.
+/// Option with a text to go with each message of the push.
 const NOTE: &str = "refpost.note";
 
-/// No note has more characters; `…` is the last one of a longer one.
+/// Largest number of characters of a note. The last one of a longer note becomes `…`.
 const LONGEST_NOTE: usize = 1024;
 
-/// Of an option that makes no sense, so much is shown,
+/// Number of characters that are shown of an invalid option.
 const LONGEST_SHOWN: usize = 60;
 
-/// and no more than so many are.
+/// Number of invalid options that are shown.
 const MOST_TOLD: usize = 5;
 
-/// What a pusher asks for.
+/// Requests of a pusher.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wishes {
-    /// That the push is not announced.
+    /// True if the push is not announced.
     pub(super) skip: bool,
-    /// What goes with its messages.
+    /// Text that goes with the messages of the push.
     pub(super) note: Option<String>,
-    /// What to tell the pusher of what was asked for in vain.
+    /// Texts for the pusher about options that have no effect, or are cut.
     pub(super) complaints: Vec<String>,
 }
 
 impl Wishes {
-    /// Reads options; of several notes each is a line. With `is_on` false (the key
-    /// `push_options`) nothing comes of them, and that is told.
+    /// Reads options. Each of several notes becomes a line.
+    ///
+    /// With `is_on` false (the key `push_options`) no option has an effect, and one complaint says
+    /// so.
     pub(super) fn of(options: &[String], is_on: bool) -> Self {
         let mut wishes = Self::default();
         let mut options = options.iter().filter(|option| option.starts_with(PREFIX));
@@ -67,7 +69,7 @@ impl Wishes {
         wishes
     }
 
-    /// The options that say the same, to be recorded with the push.
+    /// Returns options with the same meaning, to be recorded with the push.
     pub(super) fn options(&self) -> Vec<String> {
         let skip = self.skip.then(|| SKIP.to_owned());
         let note = self.note.as_ref().map(|note| format!("{NOTE}={note}"));
@@ -79,7 +81,7 @@ fn name_of(option: &str) -> &str {
     option.split_once('=').map_or(option, |(name, _)| name)
 }
 
-/// What is wrong with an option that is ours by its name.
+/// Describes the fault of an option that has refpost's prefix.
 fn explain(option: &str) -> String {
     let name = name_of(option);
     match name {

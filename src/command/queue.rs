@@ -1,4 +1,4 @@
-//! `queue`: what waits and what failed, and taking it into one's own hands.
+//! `queue`: lists, shows, retries, drops and moves entries that wait or have failed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ fn describe(listed: &Listed) -> String {
                 }
                 Content::Built(_) => report::count(listed.messages().len(), "message"),
             };
-            // Of the messages of one push each may wait for itself.
+            // Each of the messages of one push may wait by itself.
             let about = listed.single().map_or_else(String::new, |one| {
                 let reference = report::printable(&one.reference);
                 format!(" ({} `{reference}`)", one.topic)
@@ -125,7 +125,7 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
     for target in searched.targets(around).all {
         for listed in chosen(&target, &choice, around)? {
             report::line(&describe(&listed));
-            // In whichever queue, it is one file.
+            // The entry is one file, in every queue.
             let entry = listed.place.open(&target.spool).map_err(SpoolError::from)?;
             if let Some(header) = listed.header {
                 shown.get_or_insert((header, entry));
@@ -168,7 +168,7 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
     Ok(Done::Well)
 }
 
-/// Has each account do it to its own.
+/// Runs a command line as each owner of what was found, on that owner's own.
 pub(super) fn apart(
     searched: Searched,
     line: Vec<OsString>,
@@ -181,7 +181,7 @@ pub(super) fn apart(
     Ok(ended.done())
 }
 
-/// The command line that makes the same choice of what another account has.
+/// Returns the command line that makes the same choice among another account's entries.
 fn line_of(verb: &str, choice: &Choice) -> Vec<OsString> {
     let mut line: Vec<OsString> = vec!["queue".into(), verb.into()];
     line.extend(choice.ids.iter().map(|id| id.as_str().into()));
@@ -199,8 +199,8 @@ fn line_of(verb: &str, choice: &Choice) -> Vec<OsString> {
     line
 }
 
-/// Nothing is here of what was asked for: an error, unless root's refpost asks several
-/// accounts.
+/// Returns the error that nothing of what was asked for is here. If root's refpost asks several
+/// accounts, returns [`Done::NotHere`] instead.
 pub(super) fn nowhere(around: &Surroundings, error: impl Fn() -> Error) -> Result<Done, Error> {
     if around.is_given {
         return Ok(Done::NotHere);
@@ -218,7 +218,7 @@ fn nothing_chosen() -> Error {
 fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
     let now = around.now();
     let configured = Configured::new(around);
-    // Back in its queue it would be given up once more.
+    // An entry of an endpoint that is not configured would be given up once more.
     let refused = RefCell::new(BTreeMap::<Orphan, usize>::new());
     let is_wanted = |listed: &Listed| {
         let orphan = configured.orphan(listed);
@@ -230,7 +230,7 @@ fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
     };
     let what = ("retry", "to be tried again now");
     let done = on_chosen(args, around, what, is_wanted, |spool, chosen| {
-        // What is in `new/` is taken by the next flush anyway.
+        // The next flush takes entries in `new/` anyway.
         let mut count = chosen.new.len() + chosen.spare.len();
         for (queue, items) in &chosen.waiting {
             count += spool.retry_waiting(queue, items, now)?;
@@ -285,8 +285,8 @@ pub(super) fn entries(count: usize) -> String {
     }
 }
 
-/// Does something to what is chosen of each spool and wanted, says to how many, and sets a
-/// flush off for what is due then.
+/// Acts on the entries of each spool that are chosen and wanted, and prints how many there were.
+/// Starts a flush of each spool for those that are due then.
 fn on_chosen(
     args: &QueueChooseArgs,
     around: &Surroundings,

@@ -1,4 +1,4 @@
-//! `queue move`: what waits for one endpoint, and what failed there, to another.
+//! `queue move`: moves the entries that wait for one endpoint, or failed there, to another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -17,10 +17,10 @@ use crate::delivery::Surveyor;
 use crate::report;
 use crate::spool::{HandedOver, Header, Id, Lock, Queue, Renaming, Spool, SpoolError};
 
-/// How soon it is looked whether messages are made.
+/// Time between two looks whether messages are made.
 const BUILDS: Duration = Duration::from_millis(20);
 
-/// Queues and those that get what is in them, and of which repositories.
+/// Queues to move from and to, with the repositories whose entries are moved.
 type Plan = BTreeMap<(Queue, Queue), BTreeSet<PathBuf>>;
 
 pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
@@ -70,7 +70,7 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
     Ok(if is_whole { done } else { Done::No })
 }
 
-/// Gives what waits for a path that is gone to the repository that had it.
+/// Moves the entries of a repository path that is gone to the path that the repository has now.
 fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
     let old = absolute(Path::new(&args.from));
     let new = absolute(Path::new(&args.to));
@@ -96,7 +96,7 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
     let (mut count, mut in_spare, mut is_whole) = (0, 0, true);
     let done = spools::each(&searched.targets(around), around, |target| {
         let moved = rename(&target.spool, &old, &new, &settings);
-        // Then there is no room for entries of them, and nothing was moved.
+        // Entries in `spare` have no room elsewhere, and were not moved.
         let spare = target.spool.in_spare().map_err(SpoolError::from)?;
         let is_of_old = |(_, header): &&(Id, Header)| header.repository == old;
         in_spare += spare.iter().filter(is_of_old).count();
@@ -126,7 +126,7 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
     Ok(if is_whole { done } else { Done::No })
 }
 
-/// Gives what waits in a spool for the old path of a repository to the new one.
+/// Moves the entries in a spool from the old path of a repository to the new one.
 pub(super) fn rename(
     spool: &Spool,
     old: &Path,
@@ -145,7 +145,8 @@ pub(super) fn rename(
     })
 }
 
-/// The path as entries name it. Of one that is gone, the folder above it may be there.
+/// Returns the path as entries name it, its links resolved. Of a path that is gone, those of the
+/// folder above it are resolved, if that exists.
 fn absolute(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if let Ok(there) = path.canonicalize() {
@@ -156,7 +157,8 @@ fn absolute(path: &Path) -> PathBuf {
     named.map(|(above, name)| above.join(name)).unwrap_or(path)
 }
 
-/// Says what to do if a queue is being delivered. It is locked before anything is moved.
+/// Adds advice to the error that a queue is being delivered. Queues are locked before anything is
+/// moved.
 fn unless_busy(error: SpoolError, args: &QueueMoveArgs) -> Error {
     if !error.is_busy() {
         return error.into();
@@ -172,7 +174,7 @@ fn unless_busy(error: SpoolError, args: &QueueMoveArgs) -> Error {
     }
 }
 
-/// Brings what was pushed to its queues, so that what is moved is all that there is.
+/// Distributes the entries in `new/` to their queues, so that a move covers all of them.
 fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
     loop {
         let build = |id: &Id, header: &Header| world.build(spool, id, header);
@@ -187,7 +189,7 @@ fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
             }
         };
         let distributed = distribution.finish();
-        // Another process that has `new/` now, as whoever makes messages does, may leave some.
+        // Another process that has `new/` now, such as one that makes messages, may leave some.
         let is_all = more == Some(false) && !distributed.builds;
         let is_over = is_all || distributed.stopped.is_some();
         world.distributed(spool, Ok(distributed));
@@ -198,7 +200,8 @@ fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
     }
 }
 
-/// What is to be moved of a spool. Nothing is, unless all of it can be.
+/// Plans the moves in a spool. Fails if an entry has no queue to move to: nothing is moved unless
+/// all of it can be.
 fn plan(target: &Target, args: &QueueMoveArgs, around: &Surroundings) -> Result<Plan, Error> {
     let choice = Choice {
         ids: Vec::new(),
@@ -225,7 +228,8 @@ fn plan(target: &Target, args: &QueueMoveArgs, around: &Surroundings) -> Result<
     Ok(plan)
 }
 
-/// The queue of the endpoint that gets what is of this repository.
+/// Returns the queue of the endpoint that gets the entries of this repository. Fails if the
+/// endpoint is not configured for it.
 fn destination(
     repository: &Path,
     args: &QueueMoveArgs,

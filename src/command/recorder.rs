@@ -1,15 +1,13 @@
-//! A push becomes entries, one for each batch of its refs, and its intents are
-//! settled with them.
+//! Records a push as entries, one for each batch of its refs, and settles its intents with them.
 //!
-//! Crash between two batches: what came before lies in `new/` whole, and its intents
-//! are withdrawn, or named by those entries. The intents of the rest stand as
-//! pre-receive recorded them, and are settled from the repository once git is gone.
-//! Where intents are not recorded, what was not enqueued is lost, as is all of a push
-//! that is killed before its one entry is there.
+//! Crash between two batches: earlier batches lie in `new/` whole, and their intents are withdrawn,
+//! or named by those entries. The intents of the rest stand as pre-receive recorded them, and are
+//! settled from the repository once git is gone. Where intents are not recorded, batches that were
+//! not enqueued are lost, as is all of a push that is killed before its one entry is there.
 //!
-//! Crash after a batch is enqueued and before its refs are struck from an intent that
-//! has others too (some were not moved, so that batches fall otherwise than they did
-//! before): those refs are announced once more.
+//! Crash after a batch is enqueued and before its refs are struck from an intent that has others
+//! too (some were not moved, so that batches fall otherwise than they did before): those refs are
+//! announced once more.
 
 use std::collections::HashSet;
 use std::iter::Peekable;
@@ -30,46 +28,46 @@ use crate::payload::Message;
 use crate::report;
 use crate::spool::{Claim, Content, Draft, Id, Intent, Recipient, Selection, Spool, SpoolError};
 
-/// Records a push, and keeps account of it.
+/// Records a push, and keeps account of the result.
 pub(super) struct Recorder<'a> {
     push: &'a Push,
     spool: &'a Spool,
     caller: &'a LazyCaller,
     around: &'a Surroundings,
     recorded: Recorded,
-    /// Intents of this push that have a ref in a batch before.
+    /// Intents of this push that have a ref in an earlier batch.
     met: HashSet<Id>,
-    /// Whether batches claim their places before they are composed.
+    /// True if batches claim their places before they are composed.
     claims: bool,
-    /// The place of the batch that is being recorded, until an entry has it.
+    /// Place of the batch that is being recorded, until an entry has it.
     claim: Option<Claim>,
 }
 
-/// Records some of a push's updates, being the last ones or not.
+/// Records some of a push's updates. The flag is true if they are the last ones.
 type Record<'r, 'a> = dyn FnMut(&mut Recorder<'a>, &[RefUpdate], bool) -> Result<(), Error> + 'r;
 
-/// What became of a push.
+/// Result of recording a push.
 #[derive(Default)]
 pub(super) struct Recorded {
-    /// How many batches it had.
+    /// Number of batches.
     batches: usize,
-    /// How many messages were made of it and recorded.
+    /// Number of messages that were made, without those that could not be recorded.
     pub(super) messages: usize,
-    /// How many of them each endpoint is to get.
+    /// Number of messages for each endpoint.
     pub(super) shares: Vec<Share>,
-    /// How many entries with messages there are.
+    /// Number of entries with messages.
     entries: usize,
-    /// The last of them, and who gets it.
+    /// The last of these entries, and its recipients.
     pub(super) entry: Option<(Id, Vec<Recipient>)>,
-    /// Why messages could not be made.
+    /// First reason for which messages are owed.
     owed: Option<Error>,
-    /// How many messages could not be recorded, and why.
+    /// Number of messages that could not be recorded, and the first reason.
     lost: Option<(usize, SpoolError)>,
-    /// What else went wrong.
+    /// First other error.
     failed: Option<Error>,
 }
 
-/// How many messages an endpoint is to get.
+/// Number of messages for an endpoint.
 pub(super) struct Share {
     pub(super) endpoint: String,
     pub(super) wanted: usize,
@@ -94,7 +92,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Records the messages of the push; what they cannot be made of is owed.
+    /// Records the messages of the push. Updates whose messages cannot be made are owed.
     pub(super) fn record(
         mut self,
         batches: Peekable<impl Iterator<Item = Batch>>,
@@ -111,7 +109,7 @@ impl<'a> Recorder<'a> {
         })
     }
 
-    /// Records the push as it came: its messages are made once that can be done.
+    /// Records the push as it came. Its messages are made once that can be done.
     pub(super) fn owe(
         self,
         batches: Peekable<impl Iterator<Item = Batch>>,
@@ -126,8 +124,8 @@ impl<'a> Recorder<'a> {
         })
     }
 
-    /// Nobody is told of this push: its intents are settled all the same. How many refs
-    /// it moved comes beside.
+    /// Settles the intents of a push that is not announced. Returns the number of refs that it
+    /// moved, too.
     pub(super) fn skip(self, batches: Peekable<impl Iterator<Item = Batch>>) -> (Recorded, usize) {
         let mut refs = 0;
         let recorded = self.each(batches, &mut |recorder, updates, ends| {
@@ -146,7 +144,8 @@ impl<'a> Recorder<'a> {
         while let Some(batch) = batches.next() {
             let ends = batches.peek().is_none();
             self.recorded.batches += 1;
-            // Before this one is recorded, so that no later push comes in between.
+            // The next batch has its place before this one is recorded, so that no later push comes
+            // between.
             let next = match &claim {
                 Some(claim) => self.claim(batches.peek(), Some(claim)),
                 None => None,
@@ -160,25 +159,25 @@ impl<'a> Recorder<'a> {
             claim = next;
         }
         let lost = self.recorded.lost.as_ref();
-        // What has intents is announced by whoever settles them.
+        // A push that has intents is announced when they are settled.
         if self.met.is_empty() && lost.is_some_and(|(_, why)| why.is_no_room()) {
-            // The pusher is told. That there is no room to count him is no more to tell.
+            // The pusher is told. Nothing can be done if there is no room for the count either.
             self.spool.count_lost(self.around.now()).ok();
         }
         self.recorded
     }
 
-    /// Claims the place of a batch before its messages are made. One that cannot be claimed,
-    /// on a full disk say, has its place from when it is recorded.
+    /// Claims the place of a batch before its messages are made. Returns `None` if that fails, on a
+    /// full disk for example: the batch gets its place when recorded.
     fn claim(&self, batch: Option<&Batch>, after: Option<&Claim>) -> Option<Claim> {
         let updates = batch.filter(|_| self.claims)?.as_ref().ok()?;
-        // A batch that is not full is the last; whether another follows, nobody waits to know.
+        // A batch that is not full is the last. Whether another follows is not waited for.
         let draft = self.claimed(updates, !git::is_full(updates));
         self.spool.claim(&draft, &self.around.stamp(), after).ok()
     }
 
-    /// What a claim holds, of the push's last refs or not. A hook that dies from then on leaves
-    /// it: it settles what its entry would.
+    /// Returns the draft of a claim; `ends` is true for the push's last refs. A claim stays if the
+    /// hook dies, and settles the intents that its entry would.
     fn claimed(&self, updates: &[RefUpdate], ends: bool) -> Draft {
         let intents = self.push.intents(self.spool);
         let mut draft = self.push.draft(Content::Owed(updates.to_vec()));
@@ -190,7 +189,7 @@ impl<'a> Recorder<'a> {
     /// Gives up a claim that no entry has taken.
     fn unclaim(&mut self) {
         if let Some(unused) = self.claim.take() {
-            // What cannot be withdrawn is announced: rather that than nothing.
+            // A claim that cannot be withdrawn is announced, rather than that nothing is.
             self.spool.withdraw_claim(&unused).ok();
         }
     }
@@ -201,7 +200,8 @@ impl<'a> Recorder<'a> {
             Ok(()) => {}
             Err(error) if error.is_too_large() && updates.len() > 1 => {
                 let (one, other) = updates.split_at(updates.len() / 2);
-                // Both have their places before one has its entry: no later push comes between.
+                // Both halves have their places before one has its entry: no later push comes
+                // between.
                 let draft = self.claimed(other, ends);
                 let first = self.claim.as_mut();
                 let second = first.and_then(|it| self.spool.split_claim(it, &draft).ok());
@@ -214,7 +214,8 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Goes on with the next batch: one that fails costs no other.
+    /// Keeps an error for the result. A batch that fails does not keep the next ones from being
+    /// recorded.
     fn fail(&mut self, error: Error) {
         let recorded = &mut self.recorded;
         match (error, &mut recorded.lost) {
@@ -250,7 +251,7 @@ impl<'a> Recorder<'a> {
             self.recorded.messages += messages;
             return self.forget(updates, ends);
         }
-        // Recorded all the same: a flush adopts what is left there.
+        // The push is recorded all the same: a flush adopts the rest.
         if let Err(error) = place::adopt_former(&self.push.git_dir, self.spool) {
             self.around.tell_error(error);
         }
@@ -262,7 +263,7 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// Fails if as much waits for the repository as may.
+    /// Fails if as many bytes wait for the repository as may.
     fn room(&self, max_spool: Option<u64>) -> Result<(), Error> {
         max_spool.map_or(Ok(()), |most| {
             room::ensure(self.spool, &self.push.git_dir, most, None)
@@ -274,8 +275,8 @@ impl<'a> Recorder<'a> {
         self.enqueue(updates, content, count, ends).map(drop)
     }
 
-    /// Makes an entry durable, and withdraws the intents that it settles. `None`: there was no
-    /// room for it, and the updates are recorded as they came.
+    /// Makes an entry durable, and withdraws the intents that it settles. Returns `None` if there
+    /// was no room for it, and the updates were recorded as they came.
     fn enqueue(
         &mut self,
         updates: &[RefUpdate],
@@ -300,7 +301,7 @@ impl<'a> Recorder<'a> {
                 let stamp = self.around.stamp();
                 let spare = || self.spool.enqueue_spare(&draft, &stamp, claim.as_ref());
                 if !is_no_room || spare().is_err() {
-                    // The parts of one that is too large have its place.
+                    // The parts of a batch that is too large have its place.
                     self.claim = claim.filter(|_| why.is_too_large());
                     return Err(why);
                 }
@@ -312,15 +313,15 @@ impl<'a> Recorder<'a> {
         Ok(id)
     }
 
-    /// Nobody wants a message of these: their intents are settled all the same.
+    /// Settles the intents of updates that no endpoint gets a message of.
     fn forget(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
         let intents = self.push.intents(self.spool);
         let settled = self.settled(updates, &intents, ends);
         outbox::withdraw(self.spool, &intents, &settled, updates, self.caller)
     }
 
-    /// The intents that these updates settle, being the push's last ones or not. One
-    /// that may yet be needed, since a batch before could not be recorded, is not.
+    /// Returns the intents that these updates settle; `ends` is true for the push's last ones. An
+    /// intent that may yet be needed, since an earlier batch could not be recorded, is left out.
     fn settled(&mut self, updates: &[RefUpdate], intents: &[Intent], ends: bool) -> Vec<Id> {
         let recorded = &self.recorded;
         let ends = ends && recorded.lost.is_none() && recorded.failed.is_none();
@@ -331,7 +332,7 @@ impl<'a> Recorder<'a> {
 }
 
 impl Recorded {
-    /// One message in an entry of its own.
+    /// Returns the result for one message in an entry of its own.
     pub(super) fn one(id: Id, recipients: Vec<Recipient>) -> Self {
         let mut recorded = Self {
             batches: 1,
@@ -341,7 +342,7 @@ impl Recorded {
         recorded
     }
 
-    /// Another entry, with so many messages.
+    /// Adds an entry with this number of messages.
     fn add(&mut self, id: Id, recipients: Vec<Recipient>, messages: usize) {
         self.messages += messages;
         self.entries += 1;
@@ -366,12 +367,13 @@ impl Recorded {
         self.entry = Some((id, recipients));
     }
 
-    /// Whether it is, as an ordinary push is, one batch in one entry.
+    /// Returns whether the push became one batch in one entry, as an ordinary push does.
     pub(super) fn is_one_entry(&self) -> bool {
         self.batches == 1 && self.entries == 1
     }
 
-    /// What the pusher must be told went wrong.
+    /// Returns the error that the pusher must be told. Of two, prints the one about owed messages
+    /// here.
     pub(super) fn into_result(self) -> Result<(), Error> {
         let owed = self.owed.map(|why| Error::Owed(Box::new(why)));
         let lost = self

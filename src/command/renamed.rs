@@ -1,4 +1,4 @@
-//! Repositories that were renamed below `root`, found again by the folders that they are.
+//! Finds repositories that were renamed below `root`, by the identity of their folders.
 //!
 //! A repository is taken for another one's new path only if it is the same folder, is trusted as
 //! any repository is, and has the same spool. Of two paths of one folder neither is taken.
@@ -14,8 +14,8 @@ use crate::delivery::Outside;
 use crate::spool::{self, FolderId, Header, Queue, Spool};
 
 impl World<'_> {
-    /// Returns whether the repository of an entry is known to be at another path now, which is to
-    /// get what waits in this queue; `None`: in `new/`.
+    /// Returns whether the repository of an entry is known to be at another path now, to which the
+    /// entries of this queue are to be moved. `queue` is `None` for an entry in `new/`.
     pub(super) fn is_renamed(&self, spool: &Spool, header: &Header, queue: Option<&Queue>) -> bool {
         let Some(new) = self.new_path(header) else {
             return false;
@@ -38,7 +38,7 @@ impl World<'_> {
         true
     }
 
-    /// Returns whether what waits for this path is to be moved to another one.
+    /// Returns whether the entries of this path are to be moved to another one.
     pub(super) fn is_to_be_moved(&self, spool: &Spool, repository: &Path) -> bool {
         let at = (spool.root().to_owned(), repository.to_owned());
         self.renamed.due.borrow().contains_key(&at)
@@ -69,14 +69,14 @@ impl World<'_> {
                     found.entry(folder).or_default().push(git_dir);
                 }
             };
-            // What cannot be looked into is another account's.
+            // Folders that cannot be read belong to other accounts.
             spool::repositories(&root, take, &mut |_| {}).ok();
         }
         found
     }
 
-    /// Gives what waits for repositories that were renamed to their new paths. Returns the spools
-    /// in which there was something.
+    /// Moves the entries of renamed repositories to their new paths. Returns the spools in which
+    /// there were some.
     pub(super) fn move_renamed(&self) -> Vec<Spool> {
         self.renamed.below_root.take();
         let mut spools = Vec::new();
@@ -93,7 +93,7 @@ impl World<'_> {
                     self.around.tell_once(&text, None);
                     spools.push(spool);
                 }
-                // What is being delivered is moved by the next flush.
+                // A queue that is being delivered is moved by the next flush.
                 Err(error) if error.is_busy() => {}
                 Err(error) => self.tell_spool(&error),
             }

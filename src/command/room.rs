@@ -1,4 +1,4 @@
-//! How much may wait in a spool for one repository (`max_spool`).
+//! Limits the bytes that wait in a spool for one repository (`max_spool`).
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use bytesize::ByteSize;
 use super::Error;
 use crate::spool::{Id, Spool};
 
-/// What becomes of pushes then.
+/// Hint on the pushes to a repository that has reached its limit.
 pub(super) const MEANWHILE: &str = "pushes are recorded as ref updates alone, and announced in \
      their order once there is room; `refpost status` says whom messages wait for";
 
-/// Fails if `most` bytes wait for a repository, in entries before `before` if it is given.
+/// Fails if `most` bytes or more wait for a repository, in entries before `before` if given.
 ///
-/// What waits is looked at before messages are made, so that none is made in vain: one entry more
-/// than that may wait, and an entry that is larger by itself gets its turn.
+/// The check comes before messages are made, so that none is made in vain: one entry more than the
+/// limit may wait, and an entry that is larger by itself gets its turn.
 pub(super) fn ensure(
     spool: &Spool,
     repository: &Path,
@@ -31,7 +31,7 @@ pub(super) fn ensure(
     })
 }
 
-/// What a person should know of a spool in which as much waits as may.
+/// Describes a spool in which as much waits as may, for a person.
 pub(super) fn shown(waiting: u64, most: u64) -> String {
     let size = |bytes| ByteSize(bytes).display().iec();
     format!(

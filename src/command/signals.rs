@@ -1,7 +1,7 @@
-//! Signals that would end this process at a bad moment, and what a panic comes to.
+//! Keeps signals from ending this process at a bad moment, and gives panics an exit code.
 //!
-//! Each gets a handler that does nothing, rather than being ignored: whatever is started begins
-//! without it (execve(2)), so nothing needs to be reset.
+//! Each signal gets a handler that does nothing, rather than being ignored: programs that this one
+//! starts begin without the handler (execve(2)), so nothing needs to be reset.
 
 use std::panic;
 use std::process;
@@ -12,12 +12,15 @@ use nix::sys::signal::Signal;
 
 use crate::report;
 
-/// A file that may not grow (`ulimit -f`) is an error of the call instead: EFBIG.
+/// Signals that end no command. A file that may not grow (`ulimit -f`) is an error of the call
+/// instead: EFBIG.
 const ALWAYS: [Signal; 1] = [Signal::SIGXFSZ];
 
-/// All others that end a process by default (signal(7)), but for those of its own faults,
-/// SIGKILL, and SIGPIPE, which Rust ignores. A pusher's ^C and a session that ends come to the
-/// whole process group; refs have moved by then, and what is to be done has its bounds of time.
+/// All other signals that end a process by default (signal(7)), except those of its own faults,
+/// SIGKILL, and SIGPIPE, which Rust ignores.
+///
+/// A pusher's ^C and a session that ends reach the whole process group. Refs have moved by then,
+/// and the rest of the work has its own time limits.
 const AFTER_REFS_MOVED: [Signal; 13] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -34,24 +37,25 @@ const AFTER_REFS_MOVED: [Signal; 13] = [
     Signal::SIGXCPU,
 ];
 
-/// Outlives what no command is to end by.
+/// Installs handlers for the signals that end no command.
 pub(super) fn outlive_always() {
     outlive(&ALWAYS);
 }
 
-/// Outlives what ends other processes, in a hook that runs after refs have moved.
+/// Installs handlers for the signals that end other processes, in a hook that runs after refs have
+/// moved.
 pub(super) fn outlive_after_refs_moved() {
     outlive(&AFTER_REFS_MOVED);
 }
 
 fn outlive(signals: &[Signal]) {
     for signal in signals {
-        // It fails for no signal of these, or leaves what was.
+        // Registering fails for none of these signals; if it did, the default would stay.
         signal_hook::flag::register(*signal as i32, Arc::new(AtomicBool::new(false))).ok();
     }
 }
 
-/// Has a panic end this process with this exit code, and tells that `what` is not done. tokio
+/// Makes a panic end this process with this exit code, and print that `what` is not done. tokio
 /// panics where `epoll_wait(2)` fails.
 pub(super) fn panic_ends(what: &'static str, code: i32) {
     panic::set_hook(Box::new(move |info| {

@@ -1,4 +1,4 @@
-//! Which spools a command is about: its PATHs, or else the whole server's.
+//! Finds the spools that a command is about: those of its PATHs, or else the whole server's.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,31 +11,33 @@ use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
 use crate::git;
 use crate::spool::{self, Found, Queue, Spool};
 
-/// The folder inside a repository that is ours.
+/// Folder of refpost inside a repository.
 const OWN_FOLDER: &str = "refpost";
 
-/// A spool, which need not be there yet.
+/// A spool, which need not exist yet.
 pub(super) struct Target {
     pub(super) spool: Spool,
-    /// The repository whose it is; `None` if it was found by itself.
+    /// Repository that the spool belongs to; `None` if the spool was found by itself.
     pub(super) repository: Option<PathBuf>,
-    /// Whether no other repository with this spool was found.
+    /// True if no other repository with this spool was found.
     pub(super) is_alone: bool,
-    /// Whether the repository's configuration says where messages go.
+    /// True if the repository's configuration says where messages go, or that they go nowhere.
     is_decided: bool,
-    /// The queues of the endpoints that are configured to go through it, and the
-    /// endpoints' names.
+    /// Names of the endpoints that are configured to go through the spool, by their queues.
     pub(super) endpoints: BTreeMap<Queue, String>,
-    /// Repositories whose it is, and how much may wait for each.
+    /// Repositories that use the spool, and the most bytes that may wait for each.
     pub(super) bounds: Vec<(PathBuf, u64)>,
-    /// Spools inside repositories whose entries belong into this one: it was
-    /// named after they were made, or could not be known when they were.
+    /// Spools inside repositories whose entries belong into this one. It was named after they were
+    /// made, or could not be known when they were.
     pub(super) former: Vec<Spool>,
 }
 
 impl Target {
-    /// Makes due what waits for endpoints that are configured no more: its turn gives it up.
-    /// In a spool that repositories share, it is given up when it falls due.
+    /// Makes entries due that wait for endpoints which are no longer configured: their turn gives
+    /// them up.
+    ///
+    /// Does nothing in a spool that repositories share, where they are given up when they fall due,
+    /// nor while the configuration does not say where messages go.
     pub(super) fn unconfigured_are_due(&self, now: SystemTime) -> Result<(), spool::IoError> {
         if !self.is_decided || !self.is_alone {
             return Ok(());
@@ -50,7 +52,7 @@ impl Target {
         Ok(())
     }
 
-    /// Takes over what lies in former spools.
+    /// Takes over the entries of former spools.
     pub(super) fn adopt(&self) -> Result<(), spool::IoError> {
         self.former
             .iter()
@@ -58,14 +60,14 @@ impl Target {
     }
 }
 
-/// The spools that were found.
+/// Spools that a search found.
 pub(super) struct Targets {
     pub(super) all: Vec<Target>,
-    /// No: something could not be looked into. That was told, and hides nothing else.
+    /// [`Done::No`] if something could not be searched. That was told, and hides nothing else.
     pub(super) found: Done,
 }
 
-/// What a search found, by whose it is.
+/// Result of a search, by owners.
 pub(super) struct Searched {
     pub(super) by_owner: ByOwner,
     /// As in [`Targets`].
@@ -73,12 +75,12 @@ pub(super) struct Searched {
 }
 
 impl Searched {
-    /// Whether another account has a part in it, which root leaves to that one.
+    /// Returns whether another account owns a part of it, which root leaves to that one.
     pub(super) fn is_of_others(&self, around: &Surroundings) -> bool {
         around.own_uid() == 0 && self.by_owner.0.keys().any(|&owner| owner != 0)
     }
 
-    /// The spools that this account works on: as root, root's.
+    /// Returns the spools that this account works on: as root, root's.
     pub(super) fn targets(mut self, around: &Surroundings) -> Targets {
         let found = match around.own_uid() {
             0 => self.by_owner.take_roots(around),
@@ -88,13 +90,14 @@ impl Searched {
     }
 }
 
-/// As [`search`], but without a PATH the repository that this folder is, if it is one.
+/// Searches as [`search`] does. Without a PATH, searches the current folder if a repository is
+/// there.
 pub(super) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
     if !paths.is_empty() || around.is_given {
         return search(paths, around);
     }
     if around.own_uid() == 0 {
-        // Nothing is opened before it is known whose it is.
+        // Nothing is opened before its owner is known.
         let here = Path::new(".");
         let is_one = |at: &Path| matches!(spool::what_is(at), Ok((Found::Repository(_), _)));
         let is_here = is_one(here) || is_one(&here.join(".git"));
@@ -108,8 +111,10 @@ pub(super) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Se
     }
 }
 
-/// Finds the spools. A PATH is a repository, a spool, or a folder that is searched
-/// for them; without one it is the server's spools and all below its `root`.
+/// Finds spools.
+///
+/// A PATH is a repository, a spool, or a folder that is searched for them. Without a PATH, the
+/// spools are those that the server's file names, and all below its `root`.
 pub(super) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
     let (mut by_owner, mut done) = (ByOwner::default(), Done::Well);
     if around.is_given {
@@ -120,7 +125,7 @@ pub(super) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searche
     let mut look_into = |path: &Path, by_owner: &mut ByOwner| {
         let take = &mut |one, owner| by_owner.0.entry(owner).or_default().push(one);
         let tell = &mut |error| around.tell_error(spool::SpoolError::from(error));
-        // Another refpost works in another folder.
+        // The path is made absolute: another refpost works in another folder.
         let path = &absolute(path);
         if let Err(error) = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take, tell) {
             tell(error);
@@ -143,7 +148,7 @@ pub(super) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searche
         let is_service = around.is_service()?;
         for root in spools {
             let found = spool::what_is(root);
-            // What was submitted to a service, it alone looks into.
+            // The service alone looks into a spool of submitted entries.
             if server.socket().is_some() && !is_service && around.own_uid() != 0 {
                 continue;
             }
@@ -163,7 +168,7 @@ pub(super) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searche
     Ok(Searched { by_owner, done })
 }
 
-/// What the configuration says of what was found.
+/// Loads the configuration of the spools that were found.
 fn targets(found: Vec<Found>, done: Done, around: &Surroundings) -> Targets {
     let is_repository = |one: &Found| matches!(one, Found::Repository(_));
     let server = if found.iter().any(is_repository) {
@@ -176,7 +181,7 @@ fn targets(found: Vec<Found>, done: Done, around: &Surroundings) -> Targets {
         .into_iter()
         .filter_map(|found| target(found, server.as_ref(), around))
     {
-        // One spool can stand behind many repositories.
+        // Many repositories can share one spool.
         match targets.get_mut(one.spool.root()) {
             Some(known) => {
                 known.endpoints.extend(one.endpoints);
@@ -193,7 +198,7 @@ fn targets(found: Vec<Found>, done: Done, around: &Surroundings) -> Targets {
     }
 }
 
-/// Does something with each of them. What fails is told, and hides no other.
+/// Calls `act` with each target. An error is told, and the next targets follow.
 pub(super) fn each(
     targets: &Targets,
     around: &Surroundings,
@@ -209,12 +214,12 @@ pub(super) fn each(
     done
 }
 
-/// What can be loaded; if it cannot, pushes wait for it to be mended.
+/// Returns the loaded value. An error is told; pushes wait until the configuration is mended.
 fn told_once<T>(loaded: Result<T, config::Error>, around: &Surroundings) -> Option<T> {
     loaded.map_err(|error| around.tell_error(error)).ok()
 }
 
-/// `None`: it belongs to another account.
+/// Returns the spool of a finding. `None` if this account must not work on it, which was told.
 fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Option<Target> {
     let git_dir = match found {
         Found::Spool(root) => {
@@ -264,8 +269,10 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
     })
 }
 
-/// The service behind `socket` delivers what was submitted to it, and looks into no spool of
-/// another account's, nor into one inside a repository: it reads no configuration there.
+/// Returns whether this account may deliver from a spool; if not, tells why.
+///
+/// The service behind `socket` delivers entries that were submitted to it. It looks into no spool
+/// of another account, nor into one inside a repository, since it reads no configuration there.
 fn is_for_us(spool: &Spool, around: &Surroundings) -> bool {
     if !around.is_service().unwrap_or(false) {
         return true;

@@ -1,4 +1,4 @@
-//! `status`: a line for each endpoint.
+//! `status`: prints a line for each endpoint.
 
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
@@ -146,7 +146,7 @@ fn empty(queue: &Queue) -> QueueSurvey {
     }
 }
 
-/// How an endpoint stands, in one word for programs.
+/// Returns the state of an endpoint as one word, for programs.
 fn state(queue: &QueueSurvey) -> &'static str {
     match &queue.head {
         Some(head) if head.attempts > 0 => "failing",
@@ -166,7 +166,7 @@ fn describe(
     match &queue.head {
         _ if is_orphan => parts.push(NOT_CONFIGURED.to_owned()),
         Some(head) if head.attempts > 0 || outage.is_some() => {
-            // The head failed first, soon after it was enqueued.
+            // The head failed for the first time soon after it was enqueued.
             let (word, since) = match outage {
                 Some(outage) => ("down", outage.since),
                 None => ("failing", head.id.time()),

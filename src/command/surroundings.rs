@@ -1,4 +1,4 @@
-//! What commands take from outside: clock, environment, accounts, chance. Below
+//! Gives commands their inputs from outside: clock, environment, accounts, randomness. Below
 //! `command/` these arrive as values.
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -21,29 +21,32 @@ use crate::report;
 use crate::signature::Secret;
 use crate::spool::Stamp;
 
-/// The world around one run of a command.
+/// Inputs from outside for one run of a command.
 pub(super) struct Surroundings {
     config: Option<PathBuf>,
-    /// Whether what is looked through is on standard input.
+    /// True if standard input names the repositories and spools to work on.
     pub(super) is_given: bool,
     told: RefCell<Told>,
-    /// Repositories of others that git trusts, and who those are: it is asked once.
+    /// Repositories of other accounts that git trusts, with their owners; git is asked once.
     pub(super) trusted: RefCell<HashSet<(PathBuf, u32)>>,
     accounts: Accounts,
-    /// Whether this account is the service behind `socket`, once that was looked at.
+    /// True if this account is the service behind `socket`; `None` until that is looked up.
     pub(super) is_service: Cell<Option<bool>>,
     host: OnceCell<String>,
-    /// Drawn, and not yet used.
+    /// Random bytes that were drawn and are not yet used.
     random: RefCell<Vec<u8>>,
-    /// What is the same for all, where a command is about many repositories.
+    /// Values that are the same for all repositories, where a command is about many.
     pub(super) shared: OnceCell<Shared>,
 }
 
-/// More open files than a flush needs, and as many as any process has (POSIX, `OPEN_MAX`).
+/// Largest number of open files to ask for, more than a flush needs.
 const MOST_DESCRIPTORS: u64 = 8192;
+
+/// Number of open files to count on if the limit cannot be read; every process has as many (POSIX,
+/// `OPEN_MAX`).
 const LEAST_DESCRIPTORS: usize = 64;
 
-/// So many random bytes are drawn at once.
+/// Number of random bytes that are drawn at once.
 const DRAWN: usize = 256;
 
 fn draw<T: AsMut<[u8]>>(mut bytes: T) -> Result<T, Error> {
@@ -52,7 +55,7 @@ fn draw<T: AsMut<[u8]>>(mut bytes: T) -> Result<T, Error> {
     Ok(bytes)
 }
 
-/// What is read once for many repositories.
+/// Values that are read once for many repositories.
 pub(super) struct Shared {
     server: Server,
     pub(super) everywhere: Everywhere,
@@ -63,8 +66,9 @@ pub(super) struct Shared {
     reason = "a command takes the world only from the value it is handed"
 )]
 impl Surroundings {
-    /// `config` is the server's file as the command line names it. `is_given`: root's refpost
-    /// says on standard input what is looked through.
+    /// Returns the inputs of a run. `config` is the server's file as the command line names it.
+    /// With `is_given`, root's refpost names on standard input the repositories and spools to work
+    /// on.
     pub(super) fn new(config: Option<PathBuf>, is_given: bool) -> Self {
         Self {
             config,
@@ -79,23 +83,23 @@ impl Surroundings {
         }
     }
 
-    /// The same world, for another thread or as if nothing of it were known yet.
+    /// Returns the same inputs with nothing looked up yet, as for another thread.
     pub(super) fn again(&self) -> Self {
         Self::new(self.config.clone(), self.is_given)
     }
 
-    /// The server's file, if the command line names it.
+    /// Returns the server's file, if the command line names it.
     pub(super) fn named_config(&self) -> Option<PathBuf> {
         self.config.clone()
     }
 
-    /// Whether no account has this number.
+    /// Returns whether no account has this number.
     pub(super) fn has_no_name(&self, uid: u32) -> bool {
         matches!(User::from_uid(Uid::from_raw(uid)), Ok(None))
     }
 
-    /// Reads once, for the many repositories that a command is about, what is the same
-    /// for all of them.
+    /// Reads once the values that are the same for the many repositories of a command. Returns the
+    /// server's configuration.
     pub(super) fn for_many(&self) -> Result<&Server, config::Error> {
         if self.shared.get().is_none() {
             let (server, everywhere) = (self.server()?, Everywhere::ask());
@@ -105,7 +109,7 @@ impl Surroundings {
         Ok(&shared.expect("it was set just now").server)
     }
 
-    /// The folder that git runs a repository's hooks from.
+    /// Returns the folder from which git runs a repository's hooks.
     pub(super) fn hooks_dir(&self, repository: &Repository) -> PathBuf {
         match self.shared.get() {
             Some(shared) => repository.hooks_dir_given(shared.everywhere),
@@ -121,23 +125,23 @@ impl Surroundings {
         }
     }
 
-    /// The server's configuration, for any number of repositories.
+    /// Reads the server's configuration, which serves for any number of repositories.
     pub(super) fn server(&self) -> Result<Server, config::Error> {
         let (system, required) = self.server_file();
         Server::read(&system, required)
     }
 
-    /// The settings of a repository as far as the server says them, when its own file
-    /// cannot be loaded.
+    /// Returns the settings of a repository as far as the server's file gives them, when its own
+    /// file cannot be loaded.
     pub(super) fn load_without_own(&self, git_dir: &Path) -> Option<Settings> {
         let loaded = self.server().ok()?.load_without_own(git_dir, self.host());
         Some(loaded.ok()?.settings)
     }
 
-    /// The server's file, and whether it was asked for by name.
+    /// Returns the server's file, and whether it was asked for by name.
     fn server_file(&self) -> (PathBuf, bool) {
         let named = self.config.clone().or_else(|| {
-            // Set to nothing, a variable says nothing.
+            // An empty variable counts as not set.
             let variable = std::env::var_os("REFPOST_CONFIG");
             variable.filter(|file| !file.is_empty()).map(PathBuf::from)
         });
@@ -146,9 +150,9 @@ impl Surroundings {
         (file, required)
     }
 
-    /// Tells a person something, unless it was told before and has been the case since: one
-    /// broken config can stand in the way of many things. It is told again each day, and when
-    /// it comes back after a while.
+    /// Tells a person a text, unless it was told before and has held since: one broken config can
+    /// stand in the way of many commands. The text is told again each day, and when it comes back
+    /// after a while.
     pub(super) fn tell_once(&self, text: &str, hint: Option<&str>) {
         if self.told.borrow_mut().is_news(text, Instant::now()) {
             report::say(text);
@@ -158,22 +162,22 @@ impl Surroundings {
         }
     }
 
-    /// Tells a person of an error, and what to do about it, once.
+    /// Tells a person of an error and its hint, once.
     pub(super) fn tell_error(&self, error: impl Into<Error>) {
         let error = error.into();
         self.tell_once(&report::chain(&error), error.hint().as_deref());
     }
 
-    /// Another refpost, in `/`, with the server's file that we have.
+    /// Returns a command that runs another refpost in `/`, with the same server's file.
     pub(super) fn refpost(&self) -> Result<Command, Error> {
         Ok(self.refpost_at(super::anew::own_binary()?))
     }
 
-    /// The same, being this program.
+    /// Returns the same command for this program.
     pub(super) fn refpost_at(&self, program: PathBuf) -> Command {
         let mut command = Command::new(program);
         command.args(self.config_args()).current_dir("/");
-        // They would be about the repository in whose hook this runs.
+        // These variables are about the repository in whose hook this runs.
         for (name, _) in std::env::vars_os() {
             let is_kept = WHERE_CONFIG_IS.iter().any(|kept| name == **kept);
             if name.as_bytes().starts_with(b"GIT_") && !is_kept {
@@ -183,7 +187,7 @@ impl Surroundings {
         command
     }
 
-    /// The arguments that name the server's file that we have.
+    /// Returns the arguments that name the server's file of this run, if one is named.
     pub(super) fn config_args(&self) -> Vec<OsString> {
         let (file, is_named) = self.server_file();
         if !is_named {
@@ -197,17 +201,17 @@ impl Surroundings {
         SystemTime::now()
     }
 
-    /// An environment variable as text.
+    /// Returns an environment variable as text.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 
-    /// An environment variable that names a path.
+    /// Returns an environment variable that names a path.
     pub(super) fn path_variable(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }
 
-    /// The machine's name, as it was when this was first asked.
+    /// Returns the machine's name, as it was when this was first asked.
     pub(super) fn host(&self) -> &str {
         self.host.get_or_init(|| {
             let name = nix::unistd::gethostname().ok();
@@ -217,17 +221,17 @@ impl Surroundings {
         })
     }
 
-    /// The account that this process runs as.
+    /// Returns the name of the account that this process runs as.
     pub(super) fn own_account(&self) -> String {
         self.account(Uid::effective().as_raw()).0
     }
 
-    /// The account that this process runs as.
+    /// Returns the number of the account that this process runs as.
     pub(super) fn own_uid(&self) -> u32 {
         Uid::effective().as_raw()
     }
 
-    /// The groups of an account (getgrouplist(3)); none, if it has no name.
+    /// Returns the groups of an account (getgrouplist(3)); none if it has no name.
     pub(super) fn groups(&self, uid: u32) -> Vec<u32> {
         let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else {
             return Vec::new();
@@ -242,30 +246,29 @@ impl Surroundings {
             .collect()
     }
 
-    /// The name and the full name of an account (passwd(5)); its number where it
-    /// has no name.
+    /// Returns the name and the full name of an account (passwd(5)); its number if it has no name.
     pub(super) fn account(&self, uid: u32) -> (String, String) {
         self.accounts.get(uid)
     }
 
-    /// Looks accounts up anew from now on, and which of them is the service.
+    /// Forgets the accounts, and which of them is the service, so that they are looked up anew.
     pub(super) fn forget_accounts(&self) {
         self.is_service.set(None);
         self.accounts.forget();
     }
 
-    /// What an id is made of, here and now.
+    /// Returns the time, the host and the random number of which an id is made.
     pub(super) fn stamp(&self) -> Stamp<'_> {
         Stamp {
             now: self.now(),
             host: self.host(),
-            // Chance only tells apart what happens at one time on one host.
+            // The random number only tells apart events at one time on one host.
             random: self.random().map_or(0, u64::from_le_bytes),
         }
     }
 
-    /// Whether a push that cannot be recorded is to be refused; asked when even
-    /// the configuration may be the reason.
+    /// Returns whether a push that cannot be recorded is to be refused. Answers even if the
+    /// configuration is the reason.
     pub(super) fn requires(&self, git_dir: &Path) -> bool {
         match self.load(Some(git_dir)) {
             Ok(loaded) => loaded.settings.require,
@@ -273,7 +276,7 @@ impl Surroundings {
         }
     }
 
-    /// What the pusher gave along and begins with `prefix` (githooks(5), pre-receive).
+    /// Returns the pusher's options that begin with `prefix` (githooks(5), pre-receive).
     pub(super) fn push_options(&self, prefix: &str) -> Vec<String> {
         let count = self.variable("GIT_PUSH_OPTION_COUNT");
         let count: usize = count.and_then(|count| count.parse().ok()).unwrap_or(0);
@@ -283,8 +286,8 @@ impl Surroundings {
             .collect()
     }
 
-    /// Starts a flush of this spool that outlives us: neither git nor the pusher
-    /// waits for it.
+    /// Starts a flush of this spool that outlives this process: neither git nor the pusher waits
+    /// for it.
     pub(super) fn flush_detached(&self, spool: &Path) -> Result<(), Error> {
         let mut command = self.refpost()?;
         command
@@ -312,7 +315,7 @@ impl Surroundings {
         usize::try_from(limit).unwrap_or(LEAST_DESCRIPTORS)
     }
 
-    /// Bytes that nobody can guess, each handed out once. They are drawn in advance: a
+    /// Returns bytes that cannot be guessed, each handed out once. They are drawn in advance: a
     /// push needs some for each of its messages.
     pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
         let mut drawn = self.random.borrow_mut();
@@ -324,8 +327,8 @@ impl Surroundings {
         Ok(bytes.try_into().expect("so many were split off"))
     }
 
-    /// A fresh key: 32 random bytes as hex, which every program takes for text. They are
-    /// drawn for it alone, and nobody else has them.
+    /// Returns a fresh key: 32 random bytes as hex, which every program takes for text. They are
+    /// drawn for it alone, and used nowhere else.
     pub(super) fn fresh_key(&self) -> Result<Secret, Error> {
         Ok(Secret::new(hex::encode(draw([0; 32])?)))
     }

@@ -1,4 +1,4 @@
-//! Mode `sync`: the push's own entry attempted while the pusher waits.
+//! Mode `sync`: attempts the push's own entry while the pusher waits.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
@@ -14,25 +14,25 @@ use crate::delivery::{
 use crate::report;
 use crate::spool::{Id, Lock, Queue, Recipient, Spool, Standing};
 
-/// How often a held lock is looked at again, within the push budget.
+/// Time between two tries for a lock that another process holds, within the push budget.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What became of the push's messages for one endpoint.
+/// Result of attempting the push's messages for one endpoint.
 pub(super) struct Attempted {
     pub(super) endpoint: String,
     pub(super) report: LaneReport,
-    /// What is in its queue now.
+    /// State of its queue after the attempt.
     waiting: Standing,
 }
 
 impl Attempted {
-    /// Whether nothing waits, of this push or of another, in its queue or on the way there.
+    /// Returns whether nothing waits, of this push or of another, in its queue or on the way there.
     pub(super) fn is_empty_now(&self) -> bool {
         self.waiting.waiting == 0 && self.report.left.is_none()
     }
 
-    /// Why it waits, for the pusher: ` (failing for 3h, 14 waiting)`.
-    /// `verbose`: with what is the administrator's to know.
+    /// Returns the reason why messages wait, for the pusher: ` (failing for 3h, 14 waiting)`. With
+    /// `verbose`, it has details that are the administrator's to know.
     pub(super) fn state(&self, now: SystemTime, verbose: bool) -> String {
         let count = self.waiting.waiting;
         match (&self.report.left, &self.waiting.head) {
@@ -57,8 +57,7 @@ impl Attempted {
     }
 }
 
-/// Attempts the push's own entry, all endpoints at once, for as long as the push
-/// budget lasts.
+/// Attempts the push's own entry at all endpoints at once, for as long as the push budget lasts.
 pub(super) fn deliver_now(
     spool: &Spool,
     id: &Id,
@@ -80,8 +79,8 @@ pub(super) fn deliver_now(
     signals::panic_ends("cannot wait for answers", 0);
     let attempted = delivery::run(async {
         let ran = distribute(spool, &world, end).await;
-        // What was recorded before and cannot be announced yet holds it in `new/`:
-        // no queue is worth waiting for.
+        // An older push that cannot be announced yet holds this one in `new/`: no queue is worth
+        // waiting for.
         let is_held = ran.is_some() && spool.open_new(id).is_ok();
         let own = recipients.iter().filter(|one| !one.queue.is_service());
         let attempts = own.map(async |recipient| {
@@ -114,15 +113,15 @@ pub(super) fn deliver_now(
     })
 }
 
-/// What became of what is for the service.
+/// Result of submitting entries to the service.
 pub(super) enum Submitted {
-    /// It has it.
+    /// The service has the entry, and those before it.
     All,
-    /// It waits, for this reason.
+    /// The entry waits, for this reason.
     Left(String),
 }
 
-/// Submits the push's own entry to the service, and what waits before it, while the pusher
+/// Submits to the service the push's own entry and those that wait before it, while the pusher
 /// waits.
 pub(super) fn submit_now(spool: &Spool, id: &Id, around: &Surroundings) -> Submitted {
     let end = Instant::now() + service::PUSH_PATIENCE;
@@ -139,17 +138,18 @@ pub(super) fn submit_now(spool: &Spool, id: &Id, around: &Surroundings) -> Submi
     }
 }
 
-/// Brings what was recorded to its queues. `None`: another process has `new/`.
+/// Distributes recorded entries to their queues. Returns `None` if another process has `new/` for
+/// all of the time.
 async fn distribute(spool: &Spool, world: &World<'_>, end: Instant) -> Option<()> {
     let mut has_run = false;
     let ran = wait_until(end, || {
         let build = |id: &Id, header: &_| world.build(spool, id, header);
         let distribution = spool.distribution(Lock::Try, build);
         let mut distribution = distribution.ok().flatten()?;
-        // The pusher does not wait for a long backlog: what is left, a flush distributes.
+        // The pusher does not wait for a long backlog: a flush distributes the rest.
         while distribution.step(|| Instant::now() < end).ok()?? && Instant::now() < end {}
         has_run = true;
-        // An older push that was only recorded has its messages soon.
+        // The messages of an older push that was only recorded are made soon.
         (!distribution.finish().builds).then_some(())
     })
     .await;
@@ -158,7 +158,7 @@ async fn distribute(spool: &Spool, world: &World<'_>, end: Instant) -> Option<()
 
 async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Instant) -> LaneReport {
     let ask = || match spool.lane(queue).ok().flatten() {
-        // Nothing waits: somebody else has delivered it.
+        // Nothing waits: another process has delivered it.
         None if spool
             .standing(queue)
             .is_ok_and(|it| it.next_due().is_none()) =>
@@ -180,7 +180,7 @@ async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Insta
             }),
             ..LaneReport::default()
         });
-        // Another endpoint of the same receiver is done soon.
+        // The attempt for another endpoint of the same receiver is over soon.
         let is_crowded = matches!(report.left, Some(Left::Crowded(_)));
         if !is_crowded || Instant::now() + LOOK_AGAIN >= end {
             return report;
@@ -196,7 +196,7 @@ fn out_of_time() -> LaneReport {
     }
 }
 
-/// Asks again and again, until there is an answer or no time is left.
+/// Calls `ask` until it returns a value or no time is left.
 async fn wait_until<T>(end: Instant, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     loop {
         match ask() {

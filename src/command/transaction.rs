@@ -1,8 +1,8 @@
-//! `reference-transaction`: what moves without a push (githooks(5)).
+//! `reference-transaction`: announces refs that move without a push (githooks(5)).
 //!
-//! A push is none of ours: its own hooks see to it. `prepared` records what is
-//! about to move, `committed` announces what did, `aborted` forgets. git reports
-//! housekeeping in the same way, so what counts is where a ref is before and after.
+//! Pushes are left to their own hooks. `prepared` records the moves that are about to be made,
+//! `committed` announces those that were made, `aborted` withdraws the records. git reports
+//! housekeeping in the same way, so that only the values of a ref before and after count.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,11 +18,10 @@ use crate::event::{Oid, RefName, RefUpdate};
 use crate::git::{RefLines, Repository};
 use crate::spool::{Intent, Spool, SpoolError};
 
-/// Refs that belong to one worktree, and are nobody else's business
-/// (gitrepository-layout(5)).
+/// Beginnings of refs that belong to one worktree, and are not announced (gitrepository-layout(5)).
 const OF_A_WORKTREE: [&str; 3] = ["refs/bisect/", "refs/rewritten/", "refs/worktree/"];
 
-/// The refs are locked, and about to move.
+/// Records the moves of a transaction whose refs are locked, and about to move.
 pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());
@@ -36,7 +35,7 @@ pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
     let push = Push::now(git_dir, around);
     let mut moves = moves.peekable();
     if let (None, Some(Ok(batch))) = (caller.as_ref(), moves.peek()) {
-        // Nothing tells which git this is. What a push is about to move, its own hooks announce.
+        // The git is not known. Its own hooks announce the moves that a push is about to make.
         let spool = place::spool_of(&push.git_dir, settings(&loaded));
         if is_received(&spool, &push.git_dir, batch) {
             return Ok(());
@@ -45,7 +44,7 @@ pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
     intend(&push, loaded, moves, (caller.as_ref(), false), around)
 }
 
-/// Whether a push of a git that cannot be known has recorded all of these moves.
+/// Returns whether a push of a git that is not known has recorded all of these moves.
 fn is_received(spool: &Spool, git_dir: &Path, moves: &[RefUpdate]) -> bool {
     let intents = outbox::intents_of(spool, git_dir, Path::new(""));
     let intents = intents
@@ -55,7 +54,8 @@ fn is_received(spool: &Spool, git_dir: &Path, moves: &[RefUpdate]) -> bool {
     moves.iter().all(|update| meant.contains(update))
 }
 
-/// Which of the named refs move, as far as they count.
+/// Returns the named updates that move a ref, without refs of worktrees and those that the
+/// configuration leaves out.
 fn moved(mut named: Vec<RefUpdate>, repository: &Repository, refs: Option<&Patterns>) -> Batch {
     named.retain(|update| {
         let name = update.name.full();
@@ -64,21 +64,22 @@ fn moved(mut named: Vec<RefUpdate>, repository: &Repository, refs: Option<&Patte
     });
     let at = repository.ref_values(named.iter().map(|update| &update.name))?;
     for update in &mut named {
-        // What git gives as the old value may be "any": housekeeping looks like a
-        // creation of what is there already.
+        // The old value that git gives may be "any": housekeeping looks like a creation of a ref
+        // that is there already.
         update.old = at.get(&update.name).copied();
     }
     named.retain(|update| update.old != update.new);
     Ok(named)
 }
 
-/// The transaction is done: what its intents say, and is not where it was, has moved.
+/// Announces the moves of a transaction that is done: the refs of its intents that are not where
+/// they were.
 pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());
     };
     if caller.as_ref().is_some_and(|caller| caller.is_part) {
-        // The push announces it, if it tells of it; otherwise it is settled after the push.
+        // The push announces it, if the push tells of it; otherwise it is settled after the push.
         return Ok(());
     }
     let spool = place::spool_of(&git_dir, settings(&loaded));
@@ -92,8 +93,8 @@ pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
     }
     let repository = Repository::open_in_hook(&git_dir)?;
     let at = repository.ref_values(transaction.updates().map(|update| &update.name))?;
-    // Where it is now may be somebody's next move; where it was, it was left: git
-    // begins with the packed name of a ref, or only tidies up.
+    // A new value may be the next move of another process. A ref at its old value was left there:
+    // git begins with the packed name of a ref, or only tidies up.
     let has_moved = |update: &&RefUpdate| at.get(&update.name).copied() != update.old;
     let updates: Vec<RefUpdate> = transaction.updates().filter(has_moved).cloned().collect();
     if updates.is_empty() {
@@ -130,7 +131,7 @@ fn settings(loaded: &Result<Loaded, config::Error>) -> Option<&Settings> {
     loaded.as_ref().ok().map(|loaded| &loaded.settings)
 }
 
-/// What git says that the transaction is to do.
+/// Reads the updates that git names on standard input, batch by batch.
 fn named() -> impl Iterator<Item = Batch> {
     let mut lines = RefLines::of_transaction(std::io::stdin().lock());
     std::iter::from_fn(move || {
@@ -139,11 +140,11 @@ fn named() -> impl Iterator<Item = Batch> {
     })
 }
 
-/// The intents of one transaction: as many as it has batches.
+/// Intents of one transaction, one for each of its batches.
 struct Transaction(Vec<Intent>);
 
 impl Transaction {
-    /// Everything that it was to move.
+    /// Returns all updates that the transaction was to make.
     fn updates(&self) -> impl Iterator<Item = &RefUpdate> {
         self.0.iter().flat_map(Intent::updates)
     }
@@ -156,7 +157,7 @@ impl Transaction {
     }
 }
 
-/// The transactions that this git has under way, in the order of their beginning.
+/// Returns the transactions that this git has under way, in the order of their beginning.
 fn transactions_of(spool: &Spool, git_dir: &Path, caller: Option<&Caller>) -> Vec<Transaction> {
     let mut found: Vec<Transaction> = Vec::new();
     for intent in outbox::intents_of(spool, git_dir, Path::new("")) {
@@ -165,7 +166,7 @@ fn transactions_of(spool: &Spool, git_dir: &Path, caller: Option<&Caller>) -> Ve
         if !is_its || header.received {
             continue;
         }
-        // What is recorded at one time by one process is of one transaction.
+        // Intents that one process recorded at one time belong to one transaction.
         let is_its = |of: &&mut Transaction| of.0[0].header.time == header.time;
         match found.iter_mut().find(is_its) {
             Some(transaction) => transaction.0.push(intent),
@@ -175,7 +176,7 @@ fn transactions_of(spool: &Spool, git_dir: &Path, caller: Option<&Caller>) -> Ve
     found
 }
 
-/// Which of them is the one that meant all of what git names now, if one is.
+/// Returns the index of the transaction that has all updates which git names now, if one has.
 fn the_one(
     transactions: &[Transaction],
     named: impl Iterator<Item = Batch>,
@@ -195,7 +196,7 @@ fn the_one(
     Ok(left.iter().position(HashSet::is_empty))
 }
 
-/// Whether the same git means all of this in another transaction too: to delete
+/// Returns whether the same git has all of these updates in another transaction too: to delete
 /// packed refs, git runs a transaction within the one that it was asked for.
 fn is_part_of_another(transactions: &[Transaction], which: usize) -> bool {
     let own = &transactions[which];

@@ -50,8 +50,8 @@ use crate::config::{self, Loaded, Server};
 use crate::git;
 
 impl Surroundings {
-    /// Refuses another account's repository, unless git itself trusts it. In a hook
-    /// git has looked at that already.
+    /// Refuses another account's repository, unless git itself trusts it. In a hook, git has
+    /// checked that already.
     pub(super) fn ensure_trusted(&self, git_dir: &Path) -> Result<(), git::Error> {
         let Ok(meta) = std::fs::metadata(git_dir) else {
             return Ok(());
@@ -70,8 +70,8 @@ impl Surroundings {
         Ok(())
     }
 
-    /// Refuses, as root, a folder that is another account's, or holds another's repository, before
-    /// anything there is opened. What a person asks of one repository, its owner is asked.
+    /// Refuses, as root, a folder that belongs to another account or holds another's repository,
+    /// before anything there is opened. A command about one repository must be run by its owner.
     pub(super) fn ensure_not_anothers(&self, named: &Path) -> Result<(), Error> {
         if self.own_uid() != 0 {
             return Ok(());
@@ -93,8 +93,8 @@ impl Surroundings {
         })
     }
 
-    /// Refuses, as root, a repository that is not root's, or that others can put another in
-    /// the place of. Nothing in it is opened, and git is not asked: root works for nobody.
+    /// Refuses, as root, a repository that is not root's, or that others can put another in the
+    /// place of. Nothing in it is opened, and git is not asked: root works for no other account.
     pub(super) fn ensure_roots(&self, git_dir: &Path) -> Result<(), Error> {
         if self.own_uid() != 0 || !git_dir.exists() {
             return Ok(());
@@ -112,8 +112,8 @@ impl Surroundings {
         })
     }
 
-    /// Refuses to act, as root, on what another account configured: it could name
-    /// files that only root may read, and a URL of its own to send them to.
+    /// Refuses to act, as root, on another account's configuration. It could name files that only
+    /// root may read, and a URL of its own to send them to.
     pub(super) fn trust(&self, git_dir: &Path) -> Result<(), Error> {
         let config = git_dir.join(config::REPOSITORY_FILE);
         let owner = std::fs::metadata(&config).map_or(0, |data| data.uid());
@@ -132,15 +132,18 @@ impl Surroundings {
         })
     }
 
-    /// The configuration of a repository, to send what it asks for.
+    /// Loads the configuration of a repository in order to send its messages. Fails as
+    /// [`Self::trust`] does.
     pub(super) fn load_to_send(&self, git_dir: &Path) -> Result<Loaded, Error> {
         self.trust(git_dir)?;
         Ok(self.load(Some(git_dir))?)
     }
 
-    /// Whether this account is the service behind `socket`: it owns a spool of the server's. It
-    /// sends for accounts none of which is trusted with what it may read, so nothing of theirs
-    /// counts but what they submit.
+    /// Returns whether this account is the service behind `socket`: it owns a spool of the
+    /// server's.
+    ///
+    /// The service sends for accounts of which it trusts none with the files that it may read, so
+    /// that nothing of theirs counts but the entries that they submit.
     pub(super) fn is_service(&self) -> Result<bool, config::Error> {
         if let Some(known) = self.is_service.get() {
             return Ok(known);

@@ -1,4 +1,4 @@
-//! `verify`: is this the signature of the body on standard input?
+//! `verify`: checks a signature of the body on standard input.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Done, Error> {
     Ok(Done::No)
 }
 
-/// The keys in the files that the command line names.
+/// Reads the keys in the files that the command line names.
 pub(super) fn read_keys(files: &[PathBuf]) -> Result<Vec<Secret>, KeyError> {
     let files = files.iter().cloned().map(SecretFile::named_here);
     files.map(|file| file.read()).collect()

@@ -1,4 +1,4 @@
-//! `flush --watch`: deliver what comes and what falls due, until told to end.
+//! `flush --watch`: delivers entries when they come and when they fall due, until told to end.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -19,8 +19,8 @@ use crate::cli::FlushArgs;
 use crate::delivery::{self, Scheduler};
 use crate::spool::Spool;
 
-/// How often everything is looked at, whatever the kernel tells: a net below
-/// inotify(7), which knows nothing of other hosts on a network file system.
+/// Time after which all spools are searched for again, with or without a change that the kernel
+/// reports: inotify(7) knows nothing of other hosts on a network file system.
 const LOOK_AROUND: Duration = Duration::from_secs(20);
 
 pub(super) fn run(
@@ -68,7 +68,7 @@ pub(super) fn run(
                     _ = interrupt.recv() => stop.set(true),
                 }
                 if stop.get() {
-                    // What is on its way ends by itself, within its timeout.
+                    // Attempts under way end by themselves, within their timeout.
                     while flush.step().await {}
                     return Ok(());
                 }
@@ -78,7 +78,7 @@ pub(super) fn run(
     .doing("wait for", Path::new("changes"))?
 }
 
-/// A watch stays, so it works for one account.
+/// Tells, as root, of spools of other accounts. A watch stays, so it works for one account.
 fn tell_others(found: &ByOwner, around: &Surroundings) {
     let of_others = found.0.iter().filter(|(owner, _)| **owner != 0);
     for one in of_others.flat_map(|(_, all)| all) {
@@ -92,7 +92,7 @@ fn tell_others(found: &ByOwner, around: &Surroundings) {
     }
 }
 
-/// Ends when it is `due`; never, if nothing is.
+/// Waits until `due`. Never ends if nothing is due.
 async fn until(due: Option<SystemTime>, now: SystemTime) {
     match due {
         Some(due) => sleep(due.duration_since(now).unwrap_or_default()).await,
@@ -100,22 +100,22 @@ async fn until(due: Option<SystemTime>, now: SystemTime) {
     }
 }
 
-/// What the kernel tells of.
+/// A change that the kernel reports.
 enum Changed {
     /// A spool may have new entries.
     Entries(Spool),
-    /// A spool is there that was not.
+    /// A spool is there that was not, or the folder of one has gone.
     Spools,
 }
 
-/// The folders that the kernel tells changes of.
+/// Folders whose changes the kernel reports.
 struct Followed {
     watcher: RecommendedWatcher,
     /// Names that came, and folders that went (true).
     changes: UnboundedReceiver<(PathBuf, bool)>,
-    /// By the folder where entries arrive.
+    /// Spools by the folder where entries arrive.
     spools: HashMap<PathBuf, Spool>,
-    /// Folders in which such a folder may appear, and which.
+    /// Folders in which such a folder may appear, with those that may.
     awaited: HashMap<PathBuf, HashSet<PathBuf>>,
 }
 
@@ -123,8 +123,8 @@ impl Followed {
     fn new() -> Result<Self, Error> {
         let (sender, changes) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Looking into a folder is an event too; only names that come matter, and folders
-            // that go: the kernel follows those no more.
+            // Reading a folder is an event too. Only names that come matter, and folders that go:
+            // the kernel follows those no more.
             let Ok(event) = event else { return };
             let is_gone = match event.kind {
                 EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) => false,
@@ -132,7 +132,7 @@ impl Followed {
                 _ => return,
             };
             for path in event.paths {
-                // Nobody listens any more: we are ending.
+                // The receiver is gone only when the watch ends.
                 sender.send((path, is_gone)).ok();
             }
         })
@@ -145,17 +145,18 @@ impl Followed {
         })
     }
 
-    /// Follows a spool; one that is not there yet, by the folder above it that is.
+    /// Follows a spool. One that does not exist yet is awaited in the nearest folder above it that
+    /// does.
     fn follow(&mut self, spool: &Spool) {
         let arrivals = spool.arrivals();
         if self.spools.contains_key(&arrivals) {
             return;
         }
-        // What cannot be watched is looked at all the same, if less often.
+        // Folders that cannot be watched are searched all the same, if less often.
         let mut above = None;
         while !self.watch(&arrivals) {
             let nearest = arrivals.ancestors().find(|above| above.is_dir());
-            // What was made before the kernel was asked is told by nobody.
+            // Folders that were made before the kernel was asked are not reported.
             if nearest == above {
                 return;
             }
@@ -198,11 +199,11 @@ impl Followed {
                 return Changed::Spools;
             }
         }
-        // The watcher is gone; looking around remains.
+        // The watcher is gone; the periodic search remains.
         std::future::pending().await
     }
 
-    /// Whether what is awaited, or a folder on the way there, has appeared.
+    /// Returns whether the awaited folder, or one on the way there, has appeared.
     fn is_nearer(&self, folder: &Path, arrivals: &Path) -> bool {
         let nearest = arrivals.ancestors().find(|above| above.is_dir());
         !self.spools.contains_key(arrivals) && nearest.is_some_and(|nearest| nearest != folder)

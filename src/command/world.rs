@@ -1,4 +1,4 @@
-//! What deliveries take from outside, and how a flush tells what it did.
+//! Gives deliveries their inputs from outside, and tells the results of a flush.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -25,32 +25,32 @@ use crate::spool::{
     Spool, SpoolError, Unbuilt,
 };
 
-/// What is known of repositories whose paths are gone.
+/// Repositories whose paths are gone, as far as their new paths are known.
 #[derive(Default)]
 pub(super) struct Renamed {
-    /// The repositories below `root`, once they are looked for.
+    /// Repositories below `root` by their folders, once they are looked for.
     pub(super) below_root: RefCell<Option<HashMap<FolderId, Vec<PathBuf>>>>,
-    /// Those to which something is to be moved, by its spool and its old path.
+    /// New paths of repositories with entries to move, by the spool and the old path.
     pub(super) due: RefCell<BTreeMap<(PathBuf, PathBuf), (Spool, PathBuf)>>,
 }
 
-/// Reads each configuration once, until it is told to forget.
+/// Inputs of deliveries from outside. Reads each configuration once, until told to forget.
 pub(super) struct World<'a> {
     pub(super) around: &'a Surroundings,
     as_json: bool,
     settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
     builders: Builders,
     pub(super) renamed: Renamed,
-    /// Messages that were delivered.
+    /// Number of messages that were delivered.
     pub(super) delivered: Cell<usize>,
-    /// Spools with entries that are for the service behind `socket`, by their folders.
+    /// Spools with entries for the service behind `socket`, by their folders.
     for_service: RefCell<BTreeMap<PathBuf, Spool>>,
-    /// Whether the service did not answer.
+    /// True if the service did not answer.
     pub(super) is_service_down: Cell<bool>,
 }
 
 impl<'a> World<'a> {
-    /// `as_json`: what happens is told to programs.
+    /// Returns the inputs. With `as_json`, results are printed for programs.
     pub(super) fn new(around: &'a Surroundings, as_json: bool) -> Self {
         Self {
             around,
@@ -64,13 +64,13 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Reads the configurations, and what accounts are called, anew from now on.
+    /// Forgets configurations and names of accounts, so that they are read anew.
     pub(super) fn forget(&self) {
         self.around.forget_accounts();
         self.settings.borrow_mut().clear();
     }
 
-    /// Removes and returns the spools with entries that are for the service.
+    /// Removes and returns the spools with entries for the service.
     pub(super) fn take_waiting_for_service(&self) -> Vec<Spool> {
         std::mem::take(&mut *self.for_service.borrow_mut())
             .into_values()
@@ -99,7 +99,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Loads what is in force for whoever delivers: for the service, the server's file alone.
+    /// Loads the settings that this account delivers by: as the service, those of the server's file
+    /// alone.
     fn load(&self, repository: &Path) -> Result<Settings, Error> {
         let loaded = if self.around.is_service()? {
             self.around
@@ -131,14 +132,14 @@ impl<'a> World<'a> {
     ) -> Result<Built<Message>, Unbuilt> {
         let settings = self.settings(&header.repository);
         if let Some(most) = settings.ok().and_then(|settings| settings.max_spool) {
-            // What comes behind it waits for it, and must not keep it from being made.
+            // Later entries wait for this one, and must not keep it from being made.
             room::ensure(spool, &header.repository, most, Some(id))
                 .map_err(|full| Unbuilt::All(report::chain(&full)))?;
         }
         self.build_here(header)
     }
 
-    /// Makes the messages of a push that could only be recorded, here and now.
+    /// Makes the messages of a push that could only be recorded, in this process.
     fn build_here(&self, header: &Header) -> Result<Built<Message>, Unbuilt> {
         self.build_owed(header, Extent::Whole).or_else(|error| {
             let why = report::chain(&error);
@@ -151,7 +152,7 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Builds messages of what is all there, or tells what is known of it.
+    /// Builds the messages of a recorded push: with [`Extent::Whole`] only if all of it is there.
     fn build_owed(&self, header: &Header, extent: Extent) -> Result<Built<Message>, Error> {
         let Content::Owed(updates) = &header.content else {
             unreachable!("only what is owed is built")
@@ -187,7 +188,7 @@ impl<'a> World<'a> {
         let built = composer.built(updates)?;
         let spool = place::spool_of(&header.repository, Some(&settings));
         announce::log_misfits(&spool, &header.repository, &composer, self.around);
-        // It keeps its id, so it cannot become two, as it could when it was recorded.
+        // The entry keeps its id, so it cannot become two, as it could when it was recorded.
         if header.can_hold(&built) {
             Ok(built)
         } else {
@@ -195,7 +196,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A push of which an object is missing.
+    /// Decides whether a push with a missing object waits. If not, builds its messages of what is
+    /// known.
     fn without_object(&self, header: &Header, why: String) -> Result<Built<Message>, Unbuilt> {
         let repository = Repository::open(&header.repository).map_err(Error::from);
         let settings = self.settings(&header.repository);
@@ -220,7 +222,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// How much of a push must be there.
+/// Part of a push that must be there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
     Whole,
@@ -266,7 +268,7 @@ impl Outside for World<'_> {
     }
 
     fn will_move(&self, spool: &Spool, header: &Header, queue: &Queue) -> bool {
-        // The path of one whose settings are known is there.
+        // A repository whose settings are known is there.
         let is_there = matches!(self.settings.borrow().get(&header.repository), Some(Ok(_)));
         !is_there && self.is_renamed(spool, header, Some(queue))
     }
@@ -282,7 +284,7 @@ impl Surveyor for World<'_> {
             let gone = Unavailable::Gone(header.repository.clone());
             return Build::Unbuilt(Unbuilt::All(gone.to_string()));
         }
-        // What is wrong with the configuration is told once, here.
+        // A fault of the configuration is told once, here.
         match self.settings(&header.repository) {
             Ok(_) => self.builders.build(spool, id, header, self.around),
             Err(unavailable) => Build::Unbuilt(Unbuilt::All(unavailable.to_string())),
@@ -325,7 +327,7 @@ impl Surveyor for World<'_> {
                 continue;
             }
             self.tell(&blocked.error);
-            // By then there may be more.
+            // Before the distribution is over, the number may still grow.
             if !is_over {
                 continue;
             }
