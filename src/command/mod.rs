@@ -1,5 +1,4 @@
-//! The subcommands: wiring, one file each, and the one place where errors become
-//! exit codes.
+//! The subcommands: wiring, one file each. Here alone, errors become exit codes.
 
 mod accounts;
 mod anew;

@@ -56,7 +56,7 @@ pub(super) fn hook_git_dir(around: &Surroundings) -> Result<PathBuf, Error> {
     absolute.doing("find", &common)
 }
 
-/// Returns the repository's folder as git gives it to this hook. Nothing in it is opened.
+/// Returns the repository's folder as git gives it to this hook. Opens nothing there.
 pub(super) fn hook_folder(around: &Surroundings) -> PathBuf {
     match around.path_variable("GIT_DIR") {
         Some(named) => PathBuf::from(named),

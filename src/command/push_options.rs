@@ -4,7 +4,7 @@
 /// Prefix of refpost's options.
 pub(super) const PREFIX: &str = "refpost.";
 
-/// Option for a push that is not announced.
+/// Option that keeps a push from being announced.
 const SKIP: &str = "refpost.skip";
 /// Option with a text to go with each message of the push.
 const NOTE: &str = "refpost.note";

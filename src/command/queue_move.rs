@@ -70,7 +70,7 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
     Ok(if is_whole { done } else { Done::No })
 }
 
-/// Moves the entries of a repository path that is gone to the path that the repository has now.
+/// Moves the entries of a repository's former path to the path that the repository has now.
 fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
     let old = absolute(Path::new(&args.from));
     let new = absolute(Path::new(&args.to));
@@ -145,8 +145,8 @@ pub(super) fn rename(
     })
 }
 
-/// Returns the path as entries name it, its links resolved. Of a path that is gone, those of the
-/// folder above it are resolved, if that exists.
+/// Returns the path as entries name it, its links resolved. If the path is gone, those of the
+/// folder above it are, if that exists.
 fn absolute(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if let Ok(there) = path.canonicalize() {

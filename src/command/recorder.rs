@@ -124,7 +124,7 @@ impl<'a> Recorder<'a> {
         })
     }
 
-    /// Settles the intents of a push that is not announced. Returns the number of refs that it
+    /// Settles the intents of a push that stays unannounced. Returns the number of refs that it
     /// moved, too.
     pub(super) fn skip(self, batches: Peekable<impl Iterator<Item = Batch>>) -> (Recorded, usize) {
         let mut refs = 0;

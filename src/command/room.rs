@@ -14,7 +14,7 @@ pub(super) const MEANWHILE: &str = "pushes are recorded as ref updates alone, an
 /// Fails if `most` bytes or more wait for a repository, in entries before `before` if given.
 ///
 /// The check comes before messages are made, so that none is made in vain: one entry more than the
-/// limit may wait, and an entry that is larger by itself gets its turn.
+/// limit may wait, and an entry larger by itself gets its turn.
 pub(super) fn ensure(
     spool: &Spool,
     repository: &Path,

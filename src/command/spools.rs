@@ -113,8 +113,8 @@ pub(super) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Se
 
 /// Finds spools.
 ///
-/// A PATH is a repository, a spool, or a folder that is searched for them. Without a PATH, the
-/// spools are those that the server's file names, and all below its `root`.
+/// A PATH is a repository, a spool, or a folder to search for them. Without a PATH, the spools are
+/// those that the server's file names, and all below its `root`.
 pub(super) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
     let (mut by_owner, mut done) = (ByOwner::default(), Done::Well);
     if around.is_given {

@@ -30,7 +30,7 @@ pub(super) struct Surroundings {
     /// Repositories of other accounts that git trusts, with their owners; git is asked once.
     pub(super) trusted: RefCell<HashSet<(PathBuf, u32)>>,
     accounts: Accounts,
-    /// True if this account is the service behind `socket`; `None` until that is looked up.
+    /// True if this account is the service behind `socket`; `None` until looked up.
     pub(super) is_service: Cell<Option<bool>>,
     host: OnceCell<String>,
     /// Random bytes that were drawn and are not yet used.

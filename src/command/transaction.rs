@@ -44,7 +44,7 @@ pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
     intend(&push, loaded, moves, (caller.as_ref(), false), around)
 }
 
-/// Returns whether a push of a git that is not known has recorded all of these moves.
+/// Returns whether a push of an unknown git has recorded all of these moves.
 fn is_received(spool: &Spool, git_dir: &Path, moves: &[RefUpdate]) -> bool {
     let intents = outbox::intents_of(spool, git_dir, Path::new(""));
     let intents = intents
@@ -72,8 +72,8 @@ fn moved(mut named: Vec<RefUpdate>, repository: &Repository, refs: Option<&Patte
     Ok(named)
 }
 
-/// Announces the moves of a transaction that is done: the refs of its intents that are not where
-/// they were.
+/// Announces the moves of a finished transaction: the refs of its intents that are not where they
+/// were.
 pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());

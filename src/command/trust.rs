@@ -93,8 +93,8 @@ impl Surroundings {
         })
     }
 
-    /// Refuses, as root, a repository that is not root's, or that others can put another in the
-    /// place of. Nothing in it is opened, and git is not asked: root works for no other account.
+    /// Refuses, as root, a repository of another account, or one that others can put another in the
+    /// place of. Opens nothing in it and does not ask git: root works for no other account.
     pub(super) fn ensure_roots(&self, git_dir: &Path) -> Result<(), Error> {
         if self.own_uid() != 0 || !git_dir.exists() {
             return Ok(());

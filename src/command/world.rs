@@ -152,7 +152,8 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Builds the messages of a recorded push: with [`Extent::Whole`] only if all of it is there.
+    /// Builds the messages of a recorded push. With [`Extent::Whole`], fails if an object is
+    /// missing.
     fn build_owed(&self, header: &Header, extent: Extent) -> Result<Built<Message>, Error> {
         let Content::Owed(updates) = &header.content else {
             unreachable!("only what is owed is built")
@@ -196,8 +197,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Decides whether a push with a missing object waits. If not, builds its messages of what is
-    /// known.
+    /// Decides whether a push with a missing object waits. If not, builds its messages from the
+    /// rest.
     fn without_object(&self, header: &Header, why: String) -> Result<Built<Message>, Unbuilt> {
         let repository = Repository::open(&header.repository).map_err(Error::from);
         let settings = self.settings(&header.repository);

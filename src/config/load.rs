@@ -133,8 +133,8 @@ impl Server {
         self.settle(Some(repository), None, host)
     }
 
-    /// What a service goes by that delivers for a repository: this file alone, and of the
-    /// repository its path alone.
+    /// Loads the settings by which a service delivers for a repository: from this file alone, and
+    /// of the repository from its path alone.
     pub fn load_served(&self, repository: &Path, host: &str) -> Result<Loaded, Error> {
         let layers = self.layers(Some(repository), host);
         let mut settings = self.settings_of(&layers)?;
@@ -230,7 +230,7 @@ pub fn load(
     Server::read(system, required)?.load(repository, host)
 }
 
-/// What the sections among a server's layers are called: the defaults and the file come first.
+/// Returns the names of the sections among a server's layers: the defaults and the file come first.
 fn sections_in(layers: &[(String, Layer)]) -> Vec<String> {
     let sections = layers.iter().skip(2);
     sections.map(|(name, _)| name.clone()).collect()

@@ -30,20 +30,19 @@ pub struct Settings {
     pub mode: Mode,
     /// Place of the spool; `None`: inside the repository.
     pub spool: Option<PathBuf>,
-    /// Whether the server's file names the spool, so that repositories share it.
+    /// True if the server's file names the spool, so that repositories share it.
     pub spool_is_shared: bool,
-    /// Where entries are submitted to the service that delivers them; `None`: refpost delivers
-    /// here.
+    /// Socket of the service that entries are submitted to; `None`: refpost delivers here.
     pub socket: Option<PathBuf>,
     /// The longest that a push waits for receivers.
     pub push_budget: Duration,
-    /// Whether a push that cannot be recorded is refused.
+    /// True if a push that cannot be recorded is refused.
     pub require: bool,
-    /// Whether the pusher is told nothing when all is well.
+    /// True if the pusher is told nothing when all is well.
     pub quiet: bool,
-    /// Whether the pusher is told addresses, and what exactly is wrong with a receiver.
+    /// True if the pusher is told addresses, and the exact fault of a receiver.
     pub verbose_to_pusher: bool,
-    /// Whether a pusher may ask for something (`git push -o`, git-push(1)).
+    /// True if a pusher's options have effects (`git push -o`, git-push(1)).
     pub push_options: bool,
     /// Refs that are announced when they move without a push; full names.
     pub refs: Patterns,
@@ -87,7 +86,7 @@ pub struct Endpoint {
     pub timeout: Duration,
     /// Keys to sign with.
     pub signing: Signing,
-    /// Whether it is signed as Standard Webhooks has it, too.
+    /// True if messages are also signed as Standard Webhooks has it.
     pub standard_webhooks: bool,
     /// Token that GitLab's format carries.
     pub token: Option<SecretSource>,
@@ -97,14 +96,16 @@ pub struct Endpoint {
     pub ca_file: Option<PathBuf>,
     /// Certificate of this client (TLS client authentication).
     pub client_cert: Option<ClientCert>,
-    /// Whether the service behind `socket` delivers to it.
+    /// True if the service behind `socket` delivers to it.
     pub is_served: bool,
 }
 
 impl Settings {
-    /// Leaves to the service what the server's file alone asks for: `served` are its endpoints.
-    /// One that the repository's file adds or changes stays with whoever pushes, and what waits
-    /// for it, or for the service, lies in the repository's own spool.
+    /// Leaves to the service the endpoints that the server's file alone asks for, which are
+    /// `served`.
+    ///
+    /// An endpoint that the repository's file adds or changes stays with the account that pushes.
+    /// Entries for it, or for the service, lie in the repository's own spool.
     pub(super) fn submit(&mut self, served: &[Endpoint]) {
         for endpoint in &mut self.endpoints {
             endpoint.is_served = served.contains(endpoint);

@@ -1,14 +1,14 @@
-//! Where a project is cloned from and looked at, as the configuration says it.
+//! Addresses to clone a project from and to look at it, as the configuration names them.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::payload::{AddressPattern, Configured};
 
-/// What can stand in braces in an address of a project,
+/// Names that can stand in braces in an address of a project.
 const PROJECT: [&str; 3] = ["fullname", "name", "namespace"];
 
-/// and in one of a page.
+/// Names that can stand in braces in an address of a page.
 const PAGE: [&str; 8] = [
     "fullname",
     "name",
@@ -20,11 +20,11 @@ const PAGE: [&str; 8] = [
     "ref",
 ];
 
-/// Where a project is found: a URL.
+/// URL of a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProjectUrl(AddressPattern);
 
-/// Where it is cloned from over SSH: a URL, or `USER@HOST:PATH`.
+/// Address to clone a project from over SSH: a URL, or `USER@HOST:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SshAddress(AddressPattern);
 
@@ -52,7 +52,7 @@ pub(super) struct WebLayer {
 }
 
 impl Preset {
-    /// The page of a commit, and of what differs between two.
+    /// Returns the page of a commit, and that of the difference between two.
     fn pages(self) -> [&'static str; 2] {
         match self {
             Self::Cgit => ["{url}/commit/?id={oid}", "{url}/diff/?id={new}&id2={old}"],
@@ -97,7 +97,8 @@ pub(super) fn configured(
     }
 }
 
-/// Reads an address. It is sent to receivers, so that it must hold no secret.
+/// Parses an address; `names` can stand in braces in it. Receivers are sent it, so that it must
+/// hold no secret.
 fn parse(text: &str, names: &[&str], schemes: &[&str]) -> Result<AddressPattern, String> {
     if !text.chars().all(|c| c.is_ascii_graphic()) {
         return Err("a URL has no spaces and nothing beyond ASCII".to_owned());

@@ -1,14 +1,14 @@
-//! Where a project is found, and the pages of its commits.
+//! Addresses of a project, and of the pages of its commits.
 
 use crate::event::Oid;
 
 use super::wording;
 
-/// An address with names in braces for what is filled in.
+/// An address with names in braces, for which values are filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressPattern(String);
 
-/// What an [`AddressPattern`] is filled with.
+/// Values to fill an [`AddressPattern`] with.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Filling<'a> {
     pub(super) fullname: &'a str,
@@ -22,8 +22,8 @@ pub(super) struct Filling<'a> {
 }
 
 impl AddressPattern {
-    /// Takes a text; `names` are those that can stand in braces. The error names one that
-    /// cannot.
+    /// Parses a text; `names` are those that can stand in braces. The error names one that cannot,
+    /// or says that a brace is missing.
     pub fn parse(text: &str, names: &[&str]) -> Result<Self, String> {
         let mut rest = text;
         while let Some((_, behind)) = rest.split_once('{') {
@@ -40,7 +40,7 @@ impl AddressPattern {
         Ok(Self(text.to_owned()))
     }
 
-    /// As it was written.
+    /// Returns the text as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -70,23 +70,23 @@ impl AddressPattern {
     }
 }
 
-/// Where a project is found.
+/// Addresses of a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// Where it is cloned from over HTTP.
+    /// URL to clone from over HTTP.
     pub http: String,
-    /// Over SSH, as a URL or as `USER@HOST:PATH`.
+    /// Address to clone from over SSH, a URL or `USER@HOST:PATH`.
     pub ssh: String,
-    /// By git's own protocol.
+    /// URL to clone from by git's own protocol.
     pub git: String,
-    /// By what receivers know it: the first of these without `.git`, unless the configuration
+    /// Address by which receivers know the project: `http` without `.git`, unless the configuration
     /// says otherwise.
     pub html: String,
-    /// The page for people, if that is another.
+    /// Page for people, if its address is another.
     pub page: Option<String>,
-    /// The page of a commit, if the configuration says it.
+    /// Page of a commit, if the configuration names it.
     commit: Option<AddressPattern>,
-    /// The page of what differs between two, if it says that.
+    /// Page of the difference between two commits, if the configuration names it.
     compare: Option<AddressPattern>,
     fullname: String,
     name: String,
@@ -94,7 +94,7 @@ pub struct Addresses {
     url: String,
 }
 
-/// What a configuration says of addresses.
+/// Addresses that a configuration names.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the names are those of its keys")]
 pub struct Configured {
@@ -106,7 +106,7 @@ pub struct Configured {
     pub compare: Option<AddressPattern>,
 }
 
-/// The host of a URL.
+/// Returns the host of a URL, or `localhost`.
 pub(super) fn host(url: &str) -> String {
     let parsed = url::Url::parse(url).ok();
     let host = parsed.as_ref().and_then(url::Url::host_str);
@@ -114,7 +114,8 @@ pub(super) fn host(url: &str) -> String {
 }
 
 impl Addresses {
-    /// The addresses of a project on an instance; `found` are those that cgit and gitweb show.
+    /// Returns the addresses of a project on an instance; `found` are those that cgit and gitweb
+    /// show.
     #[must_use]
     pub fn new(
         project: &super::Project,
@@ -169,7 +170,8 @@ impl Addresses {
         }
     }
 
-    /// The page of a commit: the configured one, or this way behind the project's own address.
+    /// Returns the page of a commit: the configured one, or this way behind the project's own
+    /// address.
     pub(super) fn commit(&self, id: Oid, way: &str) -> String {
         let oid = id.to_string();
         match &self.commit {
@@ -181,7 +183,7 @@ impl Addresses {
         }
     }
 
-    /// The configured page of what differs between two commits.
+    /// Returns the configured page of the difference between two commits.
     pub(super) fn compare(&self, old: Oid, new: Oid, reference: &str) -> Option<String> {
         let (old, new) = (old.to_string(), new.to_string());
         let filling = Filling {
@@ -194,7 +196,7 @@ impl Addresses {
         Some(self.compare.as_ref()?.fill(filling))
     }
 
-    /// Whether the configuration says where two commits are compared.
+    /// Returns whether the configuration names a page that compares commits.
     pub(super) fn has_compare(&self) -> bool {
         self.compare.is_some()
     }

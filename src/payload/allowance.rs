@@ -1,12 +1,12 @@
-//! How long the bodies of one entry may be: each, and all together.
+//! Limits the length of the bodies of one entry: each, and all together.
 
-/// The bodies of one entry come to about so much.
+/// Length of all bodies of one entry, in bytes, after which the rest are short.
 const MOST: usize = 64 << 20;
 
-/// What a body may have once they have.
+/// Length of such a short body, in bytes.
 const AFTER: usize = 4 << 10;
 
-/// What is left for the bodies of one entry.
+/// Length that is left for the bodies of one entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     longest: usize,
@@ -14,13 +14,14 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Of an entry whose bodies shall each have no more than `longest` bytes.
+    /// Returns the allowance of an entry whose bodies should each have no more than `longest`
+    /// bytes.
     #[must_use]
     pub fn new(longest: usize) -> Self {
         Self { longest, used: 0 }
     }
 
-    /// How long the next body shall be at most.
+    /// Returns the length that the next body should have at most, in bytes.
     #[must_use]
     pub fn longest(&self) -> usize {
         if self.used > MOST {
@@ -30,7 +31,7 @@ impl Allowance {
         }
     }
 
-    /// A body of this length was made. How long they are in all.
+    /// Counts a body of this length. Returns the length of all bodies.
     pub fn spend(&mut self, length: usize) -> usize {
         self.used = self.used.saturating_add(length);
         self.used

@@ -1,4 +1,4 @@
-//! `msg.authors`: who a message names (docs/payloads.md, "Authors").
+//! `msg.authors`: the authors of a message (docs/payloads.md, "Authors").
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use super::project::Account;
 use super::sent::Event;
 use crate::event::Author;
 
-/// Of a message that is too long, so many authors are listed,
+/// Number of authors that are listed in a message which would be too long.
 const FEW: usize = 10;
 
-/// with so many characters of their names.
+/// Number of characters of their names in such a message.
 const SHORT: usize = 64;
 
 #[derive(Serialize)]
@@ -27,12 +27,12 @@ pub(super) struct AuthorEntry {
 /// The authors of a message.
 pub(super) struct Authors {
     pub(super) listed: Vec<AuthorEntry>,
-    /// How many there are, if they are not all listed with their whole names.
+    /// Number of all authors, if they are not all listed with their whole names.
     pub(super) total: Option<usize>,
 }
 
 impl Authors {
-    /// Names each account and each unknown full name once.
+    /// Lists the authors of an event, each account and each unknown full name once.
     pub(super) fn of(event: &Event, context: Context<'_>) -> Self {
         let mut named = HashSet::new();
         let authors = event.authors.iter();
@@ -46,7 +46,7 @@ impl Authors {
         }
     }
 
-    /// The same; if `is_wanted`, only a few of them, with short names.
+    /// Returns the same authors; with `is_wanted`, only a few of them, with short names.
     pub(super) fn cut(mut self, is_wanted: bool) -> Self {
         if !is_wanted {
             return self;
@@ -66,8 +66,8 @@ impl Authors {
     }
 }
 
-/// An account is one person under any spelling; without one the full name is
-/// all there is to go by.
+/// Returns the full name of an author without an account. An account is one person under any
+/// spelling; without one the full name is all there is to go by.
 fn unknown_name(entry: &AuthorEntry) -> Option<String> {
     entry.name.is_none().then(|| entry.fullname.clone())
 }

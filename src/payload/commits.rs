@@ -1,21 +1,21 @@
-//! What is listed of a push: as much as a body has room for.
+//! Chooses the commits that a body lists: as many as it has room for.
 
 use serde::Serialize;
 
 use crate::event::{Commit, FileStatus, RefChange};
 use crate::json;
 
-/// A message of a commit that has no room is cut at so many characters.
+/// Number of characters of a commit's message that has no room.
 const SHORT_MESSAGE: usize = 1024;
 
-/// How much of commits is told.
+/// Extent to which commits are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// How many of the newest are listed.
+    /// Number of commits that are listed, the newest ones.
     pub(super) commits: usize,
-    /// Whether their files are.
+    /// True if their files are listed.
     pub(super) files: bool,
-    /// Whether their messages are whole.
+    /// True if their messages are whole.
     pub(super) messages: bool,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Paths {
 }
 
 impl Extent {
-    /// The files of a commit, if they are told.
+    /// Returns the paths of a commit's files; none if files are not listed.
     pub(super) fn paths(self, commit: &Commit) -> Paths {
         let files = commit.files.as_deref().filter(|_| self.files);
         let of = |wanted: &[FileStatus]| {
@@ -44,7 +44,7 @@ impl Extent {
         }
     }
 
-    /// The message of a commit, as far as it is told.
+    /// Returns the message of a commit, as far as messages are listed.
     pub(super) fn message(self, commit: &Commit) -> String {
         let message = &commit.message;
         if self.messages {
@@ -58,20 +58,21 @@ impl Extent {
     }
 }
 
-/// The commits of a change that its messages can list, the newest first.
+/// Returns the commits of a change that its messages can list, the newest first.
 pub(super) fn listed(change: &RefChange) -> &[Commit] {
     let details = change.details.as_ref();
     details.map_or(&[], |details| &details.commits)
 }
 
-/// How many commits a change has.
+/// Returns the number of commits of a change.
 pub(super) fn total(change: &RefChange) -> usize {
     change.gained.as_ref().map_or(0, |gained| gained.total)
 }
 
-/// The body with the most in it that is no longer than `longest`, and how much that is. Of
-/// `commits`, those that may be listed, the oldest go last, after the files of all and the
-/// ends of messages.
+/// Returns the body with the most in it that is no longer than `longest`, and its extent.
+///
+/// The files of all `commits` are left out first, then the ends of their messages, then the oldest
+/// of the `most` that may be listed. A body that lists none may be longer.
 pub(super) fn within<T: Serialize>(
     commits: &[&Commit],
     most: usize,
@@ -108,7 +109,7 @@ pub(super) fn within<T: Serialize>(
     })
 }
 
-/// The headers that say what a body leaves out of so many commits.
+/// Returns the headers that tell which parts of `total` commits a body leaves out.
 pub(super) fn headers(extent: Extent, total: usize) -> Vec<(String, String)> {
     let mut headers = Vec::new();
     if extent.commits < total {

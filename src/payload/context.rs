@@ -1,4 +1,4 @@
-//! What messages of forges' formats name: the project, people, the ends of a change.
+//! Data that messages of forges' formats name: the project, people, the ends of a change.
 
 use super::addresses::host;
 use super::commits::{self, Extent};
@@ -6,28 +6,28 @@ use super::wording::{self, Utc, number};
 use super::{Addresses, Format, People, Project};
 use crate::event::{Commit, Oid, RefChange, RefKind, Signature, Tip};
 
-/// What all messages of one push have in common.
+/// Data that all messages of one push have in common.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The instance's URL, ending in `/`.
     pub instance: &'a str,
     /// The project, whole.
     pub project: &'a Project,
-    /// Where it is found.
+    /// Addresses of the project.
     pub addresses: &'a Addresses,
-    /// Who the e-mails of authors belong to.
+    /// Accounts by the e-mails of authors.
     pub people: &'a People,
-    /// The account name of whoever pushed.
+    /// Account name of the pusher.
     pub pusher: &'a str,
     /// The short name of the branch that HEAD names, if it names one.
     pub default_branch: Option<&'a str>,
-    /// Whether ids are SHA-256.
+    /// True if ids are SHA-256.
     pub is_sha256: bool,
-    /// The most commits that a message lists; `None`: as many as the format has it.
+    /// Most commits that a message lists; `None`: as many as the format has it.
     pub max_commits: Option<usize>,
 }
 
-/// Somebody with an account.
+/// A person, or a group, with an account.
 pub(super) struct Person {
     pub(super) login: String,
     pub(super) fullname: Option<String>,
@@ -37,14 +37,14 @@ pub(super) struct Person {
 }
 
 impl<'a> Context<'a> {
-    /// The most commits that a message of this format lists.
+    /// Returns the most commits that a message of this format lists.
     #[must_use]
     pub fn most_commits(&self, format: Format) -> usize {
         self.max_commits.unwrap_or(format.most_commits())
     }
 
     pub(super) fn branch(&self) -> &'a str {
-        // What is no branch's name: a HEAD that is at a commit itself.
+        // HEAD is at a commit itself: its own name is no branch's.
         self.default_branch.unwrap_or("HEAD")
     }
 
@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
         host(self.instance)
     }
 
-    /// OWNER/NAME.
+    /// Returns OWNER/NAME.
     pub(super) fn full_name(&self) -> String {
         match self.project.namespace {
             Some(_) => self.project.fullname.clone(),
@@ -60,12 +60,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whoever pushed.
+    /// Returns the pusher.
     pub(super) fn pusher(&self) -> Person {
         self.account(self.pusher)
     }
 
-    /// The namespace, or else the account whose project it is.
+    /// Returns the namespace, or else the account that owns the project.
     pub(super) fn owner(&self) -> Person {
         match &self.project.namespace {
             Some(namespace) => Person {
@@ -91,25 +91,25 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The account of whoever made a commit, if it is known.
+    /// Returns the account of the person who made a commit, if known.
     pub(super) fn login(&self, signature: &Signature) -> Option<&'a str> {
         let account = self.people.get(&signature.email)?;
         Some(&account.name)
     }
 
-    /// The number of the web-hook.
+    /// Returns the number of the web-hook.
     pub(super) fn hook(&self) -> u64 {
         number(&format!("hook/{}", self.project.fullname))
     }
 
-    /// When the project was made and changed.
+    /// Returns the times at which the project was made and changed, in seconds since the epoch.
     pub(super) fn dates(&self) -> [u64; 2] {
         let project = self.project;
         [&project.date_created, &project.date_modified].map(|date| date.parse().unwrap_or(0))
     }
 }
 
-/// Which end of a ref's change is looked at.
+/// A change of a ref, seen with the context of its messages.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) change: &'a RefChange,
@@ -129,7 +129,7 @@ impl<'a> Seen<'a> {
         self.change.update.name.kind() == RefKind::Tag
     }
 
-    /// `branch` or `tag`.
+    /// Returns `branch` or `tag`.
     pub(super) fn ref_type(&self) -> &'static str {
         if self.is_tag() { "tag" } else { "branch" }
     }
@@ -142,8 +142,8 @@ impl<'a> Seen<'a> {
         self.change.update.digits(self.change.update.new)
     }
 
-    /// The commit that the ref leads to now; `None`: it is gone. One that cannot be read is
-    /// told by its id.
+    /// Returns the commit that the ref leads to now. `None` if the ref is gone. A commit that
+    /// cannot be read has its id alone.
     pub(super) fn head(&self) -> Option<Commit> {
         let details = self.change.details.as_ref();
         let id = commit_of(self.change.new.as_ref()?)?;
@@ -159,24 +159,24 @@ impl<'a> Seen<'a> {
         }))
     }
 
-    /// The newest commits that are listed, the newest first.
+    /// Returns the newest commits that are listed, the newest first, at most `count`.
     pub(super) fn newest(&self, count: usize) -> &'a [Commit] {
         let listed = commits::listed(self.change);
         &listed[..listed.len().min(count)]
     }
 }
 
-/// What a body lists.
+/// Commits that a body lists.
 pub(super) struct Lists<'a> {
     pub(super) commits: &'a [Commit],
     pub(super) head: Option<&'a Commit>,
-    /// Of how many commits.
+    /// Number of commits of the change.
     pub(super) total: usize,
 }
 
 impl Lists<'_> {
-    /// Makes a body with as much in it as there is room for. Returns it, and the headers that
-    /// say what is left out.
+    /// Makes a body with as much in it as there is room for. Returns it, and the headers that tell
+    /// which parts are left out.
     pub(super) fn within<T: serde::Serialize>(
         &self,
         longest: usize,
@@ -188,12 +188,12 @@ impl Lists<'_> {
     }
 }
 
-/// The commit that a tip leads to; of one that cannot be read, what it is at.
+/// Returns the commit that a tip leads to; for one that cannot be read, the object that it is at.
 pub(super) fn commit_of(tip: &Tip) -> Option<Oid> {
     tip.commit.or(tip.incomplete.then_some(tip.object))
 }
 
-/// A date of the project.
+/// Returns a date of the project as text (RFC 3339).
 pub(super) fn date(seconds: u64) -> String {
     wording::rfc3339(seconds, 0, Utc::Zulu)
 }

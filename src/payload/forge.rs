@@ -1,5 +1,5 @@
-//! What GitHub's, GitLab's, Gitea's and Forgejo's web-hooks have in common: which requests a
-//! change of a ref is (docs/payloads.md, "Forges' formats").
+//! Turns a change of a ref into the requests of GitHub's, GitLab's, Gitea's and Forgejo's web-hooks
+//! (docs/payloads.md, "Forges' formats").
 
 use super::context::{Context, Seen, commit_of};
 use super::pagure::Stamp;
@@ -7,8 +7,8 @@ use super::{Format, Message, gitea, github, gitlab, slack};
 use crate::event::{RefChange, RefKind};
 use crate::json;
 
-/// The topics of the messages that tell of a change, in their order. Forges tell of branches
-/// and tags that lead to commits, and of nothing else.
+/// Returns the topics of the messages that tell of a change, in their order. Forges tell of
+/// branches and tags that lead to commits, and of nothing else.
 #[must_use]
 pub fn topics(change: &RefChange, format: Format) -> &'static [&'static str] {
     let kind = change.update.name.kind();
@@ -29,8 +29,8 @@ pub fn topics(change: &RefChange, format: Format) -> &'static [&'static str] {
     }
 }
 
-/// The message of this topic and format about a change, no longer than `longest` if what can
-/// be left out makes it so.
+/// Returns the message of this topic and format about a change, no longer than `longest` if leaving
+/// parts out makes it so.
 #[must_use]
 pub fn message(
     change: &RefChange,
@@ -53,8 +53,8 @@ pub fn message(
     message
 }
 
-/// The test message of a format, which builds nothing anywhere. `receiver`: scheme and host of
-/// where it goes; `wanted`: the topics that are wanted there.
+/// Returns the test message of a format, for which no receiver starts a build. `receiver` is the
+/// scheme and host that it goes to; `wanted` are the topics that are wanted there.
 #[must_use]
 pub fn ping(
     format: Format,

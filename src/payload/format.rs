@@ -1,4 +1,4 @@
-//! Which wire formats there are, and their words.
+//! The wire formats: their names, topics and limits.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub enum Format {
     Slack,
 }
 
-/// How the headers that formats set begin, in lower case.
+/// Beginnings of the headers that formats set, in lower case.
 const RESERVED: [&str; 9] = [
     "x-pagure",
     "x-github-",
@@ -36,14 +36,14 @@ const RESERVED: [&str; 9] = [
     "webhook-",
 ];
 
-/// Whether a header, its name in lower case, is a format's own.
+/// Returns whether a header, its name in lower case, is a format's own.
 #[must_use]
 pub fn is_reserved_header(name: &str) -> bool {
     name == "idempotency-key" || RESERVED.iter().any(|start| name.starts_with(start))
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 6] = [
         Self::Pagure,
         Self::Github,
@@ -53,13 +53,13 @@ impl Format {
         Self::Slack,
     ];
 
-    /// Returns the one of this name.
+    /// Returns the format of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// Its name.
+    /// Returns the format's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ impl Format {
         }
     }
 
-    /// The topics of its messages; `None`: there are others than those of pushes.
+    /// Returns the topics of its messages. `None` if there are others than those of pushes.
     #[must_use]
     pub fn topics(self) -> Option<&'static [&'static str]> {
         match self {
@@ -82,8 +82,8 @@ impl Format {
         }
     }
 
-    /// The topics that an endpoint gets which asks for none: those that a forge's own form
-    /// ticks. An empty list is all of them.
+    /// Returns the topics for an endpoint that asks for none: those that a forge's own form ticks.
+    /// An empty list is all of them.
     #[must_use]
     pub fn default_topics(self) -> &'static [&'static str] {
         match self {
@@ -92,7 +92,7 @@ impl Format {
         }
     }
 
-    /// How many commits a message lists at most, unless the configuration says it.
+    /// Returns the most commits that a message lists, unless the configuration says it.
     #[must_use]
     pub fn most_commits(self) -> usize {
         match self {

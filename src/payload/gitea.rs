@@ -76,7 +76,8 @@ struct Author<'a> {
     username: &'a str,
 }
 
-/// The headers of a request to those who know one of these names, without its signatures.
+/// Returns the headers of a request for receivers that know one of these names, without its
+/// signatures.
 pub(super) fn headers(topic: &str, names: &[&str], delivery: &str) -> Vec<(String, String)> {
     let of = |name: &str| {
         [
@@ -94,7 +95,7 @@ pub(super) fn headers(topic: &str, names: &[&str], delivery: &str) -> Vec<(Strin
         .collect()
 }
 
-/// A body, and the headers that say what it leaves out.
+/// Returns a body, and the headers that tell which parts it leaves out.
 pub(super) fn body(
     topic: &str,
     seen: Seen<'_>,
@@ -162,7 +163,7 @@ fn push(seen: Seen<'_>, longest: usize) -> (Vec<u8>, Vec<(String, String)>) {
     })
 }
 
-/// The page of what a push changed.
+/// Returns the page of the changes of a push.
 fn compare(seen: Seen<'_>) -> String {
     let context = seen.context;
     let name = &seen.change.update.name;

@@ -14,7 +14,7 @@ use super::wording::{self, Utc, path, short};
 use crate::event::{Commit, RefName, Signature};
 use crate::json;
 
-/// What a receiver may echo of a ping.
+/// Text that a receiver may echo after a ping.
 const ZEN: &str = "A ref moves, a POST goes out.";
 
 #[derive(Serialize)]
@@ -119,7 +119,7 @@ struct Author<'a> {
     username: Option<&'a str>,
 }
 
-/// The headers of a request, without its signatures.
+/// Returns the headers of a request, without its signatures.
 pub(super) fn headers(
     topic: &str,
     context: Context<'_>,
@@ -140,7 +140,7 @@ pub(super) fn headers(
     ]
 }
 
-/// A body, and the headers that say what it leaves out.
+/// Returns a body, and the headers that tell which parts it leaves out.
 pub(super) fn body(
     topic: &str,
     seen: Seen<'_>,
@@ -246,7 +246,7 @@ fn base_ref(seen: Seen<'_>) -> Option<String> {
     details.same_as.as_ref().map(RefName::full)
 }
 
-/// The page of what a push changed.
+/// Returns the page of the changes of a push.
 fn compare(seen: Seen<'_>) -> String {
     let addresses = seen.context.addresses;
     let (old, new) = (seen.change.update.old, seen.change.update.new);

@@ -8,10 +8,10 @@ use super::context::{Context, Lists, Seen};
 use super::wording::{self, Utc};
 use crate::event::Commit;
 
-/// From so many characters on a title is cut,
+/// Number of characters from which on a title is cut.
 const LONG_TITLE: usize = 100;
 
-/// to so many, and an ellipsis.
+/// Number of characters of a cut title, before the ellipsis.
 const CUT_TITLE: usize = 80;
 
 #[derive(Serialize)]
@@ -81,7 +81,7 @@ struct Repository<'a> {
     visibility_level: u8,
 }
 
-/// `{}`
+/// An empty object: `{}`.
 #[derive(Serialize)]
 struct Nothing {}
 
@@ -104,10 +104,10 @@ struct Author<'a> {
     email: &'a str,
 }
 
-/// What everybody may see.
+/// Visibility of a project that all people may see.
 const PUBLIC: u8 = 20;
 
-/// The headers of a request, without token and signature.
+/// Returns the headers of a request, without token and signature.
 pub(super) fn headers(
     topic: &str,
     context: Context<'_>,
@@ -141,11 +141,11 @@ pub(super) fn ping(context: Context<'_>) -> Ping<'_> {
     }
 }
 
-/// A body, and the headers that say what it leaves out.
+/// Returns a body, and the headers that tell which parts it leaves out.
 pub(super) fn body(seen: Seen<'_>, longest: usize) -> (Vec<u8>, Vec<(String, String)>) {
     let context = seen.context;
     let head = seen.head();
-    // Of a tag the one commit that it leads to.
+    // A tag has the one commit that it leads to.
     let (commits, total) = if seen.is_tag() {
         let one = head.as_slice();
         (one, one.len())
@@ -208,7 +208,7 @@ fn listed<'a>(commit: &'a Commit, context: Context<'a>, extent: Extent) -> Liste
     }
 }
 
-/// The first line; a long one ends at a space.
+/// Returns the first line of a message; a long one ends at a space.
 fn title(message: &str) -> String {
     let line = message.split(['\r', '\n']).next().unwrap_or_default();
     if line.chars().count() < LONG_TITLE {

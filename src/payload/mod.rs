@@ -1,19 +1,19 @@
-//! Wire formats: what became of a ref goes in, the bytes of a message's body come out.
+//! Wire formats: turns the changes of refs into the bytes of messages' bodies.
 //!
 //! ```text
 //! sent, authors, pagure     Pagure's
-//! forge                     what GitHub's, GitLab's, Gitea's and Forgejo's have in common
-//! context                   what their messages name: the project, people, ends of a change
-//! addresses                 where a project is found, and the pages of its commits
-//! commits                   what is listed of a push, within a length
+//! forge                     GitHub's, GitLab's, Gitea's and Forgejo's: the requests for a change
+//! context                   the data that their messages name: project, people, ends of a change
+//! addresses                 addresses of a project, and of the pages of its commits
+//! commits                   the commits that a body lists, within a length
 //! wording                   dates, paths in URLs, numbers without a database
 //! github, gitlab, gitea     the formats
 //! slack                     a text for people
-//! project, allowance        the project; how long bodies may be
+//! project, allowance        the project; the length that bodies may have
 //! ```
 //!
-//! Everything here is pure. The body is serialised once; those bytes are what is
-//! stored, signed and sent.
+//! Everything here is pure. The body is serialised once; those bytes are stored, signed and
+//! sent.
 
 mod addresses;
 mod allowance;
@@ -49,12 +49,12 @@ pub struct Message {
     pub msg_id: String,
     /// The project's full name at the time, for the header of that name.
     pub project: String,
-    /// The full name of the ref that it is about, as text; empty for a topic
-    /// that is about none. Endpoints choose by it.
+    /// Full name of the ref that the message is about, as text; empty for a topic that is about
+    /// none. Endpoints choose by it.
     pub reference: String,
-    /// The format's headers, without signatures; Pagure's are made when it is sent.
+    /// The format's headers, without signatures; Pagure's are made when the message is sent.
     pub headers: Vec<(String, String)>,
-    /// Where the ref was and is, as hex, if it is about one.
+    /// Old and new value of the ref, as hex, if the message is about one.
     pub ends: Option<[String; 2]>,
     /// The body's bytes.
     pub body: Vec<u8>,

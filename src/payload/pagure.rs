@@ -11,32 +11,32 @@ use super::{Format, Message};
 use crate::event::RefKind;
 use crate::json::{self, Object};
 
-/// No topic is longer: it is a header's value, and stands in lines for people.
+/// Length of the longest topic. A topic is a header's value, and stands in lines for people.
 const LONGEST_TOPIC: usize = 128;
 
-/// In which keys of `msg` Pagure's topics name the project: issues and projects,
-/// commits, pull requests.
+/// Keys of `msg` by which Pagure's topics name the project: issues and projects, commits, pull
+/// requests.
 const NAMES_PROJECT: [&str; 3] = ["project", "repo", "pullrequest"];
 
-/// What all messages of one push have in common.
+/// Data that all messages of one push have in common.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The instance's URL, ending in `/`.
     pub instance: &'a str,
     /// The project, whole.
     pub project: &'a Project,
-    /// Who the e-mails of authors belong to.
+    /// Accounts by the e-mails of authors.
     pub people: &'a People,
-    /// The account name of whoever pushed.
+    /// Account name of the pusher.
     pub pusher: &'a str,
-    /// What whoever pushed has to say about it.
+    /// The pusher's own text about the push.
     pub note: Option<&'a str>,
 }
 
-/// What makes one message unlike any other.
+/// Data by which one message differs from all others.
 #[derive(Clone, Debug)]
 pub struct Stamp {
-    /// Counts the messages of one push from 1.
+    /// Number of the message among those of one push, from 1.
     pub i: usize,
     /// `<UTC year>-<uuid4>`.
     pub msg_id: String,
@@ -45,20 +45,20 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// What other formats call a message: the UUID of its `msg_id`.
+    /// Returns the name of the message in other formats: the UUID of its `msg_id`.
     #[must_use]
     pub fn delivery(&self) -> &str {
         delivery(&self.msg_id)
     }
 }
 
-/// The UUID of a `msg_id`.
+/// Returns the UUID of a `msg_id`.
 #[must_use]
 pub fn delivery(msg_id: &str) -> &str {
     msg_id.split_once('-').map_or(msg_id, |(_, uuid)| uuid)
 }
 
-/// How much of an event is told, more to less.
+/// Extent to which an event is told, more to less.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fill {
     /// All of it.
@@ -69,8 +69,8 @@ enum Fill {
     FewAuthors,
 }
 
-/// Fields are in the order of their names, here and below, for that is the
-/// order of the wire; a test holds them to it.
+/// The outermost object. Fields are in the order of their names, here and below, which is the order
+/// of the wire; a test holds them to it.
 #[derive(Serialize)]
 struct Envelope<'a, M> {
     i: usize,
@@ -131,9 +131,9 @@ struct ReceiveMessage<'a> {
     total_commits: usize,
 }
 
-/// The message of an event, no longer than `longest` if what can be left out makes
-/// it so: the changed files, then all but the first authors. What cannot be left out
-/// is sent at any length.
+/// Returns the message of an event, no longer than `longest` if leaving parts out makes it so:
+/// first the changed files, then all but the first authors. Parts that cannot be left out are sent
+/// at any length.
 #[must_use]
 pub fn message(event: &Event, context: Context<'_>, stamp: &Stamp, longest: usize) -> Message {
     let topic = topic(event);
@@ -155,7 +155,7 @@ pub fn message(event: &Event, context: Context<'_>, stamp: &Stamp, longest: usiz
     }
 }
 
-/// The body, unless it is longer than `longest`.
+/// Returns the body. `None` if longer than `longest`.
 fn body(
     event: &Event,
     fill: Fill,
@@ -189,8 +189,8 @@ fn body(
     envelope(topic(event), &msg, stamp, longest)
 }
 
-/// A topic that a header can carry: words of letters, digits, `-` and `_`, with dots
-/// between them. Which topics there are is for the forge to say.
+/// Parses a topic that a header can carry: words of letters, digits, `-` and `_`, with dots between
+/// them. The forge alone decides which topics exist.
 pub fn parse_topic(text: &str) -> Result<String, String> {
     let is_word = |word: &str| {
         !word.is_empty()
@@ -207,7 +207,7 @@ pub fn parse_topic(text: &str) -> Result<String, String> {
     ))
 }
 
-/// What refpost alone says in every `msg`, by its key.
+/// Returns the keys of every `msg` that refpost alone sets, with their values.
 #[must_use]
 pub fn own_keys(context: Context<'_>) -> [(&'static str, &str); 2] {
     [
@@ -216,8 +216,8 @@ pub fn own_keys(context: Context<'_>) -> [(&'static str, &str); 2] {
     ]
 }
 
-/// Adds what Pagure's messages have, as far as it can be known and is not there: who
-/// did it, and the project, unless what it is about names one.
+/// Adds the keys of Pagure's messages that can be known and are missing: the pusher, and the
+/// project, unless a key names one already.
 pub fn complete(msg: &mut Object, context: Context<'_>) {
     let agent = msg.entry("agent".to_owned());
     agent.or_insert_with(|| context.pusher.into());
@@ -228,8 +228,8 @@ pub fn complete(msg: &mut Object, context: Context<'_>) {
     }
 }
 
-/// A message of any other topic: `msg` keeps its keys and gains the instance
-/// and the project's full name.
+/// Returns a message of any other topic: `msg` keeps its keys and gains the instance and the
+/// project's full name.
 #[must_use]
 pub fn other_message(topic: &str, mut msg: Object, context: Context<'_>, stamp: &Stamp) -> Message {
     for (key, value) in own_keys(context) {
@@ -258,7 +258,7 @@ fn envelope(topic: &str, msg: &impl Serialize, stamp: &Stamp, longest: usize) ->
     json::to_bytes_within(&whole, longest)
 }
 
-/// The topics that a push can have.
+/// Topics that a push can have.
 pub const PUSH_TOPICS: [&str; 5] = [
     "git.receive",
     "git.branch.creation",

@@ -18,8 +18,8 @@ pub struct Account {
 /// Accounts by e-mail, exactly as the e-mail stands in commits.
 pub type People = BTreeMap<String, Account>;
 
-/// `msg.repo`: what Pagure keeps in its database. Fields are in the order of
-/// their names, for that is the order of the wire.
+/// `msg.repo`: the project as Pagure keeps it in its database. Fields are in the order of their
+/// names, which is the order of the wire.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(
     missing_docs,
@@ -46,7 +46,7 @@ pub struct Project {
     pub user: User,
 }
 
-/// `msg.repo.user`: whose project it is.
+/// `msg.repo.user`: the account that owns the project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are Pagure's")]
 pub struct User {

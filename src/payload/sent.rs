@@ -1,5 +1,5 @@
-//! What Pagure's format sends of a ref that changed: the table "which commits, which files" of
-//! docs/payloads.md.
+//! Turns a change of a ref into events of Pagure's format: the table "which commits, which files"
+//! of docs/payloads.md.
 
 use crate::event::{Author, ChangedFiles, Gained, Oid, RefChange, RefKind, RefName, Tip};
 
@@ -8,28 +8,28 @@ use crate::event::{Author, ChangedFiles, Gained, Oid, RefChange, RefKind, RefNam
 pub struct Event {
     /// The ref that it happened to.
     pub name: RefName,
-    /// What happened.
+    /// Change of the ref.
     pub change: Change,
-    /// Who wrote what the message is about, in order of first appearance from
-    /// the oldest commit. Never empty.
+    /// Authors of the commits or the tag that the message is about, in order of first appearance
+    /// from the oldest commit. Never empty.
     pub authors: Vec<Author>,
-    /// Whether there are more of them than are gathered.
+    /// True if there are more authors than are gathered.
     pub more_authors: bool,
-    /// Whether less is told than there was.
+    /// True if less is told than there was.
     pub incomplete: bool,
 }
 
-/// What happened to a ref.
+/// Change of a ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A branch or a tag is there now, pointing at `rev`.
     Created {
-        /// What the ref points at: of an annotated tag, the tag object.
+        /// Object that the ref points at: for an annotated tag, the tag object.
         rev: Oid,
     },
     /// A branch or a tag is gone; it pointed at `rev`.
     Deleted {
-        /// What the ref pointed at: of an annotated tag, the tag object.
+        /// Object that the ref pointed at: for an annotated tag, the tag object.
         rev: Oid,
     },
     /// Commits arrived on a ref, or left it.
@@ -39,22 +39,22 @@ pub enum Change {
 /// Commits that a ref gained, and what they changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// What the listed commits build on, as hex; zeros of the repository's
-    /// length where there was nothing.
+    /// Commit that the listed commits build on, as hex. Where there is none, the old value of the
+    /// ref; zeros of the repository's length where there was nothing.
     pub old_commit: String,
     /// The oldest of the listed commits.
     pub start_commit: Oid,
     /// The newest of the listed commits.
     pub end_commit: Oid,
-    /// How many are listed.
+    /// Number of listed commits.
     pub total_commits: usize,
-    /// Whether a commit reachable from the old value is not from the new one.
+    /// True if a commit reachable from the old value is not reachable from the new one.
     pub forced: bool,
     /// The files that differ.
     pub changed_files: ChangedFiles,
 }
 
-/// The events of a change; of a created branch its creation first.
+/// Returns the events of a change; for a created branch, its creation first.
 #[must_use]
 pub fn events(change: RefChange) -> Vec<Event> {
     let RefChange {
@@ -114,8 +114,10 @@ pub fn events(change: RefChange) -> Vec<Event> {
     events
 }
 
-/// What the listed commits build on. Where there is none, what the ref was at, an annotated
-/// tag by its own id; where nothing was, zeros of the length that ids have here.
+/// Returns the commit that the listed commits build on.
+///
+/// Where there is none, returns the old value of the ref, an annotated tag by its own id; where
+/// there was nothing, zeros of the length that ids have here.
 fn old_commit(old: Option<&Tip>, new: Option<&Tip>, gained: &Gained) -> String {
     let Some(old) = old else {
         let length = new.map_or(0, |new| new.object.as_bytes().len());

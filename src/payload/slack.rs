@@ -11,10 +11,10 @@ use super::context::{Context, Seen};
 use crate::event::Commit;
 use crate::json;
 
-/// A text has no more characters: Discord takes 2,000.
+/// Largest number of characters of a text: Discord takes 2,000.
 const LONGEST_TEXT: usize = 1900;
 
-/// Nor has what others wrote of it, a subject or a name, more than so many.
+/// Largest number of characters of a subject or a name in it, which other people wrote.
 const LONGEST_PART: usize = 100;
 
 #[derive(Serialize)]
@@ -65,7 +65,7 @@ pub(super) fn body(seen: Seen<'_>) -> Vec<u8> {
         told += 1;
     }
     if !seen.is_tag() && told < count {
-        // Writing to a text does not fail.
+        // Writing to a string does not fail.
         write!(text, "\n… and {} more", count - told).ok();
     }
     json::to_bytes(&Post { text })
@@ -85,8 +85,8 @@ fn link(url: &str, text: &str) -> String {
     format!("<{url}|{}>", plain(text).replace('|', "/"))
 }
 
-/// What others wrote, so that it is nothing but text: no mark-up of Slack's, nobody that a chat
-/// would notify, nothing that moves a cursor or turns text around. A long one is cut.
+/// Returns a text of other people without effects: no mark-up of Slack's, no name that a chat would
+/// notify, no character that moves a cursor or turns text around. A long one is cut.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     for (at, c) in text.chars().enumerate() {

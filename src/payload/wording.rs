@@ -1,4 +1,4 @@
-//! What forges' formats spell alike: dates, paths in URLs, and numbers that no database gave.
+//! Writes dates, paths in URLs, and numbers that no database gave, as forges' formats do.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer};
@@ -7,7 +7,7 @@ use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 
 use crate::event::{Oid, Signature};
 
-/// What does not stand for itself in a path of a URL (RFC 3986, `pchar`).
+/// Characters that are escaped in a path of a URL (RFC 3986, `pchar`).
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -28,32 +28,32 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@')
     .remove(b'/');
 
-/// What does not stand for itself anywhere in a URL.
+/// Characters that are escaped anywhere in a URL.
 const TEXT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// A path, as it stands in a URL.
+/// Returns a path as it stands in a URL.
 pub(super) fn path(text: &str) -> String {
     utf8_percent_encode(text, PATH).to_string()
 }
 
-/// A text, as it stands anywhere in a URL.
+/// Returns a text as it stands anywhere in a URL.
 pub(super) fn text(text: &str) -> String {
     utf8_percent_encode(text, TEXT).to_string()
 }
 
-/// The first twelve digits of an id.
+/// Returns the first twelve digits of an id.
 pub(super) fn short(id: Oid) -> String {
     let mut digits = id.to_string();
     digits.truncate(12);
     digits
 }
 
-/// A number that stays with a name, where no database gave one: 31 bits of its hash, so that
-/// it fits whatever a receiver keeps it in.
+/// Returns a number that stays with a name, where no database gave one: 31 bits of its hash, so
+/// that it fits any integer type of a receiver.
 #[must_use]
 pub fn number(name: &str) -> u64 {
     let digest = Sha256::digest(name);
@@ -61,7 +61,7 @@ pub fn number(name: &str) -> u64 {
     u64::from(u32::from_be_bytes(bytes))
 }
 
-/// How a date without an offset is written.
+/// Spelling of a date without an offset.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Utc {
     /// As `Z`.
@@ -70,13 +70,13 @@ pub(super) enum Utc {
     Zeros,
 }
 
-/// When a commit was made, in local time (RFC 3339).
+/// Returns the date of a commit, in its local time (RFC 3339).
 pub(super) fn date(signature: &Signature, utc: Utc) -> String {
     rfc3339(signature.seconds, signature.offset, utc)
 }
 
-/// Seconds since the epoch as a date (RFC 3339). What no calendar shows is the last date that
-/// one does.
+/// Returns seconds since the epoch as a date (RFC 3339), `minutes` east of UTC. A time that no
+/// calendar shows becomes the last date that one does.
 pub(super) fn rfc3339(seconds: u64, minutes: i32, utc: Utc) -> String {
     let last = Date::from_calendar_date(9999, Month::December, 31);
     let last = last.map(|date| date.with_time(Time::MIDNIGHT).assume_utc());

@@ -107,7 +107,7 @@ impl SecretSource {
 
 impl SecretFile {
     /// Reads the secret text in it, without the white space around it and the byte order mark
-    /// before it, which editors write and nobody sees.
+    /// before it, which editors write and do not show.
     pub fn read(&self) -> Result<Secret, KeyError> {
         let bytes = self.read_whole()?;
         let text = std::str::from_utf8(&bytes).map_err(|error| KeyError::Read {
@@ -150,11 +150,11 @@ pub struct Credentials {
     pub key: Option<Secret>,
     /// The key before it, while it lasts.
     pub previous: Option<Secret>,
-    /// What GitLab's format carries.
+    /// Token that GitLab's format carries.
     pub token: Option<Secret>,
-    /// Whether the key signs as Standard Webhooks has it, too.
+    /// True if the key also signs as Standard Webhooks has it.
     pub standard_webhooks: bool,
-    /// When they were read, for an attempt at once.
+    /// Time at which they were read, for an attempt at once.
     pub time: SystemTime,
     /// The headers of its configuration.
     pub headers: Vec<(String, Secret)>,

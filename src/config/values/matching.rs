@@ -181,8 +181,8 @@ impl Names {
     }
 }
 
-/// Returns the part of a path, its links resolved, below `root`. A root that is a prefix as it
-/// stands is resolved itself; only of another one the system is asked.
+/// Returns the part of a path, its links resolved, below `root`. A root that the path begins with
+/// is taken as it stands; of another one the links are resolved first.
 #[must_use]
 pub fn below(root: &Path, path: &Path) -> Option<PathBuf> {
     let below = match path.strip_prefix(root) {

@@ -21,7 +21,7 @@ impl Patterns {
         }
     }
 
-    /// What is one of these texts; of none, everything.
+    /// Returns patterns that choose these texts; of none, everything.
     pub(in crate::config) fn of(texts: &[&str]) -> Self {
         let pattern = |text: &&str| glob::Pattern::new(text).expect("a word is no glob");
         Self {

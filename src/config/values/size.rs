@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for SpoolSize {
     }
 }
 
-/// Shows a size in the largest unit of which it is a whole number.
+/// Shows a size in the largest unit that gives a whole number.
 fn show<S: Serializer>(bytes: u64, serializer: S) -> Result<S::Ok, S::Error> {
     if bytes > 0 && bytes.is_multiple_of(MIB) {
         serializer.collect_str(&format_args!("{}MiB", bytes / MIB))

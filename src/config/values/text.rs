@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::payload::is_reserved_header;
 
-/// What does not stand for itself in any part of a URL (RFC 3986, section 2.3).
+/// Characters that are escaped in any part of a URL (RFC 3986, section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

@@ -1,4 +1,4 @@
-//! What Gitea's messages say of the repository and of accounts.
+//! Data on the repository and on accounts in Gitea's messages.
 
 use serde::Serialize;
 

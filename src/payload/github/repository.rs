@@ -1,4 +1,4 @@
-//! What GitHub's messages say of the repository and of accounts.
+//! Data on the repository and on accounts in GitHub's messages.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::super::context::{Context, Person, date};
 use super::super::pagure::Stamp;
 use super::super::wording::{Links, Same, path};
 
-/// Behind the address of an account.
+/// Keys of an account's links, with the ends behind its address.
 const USER_LINKS: &[(&str, &str)] = &[
     ("followers_url", "/followers"),
     ("following_url", "/following{/other_user}"),
@@ -19,7 +19,7 @@ const USER_LINKS: &[(&str, &str)] = &[
     ("received_events_url", "/received_events"),
 ];
 
-/// Behind the address of a repository.
+/// Keys of a repository's links, with the ends behind its address.
 const REPOSITORY_LINKS: &[(&str, &str)] = &[
     ("forks_url", "/forks"),
     ("keys_url", "/keys{/key_id}"),
@@ -82,7 +82,7 @@ pub(super) struct User {
     site_admin: bool,
 }
 
-/// Links that keep where they begin.
+/// Links that own the address at which they begin.
 struct OwnLinks(String, &'static [(&'static str, &'static str)]);
 
 impl Serialize for OwnLinks {
@@ -92,7 +92,7 @@ impl Serialize for OwnLinks {
     }
 }
 
-/// In a push a number, elsewhere a text.
+/// A time: a number in a push, a text elsewhere.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Moment {
@@ -147,7 +147,7 @@ pub(super) struct Repository<'a> {
     master_branch: Option<&'a str>,
 }
 
-/// `{}`
+/// An empty object: `{}`.
 #[derive(Serialize)]
 struct Nothing {}
 
