@@ -230,7 +230,7 @@ fn post_receive(around: &Surroundings) -> Result<(), Error> {
 
 /// Announces the refs of a `post-update REF…` hook, unless post-receive has announced them.
 ///
-/// git names the refs alone. Their values before are in the intent, or in the reflog.
+/// git gives this hook names alone. The values before are in the intent, or in the reflog.
 fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded)) = wanted(around)? else {
         return Ok(());

@@ -7,7 +7,7 @@ use nix::unistd::{AccessFlags, access};
 use super::links::{Hook, Place, beginning};
 use crate::report;
 
-/// A file on the way to refpost that is not run.
+/// A file that should run refpost, or lead to it, and is not run.
 pub(super) struct Ignored {
     pub(super) why: String,
     /// Advice; `None`: run `refpost enable`.

@@ -11,7 +11,7 @@ use super::{Done, Error, IoContext};
 use crate::cli::{Cli, LEVELS};
 use crate::report;
 
-/// Titles and paragraphs of sections that the options cannot express. Exit codes are those of
+/// Sections that clap cannot make of the options: titles and paragraphs. Exit codes are those of
 /// sysexits.h.
 const SECTIONS: [(&str, &[&str]); 3] = [
     (

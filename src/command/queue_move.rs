@@ -1,4 +1,5 @@
-//! `queue move`: moves the entries that wait for one endpoint, or failed there, to another.
+//! `queue move`: moves the entries that wait for one endpoint, or failed there, to another; with
+//! `--repository`, those of a former path to the repository's path of now.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -39,7 +39,7 @@ pub(super) struct Recorder<'a> {
     met: HashSet<Id>,
     /// True if batches claim their places before they are composed.
     claims: bool,
-    /// Place of the batch that is being recorded, until an entry has it.
+    /// Place of the batch being recorded, until an entry has it.
     claim: Option<Claim>,
 }
 

@@ -31,7 +31,7 @@ impl Document {
         iter::once(&mut self.layer).chain(sections)
     }
 
-    /// Whether a secret's text stands in the file itself.
+    /// Returns whether a secret's text stands in the file itself.
     pub(super) fn holds_secret(&mut self) -> bool {
         self.layers().any(|layer| layer.holds_secret())
     }
@@ -175,7 +175,7 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether what names something names anything.
+/// Checks that keys which name something are not empty.
 fn check_filled(layer: &Layer) -> Result<(), Fault> {
     let empty = |way: &[&'static str]| {
         let why = format!("`{}` is empty: leave the key out", way.join("."));
@@ -196,7 +196,7 @@ fn check_filled(layer: &Layer) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Of one table: whether it has `key`, `key_file` and `previous_key`.
+/// Checks the keys of one table, by whether it has `key`, `key_file` and `previous_key`.
 fn check_keys([key, key_file, previous]: [bool; 3]) -> Result<(), Fault> {
     if key && key_file {
         let why = "`key` and `key_file` are two answers to one question: take one";
@@ -245,7 +245,7 @@ fn check_endpoint(endpoint: &EndpointLayer, before: &[EndpointLayer]) -> Result<
     Ok(())
 }
 
-/// Whether an endpoint asks for what its format has.
+/// Checks that an endpoint asks for nothing that its format does not have.
 fn check_format(endpoint: &EndpointLayer) -> Result<(), Fault> {
     let (name, format) = (&endpoint.name.0, endpoint.format);
     let topics = endpoint.topics.as_ref().zip(format.topics());

@@ -39,7 +39,7 @@ pub enum Error {
     NoRoot {
         /// The file.
         path: PathBuf,
-        /// That of the section's header, counted from 1.
+        /// Line of the section's header, counted from 1.
         line: usize,
         /// The pattern.
         pattern: String,
@@ -90,7 +90,7 @@ impl Error {
         }
     }
 
-    /// Whether the file is not there.
+    /// Returns whether the file does not exist.
     pub(super) fn is_absence(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }

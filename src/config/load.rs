@@ -44,8 +44,8 @@ impl Loaded {
         (urls.value == "[]").then_some(urls.source)
     }
 
-    /// Whether the configuration says where messages go, or by an empty `urls` that they go
-    /// nowhere. Otherwise what waits stays.
+    /// Returns whether the configuration says where messages go, or by an empty `urls` that they go
+    /// nowhere. Otherwise messages that wait stay.
     #[must_use]
     pub fn is_decided(&self) -> bool {
         !self.settings.endpoints.is_empty() || self.switched_off_by().is_some()
@@ -57,7 +57,7 @@ pub struct Server {
     /// Its path, whether it exists or not.
     path: PathBuf,
     document: Option<Document>,
-    /// Whether the file is there and has no character in it.
+    /// True if the file exists and has no character in it.
     is_blank: bool,
 }
 
@@ -128,7 +128,7 @@ impl Server {
         }
     }
 
-    /// The same without the repository's own file, which may be broken.
+    /// Loads the configuration without the repository's own file, which may be broken.
     pub fn load_without_own(&self, repository: &Path, host: &str) -> Result<Loaded, Error> {
         self.settle(Some(repository), None, host)
     }

@@ -20,9 +20,9 @@ pub(super) struct Wrong {
     /// Its key, such as `endpoint[0].url`.
     key: String,
     why: String,
-    /// Whether the key is told beside the reason.
+    /// True if the key is told beside the reason.
     tells_key: bool,
-    /// Whether there is one table in the place of several.
+    /// True if there is one table in the place of several.
     is_one: bool,
 }
 
@@ -122,7 +122,7 @@ impl IntoDeserializer<'_, Wrong> for Node<'_> {
 }
 
 impl Wrong {
-    /// The same, in the value that has this key and stands there.
+    /// Returns the error as one in the value that has this key and stands at this place.
     fn within(mut self, at: usize, outer: &str) -> Self {
         if self.key.is_empty() && REPEATED.contains(&outer) && self.is_one {
             self.why = format!("{}: its header is `[[{outer}]]`", self.why);
@@ -171,7 +171,8 @@ impl de::Error for Wrong {
         }
     }
 
-    /// Of those that are read, only numbers have values that do not fit.
+    /// Returns an error of type: of the values that are read, only numbers can be of the right type
+    /// and not fit.
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::invalid_type(found, expected)
     }

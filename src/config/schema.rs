@@ -35,9 +35,9 @@ pub enum Origin {
     /// The server's, for all repositories.
     #[default]
     Server,
-    /// That of a section of the server's file, which has these patterns.
+    /// The owner is a section of the server's file, which has these patterns.
     Section(String),
-    /// That of one repository's own file.
+    /// The owner is one repository's own file.
     Repository,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Layer {
     pub(super) root: Option<PathBuf>,
     pub(super) mode: Option<Mode>,
     pub(super) spool: Option<PathBuf>,
-    /// Whether the repository's file names the spool; not a key.
+    /// True if the repository's file names the spool; not a key.
     #[serde(skip)]
     pub(super) spool_is_own: bool,
     pub(super) socket: Option<PathBuf>,
@@ -60,7 +60,7 @@ pub(super) struct Layer {
     pub(super) push_options: Option<bool>,
     pub(super) refs: Option<Patterns>,
     pub(super) urls: Option<Urls>,
-    /// Of `urls` alone.
+    /// Format of the endpoints in `urls` alone.
     pub(super) format: Option<Format>,
     pub(super) key: Option<SecretSource>,
     pub(super) key_file: Option<SecretFile>,
@@ -224,8 +224,8 @@ impl Layer {
         override_fields!(self.delivery, upper.delivery; in_flight);
     }
 
-    /// Whether a secret's text stands in the file itself: a key, a header's value,
-    /// the userinfo of a URL.
+    /// Returns whether a secret's text stands in the file itself: a key, a header's value, the
+    /// userinfo of a URL.
     pub(super) fn holds_secret(&self) -> bool {
         let is_text = |source: &SecretSource| matches!(source, SecretSource::Text(_));
         let urls = self.urls.iter().flat_map(|urls| &urls.0);

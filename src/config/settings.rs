@@ -161,7 +161,7 @@ impl Endpoint {
     }
 }
 
-/// Whether and with what messages are signed.
+/// Keys that messages are signed with, if they are signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signing {
     /// With this key.
@@ -222,7 +222,7 @@ pub struct Network {
     pub allow_hosts: Vec<String>,
     /// Addresses that are allowed.
     pub allow_cidrs: Vec<IpNet>,
-    /// Whether plain `http` is refused.
+    /// True if plain `http` is refused.
     pub https_only: bool,
     /// The proxy that everything goes through; `None`: receivers are dialled directly.
     pub proxy: Option<EndpointUrl>,

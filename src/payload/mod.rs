@@ -41,7 +41,7 @@ pub use wording::number as derived_id;
 /// A message, frozen: a repeat of it carries the same bytes and the same `msg_id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The wire format of the body, which also decides how it is signed.
+    /// The wire format of the body, which also decides on the signatures.
     pub format: Format,
     /// The kind of event, in the format's own words.
     pub topic: String,

@@ -49,7 +49,7 @@ pub enum KeyError {
     /// A folder, a pipe, a device.
     #[error("cannot read key `{}`: it is no regular file", .0.display())]
     NotRegular(PathBuf),
-    /// No key is so long.
+    /// The file is longer than any key.
     #[error("cannot read key `{}`: it is longer than 64 KiB", .0.display())]
     TooLong(PathBuf),
     /// There is nothing in it.

@@ -18,7 +18,7 @@ const OPTIONS: glob::MatchOptions = glob::MatchOptions {
 /// A glob that chooses repositories, or with `!` takes some away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryPattern {
-    /// As it was written.
+    /// Text of the pattern, as it was written.
     text: String,
     is_negated: bool,
     is_absolute: bool,
@@ -70,7 +70,7 @@ impl RepositoryPatterns {
         Self(patterns.to_vec())
     }
 
-    /// Whether they choose this repository.
+    /// Returns whether they choose this repository.
     #[must_use]
     pub fn choose(&self, names: &Names) -> bool {
         let chosen = self.0.first().is_none_or(|first| first.is_negated);
@@ -153,7 +153,8 @@ pub struct Names {
 }
 
 impl Names {
-    /// Of the repository in `git_dir`, the folder with `HEAD` in it, its links resolved.
+    /// Returns the names of the repository in `git_dir`, the folder with `HEAD` in it, its links
+    /// resolved.
     #[must_use]
     pub fn new(git_dir: &Path, root: Option<&Path>) -> Self {
         let path = match git_dir.parent() {

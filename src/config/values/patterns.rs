@@ -37,8 +37,8 @@ impl Patterns {
         idle.map(ToString::to_string)
     }
 
-    /// Whether the text is chosen: by any pattern, or by there being none that
-    /// asks for something, and by no `!` pattern taken away.
+    /// Returns whether the text is chosen: by any pattern, or since no pattern asks for something,
+    /// and not taken away by a `!` pattern.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         let any = |patterns: &[glob::Pattern]| patterns.iter().any(|pattern| pattern.matches(text));

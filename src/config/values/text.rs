@@ -112,7 +112,7 @@ impl EndpointUrl {
         }
     }
 
-    /// Whether it carries a name or a password, which become `Authorization: Basic`.
+    /// Returns whether the URL carries a name or a password, which become `Authorization: Basic`.
     #[must_use]
     pub fn has_userinfo(&self) -> bool {
         !self.0.username().is_empty() || self.0.password().is_some()
@@ -148,7 +148,7 @@ impl EndpointUrl {
         name
     }
 
-    /// Whether an endpoint's name was made from a URL of the same host.
+    /// Returns whether an endpoint's name was made from a URL of the same host.
     #[must_use]
     pub fn shares_host_with(&self, name: &str) -> bool {
         let bases = [self.lasting_name(), self.host_in_name()];
