@@ -94,7 +94,7 @@ impl Work<'_> {
         if self.count(head, 1) < ENOUGH || self.is_ending() {
             return Ok(false);
         }
-        let Some(candidate) = self.candidate(job)? else {
+        let Some(candidate) = self.candidate(item, job)? else {
             return Ok(false);
         };
         if !self.is_taken(&candidate).await? {
@@ -125,11 +125,16 @@ impl Work<'_> {
     /// Returns the first message behind the head that has not had enough of such answers, or the
     /// one on trial that had the fewest.
     ///
-    /// All that are considered go to the URL of the head.
-    fn candidate(&mut self, head: &Job) -> Result<Option<Candidate>, SpoolError> {
+    /// All that are considered go to the URL of the head. There are none if the head is not the
+    /// first of the queue any more, because it was given up or a person removed it.
+    fn candidate(&mut self, item: &Item, head: &Job) -> Result<Option<Candidate>, SpoolError> {
         let mut known: Option<(u32, Candidate)> = None;
         let mut on_trial = 0;
-        for item in self.lane.waiting()?.mains {
+        let mains = self.lane.waiting()?.mains;
+        if mains.first().is_none_or(|first| first.id != item.id) {
+            return Ok(None);
+        }
+        for item in mains {
             if self.lane.is_arriving(&item) {
                 break;
             }

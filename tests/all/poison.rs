@@ -114,3 +114,19 @@ fn the_next_message_of_the_same_push_is_tried_too() {
     assert_eq!(sent, [1, 1, 2]);
     assert_eq!(site.files().len(), 1, "{:?}", site.files());
 }
+
+#[test]
+fn a_message_behind_one_that_was_given_up_stepped_aside_untried() {
+    let site = Spooled::new();
+    let retry = "[retry]\nschedule = [\"1s\"]\ngive_up_after = \"1s\"";
+    site.configure("mode = \"spool\"", retry);
+    let pushed = site.announce_many(4);
+    refuse(&site.receiver, 500, &[&pushed[0]]);
+    assert_eq!(flush(&site, 2), [&pushed[..1], &pushed[..1]]);
+    // From now on the third answer, which calls for a trial, gives it up as well.
+    site.settle_clock();
+    let sent: Vec<String> = flush(&site, 3).concat();
+    assert_eq!(sent, pushed);
+    assert_eq!(site.names("failed/one").len(), 1);
+    assert_eq!(site.names("retry/one"), [""; 0]);
+}
