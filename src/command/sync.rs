@@ -47,7 +47,7 @@ impl Attempted {
             (Some(Left::Failed { why, for_pusher }), _) => {
                 format!(" (it {})", if verbose { why } else { for_pusher })
             }
-            (Some(Left::OutOfTime | Left::Crowded(_)), _) => " (no time left)".to_owned(),
+            (Some(Left::OutOfTime | Left::Crowded), _) => " (no time left)".to_owned(),
             (None, _) if self.report.failed > 0 => " (given up)".to_owned(),
             (None, _) if self.report.refused > 0 => {
                 format!(" ({} refused)", self.report.refused)
@@ -173,15 +173,18 @@ async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Insta
         None => return out_of_time(),
     };
     loop {
-        let report = courier.run(&lane).await.unwrap_or_else(|error| LaneReport {
-            left: Some(Left::Failed {
-                why: report::chain(&error),
-                for_pusher: report::chain(&error),
-            }),
-            ..LaneReport::default()
-        });
+        let report = courier
+            .run(&lane, None)
+            .await
+            .unwrap_or_else(|error| LaneReport {
+                left: Some(Left::Failed {
+                    why: report::chain(&error),
+                    for_pusher: report::chain(&error),
+                }),
+                ..LaneReport::default()
+            });
         // The attempt for another endpoint of the same receiver is over soon.
-        let is_crowded = matches!(report.left, Some(Left::Crowded(_)));
+        let is_crowded = matches!(report.left, Some(Left::Crowded));
         if !is_crowded || Instant::now() + LOOK_AGAIN >= end {
             return report;
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::http::client::Transport;
 use super::lane::Work;
 use super::origin::Origin;
-use super::receivers::Receivers;
+use super::receivers::{Receivers, Visit};
 use crate::config::Settings;
 use crate::spool::{Build, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError};
 
@@ -117,14 +117,33 @@ pub struct LaneReport {
     pub failed: usize,
     /// The reason for which messages are left, if any are.
     pub left: Option<Left>,
+    /// The receiver of the last message that was attempted, or could be when there is room.
+    pub receiver: Option<Origin>,
     /// Problems that a person must correct.
     pub notices: Vec<Notice>,
 }
 
 impl LaneReport {
+    /// Returns the report of a turn that a problem on this machine ended.
+    pub(super) fn of_fault() -> Self {
+        Self {
+            left: Some(Left::Fault),
+            ..Self::default()
+        }
+    }
+
     /// Returns whether messages were delivered, and no attempt failed.
     pub(super) fn has_only_delivered(&self) -> bool {
         self.delivered > 0 && !matches!(self.left, Some(Left::Failed { .. } | Left::Fault))
+    }
+
+    /// Returns whether the queue is to have another turn at once.
+    pub(super) fn is_more_due(&self) -> bool {
+        match self.left {
+            Some(Left::Crowded) => true,
+            Some(Left::OutOfTime) => self.has_progressed(),
+            _ => false,
+        }
     }
 
     /// Returns whether the run changed anything in its queue.
@@ -151,8 +170,8 @@ pub enum Left {
     Fault,
     /// The time limit was reached.
     OutOfTime,
-    /// The limit of requests at once to this receiver was reached.
-    Crowded(Origin),
+    /// The limit of requests at once to the receiver was reached.
+    Crowded,
     /// The receiver cannot be reached, as another queue found.
     Down {
         /// Time at which the queue is read again, unless its receiver is back or entries come
@@ -243,8 +262,10 @@ impl<'a> Courier<'a> {
     }
 
     /// Delivers the due messages of a queue, until it is empty, held, or out of time.
-    pub async fn run(&self, lane: &Lane) -> Result<LaneReport, SpoolError> {
-        let mut work = Work::new(*self, lane);
+    ///
+    /// `counted` is a request that is counted already, if its receiver is the one of the queue.
+    pub async fn run(&self, lane: &Lane, counted: Option<Visit>) -> Result<LaneReport, SpoolError> {
+        let mut work = Work::new(*self, lane, counted);
         let done = self.work(&mut work).await;
         // After any end a delivered message is crossed off, and the rest waits.
         let crossed_off = work.cross_off();

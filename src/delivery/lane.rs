@@ -47,6 +47,8 @@ pub(super) struct Work<'a> {
     pub(super) next: Option<Item>,
     /// The turn's place among the requests to its receiver.
     visit: Option<Visit>,
+    /// A request that was counted before the turn, for its receiver of the last time.
+    counted: Option<Visit>,
     /// Time at which the turn's first attempt began.
     began: Option<Instant>,
     /// The next item's entry, opened while an answer was awaited.
@@ -54,7 +56,7 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(courier: Courier<'a>, lane: &'a Lane) -> Self {
+    pub(super) fn new(courier: Courier<'a>, lane: &'a Lane, counted: Option<Visit>) -> Self {
         Self {
             courier,
             lane,
@@ -64,6 +66,7 @@ impl<'a> Work<'a> {
             delivered: None,
             next: None,
             visit: None,
+            counted,
             began: None,
             ready: None,
         }
@@ -139,7 +142,7 @@ impl<'a> Work<'a> {
                 };
                 let is_down = matches!(
                     left,
-                    Left::Failed { .. } | Left::OutOfTime | Left::Crowded(_) | Left::Down { .. }
+                    Left::Failed { .. } | Left::OutOfTime | Left::Crowded | Left::Down { .. }
                 );
                 self.report.left.get_or_insert(left);
                 if is_down {
@@ -193,8 +196,10 @@ impl<'a> Work<'a> {
             return None;
         }
         self.visit = None;
+        self.report.receiver = Some(origin.clone());
         let (key, now) = (self.key(), self.courier.outside.now());
-        match self.courier.receivers.visit(origin, &key, now) {
+        let counted = self.counted.take();
+        match self.courier.receivers.visit(origin, &key, now, counted) {
             Ok(visit) => {
                 self.visit = Some(visit);
                 None

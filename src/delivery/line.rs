@@ -107,6 +107,11 @@ impl Lines {
         None
     }
 
+    /// Frees the place of a turn that did not begin.
+    pub(super) fn give_back(&mut self, key: &Key) {
+        self.places.leave(key);
+    }
+
     /// Frees the place of a turn. `has_delivered` is true if it delivered messages without a
     /// failure.
     pub(super) fn leave(&mut self, key: &Key, has_delivered: bool) {

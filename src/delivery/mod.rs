@@ -26,6 +26,7 @@
 mod agenda;
 mod attempt;
 mod courier;
+mod crowd;
 mod distributor;
 mod http;
 mod journal;

@@ -51,7 +51,7 @@ pub struct Receivers(Rc<RefCell<Known>>);
 
 /// A request under way to a receiver, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Visit {
+pub struct Visit {
     receivers: Receivers,
     pub(super) origin: Origin,
 }
@@ -127,21 +127,45 @@ impl Receivers {
         self.0.borrow_mut().changed = later;
     }
 
-    /// Counts a request of a queue. Returns an error if none is to be made now.
-    pub(super) fn visit(&self, origin: Origin, key: &Key, now: SystemTime) -> Result<Visit, Left> {
-        let known = &mut *self.0.borrow_mut();
-        let others = known.down(&origin).filter(|(other, _)| *other != key);
-        let last = others.map(|(_, it)| it.last).max();
-        if let Some(last) = last.filter(|last| !has_come(*last + PROBED_AGAIN, now)) {
-            let until = known.stay(&origin, key, last, now);
+    /// Counts a request of a queue, which may be one that was counted before.
+    ///
+    /// Returns an error if no request is to be made now.
+    pub(super) fn visit(
+        &self,
+        origin: Origin,
+        key: &Key,
+        now: SystemTime,
+        counted: Option<Visit>,
+    ) -> Result<Visit, Left> {
+        let counted = counted.filter(|visit| visit.origin == origin);
+        if let Some(until) = self.stays(&origin, key, now) {
             return Err(Left::Down { until });
         }
-        if known.room(&origin) == 0 {
-            return Err(Left::Crowded(origin));
+        counted.or_else(|| self.count(&origin)).ok_or(Left::Crowded)
+    }
+
+    /// Counts a request. Returns `None` if the receiver has as many as allowed.
+    pub(super) fn count(&self, origin: &Origin) -> Option<Visit> {
+        let known = &mut *self.0.borrow_mut();
+        if known.room(origin) == 0 {
+            return None;
         }
         *known.under_way.entry(origin.clone()).or_default() += 1;
-        let receivers = self.clone();
-        Ok(Visit { receivers, origin })
+        Some(Visit {
+            receivers: self.clone(),
+            origin: origin.clone(),
+        })
+    }
+
+    /// Puts a queue off if another one found its receiver down within the last minute.
+    ///
+    /// Returns the time of its next attempt.
+    fn stays(&self, origin: &Origin, key: &Key, now: SystemTime) -> Option<SystemTime> {
+        let known = &mut *self.0.borrow_mut();
+        let others = known.down(origin).filter(|(other, _)| *other != key);
+        let last = others.map(|(_, it)| it.last).max();
+        let last = last.filter(|last| !has_come(*last + PROBED_AGAIN, now))?;
+        Some(known.stay(origin, key, last, now))
     }
 
     /// Returns the number of further requests that a receiver may get at once.

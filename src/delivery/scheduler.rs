@@ -23,12 +23,12 @@ use tokio::time::Instant;
 
 use super::agenda::{Agenda, Verdict};
 use super::courier::{LaneReport, Left, Limits, Surveyor};
+use super::crowd::{Admitted, Crowd};
 use super::distributor::Distributor;
 use super::http::client::Transport;
 use super::line::Lines;
-use super::origin::Origin;
 use super::places::Places;
-use super::receivers::{Key, Receivers, key};
+use super::receivers::{Key, Receivers, Visit, key};
 use super::shortage::Shortage;
 use super::turn::{Finished, Turn, read};
 use crate::spool::{Queue, Spool, Standing};
@@ -53,10 +53,9 @@ pub struct Scheduler<'a> {
     unseen: VecDeque<(Spool, Queue)>,
     /// Queues that are due.
     lines: Lines,
-    /// Queues in one of these lists or in `crowded`, or in their turn.
+    /// Queues in one of these lists or in `crowd`, or in their turn.
     busy: BTreeSet<Key>,
-    /// Queues whose receiver has as many requests under way as allowed.
-    crowded: BTreeMap<Origin, VecDeque<(Spool, Queue)>>,
+    crowd: Crowd,
     receivers: Receivers,
     /// The spools that were added; the flag is true if their clock is believed.
     spools: BTreeMap<PathBuf, (Spool, bool)>,
@@ -92,7 +91,7 @@ impl<'a> Scheduler<'a> {
             distributor: Distributor::new(world, descriptors),
             unseen: VecDeque::new(),
             lines: Lines::new(Places::new(in_flight, descriptors)),
-            crowded: BTreeMap::new(),
+            crowd: Crowd::default(),
             receivers: Receivers::default(),
             spools: BTreeMap::new(),
             probes: BTreeSet::new(),
@@ -295,22 +294,21 @@ impl<'a> Scheduler<'a> {
     /// Starts all the turns that there is room for.
     fn start(&mut self) {
         while let Some((spool, queue)) = self.lines.next() {
-            self.start_one(spool, queue);
+            match self.crowd.admit(&spool, &queue, &self.receivers) {
+                Admitted::Turn(counted) => self.start_one(spool, queue, counted),
+                Admitted::Waits => self.lines.give_back(&key(&spool, &queue)),
+            }
         }
     }
 
     /// Makes queues ready whose receiver has room again.
     fn make_room(&mut self) {
-        for (origin, crowded) in &mut self.crowded {
-            let count = self.receivers.room(origin).min(crowded.len());
-            for (spool, queue) in crowded.drain(..count) {
-                self.lines.push(spool, queue, false);
-            }
+        for (spool, queue) in self.crowd.take_free(&self.receivers) {
+            self.lines.push(spool, queue, false);
         }
-        self.crowded.retain(|_, crowded| !crowded.is_empty());
     }
 
-    fn start_one(&mut self, spool: Spool, queue: Queue) {
+    fn start_one(&mut self, spool: Spool, queue: Queue, counted: Option<Visit>) {
         let key = key(&spool, &queue);
         let known = self.spools.get(&key.0);
         let turn = Turn {
@@ -323,26 +321,17 @@ impl<'a> Scheduler<'a> {
             is_probe: self.probes.remove(&key),
             may_expire: known.is_some_and(|(_, is_settled)| *is_settled),
             stop: self.stop,
+            counted,
         };
         self.running.push(Box::pin(turn.run()));
     }
 
     fn finish(&mut self, finished: Finished) {
+        let key = key(&finished.spool, &finished.queue);
+        self.lines.leave(&key, finished.has_only_delivered());
         let (spool, queue) = (finished.spool, finished.queue);
-        let key = key(&spool, &queue);
-        let report = finished.result.as_ref().and_then(|it| it.as_ref().ok());
-        let has_delivered = report.is_some_and(LaneReport::has_only_delivered);
-        self.lines.leave(&key, has_delivered);
-        let standing = spool.standing(&queue).unwrap_or_default();
         let Some(result) = finished.result else {
-            self.busy.remove(&key);
-            // The process that has it looks once more after letting go, as is done below. A queue
-            // that is gone is forgotten.
-            if standing.next_due().is_some() {
-                let time = self.world.now() + BUSY;
-                self.agenda.wait(&spool, &key, time, None);
-            }
-            return;
+            return self.taken(&spool, &queue);
         };
         let is_short = matches!(&result, Err(error) if error.is_want_of_files());
         if self.shortage.begins(is_short) {
@@ -355,20 +344,24 @@ impl<'a> Scheduler<'a> {
         self.world.worked(&spool, &queue, &result);
         self.make_room();
         self.wake();
-        let report = result.unwrap_or_else(|_| LaneReport {
-            left: Some(Left::Fault),
-            ..LaneReport::default()
-        });
-        if let Some(Left::Crowded(origin)) = &report.left {
-            let crowded = self.crowded.entry(origin.clone()).or_default();
-            crowded.push_back((spool, queue));
-            return self.make_room();
-        }
+        let report = result.unwrap_or_else(|_| LaneReport::of_fault());
         if let Some(Left::Down { until }) = report.left {
             self.busy.remove(&key);
             let from = self.receivers.held(&key).map(|(_, from)| from);
             return self.agenda.wait(&spool, &key, until, from);
         }
+        // The queue is read in its next turn.
+        if report.is_more_due() {
+            if finished.is_probe && !report.has_progressed() {
+                self.probes.insert(key.clone());
+            }
+            if let Some(origin) = report.receiver {
+                self.crowd.note(&key, origin);
+            }
+            self.stalled.remove(&key);
+            return self.lines.push(spool, queue, false);
+        }
+        let standing = spool.standing(&queue).unwrap_or_default();
         // A queue that a problem on this machine stops is tried when things change.
         let is_stopped = report.left == Some(Left::Fault) && !self.agenda.is_fresh(&key);
         let is_due = Agenda::is_due(&standing, self.world.now());
@@ -388,6 +381,19 @@ impl<'a> Scheduler<'a> {
         } else {
             // Another process may have found the queue taken, and left it.
             self.place(spool, queue, &standing);
+        }
+    }
+
+    /// Has a queue read again soon that another process delivers from.
+    fn taken(&mut self, spool: &Spool, queue: &Queue) {
+        let key = key(spool, queue);
+        self.busy.remove(&key);
+        // That process looks once more after letting go, as is done in `finish`. A queue that is
+        // gone is forgotten.
+        let standing = spool.standing(queue).unwrap_or_default();
+        if standing.next_due().is_some() {
+            let time = self.world.now() + BUSY;
+            self.agenda.wait(spool, &key, time, None);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::courier::{Courier, LaneReport, Limits, Outside};
 use super::http::client::Transport;
-use super::receivers::Receivers;
+use super::receivers::{Receivers, Visit};
 use crate::spool::{IoError, Queue, Spool, SpoolError, Standing};
 
 /// Length of a turn: no attempt begins later than this.
@@ -24,6 +24,8 @@ pub(super) struct Turn<'a> {
     /// As in [`Courier`].
     pub(super) may_expire: bool,
     pub(super) stop: &'a Cell<bool>,
+    /// A request to the queue's receiver, if that is known.
+    pub(super) counted: Option<Visit>,
 }
 
 /// A finished turn and its result.
@@ -32,6 +34,16 @@ pub(super) struct Finished {
     pub(super) queue: Queue,
     /// `None`: another process has the queue.
     pub(super) result: Option<Result<LaneReport, SpoolError>>,
+    /// As in [`Courier`].
+    pub(super) is_probe: bool,
+}
+
+impl Finished {
+    /// Returns whether messages were delivered, and no attempt failed.
+    pub(super) fn has_only_delivered(&self) -> bool {
+        let report = self.result.as_ref().and_then(|it| it.as_ref().ok());
+        report.is_some_and(LaneReport::has_only_delivered)
+    }
 }
 
 impl Turn<'_> {
@@ -52,13 +64,14 @@ impl Turn<'_> {
                     stop: self.stop,
                     only: None,
                 };
-                Some(courier.run(&lane).await)
+                Some(courier.run(&lane, self.counted).await)
             }
         };
         Finished {
             spool: self.spool,
             queue: self.queue,
             result,
+            is_probe: self.is_probe,
         }
     }
 }
