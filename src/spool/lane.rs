@@ -10,13 +10,13 @@ use super::names::item::{Failed, Item, Part};
 use super::names::queue::Queue;
 use super::names::stamp;
 use super::waiting::{Names, Waiting};
-use super::{Folder, Lock, NEW, Name, Spool, disk};
+use super::{Folder, Lock, Name, Spool, disk};
 
 /// Number of bytes by which the name of an item can grow: by its attempts, and by two numbers of
 /// messages.
 const LONGER: usize = 24;
 /// Number of names of a queue that are in memory at once.
-const WINDOW: usize = 4096;
+const WINDOW: usize = 1024;
 
 impl Spool {
     /// Returns the queues that have, or had, waiting items.
@@ -40,13 +40,14 @@ impl Spool {
 
     /// Locks a queue for delivery, perhaps after waiting for the lock.
     pub(super) fn lane_within(&self, queue: &Queue, lock: Lock) -> Result<Option<Lane>, IoError> {
-        let Some((dir, held)) = self.lock_queue(queue, lock)? else {
+        let spool = self.clone().held_open();
+        let Some((dir, held)) = spool.lock_queue(queue, lock)? else {
             return Ok(None);
         };
         // An item that cannot be crossed off would be delivered again at each run.
         disk::ensure_writable(&dir)?;
         Ok(Some(Lane {
-            spool: self.clone(),
+            spool,
             queue: queue.clone(),
             dir,
             _held: held,
@@ -136,9 +137,7 @@ impl Lane {
     /// failure the name of an older one may be missing.
     #[must_use]
     pub fn is_arriving(&self, item: &Item) -> bool {
-        let root = self.dir.parent().and_then(Folder::parent);
-        let new = root.map(|root| root.child(NEW));
-        new.is_some_and(|new| disk::stat(&new.entry(item.id.as_str())).is_ok())
+        disk::stat(&self.spool.new_name(&item.id)).is_ok()
     }
 
     /// Returns the spool of the queue.

@@ -120,13 +120,14 @@ impl Distribution<'_> {
         if self.is_over() {
             return Ok(Some(false));
         }
-        // Until this call ends, and no longer.
-        let _lock = match disk::lock(&self.spool.new_dir(), Lock::Try)? {
+        // Both until this call ends, and no longer.
+        let spool = self.spool.clone().held_open();
+        let _lock = match disk::lock(&spool.new_dir(), Lock::Try)? {
             Locked::Held(lock) => lock,
             Locked::Busy => return Ok(None),
             Locked::Gone => return Ok(Some(false)),
         };
-        self.ahead.look_again(&self.spool);
+        self.ahead.look_again(&spool);
         // At least one entry. Its links are flushed before another step takes the next one: no
         // queue is delivered from while its first entry is only linked.
         let mut is_first = true;
@@ -137,12 +138,12 @@ impl Distribution<'_> {
         {
             // The disk may be full. Entries that have their links leave `new/` all the same:
             // they would be linked, hence delivered, once more at each run.
-            if let Err(error) = self.take() {
+            if let Err(error) = self.take(&spool) {
                 self.stop(error);
             }
         }
         let report = &mut self.intake.report;
-        if let Err(error) = self.links.flush(&self.spool, &mut goes_on, report) {
+        if let Err(error) = self.links.flush(&spool, &mut goes_on, report) {
             self.stop(error.into());
         }
         Ok(Some(!self.is_over()))
@@ -173,8 +174,8 @@ impl Distribution<'_> {
     }
 
     /// Gives the next entry a name in each of its queues.
-    fn take(&mut self) -> Result<(), SpoolError> {
-        let Some(next) = self.ahead.next(&self.spool, &mut self.listing)? else {
+    fn take(&mut self, spool: &Spool) -> Result<(), SpoolError> {
+        let Some(next) = self.ahead.next(spool, &mut self.listing)? else {
             return Ok(());
         };
         let id = next.id.clone();
@@ -187,11 +188,11 @@ impl Distribution<'_> {
                 is_claimed.then_some(After::Claim)
             }
         };
-        let Some(header) = self.intake.take(&self.spool, next, comes_after)? else {
+        let Some(header) = self.intake.take(spool, next, comes_after)? else {
             return Ok(());
         };
         let recipients = header.recipients().iter().map(|one| &one.queue);
-        match self.links.add(&self.spool, &id, recipients) {
+        match self.links.add(spool, &id, recipients) {
             Err(error) if error.refused().is_some() => self.intake.hold(&header, error),
             linked => {
                 linked?;
