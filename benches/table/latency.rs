@@ -53,13 +53,20 @@ fn background() {
         }
     }
     for percent in [50, 95] {
-        table::row(&Row {
-            what: format!("in mode background, {percent} % of them"),
-            peer: "a hook that starts curl in the background",
-            cost: percentile(&mut delays, percent),
-            peer_cost: percentile(&mut peer_delays, percent),
-            ..Row::default()
-        });
+        let cost = percentile(&mut delays, percent);
+        let row = |peer, peer_cost, most| {
+            table::row(&Row {
+                what: format!("in mode background, {percent} % of them"),
+                peer,
+                cost,
+                peer_cost,
+                most,
+                ..Row::default()
+            });
+        };
+        let curl = percentile(&mut peer_delays, percent);
+        row("a hook that starts curl in the background", curl, None);
+        row("10 ms", Duration::from_millis(10), Some(1.0));
     }
 }
 
@@ -147,6 +154,7 @@ fn beside_hanging() {
             peer: "a second",
             cost: percentile(&mut delays, percent),
             peer_cost: Duration::from_secs(1),
+            most: Some(1.0),
             ..Row::default()
         });
     }

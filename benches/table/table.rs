@@ -23,7 +23,11 @@ pub(crate) struct Row {
 
 /// Prints a line.
 pub(crate) fn row(row: &Row) {
-    let ratio = seconds(row.cost) / seconds(row.peer_cost);
+    // Of two that take no time at all, neither takes longer.
+    let ratio = match (row.cost, row.peer_cost) {
+        (Duration::ZERO, Duration::ZERO) => 1.0,
+        (cost, peer_cost) => seconds(cost) / seconds(peer_cost),
+    };
     let memory = row.memory.map_or(String::new(), |kib| {
         format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024)
     });

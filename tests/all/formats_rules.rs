@@ -1,5 +1,5 @@
 //! What holds of forges' formats besides their bodies: who gets which, what stays as it was
-//! frozen, what is left out, and what commands say.
+//! frozen, and what is left out.
 
 use std::fs;
 
@@ -7,28 +7,28 @@ use serde_json::Value;
 
 use crate::support::{Answer, Request, Site};
 
-const KEY: &str = "a key of more than sixteen bytes";
+pub(crate) const KEY: &str = "a key of more than sixteen bytes";
 
-fn endpoint(site: &Site, format: &str, more: &str) -> String {
+pub(crate) fn endpoint(site: &Site, format: &str, more: &str) -> String {
     let url = site.receiver.url(&format!("/{format}"));
     format!("[[endpoint]]\nname = \"{format}\"\nurl = \"{url}\"\nformat = \"{format}\"\n{more}")
 }
 
 /// A site with an endpoint of one format.
-fn site_of(format: &str, more: &str) -> Site {
+pub(crate) fn site_of(format: &str, more: &str) -> Site {
     let site = Site::new();
     let endpoint = endpoint(&site, format, more);
     site.config_alone(&format!("key = \"{KEY}\"\n{endpoint}"));
     site
 }
 
-fn body(request: &Request) -> Value {
+pub(crate) fn body(request: &Request) -> Value {
     serde_json::from_slice(&request.body).unwrap()
 }
 
 /// Pushes, and gives what arrived; it is not Pagure's.
 #[track_caller]
-fn pushed(site: &Site, refspec: &str) -> Vec<Request> {
+pub(crate) fn pushed(site: &Site, refspec: &str) -> Vec<Request> {
     let ran = site.git_run(&["push", "-q", "origin", refspec]).run();
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     site.receiver.take()
@@ -229,45 +229,6 @@ fn what_a_format_has_not_is_an_error_with_its_line() {
 }
 
 #[test]
-fn check_shows_the_addresses_that_receivers_compare() {
-    let site = site_of("github", "");
-    let config = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
-    site.write(
-        "test.git/refpost.toml",
-        format!(
-            "clone_http = \"https://git.example.org/x/{{fullname}}.git\"\n\
-             clone_ssh = \"git@ssh.example.org:{{name}}.git\"\n{config}\
-             [web]\npreset = \"cgit\"\n"
-        ),
-    );
-    let said = site.refpost(["check", "test.git"]).run().stdout;
-    let line = "receivers know it by `https://git.example.org/x/test`, and clone \
-                `https://git.example.org/x/test.git` or `git@ssh.example.org:test.git`";
-    assert!(said.contains(line), "{said}");
-    let head = site.commit("a");
-    let told = body(&pushed(&site, "HEAD:refs/heads/main")[0]);
-    let page = told["head_commit"]["url"].as_str().unwrap();
-    assert!(
-        page.ends_with(&format!("/test/commit/?id={head}")),
-        "{page}"
-    );
-    assert_eq!(
-        told["repository"]["ssh_url"],
-        "git@ssh.example.org:test.git"
-    );
-    site.write(
-        "test.git/refpost.toml",
-        format!("instance = \"http://localhost\"\n{config}"),
-    );
-    let said = site.refpost(["check", "test.git"]).run();
-    let said = said.stdout + &said.stderr;
-    assert!(
-        said.contains("names no host that a receiver can know it by"),
-        "{said}"
-    );
-}
-
-#[test]
 fn a_token_travels_and_a_key_never_does() {
     let site = Site::new();
     let endpoint = endpoint(&site, "gitlab", "token = \"hidden-token\"\n");
@@ -306,71 +267,6 @@ fn a_token_travels_and_a_key_never_does() {
 }
 
 #[test]
-fn preview_shows_any_format() {
-    let site = Site::new();
-    site.commit("a");
-    site.push(&["HEAD:refs/heads/main"]);
-    let head = site.git(&["rev-parse", "HEAD"]);
-    let line = format!("{} {head} refs/heads/main\n", "0".repeat(40));
-    for (format, key) in [
-        ("github", "head_commit"),
-        ("gitea", "compare_url"),
-        ("gitlab", "checkout_sha"),
-    ] {
-        let preview = site.refpost(["preview", "--repo", "test.git", "--format", format]);
-        let said = preview.stdin(line.as_bytes()).run().well().stdout;
-        assert_eq!(said.lines().count(), 1, "{said}");
-        let told: Value = serde_json::from_str(&said).unwrap();
-        assert!(!told[key].is_null(), "{format}: {told}");
-    }
-}
-
-#[test]
-fn demo_verifies_what_each_format_signs() {
-    let site = Site::new();
-    for format in ["github", "gitea", "forgejo", "gitlab"] {
-        let ran = site.refpost(["demo", "--format", format]).run();
-        assert_eq!(ran.status, 0, "{format}: {}{}", ran.stdout, ran.stderr);
-        assert!(
-            ran.stdout.contains("signature verified"),
-            "{format}: {}",
-            ran.stdout
-        );
-    }
-}
-
-#[test]
-fn verify_takes_the_signatures_of_all_formats() {
-    let site = Site::new();
-    site.write("key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
-    site.write("github-key", "It's a Secret to Everybody\n");
-    let verify = |args: &[&str], body: &str| {
-        let args = [&["verify"], args].concat();
-        site.refpost(args).stdin(body.as_bytes()).run().status
-    };
-    let known = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-    let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
-    let standard = [
-        "--key-file",
-        "key",
-        "--id",
-        id,
-        "--timestamp",
-        "1614265330",
-        "--signature",
-    ];
-    let body = "{\"test\": 2432232314}";
-    assert_eq!(verify(&[&standard[..], &[known]].concat(), body), 0);
-    let both = format!("v1,AAAA {known}");
-    assert_eq!(verify(&[&standard[..], &[&both]].concat(), body), 0);
-    assert_eq!(verify(&[&standard[..], &[known]].concat(), "{}"), 1);
-    let github = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-    let args = ["--key-file", "github-key", "--signature", github];
-    assert_eq!(verify(&args, "Hello, World!"), 0);
-    assert_eq!(verify(&args, "Hello, World"), 1);
-}
-
-#[test]
 fn standard_webhooks_signs_any_format_with_the_previous_key_too() {
     let more = "standard_webhooks = true\nkey = \"a key of sixteen bytes and more\"\n\
                 previous_key = { text = \"the key before that, as long\", until = 2999-01-01 }\n";
@@ -395,40 +291,6 @@ fn standard_webhooks_signs_any_format_with_the_previous_key_too() {
             );
         }
     }
-}
-
-#[test]
-fn enable_writes_a_format_and_gitlabs_secret_is_a_token() {
-    let site = Site::new();
-    let url = site.receiver.url("/hook");
-    for (format, secret) in [("github", "key = "), ("gitlab", "token = ")] {
-        let name = format!("{format}.git");
-        site.bare(&name);
-        let args = ["enable", &name, "--url", &url, "--format", format];
-        let ran = site.refpost(args).run();
-        assert_eq!(ran.status, 0, "{}", ran.stderr);
-        let config = fs::read_to_string(site.path(&name).join("refpost.toml")).unwrap();
-        assert!(
-            config.contains(&format!("format = \"{format}\"\n")),
-            "{config}"
-        );
-        assert!(config.contains(secret), "{config}");
-        assert_eq!(site.refpost(["check", "--show", &name]).run().status, 0);
-    }
-}
-
-#[test]
-fn emit_reaches_pagures_endpoints_and_names_the_others() {
-    let site = site_of("github", "");
-    let emit = ["emit", "--topic", "issue.new", "--dry-run", "test.git"];
-    let ran = site.refpost(emit).stdin("{\"issue\": {}}".as_bytes()).run();
-    let left_out = "left out: `github` (`github`): only format `pagure` has other topics";
-    assert!(ran.stderr.contains(left_out), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("no endpoint wants `issue.new`"),
-        "{}",
-        ran.stderr
-    );
 }
 
 /// The one text that a chat gets.

@@ -29,6 +29,7 @@ mod fleet_all;
 mod fleet_errors;
 mod forgotten;
 mod formats;
+mod formats_commands;
 mod formats_random;
 mod formats_rules;
 mod from_pagure;
