@@ -109,7 +109,11 @@ impl<'a> Names<'a> {
             return;
         }
         if let Some(last) = last.cloned() {
-            drop(self.furthest.split_off(&(last.clone(), None)));
+            while let Some(entry) = self.furthest.last_entry()
+                && entry.key().0 == last
+            {
+                entry.remove();
+            }
             self.before = Some(last);
             self.more = true;
         }
