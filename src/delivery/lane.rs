@@ -199,7 +199,7 @@ impl<'a> Work<'a> {
         self.report.receiver = Some(origin.clone());
         let (key, now) = (self.key(), self.courier.outside.now());
         let counted = self.counted.take();
-        match self.courier.receivers.visit(origin, &key, now, counted) {
+        match self.courier.receivers.visit(&origin, &key, now, counted) {
             Ok(visit) => {
                 self.visit = Some(visit);
                 None

@@ -132,16 +132,16 @@ impl Receivers {
     /// Returns an error if no request is to be made now.
     pub(super) fn visit(
         &self,
-        origin: Origin,
+        origin: &Origin,
         key: &Key,
         now: SystemTime,
         counted: Option<Visit>,
     ) -> Result<Visit, Left> {
-        let counted = counted.filter(|visit| visit.origin == origin);
-        if let Some(until) = self.stays(&origin, key, now) {
+        let counted = counted.filter(|visit| visit.origin == *origin);
+        if let Some(until) = self.stays(origin, key, now) {
             return Err(Left::Down { until });
         }
-        counted.or_else(|| self.count(&origin)).ok_or(Left::Crowded)
+        counted.or_else(|| self.count(origin)).ok_or(Left::Crowded)
     }
 
     /// Counts a request. Returns `None` if the receiver has as many as allowed.
