@@ -17,7 +17,8 @@
 //! | module | contents |
 //! |---|---|
 //! | [`cli`] | the command line, as clap's types |
-//! | [`command`] | one file per subcommand, and the conversion of errors to exit codes |
+//! | [`command`] | one file per subcommand |
+//! | [`error`] | errors that end a command, their hints, exit codes |
 //! | [`config`] | TOML in layers → settings; secrets are read at each use |
 //! | [`git`] | the meaning of a push: ref updates → changes; the only user of git2 |
 //! | [`host`] | the software that keeps a repository (gitolite, GitLab, …), and its data |
@@ -38,6 +39,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod delivery;
+pub mod error;
 pub mod event;
 pub mod git;
 pub mod host;

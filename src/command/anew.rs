@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Error, IoContext};
+use crate::error::{Error, IoContext};
 
 /// Returns the path of this binary. Links are resolved, so that an upgrade in place is found.
 pub(super) fn own_binary() -> Result<PathBuf, Error> {

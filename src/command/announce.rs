@@ -9,14 +9,14 @@ use std::time::SystemTime;
 
 use super::batches::Batch;
 use super::compose::{self, Composer};
-use super::outbox;
 use super::process::LazyCaller;
 use super::push_options::Wishes;
 use super::recorder::{Recorded, Recorder, Share};
 use super::surroundings::Surroundings;
 use super::sync::{self, Attempted, Submitted};
-use super::{Error, place};
+use super::{outbox, place};
 use crate::config::{self, Endpoint, Loaded, Mode, Settings};
+use crate::error::Error;
 use crate::event::RefUpdate;
 use crate::git::{self, Repository};
 use crate::payload::Message;

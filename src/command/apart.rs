@@ -27,8 +27,8 @@ use super::become_account::PATH;
 use super::forwarded::{Forwarded, Kind};
 use super::found::{ByOwner, MOST_BYTES};
 use super::surroundings::Surroundings;
-use super::{Done, Error, IoContext};
 use crate::delivery::{self, Instant};
+use crate::error::{Done, Error, IoContext};
 use crate::report;
 
 /// Greatest number of accounts at work at once. Those whose time is over do not count.

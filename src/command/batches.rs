@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::path::Path;
 
-use super::{Error, IoContext};
+use crate::error::{Error, IoContext};
 use crate::event::RefUpdate;
 use crate::git::{BATCH_UPDATES, RefLines};
 use crate::report;

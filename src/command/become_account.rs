@@ -8,8 +8,8 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, User};
 
 use super::anew::run_anew;
-use super::{Done, Error};
 use crate::cli::AsAccountArgs;
+use crate::error::{Done, Error};
 
 /// Search path for programs, of root and of the processes that root starts.
 pub(super) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";

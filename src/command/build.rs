@@ -15,10 +15,11 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
+use super::place;
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Done, Error, IoContext, place};
 use crate::cli::BuildArgs;
+use crate::error::{Done, Error, IoContext};
 use crate::report;
 use crate::spool::{Content, Id, Spool, SpoolError, Unbuilt, WaitingRefs};
 

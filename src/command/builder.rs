@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
+use super::process;
 use super::surroundings::Surroundings;
-use super::{Error, IoContext, process};
+use crate::error::{Error, IoContext};
 use crate::spool::{Build, Header, Id, Spool, Unbuilt};
 
 /// Greatest number of processes at once.

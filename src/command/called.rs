@@ -10,8 +10,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Error;
 use super::links::beginning;
+use crate::error::Error;
 
 /// The way in which gitolite installed a hook.
 pub(super) enum Way {

@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check_endpoint::Trusts;
-use super::check_spool::Spools;
+use super::check_endpoint::{self, Trusts};
+use super::check_spool::{self, Spools};
 use super::enable::{GUARANTEED, ORDINARY};
 use super::findings::Findings;
 use super::hooks_of::Hooks;
 use super::links::Place;
 use super::surroundings::Surroundings;
-use super::{
-    Done, Error, check_all, check_endpoint, check_filters, check_service, check_spool, place,
-};
+use super::{check_all, check_filters, check_service, place};
 use crate::cli::CheckArgs;
 use crate::config::Loaded;
+use crate::error::{Done, Error};
 use crate::git::Repository;
 use crate::report;
 

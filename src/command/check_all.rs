@@ -9,8 +9,8 @@ use super::findings::{Finding, Findings};
 use super::fleet::{self, Fleet, Whose};
 use super::found::ByOwner;
 use super::surroundings::Surroundings;
-use super::{Done, Error};
 use crate::config::RepositoryPattern;
+use crate::error::{Done, Error};
 use crate::report;
 
 pub(super) fn run(

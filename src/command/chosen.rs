@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Error;
 use super::spools::Target;
 use super::surroundings::Surroundings;
 use crate::cli::Choice;
+use crate::error::Error;
 use crate::spool::{
     Content, Entry, EntryError, Failed, Frozen, Header, Id, IoError, Item, Part, Queue, Spool,
     SpoolError,

@@ -2,8 +2,8 @@
 
 use clap::CommandFactory;
 
-use super::Done;
 use crate::cli::{Cli, CompletionsArgs};
+use crate::error::Done;
 use crate::report;
 
 pub(super) fn run(args: &CompletionsArgs) -> Done {

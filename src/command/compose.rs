@@ -7,16 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use super::Error;
 use super::surroundings::Surroundings;
 use crate::config::{self, Endpoint, Origin, Settings};
+use crate::error::Error;
 use crate::event::{RefChange, RefName, RefUpdate};
 use crate::git::{self, Changes, Repository, WantedDetails};
-use crate::host;
 use crate::payload::pagure::{self, Stamp};
 use crate::payload::{self, Addresses, Allowance, Format, Message, Project, forge, sent};
-use crate::report;
 use crate::spool::{Built, Queue, Recipient, Selection};
+use crate::{host, report};
 
 /// Greatest sum of the bytes of an entry's bodies, if it has several updates: content that cannot
 /// be left out, above all `repo`, is in each of them.

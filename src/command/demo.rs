@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use super::anew::own_binary;
 use super::links::Hook;
+use super::listen;
 use super::surroundings::Surroundings;
-use super::{Done, Error, IoContext, listen};
 use crate::cli::DemoArgs;
 use crate::config::REPOSITORY_FILE;
+use crate::error::{Done, Error, IoContext};
 use crate::payload::Format;
 use crate::receiver::{self, Received, Verdict};
 use crate::report;

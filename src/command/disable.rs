@@ -8,10 +8,11 @@ use super::enable::{GUARANTEED, ORDINARY};
 use super::fleet::{self, Fleet, Whose};
 use super::found::ByOwner;
 use super::hooks_of::Hooks;
+use super::place;
 use super::surroundings::Surroundings;
-use super::{Done, Error, place};
 use crate::cli::DisableArgs;
 use crate::config::RepositoryPattern;
+use crate::error::{Done, Error};
 use crate::report;
 
 pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Error> {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::found::{self, ByOwner};
 use super::surroundings::Surroundings;
-use super::{Error, IoContext};
 use crate::config::{Names, RepositoryPattern, RepositoryPatterns};
+use crate::error::{Error, IoContext};
 use crate::report::{self, Progress};
 use crate::spool::{self, Found, SpoolError};
 

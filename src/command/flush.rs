@@ -12,10 +12,11 @@ use super::apart::{self, Job};
 use super::spools::{self, Target, Targets};
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Done, Error, IoContext, become_account, outbox, service, signals, watch};
+use super::{become_account, outbox, service, signals, watch};
 use crate::cli::FlushArgs;
 use crate::config::IN_FLIGHT;
 use crate::delivery::{self, Client, Instant, Limits, Scheduler, Surveyor};
+use crate::error::{Done, Error, IoContext};
 use crate::report::{self, Progress};
 
 /// Time limit of root's flush, which is started once a minute.

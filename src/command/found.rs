@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::surroundings::Surroundings;
-use super::{Error, IoContext};
+use crate::error::{Error, IoContext};
 use crate::spool::{self, Found, SpoolError};
 
 /// Greatest number of bytes of paths that are handed to one account.

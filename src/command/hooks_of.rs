@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Error;
 use super::links::Hook;
 use super::surroundings::Surroundings;
+use crate::error::Error;
 use crate::git::Repository;
 use crate::host::{Host, HostKind};
 use crate::report;

@@ -1,7 +1,7 @@
 //! `keygen`: prints a fresh key.
 
 use super::surroundings::Surroundings;
-use super::{Done, Error};
+use crate::error::{Done, Error};
 use crate::report;
 
 pub(super) fn run(around: &Surroundings) -> Result<Done, Error> {

@@ -9,7 +9,8 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::{Error, IoContext, called};
+use super::called;
+use crate::error::{Error, IoContext};
 use crate::plain_file;
 
 /// The chain script, whose one placeholder is the binary's path.

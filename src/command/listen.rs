@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::{Done, Error, IoContext, verify};
+use super::verify;
 use crate::cli::ListenArgs;
+use crate::error::{Done, Error, IoContext};
 use crate::receiver::{self, Received, Verdict};
 use crate::report;
 use crate::signature::Secret;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::place;
 use super::surroundings::Surroundings;
-use super::{Done, Error, place};
 use crate::cli::LogArgs;
+use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Attempt, SpoolError, Status};
 

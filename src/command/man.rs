@@ -7,8 +7,8 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::{Done, Error, IoContext};
 use crate::cli::{Cli, LEVELS};
+use crate::error::{Done, Error, IoContext};
 use crate::report;
 
 /// Sections that clap cannot make of the options: titles and paragraphs. Exit codes are those of

@@ -11,9 +11,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::consumed::consumed;
+use super::place;
 use super::process::{self, Caller, LazyCaller};
 use super::surroundings::Surroundings;
-use super::{Error, place};
+use crate::error::Error;
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::git::{Repository, Verdict, replay};
 use crate::report;

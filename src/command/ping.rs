@@ -1,10 +1,11 @@
 //! `ping`: sends a test message to each endpoint now, and prints its answer.
 
 use super::surroundings::Surroundings;
-use super::{Done, Error, IoContext, compose, place};
+use super::{compose, place};
 use crate::cli::PingArgs;
 use crate::config::{Endpoint, EndpointUrl, Settings};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
+use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
 use crate::json::Object;
 use crate::payload::{self, Message, forge, pagure};

@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::surroundings::Surroundings;
-use super::{Error, IoContext};
 use crate::config::{OWN_SPOOL, Settings};
+use crate::error::{Error, IoContext};
 use crate::git::Repository;
 use crate::plain_file::{self, LONGEST_PATH};
 use crate::spool::{Access, Spool, SpoolError};

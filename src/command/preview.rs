@@ -2,12 +2,13 @@
 
 use super::batches::Input;
 use super::compose::{self, Composer};
+use super::place;
 use super::push_options::Wishes;
 use super::surroundings::Surroundings;
-use super::{Done, Error, place};
 use crate::cli::PreviewArgs;
 use crate::config::{Endpoint, Settings};
 use crate::delivery::{HeaderValue, Request};
+use crate::error::{Done, Error};
 use crate::payload::Message;
 use crate::report;
 

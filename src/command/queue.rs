@@ -9,10 +9,11 @@ use serde_json::json;
 use super::apart::{self, Job};
 use super::chosen::{ByPlace, Listed, Place, chosen};
 use super::configured::{Configured, NOT_CONFIGURED, Orphan};
-use super::spools::Searched;
+use super::queue_move;
+use super::spools::{self, Searched};
 use super::surroundings::Surroundings;
-use super::{Done, Error, queue_move, spools};
 use crate::cli::{Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueShowArgs};
+use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Content, Spool, SpoolError};
 

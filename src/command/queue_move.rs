@@ -11,10 +11,11 @@ use super::queue::{self, entries};
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Done, Error, compose, place};
+use super::{compose, place};
 use crate::cli::{Choice, QueueMoveArgs};
 use crate::config::Settings;
 use crate::delivery::Surveyor;
+use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{HandedOver, Header, Id, Lock, Queue, Renaming, Spool, SpoolError};
 

@@ -12,21 +12,17 @@
 use std::collections::HashSet;
 use std::iter::Peekable;
 
-use super::Error;
 use super::announce::{Push, log_misfits};
 use super::batches::Batch;
 use super::compose::Composer;
-use super::consumed;
-use super::outbox;
-use super::place;
 use super::process::LazyCaller;
-use super::room;
 use super::surroundings::Surroundings;
+use super::{consumed, outbox, place, room};
+use crate::error::Error;
 use crate::event::RefUpdate;
-use crate::git;
 use crate::payload::Message;
-use crate::report;
 use crate::spool::{Claim, Content, Draft, Id, Intent, Recipient, Selection, Spool, SpoolError};
+use crate::{git, report};
 
 /// Records a push, and keeps account of the result.
 pub(super) struct Recorder<'a> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 
-use super::Error;
+use crate::error::Error;
 use crate::spool::{Id, Spool};
 
 /// Hint on the pushes to a repository that has reached its limit.

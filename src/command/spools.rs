@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use super::found::{self, ByOwner};
 use super::surroundings::Surroundings;
-use super::{Done, Error, compose, place};
+use super::{compose, place};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
+use crate::error::{Done, Error};
 use crate::git;
 use crate::spool::{self, Found, Queue, Spool};
 

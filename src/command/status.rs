@@ -9,8 +9,9 @@ use super::apart::{self, Job};
 use super::configured::{Configured, NOT_CONFIGURED};
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
-use super::{Done, Error, check_room, room};
+use super::{check_room, room};
 use crate::cli::StatusArgs;
+use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
 

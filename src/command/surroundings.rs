@@ -14,8 +14,8 @@ use nix::unistd::{Uid, User};
 
 use super::accounts::Accounts;
 use super::told::Told;
-use super::{Error, IoContext};
 use crate::config::{self, Loaded, Server, Settings};
+use crate::error::{Error, IoContext};
 use crate::git::{Everywhere, Repository, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;

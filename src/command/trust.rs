@@ -43,10 +43,10 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 
-use super::Error;
 use super::found::others_way;
 use super::surroundings::{Shared, Surroundings};
 use crate::config::{self, Loaded, Server};
+use crate::error::Error;
 use crate::git;
 
 impl Surroundings {

@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Done, Error, IoContext};
 use crate::cli::VerifyArgs;
 use crate::config::{KeyError, SecretFile};
+use crate::error::{Done, Error, IoContext};
 use crate::report;
 use crate::signature::{self, Secret};
 

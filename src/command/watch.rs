@@ -14,9 +14,10 @@ use tokio::time::sleep;
 use super::found::ByOwner;
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{Error, IoContext, flush, service, spools};
+use super::{flush, service, spools};
 use crate::cli::FlushArgs;
 use crate::delivery::{self, Scheduler};
+use crate::error::{Error, IoContext};
 use crate::spool::Spool;
 
 /// Time after which all spools are searched for again, with or without a change that the kernel

@@ -15,8 +15,9 @@ use super::protocol::{Answer, Request};
 use super::reach;
 use crate::command::surroundings::Surroundings;
 use crate::command::told::Told;
-use crate::command::{Error, compose, place, room};
+use crate::command::{compose, place, room};
 use crate::config::Settings;
+use crate::error::Error;
 use crate::report;
 use crate::spool::{Content, Header, Id, Recipient, Spool, Taken, Unusable};
 

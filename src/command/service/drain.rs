@@ -10,9 +10,10 @@ use std::path::Path;
 use super::asker::Asker;
 use super::desk::{Desk, Offered, Shared};
 use super::protocol::{Answer, Request};
+use crate::command::place;
 use crate::command::surroundings::Surroundings;
-use crate::command::{Done, Error, IoContext, place};
 use crate::config::Server;
+use crate::error::{Done, Error, IoContext};
 use crate::report;
 use crate::spool::{Access, Header, Id, Spool, SpoolError};
 

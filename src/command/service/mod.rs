@@ -35,9 +35,9 @@ pub(super) use submit::{PUSH_PATIENCE, probe, submit, submit_all};
 
 use std::path::Path;
 
-use super::Error;
 use super::surroundings::Surroundings;
 use crate::config::Server;
+use crate::error::Error;
 
 /// Answers requests on the socket, on threads of their own, as long as this process lives.
 pub(super) fn serve(path: &Path, server: &Server, around: &Surroundings) -> Result<(), Error> {

@@ -21,7 +21,7 @@ use super::desk::{Desk, Offered, Shared, lock};
 use super::protocol::{Answer, Request};
 use super::stream::Stream;
 use crate::command::surroundings::Surroundings;
-use crate::command::{Error, IoContext};
+use crate::error::{Error, IoContext};
 
 /// Greatest number of requests at once, of all accounts.
 const MOST: usize = 256;
