@@ -1,20 +1,18 @@
 //! Makes messages of ref updates, and finds who gets them, for `hook`, `preview` and `flush`.
 
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
-
 use super::surroundings::Surroundings;
-use crate::config::{self, Endpoint, Origin, Settings};
+use crate::config::{self, Settings};
+use crate::delivery;
 use crate::error::Error;
 use crate::event::{RefChange, RefName, RefUpdate};
 use crate::git::{self, Changes, Repository, WantedDetails};
 use crate::payload::pagure::{self, Stamp};
 use crate::payload::{self, Addresses, Allowance, Format, Message, Project, forge, sent};
-use crate::spool::{Built, Queue, Recipient, Selection};
+use crate::spool::Built;
 use crate::{host, report};
 
 /// Greatest sum of the bytes of an entry's bodies, if it has several updates: content that cannot
@@ -275,90 +273,10 @@ impl<'a> Composer<'a> {
         }
         self.tell_misfits();
         Ok(Built {
-            recipients: recipients(&messages, self.settings, &self.git_dir),
+            recipients: delivery::recipients(&messages, self.settings, &self.git_dir),
             messages,
         })
     }
-}
-
-/// Returns who gets which of these messages: endpoints, and the service for all endpoints that it
-/// delivers to.
-pub(super) fn recipients(
-    messages: &[Message],
-    settings: &Settings,
-    git_dir: &Path,
-) -> Vec<Recipient> {
-    let about: Vec<About<'_>> = messages
-        .iter()
-        .map(|message| (message.format, &*message.topic, &*message.reference))
-        .collect();
-    recipients_of(&about, settings, git_dir)
-}
-
-/// Format, topic and ref of a message.
-pub(super) type About<'a> = (Format, &'a str, &'a str);
-
-/// Returns who gets which of the messages with these formats, topics and refs.
-pub(super) fn recipients_of(
-    about: &[About<'_>],
-    settings: &Settings,
-    git_dir: &Path,
-) -> Vec<Recipient> {
-    let mut all = Vec::new();
-    for endpoint in settings.endpoints.iter().filter(|one| !one.is_served) {
-        let wanted = selection(about, |message| endpoint.gets(message));
-        all.extend(wanted.map(|messages| Recipient {
-            queue: queue(endpoint, settings, git_dir),
-            endpoint: endpoint.name.clone(),
-            messages,
-        }));
-    }
-    let by_service = selection(about, |message| {
-        let mut served = settings.endpoints.iter().filter(|one| one.is_served);
-        served.any(|endpoint| endpoint.gets(message))
-    });
-    all.extend(by_service.map(|messages| Recipient {
-        queue: Queue::service(),
-        endpoint: Queue::service().to_string(),
-        messages,
-    }));
-    all
-}
-
-/// Returns the messages that are wanted, or `None` if there are none.
-fn selection<'a>(about: &[About<'a>], wants: impl Fn(About<'a>) -> bool) -> Option<Selection> {
-    let all = about.iter().enumerate();
-    let wanted = all.filter(|(_, message)| wants(**message));
-    let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
-    if wanted.is_empty() {
-        return None;
-    }
-    Some(if wanted.len() == about.len() {
-        Selection::All
-    } else {
-        Selection::Only(wanted)
-    })
-}
-
-/// Returns the name of an endpoint's queue, which is the endpoint's own name.
-///
-/// Where repositories share a spool and not all of them have this endpoint, six digits of a hash
-/// follow, of the repository's path or of the section's patterns: a dead receiver of one does not
-/// hold the messages of another.
-pub(super) fn queue(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
-    let owner = match &endpoint.origin {
-        Origin::Repository => Some(git_dir.as_os_str().as_bytes()),
-        Origin::Section(patterns) => Some(patterns.as_bytes()),
-        Origin::Server => None,
-    };
-    let name = match owner.filter(|_| settings.spool_is_shared) {
-        Some(owner) => {
-            let digest = hex::encode(Sha256::digest(owner));
-            format!("{}@{}", endpoint.name, &digest[..6])
-        }
-        None => endpoint.name.clone(),
-    };
-    Queue::new(name).expect("the config lets no other names through")
 }
 
 /// Returns the project and the addresses of a repository.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::chosen::Listed;
 use super::surroundings::Surroundings;
 use crate::config::{Endpoint, Loaded, Server, Settings};
 use crate::spool::{Header, Queue, Spool};
@@ -38,8 +37,8 @@ impl<'a> Configured<'a> {
     }
 
     /// Returns the endpoint of an entry, if the repository has no such endpoint.
-    pub(super) fn orphan(&self, listed: &Listed) -> Option<Orphan> {
-        self.orphan_of(listed.header.as_ref()?, listed.place.queue()?)
+    pub(super) fn orphan(&self, header: Option<&Header>, queue: Option<&Queue>) -> Option<Orphan> {
+        self.orphan_of(header?, queue?)
     }
 
     /// Does the same for the first entry of a queue: in `failed/`, or else waiting.

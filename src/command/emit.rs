@@ -12,6 +12,7 @@ use super::surroundings::Surroundings;
 use super::{compose, outbox, place};
 use crate::cli::EmitArgs;
 use crate::config::Settings;
+use crate::delivery;
 use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
 use crate::json::{self, Object, Value};
@@ -41,7 +42,7 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
     };
     let msg = read_object(args.msg.as_deref(), &settings)?;
     let message = compose(&args.topic, msg, &push, &repository, &settings, around)?;
-    let recipients = compose::recipients(std::slice::from_ref(&message), &settings, &push.git_dir);
+    let recipients = delivery::recipients(std::slice::from_ref(&message), &settings, &push.git_dir);
     if args.dry_run {
         report::raw(&message.body);
         report::raw(b"\n");

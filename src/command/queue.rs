@@ -40,7 +40,9 @@ fn list(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
     Ok(spools::each(&targets, around, |target| {
         let killers = target.spool.killers().map_err(SpoolError::from)?;
         for listed in chosen(target, &args.choice, around)? {
-            let orphan = configured.orphan(&listed).map(|_| NOT_CONFIGURED);
+            let orphan = configured
+                .orphan(listed.header.as_ref(), listed.place.queue())
+                .map(|_| NOT_CONFIGURED);
             let kills = killers.iter().find(|(id, _)| id == listed.place.id());
             let kills = kills.map(|(_, why)| why.as_str());
             let reason = orphan.or(kills.filter(|_| listed.place.is_aside()));
@@ -222,7 +224,7 @@ fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
     // An entry of an endpoint that is not configured would be given up once more.
     let refused = RefCell::new(BTreeMap::<Orphan, usize>::new());
     let is_wanted = |listed: &Listed| {
-        let orphan = configured.orphan(listed);
+        let orphan = configured.orphan(listed.header.as_ref(), listed.place.queue());
         let is_wanted = orphan.is_none();
         if let Some(orphan) = orphan {
             *refused.borrow_mut().entry(orphan).or_default() += 1;

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::chosen::chosen;
+use super::place;
 use super::queue::{self, entries};
 use super::spools::{self, Target};
 use super::surroundings::Surroundings;
 use super::world::World;
-use super::{compose, place};
 use crate::cli::{Choice, QueueMoveArgs};
 use crate::config::Settings;
-use crate::delivery::Surveyor;
+use crate::delivery::{self, Surveyor};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{HandedOver, Header, Id, Lock, Queue, Renaming, Spool, SpoolError};
@@ -138,7 +138,7 @@ pub(super) fn rename(
     let queue_of = |name: &str| {
         let mut endpoints = settings.endpoints.iter();
         let endpoint = endpoints.find(|one| one.name == name)?;
-        Some(compose::queue(endpoint, settings, new))
+        Some(delivery::queue_of(endpoint, settings, new))
     };
     spool.rename_repository(&Renaming {
         old,
@@ -253,5 +253,5 @@ fn destination(
             repository.display()
         )),
     })?;
-    Ok(compose::queue(endpoint, &settings, repository))
+    Ok(delivery::queue_of(endpoint, &settings, repository))
 }

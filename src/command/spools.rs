@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::found::{self, ByOwner};
+use super::place;
 use super::surroundings::Surroundings;
-use super::{compose, place};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
+use crate::delivery;
 use crate::error::{Done, Error};
 use crate::git;
 use crate::spool::{self, Found, Queue, Spool};
@@ -299,7 +300,7 @@ pub(super) fn is_same(one: &Path, other: &Path) -> bool {
 fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, String> {
     let own = settings.endpoints.iter().filter(|one| !one.is_served);
     let own = own.map(|endpoint| {
-        let queue = compose::queue(endpoint, settings, git_dir);
+        let queue = delivery::queue_of(endpoint, settings, git_dir);
         (queue, endpoint.name.clone())
     });
     let service = Queue::service();

@@ -19,6 +19,7 @@
 //! places    the number of turns at once, and which of them are slow
 //! origin    a receiver: scheme, host and port
 //! receivers the number of requests under way to each receiver, and which are down
+//! recipients the endpoints and queues that get a message (pure)
 //! known     the state of receivers and of the queues that lead to them, as values
 //! journal   the records of a delivery: the log's lines, and notices for a person
 //! ```
@@ -39,6 +40,7 @@ mod outcome;
 mod places;
 mod prepared;
 mod receivers;
+mod recipients;
 mod retry;
 mod scheduler;
 mod shortage;
@@ -61,6 +63,7 @@ pub use http::tls::{TlsFault, check_tls};
 pub use origin::Origin;
 pub use outcome::{Outcome, Reason, retry_after};
 pub use receivers::Receivers;
+pub use recipients::{About, queue_of, recipients, recipients_of};
 pub use scheduler::Scheduler;
 
 /// A time of the runtime's clock.

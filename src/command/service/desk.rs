@@ -15,8 +15,9 @@ use super::protocol::{Answer, Request};
 use super::reach;
 use crate::command::surroundings::Surroundings;
 use crate::command::told::Told;
-use crate::command::{compose, place, room};
+use crate::command::{place, room};
 use crate::config::Settings;
+use crate::delivery;
 use crate::error::Error;
 use crate::report;
 use crate::spool::{Content, Header, Id, Recipient, Spool, Taken, Unusable};
@@ -265,13 +266,13 @@ fn recipients(header: &Header, welcome: &Welcome, meant: &[String]) -> Vec<Recip
     let Content::Built(built) = &header.content else {
         return Vec::new();
     };
-    let about: Vec<compose::About<'_>> = built
+    let about: Vec<delivery::About<'_>> = built
         .messages
         .iter()
         .map(|message| (message.format, &*message.topic, &*message.reference))
         .collect();
     let settings = &welcome.settings;
-    let mut all = compose::recipients_of(&about, settings, &welcome.repository);
+    let mut all = delivery::recipients_of(&about, settings, &welcome.repository);
     all.retain(|one| meant.contains(&one.endpoint));
     all
 }

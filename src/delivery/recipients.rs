@@ -1,0 +1,82 @@
+//! Decides who gets which messages, and by which queue (pure).
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::{Endpoint, Origin, Settings};
+use crate::payload::{Format, Message};
+use crate::spool::{Queue, Recipient, Selection};
+
+/// Returns who gets which of these messages: endpoints, and the service for all endpoints that it
+/// delivers to.
+pub fn recipients(messages: &[Message], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
+    let about: Vec<About<'_>> = messages
+        .iter()
+        .map(|message| (message.format, &*message.topic, &*message.reference))
+        .collect();
+    recipients_of(&about, settings, git_dir)
+}
+
+/// Format, topic and ref of a message.
+pub type About<'a> = (Format, &'a str, &'a str);
+
+/// Returns who gets which of the messages with these formats, topics and refs.
+pub fn recipients_of(about: &[About<'_>], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
+    let mut all = Vec::new();
+    for endpoint in settings.endpoints.iter().filter(|one| !one.is_served) {
+        let wanted = selection(about, |message| endpoint.gets(message));
+        all.extend(wanted.map(|messages| Recipient {
+            queue: queue_of(endpoint, settings, git_dir),
+            endpoint: endpoint.name.clone(),
+            messages,
+        }));
+    }
+    let by_service = selection(about, |message| {
+        let mut served = settings.endpoints.iter().filter(|one| one.is_served);
+        served.any(|endpoint| endpoint.gets(message))
+    });
+    all.extend(by_service.map(|messages| Recipient {
+        queue: Queue::service(),
+        endpoint: Queue::service().to_string(),
+        messages,
+    }));
+    all
+}
+
+/// Returns the messages that are wanted, or `None` if there are none.
+fn selection<'a>(about: &[About<'a>], wants: impl Fn(About<'a>) -> bool) -> Option<Selection> {
+    let all = about.iter().enumerate();
+    let wanted = all.filter(|(_, message)| wants(**message));
+    let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    Some(if wanted.len() == about.len() {
+        Selection::All
+    } else {
+        Selection::Only(wanted)
+    })
+}
+
+/// Returns the name of an endpoint's queue, which is the endpoint's own name.
+///
+/// Where repositories share a spool and not all of them have this endpoint, six digits of a hash
+/// follow, of the repository's path or of the section's patterns: a dead receiver of one does not
+/// hold the messages of another.
+pub fn queue_of(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
+    let owner = match &endpoint.origin {
+        Origin::Repository => Some(git_dir.as_os_str().as_bytes()),
+        Origin::Section(patterns) => Some(patterns.as_bytes()),
+        Origin::Server => None,
+    };
+    let name = match owner.filter(|_| settings.spool_is_shared) {
+        Some(owner) => {
+            let digest = hex::encode(Sha256::digest(owner));
+            format!("{}@{}", endpoint.name, &digest[..6])
+        }
+        None => endpoint.name.clone(),
+    };
+    Queue::new(name).expect("the config lets no other names through")
+}
