@@ -18,6 +18,7 @@
 //! |---|---|
 //! | [`cli`] | the command line, as clap's types |
 //! | [`command`] | one file per subcommand |
+//! | [`context`] | clock, environment, accounts, repositories, spools: inputs of commands; who is trusted |
 //! | [`error`] | errors that end a command, their hints, exit codes |
 //! | [`config`] | TOML in layers → settings; secrets are read at each use |
 //! | [`git`] | the meaning of a push: ref updates → changes; the only user of git2 |
@@ -38,6 +39,7 @@
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod context;
 pub mod delivery;
 pub mod error;
 pub mod event;

@@ -9,13 +9,13 @@ use std::time::SystemTime;
 
 use super::batches::Batch;
 use super::compose::{self, Composer};
+use super::outbox;
 use super::process::LazyCaller;
 use super::push_options::Wishes;
 use super::recorder::{Recorded, Recorder, Share};
-use super::surroundings::Surroundings;
 use super::sync::{self, Attempted, Submitted};
-use super::{outbox, place};
 use crate::config::{self, Endpoint, Loaded, Mode, Settings};
+use crate::context::{Surroundings, locate};
 use crate::error::Error;
 use crate::event::RefUpdate;
 use crate::git::{self, Repository};
@@ -116,7 +116,7 @@ pub(super) fn announce(
         Err(error) => {
             // The part of the configuration that can be read may name the spool.
             let settings = around.load_without_own(&push.git_dir);
-            let spool = place::spool_of(&push.git_dir, settings.as_ref());
+            let spool = locate::spool_of(&push.git_dir, settings.as_ref());
             let recorder = Recorder::new(push, &spool, caller, around);
             return recorder.owe(batches, error.into()).into_result();
         }
@@ -124,7 +124,7 @@ pub(super) fn announce(
     for complaint in &push.wishes.complaints {
         report::warning(complaint);
     }
-    let spool = place::spool_of(&push.git_dir, Some(&settings)).held_open();
+    let spool = locate::spool_of(&push.git_dir, Some(&settings)).held_open();
     if push.wishes.skip {
         return skip(push, batches, &spool, &settings, caller, around);
     }

@@ -25,8 +25,8 @@ use tokio::time::{sleep, sleep_until};
 
 use super::become_account::PATH;
 use super::forwarded::{Forwarded, Kind};
-use super::found::{ByOwner, MOST_BYTES};
-use super::surroundings::Surroundings;
+use crate::context::Surroundings;
+use crate::context::found::{ByOwner, MOST_BYTES};
 use crate::delivery::{self, Instant};
 use crate::error::{Done, Error, IoContext};
 use crate::report;
@@ -262,7 +262,7 @@ impl Working {
         let mut command = if is_root {
             around.refpost()?
         } else {
-            let mut command = Command::new(super::anew::own_binary()?);
+            let mut command = Command::new(crate::context::binary::own_binary()?);
             // Root's environment may hold what that account must not have.
             command.env_clear().env("PATH", PATH).current_dir("/");
             command.args(["as-account", &part.account.to_string(), "--"]);

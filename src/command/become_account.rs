@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, User};
 
-use super::anew::run_anew;
 use crate::cli::AsAccountArgs;
+use crate::context::binary::run_anew;
 use crate::error::{Done, Error};
 
 /// Search path for programs, of root and of the processes that root starts.

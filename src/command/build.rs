@@ -15,10 +15,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
-use super::place;
-use super::surroundings::Surroundings;
 use super::world::World;
 use crate::cli::BuildArgs;
+use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::report;
 use crate::spool::{Content, Id, Spool, SpoolError, Unbuilt, WaitingRefs};
@@ -33,7 +32,7 @@ pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error
         return Ok(Done::Deferred);
     }
     bound_memory()?;
-    let spool = place::spool_named(&args.spool);
+    let spool = locate::spool_named(&args.spool);
     let world = World::new(around, false);
     let first = spool.open_new(&args.id).map_err(SpoolError::from)?;
     let repository = first.header().repository.clone();

@@ -16,7 +16,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
 use super::process;
-use super::surroundings::Surroundings;
+use crate::context::Surroundings;
 use crate::error::{Error, IoContext};
 use crate::spool::{Build, Header, Id, Spool, Unbuilt};
 

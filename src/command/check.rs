@@ -8,10 +8,10 @@ use super::enable::{GUARANTEED, ORDINARY};
 use super::findings::Findings;
 use super::hooks_of::Hooks;
 use super::links::Place;
-use super::surroundings::Surroundings;
-use super::{check_all, check_filters, check_service, place};
+use super::{check_all, check_filters, check_service};
 use crate::cli::CheckArgs;
 use crate::config::Loaded;
+use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error};
 use crate::git::Repository;
 use crate::report;
@@ -59,7 +59,7 @@ pub(super) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error
 
 /// Prints the effective settings as TOML with their sources as comments.
 fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
-    let git_dir = place::repository(Some(repo), around)?.path();
+    let git_dir = locate::repository(Some(repo), around)?.path();
     for (key, shown) in around.load(Some(&git_dir))?.shown() {
         report::line(&format!("{key} = {}  # {}", shown.value, shown.source));
     }
@@ -67,7 +67,7 @@ fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
 }
 
 pub(super) fn check(repo: &Path, findings: &mut Findings, known: &Known, around: &Surroundings) {
-    let repository = match place::repository(Some(repo), around) {
+    let repository = match locate::repository(Some(repo), around) {
         Ok(repository) => repository,
         Err(error) => {
             let hint = error

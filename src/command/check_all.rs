@@ -6,10 +6,10 @@ use std::path::Path;
 use super::apart::{self, Job};
 use super::check::{self, Known};
 use super::findings::{Finding, Findings};
-use super::fleet::{self, Fleet, Whose};
-use super::found::ByOwner;
-use super::surroundings::Surroundings;
 use crate::config::RepositoryPattern;
+use crate::context::Surroundings;
+use crate::context::found::ByOwner;
+use crate::context::repositories::{self, Fleet, Whose};
 use crate::error::{Done, Error};
 use crate::report;
 
@@ -20,7 +20,7 @@ pub(super) fn run(
 ) -> Result<Done, Error> {
     let server = around.for_many()?;
     let is_all = root.is_none() && patterns.is_empty() && !around.is_given;
-    let fleet = match Fleet::find(&fleet::root(root, around)?, patterns, around)? {
+    let fleet = match Fleet::find(&repositories::root(root, around)?, patterns, around)? {
         Whose::Ours(fleet) => fleet,
         Whose::Several(found) => return apart(found, is_all, around),
     };
@@ -52,7 +52,7 @@ pub(super) fn run(
     if is_all {
         tell_idle(&idle);
     }
-    let mut parts = vec![format!("checked {}", fleet::repositories(fleet.len()))];
+    let mut parts = vec![format!("checked {}", repositories::counted(fleet.len()))];
     for (count, what) in [(wrong, "with errors"), (doubtful, "with warnings alone")] {
         if count > 0 {
             parts.push(format!("{} {what}", report::number(count)));

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::findings::Findings;
-use super::surroundings::Surroundings;
 use crate::config::{ClientCert, Credentials, Endpoint, Settings, Signing};
+use crate::context::Surroundings;
 use crate::payload::{Addresses, Format};
 use crate::signature::Secret;
 use crate::{delivery, report};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::findings::Findings;
 use super::service::{self, Answer};
-use super::surroundings::Surroundings;
 use crate::config::Settings;
+use crate::context::Surroundings;
 use crate::report;
 
 const WAITS: &str = "what is pushed waits in the repository's own spool until the service takes \

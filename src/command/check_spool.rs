@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::configured::Configured;
 use super::findings::{Finding, Findings};
-use super::surroundings::Surroundings;
-use super::{check_room, place, process, room};
+use super::{check_room, process};
 use crate::config::Settings;
+use crate::context::configured::Configured;
+use crate::context::{Surroundings, locate, max_spool};
 use crate::report;
 use crate::spool::{Content, Life, Spool};
 
@@ -54,7 +54,7 @@ pub(super) fn check(
     findings: &mut Findings,
     around: &Surroundings,
 ) {
-    let spool = place::spool_of(git_dir, Some(settings));
+    let spool = locate::spool_of(git_dir, Some(settings));
     let look = spools.look(&spool, settings.spool_is_shared, around);
     if look.is_there {
         findings.ok(&format!("spool `{}`", spool.root().display()));
@@ -68,7 +68,7 @@ pub(super) fn check(
     if let Some(most) = settings.max_spool {
         let waiting = spool.waiting_bytes(git_dir, most, None);
         if waiting >= most {
-            findings.warning(&room::shown(waiting, most), room::MEANWHILE);
+            findings.warning(&max_spool::shown(waiting, most), max_spool::MEANWHILE);
         }
     }
     for finding in &look.findings {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::spools::Target;
-use super::surroundings::Surroundings;
 use crate::cli::Choice;
+use crate::context::Surroundings;
+use crate::context::targets::Target;
 use crate::error::Error;
 use crate::spool::{
     Content, Entry, EntryError, Failed, Frozen, Header, Id, IoError, Item, Part, Queue, Spool,
@@ -154,7 +154,7 @@ pub(super) fn chosen(
         .clone()
         .filter(|repository| is_here && target.is_alone && !is_its(repository));
     let named = choice.repository.as_ref().map(|repository| {
-        let opened = super::place::repository(Some(repository), around);
+        let opened = crate::context::locate::repository(Some(repository), around);
         opened.map_or_else(|_| repository.clone(), |it| it.path())
     });
     let repository = named.or(here);

@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::surroundings::Surroundings;
 use crate::config::{self, Settings};
-use crate::delivery;
+use crate::context::Surroundings;
 use crate::error::Error;
 use crate::event::{RefChange, RefName, RefUpdate};
 use crate::git::{self, Changes, Repository, WantedDetails};
 use crate::payload::pagure::{self, Stamp};
 use crate::payload::{self, Addresses, Allowance, Format, Message, Project, forge, sent};
 use crate::spool::Built;
-use crate::{host, report};
+use crate::{delivery, host, report};
 
 /// Greatest sum of the bytes of an entry's bodies, if it has several updates: content that cannot
 /// be left out, above all `repo`, is in each of them.

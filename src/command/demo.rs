@@ -8,12 +8,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::anew::own_binary;
 use super::links::Hook;
 use super::listen;
-use super::surroundings::Surroundings;
 use crate::cli::DemoArgs;
 use crate::config::REPOSITORY_FILE;
+use crate::context::Surroundings;
+use crate::context::binary::own_binary;
 use crate::error::{Done, Error, IoContext};
 use crate::payload::Format;
 use crate::receiver::{self, Received, Verdict};

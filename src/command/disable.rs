@@ -5,13 +5,12 @@ use std::path::Path;
 
 use super::apart::{self, Job};
 use super::enable::{GUARANTEED, ORDINARY};
-use super::fleet::{self, Fleet, Whose};
-use super::found::ByOwner;
 use super::hooks_of::Hooks;
-use super::place;
-use super::surroundings::Surroundings;
 use crate::cli::DisableArgs;
 use crate::config::RepositoryPattern;
+use crate::context::found::ByOwner;
+use crate::context::repositories::{self, Fleet, Whose};
+use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error};
 use crate::report;
 
@@ -52,7 +51,7 @@ fn disable(
     around: &Surroundings,
     mut tell: impl FnMut(&Path, bool, bool),
 ) -> Result<(), Error> {
-    let hooks = Hooks::of(&place::repository(Some(repo), around)?, around);
+    let hooks = Hooks::of(&locate::repository(Some(repo), around)?, around);
     hooks.ensure_own(repo)?;
     for name in GUARANTEED {
         let hook = hooks.hook(name);
@@ -78,7 +77,7 @@ fn disable_all(
         disable(git_dir, around, |_, is_unlinked, _| is_any |= is_unlinked)?;
         Ok(is_any)
     });
-    report::line(&fleet::summary("disabled", "not enabled", &tally));
+    report::line(&repositories::summary("disabled", "not enabled", &tally));
     Ok(if tally.failed == 0 {
         Done::Well
     } else {

@@ -8,18 +8,17 @@ use std::path::Path;
 use super::announce::{self, Listener, Push};
 use super::push_options::Wishes;
 use super::recorder::Recorded;
-use super::surroundings::Surroundings;
-use super::{compose, outbox, place};
+use super::{compose, outbox};
 use crate::cli::EmitArgs;
 use crate::config::Settings;
-use crate::delivery;
+use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
 use crate::json::{self, Object, Value};
 use crate::payload::pagure::{self, Context};
 use crate::payload::{Format, Message};
-use crate::report;
 use crate::spool::{Built, Content, Recipient, Spool};
+use crate::{delivery, report};
 
 /// Factor by which the input may be longer than `max_body`.
 ///
@@ -27,7 +26,7 @@ use crate::spool::{Built, Content, Recipient, Spool};
 const MOST_LAYOUT: usize = 8;
 
 pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error> {
-    let repository = place::repository_in_hook(args.repo.as_deref(), around)?;
+    let repository = locate::repository_in_hook(args.repo.as_deref(), around)?;
     let git_dir = repository.path();
     let settings = around.load_to_send(&git_dir)?.settings;
     let push = Push {
@@ -56,7 +55,7 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
         }
         return Ok(Done::Well);
     }
-    let spool = place::spool_of(&push.git_dir, Some(&settings)).held_open();
+    let spool = locate::spool_of(&push.git_dir, Some(&settings)).held_open();
     ensure_usable_by_its_owner(&spool, &push.git_dir, around)?;
     // Older messages must leave before this one.
     outbox::settle(
@@ -66,7 +65,7 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
         (&[], &outbox::nobody()),
         around,
     )?;
-    place::adopt_former(&push.git_dir, &spool)?;
+    locate::adopt_former(&push.git_dir, &spool)?;
     let draft = push.draft(Content::Built(Built {
         messages: vec![message],
         recipients: recipients.clone(),

@@ -6,16 +6,15 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::anew::own_binary;
 use super::apart::{self, Job};
-use super::fleet::{self, Fleet, Whose};
-use super::found::ByOwner;
 use super::hooks_of::Hooks;
 use super::links::Hook;
-use super::place;
-use super::surroundings::Surroundings;
 use crate::cli::EnableArgs;
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
+use crate::context::binary::own_binary;
+use crate::context::found::ByOwner;
+use crate::context::repositories::{self, Fleet, Whose};
+use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
 use crate::payload::Format;
@@ -45,7 +44,7 @@ pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
     };
     let binary = own_binary()?;
     for repo in fleet.paths() {
-        let repository = place::repository(Some(repo), around)?;
+        let repository = locate::repository(Some(repo), around)?;
         if !urls.is_empty() {
             write_config(
                 &repository.path(),
@@ -124,7 +123,7 @@ fn enable_all(root: &Path, args: &EnableArgs, around: &Surroundings) -> Result<D
     let binary = own_binary()?;
     let mut silent = 0;
     let tally = fleet.each(|git_dir, _| {
-        let repository = place::repository(Some(git_dir), around)?;
+        let repository = locate::repository(Some(git_dir), around)?;
         let mut is_any_new = false;
         link(
             &repository,
@@ -139,11 +138,11 @@ fn enable_all(root: &Path, args: &EnableArgs, around: &Surroundings) -> Result<D
         Ok(is_any_new)
     });
     if silent > 0 {
-        let silent = fleet::repositories(silent);
+        let silent = repositories::counted(silent);
         report::warning(&format!("{silent} without any config: nothing is sent"));
         report::hint("name URLs in the server's file, or `refpost enable REPO --url URL`");
     }
-    report::line(&fleet::summary("enabled", "enabled already", &tally));
+    report::line(&repositories::summary("enabled", "enabled already", &tally));
     Ok(if tally.failed == 0 {
         Done::Well
     } else {

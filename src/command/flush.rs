@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::apart::{self, Job};
-use super::spools::{self, Target, Targets};
-use super::surroundings::Surroundings;
 use super::world::World;
-use super::{become_account, outbox, service, signals, watch};
+use super::{become_account, outbox, service, watch};
 use crate::cli::FlushArgs;
 use crate::config::IN_FLIGHT;
+use crate::context::targets::{self, Target, Targets};
+use crate::context::{Surroundings, signals};
 use crate::delivery::{self, Client, Instant, Limits, Scheduler, Surveyor};
 use crate::error::{Done, Error, IoContext};
 use crate::report::{self, Progress};
@@ -47,7 +47,7 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
         watch::run(&mut flush, &world, args, around, &stop)?;
         return Ok(Done::Well);
     }
-    let searched = spools::search(&args.paths, around)?;
+    let searched = targets::search(&args.paths, around)?;
     if searched.is_of_others(around) {
         let deadline = limits.begin_before;
         let deadline = deadline.unwrap_or_else(|| Instant::now() + ROOTS_BUDGET);

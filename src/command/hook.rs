@@ -22,10 +22,10 @@ use super::announce::{Push, announce};
 use super::batches::{self, Batch, Input};
 use super::links::{Hook, Place};
 use super::process::{self, Caller};
-use super::surroundings::Surroundings;
-use super::{become_account, outbox, place, push_options, signals, transaction};
+use super::{become_account, outbox, push_options, transaction};
 use crate::cli::{HookArgs, HookName};
 use crate::config::{self, Loaded};
+use crate::context::{Surroundings, locate, signals};
 use crate::error::{Done, Error};
 use crate::event::RefName;
 use crate::report;
@@ -67,7 +67,7 @@ fn become_owner(args: &HookArgs, around: &Surroundings) -> Result<(), Error> {
     if around.own_uid() != 0 {
         return Ok(());
     }
-    let folder = place::hook_folder(around);
+    let folder = locate::hook_folder(around);
     let owner = fs::metadata(&folder).map_or(0, |meta| meta.uid());
     if owner == 0 {
         return Ok(());
@@ -86,7 +86,7 @@ fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, around: &Surro
     let Err(error) = record() else {
         return Done::Well;
     };
-    let git_dir = place::hook_git_dir(around).unwrap_or_else(|_| place::hook_folder(around));
+    let git_dir = locate::hook_git_dir(around).unwrap_or_else(|_| locate::hook_folder(around));
     let is_required = around.requires(&git_dir);
     let outcome = if is_required {
         format!("the {what} is refused, as `require` has it")
@@ -125,7 +125,7 @@ fn after(announce: impl FnOnce() -> Result<(), Error>) -> Done {
 pub(super) type Wanted = Option<(PathBuf, Result<Loaded, config::Error>)>;
 
 pub(super) fn wanted(around: &Surroundings) -> Result<Wanted, Error> {
-    let git_dir = place::hook_git_dir(around)?;
+    let git_dir = locate::hook_git_dir(around)?;
     let loaded = around.load(Some(&git_dir));
     Ok(match &loaded {
         Ok(loaded) if loaded.settings.endpoints.is_empty() => None,
@@ -185,7 +185,7 @@ pub(super) fn intend(
         Err(error) if around.requires(&push.git_dir) => return Err(error.into()),
         Err(_) => around.load_without_own(&push.git_dir),
     };
-    let spool = place::spool_of(&push.git_dir, settings.as_ref());
+    let spool = locate::spool_of(&push.git_dir, settings.as_ref());
     let mut refs = 0;
     let mut recorded = Vec::new();
     let result = batches.try_for_each(|batch| {
@@ -249,7 +249,7 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
         .map(|name| RefName::new(name.as_str()))
         .collect();
     let values = repository.ref_values(&names)?;
-    let spool = place::spool_of(
+    let spool = locate::spool_of(
         &git_dir,
         loaded.as_ref().ok().map(|loaded| &loaded.settings),
     );

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::links::Hook;
-use super::surroundings::Surroundings;
+use crate::context::Surroundings;
 use crate::error::Error;
 use crate::git::Repository;
 use crate::host::{Host, HostKind};

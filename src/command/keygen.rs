@@ -1,6 +1,6 @@
 //! `keygen`: prints a fresh key.
 
-use super::surroundings::Surroundings;
+use crate::context::Surroundings;
 use crate::error::{Done, Error};
 use crate::report;
 

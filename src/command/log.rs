@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use super::place;
-use super::surroundings::Surroundings;
 use crate::cli::LogArgs;
+use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Attempt, SpoolError, Status};
 
 pub(super) fn run(args: &LogArgs, around: &Surroundings) -> Result<Done, Error> {
-    let git_dir = place::repository(args.repo.as_deref(), around)?.path();
+    let git_dir = locate::repository(args.repo.as_deref(), around)?.path();
     let settings = around
         .load(Some(&git_dir))
         .ok()
         .map(|loaded| loaded.settings);
-    let spool = place::spool_of(&git_dir, settings.as_ref());
+    let spool = locate::spool_of(&git_dir, settings.as_ref());
     let attempts = spool
         .log()
         .last(args.lines, |attempt| attempt.repository == git_dir)

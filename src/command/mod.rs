@@ -1,7 +1,5 @@
 //! The subcommands: wiring, one file each.
 
-mod accounts;
-mod anew;
 mod announce;
 mod apart;
 mod batches;
@@ -19,18 +17,14 @@ mod check_spool;
 mod chosen;
 mod completions;
 mod compose;
-mod configured;
 mod consumed;
 mod demo;
 mod disable;
 mod emit;
 mod enable;
-mod environment;
 mod findings;
-mod fleet;
 mod flush;
 mod forwarded;
-mod found;
 mod hook;
 mod hooks_of;
 mod ignored;
@@ -42,7 +36,6 @@ mod man;
 mod outbox;
 mod owed;
 mod ping;
-mod place;
 mod preview;
 mod process;
 mod push_options;
@@ -50,16 +43,10 @@ mod queue;
 mod queue_move;
 mod recorder;
 mod renamed;
-mod room;
 mod service;
-mod signals;
-mod spools;
 mod status;
-mod surroundings;
 mod sync;
-mod told;
 mod transaction;
-mod trust;
 mod verify;
 mod watch;
 mod work;
@@ -71,9 +58,9 @@ use std::path::Path;
 use clap::{Parser, ValueEnum};
 
 use crate::cli::{Cli, Command, HookArgs, HookName};
+use crate::context::{Surroundings, environment, signals};
 use crate::error::{Done, Error};
 use crate::report;
-use surroundings::Surroundings;
 
 /// Runs the command that the arguments name, and returns the exit code. The first argument is the
 /// name by which the program was called.

@@ -11,9 +11,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::consumed::consumed;
-use super::place;
 use super::process::{self, Caller, LazyCaller};
-use super::surroundings::Surroundings;
+use crate::context::{Surroundings, locate};
 use crate::error::Error;
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::git::{Repository, Verdict, replay};
@@ -309,7 +308,7 @@ pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Err
     for (git_dir, namespace) in places.collect::<BTreeSet<_>>() {
         // The intents of one that is gone, or cannot be read, are settled once it is back.
         let opened = around.ensure_roots(git_dir);
-        match opened.and_then(|()| place::repository(Some(git_dir), around)) {
+        match opened.and_then(|()| locate::repository(Some(git_dir), around)) {
             Ok(repository) => {
                 let repository = repository.in_namespace(namespace);
                 settle(spool, &repository, git_dir, (&[], &nobody()), around)?;

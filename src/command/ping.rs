@@ -1,9 +1,9 @@
 //! `ping`: sends a test message to each endpoint now, and prints its answer.
 
-use super::surroundings::Surroundings;
-use super::{compose, place};
+use super::compose;
 use crate::cli::PingArgs;
 use crate::config::{Endpoint, EndpointUrl, Settings};
+use crate::context::{Surroundings, locate};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
 use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
@@ -17,7 +17,7 @@ const TOPIC: &str = "Test.notification";
 const CONTENT: &str = "Test message";
 
 pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error> {
-    let repository = place::repository(args.repo.as_deref(), around)?;
+    let repository = locate::repository(args.repo.as_deref(), around)?;
     let settings = around.load_to_send(&repository.path())?.settings;
     let chosen: Vec<&Endpoint> = settings
         .endpoints

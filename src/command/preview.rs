@@ -2,18 +2,17 @@
 
 use super::batches::Input;
 use super::compose::{self, Composer};
-use super::place;
 use super::push_options::Wishes;
-use super::surroundings::Surroundings;
 use crate::cli::PreviewArgs;
 use crate::config::{Endpoint, Settings};
+use crate::context::{Surroundings, locate};
 use crate::delivery::{HeaderValue, Request};
 use crate::error::{Done, Error};
 use crate::payload::Message;
 use crate::report;
 
 pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Error> {
-    let repository = place::repository_in_hook(args.repo.as_deref(), around)?;
+    let repository = locate::repository_in_hook(args.repo.as_deref(), around)?;
     let settings = around.load(Some(&repository.path()))?.settings;
     let pusher = match &args.pusher {
         Some(name) => name.clone(),

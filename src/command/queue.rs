@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::apart::{self, Job};
 use super::chosen::{ByPlace, Listed, Place, chosen};
-use super::configured::{Configured, NOT_CONFIGURED, Orphan};
 use super::queue_move;
-use super::spools::{self, Searched};
-use super::surroundings::Surroundings;
 use crate::cli::{Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueShowArgs};
+use crate::context::Surroundings;
+use crate::context::configured::{Configured, NOT_CONFIGURED, Orphan};
+use crate::context::targets::{self, Searched};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Content, Spool, SpoolError};
@@ -28,7 +28,7 @@ pub(super) fn run(command: &QueueCommand, around: &Surroundings) -> Result<Done,
 }
 
 fn list(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
-    let searched = spools::search_here(&args.choice.paths, around)?;
+    let searched = targets::search_here(&args.choice.paths, around)?;
     if searched.is_of_others(around) {
         let mut line = line_of("list", &args.choice);
         line.extend(args.json.then(|| "--json".into()));
@@ -37,7 +37,7 @@ fn list(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
     }
     let targets = searched.targets(around);
     let configured = Configured::new(around);
-    Ok(spools::each(&targets, around, |target| {
+    Ok(targets::each(&targets, around, |target| {
         let killers = target.spool.killers().map_err(SpoolError::from)?;
         for listed in chosen(target, &args.choice, around)? {
             let orphan = configured
@@ -120,7 +120,7 @@ fn show(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
         older_than: None,
         paths: args.paths.clone(),
     };
-    let searched = spools::search_here(&choice.paths, around)?;
+    let searched = targets::search_here(&choice.paths, around)?;
     if searched.is_of_others(around) {
         return apart(searched, line_of("show", &choice), around);
     }
@@ -297,7 +297,7 @@ fn on_chosen(
     is_wanted: impl Fn(&Listed) -> bool,
     act: impl Fn(&Spool, &ByPlace) -> Result<usize, SpoolError>,
 ) -> Result<Done, Error> {
-    let searched = spools::search_here(&args.choice.paths, around)?;
+    let searched = targets::search_here(&args.choice.paths, around)?;
     if searched.is_of_others(around) {
         let mut line = line_of(verb, &args.choice);
         line.extend(args.all.then(|| "--all".into()));
@@ -305,7 +305,7 @@ fn on_chosen(
     }
     let (mut count, mut is_any, mut has_acted) = (0, false, args.all);
     let targets = searched.targets(around);
-    let done = spools::each(&targets, around, |target| {
+    let done = targets::each(&targets, around, |target| {
         let mut chosen = chosen(target, &args.choice, around)?;
         is_any |= !chosen.is_empty();
         chosen.retain(&is_wanted);

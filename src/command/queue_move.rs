@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::chosen::chosen;
-use super::place;
 use super::queue::{self, entries};
-use super::spools::{self, Target};
-use super::surroundings::Surroundings;
 use super::world::World;
 use crate::cli::{Choice, QueueMoveArgs};
 use crate::config::Settings;
+use crate::context::targets::{self, Target};
+use crate::context::{Surroundings, locate};
 use crate::delivery::{self, Surveyor};
 use crate::error::{Done, Error};
 use crate::report;
@@ -33,7 +32,7 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
     if old == new {
         return Err(Error::failed(format!("cannot move `{old}` to itself")));
     }
-    let searched = spools::search_here(&args.paths, around)?;
+    let searched = targets::search_here(&args.paths, around)?;
     if searched.is_of_others(around) {
         let line = ["queue", "move", old, new].map(OsString::from);
         return queue::apart(searched, line.into(), around);
@@ -41,7 +40,7 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
     let targets = searched.targets(around);
     let world = World::new(around, false);
     let (mut count, mut is_any, mut is_whole) = (0, false, true);
-    let done = spools::each(&targets, around, |target| {
+    let done = targets::each(&targets, around, |target| {
         distribute(&target.spool, &world)?;
         let plan = plan(target, args, around)?;
         if plan.is_empty() {
@@ -81,7 +80,7 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
     } else {
         &args.paths
     };
-    let searched = spools::search_here(paths, around)?;
+    let searched = targets::search_here(paths, around)?;
     if searched.is_of_others(around) {
         let line = ["queue", "move", "--repository"].map(OsString::from);
         let line = line.into_iter().chain([old.into(), new.into()]);
@@ -93,10 +92,10 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
             "cannot move what waits for `{old}`: it is there"
         )));
     }
-    let new = place::repository(Some(&new), around)?.path();
+    let new = locate::repository(Some(&new), around)?.path();
     let settings = around.load_to_send(&new)?.settings;
     let (mut count, mut in_spare, mut is_whole) = (0, 0, true);
-    let done = spools::each(&searched.targets(around), around, |target| {
+    let done = targets::each(&searched.targets(around), around, |target| {
         let moved = rename(&target.spool, &old, &new, &settings);
         // Entries in `spare` have no room elsewhere, and were not moved.
         let spare = target.spool.in_spare().map_err(SpoolError::from)?;

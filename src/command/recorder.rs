@@ -16,8 +16,8 @@ use super::announce::{Push, log_misfits};
 use super::batches::Batch;
 use super::compose::Composer;
 use super::process::LazyCaller;
-use super::surroundings::Surroundings;
-use super::{consumed, outbox, place, room};
+use super::{consumed, outbox};
+use crate::context::{Surroundings, locate, max_spool};
 use crate::error::Error;
 use crate::event::RefUpdate;
 use crate::payload::Message;
@@ -248,7 +248,7 @@ impl<'a> Recorder<'a> {
             return self.forget(updates, ends);
         }
         // The push is recorded all the same: a flush adopts the rest.
-        if let Err(error) = place::adopt_former(&self.push.git_dir, self.spool) {
+        if let Err(error) = locate::adopt_former(&self.push.git_dir, self.spool) {
             self.around.tell_error(error);
         }
         let (recipients, bytes) = (built.recipients.clone(), built.size());
@@ -262,7 +262,7 @@ impl<'a> Recorder<'a> {
     /// Fails if as many bytes wait for the repository as may.
     fn room(&self, max_spool: Option<u64>) -> Result<(), Error> {
         max_spool.map_or(Ok(()), |most| {
-            room::ensure(self.spool, &self.push.git_dir, most, None)
+            max_spool::ensure(self.spool, &self.push.git_dir, most, None)
         })
     }
 

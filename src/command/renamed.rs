@@ -8,8 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::queue::entries;
+use super::queue_move;
 use super::world::World;
-use super::{place, queue_move, spools};
+use crate::context::{locate, targets};
 use crate::delivery::Outside;
 use crate::spool::{self, FolderId, Header, Queue, Spool};
 
@@ -28,8 +29,8 @@ impl World<'_> {
             let mut endpoints = settings.endpoints.iter();
             endpoints.any(|one| Some(one.name.as_str()) == name)
         };
-        let its_spool = place::spool_of(&new, Some(&settings));
-        if !spools::is_same(its_spool.root(), spool.root()) || !queue.is_none_or(is_wanted) {
+        let its_spool = locate::spool_of(&new, Some(&settings));
+        if !targets::is_same(its_spool.root(), spool.root()) || !queue.is_none_or(is_wanted) {
             return false;
         }
         let at = (spool.root().to_owned(), header.repository.clone());

@@ -6,17 +6,17 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::apart::{self, Job};
-use super::configured::{Configured, NOT_CONFIGURED};
-use super::spools::{self, Target};
-use super::surroundings::Surroundings;
-use super::{check_room, room};
+use super::check_room;
 use crate::cli::StatusArgs;
+use crate::context::configured::{Configured, NOT_CONFIGURED};
+use crate::context::targets::{self, Target};
+use crate::context::{Surroundings, max_spool};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
 
 pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
-    let searched = spools::search_here(&args.paths, around)?;
+    let searched = targets::search_here(&args.paths, around)?;
     if searched.is_of_others(around) {
         let mut line: Vec<OsString> = vec!["status".into()];
         line.extend(args.json.then(|| "--json".into()));
@@ -25,7 +25,7 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Erro
     }
     let targets = searched.targets(around);
     let configured = Configured::new(around);
-    Ok(spools::each(&targets, around, |target| {
+    Ok(targets::each(&targets, around, |target| {
         show(target, args.json, &configured, around)
     }))
 }
@@ -96,7 +96,7 @@ fn show(
                 "max_spool": most,
             }));
         } else {
-            let text = room::shown(waiting, *most);
+            let text = max_spool::shown(waiting, *most);
             report::line(&format!("{spool}: `{repository}`: {text}"));
         }
     }

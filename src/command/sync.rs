@@ -4,10 +4,9 @@ use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 use super::service;
-use super::signals;
-use super::surroundings::Surroundings;
 use super::world::World;
 use crate::config::Settings;
+use crate::context::{Surroundings, signals};
 use crate::delivery::{
     self, Client, Courier, Instant, LaneReport, Left, Limits, Receivers, Surveyor,
 };

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use super::announce::{Push, announce};
 use super::batches::{self, Batch};
 use super::hook::{intend, wanted};
+use super::outbox;
 use super::process::{self, Caller, LazyCaller};
-use super::surroundings::Surroundings;
-use super::{outbox, place};
 use crate::config::{self, Loaded, Patterns, Settings};
+use crate::context::{Surroundings, locate};
 use crate::error::{Error, IoContext};
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::git::{RefLines, Repository};
@@ -37,7 +37,7 @@ pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
     let mut moves = moves.peekable();
     if let (None, Some(Ok(batch))) = (caller.as_ref(), moves.peek()) {
         // The git is not known. Its own hooks announce the moves that a push is about to make.
-        let spool = place::spool_of(&push.git_dir, settings(&loaded));
+        let spool = locate::spool_of(&push.git_dir, settings(&loaded));
         if is_received(&spool, &push.git_dir, batch) {
             return Ok(());
         }
@@ -83,7 +83,7 @@ pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
         // The push announces it, if the push tells of it; otherwise it is settled after the push.
         return Ok(());
     }
-    let spool = place::spool_of(&git_dir, settings(&loaded));
+    let spool = locate::spool_of(&git_dir, settings(&loaded));
     let transactions = transactions_of(&spool, &git_dir, caller.as_ref());
     let Some(which) = the_one(&transactions, named())? else {
         return Ok(());
@@ -109,7 +109,7 @@ pub(super) fn aborted(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());
     };
-    let spool = place::spool_of(&git_dir, settings(&loaded));
+    let spool = locate::spool_of(&git_dir, settings(&loaded));
     let transactions = transactions_of(&spool, &git_dir, caller.as_ref());
     match the_one(&transactions, named())? {
         Some(which) => transactions[which].withdraw(&spool),

@@ -11,11 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::sleep;
 
-use super::found::ByOwner;
-use super::surroundings::Surroundings;
 use super::world::World;
-use super::{flush, service, spools};
+use super::{flush, service};
 use crate::cli::FlushArgs;
+use crate::context::found::ByOwner;
+use crate::context::{Surroundings, targets};
 use crate::delivery::{self, Scheduler};
 use crate::error::{Error, IoContext};
 use crate::spool::Spool;
@@ -40,7 +40,7 @@ pub(super) fn run(
             world.forget();
             // Their spools are looked into below, with all others.
             world.move_renamed();
-            let searched = spools::search(&args.paths, around)?;
+            let searched = targets::search(&args.paths, around)?;
             if around.own_uid() == 0 {
                 tell_others(&searched.by_owner, around);
             }

@@ -1,8 +1,8 @@
 //! `work`: the service, and a watch that delivers what it takes in.
 
-use super::surroundings::Surroundings;
 use super::{flush, service};
 use crate::cli::{FlushArgs, WorkArgs};
+use crate::context::Surroundings;
 use crate::error::{Done, Error};
 
 pub(super) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error> {

@@ -13,9 +13,8 @@ use super::builder::Builders;
 use super::compose::Composer;
 use super::owed::{self, Judged};
 use super::push_options::Wishes;
-use super::surroundings::Surroundings;
-use super::{place, room};
 use crate::config::Settings;
+use crate::context::{Surroundings, locate, max_spool};
 use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
 use crate::error::Error;
 use crate::git::Repository;
@@ -134,7 +133,7 @@ impl<'a> World<'a> {
         let settings = self.settings(&header.repository);
         if let Some(most) = settings.ok().and_then(|settings| settings.max_spool) {
             // Later entries wait for this one, and must not keep it from being made.
-            room::ensure(spool, &header.repository, most, Some(id))
+            max_spool::ensure(spool, &header.repository, most, Some(id))
                 .map_err(|full| Unbuilt::All(report::chain(&full)))?;
         }
         self.build_here(header)
@@ -174,7 +173,7 @@ impl<'a> World<'a> {
         };
         if let Some(why) = why {
             let git_dir = &header.repository;
-            let spool = place::spool_of(git_dir, Some(&settings));
+            let spool = locate::spool_of(git_dir, Some(&settings));
             announce::log_unannounced(&spool, git_dir, &why, updates.len(), self.around);
             return Ok(Built {
                 messages: Vec::new(),
@@ -188,7 +187,7 @@ impl<'a> World<'a> {
             composer = composer.of_what_is_known();
         }
         let built = composer.built(updates)?;
-        let spool = place::spool_of(&header.repository, Some(&settings));
+        let spool = locate::spool_of(&header.repository, Some(&settings));
         announce::log_misfits(&spool, &header.repository, &composer, self.around);
         // The entry keeps its id, so it cannot become two, as it could when it was recorded.
         if header.can_hold(&built) {

@@ -13,14 +13,12 @@ use std::time::Instant;
 use super::asker::Asker;
 use super::protocol::{Answer, Request};
 use super::reach;
-use crate::command::surroundings::Surroundings;
-use crate::command::told::Told;
-use crate::command::{place, room};
 use crate::config::Settings;
-use crate::delivery;
+use crate::context::told::Told;
+use crate::context::{Surroundings, locate, max_spool};
 use crate::error::Error;
-use crate::report;
 use crate::spool::{Content, Header, Id, Recipient, Spool, Taken, Unusable};
+use crate::{delivery, report};
 
 /// Greatest size of an entry in bytes. No hook makes a larger one.
 const LARGEST: u64 = 320 << 20;
@@ -142,7 +140,7 @@ impl<'a> Desk<'a> {
             .map_err(|refusal| Answer::Later(refusal.to_string()))?;
         let loaded = server.load_served(&repository, self.around.host());
         let settings = loaded.map_err(|error| cannot(error.into()))?.settings;
-        let Some(spool) = settings.spool.as_deref().map(place::spool_at) else {
+        let Some(spool) = settings.spool.as_deref().map(locate::spool_at) else {
             return Err(later("the service's configuration has no `spool`"));
         };
         let knows = |name: &String| settings.endpoints.iter().any(|one| one.name == *name);
@@ -248,7 +246,7 @@ impl<'a> Desk<'a> {
 fn ensure_room(welcome: &Welcome, asker: &Asker) -> Result<(), Error> {
     let spool = &welcome.spool;
     if let Some(most) = welcome.settings.max_spool {
-        room::ensure(spool, &welcome.repository, most, None)?;
+        max_spool::ensure(spool, &welcome.repository, most, None)?;
     }
     let waiting = spool.waiting_bytes(&account(asker), MOST_WAITING, None);
     if waiting >= MOST_WAITING {

@@ -10,9 +10,8 @@ use std::path::Path;
 use super::asker::Asker;
 use super::desk::{Desk, Offered, Shared};
 use super::protocol::{Answer, Request};
-use crate::command::place;
-use crate::command::surroundings::Surroundings;
 use crate::config::Server;
+use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::report;
 use crate::spool::{Access, Header, Id, Spool, SpoolError};
@@ -84,7 +83,7 @@ pub(in crate::command) fn drain(
         }
     }
     // No other account could write into its queues.
-    let adopted = place::spool_at(own).adopt_queues(&spool);
+    let adopted = locate::spool_at(own).adopt_queues(&spool);
     let adopted = adopted.map_err(SpoolError::from)?;
     report::line(&format!(
         "{} taken, {} of queues moved, {left} left in `{}`",

@@ -35,8 +35,8 @@ pub(super) use submit::{PUSH_PATIENCE, probe, submit, submit_all};
 
 use std::path::Path;
 
-use super::surroundings::Surroundings;
 use crate::config::Server;
+use crate::context::Surroundings;
 use crate::error::Error;
 
 /// Answers requests on the socket, on threads of their own, as long as this process lives.

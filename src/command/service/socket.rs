@@ -20,7 +20,7 @@ use super::asker::Asker;
 use super::desk::{Desk, Offered, Shared, lock};
 use super::protocol::{Answer, Request};
 use super::stream::Stream;
-use crate::command::surroundings::Surroundings;
+use crate::context::Surroundings;
 use crate::error::{Error, IoContext};
 
 /// Greatest number of requests at once, of all accounts.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::protocol::{Answer, Request};
 use super::stream::Stream;
-use crate::command::surroundings::Surroundings;
 use crate::command::world::World;
+use crate::context::Surroundings;
 use crate::delivery::{Outside, Unavailable};
 use crate::report;
 use crate::spool::{Attempt, Entry, Id, Item, Lane, Queue, Spool, SpoolError, Status};

@@ -9,23 +9,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::surroundings::Surroundings;
+use super::Surroundings;
 use crate::error::{Error, IoContext};
 use crate::spool::{self, Found, SpoolError};
 
 /// Greatest number of bytes of paths that are handed to one account.
-pub(super) const MOST_BYTES: u64 = 16 << 20;
+pub(crate) const MOST_BYTES: u64 = 16 << 20;
 
 /// Repositories and spools, by the number of the account that owns them.
 #[derive(Default)]
-pub(super) struct ByOwner(pub(super) BTreeMap<u32, Vec<Found>>);
+pub(crate) struct ByOwner(pub(crate) BTreeMap<u32, Vec<Found>>);
 
 impl ByOwner {
     /// Removes root's own, and returns them.
     ///
     /// A path that another account can replace is told and left out: root would check one thing,
     /// and work on another.
-    pub(super) fn take_roots(&mut self, around: &Surroundings) -> Vec<Found> {
+    pub(crate) fn take_roots(&mut self, around: &Surroundings) -> Vec<Found> {
         let mut found = self.0.remove(&0).unwrap_or_default();
         found.retain(|one| match around.ensure_roots(one.path()) {
             Ok(()) => true,
@@ -41,7 +41,7 @@ impl ByOwner {
 /// Returns the first part of the way to a path that an account other than root can replace.
 ///
 /// This is a folder or the path itself. A path that cannot be resolved is returned itself.
-pub(super) fn others_way(path: &Path) -> Option<PathBuf> {
+pub(crate) fn others_way(path: &Path) -> Option<PathBuf> {
     let Ok(real) = path.canonicalize() else {
         return Some(path.to_owned());
     };
@@ -63,7 +63,7 @@ pub(super) fn others_way(path: &Path) -> Option<PathBuf> {
 /// Reads the paths that root's refpost found from standard input.
 ///
 /// Those that do not exist, or are not this account's, are left out: nothing is taken on trust.
-pub(super) fn given(around: &Surroundings) -> Result<Vec<Found>, Error> {
+pub(crate) fn given(around: &Surroundings) -> Result<Vec<Found>, Error> {
     let mut bytes = Vec::new();
     std::io::stdin()
         .lock()

@@ -5,33 +5,31 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::found::{self, ByOwner};
-use super::place;
-use super::surroundings::Surroundings;
+use super::{Surroundings, locate};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
-use crate::delivery;
 use crate::error::{Done, Error};
-use crate::git;
 use crate::spool::{self, Found, Queue, Spool};
+use crate::{delivery, git};
 
 /// Folder of refpost inside a repository.
 const OWN_FOLDER: &str = "refpost";
 
 /// A spool, which need not exist yet.
-pub(super) struct Target {
-    pub(super) spool: Spool,
+pub(crate) struct Target {
+    pub(crate) spool: Spool,
     /// Repository that the spool belongs to; `None` if the spool was found by itself.
-    pub(super) repository: Option<PathBuf>,
+    pub(crate) repository: Option<PathBuf>,
     /// True if no other repository with this spool was found.
-    pub(super) is_alone: bool,
+    pub(crate) is_alone: bool,
     /// True if the repository's configuration says where messages go, or that they go nowhere.
     is_decided: bool,
     /// Names of the endpoints that are configured to go through the spool, by their queues.
-    pub(super) endpoints: BTreeMap<Queue, String>,
+    pub(crate) endpoints: BTreeMap<Queue, String>,
     /// Repositories that use the spool, and the most bytes that may wait for each.
-    pub(super) bounds: Vec<(PathBuf, u64)>,
+    pub(crate) bounds: Vec<(PathBuf, u64)>,
     /// Spools inside repositories whose entries belong into this one. It was named after they were
     /// made, or could not be known when they were.
-    pub(super) former: Vec<Spool>,
+    pub(crate) former: Vec<Spool>,
 }
 
 impl Target {
@@ -40,7 +38,7 @@ impl Target {
     ///
     /// Does nothing in a spool that repositories share, where they are given up when they fall due,
     /// nor while the configuration does not say where messages go.
-    pub(super) fn unconfigured_are_due(&self, now: SystemTime) -> Result<(), spool::IoError> {
+    pub(crate) fn unconfigured_are_due(&self, now: SystemTime) -> Result<(), spool::IoError> {
         if !self.is_decided || !self.is_alone {
             return Ok(());
         }
@@ -55,7 +53,7 @@ impl Target {
     }
 
     /// Takes over the entries of former spools.
-    pub(super) fn adopt(&self) -> Result<(), spool::IoError> {
+    pub(crate) fn adopt(&self) -> Result<(), spool::IoError> {
         self.former
             .iter()
             .try_for_each(|former| self.spool.adopt(former).map(drop))
@@ -63,27 +61,27 @@ impl Target {
 }
 
 /// Spools that a search found.
-pub(super) struct Targets {
-    pub(super) all: Vec<Target>,
+pub(crate) struct Targets {
+    pub(crate) all: Vec<Target>,
     /// [`Done::No`] if something could not be searched. That was told, and hides nothing else.
-    pub(super) found: Done,
+    pub(crate) found: Done,
 }
 
 /// Result of a search, by owners.
-pub(super) struct Searched {
-    pub(super) by_owner: ByOwner,
+pub(crate) struct Searched {
+    pub(crate) by_owner: ByOwner,
     /// As in [`Targets`].
     done: Done,
 }
 
 impl Searched {
     /// Returns whether another account owns a part of it, which root leaves to that one.
-    pub(super) fn is_of_others(&self, around: &Surroundings) -> bool {
+    pub(crate) fn is_of_others(&self, around: &Surroundings) -> bool {
         around.own_uid() == 0 && self.by_owner.0.keys().any(|&owner| owner != 0)
     }
 
     /// Returns the spools that this account works on: as root, root's.
-    pub(super) fn targets(mut self, around: &Surroundings) -> Targets {
+    pub(crate) fn targets(mut self, around: &Surroundings) -> Targets {
         let found = match around.own_uid() {
             0 => self.by_owner.take_roots(around),
             _ => self.by_owner.0.into_values().flatten().collect(),
@@ -94,7 +92,7 @@ impl Searched {
 
 /// Searches as [`search`] does. Without a PATH, searches the current folder if a repository is
 /// there.
-pub(super) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
+pub(crate) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
     if !paths.is_empty() || around.is_given {
         return search(paths, around);
     }
@@ -106,7 +104,7 @@ pub(super) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Se
         let here = [here.to_owned()];
         return search(if is_here { &here } else { &[] }, around);
     }
-    match place::repository(None, around) {
+    match locate::repository(None, around) {
         Ok(here) => search(&[here.path()], around),
         Err(error @ Error::Git(git::Error::Dubious { .. })) => Err(error),
         _ => search(paths, around),
@@ -117,7 +115,7 @@ pub(super) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Se
 ///
 /// A PATH is a repository, a spool, or a folder to search for them. Without a PATH, the spools are
 /// those that the server's file names, and all below its `root`.
-pub(super) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
+pub(crate) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
     let (mut by_owner, mut done) = (ByOwner::default(), Done::Well);
     if around.is_given {
         let given = found::given(around)?;
@@ -201,7 +199,7 @@ fn targets(found: Vec<Found>, done: Done, around: &Surroundings) -> Targets {
 }
 
 /// Calls `act` with each target. An error is told, and the next targets follow.
-pub(super) fn each(
+pub(crate) fn each(
     targets: &Targets,
     around: &Surroundings,
     mut act: impl FnMut(&Target) -> Result<(), Error>,
@@ -225,7 +223,7 @@ fn told_once<T>(loaded: Result<T, config::Error>, around: &Surroundings) -> Opti
 fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Option<Target> {
     let git_dir = match found {
         Found::Spool(root) => {
-            let spool = place::spool_named(&root);
+            let spool = locate::spool_named(&root);
             if !is_for_us(&spool, around) {
                 return None;
             }
@@ -251,11 +249,11 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
     });
     let is_decided = loaded.as_ref().is_some_and(Loaded::is_decided);
     let settings = loaded.map(|loaded| loaded.settings);
-    let spool = place::spool_of(&git_dir, settings.as_ref());
+    let spool = locate::spool_of(&git_dir, settings.as_ref());
     if !is_for_us(&spool, around) {
         return None;
     }
-    let former = place::former_spool(&git_dir, &spool);
+    let former = locate::former_spool(&git_dir, &spool);
     let most = settings.as_ref().and_then(|settings| settings.max_spool);
     Some(Target {
         bounds: most
@@ -293,7 +291,7 @@ fn is_for_us(spool: &Spool, around: &Surroundings) -> bool {
     false
 }
 
-pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     one == other || absolute(one) == absolute(other)
 }
 

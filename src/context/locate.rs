@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::surroundings::Surroundings;
+use super::Surroundings;
 use crate::config::{OWN_SPOOL, Settings};
 use crate::error::{Error, IoContext};
 use crate::git::Repository;
@@ -13,7 +13,7 @@ use crate::spool::{Access, Spool, SpoolError};
 
 /// Opens the repository that an argument names, or else that of the current folder. Fails if
 /// another account owns it and git does not trust it.
-pub(super) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<Repository, Error> {
+pub(crate) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<Repository, Error> {
     let named = named.unwrap_or(Path::new("."));
     around.ensure_not_anothers(named)?;
     let repository = Repository::open(named)?;
@@ -23,7 +23,7 @@ pub(super) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<
 
 /// Opens a repository as [`repository`] does, but without an argument that of the hook which runs
 /// this, if one does.
-pub(super) fn repository_in_hook(
+pub(crate) fn repository_in_hook(
     named: Option<&Path>,
     around: &Surroundings,
 ) -> Result<Repository, Error> {
@@ -45,7 +45,7 @@ pub(super) fn repository_in_hook(
 /// git names it in `GIT_DIR`, or starts the hook where its `.git` is (githooks(5)). For a worktree
 /// this is the repository that it belongs to (gitrepository-layout(5), `commondir`). An entry keeps
 /// the path, which must not depend on the current folder.
-pub(super) fn hook_git_dir(around: &Surroundings) -> Result<PathBuf, Error> {
+pub(crate) fn hook_git_dir(around: &Surroundings) -> Result<PathBuf, Error> {
     let git_dir = hook_folder(around);
     let common = match plain_file::read_text(&git_dir.join("commondir"), LONGEST_PATH) {
         Ok(text) => git_dir.join(text.trim_end()),
@@ -57,7 +57,7 @@ pub(super) fn hook_git_dir(around: &Surroundings) -> Result<PathBuf, Error> {
 }
 
 /// Returns the repository's folder as git gives it to this hook. Opens nothing there.
-pub(super) fn hook_folder(around: &Surroundings) -> PathBuf {
+pub(crate) fn hook_folder(around: &Surroundings) -> PathBuf {
     match around.path_variable("GIT_DIR") {
         Some(named) => PathBuf::from(named),
         None if Path::new(".git").is_dir() => PathBuf::from(".git"),
@@ -67,7 +67,7 @@ pub(super) fn hook_folder(around: &Surroundings) -> PathBuf {
 
 /// Returns the spool of a repository. Without settings, since they cannot be loaded, the one inside
 /// the repository.
-pub(super) fn spool_of(git_dir: &Path, settings: Option<&Settings>) -> Spool {
+pub(crate) fn spool_of(git_dir: &Path, settings: Option<&Settings>) -> Spool {
     match settings.and_then(|settings| settings.spool.as_deref()) {
         Some(root) => spool_at(root),
         None => own_spool(git_dir),
@@ -76,19 +76,19 @@ pub(super) fn spool_of(git_dir: &Path, settings: Option<&Settings>) -> Spool {
 
 /// Returns the spool inside a repository, shared as the repository is (git-config(1),
 /// core.sharedRepository).
-pub(super) fn own_spool(git_dir: &Path) -> Spool {
+pub(crate) fn own_spool(git_dir: &Path) -> Spool {
     // Accounts that may write a shared repository could put a link there.
     Spool::within(git_dir, OWN_SPOOL, sharing(git_dir))
 }
 
 /// Returns the spool inside a repository, if it exists and entries go to another one by now.
-pub(super) fn former_spool(git_dir: &Path, now: &Spool) -> Option<Spool> {
+pub(crate) fn former_spool(git_dir: &Path, now: &Spool) -> Option<Spool> {
     let own = git_dir.join(OWN_SPOOL);
     (own != now.root() && own.is_dir()).then(|| own_spool(git_dir))
 }
 
 /// Returns the spool in a folder, shared as that folder is.
-pub(super) fn spool_at(root: &Path) -> Spool {
+pub(crate) fn spool_at(root: &Path) -> Spool {
     match of_repository(root) {
         Some(git_dir) => Spool::within(git_dir, OWN_SPOOL, sharing(root)),
         None => Spool::new(root, sharing(root)),
@@ -97,7 +97,7 @@ pub(super) fn spool_at(root: &Path) -> Spool {
 
 /// Returns the spool that a person or another refpost names. Links in its path are resolved, except
 /// for those that must not be followed.
-pub(super) fn spool_named(root: &Path) -> Spool {
+pub(crate) fn spool_named(root: &Path) -> Spool {
     let absolute = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     match of_repository(root) {
         Some(git_dir) => spool_at(&absolute(git_dir).join(OWN_SPOOL)),
@@ -122,7 +122,7 @@ fn sharing(folder: &Path) -> Access {
 
 /// Takes over the entries of a former spool inside the repository. They are older, and must be
 /// announced first.
-pub(super) fn adopt_former(git_dir: &Path, spool: &Spool) -> Result<(), Error> {
+pub(crate) fn adopt_former(git_dir: &Path, spool: &Spool) -> Result<(), Error> {
     if let Some(former) = former_spool(git_dir, spool) {
         spool.adopt(&former).map_err(SpoolError::from)?;
     }

@@ -8,14 +8,14 @@ use crate::error::Error;
 use crate::spool::{Id, Spool};
 
 /// Hint on the pushes to a repository that has reached its limit.
-pub(super) const MEANWHILE: &str = "pushes are recorded as ref updates alone, and announced in \
+pub(crate) const MEANWHILE: &str = "pushes are recorded as ref updates alone, and announced in \
      their order once there is room; `refpost status` says whom messages wait for";
 
 /// Fails if `most` bytes or more wait for a repository, in entries before `before` if given.
 ///
 /// The check comes before messages are made, so that none is made in vain: one entry more than the
 /// limit may wait, and an entry larger by itself gets its turn.
-pub(super) fn ensure(
+pub(crate) fn ensure(
     spool: &Spool,
     repository: &Path,
     most: u64,
@@ -32,7 +32,7 @@ pub(super) fn ensure(
 }
 
 /// Describes a spool in which as much waits as may, for a person.
-pub(super) fn shown(waiting: u64, most: u64) -> String {
+pub(crate) fn shown(waiting: u64, most: u64) -> String {
     let size = |bytes| ByteSize(bytes).display().iec();
     format!(
         "{} of messages wait, and `max_spool` is {}",

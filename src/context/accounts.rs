@@ -9,17 +9,17 @@ use nix::unistd::{Uid, User};
 ///
 /// Each account is looked up once, since a directory service may be far away.
 #[derive(Default)]
-pub(super) struct Accounts(RefCell<HashMap<u32, (String, String)>>);
+pub(crate) struct Accounts(RefCell<HashMap<u32, (String, String)>>);
 
 impl Accounts {
     /// Returns the name and the full name of an account, or its number as both if it has no name.
-    pub(super) fn get(&self, uid: u32) -> (String, String) {
+    pub(crate) fn get(&self, uid: u32) -> (String, String) {
         let mut known = self.0.borrow_mut();
         known.entry(uid).or_insert_with(|| look_up(uid)).clone()
     }
 
     /// Forgets all names, so that they are looked up anew.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.0.borrow_mut().clear();
     }
 }

@@ -10,11 +10,11 @@ const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
 /// The texts, each with the times at which it was told and last held.
 #[derive(Default)]
-pub(super) struct Told(HashMap<String, (Instant, Instant)>);
+pub(crate) struct Told(HashMap<String, (Instant, Instant)>);
 
 impl Told {
     /// Returns whether a text is to be told now.
-    pub(super) fn is_news(&mut self, text: &str, now: Instant) -> bool {
+    pub(crate) fn is_news(&mut self, text: &str, now: Instant) -> bool {
         let known = self.0.get(text).copied();
         let is_known = known.is_some_and(|(told, last)| {
             now.duration_since(last) < TOLD_LASTS && now.duration_since(told) < TOLD_AGAIN

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::error::{Error, IoContext};
 
 /// Returns the path of this binary. Links are resolved, so that an upgrade in place is found.
-pub(super) fn own_binary() -> Result<PathBuf, Error> {
+pub(crate) fn own_binary() -> Result<PathBuf, Error> {
     let this = Path::new("refpost");
     std::env::current_exe()
         .and_then(|path| path.canonicalize())
@@ -18,7 +18,7 @@ pub(super) fn own_binary() -> Result<PathBuf, Error> {
 /// Runs this binary in place of this process, as `set` prepares it. Returns only if that fails.
 ///
 /// An account that cannot reach the binary by its path runs it by `/proc/self/exe`.
-pub(super) fn run_anew(set: impl Fn(&mut Command)) -> io::Error {
+pub(crate) fn run_anew(set: impl Fn(&mut Command)) -> io::Error {
     let run = |binary: &Path| {
         let mut command = Command::new(binary);
         set(&mut command);

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 
-use super::anew::run_anew;
+use super::binary::run_anew;
 
 /// Variables that decide whom to trust, whom to reach, where keys of connections are written, and
 /// which code to load for an encoding.
@@ -32,12 +32,12 @@ const OF_LIBRARIES: [&str; 15] = [
 
 /// Returns whether git, or a hook's script, has passed its environment on to this process
 /// (githooks(5)).
-pub(super) fn is_of_a_hook() -> bool {
+pub(crate) fn is_of_a_hook() -> bool {
     std::env::var_os("GIT_DIR").is_some()
 }
 
 /// Returns whether none of these variables is set.
-pub(super) fn is_clean() -> bool {
+pub(crate) fn is_clean() -> bool {
     OF_LIBRARIES
         .iter()
         .all(|name| std::env::var_os(name).is_none())
@@ -47,7 +47,7 @@ pub(super) fn is_clean() -> bool {
 /// that fails.
 ///
 /// No library has read any of them by then.
-pub(super) fn run_clean(args: &[OsString]) -> io::Error {
+pub(crate) fn run_clean(args: &[OsString]) -> io::Error {
     run_anew(|command| {
         if let [name, rest @ ..] = args {
             command.arg0(name).args(rest);

@@ -44,7 +44,7 @@ use std::path::Path;
 use nix::unistd::Uid;
 
 use super::found::others_way;
-use super::surroundings::{Shared, Surroundings};
+use super::{Shared, Surroundings};
 use crate::config::{self, Loaded, Server};
 use crate::error::Error;
 use crate::git;
@@ -52,7 +52,7 @@ use crate::git;
 impl Surroundings {
     /// Refuses another account's repository, unless git itself trusts it. In a hook, git has
     /// checked that already.
-    pub(super) fn ensure_trusted(&self, git_dir: &Path) -> Result<(), git::Error> {
+    pub(crate) fn ensure_trusted(&self, git_dir: &Path) -> Result<(), git::Error> {
         let Ok(meta) = std::fs::metadata(git_dir) else {
             return Ok(());
         };
@@ -72,7 +72,7 @@ impl Surroundings {
 
     /// Refuses, as root, a folder that belongs to another account or holds another's repository,
     /// before anything there is opened. A command about one repository must be run by its owner.
-    pub(super) fn ensure_not_anothers(&self, named: &Path) -> Result<(), Error> {
+    pub(crate) fn ensure_not_anothers(&self, named: &Path) -> Result<(), Error> {
         if self.own_uid() != 0 {
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl Surroundings {
 
     /// Refuses, as root, a repository of another account, or one that others can put another in the
     /// place of. Opens nothing in it and does not ask git: root works for no other account.
-    pub(super) fn ensure_roots(&self, git_dir: &Path) -> Result<(), Error> {
+    pub(crate) fn ensure_roots(&self, git_dir: &Path) -> Result<(), Error> {
         if self.own_uid() != 0 || !git_dir.exists() {
             return Ok(());
         }
@@ -114,7 +114,7 @@ impl Surroundings {
 
     /// Refuses to act, as root, on another account's configuration. It could name files that only
     /// root may read, and a URL of its own to send them to.
-    pub(super) fn trust(&self, git_dir: &Path) -> Result<(), Error> {
+    pub(crate) fn trust(&self, git_dir: &Path) -> Result<(), Error> {
         let config = git_dir.join(config::REPOSITORY_FILE);
         let owner = std::fs::metadata(&config).map_or(0, |data| data.uid());
         if owner == 0 || !Uid::effective().is_root() {
@@ -134,7 +134,7 @@ impl Surroundings {
 
     /// Loads the configuration of a repository in order to send its messages. Fails as
     /// [`Self::trust`] does.
-    pub(super) fn load_to_send(&self, git_dir: &Path) -> Result<Loaded, Error> {
+    pub(crate) fn load_to_send(&self, git_dir: &Path) -> Result<Loaded, Error> {
         self.trust(git_dir)?;
         Ok(self.load(Some(git_dir))?)
     }
@@ -144,7 +144,7 @@ impl Surroundings {
     ///
     /// The service sends for accounts of which it trusts none with the files that it may read, so
     /// that nothing of theirs counts but the entries that they submit.
-    pub(super) fn is_service(&self) -> Result<bool, config::Error> {
+    pub(crate) fn is_service(&self) -> Result<bool, config::Error> {
         if let Some(known) = self.is_service.get() {
             return Ok(known);
         }

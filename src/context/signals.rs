@@ -38,13 +38,13 @@ const AFTER_REFS_MOVED: [Signal; 13] = [
 ];
 
 /// Installs handlers for the signals that end no command.
-pub(super) fn outlive_always() {
+pub(crate) fn outlive_always() {
     outlive(&ALWAYS);
 }
 
 /// Installs handlers for the signals that end other processes, in a hook that runs after refs have
 /// moved.
-pub(super) fn outlive_after_refs_moved() {
+pub(crate) fn outlive_after_refs_moved() {
     outlive(&AFTER_REFS_MOVED);
 }
 
@@ -57,7 +57,7 @@ fn outlive(signals: &[Signal]) {
 
 /// Makes a panic end this process with this exit code, and print that `what` is not done. tokio
 /// panics where `epoll_wait(2)` fails.
-pub(super) fn panic_ends(what: &'static str, code: i32) {
+pub(crate) fn panic_ends(what: &'static str, code: i32) {
     panic::set_hook(Box::new(move |info| {
         report::say(&format!(
             "{what}: {}",

@@ -1,6 +1,19 @@
 //! Gives commands their inputs from outside: clock, environment, accounts, randomness. Below
 //! `command/` these arrive as values.
 
+pub(crate) mod accounts;
+pub(crate) mod binary;
+pub(crate) mod configured;
+pub(crate) mod environment;
+pub(crate) mod found;
+pub(crate) mod locate;
+pub(crate) mod max_spool;
+pub(crate) mod repositories;
+pub(crate) mod signals;
+pub(crate) mod targets;
+pub(crate) mod told;
+mod trust;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 use std::ffi::{CString, OsString};
@@ -12,9 +25,9 @@ use std::time::{Instant, SystemTime};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Uid, User};
 
-use super::accounts::Accounts;
-use super::told::Told;
 use crate::config::{self, Loaded, Server, Settings};
+use crate::context::accounts::Accounts;
+use crate::context::told::Told;
 use crate::error::{Error, IoContext};
 use crate::git::{Everywhere, Repository, WHERE_CONFIG_IS};
 use crate::report;
@@ -22,21 +35,21 @@ use crate::signature::Secret;
 use crate::spool::Stamp;
 
 /// Inputs from outside for one run of a command.
-pub(super) struct Surroundings {
+pub(crate) struct Surroundings {
     config: Option<PathBuf>,
     /// True if standard input names the repositories and spools to work on.
-    pub(super) is_given: bool,
+    pub(crate) is_given: bool,
     told: RefCell<Told>,
     /// Repositories of other accounts that git trusts, with their owners; git is asked once.
-    pub(super) trusted: RefCell<HashSet<(PathBuf, u32)>>,
+    pub(crate) trusted: RefCell<HashSet<(PathBuf, u32)>>,
     accounts: Accounts,
     /// True if this account is the service behind `socket`; `None` until looked up.
-    pub(super) is_service: Cell<Option<bool>>,
+    pub(crate) is_service: Cell<Option<bool>>,
     host: OnceCell<String>,
     /// Random bytes that were drawn and are not yet used.
     random: RefCell<Vec<u8>>,
     /// Values that are the same for all repositories, where a command is about many.
-    pub(super) shared: OnceCell<Shared>,
+    pub(crate) shared: OnceCell<Shared>,
 }
 
 /// Largest number of open files to ask for, more than a flush needs.
@@ -56,9 +69,9 @@ fn draw<T: AsMut<[u8]>>(mut bytes: T) -> Result<T, Error> {
 }
 
 /// Values that are read once for many repositories.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     server: Server,
-    pub(super) everywhere: Everywhere,
+    pub(crate) everywhere: Everywhere,
 }
 
 #[allow(
@@ -69,7 +82,7 @@ impl Surroundings {
     /// Returns the inputs of a run. `config` is the server's file as the command line names it.
     /// With `is_given`, root's refpost names on standard input the repositories and spools to work
     /// on.
-    pub(super) fn new(config: Option<PathBuf>, is_given: bool) -> Self {
+    pub(crate) fn new(config: Option<PathBuf>, is_given: bool) -> Self {
         Self {
             config,
             is_given,
@@ -84,23 +97,23 @@ impl Surroundings {
     }
 
     /// Returns the same inputs with nothing looked up yet, as for another thread.
-    pub(super) fn again(&self) -> Self {
+    pub(crate) fn again(&self) -> Self {
         Self::new(self.config.clone(), self.is_given)
     }
 
     /// Returns the server's file, if the command line names it.
-    pub(super) fn named_config(&self) -> Option<PathBuf> {
+    pub(crate) fn named_config(&self) -> Option<PathBuf> {
         self.config.clone()
     }
 
     /// Returns whether no account has this number.
-    pub(super) fn has_no_name(&self, uid: u32) -> bool {
+    pub(crate) fn has_no_name(&self, uid: u32) -> bool {
         matches!(User::from_uid(Uid::from_raw(uid)), Ok(None))
     }
 
     /// Reads once the values that are the same for the many repositories of a command. Returns the
     /// server's configuration.
-    pub(super) fn for_many(&self) -> Result<&Server, config::Error> {
+    pub(crate) fn for_many(&self) -> Result<&Server, config::Error> {
         if self.shared.get().is_none() {
             let (server, everywhere) = (self.server()?, Everywhere::ask());
             self.shared.set(Shared { server, everywhere }).ok();
@@ -110,7 +123,7 @@ impl Surroundings {
     }
 
     /// Returns the folder from which git runs a repository's hooks.
-    pub(super) fn hooks_dir(&self, repository: &Repository) -> PathBuf {
+    pub(crate) fn hooks_dir(&self, repository: &Repository) -> PathBuf {
         match self.shared.get() {
             Some(shared) => repository.hooks_dir_given(shared.everywhere),
             None => repository.hooks_dir(),
@@ -118,7 +131,7 @@ impl Surroundings {
     }
 
     /// Loads the configuration of a repository, or the server's alone.
-    pub(super) fn load(&self, git_dir: Option<&Path>) -> Result<Loaded, config::Error> {
+    pub(crate) fn load(&self, git_dir: Option<&Path>) -> Result<Loaded, config::Error> {
         match self.shared.get() {
             Some(shared) => shared.server.load(git_dir, self.host()),
             None => self.server()?.load(git_dir, self.host()),
@@ -126,14 +139,14 @@ impl Surroundings {
     }
 
     /// Reads the server's configuration, which serves for any number of repositories.
-    pub(super) fn server(&self) -> Result<Server, config::Error> {
+    pub(crate) fn server(&self) -> Result<Server, config::Error> {
         let (system, required) = self.server_file();
         Server::read(&system, required)
     }
 
     /// Returns the settings of a repository as far as the server's file gives them, when its own
     /// file cannot be loaded.
-    pub(super) fn load_without_own(&self, git_dir: &Path) -> Option<Settings> {
+    pub(crate) fn load_without_own(&self, git_dir: &Path) -> Option<Settings> {
         let loaded = self.server().ok()?.load_without_own(git_dir, self.host());
         Some(loaded.ok()?.settings)
     }
@@ -153,7 +166,7 @@ impl Surroundings {
     /// Tells a person a text, unless it was told before and has held since: one broken config can
     /// stand in the way of many commands. The text is told again each day, and when it comes back
     /// after a while.
-    pub(super) fn tell_once(&self, text: &str, hint: Option<&str>) {
+    pub(crate) fn tell_once(&self, text: &str, hint: Option<&str>) {
         if self.told.borrow_mut().is_news(text, Instant::now()) {
             report::say(text);
             if let Some(hint) = hint {
@@ -163,18 +176,18 @@ impl Surroundings {
     }
 
     /// Tells a person of an error and its hint, once.
-    pub(super) fn tell_error(&self, error: impl Into<Error>) {
+    pub(crate) fn tell_error(&self, error: impl Into<Error>) {
         let error = error.into();
         self.tell_once(&report::chain(&error), error.hint().as_deref());
     }
 
     /// Returns a command that runs another refpost in `/`, with the same server's file.
-    pub(super) fn refpost(&self) -> Result<Command, Error> {
-        Ok(self.refpost_at(super::anew::own_binary()?))
+    pub(crate) fn refpost(&self) -> Result<Command, Error> {
+        Ok(self.refpost_at(crate::context::binary::own_binary()?))
     }
 
     /// Returns the same command for this program.
-    pub(super) fn refpost_at(&self, program: PathBuf) -> Command {
+    pub(crate) fn refpost_at(&self, program: PathBuf) -> Command {
         let mut command = Command::new(program);
         command.args(self.config_args()).current_dir("/");
         // These variables are about the repository in whose hook this runs.
@@ -188,7 +201,7 @@ impl Surroundings {
     }
 
     /// Returns the arguments that name the server's file of this run, if one is named.
-    pub(super) fn config_args(&self) -> Vec<OsString> {
+    pub(crate) fn config_args(&self) -> Vec<OsString> {
         let (file, is_named) = self.server_file();
         if !is_named {
             return Vec::new();
@@ -197,22 +210,22 @@ impl Surroundings {
         vec!["--config".into(), file.into()]
     }
 
-    pub(super) fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         SystemTime::now()
     }
 
     /// Returns an environment variable as text.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 
     /// Returns an environment variable that names a path.
-    pub(super) fn path_variable(&self, name: &str) -> Option<OsString> {
+    pub(crate) fn path_variable(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }
 
     /// Returns the machine's name, as it was when this was first asked.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.host.get_or_init(|| {
             let name = nix::unistd::gethostname().ok();
             name.and_then(|name| name.into_string().ok())
@@ -222,17 +235,17 @@ impl Surroundings {
     }
 
     /// Returns the name of the account that this process runs as.
-    pub(super) fn own_account(&self) -> String {
+    pub(crate) fn own_account(&self) -> String {
         self.account(Uid::effective().as_raw()).0
     }
 
     /// Returns the number of the account that this process runs as.
-    pub(super) fn own_uid(&self) -> u32 {
+    pub(crate) fn own_uid(&self) -> u32 {
         Uid::effective().as_raw()
     }
 
     /// Returns the groups of an account (getgrouplist(3)); none if it has no name.
-    pub(super) fn groups(&self, uid: u32) -> Vec<u32> {
+    pub(crate) fn groups(&self, uid: u32) -> Vec<u32> {
         let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else {
             return Vec::new();
         };
@@ -247,18 +260,18 @@ impl Surroundings {
     }
 
     /// Returns the name and the full name of an account (passwd(5)); its number if it has no name.
-    pub(super) fn account(&self, uid: u32) -> (String, String) {
+    pub(crate) fn account(&self, uid: u32) -> (String, String) {
         self.accounts.get(uid)
     }
 
     /// Forgets the accounts, and which of them is the service, so that they are looked up anew.
-    pub(super) fn forget_accounts(&self) {
+    pub(crate) fn forget_accounts(&self) {
         self.is_service.set(None);
         self.accounts.forget();
     }
 
     /// Returns the time, the host and the random number of which an id is made.
-    pub(super) fn stamp(&self) -> Stamp<'_> {
+    pub(crate) fn stamp(&self) -> Stamp<'_> {
         Stamp {
             now: self.now(),
             host: self.host(),
@@ -269,7 +282,7 @@ impl Surroundings {
 
     /// Returns whether a push that cannot be recorded is to be refused. Answers even if the
     /// configuration is the reason.
-    pub(super) fn requires(&self, git_dir: &Path) -> bool {
+    pub(crate) fn requires(&self, git_dir: &Path) -> bool {
         match self.load(Some(git_dir)) {
             Ok(loaded) => loaded.settings.require,
             Err(_) => config::asks_to_require(&self.server_file().0, git_dir),
@@ -277,7 +290,7 @@ impl Surroundings {
     }
 
     /// Returns the pusher's options that begin with `prefix` (githooks(5), pre-receive).
-    pub(super) fn push_options(&self, prefix: &str) -> Vec<String> {
+    pub(crate) fn push_options(&self, prefix: &str) -> Vec<String> {
         let count = self.variable("GIT_PUSH_OPTION_COUNT");
         let count: usize = count.and_then(|count| count.parse().ok()).unwrap_or(0);
         (0..count)
@@ -288,7 +301,7 @@ impl Surroundings {
 
     /// Starts a flush of this spool that outlives this process: neither git nor the pusher waits
     /// for it.
-    pub(super) fn flush_detached(&self, spool: &Path) -> Result<(), Error> {
+    pub(crate) fn flush_detached(&self, spool: &Path) -> Result<(), Error> {
         let mut command = self.refpost()?;
         command
             .args(["flush", "--detached"])
@@ -303,7 +316,7 @@ impl Surroundings {
 
     /// Raises the limit of open files as far as an ordinary process can, and returns it
     /// (getrlimit(2)).
-    pub(super) fn descriptors(&self) -> usize {
+    pub(crate) fn descriptors(&self) -> usize {
         let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
             return LEAST_DESCRIPTORS;
         };
@@ -317,7 +330,7 @@ impl Surroundings {
 
     /// Returns bytes that cannot be guessed, each handed out once. They are drawn in advance: a
     /// push needs some for each of its messages.
-    pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
+    pub(crate) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
         let mut drawn = self.random.borrow_mut();
         if drawn.len() < N {
             *drawn = draw(vec![0; N.max(DRAWN)])?;
@@ -329,7 +342,7 @@ impl Surroundings {
 
     /// Returns a fresh key: 32 random bytes as hex, which every program takes for text. They are
     /// drawn for it alone, and used nowhere else.
-    pub(super) fn fresh_key(&self) -> Result<Secret, Error> {
+    pub(crate) fn fresh_key(&self) -> Result<Secret, Error> {
         Ok(Secret::new(hex::encode(draw([0; 32])?)))
     }
 }

@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Surroundings;
 use super::found::{self, ByOwner};
-use super::surroundings::Surroundings;
 use crate::config::{Names, RepositoryPattern, RepositoryPatterns};
 use crate::error::{Error, IoContext};
 use crate::report::{self, Progress};
 use crate::spool::{self, Found, SpoolError};
 
 /// The repositories that a command is about, by their paths.
-pub(super) struct Fleet(Vec<PathBuf>);
+pub(crate) struct Fleet(Vec<PathBuf>);
 
 /// The repositories that a command is about, by the account that works on them.
-pub(super) enum Whose {
+pub(crate) enum Whose {
     /// This account works on all of them. As root, they are root's.
     Ours(Fleet),
     /// Each account works on its own.
@@ -22,10 +22,10 @@ pub(super) enum Whose {
 
 /// Numbers of repositories by outcome.
 #[derive(Default)]
-pub(super) struct Tally {
-    pub(super) changed: usize,
-    pub(super) unchanged: usize,
-    pub(super) failed: usize,
+pub(crate) struct Tally {
+    pub(crate) changed: usize,
+    pub(crate) unchanged: usize,
+    pub(crate) failed: usize,
 }
 
 impl ByOwner {
@@ -47,7 +47,7 @@ impl Fleet {
     /// Finds the repositories below `root` that the patterns choose.
     ///
     /// Fails if there are none: then the root or a pattern is mistaken.
-    pub(super) fn find(
+    pub(crate) fn find(
         root: &Path,
         patterns: &[RepositoryPattern],
         around: &Surroundings,
@@ -91,7 +91,7 @@ impl Fleet {
     }
 
     /// Returns the repositories that were named.
-    pub(super) fn named(repos: &[PathBuf], around: &Surroundings) -> Result<Whose, Error> {
+    pub(crate) fn named(repos: &[PathBuf], around: &Surroundings) -> Result<Whose, Error> {
         if around.is_given {
             return Ok(Whose::Ours(Self::of(&found::given(around)?)));
         }
@@ -121,16 +121,16 @@ impl Fleet {
         Self(all)
     }
 
-    pub(super) fn paths(&self) -> &[PathBuf] {
+    pub(crate) fn paths(&self) -> &[PathBuf] {
         &self.0
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Calls `work` for each repository. One that fails does not keep it from the others.
-    pub(super) fn each(
+    pub(crate) fn each(
         &self,
         mut work: impl FnMut(&Path, &Progress) -> Result<bool, Error>,
     ) -> Tally {
@@ -164,7 +164,7 @@ fn tell(git_dir: &Path, error: &Error) {
 }
 
 /// Returns the folder named, or else `root` of the server's file.
-pub(super) fn root(named: Option<&Path>, around: &Surroundings) -> Result<PathBuf, Error> {
+pub(crate) fn root(named: Option<&Path>, around: &Surroundings) -> Result<PathBuf, Error> {
     let server = around.for_many()?;
     let root = named.or_else(|| server.root());
     root.map(Path::to_owned).ok_or_else(|| Error::Failed {
@@ -174,7 +174,7 @@ pub(super) fn root(named: Option<&Path>, around: &Surroundings) -> Result<PathBu
 }
 
 /// Returns `1 repository`, `9,874 repositories`.
-pub(super) fn repositories(count: usize) -> String {
+pub(crate) fn counted(count: usize) -> String {
     match count {
         1 => "1 repository".to_owned(),
         _ => format!("{} repositories", report::number(count)),
@@ -183,8 +183,8 @@ pub(super) fn repositories(count: usize) -> String {
 
 /// Returns a line about all repositories: `enabled 9,874 repositories, 120 were enabled already, 6
 /// failed`.
-pub(super) fn summary(done: &str, already: &str, tally: &Tally) -> String {
-    let mut parts = vec![format!("{done} {}", repositories(tally.changed))];
+pub(crate) fn summary(done: &str, already: &str, tally: &Tally) -> String {
+    let mut parts = vec![format!("{done} {}", counted(tally.changed))];
     if tally.unchanged > 0 {
         let were = if tally.unchanged == 1 { "was" } else { "were" };
         parts.push(format!(

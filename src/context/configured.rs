@@ -5,22 +5,22 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::surroundings::Surroundings;
+use super::Surroundings;
 use crate::config::{Endpoint, Loaded, Server, Settings};
 use crate::spool::{Header, Queue, Spool};
 
 /// The reason shown for an entry whose endpoint is not configured any more.
-pub(super) const NOT_CONFIGURED: &str = "not configured";
+pub(crate) const NOT_CONFIGURED: &str = "not configured";
 
 /// An entry's endpoint, and the repository that has no such endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Orphan {
-    pub(super) endpoint: String,
-    pub(super) repository: PathBuf,
+pub(crate) struct Orphan {
+    pub(crate) endpoint: String,
+    pub(crate) repository: PathBuf,
 }
 
 /// The configurations of repositories, each read once.
-pub(super) struct Configured<'a> {
+pub(crate) struct Configured<'a> {
     around: &'a Surroundings,
     server: OnceCell<Option<Server>>,
     /// Settings by repository. `None`: they do not tell where messages go.
@@ -28,7 +28,7 @@ pub(super) struct Configured<'a> {
 }
 
 impl<'a> Configured<'a> {
-    pub(super) fn new(around: &'a Surroundings) -> Self {
+    pub(crate) fn new(around: &'a Surroundings) -> Self {
         Self {
             around,
             server: OnceCell::new(),
@@ -37,12 +37,12 @@ impl<'a> Configured<'a> {
     }
 
     /// Returns the endpoint of an entry, if the repository has no such endpoint.
-    pub(super) fn orphan(&self, header: Option<&Header>, queue: Option<&Queue>) -> Option<Orphan> {
+    pub(crate) fn orphan(&self, header: Option<&Header>, queue: Option<&Queue>) -> Option<Orphan> {
         self.orphan_of(header?, queue?)
     }
 
     /// Does the same for the first entry of a queue: in `failed/`, or else waiting.
-    pub(super) fn orphan_in(&self, spool: &Spool, queue: &Queue) -> Option<Orphan> {
+    pub(crate) fn orphan_in(&self, spool: &Spool, queue: &Queue) -> Option<Orphan> {
         let failed = spool.failed(queue).ok()?.into_iter().next();
         let entry = if let Some(failed) = failed {
             spool.open_failed(&failed)
@@ -69,7 +69,7 @@ impl<'a> Configured<'a> {
     }
 
     /// Returns advice for a person.
-    pub(super) fn ways_out(&self, orphan: &Orphan) -> String {
+    pub(crate) fn ways_out(&self, orphan: &Orphan) -> String {
         let (old, place) = (&orphan.endpoint, orphan.repository.display());
         let settings = self.settings(&orphan.repository);
         let endpoints = settings.iter().flat_map(|settings| &settings.endpoints);
