@@ -22,6 +22,7 @@
 //! | [`error`] | errors that end a command, their hints, exit codes |
 //! | [`config`] | TOML in layers → settings; secrets are read at each use |
 //! | [`git`] | the meaning of a push: ref updates → changes; the only user of git2 |
+//! | [`hooks`] | files of hooks in repositories: found, linked, chained, recognised |
 //! | [`host`] | the software that keeps a repository (gitolite, GitLab, …), and its data |
 //! | [`event`] | the plain facts of a push, which all modules share |
 //! | [`payload`] | changes → events → bodies, byte for byte; pure |
@@ -44,6 +45,7 @@ pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod git;
+pub mod hooks;
 pub mod host;
 pub mod json;
 pub mod payload;

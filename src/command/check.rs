@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::check_endpoint::{self, Trusts};
 use super::check_spool::{self, Spools};
-use super::enable::{GUARANTEED, ORDINARY};
 use super::findings::Findings;
-use super::hooks_of::Hooks;
-use super::links::Place;
 use super::{check_all, check_filters, check_service};
 use crate::cli::CheckArgs;
 use crate::config::Loaded;
 use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error};
 use crate::git::Repository;
+use crate::hooks::file::Place;
+use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
 use crate::report;
 
 /// Results that are the same for many repositories.

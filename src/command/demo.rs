@@ -8,13 +8,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::links::Hook;
 use super::listen;
 use crate::cli::DemoArgs;
 use crate::config::REPOSITORY_FILE;
 use crate::context::Surroundings;
 use crate::context::binary::own_binary;
 use crate::error::{Done, Error, IoContext};
+use crate::hooks::file::Hook;
 use crate::payload::Format;
 use crate::receiver::{self, Received, Verdict};
 use crate::report;

@@ -4,14 +4,13 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::apart::{self, Job};
-use super::enable::{GUARANTEED, ORDINARY};
-use super::hooks_of::Hooks;
 use crate::cli::DisableArgs;
 use crate::config::RepositoryPattern;
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Fleet, Whose};
 use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error};
+use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
 use crate::report;
 
 pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Error> {

@@ -7,8 +7,6 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::apart::{self, Job};
-use super::hooks_of::Hooks;
-use super::links::Hook;
 use crate::cli::EnableArgs;
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::context::binary::own_binary;
@@ -17,17 +15,10 @@ use crate::context::repositories::{self, Fleet, Whose};
 use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
+use crate::hooks::file::Hook;
+use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
 use crate::payload::Format;
 use crate::report;
-
-/// The hook that announces pushes.
-pub(super) const ORDINARY: [&str; 1] = ["post-receive"];
-
-/// The hooks of `--guaranteed`.
-///
-/// With them, a process killed at any moment costs no message, and refs that move without a push
-/// are seen.
-pub(super) const GUARANTEED: [&str; 3] = ["pre-receive", "post-receive", "reference-transaction"];
 
 pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
     let urls = args.urls.iter().enumerate().map(|(at, url)| {

@@ -20,7 +20,6 @@ use clap::ValueEnum;
 
 use super::announce::{Push, announce};
 use super::batches::{self, Batch, Input};
-use super::links::{Hook, Place};
 use super::process::{self, Caller};
 use super::{become_account, outbox, push_options, transaction};
 use crate::cli::{HookArgs, HookName};
@@ -28,6 +27,7 @@ use crate::config::{self, Loaded};
 use crate::context::{Surroundings, locate, signals};
 use crate::error::{Done, Error};
 use crate::event::RefName;
+use crate::hooks::file::{Hook, Place};
 use crate::report;
 use crate::spool::Content;
 

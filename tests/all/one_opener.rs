@@ -26,7 +26,7 @@ const EXCEPTIONS: [(&str, &str); 7] = [
         "--msg is a person's, and can be a pipe",
     ),
     ("src/command/enable.rs", "makes a file that was not there"),
-    ("src/command/links.rs", "makes a file that was not there"),
+    ("src/hooks/file.rs", "makes a file that was not there"),
     ("src/command/demo.rs", "a folder that it has made"),
     (
         "src/git/history/commit_graph.rs",

@@ -10,11 +10,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::links::beginning;
+use super::script::beginning;
 use crate::error::Error;
 
 /// The way in which gitolite installed a hook.
-pub(super) enum Way {
+pub(crate) enum Way {
     /// A link to the hook of all repositories.
     Common(PathBuf),
     /// A link to the driver over `NAME.*`.
@@ -22,7 +22,7 @@ pub(super) enum Way {
 }
 
 /// Returns the way in which gitolite installed a hook, or `None` if the hook is not gitolite's.
-pub(super) fn way(hook: &Path) -> Option<Way> {
+pub(crate) fn way(hook: &Path) -> Option<Way> {
     let target = fs::read_link(hook).ok()?;
     let name = hook.file_name()?;
     if target.ends_with(Path::new("hooks/common").join(name)) {
@@ -36,7 +36,7 @@ pub(super) fn way(hook: &Path) -> Option<Way> {
 /// Finds the file that calls refpost in the place of a hook.
 ///
 /// This is a script that names refpost, or a link that gitolite made.
-pub(super) fn caller(hook: &Path) -> Option<PathBuf> {
+pub(crate) fn caller(hook: &Path) -> Option<PathBuf> {
     match way(hook) {
         Some(Way::Common(common)) if leads_to_refpost(&common) => Some(common),
         Some(Way::Option) => {
@@ -57,7 +57,7 @@ pub(super) fn caller(hook: &Path) -> Option<PathBuf> {
 }
 
 /// Returns the error for a hook of gitolite's that refpost cannot replace.
-pub(super) fn cannot_enable(hook: &Path, way: &Way) -> Error {
+pub(crate) fn cannot_enable(hook: &Path, way: &Way) -> Error {
     let name = hook.file_name().unwrap_or_default().to_string_lossy();
     let (why, hint) = match way {
         Way::Common(common) => (
@@ -81,7 +81,7 @@ pub(super) fn cannot_enable(hook: &Path, way: &Way) -> Error {
 }
 
 /// Returns the error for another's hook, from which refpost cannot be removed.
-pub(super) fn cannot_disable(hook: &Path, caller: &Path) -> Error {
+pub(crate) fn cannot_disable(hook: &Path, caller: &Path) -> Error {
     let (why, hint) = match way(hook) {
         Some(Way::Common(common)) => (
             format!("gitolite keeps it a link to `{}`", common.display()),

@@ -9,7 +9,8 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::called;
+use super::foreign;
+use super::script::{LONGEST_SCRIPT, beginning};
 use crate::error::{Error, IoContext};
 use crate::plain_file;
 
@@ -17,15 +18,12 @@ use crate::plain_file;
 const CHAIN: &str = include_str!("../../hooks/chain");
 const PLACEHOLDER: &str = "@REFPOST@";
 
-/// Number of bytes that are read of a hook. No script that a person wrote is longer.
-const LONGEST_SCRIPT: u64 = 64 * 1024;
-
 /// Name of refpost's entry in `NAME.d/`, beside a dispatcher.
 const ENTRY: &str = "90-refpost";
 
 /// State of the place of one hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Nothing is there.
     Empty,
     /// A link to this binary, or one that leads nowhere.
@@ -41,7 +39,7 @@ pub(super) enum Place {
 }
 
 /// One hook of one repository.
-pub(super) struct Hook {
+pub(crate) struct Hook {
     path: PathBuf,
     folder: PathBuf,
     /// Path for the hook that was there before: its own name in `NAME.d/`, since some hooks look at
@@ -53,7 +51,7 @@ pub(super) struct Hook {
 
 impl Hook {
     /// Returns the hook of this name (githooks(5)) in a folder of hooks.
-    pub(super) fn new(hooks_dir: &Path, name: &str) -> Self {
+    pub(crate) fn new(hooks_dir: &Path, name: &str) -> Self {
         let folder = hooks_dir.join(format!("{name}.d"));
         Self {
             path: hooks_dir.join(name),
@@ -65,20 +63,20 @@ impl Hook {
 
     /// Returns the hook of this name in a folder where the host runs `NAME`, and all files in
     /// `NAME.d/`.
-    pub(super) fn dispatched(hooks_dir: &Path, name: &str) -> Self {
+    pub(crate) fn dispatched(hooks_dir: &Path, name: &str) -> Self {
         Self {
             has_host: true,
             ..Self::new(hooks_dir, name)
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns the path that `enable` made, or would make: an entry beside a dispatcher, or the
     /// hook.
-    pub(super) fn ours(&self) -> PathBuf {
+    pub(crate) fn ours(&self) -> PathBuf {
         let entry = self.folder.join(ENTRY);
         if self.has_host || entry.exists() {
             entry
@@ -88,7 +86,7 @@ impl Hook {
     }
 
     /// Returns the state of the hook's place.
-    pub(super) fn place(&self) -> Result<Place, Error> {
+    pub(crate) fn place(&self) -> Result<Place, Error> {
         if self.folder.join(ENTRY).exists() {
             return Ok(Place::Dispatched);
         }
@@ -99,7 +97,7 @@ impl Hook {
         let Ok(metadata) = fs::symlink_metadata(&self.path) else {
             return Ok(Place::Empty);
         };
-        if let Some(caller) = called::caller(&self.path) {
+        if let Some(caller) = foreign::caller(&self.path) {
             return Ok(Place::Called(caller));
         }
         if metadata.is_symlink() {
@@ -120,7 +118,7 @@ impl Hook {
 
     /// Returns the files that git, the host, the chain and the entry run one after another, before
     /// refpost runs.
-    pub(super) fn run_files(&self, place: &Place) -> Vec<PathBuf> {
+    pub(crate) fn run_files(&self, place: &Place) -> Vec<PathBuf> {
         let entry = self.folder.join(ENTRY);
         let mut files = vec![self.path.clone()];
         match place {
@@ -139,7 +137,7 @@ impl Hook {
     }
 
     /// Puts refpost in place. Returns whether anything changed.
-    pub(super) fn enable(&self, binary: &Path) -> Result<bool, Error> {
+    pub(crate) fn enable(&self, binary: &Path) -> Result<bool, Error> {
         match self.place()? {
             Place::Called(_) => return Ok(false),
             Place::Linked(target) if target == binary => return Ok(false),
@@ -171,8 +169,8 @@ impl Hook {
             }
             Place::Foreign if self.is_dispatcher() => self.add_entry(binary)?,
             Place::Foreign => {
-                if let Some(way) = called::way(&self.path) {
-                    return Err(called::cannot_enable(&self.path, &way));
+                if let Some(way) = foreign::way(&self.path) {
+                    return Err(foreign::cannot_enable(&self.path, &way));
                 }
                 Self::make_folder(&self.folder)?;
                 // The hook gets a second name before the chain takes the first one: no push ever
@@ -186,10 +184,10 @@ impl Hook {
 
     /// Removes refpost, and puts back the hook that was there before. Returns whether anything
     /// changed.
-    pub(super) fn disable(&self) -> Result<bool, Error> {
+    pub(crate) fn disable(&self) -> Result<bool, Error> {
         match self.place()? {
             Place::Empty | Place::Foreign => return Ok(false),
-            Place::Called(caller) => return Err(called::cannot_disable(&self.path, &caller)),
+            Place::Called(caller) => return Err(foreign::cannot_disable(&self.path, &caller)),
             Place::Linked(_) => fs::remove_file(&self.path).doing("remove", &self.path)?,
             Place::Dispatched => {
                 let entry = self.folder.join(ENTRY);
@@ -280,13 +278,6 @@ impl Hook {
     fn make_folder(folder: &Path) -> Result<(), Error> {
         fs::create_dir_all(folder).doing("create", folder)
     }
-}
-
-/// Returns the beginning of a hook's text; nothing of a hook that cannot be read, which then counts
-/// as another program's.
-pub(super) fn beginning(hook: &Path) -> String {
-    let text = plain_file::read_named(hook, LONGEST_SCRIPT).unwrap_or_default();
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn chain(binary: &Path) -> String {

@@ -4,20 +4,21 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
-use super::links::{Hook, Place, beginning};
+use super::file::{Hook, Place};
+use super::script::beginning;
 use crate::report;
 
 /// A file that should run refpost, or lead to it, and is not run.
-pub(super) struct Ignored {
-    pub(super) why: String,
+pub(crate) struct Ignored {
+    pub(crate) why: String,
     /// Advice; `None`: run `refpost enable`.
-    pub(super) hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 impl Hook {
     /// Returns the file that keeps refpost from being run, if there is one (githooks(5): a hook
     /// that is not executable is ignored).
-    pub(super) fn ignored(&self, place: &Place) -> Option<Ignored> {
+    pub(crate) fn ignored(&self, place: &Place) -> Option<Ignored> {
         self.run_files(place).into_iter().find_map(|file| {
             let shown = file.display();
             if !file.exists() {

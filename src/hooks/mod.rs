@@ -1,25 +1,41 @@
-//! Finds the folder of a repository's hooks, as git or the host defines it.
+//! Files of hooks in repositories: finds, links, chains and recognises them.
+//!
+//! This file finds the folder of a repository's hooks, as git or the host defines it.
+
+pub(crate) mod file;
+mod foreign;
+mod ignored;
+mod script;
 
 use std::path::{Path, PathBuf};
 
-use super::links::Hook;
 use crate::context::Surroundings;
 use crate::error::Error;
 use crate::git::Repository;
+use crate::hooks::file::Hook;
 use crate::host::{Host, HostKind};
 use crate::report;
 
+/// The hook that announces pushes.
+pub(crate) const ORDINARY: [&str; 1] = ["post-receive"];
+
+/// The hooks of `--guaranteed`.
+///
+/// With them, a process killed at any moment costs no message, and refs that move without a push
+/// are seen.
+pub(crate) const GUARANTEED: [&str; 3] = ["pre-receive", "post-receive", "reference-transaction"];
+
 /// The hooks of one repository.
-pub(super) struct Hooks {
+pub(crate) struct Hooks {
     folder: PathBuf,
-    pub(super) host: Host,
+    pub(crate) host: Host,
     /// Configuration file of git whose `core.hooksPath` gives all repositories the same folder of
     /// hooks.
-    pub(super) shared_by: Option<String>,
+    pub(crate) shared_by: Option<String>,
 }
 
 impl Hooks {
-    pub(super) fn of(repository: &Repository, around: &Surroundings) -> Self {
+    pub(crate) fn of(repository: &Repository, around: &Surroundings) -> Self {
         let host = repository.host(&|name| around.variable(name));
         if host.kind == HostKind::GitLab {
             // Gitaly gives git a `core.hooksPath` of its own, and runs the hooks in this folder
@@ -47,7 +63,7 @@ impl Hooks {
         }
     }
 
-    pub(super) fn hook(&self, name: &str) -> Hook {
+    pub(crate) fn hook(&self, name: &str) -> Hook {
         if self.host.kind == HostKind::GitLab {
             Hook::dispatched(&self.folder, name)
         } else {
@@ -55,18 +71,18 @@ impl Hooks {
         }
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Returns those of the named hooks that the host runs.
-    pub(super) fn run_by_host<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn run_by_host<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
         let names = names.iter().copied();
         names.filter(|name| self.host.kind.runs(name)).collect()
     }
 
     /// Describes the host, and the sign by which it was recognised.
-    pub(super) fn found_host(&self) -> String {
+    pub(crate) fn found_host(&self) -> String {
         let Host {
             kind,
             because,
@@ -84,7 +100,7 @@ impl Hooks {
     }
 
     /// Warns of side effects of linking these hooks, and of hooks that the host does not run.
-    pub(super) fn tell_limits(&self, names: &[&str]) {
+    pub(crate) fn tell_limits(&self, names: &[&str]) {
         if let Some(file) = &self.shared_by {
             let folder = self.folder.display();
             report::warning(&format!(
@@ -100,7 +116,7 @@ impl Hooks {
     }
 
     /// Fails if one folder has the hooks of all repositories: they cannot be removed for one alone.
-    pub(super) fn ensure_own(&self, repo: &Path) -> Result<(), Error> {
+    pub(crate) fn ensure_own(&self, repo: &Path) -> Result<(), Error> {
         let Some(file) = &self.shared_by else {
             return Ok(());
         };
