@@ -20,6 +20,9 @@
 //! | [`command`] | one file per subcommand |
 //! | [`context`] | clock, environment, accounts, repositories, spools: inputs of commands; who is trusted |
 //! | [`error`] | errors that end a command, their hints, exit codes |
+//! | [`announce`] | a push becomes entries in the spool, and is delivered |
+//! | [`service`] | a service that delivers for all accounts, and submitting to it |
+//! | [`as_account`] | refpost of root, at work as other accounts |
 //! | [`config`] | TOML in layers → settings; secrets are read at each use |
 //! | [`git`] | the meaning of a push: ref updates → changes; the only user of git2 |
 //! | [`hooks`] | files of hooks in repositories: found, linked, chained, recognised |
@@ -37,6 +40,8 @@
 //! Below `command`, nothing reads the clock, the environment, randomness or the place of the
 //! configuration: they are passed as values. docs/design.md has the promises and the reasons.
 
+pub mod announce;
+pub mod as_account;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -52,5 +57,6 @@ pub mod payload;
 pub mod plain_file;
 pub mod receiver;
 pub mod report;
+pub mod service;
 pub mod signature;
 pub mod spool;

@@ -241,6 +241,16 @@ pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
+/// Formats a number of entries as `1 entry`, `2 entries`.
+#[must_use]
+pub fn entries(count: usize) -> String {
+    if count == 1 {
+        "1 entry".to_owned()
+    } else {
+        format!("{count} entries")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
-use super::world::World;
+use crate::announce::delivery_host::World;
 use crate::cli::BuildArgs;
 use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error, IoContext};

@@ -180,7 +180,7 @@ fn check_config(
         let hint = format!("refpost enable {} --url URL", repo.display());
         return findings.error("no config: nothing is sent", Some(hint));
     }
-    let (project, addresses) = super::compose::project(repository, settings, around);
+    let (project, addresses) = crate::announce::compose::project(repository, settings, around);
     findings.ok(&format!(
         "project `{}` of {}",
         project.fullname, settings.instance

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use super::apart::{self, Job};
 use super::check::{self, Known};
 use super::findings::{Finding, Findings};
+use crate::as_account::apart::{self, Job};
 use crate::config::RepositoryPattern;
 use crate::context::Surroundings;
 use crate::context::found::ByOwner;

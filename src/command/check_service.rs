@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::findings::Findings;
-use super::service::{self, Answer};
 use crate::config::Settings;
 use crate::context::Surroundings;
 use crate::report;
+use crate::service::{self, Answer};
 
 const WAITS: &str = "what is pushed waits in the repository's own spool until the service takes \
      it: docs/operations.md, \"A service account\"";

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::check_room;
 use super::findings::{Finding, Findings};
-use super::{check_room, process};
+use crate::announce::deferred::recorded_pushes;
+use crate::announce::git_process;
 use crate::config::Settings;
 use crate::context::configured::Configured;
 use crate::context::{Surroundings, locate, max_spool};
@@ -35,15 +37,6 @@ struct Look {
     findings: Vec<Finding>,
     /// Number of pushes of each repository that could only be recorded.
     recorded: HashMap<PathBuf, usize>,
-}
-
-/// Returns `1 recorded push is`, `2 recorded pushes are`.
-pub(super) fn recorded_pushes(count: usize) -> String {
-    if count == 1 {
-        "1 recorded push is".to_owned()
-    } else {
-        format!("{count} recorded pushes are")
-    }
 }
 
 /// Checks a repository's spool. The first push makes one that does not exist yet.
@@ -203,7 +196,7 @@ fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surrou
 /// Warns of pushes that were recorded before their refs moved, and whose git is not known to live.
 fn check_intents(spool: &Spool, findings: &mut Findings) {
     let mut intents = spool.intents().unwrap_or_default();
-    intents.retain(|it| process::life(it.header.process.as_ref()) != Life::Alive);
+    intents.retain(|it| git_process::life(it.header.process.as_ref()) != Life::Alive);
     if let Some(oldest) = intents.iter().map(|it| it.header.time).min() {
         let (count, oldest) = (intents.len(), humantime::format_rfc3339_seconds(oldest));
         findings.warning(

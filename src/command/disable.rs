@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::apart::{self, Job};
+use crate::as_account::apart::{self, Job};
 use crate::cli::DisableArgs;
 use crate::config::RepositoryPattern;
 use crate::context::found::ByOwner;

@@ -5,10 +5,11 @@ use std::io::{self, IsTerminal, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::announce::{self, Listener, Push};
-use super::push_options::Wishes;
-use super::recorder::Recorded;
-use super::{compose, outbox};
+use crate::announce::leave::{Listener, leave};
+use crate::announce::push::Push;
+use crate::announce::push_options::Wishes;
+use crate::announce::recorder::Recorded;
+use crate::announce::{compose, intents};
 use crate::cli::EmitArgs;
 use crate::config::Settings;
 use crate::context::{Surroundings, locate};
@@ -58,11 +59,11 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
     let spool = locate::spool_of(&push.git_dir, Some(&settings)).held_open();
     ensure_usable_by_its_owner(&spool, &push.git_dir, around)?;
     // Older messages must leave before this one.
-    outbox::settle(
+    intents::settle(
         &spool,
         &repository,
         &push.git_dir,
-        (&[], &outbox::nobody()),
+        (&[], &intents::nobody()),
         around,
     )?;
     locate::adopt_former(&push.git_dir, &spool)?;
@@ -77,7 +78,7 @@ pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
             source,
         })?;
     let recorded = Recorded::one(id, recipients);
-    announce::leave(&recorded, &spool, &settings, Listener::Admin, around)?;
+    leave(&recorded, &spool, &settings, Listener::Admin, around)?;
     Ok(Done::Well)
 }
 

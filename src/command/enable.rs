@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::apart::{self, Job};
+use crate::as_account::apart::{self, Job};
 use crate::cli::EnableArgs;
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::context::binary::own_binary;

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::apart::{self, Job};
-use super::world::World;
-use super::{become_account, outbox, service, watch};
+use super::watch;
+use crate::announce::delivery_host::World;
+use crate::announce::intents;
+use crate::as_account::apart::{self, Job};
+use crate::as_account::become_account;
 use crate::cli::FlushArgs;
 use crate::config::IN_FLIGHT;
 use crate::context::targets::{self, Target, Targets};
@@ -64,14 +66,14 @@ pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error
         });
         let mut worked = || {
             progress.set(world.delivered.get());
-            service::submit_all(&world);
+            world.submit_waiting();
         };
         until_told(flush.drain(prepared, &mut worked), &stop).await?;
         let moved = world.move_renamed();
         until_told(flush.drain(moved, &mut worked), &stop).await
     })
     .doing("wait for", Path::new("answers"))??;
-    service::submit_all(&world);
+    world.submit_waiting();
     progress.finish();
     let left = waiting(&all);
     report::to_person(&format!(
@@ -126,7 +128,7 @@ pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings)
     }
     // `check` tells why no space can be reserved.
     target.spool.keep_spare().ok();
-    match outbox::settle_all(&target.spool, around) {
+    match intents::settle_all(&target.spool, around) {
         Err(Error::Spool(error)) => world.tell_spool(&error),
         Err(error) => around.tell_error(error),
         Ok(()) => {}

@@ -18,10 +18,12 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::announce::{Push, announce};
-use super::batches::{self, Batch, Input};
-use super::process::{self, Caller};
-use super::{become_account, outbox, push_options, transaction};
+use crate::announce::batches::{self, Input};
+use crate::announce::git_process::{self};
+use crate::announce::intend::{intend, wanted};
+use crate::announce::push::Push;
+use crate::announce::{announce, intents, push_options, transaction};
+use crate::as_account::become_account;
 use crate::cli::{HookArgs, HookName};
 use crate::config::{self, Loaded};
 use crate::context::{Surroundings, locate, signals};
@@ -29,14 +31,9 @@ use crate::error::{Done, Error};
 use crate::event::RefName;
 use crate::hooks::file::{Hook, Place};
 use crate::report;
-use crate::spool::Content;
 
 /// Number of malformed lines that are told one by one.
 const MALFORMED_TOLD: usize = 5;
-
-/// Largest number of refs that are recorded before they move. The process that settles a push holds
-/// all of them in memory.
-const MOST_INTENDED: usize = 200_000;
 
 pub(super) fn run(args: &HookArgs, around: &Surroundings) -> Done {
     if let Err(error) = become_owner(args, around) {
@@ -120,25 +117,12 @@ fn after(announce: impl FnOnce() -> Result<(), Error>) -> Done {
     Done::Well
 }
 
-/// The repository that a hook runs in, and its configuration or the reason why that cannot be
-/// loaded. `None` if no endpoint is configured.
-pub(super) type Wanted = Option<(PathBuf, Result<Loaded, config::Error>)>;
-
-pub(super) fn wanted(around: &Surroundings) -> Result<Wanted, Error> {
-    let git_dir = locate::hook_git_dir(around)?;
-    let loaded = around.load(Some(&git_dir));
-    Ok(match &loaded {
-        Ok(loaded) if loaded.settings.endpoints.is_empty() => None,
-        _ => Some((git_dir, loaded)),
-    })
-}
-
 fn pre_receive(around: &Surroundings) -> Result<(), Error> {
     match wanted(around)? {
         Some((git_dir, loaded)) => {
             let input = read_updates();
             let push = received(git_dir, &loaded, around);
-            let caller = process::caller();
+            let caller = git_process::caller();
             intend(&push, loaded, input, (caller.as_ref(), true), around)
         }
         None => Ok(()),
@@ -156,57 +140,11 @@ fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
             let input = Input::new(line.as_bytes(), MALFORMED_TOLD);
             // git gives this hook no push options.
             let push = Push::received(git_dir, around);
-            let caller = process::caller();
+            let caller = git_process::caller();
             intend(&push, loaded, input, (caller.as_ref(), true), around)
         }
         None => Ok(()),
     }
-}
-
-/// Records the updates that are about to be made, all of them or none.
-///
-/// `caller` is the git that makes them; `received` is true if it receives a push.
-///
-/// Crash between two batches: git treats a hook that dies like one that refuses, and nothing moves;
-/// a flush finds that out.
-pub(super) fn intend(
-    push: &Push,
-    loaded: Result<Loaded, config::Error>,
-    batches: impl Iterator<Item = Batch>,
-    (caller, received): (Option<&Caller>, bool),
-    around: &Surroundings,
-) -> Result<(), Error> {
-    let mut batches = batches.peekable();
-    if batches.peek().is_none() {
-        return Ok(());
-    }
-    let settings = match loaded {
-        Ok(loaded) => Some(loaded.settings),
-        Err(error) if around.requires(&push.git_dir) => return Err(error.into()),
-        Err(_) => around.load_without_own(&push.git_dir),
-    };
-    let spool = locate::spool_of(&push.git_dir, settings.as_ref());
-    let mut refs = 0;
-    let mut recorded = Vec::new();
-    let result = batches.try_for_each(|batch| {
-        let updates = batch?;
-        refs += updates.len();
-        if refs > MOST_INTENDED {
-            let why = format!("it moves more than {MOST_INTENDED} refs");
-            return Err(Error::failed(why));
-        }
-        let mut draft = push.draft(Content::Owed(updates));
-        draft.received = received;
-        recorded.push(outbox::intend(&spool, draft, caller, around)?);
-        Ok(())
-    });
-    if result.is_err() {
-        for id in recorded {
-            // An intent that cannot be withdrawn now is settled by a flush.
-            spool.withdraw(&id).ok();
-        }
-    }
-    result
 }
 
 /// Returns the push that git receives, with the options of its pusher.
@@ -225,7 +163,7 @@ fn post_receive(around: &Surroundings) -> Result<(), Error> {
         return Ok(());
     };
     let push = received(git_dir, &loaded, around);
-    let caller = process::caller();
+    let caller = git_process::caller();
     announce(&push, read_updates(), loaded, &caller, around)
 }
 
@@ -236,7 +174,7 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded)) = wanted(around)? else {
         return Ok(());
     };
-    let caller = process::caller();
+    let caller = git_process::caller();
     let push = Push::received(git_dir.clone(), around);
     let repository = push.repository()?;
     let post_receive = Hook::new(&repository.hooks_dir(), "post-receive");
@@ -257,7 +195,7 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
     let mut updates = Vec::new();
     for name in names {
         let new = values.get(&name).copied();
-        match outbox::move_to(&name, new, &intents, &repository) {
+        match intents::move_to(&name, new, &intents, &repository) {
             Some(update) => updates.push(update),
             None => report::say(&format!(
                 "cannot tell what `{}` was before: it is not announced",

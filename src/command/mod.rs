@@ -1,11 +1,7 @@
 //! The subcommands: wiring, one file each.
 
-mod announce;
-mod apart;
-mod batches;
-mod become_account;
+mod as_account;
 mod build;
-mod builder;
 mod check;
 mod check_all;
 mod check_endpoint;
@@ -15,38 +11,25 @@ mod check_service;
 mod check_spool;
 mod chosen;
 mod completions;
-mod compose;
-mod consumed;
 mod demo;
 mod disable;
 mod emit;
 mod enable;
 mod findings;
 mod flush;
-mod forwarded;
 mod hook;
 mod keygen;
 mod listen;
 mod log;
 mod man;
-mod outbox;
-mod owed;
 mod ping;
 mod preview;
-mod process;
-mod push_options;
 mod queue;
 mod queue_move;
-mod recorder;
-mod renamed;
-mod service;
 mod status;
-mod sync;
-mod transaction;
 mod verify;
 mod watch;
 mod work;
-mod world;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -160,7 +143,7 @@ fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
         Command::Demo(args) => demo::run(&args, around),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Man => man::run(),
-        Command::AsAccount(args) => become_account::run(&args),
+        Command::AsAccount(args) => as_account::run(&args),
     }
 }
 

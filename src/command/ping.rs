@@ -1,6 +1,6 @@
 //! `ping`: sends a test message to each endpoint now, and prints its answer.
 
-use super::compose;
+use crate::announce::compose;
 use crate::cli::PingArgs;
 use crate::config::{Endpoint, EndpointUrl, Settings};
 use crate::context::{Surroundings, locate};

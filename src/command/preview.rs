@@ -1,8 +1,8 @@
 //! `preview`: prints the messages of a push, and sends nothing.
 
-use super::batches::Input;
-use super::compose::{self, Composer};
-use super::push_options::Wishes;
+use crate::announce::batches::Input;
+use crate::announce::compose::{self, Composer};
+use crate::announce::push_options::Wishes;
 use crate::cli::PreviewArgs;
 use crate::config::{Endpoint, Settings};
 use crate::context::{Surroundings, locate};

@@ -6,9 +6,9 @@ use std::ffi::OsString;
 
 use serde_json::json;
 
-use super::apart::{self, Job};
 use super::chosen::{ByPlace, Listed, Place, chosen};
 use super::queue_move;
+use crate::as_account::apart::{self, Job};
 use crate::cli::{Choice, QueueChooseArgs, QueueCommand, QueueListArgs, QueueShowArgs};
 use crate::context::Surroundings;
 use crate::context::configured::{Configured, NOT_CONFIGURED, Orphan};
@@ -249,7 +249,7 @@ fn retry(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
         around.tell_error(Error::Failed {
             what: format!(
                 "cannot retry {} of `{endpoint}`: it is not configured for `{repository}`",
-                entries(*count)
+                report::entries(*count)
             ),
             hint: Some(configured.ways_out(orphan)),
         });
@@ -278,14 +278,6 @@ fn discard(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error>
             Ok(count)
         },
     )
-}
-
-pub(super) fn entries(count: usize) -> String {
-    if count == 1 {
-        "1 entry".to_owned()
-    } else {
-        format!("{count} entries")
-    }
 }
 
 /// Acts on the entries of each spool that are chosen and wanted, and prints how many there were.
@@ -321,7 +313,7 @@ fn on_chosen(
         return nowhere(around, nothing_chosen);
     }
     if has_acted {
-        report::line(&format!("{} {what}", entries(count)));
+        report::line(&format!("{} {what}", report::entries(count)));
     }
     Ok(done)
 }

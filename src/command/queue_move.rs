@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::chosen::chosen;
-use super::queue::{self, entries};
-use super::world::World;
+use super::queue;
+use crate::announce::delivery_host::World;
+use crate::announce::renamed::rename;
 use crate::cli::{Choice, QueueMoveArgs};
-use crate::config::Settings;
 use crate::context::targets::{self, Target};
 use crate::context::{Surroundings, locate};
 use crate::delivery::{self, Surveyor};
 use crate::error::{Done, Error};
 use crate::report;
-use crate::spool::{HandedOver, Header, Id, Lock, Queue, Renaming, Spool, SpoolError};
+use crate::spool::{Header, Id, Lock, Queue, Spool, SpoolError};
 
 /// Time between two looks whether messages are made.
 const BUILDS: Duration = Duration::from_millis(20);
@@ -66,7 +66,7 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
         });
     }
     if is_any {
-        report::line(&format!("{} moved to `{new}`", entries(count)));
+        report::line(&format!("{} moved to `{new}`", report::entries(count)));
     }
     Ok(if is_whole { done } else { Done::No })
 }
@@ -111,7 +111,7 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
     });
     if in_spare > 0 {
         is_whole = false;
-        let (entries, old) = (entries(in_spare), old.display());
+        let (entries, old) = (report::entries(in_spare), old.display());
         around.tell_once(
             &format!("cannot move {entries} of `{old}` in `spare`: there is no room for them"),
             Some("make room on that disk, run `refpost flush`, and then this again"),
@@ -123,27 +123,12 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
             hint: Some("`refpost queue list` shows what waits, and for which endpoint".to_owned()),
         });
     }
-    report::line(&format!("{} moved to `{}`", entries(count), new.display()));
+    report::line(&format!(
+        "{} moved to `{}`",
+        report::entries(count),
+        new.display()
+    ));
     Ok(if is_whole { done } else { Done::No })
-}
-
-/// Moves the entries in a spool from the old path of a repository to the new one.
-pub(super) fn rename(
-    spool: &Spool,
-    old: &Path,
-    new: &Path,
-    settings: &Settings,
-) -> Result<HandedOver, SpoolError> {
-    let queue_of = |name: &str| {
-        let mut endpoints = settings.endpoints.iter();
-        let endpoint = endpoints.find(|one| one.name == name)?;
-        Some(delivery::queue_of(endpoint, settings, new))
-    };
-    spool.rename_repository(&Renaming {
-        old,
-        new,
-        queue: &queue_of,
-    })
 }
 
 /// Returns the path as entries name it, its links resolved. If the path is gone, those of the

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::apart::{self, Job};
 use super::check_room;
+use crate::as_account::apart::{self, Job};
 use crate::cli::StatusArgs;
 use crate::context::configured::{Configured, NOT_CONFIGURED};
 use crate::context::targets::{self, Target};

@@ -11,8 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::sleep;
 
-use super::world::World;
-use super::{flush, service};
+use super::flush;
+use crate::announce::delivery_host::World;
 use crate::cli::FlushArgs;
 use crate::context::found::ByOwner;
 use crate::context::{Surroundings, targets};
@@ -52,7 +52,7 @@ pub(super) fn run(
             world.is_service_down.set(false);
             let mut look_around = Box::pin(sleep(LOOK_AROUND));
             loop {
-                service::submit_all(world);
+                world.submit_waiting();
                 let due = flush.line_up_due();
                 tokio::select! {
                     () = flush.work() => {}

@@ -1,9 +1,10 @@
 //! `work`: the service, and a watch that delivers what it takes in.
 
-use super::{flush, service};
+use super::flush;
 use crate::cli::{FlushArgs, WorkArgs};
 use crate::context::Surroundings;
 use crate::error::{Done, Error};
+use crate::service;
 
 pub(super) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error> {
     let server = around.server()?;

@@ -20,7 +20,7 @@ const OPENERS: [&str; 9] = [
 /// Where they may be, and why.
 const EXCEPTIONS: [(&str, &str); 7] = [
     ("src/spool/disk", "all of a spool, in folders that are open"),
-    ("src/command/process.rs", "/proc is the kernel's"),
+    ("src/announce/git_process.rs", "/proc is the kernel's"),
     (
         "src/command/emit.rs",
         "--msg is a person's, and can be a pipe",

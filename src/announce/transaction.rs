@@ -7,11 +7,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::announce::{Push, announce};
 use super::batches::{self, Batch};
-use super::hook::{intend, wanted};
-use super::outbox;
-use super::process::{self, Caller, LazyCaller};
+use super::git_process::{self, Caller, LazyCaller};
+use super::intend::{intend, wanted};
+use super::push::Push;
+use super::{announce, intents};
 use crate::config::{self, Loaded, Patterns, Settings};
 use crate::context::{Surroundings, locate};
 use crate::error::{Error, IoContext};
@@ -23,7 +23,7 @@ use crate::spool::{Intent, Spool, SpoolError};
 const OF_A_WORKTREE: [&str; 3] = ["refs/bisect/", "refs/rewritten/", "refs/worktree/"];
 
 /// Records the moves of a transaction whose refs are locked, and about to move.
-pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn prepared(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());
     };
@@ -47,7 +47,7 @@ pub(super) fn prepared(around: &Surroundings) -> Result<(), Error> {
 
 /// Returns whether a push of an unknown git has recorded all of these moves.
 fn is_received(spool: &Spool, git_dir: &Path, moves: &[RefUpdate]) -> bool {
-    let intents = outbox::intents_of(spool, git_dir, Path::new(""));
+    let intents = intents::intents_of(spool, git_dir, Path::new(""));
     let intents = intents
         .iter()
         .filter(|it| it.header.received && it.header.process.is_none());
@@ -75,7 +75,7 @@ fn moved(mut named: Vec<RefUpdate>, repository: &Repository, refs: Option<&Patte
 
 /// Announces the moves of a finished transaction: the refs of its intents that are not where they
 /// were.
-pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn committed(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());
     };
@@ -105,7 +105,7 @@ pub(super) fn committed(around: &Surroundings) -> Result<(), Error> {
     announce(&push, batches::of(&updates), loaded, &caller, around)
 }
 
-pub(super) fn aborted(around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn aborted(around: &Surroundings) -> Result<(), Error> {
     let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
         return Ok(());
     };
@@ -120,7 +120,7 @@ pub(super) fn aborted(around: &Surroundings) -> Result<(), Error> {
 type Outside = Option<(PathBuf, Result<Loaded, config::Error>, LazyCaller)>;
 
 fn outside_a_push(around: &Surroundings) -> Result<Outside, Error> {
-    let caller = process::caller();
+    let caller = git_process::caller();
     if caller.as_ref().is_some_and(|caller| caller.receives) {
         return Ok(None);
     }
@@ -161,7 +161,7 @@ impl Transaction {
 /// Returns the transactions that this git has under way, in the order of their beginning.
 fn transactions_of(spool: &Spool, git_dir: &Path, caller: Option<&Caller>) -> Vec<Transaction> {
     let mut found: Vec<Transaction> = Vec::new();
-    for intent in outbox::intents_of(spool, git_dir, Path::new("")) {
+    for intent in intents::intents_of(spool, git_dir, Path::new("")) {
         let header = &intent.header;
         let is_its = header.process.as_ref() == caller.map(|caller| &caller.process);
         if !is_its || header.received {

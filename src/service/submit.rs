@@ -3,41 +3,53 @@
 //! Crash after the answer and before the name is removed: the entry is submitted again, and the
 //! service knows its id.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::protocol::{Answer, Request};
 use super::stream::Stream;
-use crate::command::world::World;
 use crate::context::Surroundings;
 use crate::delivery::{Outside, Unavailable};
 use crate::report;
 use crate::spool::{Attempt, Entry, Id, Item, Lane, Queue, Spool, SpoolError, Status};
 
 /// Time that a push waits for the service.
-pub(in crate::command) const PUSH_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Time that a flush waits for the service, for each entry.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Submits the entries in the spools that a flush has come upon since the last time.
+/// Inputs of submitting entries to the service.
+pub(crate) struct Submitter<'a> {
+    pub(crate) outside: &'a dyn Outside,
+    pub(crate) around: &'a Surroundings,
+    /// True once the service did not answer.
+    pub(crate) is_down: &'a Cell<bool>,
+}
+
+/// Submits the entries that wait in these spools. Errors of a spool are passed to `tell`.
 ///
 /// Once the service does not answer, the rest waits for the next flush.
-pub(in crate::command) fn submit_all(world: &World<'_>) {
-    for spool in world.take_waiting_for_service() {
-        if world.is_service_down.get() {
+pub(crate) fn submit_all(
+    spools: Vec<Spool>,
+    submitter: &Submitter<'_>,
+    tell: &dyn Fn(&SpoolError),
+) {
+    for spool in spools {
+        if submitter.is_down.get() {
             return;
         }
         let patience = || Instant::now() + FLUSH_PATIENCE;
-        match submit(&spool, world, &patience) {
+        match submit(&spool, submitter, &patience) {
             Ok(None) => {}
             Ok(Some(why)) => {
                 let spool = spool.root().display();
                 let text = format!("pushes wait in `{spool}` for the service: {why}");
-                world.around.tell_once(&text, None);
+                submitter.around.tell_once(&text, None);
             }
-            Err(error) => world.tell_spool(&error),
+            Err(error) => tell(&error),
         }
     }
 }
@@ -45,9 +57,9 @@ pub(in crate::command) fn submit_all(world: &World<'_>) {
 /// Submits the entries that wait in a spool, each before the `end` set for it.
 ///
 /// Returns the reason if something is left.
-pub(in crate::command) fn submit(
+pub(crate) fn submit(
     spool: &Spool,
-    world: &World<'_>,
+    submitter: &Submitter<'_>,
     end: &dyn Fn() -> Instant,
 ) -> Result<Option<String>, SpoolError> {
     let queue = Queue::service();
@@ -62,7 +74,7 @@ pub(in crate::command) fn submit(
             return Ok(None);
         }
         for item in items {
-            match one(&lane, item, spool, world, end()) {
+            match one(&lane, item, spool, submitter, end()) {
                 Err(error) if error.is_gone() => break,
                 Ok(None) => {}
                 left => return left,
@@ -76,7 +88,7 @@ fn one(
     lane: &Lane,
     item: &Item,
     spool: &Spool,
-    world: &World<'_>,
+    submitter: &Submitter<'_>,
     end: Instant,
 ) -> Result<Option<String>, SpoolError> {
     if lane.is_arriving(item) {
@@ -88,16 +100,23 @@ fn one(
             lane.set_aside(item)?;
             let error = report::chain(&error);
             let text = format!("{error}: it lies in `failed/unreadable/` now");
-            world.around.tell_once(&text, None);
+            submitter.around.tell_once(&text, None);
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
     let repository = &entry.header().repository;
-    let settings = match world.settings(repository) {
+    let settings = match submitter.outside.settings(repository) {
         Ok(settings) => settings,
         Err(Unavailable::Gone(_)) => {
-            return give_up(lane, item, &entry, spool, world, "the repository is gone");
+            return give_up(
+                lane,
+                item,
+                &entry,
+                spool,
+                submitter,
+                "the repository is gone",
+            );
         }
         Err(Unavailable::Broken(why)) => return Ok(Some(why)),
     };
@@ -112,21 +131,29 @@ fn one(
     };
     if request.endpoints.is_empty() {
         let why = "no endpoint of the server's is configured any more";
-        return give_up(lane, item, &entry, spool, world, why);
+        return give_up(lane, item, &entry, spool, submitter, why);
     }
     let begun = Instant::now();
     let answer = ask(socket, &request, Some(&entry), end);
     match answer {
         Ok(Answer::Durable) => {
-            log(spool, world.around, &entry, item, "submitted", None, begun);
+            log(
+                spool,
+                submitter.around,
+                &entry,
+                item,
+                "submitted",
+                None,
+                begun,
+            );
             lane.remove(item)?;
             Ok(None)
         }
-        Ok(Answer::Never(why)) => give_up(lane, item, &entry, spool, world, &why),
+        Ok(Answer::Never(why)) => give_up(lane, item, &entry, spool, submitter, &why),
         Ok(Answer::Later(why)) => {
             log(
                 spool,
-                world.around,
+                submitter.around,
                 &entry,
                 item,
                 "refused",
@@ -137,7 +164,7 @@ fn one(
         }
         Ok(Answer::Send) => Ok(Some("the service answers what was not asked".to_owned())),
         Err(error) => {
-            world.is_service_down.set(true);
+            submitter.is_down.set(true);
             let (socket, error) = (socket.display(), report::chain(&error));
             Ok(Some(format!("cannot reach it at `{socket}`: {error}")))
         }
@@ -150,12 +177,12 @@ fn give_up(
     item: &Item,
     entry: &Entry,
     spool: &Spool,
-    world: &World<'_>,
+    submitter: &Submitter<'_>,
     why: &str,
 ) -> Result<Option<String>, SpoolError> {
     log(
         spool,
-        world.around,
+        submitter.around,
         entry,
         item,
         "given up",
@@ -166,13 +193,13 @@ fn give_up(
     let id = &item.id;
     let text = format!("cannot submit entry `{id}`: {why}: it lies in `failed/` now");
     let hint = format!("to try again: refpost queue retry {id}");
-    world.around.tell_once(&text, Some(&hint));
+    submitter.around.tell_once(&text, Some(&hint));
     Ok(None)
 }
 
 /// Asks the service whether it would take entries of a repository. If not, its answer has the
 /// reason.
-pub(in crate::command) fn probe(
+pub(crate) fn probe(
     socket: &Path,
     repository: &Path,
     endpoints: Vec<String>,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
-use super::process;
+use super::git_process;
 use crate::context::Surroundings;
 use crate::error::{Error, IoContext};
 use crate::spool::{Build, Header, Id, Spool, Unbuilt};
@@ -51,7 +51,7 @@ const FATAL: [Signal; 5] = [
 
 /// The building processes of a flush, and their results.
 #[derive(Default)]
-pub(super) struct Builders {
+pub(crate) struct Builders {
     /// Running processes, by spool and repository.
     running: RefCell<HashMap<(PathBuf, PathBuf), Builder>>,
     /// Results of entries, by spool and id, until the whole spool was looked through.
@@ -113,7 +113,7 @@ impl Builders {
     /// Has the messages of an entry made, and returns the result if one is known.
     ///
     /// Returns `Build::Begun` as long as none is, also while other processes must end first.
-    pub(super) fn build(
+    pub(crate) fn build(
         &self,
         spool: &Spool,
         id: &Id,
@@ -153,7 +153,7 @@ impl Builders {
     }
 
     /// Forgets the results for a spool's entries, so that they are tried again.
-    pub(super) fn forget(&self, spool: &Spool) {
+    pub(crate) fn forget(&self, spool: &Spool) {
         let mut known = self.known.borrow_mut();
         known.retain(|(root, _), _| root != spool.root());
     }
@@ -316,7 +316,7 @@ impl Builder {
 
     fn look(&mut self) {
         self.looked = Instant::now();
-        let done = format!("{} {}", self.id, process::progress(self.process.id()));
+        let done = format!("{} {}", self.id, git_process::progress(self.process.id()));
         if done != self.done {
             self.done = done;
             self.since = Instant::now();

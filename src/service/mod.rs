@@ -29,9 +29,9 @@ mod socket;
 mod stream;
 mod submit;
 
-pub(super) use drain::drain;
-pub(super) use protocol::Answer;
-pub(super) use submit::{PUSH_PATIENCE, probe, submit, submit_all};
+pub(crate) use drain::drain;
+pub(crate) use protocol::Answer;
+pub(crate) use submit::{PUSH_PATIENCE, Submitter, probe, submit, submit_all};
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ use crate::context::Surroundings;
 use crate::error::Error;
 
 /// Answers requests on the socket, on threads of their own, as long as this process lives.
-pub(super) fn serve(path: &Path, server: &Server, around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn serve(path: &Path, server: &Server, around: &Surroundings) -> Result<(), Error> {
     for root in server.spools() {
         drain::ensure_own(root, around)?;
     }

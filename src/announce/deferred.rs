@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// Decision on a push with a missing object.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Judged {
+pub(crate) enum Judged {
     /// The push waits. The object is known to be missing since this time, if a time is known.
     Waits(Option<SystemTime>),
     /// The push is announced with the data that exists.
@@ -13,13 +13,22 @@ pub(super) enum Judged {
 
 /// Judges a push in a run that could open everything that holds objects. `since` is the time of the
 /// first such run.
-pub(super) fn judge(since: Option<SystemTime>, now: SystemTime, build_after: Duration) -> Judged {
+pub(crate) fn judge(since: Option<SystemTime>, now: SystemTime, build_after: Duration) -> Judged {
     // A time in the future comes from a clock that was wrong.
     let since = since.filter(|&since| since <= now).unwrap_or(now);
     if now.duration_since(since).unwrap_or_default() >= build_after {
         Judged::IsTold
     } else {
         Judged::Waits(Some(since))
+    }
+}
+
+/// Returns `1 recorded push is`, `2 recorded pushes are`.
+pub(crate) fn recorded_pushes(count: usize) -> String {
+    if count == 1 {
+        "1 recorded push is".to_owned()
+    } else {
+        format!("{count} recorded pushes are")
     }
 }
 

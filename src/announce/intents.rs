@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::consumed::consumed;
-use super::process::{self, Caller, LazyCaller};
+use super::git_process::{self, Caller, LazyCaller};
 use crate::context::{Surroundings, locate};
 use crate::error::Error;
 use crate::event::{Oid, RefName, RefUpdate};
@@ -23,7 +23,7 @@ use crate::spool::{Attempt, Draft, Id, Intent, Life, Spool, SpoolError, Status};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Records an intent, made by the process of `caller`. Returns its id.
-pub(super) fn intend(
+pub(crate) fn intend(
     spool: &Spool,
     mut draft: Draft,
     caller: Option<&Caller>,
@@ -34,7 +34,7 @@ pub(super) fn intend(
 }
 
 /// Returns the intents of one repository, or of one namespace of it.
-pub(super) fn intents_of(spool: &Spool, git_dir: &Path, namespace: &Path) -> Vec<Intent> {
+pub(crate) fn intents_of(spool: &Spool, git_dir: &Path, namespace: &Path) -> Vec<Intent> {
     // Those that cannot be listed now can be by the next flush.
     let mut intents = spool.intents().unwrap_or_default();
     intents.retain(|Intent { header, .. }| {
@@ -47,7 +47,7 @@ pub(super) fn intents_of(spool: &Spool, git_dir: &Path, namespace: &Path) -> Vec
 ///
 /// From an intent whose process is alive all these moves are struck, from any other those that
 /// belong to it.
-pub(super) fn withdraw(
+pub(crate) fn withdraw(
     spool: &Spool,
     intents: &[Intent],
     settled: &[Id],
@@ -58,7 +58,7 @@ pub(super) fn withdraw(
     for intent in intents {
         if settled.contains(&intent.id) {
             spool.withdraw(&intent.id).map_err(SpoolError::from)?;
-        } else if process::life(intent.header.process.as_ref()) == Life::Alive {
+        } else if git_process::life(intent.header.process.as_ref()) == Life::Alive {
             spool.strike(intent, moved)?;
         } else if let Some(its) = consumed.get(&intent.id) {
             let its: Vec<RefUpdate> = its.iter().copied().cloned().collect();
@@ -69,7 +69,7 @@ pub(super) fn withdraw(
 }
 
 /// Returns the update that brought a ref to the value `new`, from an intent or from its reflog.
-pub(super) fn move_to(
+pub(crate) fn move_to(
     name: &RefName,
     new: Option<Oid>,
     intents: &[Intent],
@@ -93,7 +93,7 @@ pub(super) fn move_to(
 /// refs were at their old values. That push itself settles the intents that it consumes, once its
 /// own entry exists. An intent of an unknown git is settled if it moved one of these refs, and no
 /// hook is about to announce it: it comes before this push.
-pub(super) fn settle(
+pub(crate) fn settle(
     spool: &Spool,
     repository: &Repository,
     git_dir: &Path,
@@ -104,7 +104,7 @@ pub(super) fn settle(
     let names: HashSet<&RefName> = moved.iter().map(|update| &update.name).collect();
     let intents = || intents_of(spool, git_dir, repository.namespace());
     let is_abandoned = |intent: &Intent, own: &HashMap<&Id, HashSet<&RefUpdate>>| {
-        let life = process::life(intent.header.process.as_ref());
+        let life = git_process::life(intent.header.process.as_ref());
         let mut updates = intent.updates().iter();
         let is_before = life == Life::Unknown && updates.any(|it| names.contains(&it.name));
         !own.contains_key(&intent.id) && (intent.is_abandoned(life, now) || is_before)
@@ -134,7 +134,7 @@ pub(super) fn settle(
         moved,
     };
     let is_settled_now = |intent: &&Intent| {
-        let life = process::life(intent.header.process.as_ref());
+        let life = git_process::life(intent.header.process.as_ref());
         let is_old = intent.is_abandoned(life, now);
         // A transaction that may still be under way may yet make the moves that it has not made.
         let has_moved = || {
@@ -162,7 +162,9 @@ pub(super) fn settle(
     for intent in intents {
         let is_open = !claimed.contains(&intent.id) && !own.contains_key(&intent.id);
         let is_settled = abandoned.iter().any(|done| done.id == intent.id);
-        if is_open && !is_settled && process::life(intent.header.process.as_ref()) == Life::Unknown
+        if is_open
+            && !is_settled
+            && git_process::life(intent.header.process.as_ref()) == Life::Unknown
         {
             // Its earlier moves are settled by now, and from where this push began it moves
             // nothing.
@@ -295,12 +297,12 @@ fn log_settled(
 }
 
 /// Returns the caller of a run that no git called: none.
-pub(super) fn nobody() -> LazyCaller {
+pub(crate) fn nobody() -> LazyCaller {
     LazyCell::new(|| None)
 }
 
 /// Settles the abandoned intents of a spool, repository by repository.
-pub(super) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Error> {
     let intents = spool.intents().map_err(SpoolError::from)?;
     let places = intents
         .iter()

@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-pub(super) struct Stream {
+pub(crate) struct Stream {
     stream: UnixStream,
     end: Instant,
 }
 
 impl Stream {
     /// Bounds an open connection by its end.
-    pub(super) fn until(stream: UnixStream, end: Instant) -> Self {
+    pub(crate) fn until(stream: UnixStream, end: Instant) -> Self {
         Self { stream, end }
     }
 
     /// Connects to a socket. Waiting in its queue is bounded by `end` too.
-    pub(super) fn connect(path: &Path, end: Instant) -> io::Result<Self> {
+    pub(crate) fn connect(path: &Path, end: Instant) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_write_timeout(Some(left(end)?))?;
         socket.connect(&SockAddr::unix(path)?)?;

@@ -2,7 +2,7 @@
 //! otherwise belong to other programs.
 
 /// Prefix of refpost's options.
-pub(super) const PREFIX: &str = "refpost.";
+pub(crate) const PREFIX: &str = "refpost.";
 
 /// Option that keeps a push from being announced.
 const SKIP: &str = "refpost.skip";
@@ -20,13 +20,13 @@ const MOST_TOLD: usize = 5;
 
 /// Requests of a pusher.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wishes {
+pub(crate) struct Wishes {
     /// True if the push is not announced.
-    pub(super) skip: bool,
+    pub(crate) skip: bool,
     /// Text that goes with the messages of the push.
-    pub(super) note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Texts for the pusher about options that have no effect, or are cut.
-    pub(super) complaints: Vec<String>,
+    pub(crate) complaints: Vec<String>,
 }
 
 impl Wishes {
@@ -34,7 +34,7 @@ impl Wishes {
     ///
     /// With `is_on` false (the key `push_options`) no option has an effect, and one complaint says
     /// so.
-    pub(super) fn of(options: &[String], is_on: bool) -> Self {
+    pub(crate) fn of(options: &[String], is_on: bool) -> Self {
         let mut wishes = Self::default();
         let mut options = options.iter().filter(|option| option.starts_with(PREFIX));
         if !is_on {
@@ -70,7 +70,7 @@ impl Wishes {
     }
 
     /// Returns options with the same meaning, to be recorded with the push.
-    pub(super) fn options(&self) -> Vec<String> {
+    pub(crate) fn options(&self) -> Vec<String> {
         let skip = self.skip.then(|| SKIP.to_owned());
         let note = self.note.as_ref().map(|note| format!("{NOTE}={note}"));
         skip.into_iter().chain(note).collect()

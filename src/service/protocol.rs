@@ -34,14 +34,14 @@ const NOT_TEXT: &AsciiSet = &CONTROLS.add(b'%');
 
 /// A request to take an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::command) struct Request {
+pub(crate) struct Request {
     /// The entry's id in the spool of the account that submits.
-    pub(in crate::command) id: Id,
-    pub(in crate::command) repository: PathBuf,
+    pub(crate) id: Id,
+    pub(crate) repository: PathBuf,
     /// The endpoints that are to get it, by the server's file.
-    pub(in crate::command) endpoints: Vec<String>,
+    pub(crate) endpoints: Vec<String>,
     /// Number of bytes of the entry. With 0, none is sent.
-    pub(in crate::command) length: u64,
+    pub(crate) length: u64,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -54,7 +54,7 @@ struct Line {
 }
 
 impl Request {
-    pub(super) fn line(&self) -> Vec<u8> {
+    pub(crate) fn line(&self) -> Vec<u8> {
         let path = self.repository.as_os_str().as_bytes();
         let line = Line {
             refpost: VERSION,
@@ -69,7 +69,7 @@ impl Request {
     }
 
     /// Reads a request. The inner error is a text for the asker.
-    pub(super) fn read(from: &mut dyn Read) -> io::Result<Result<Self, &'static str>> {
+    pub(crate) fn read(from: &mut dyn Read) -> io::Result<Result<Self, &'static str>> {
         let line = read_line(from, LONGEST_REQUEST)?;
         let Ok(line) = serde_json::from_slice::<Line>(&line) else {
             return Ok(Err("the request is no request"));
@@ -92,7 +92,7 @@ impl Request {
 
 /// An answer of the service to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::command) enum Answer {
+pub(crate) enum Answer {
     /// The entry is to be sent.
     Send,
     /// The service has taken the entry for good, now or when it was submitted before.
@@ -104,7 +104,7 @@ pub(in crate::command) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let line = match self {
             Self::Send => "send".to_owned(),
             Self::Durable => "durable".to_owned(),
@@ -117,7 +117,7 @@ impl Answer {
         line + "\n"
     }
 
-    pub(super) fn read(from: &mut dyn Read) -> io::Result<Self> {
+    pub(crate) fn read(from: &mut dyn Read) -> io::Result<Self> {
         let line = read_line(from, LONGEST_ANSWER)?;
         let line = String::from_utf8_lossy(&line).into_owned();
         let printable = |why: &str| report::printable(why).into_owned();

@@ -30,7 +30,7 @@ enum Telling {
 }
 
 /// Makes the messages of one push, batch by batch.
-pub(super) struct Composer<'a> {
+pub(crate) struct Composer<'a> {
     changes: Changes<'a>,
     git_dir: PathBuf,
     project: Project,
@@ -52,7 +52,7 @@ pub(super) struct Composer<'a> {
 }
 
 impl<'a> Composer<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         repository: &'a Repository,
         settings: &'a Settings,
         around: &'a Surroundings,
@@ -65,7 +65,7 @@ impl<'a> Composer<'a> {
     }
 
     /// Makes a composer of messages in these formats.
-    pub(super) fn of_formats(
+    pub(crate) fn of_formats(
         formats: BTreeSet<Format>,
         repository: &'a Repository,
         (settings, around): (&'a Settings, &'a Surroundings),
@@ -103,7 +103,7 @@ impl<'a> Composer<'a> {
     }
 
     /// Returns a composer that tells the known part of updates whose own objects are missing.
-    pub(super) fn of_what_is_known(self) -> Self {
+    pub(crate) fn of_what_is_known(self) -> Self {
         Self {
             changes: self.changes.of_what_is_known(),
             ..self
@@ -111,27 +111,27 @@ impl<'a> Composer<'a> {
     }
 
     /// Returns the number of bytes that may wait for the repository. `None`: any number.
-    pub(super) fn max_spool(&self) -> Option<u64> {
+    pub(crate) fn max_spool(&self) -> Option<u64> {
         self.settings.max_spool
     }
 
     /// Returns the number of messages made in Pagure's format, which is the `i` of the last one.
-    pub(super) fn made(&self) -> usize {
+    pub(crate) fn made(&self) -> usize {
         self.made
     }
 
     /// Takes the number back to `made`: the messages after that were made in vain.
-    pub(super) fn rewind(&mut self, made: usize) {
+    pub(crate) fn rewind(&mut self, made: usize) {
         self.made = made;
     }
 
     /// Returns the number of refs in the batch whose ids cannot be of this repository.
-    pub(super) fn misfits(&self) -> usize {
+    pub(crate) fn misfits(&self) -> usize {
         self.misfits.len()
     }
 
     /// Tells a person of those refs: they are malformed, and no messages of them are made.
-    pub(super) fn tell_misfits(&self) {
+    pub(crate) fn tell_misfits(&self) {
         let told = self.misfits.iter().take(MISFITS_TOLD);
         let more = self.misfits.len() - told.len();
         told.for_each(|misfit| self.around.tell_once(misfit, None));
@@ -145,7 +145,7 @@ impl<'a> Composer<'a> {
     /// Makes the messages of a batch, in order, one at a time.
     ///
     /// Fails with [`Error::TooLarge`] if those of several updates have more than `MOST_BYTES`.
-    pub(super) fn each(
+    pub(crate) fn each(
         &mut self,
         updates: &[RefUpdate],
         mut take: impl FnMut(Message) -> Result<(), Error>,
@@ -259,7 +259,7 @@ impl<'a> Composer<'a> {
 
     /// Makes the messages of a batch, and finds who gets which. An endpoint that wants none of them
     /// is no recipient.
-    pub(super) fn built(&mut self, updates: &[RefUpdate]) -> Result<Built<Message>, Error> {
+    pub(crate) fn built(&mut self, updates: &[RefUpdate]) -> Result<Built<Message>, Error> {
         let made = self.made;
         let mut messages = Vec::new();
         let gathered = self.each(updates, |message| {
@@ -279,7 +279,7 @@ impl<'a> Composer<'a> {
 }
 
 /// Returns the project and the addresses of a repository.
-pub(super) fn project(
+pub(crate) fn project(
     repository: &Repository,
     settings: &Settings,
     around: &Surroundings,
@@ -292,12 +292,12 @@ pub(super) fn project(
 }
 
 /// Returns the name of the pusher, as far as the environment tells.
-pub(super) fn pusher(around: &Surroundings) -> String {
+pub(crate) fn pusher(around: &Surroundings) -> String {
     host::pusher(|name| around.variable(name), || around.own_account())
 }
 
 /// Makes the number, the random id and the time of the `i`th message of a push.
-pub(super) fn stamp(i: usize, now: SystemTime, around: &Surroundings) -> Result<Stamp, Error> {
+pub(crate) fn stamp(i: usize, now: SystemTime, around: &Surroundings) -> Result<Stamp, Error> {
     let timestamp = now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

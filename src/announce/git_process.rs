@@ -9,19 +9,19 @@ use crate::spool::{Life, Process};
 const MOST_ANCESTORS: usize = 16;
 
 /// The git process that runs this hook.
-pub(super) struct Caller {
-    pub(super) process: Process,
+pub(crate) struct Caller {
+    pub(crate) process: Process,
     /// True if it receives a push (git-receive-pack(1)).
-    pub(super) receives: bool,
+    pub(crate) receives: bool,
     /// True if it receives a push whose proc-receive hook runs a git to move refs. The push then
     /// tells of them (githooks(5), proc-receive).
-    pub(super) is_part: bool,
+    pub(crate) is_part: bool,
 }
 
 /// The git process that runs this hook, searched for on first use. `None` if none is found.
-pub(super) type LazyCaller = LazyCell<Option<Caller>>;
+pub(crate) type LazyCaller = LazyCell<Option<Caller>>;
 
-pub(super) fn caller() -> LazyCaller {
+pub(crate) fn caller() -> LazyCaller {
     LazyCell::new(find_caller)
 }
 
@@ -61,7 +61,7 @@ fn find_caller() -> Option<Caller> {
 }
 
 /// Returns whether a process still exists.
-pub(super) fn life(process: Option<&Process>) -> Life {
+pub(crate) fn life(process: Option<&Process>) -> Life {
     let Some(process) = process else {
         return Life::Unknown;
     };
@@ -75,7 +75,7 @@ pub(super) fn life(process: Option<&Process>) -> Life {
 }
 
 /// Returns a text that changes while a process reads, writes or touches new memory.
-pub(super) fn progress(pid: u32) -> String {
+pub(crate) fn progress(pid: u32) -> String {
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let stat = read("stat");
     // Page faults are the tenth to thirteenth field (proc_pid_stat(5)).

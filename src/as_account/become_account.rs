@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, User};
 
-use crate::cli::AsAccountArgs;
 use crate::context::binary::run_anew;
 use crate::error::{Done, Error};
 
 /// Search path for programs, of root and of the processes that root starts.
-pub(super) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(crate) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Group id that stands for no group.
 const NO_GROUP: u32 = 65534;
@@ -22,14 +21,14 @@ const NO_GROUP: u32 = 65534;
 /// Returns [`Done::NoAccount`] if the account does not exist: root's refpost learns that by the
 /// exit code. It has cleared the environment. The account is looked up here, since a directory
 /// service may take any time: no other account waits for that in this process.
-pub(super) fn run(args: &AsAccountArgs) -> Result<Done, Error> {
+pub(crate) fn run(account: u32, args: &[OsString]) -> Result<Done, Error> {
     detach();
     umask(Mode::from_bits_truncate(0o022));
-    let Some(account) = Account::find(args.account)? else {
+    let Some(account) = Account::find(account)? else {
         return Ok(Done::NoAccount);
     };
     account.take_on()?;
-    Err(run_as(&account, &args.args))
+    Err(run_as(&account, args))
 }
 
 /// Runs refpost with these arguments. Returns only if that fails.
@@ -50,7 +49,7 @@ fn run_as(account: &Account, args: &[OsString]) -> Error {
 /// Runs a hook anew as the account that owns the repository, in place of this process.
 ///
 /// Returns only if that fails.
-pub(super) fn run_hook(owner: u32, args: &[OsString]) -> Result<(), Error> {
+pub(crate) fn run_hook(owner: u32, args: &[OsString]) -> Result<(), Error> {
     // A push must not be lost because the account has no name, as in a container.
     let account = Account::find(owner)?.unwrap_or_else(|| Account::nameless(owner));
     account.take_on()?;
@@ -60,7 +59,7 @@ pub(super) fn run_hook(owner: u32, args: &[OsString]) -> Result<(), Error> {
 }
 
 /// Detaches this process from the one that started it: session, terminal, open files.
-pub(super) fn detach() {
+pub(crate) fn detach() {
     // It fails only for the leader of a process group, which is detached already.
     nix::unistd::setsid().ok();
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();

@@ -12,11 +12,12 @@
 use std::collections::HashSet;
 use std::iter::Peekable;
 
-use super::announce::{Push, log_misfits};
 use super::batches::Batch;
 use super::compose::Composer;
-use super::process::LazyCaller;
-use super::{consumed, outbox};
+use super::git_process::LazyCaller;
+use super::push::Push;
+use super::unannounced::log_misfits;
+use super::{consumed, intents};
 use crate::context::{Surroundings, locate, max_spool};
 use crate::error::Error;
 use crate::event::RefUpdate;
@@ -25,7 +26,7 @@ use crate::spool::{Claim, Content, Draft, Id, Intent, Recipient, Selection, Spoo
 use crate::{git, report};
 
 /// Records a push, and keeps account of the result.
-pub(super) struct Recorder<'a> {
+pub(crate) struct Recorder<'a> {
     push: &'a Push,
     spool: &'a Spool,
     caller: &'a LazyCaller,
@@ -44,17 +45,17 @@ type Record<'r, 'a> = dyn FnMut(&mut Recorder<'a>, &[RefUpdate], bool) -> Result
 
 /// Result of recording a push.
 #[derive(Default)]
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     /// Number of batches.
     batches: usize,
     /// Number of messages that were made, without those that could not be recorded.
-    pub(super) messages: usize,
+    pub(crate) messages: usize,
     /// Number of messages for each endpoint.
-    pub(super) shares: Vec<Share>,
+    pub(crate) shares: Vec<Share>,
     /// Number of entries with messages.
     entries: usize,
     /// The last of these entries, and its recipients.
-    pub(super) entry: Option<(Id, Vec<Recipient>)>,
+    pub(crate) entry: Option<(Id, Vec<Recipient>)>,
     /// First reason for which messages are owed.
     owed: Option<Error>,
     /// Number of messages that could not be recorded, and the first reason.
@@ -64,13 +65,13 @@ pub(super) struct Recorded {
 }
 
 /// Number of messages for an endpoint.
-pub(super) struct Share {
-    pub(super) endpoint: String,
-    pub(super) wanted: usize,
+pub(crate) struct Share {
+    pub(crate) endpoint: String,
+    pub(crate) wanted: usize,
 }
 
 impl<'a> Recorder<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         push: &'a Push,
         spool: &'a Spool,
         caller: &'a LazyCaller,
@@ -89,7 +90,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Records the messages of the push. Updates whose messages cannot be made are owed.
-    pub(super) fn record(
+    pub(crate) fn record(
         mut self,
         batches: Peekable<impl Iterator<Item = Batch>>,
         composer: &mut Composer<'_>,
@@ -106,7 +107,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Records the push as it came. Its messages are made once that can be done.
-    pub(super) fn owe(
+    pub(crate) fn owe(
         self,
         batches: Peekable<impl Iterator<Item = Batch>>,
         why: Error,
@@ -122,7 +123,7 @@ impl<'a> Recorder<'a> {
 
     /// Settles the intents of a push that stays unannounced. Returns the number of refs that it
     /// moved, too.
-    pub(super) fn skip(self, batches: Peekable<impl Iterator<Item = Batch>>) -> (Recorded, usize) {
+    pub(crate) fn skip(self, batches: Peekable<impl Iterator<Item = Batch>>) -> (Recorded, usize) {
         let mut refs = 0;
         let recorded = self.each(batches, &mut |recorder, updates, ends| {
             refs += updates.len();
@@ -305,7 +306,7 @@ impl<'a> Recorder<'a> {
                 None
             }
         };
-        outbox::withdraw(self.spool, &intents, &draft.confirms, updates, self.caller)?;
+        intents::withdraw(self.spool, &intents, &draft.confirms, updates, self.caller)?;
         Ok(id)
     }
 
@@ -313,7 +314,7 @@ impl<'a> Recorder<'a> {
     fn forget(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
         let intents = self.push.intents(self.spool);
         let settled = self.settled(updates, &intents, ends);
-        outbox::withdraw(self.spool, &intents, &settled, updates, self.caller)
+        intents::withdraw(self.spool, &intents, &settled, updates, self.caller)
     }
 
     /// Returns the intents that these updates settle; `ends` is true for the push's last ones. An
@@ -329,7 +330,7 @@ impl<'a> Recorder<'a> {
 
 impl Recorded {
     /// Returns the result for one message in an entry of its own.
-    pub(super) fn one(id: Id, recipients: Vec<Recipient>) -> Self {
+    pub(crate) fn one(id: Id, recipients: Vec<Recipient>) -> Self {
         let mut recorded = Self {
             batches: 1,
             ..Self::default()
@@ -364,13 +365,13 @@ impl Recorded {
     }
 
     /// Returns whether the push became one batch in one entry, as an ordinary push does.
-    pub(super) fn is_one_entry(&self) -> bool {
+    pub(crate) fn is_one_entry(&self) -> bool {
         self.batches == 1 && self.entries == 1
     }
 
     /// Returns the error that the pusher must be told. Of two, prints the one about owed messages
     /// here.
-    pub(super) fn into_result(self) -> Result<(), Error> {
+    pub(crate) fn into_result(self) -> Result<(), Error> {
         let owed = self.owed.map(|why| Error::Owed(Box::new(why)));
         let lost = self
             .lost

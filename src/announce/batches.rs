@@ -9,12 +9,12 @@ use crate::git::{BATCH_UPDATES, RefLines};
 use crate::report;
 
 /// Some of a push's updates in their order, at least one; or the error of reading them.
-pub(super) type Batch = Result<Vec<RefUpdate>, Error>;
+pub(crate) type Batch = Result<Vec<RefUpdate>, Error>;
 
 /// The batches that a hook reads from its input.
 ///
 /// Lines that are no ref updates are told at the end, and do not affect the others.
-pub(super) struct Input<R> {
+pub(crate) struct Input<R> {
     lines: RefLines<R>,
     /// Greatest number of malformed lines that are told one by one.
     told: usize,
@@ -22,7 +22,7 @@ pub(super) struct Input<R> {
 }
 
 impl<R: BufRead> Input<R> {
-    pub(super) fn new(input: R, told: usize) -> Self {
+    pub(crate) fn new(input: R, told: usize) -> Self {
         Self {
             lines: RefLines::of_push(input),
             told,
@@ -31,7 +31,7 @@ impl<R: BufRead> Input<R> {
     }
 
     /// Returns whether there were lines, so far, that are no ref updates.
-    pub(super) fn is_malformed(&self) -> bool {
+    pub(crate) fn is_malformed(&self) -> bool {
         self.lines.malformed_count() > 0
     }
 
@@ -63,7 +63,7 @@ impl<R: BufRead> Iterator for Input<R> {
 }
 
 /// Splits known updates into batches.
-pub(super) fn of(updates: &[RefUpdate]) -> impl Iterator<Item = Batch> {
+pub(crate) fn of(updates: &[RefUpdate]) -> impl Iterator<Item = Batch> {
     updates
         .chunks(BATCH_UPDATES)
         .map(|batch| Ok(batch.to_vec()))

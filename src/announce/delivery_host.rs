@@ -8,11 +8,11 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::announce::{self, Unannounced};
-use super::builder::Builders;
+use super::builders::Builders;
 use super::compose::Composer;
-use super::owed::{self, Judged};
+use super::deferred::{self, Judged};
 use super::push_options::Wishes;
+use super::unannounced::{Unannounced, log_misfits, log_unannounced};
 use crate::config::Settings;
 use crate::context::{Surroundings, locate, max_spool};
 use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::git::Repository;
 use crate::payload::Message;
 use crate::report;
+use crate::service::{self, Submitter};
 use crate::spool::{
     self, Build, Built, Content, Distributed, EntryError, FolderId, Header, Id, IoError, Queue,
     Spool, SpoolError, Unbuilt,
@@ -27,31 +28,31 @@ use crate::spool::{
 
 /// Repositories whose paths are gone, as far as their new paths are known.
 #[derive(Default)]
-pub(super) struct Renamed {
+pub(crate) struct Renamed {
     /// Repositories below `root` by their folders, once they are looked for.
-    pub(super) below_root: RefCell<Option<HashMap<FolderId, Vec<PathBuf>>>>,
+    pub(crate) below_root: RefCell<Option<HashMap<FolderId, Vec<PathBuf>>>>,
     /// New paths of repositories with entries to move, by the spool and the old path.
-    pub(super) due: RefCell<BTreeMap<(PathBuf, PathBuf), (Spool, PathBuf)>>,
+    pub(crate) due: RefCell<BTreeMap<(PathBuf, PathBuf), (Spool, PathBuf)>>,
 }
 
 /// Inputs of deliveries from outside. Reads each configuration once, until told to forget.
-pub(super) struct World<'a> {
-    pub(super) around: &'a Surroundings,
+pub(crate) struct World<'a> {
+    pub(crate) around: &'a Surroundings,
     as_json: bool,
     settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
     builders: Builders,
-    pub(super) renamed: Renamed,
+    pub(crate) renamed: Renamed,
     /// Number of messages that were delivered.
-    pub(super) delivered: Cell<usize>,
+    pub(crate) delivered: Cell<usize>,
     /// Spools with entries for the service behind `socket`, by their folders.
     for_service: RefCell<BTreeMap<PathBuf, Spool>>,
     /// True if the service did not answer.
-    pub(super) is_service_down: Cell<bool>,
+    pub(crate) is_service_down: Cell<bool>,
 }
 
 impl<'a> World<'a> {
     /// Returns the inputs. With `as_json`, results are printed for programs.
-    pub(super) fn new(around: &'a Surroundings, as_json: bool) -> Self {
+    pub(crate) fn new(around: &'a Surroundings, as_json: bool) -> Self {
         Self {
             around,
             as_json,
@@ -65,16 +66,24 @@ impl<'a> World<'a> {
     }
 
     /// Forgets configurations and names of accounts, so that they are read anew.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.around.forget_accounts();
         self.settings.borrow_mut().clear();
     }
 
-    /// Removes and returns the spools with entries for the service.
-    pub(super) fn take_waiting_for_service(&self) -> Vec<Spool> {
-        std::mem::take(&mut *self.for_service.borrow_mut())
-            .into_values()
-            .collect()
+    /// Submits the entries in the spools that were found since the last call.
+    pub(crate) fn submit_waiting(&self) {
+        let spools = self.for_service.take().into_values().collect();
+        service::submit_all(spools, &self.submitter(), &|error| self.tell_spool(error));
+    }
+
+    /// Returns the inputs of submitting entries to the service.
+    pub(crate) fn submitter(&self) -> Submitter<'_> {
+        Submitter {
+            outside: self,
+            around: self.around,
+            is_down: &self.is_service_down,
+        }
     }
 
     fn tell(&self, text: &str) {
@@ -92,7 +101,7 @@ impl<'a> World<'a> {
             .tell_once(&error.told_once(), error.hint().as_deref());
     }
 
-    pub(super) fn tell_spool(&self, error: &SpoolError) {
+    pub(crate) fn tell_spool(&self, error: &SpoolError) {
         match error {
             SpoolError::Io(error) => self.tell_io(error),
             SpoolError::Entry(error) => self.tell_entry(error),
@@ -124,7 +133,7 @@ impl<'a> World<'a> {
     }
 
     /// Makes the messages of a push that could only be recorded, if there is room for them.
-    pub(super) fn build_within(
+    pub(crate) fn build_within(
         &self,
         spool: &Spool,
         id: &Id,
@@ -174,7 +183,7 @@ impl<'a> World<'a> {
         if let Some(why) = why {
             let git_dir = &header.repository;
             let spool = locate::spool_of(git_dir, Some(&settings));
-            announce::log_unannounced(&spool, git_dir, &why, updates.len(), self.around);
+            log_unannounced(&spool, git_dir, &why, updates.len(), self.around);
             return Ok(Built {
                 messages: Vec::new(),
                 recipients: Vec::new(),
@@ -188,7 +197,7 @@ impl<'a> World<'a> {
         }
         let built = composer.built(updates)?;
         let spool = locate::spool_of(&header.repository, Some(&settings));
-        announce::log_misfits(&spool, &header.repository, &composer, self.around);
+        log_misfits(&spool, &header.repository, &composer, self.around);
         // The entry keeps its id, so it cannot become two, as it could when it was recorded.
         if header.can_hold(&built) {
             Ok(built)
@@ -210,7 +219,7 @@ impl<'a> World<'a> {
             _ => None,
         };
         let judged = match opened {
-            Some((now, build_after)) => owed::judge(since, now, build_after),
+            Some((now, build_after)) => deferred::judge(since, now, build_after),
             None => Judged::Waits(since),
         };
         let opened = opened.map(|(now, _)| now);
@@ -332,7 +341,7 @@ impl Surveyor for World<'_> {
             if !is_over {
                 continue;
             }
-            let entries = super::check_spool::recorded_pushes(blocked.entries);
+            let entries = super::deferred::recorded_pushes(blocked.entries);
             let mut text = format!("{entries} held back by that in `{}`", repository.display());
             let mut hint = format!("mend it, or give it up: refpost queue drop {}", blocked.id);
             if blocked.others_pass {

@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MODE: u32 = 0o666;
 
 /// Takes over the socket that systemd listens on (`sd_listen_fds(3)`), or makes one.
-pub(super) fn listener(path: &Path) -> Result<UnixListener, Error> {
+pub(crate) fn listener(path: &Path) -> Result<UnixListener, Error> {
     let mut handed = ListenFd::from_env();
     if handed.len() > 0 {
         let listener = handed.take_unix_listener(0).doing("take over", path)?;
@@ -100,7 +100,7 @@ impl Drop for Place {
 /// Answers accounts that connect, each on a thread, as long as this process lives.
 ///
 /// `config` is the server's file, if the command line names it.
-pub(super) fn serve(listener: UnixListener, config: Option<PathBuf>) -> Result<(), Error> {
+pub(crate) fn serve(listener: UnixListener, config: Option<PathBuf>) -> Result<(), Error> {
     let (shared, inside) = (Arc::new(Shared::default()), Arc::new(Inside::default()));
     let accept = move || {
         for stream in listener.incoming() {

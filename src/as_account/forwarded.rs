@@ -14,7 +14,7 @@ const LONGEST_LINE: usize = 4 << 10;
 
 /// The use of a stream's lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Output of the command.
     Answer,
     /// Output for programs: JSON objects, to which the account is added.
@@ -34,7 +34,7 @@ impl Kind {
 }
 
 /// One stream of one account's refpost.
-pub(super) struct Forwarded {
+pub(crate) struct Forwarded {
     pipe: Option<Receiver>,
     kind: Kind,
     line: Vec<u8>,
@@ -45,7 +45,7 @@ pub(super) struct Forwarded {
 }
 
 impl Forwarded {
-    pub(super) fn new(pipe: Option<Receiver>, kind: Kind) -> Self {
+    pub(crate) fn new(pipe: Option<Receiver>, kind: Kind) -> Self {
         Self {
             pipe,
             kind,
@@ -56,7 +56,7 @@ impl Forwarded {
     }
 
     /// Waits until there is something to read. Never returns once the stream is over.
-    pub(super) async fn readable(&self) {
+    pub(crate) async fn readable(&self) {
         match &self.pipe {
             Some(pipe) => drop(pipe.readable().await),
             None => std::future::pending().await,
@@ -66,7 +66,7 @@ impl Forwarded {
     /// Prints the output written so far.
     ///
     /// This reads once, so that a process which never stops writing does not hold it up.
-    pub(super) fn tell(&mut self, account: &dyn Fn() -> String) {
+    pub(crate) fn tell(&mut self, account: &dyn Fn() -> String) {
         let mut bytes = [0; 16 << 10];
         let Some(pipe) = &self.pipe else { return };
         match pipe.try_read(&mut bytes) {
@@ -80,7 +80,7 @@ impl Forwarded {
     /// Prints the rest once the account's refpost has ended.
     ///
     /// Other processes that hold the pipe are not waited for.
-    pub(super) fn end(mut self, account: &dyn Fn() -> String) {
+    pub(crate) fn end(mut self, account: &dyn Fn() -> String) {
         let mut bytes = [0; 16 << 10];
         while let Some(pipe) = &self.pipe {
             match pipe.try_read(&mut bytes) {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::process::{self, LazyCaller};
+use super::git_process::{self, LazyCaller};
 use crate::event::RefUpdate;
 use crate::spool::{Id, Intent, Life};
 
@@ -11,7 +11,7 @@ use crate::spool::{Id, Intent, Life};
 /// Each move is consumed of one intent: that of the push's own git, or else the newest whose git
 /// cannot be known. An older one that meant the same was another move, since a ref can go back and
 /// forth.
-pub(super) fn consumed<'a>(
+pub(crate) fn consumed<'a>(
     moved: &[RefUpdate],
     intents: &'a [Intent],
     caller: &LazyCaller,
@@ -25,7 +25,7 @@ pub(super) fn consumed<'a>(
     let rank = |intent: &Intent| {
         let process = intent.header.process.as_ref();
         let is_own = process.is_some() && process == own;
-        (is_own || process::life(process) == Life::Unknown).then_some(is_own)
+        (is_own || git_process::life(process) == Life::Unknown).then_some(is_own)
     };
     let ranked = intents
         .iter()
@@ -49,11 +49,11 @@ pub(super) fn consumed<'a>(
 
 /// The effect of moves on intents.
 #[derive(Default)]
-pub(super) struct Settled {
+pub(crate) struct Settled {
     /// Intents that are settled.
-    pub(super) settled: Vec<Id>,
+    pub(crate) settled: Vec<Id>,
     /// Intents of the push itself that have at least one of the moves.
-    pub(super) met: Vec<Id>,
+    pub(crate) met: Vec<Id>,
 }
 
 /// Returns the intents that a push settles, having moved these refs.
@@ -62,7 +62,7 @@ pub(super) struct Settled {
 /// it also settles its own that have one of these moves, or one of those before: `met` names the
 /// latter. Its own are those of the same git; of a git that does not receive, another intent is
 /// another transaction.
-pub(super) fn settled_by(
+pub(crate) fn settled_by(
     moved: &[RefUpdate],
     intents: &[Intent],
     caller: &LazyCaller,

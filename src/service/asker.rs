@@ -11,15 +11,15 @@ use nix::sys::stat::FileStat;
 
 /// The account at the other end of a socket, or the owner of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asker {
-    pub(super) uid: u32,
+pub(crate) struct Asker {
+    pub(crate) uid: u32,
     /// All of its groups.
-    pub(super) groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
 }
 
 impl Asker {
     /// Asks the kernel which account connected, with its groups at that time.
-    pub(super) fn of(stream: &UnixStream) -> io::Result<Self> {
+    pub(crate) fn of(stream: &UnixStream) -> io::Result<Self> {
         let peer = getsockopt(stream, sockopt::PeerCredentials)?;
         let mut groups = peer_groups(stream)?;
         groups.push(peer.gid());
@@ -34,7 +34,7 @@ impl Asker {
     /// Rights are bits as in one digit of a mode: 4 to read, 2 to write, 1 to search. As in the
     /// kernel, an owner has the owner's rights, even where others have more, and root has all.
     /// Access control lists (acl(5)) are not looked at.
-    pub(super) fn may(&self, rights: u32, of: &FileStat) -> bool {
+    pub(crate) fn may(&self, rights: u32, of: &FileStat) -> bool {
         if self.uid == 0 {
             return true;
         }

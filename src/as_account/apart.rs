@@ -49,20 +49,20 @@ const GLANCE: Duration = Duration::from_secs(55);
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The task of each account's refpost.
-pub(super) struct Job {
+pub(crate) struct Job {
     /// The arguments of the command line.
-    pub(super) args: Vec<OsString>,
+    pub(crate) args: Vec<OsString>,
     /// True if the command takes a `--budget`.
-    pub(super) has_budget: bool,
+    pub(crate) has_budget: bool,
     /// Time by which all accounts should have ended.
-    pub(super) deadline: Instant,
+    pub(crate) deadline: Instant,
     /// True if the output is for programs.
-    pub(super) as_json: bool,
+    pub(crate) as_json: bool,
 }
 
 impl Job {
     /// Makes a job that only looks at spools.
-    pub(super) fn looking(args: Vec<OsString>, as_json: bool) -> Self {
+    pub(crate) fn looking(args: Vec<OsString>, as_json: bool) -> Self {
         let deadline = Instant::now() + GLANCE;
         Self {
             deadline,
@@ -72,7 +72,7 @@ impl Job {
     }
 
     /// Makes a job that a person waits for, and that ends by itself.
-    pub(super) fn for_a_person(args: Vec<OsString>) -> Self {
+    pub(crate) fn for_a_person(args: Vec<OsString>) -> Self {
         Self {
             args,
             has_budget: false,
@@ -84,18 +84,18 @@ impl Job {
 
 /// The results of all accounts together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// True if something failed.
-    pub(super) is_any_no: bool,
+    pub(crate) is_any_no: bool,
     /// True if something is left to do.
-    pub(super) is_any_left: bool,
+    pub(crate) is_any_left: bool,
     /// True if no account has the things that were asked for.
-    pub(super) is_nowhere: bool,
+    pub(crate) is_nowhere: bool,
 }
 
 impl Ended {
     /// Returns the outcome that one command with these results would have.
-    pub(super) fn done(self) -> Done {
+    pub(crate) fn done(self) -> Done {
         match self {
             Self {
                 is_any_no: true, ..
@@ -116,7 +116,7 @@ struct Part {
 }
 
 /// Has each account do its part, and prints their output.
-pub(super) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<Ended, Error> {
+pub(crate) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<Ended, Error> {
     // Three pipes for each, and those whose time is over keep theirs.
     around.descriptors();
     let parts = parts(found, around);

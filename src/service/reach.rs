@@ -18,7 +18,7 @@ const WRITE: u32 = 3;
 
 /// The reason for which an account may not submit for a repository.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     NoPath,
     NotBelowRoot,
     Unreachable(PathBuf, String),
@@ -51,7 +51,7 @@ impl fmt::Display for Refusal {
 /// Finds the real path of a repository that the asker may write and get to.
 ///
 /// Links on the way to `root` are followed, as the administrator made them.
-pub(super) fn reach(root: &Path, named: &Path, asker: &Asker) -> Result<PathBuf, Refusal> {
+pub(crate) fn reach(root: &Path, named: &Path, asker: &Asker) -> Result<PathBuf, Refusal> {
     let below = names_below(root, named)?;
     let unreachable =
         |at: &Path, error: std::io::Error| Refusal::Unreachable(at.to_owned(), error.to_string());

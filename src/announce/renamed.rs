@@ -7,17 +7,17 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::queue::entries;
-use super::queue_move;
-use super::world::World;
+use super::delivery_host::World;
+use crate::config::Settings;
 use crate::context::{locate, targets};
 use crate::delivery::Outside;
-use crate::spool::{self, FolderId, Header, Queue, Spool};
+use crate::spool::{self, FolderId, HandedOver, Header, Queue, Renaming, Spool, SpoolError};
+use crate::{delivery, report};
 
 impl World<'_> {
     /// Returns whether the repository of an entry is known to be at another path now, to which the
     /// entries of this queue are to be moved. `queue` is `None` for an entry in `new/`.
-    pub(super) fn is_renamed(&self, spool: &Spool, header: &Header, queue: Option<&Queue>) -> bool {
+    pub(crate) fn is_renamed(&self, spool: &Spool, header: &Header, queue: Option<&Queue>) -> bool {
         let Some(new) = self.new_path(header) else {
             return false;
         };
@@ -40,7 +40,7 @@ impl World<'_> {
     }
 
     /// Returns whether the entries of this path are to be moved to another one.
-    pub(super) fn is_to_be_moved(&self, spool: &Spool, repository: &Path) -> bool {
+    pub(crate) fn is_to_be_moved(&self, spool: &Spool, repository: &Path) -> bool {
         let at = (spool.root().to_owned(), repository.to_owned());
         self.renamed.due.borrow().contains_key(&at)
     }
@@ -78,18 +78,18 @@ impl World<'_> {
 
     /// Moves the entries of renamed repositories to their new paths. Returns the spools in which
     /// there were some.
-    pub(super) fn move_renamed(&self) -> Vec<Spool> {
+    pub(crate) fn move_renamed(&self) -> Vec<Spool> {
         self.renamed.below_root.take();
         let mut spools = Vec::new();
         for ((_, old), (spool, new)) in self.renamed.due.take() {
             let Ok(settings) = self.settings(&new) else {
                 continue;
             };
-            match queue_move::rename(&spool, &old, &new, &settings) {
+            match rename(&spool, &old, &new, &settings) {
                 Ok(moved) if moved.entries == 0 => {}
                 Ok(moved) => {
                     let (old, new) = (old.display(), new.display());
-                    let moved = entries(moved.entries);
+                    let moved = report::entries(moved.entries);
                     let text = format!("`{old}` was renamed: {moved} moved to `{new}`");
                     self.around.tell_once(&text, None);
                     spools.push(spool);
@@ -101,4 +101,23 @@ impl World<'_> {
         }
         spools
     }
+}
+
+/// Moves the entries in a spool from the old path of a repository to the new one.
+pub(crate) fn rename(
+    spool: &Spool,
+    old: &Path,
+    new: &Path,
+    settings: &Settings,
+) -> Result<HandedOver, SpoolError> {
+    let queue_of = |name: &str| {
+        let mut endpoints = settings.endpoints.iter();
+        let endpoint = endpoints.find(|one| one.name == name)?;
+        Some(delivery::queue_of(endpoint, settings, new))
+    };
+    spool.rename_repository(&Renaming {
+        old,
+        new,
+        queue: &queue_of,
+    })
 }

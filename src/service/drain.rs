@@ -22,7 +22,7 @@ const OPEN_TO_ALL: [&str; 2] = ["tmp", "new"];
 /// Makes a spool, if there is none, for this account alone.
 ///
 /// Fails if the spool is another account's, or others can read or write it.
-pub(super) fn ensure_own(root: &Path, around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn ensure_own(root: &Path, around: &Surroundings) -> Result<(), Error> {
     let spool = Spool::new(root, Access::Owner);
     spool.ensure().map_err(SpoolError::from)?;
     let meta = fs::metadata(root).doing("open", root)?;
@@ -47,11 +47,7 @@ pub(super) fn ensure_own(root: &Path, around: &Surroundings) -> Result<(), Error
     Ok(())
 }
 
-pub(in crate::command) fn drain(
-    old: &Path,
-    server: &Server,
-    around: &Surroundings,
-) -> Result<Done, Error> {
+pub(crate) fn drain(old: &Path, server: &Server, around: &Surroundings) -> Result<Done, Error> {
     let Some(own) = server.spools().next() else {
         return Ok(Done::Well);
     };

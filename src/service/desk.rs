@@ -32,14 +32,14 @@ const MOST_WAITING: u64 = 1 << 30;
 const OVERFLOW: u32 = 65534;
 
 /// An entry on offer, sent on request.
-pub(super) trait Offered {
+pub(crate) trait Offered {
     /// Asks for the entry's bytes.
     fn entry(&mut self) -> io::Result<&mut dyn Read>;
 }
 
 /// State that all desks share.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// Ids of entries that were taken in, by the folder of the spool.
     taken: Mutex<HashMap<PathBuf, Taken>>,
     /// Entries that are being taken in.
@@ -50,12 +50,12 @@ pub(super) struct Shared {
 /// Locks a mutex, even a poisoned one.
 ///
 /// A poisoned lock is that of a thread that panicked, and its value is whole at any time.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes entries in, on one thread.
-pub(super) struct Desk<'a> {
+pub(crate) struct Desk<'a> {
     around: Surroundings,
     shared: &'a Shared,
 }
@@ -80,12 +80,12 @@ impl Drop for Busy<'_> {
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(around: Surroundings, shared: &'a Shared) -> Self {
+    pub(crate) fn new(around: Surroundings, shared: &'a Shared) -> Self {
         Self { around, shared }
     }
 
     /// Answers a request, and records the entry offered with it.
-    pub(super) fn take(
+    pub(crate) fn take(
         &self,
         asker: &Asker,
         request: &Request,

@@ -3,36 +3,35 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
-use super::service;
-use super::world::World;
+use super::delivery_host::World;
 use crate::config::Settings;
 use crate::context::{Surroundings, signals};
 use crate::delivery::{
     self, Client, Courier, Instant, LaneReport, Left, Limits, Receivers, Surveyor,
 };
-use crate::report;
 use crate::spool::{Id, Lock, Queue, Recipient, Spool, Standing};
+use crate::{report, service};
 
 /// Time between two tries for a lock that another process holds, within the push budget.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Result of attempting the push's messages for one endpoint.
-pub(super) struct Attempted {
-    pub(super) endpoint: String,
-    pub(super) report: LaneReport,
+pub(crate) struct Attempted {
+    pub(crate) endpoint: String,
+    pub(crate) report: LaneReport,
     /// State of its queue after the attempt.
     waiting: Standing,
 }
 
 impl Attempted {
     /// Returns whether nothing waits, of this push or of another, in its queue or on the way there.
-    pub(super) fn is_empty_now(&self) -> bool {
+    pub(crate) fn is_empty_now(&self) -> bool {
         self.waiting.waiting == 0 && self.report.left.is_none()
     }
 
     /// Returns the reason why messages wait, for the pusher: ` (failing for 3h, 14 waiting)`. With
     /// `verbose`, it has details that are the administrator's to know.
-    pub(super) fn state(&self, now: SystemTime, verbose: bool) -> String {
+    pub(crate) fn state(&self, now: SystemTime, verbose: bool) -> String {
         let count = self.waiting.waiting;
         match (&self.report.left, &self.waiting.head) {
             (Some(Left::NotDue | Left::Older), Some(head)) if head.attempts > 0 => {
@@ -57,7 +56,7 @@ impl Attempted {
 }
 
 /// Attempts the push's own entry at all endpoints at once, for as long as the push budget lasts.
-pub(super) fn deliver_now(
+pub(crate) fn deliver_now(
     spool: &Spool,
     id: &Id,
     recipients: &[Recipient],
@@ -113,7 +112,7 @@ pub(super) fn deliver_now(
 }
 
 /// Result of submitting entries to the service.
-pub(super) enum Submitted {
+pub(crate) enum Submitted {
     /// The service has the entry, and those before it.
     All,
     /// The entry waits, for this reason.
@@ -122,14 +121,14 @@ pub(super) enum Submitted {
 
 /// Submits to the service the push's own entry and those that wait before it, while the pusher
 /// waits.
-pub(super) fn submit_now(spool: &Spool, id: &Id, around: &Surroundings) -> Submitted {
+pub(crate) fn submit_now(spool: &Spool, id: &Id, around: &Surroundings) -> Submitted {
     let end = Instant::now() + service::PUSH_PATIENCE;
     let world = World::new(around, false);
     signals::panic_ends("cannot wait for answers", 0);
     if let Err(error) = delivery::run(distribute(spool, &world, end)) {
         return Submitted::Left(format!("cannot wait for answers: {error}"));
     }
-    match service::submit(spool, &world, &|| end.into_std()) {
+    match service::submit(spool, &world.submitter(), &|| end.into_std()) {
         Err(error) => Submitted::Left(report::chain(&error)),
         Ok(None) if spool.open_new(id).is_ok() => Submitted::Left("behind older ones".to_owned()),
         Ok(None) => Submitted::All,

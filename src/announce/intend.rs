@@ -1,0 +1,75 @@
+//! Records the moves that are about to be made, for the hooks that run before refs move.
+
+use std::path::PathBuf;
+
+use super::batches::Batch;
+use super::git_process::Caller;
+use super::intents;
+use super::push::Push;
+use crate::config::{self, Loaded};
+use crate::context::{Surroundings, locate};
+use crate::error::Error;
+use crate::spool::Content;
+
+/// Largest number of refs that are recorded before they move. The process that settles a push holds
+/// all of them in memory.
+const MOST_INTENDED: usize = 200_000;
+
+/// The repository that a hook runs in, and its configuration or the reason why that cannot be
+/// loaded. `None` if no endpoint is configured.
+pub(crate) type Wanted = Option<(PathBuf, Result<Loaded, config::Error>)>;
+
+pub(crate) fn wanted(around: &Surroundings) -> Result<Wanted, Error> {
+    let git_dir = locate::hook_git_dir(around)?;
+    let loaded = around.load(Some(&git_dir));
+    Ok(match &loaded {
+        Ok(loaded) if loaded.settings.endpoints.is_empty() => None,
+        _ => Some((git_dir, loaded)),
+    })
+}
+
+/// Records the updates that are about to be made, all of them or none.
+///
+/// `caller` is the git that makes them; `received` is true if it receives a push.
+///
+/// Crash between two batches: git treats a hook that dies like one that refuses, and nothing moves;
+/// a flush finds that out.
+pub(crate) fn intend(
+    push: &Push,
+    loaded: Result<Loaded, config::Error>,
+    batches: impl Iterator<Item = Batch>,
+    (caller, received): (Option<&Caller>, bool),
+    around: &Surroundings,
+) -> Result<(), Error> {
+    let mut batches = batches.peekable();
+    if batches.peek().is_none() {
+        return Ok(());
+    }
+    let settings = match loaded {
+        Ok(loaded) => Some(loaded.settings),
+        Err(error) if around.requires(&push.git_dir) => return Err(error.into()),
+        Err(_) => around.load_without_own(&push.git_dir),
+    };
+    let spool = locate::spool_of(&push.git_dir, settings.as_ref());
+    let mut refs = 0;
+    let mut recorded = Vec::new();
+    let result = batches.try_for_each(|batch| {
+        let updates = batch?;
+        refs += updates.len();
+        if refs > MOST_INTENDED {
+            let why = format!("it moves more than {MOST_INTENDED} refs");
+            return Err(Error::failed(why));
+        }
+        let mut draft = push.draft(Content::Owed(updates));
+        draft.received = received;
+        recorded.push(intents::intend(&spool, draft, caller, around)?);
+        Ok(())
+    });
+    if result.is_err() {
+        for id in recorded {
+            // An intent that cannot be withdrawn now is settled by a flush.
+            spool.withdraw(&id).ok();
+        }
+    }
+    result
+}

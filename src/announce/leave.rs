@@ -1,0 +1,141 @@
+//! Leaves recorded entries to delivery, as the mode says, and tells the result.
+
+use super::recorder::{Recorded, Share};
+use super::sync::{self, Attempted, Submitted};
+use crate::config::{Endpoint, Mode, Settings};
+use crate::context::Surroundings;
+use crate::error::Error;
+use crate::report;
+use crate::spool::{Queue, Spool};
+
+/// The person who is told the result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// The pusher, by way of the hook's standard error.
+    Pusher,
+    /// The person who ran a command on the server.
+    Admin,
+}
+
+/// Submits and delivers recorded entries as the mode says, and tells the listener the result.
+pub(crate) fn leave(
+    recorded: &Recorded,
+    spool: &Spool,
+    settings: &Settings,
+    listener: Listener,
+    around: &Surroundings,
+) -> Result<(), Error> {
+    let submitted = recorded.entry.as_ref().and_then(|(id, _)| {
+        let is_served = recorded.shares.iter().any(is_services);
+        is_served.then(|| sync::submit_now(spool, id, around))
+    });
+    let is_submitted = !matches!(submitted, Some(Submitted::Left(_)));
+    let attempted = match (settings.mode, &recorded.entry) {
+        // A push of several batches takes longer than a pusher should wait.
+        (Mode::Sync, Some((id, recipients))) if recorded.is_one_entry() => {
+            sync::deliver_now(spool, id, recipients, settings, around)
+        }
+        _ => Vec::new(),
+    };
+    let is_one = recorded.is_one_entry() && is_submitted;
+    tell(
+        recorded,
+        settings,
+        (&attempted, submitted.as_ref()),
+        listener,
+        around,
+    );
+    match settings.mode {
+        Mode::Spool => Ok(()),
+        Mode::Sync if is_one && attempted.iter().all(Attempted::is_empty_now) => Ok(()),
+        Mode::Background if is_submitted && recorded.shares.iter().all(is_services) => Ok(()),
+        // The rest of this push, and pushes that found this process holding a lock, go on without
+        // the pusher.
+        Mode::Sync | Mode::Background => around.flush_detached(spool.root()),
+    }
+}
+
+/// Greatest number of endpoints that one line names.
+const ENDPOINTS_TOLD: usize = 10;
+
+/// Returns whether a share is the service's, for all endpoints that the service delivers to.
+fn is_services(share: &Share) -> bool {
+    share.endpoint == Queue::service().as_str()
+}
+
+/// Prints the notices that need a person, and one line with the result.
+fn tell(
+    recorded: &Recorded,
+    settings: &Settings,
+    (attempted, submitted): (&[Attempted], Option<&Submitted>),
+    listener: Listener,
+    around: &Surroundings,
+) {
+    let verbose = settings.verbose_to_pusher || listener == Listener::Admin;
+    for notice in attempted.iter().flat_map(|one| &one.report.notices) {
+        let words = if verbose {
+            &notice.admin
+        } else {
+            &notice.pusher
+        };
+        around.tell_once(&words.text, words.hint.as_deref());
+    }
+    let shown = |name: &str| {
+        let mut endpoints = settings.endpoints.iter();
+        let endpoint = endpoints.find(|endpoint| endpoint.name == name && !verbose);
+        endpoint.map_or_else(|| name.to_owned(), Endpoint::name_for_pusher)
+    };
+    let now = around.now();
+    let total = recorded.messages;
+    let mut sent = Vec::new();
+    let mut queued = Vec::new();
+    for share in &recorded.shares {
+        let wanted = share.wanted;
+        let part = if wanted == total {
+            String::new()
+        } else {
+            format!(" ({wanted} of them)")
+        };
+        if is_services(share) {
+            match submitted {
+                Some(Submitted::Left(why)) => queued.push(format!("the service{part} ({why})")),
+                _ => sent.push(format!("the service{part}")),
+            }
+            continue;
+        }
+        let name = shown(&share.endpoint);
+        let attempt = attempted.iter().find(|one| one.endpoint == share.endpoint);
+        match attempt {
+            Some(one) if one.report.delivered >= wanted => sent.push(format!("`{name}`{part}")),
+            Some(one) => queued.push(format!("`{name}`{part}{}", one.state(now, verbose))),
+            None => queued.push(format!("`{name}`{part}")),
+        }
+    }
+    let tried = attempted.len() + usize::from(submitted.is_some());
+    if settings.quiet && tried == sent.len() {
+        return;
+    }
+    let mut parts: Vec<String> = [("sent to", sent), ("queued for", queued)]
+        .iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(verb, names)| format!("{verb} {}", some_of(names)))
+        .collect();
+    if settings.mode == Mode::Sync && !recorded.is_one_entry() {
+        parts.push("too many to send during the push".to_owned());
+    }
+    let line = format!("{} {}", report::count(total, "message"), parts.join(", "));
+    match listener {
+        Listener::Pusher => report::say(&line),
+        Listener::Admin => report::line(&line),
+    }
+}
+
+/// Joins the first of these names with commas, and counts the others.
+fn some_of(names: &[String]) -> String {
+    match names.split_at_checked(ENDPOINTS_TOLD) {
+        Some((first, others)) if !others.is_empty() => {
+            format!("{} and {} more", first.join(", "), others.len())
+        }
+        _ => names.join(", "),
+    }
+}

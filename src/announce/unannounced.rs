@@ -1,0 +1,71 @@
+//! Logs pushes that are not announced, and why.
+
+use std::path::Path;
+
+use super::compose::Composer;
+use crate::context::Surroundings;
+use crate::report;
+use crate::spool::{Attempt, Spool, Status};
+
+/// The reason for which a push was not announced.
+pub(crate) enum Unannounced<'a> {
+    /// The pusher of this name asked for it.
+    Skipped(&'a str),
+    /// The push was recorded, and its repository has no endpoint any more.
+    Dropped,
+    /// The object ids have the length of another hash than the repository's.
+    Malformed,
+}
+
+/// Logs that a push was not announced, for those who miss it.
+///
+/// Errors of writing are ignored: they are no reason to fail a push.
+pub(crate) fn log_unannounced(
+    spool: &Spool,
+    git_dir: &Path,
+    why: &Unannounced<'_>,
+    refs: usize,
+    around: &Surroundings,
+) {
+    let refs = report::count(refs, "ref");
+    let (word, note) = match why {
+        Unannounced::Skipped(pusher) => (
+            "skipped",
+            format!("{refs} not announced, as {pusher} asked"),
+        ),
+        Unannounced::Dropped => (
+            "dropped",
+            format!("{refs} not announced: no endpoint is configured"),
+        ),
+        Unannounced::Malformed => (
+            "malformed",
+            format!("{refs} not announced: object ids with the length of another hash"),
+        ),
+    };
+    let attempt = Attempt {
+        time: around.now(),
+        repository: git_dir.to_owned(),
+        endpoint: String::new(),
+        msg_id: String::new(),
+        topic: String::new(),
+        id: String::new(),
+        attempt: 0,
+        status: Status::Error(word.to_owned()),
+        ms: 0,
+        note: Some(note),
+    };
+    spool.log().append(&attempt).ok();
+}
+
+/// Logs the number of malformed refs in a batch. No messages of them wait anywhere.
+pub(crate) fn log_misfits(
+    spool: &Spool,
+    git_dir: &Path,
+    composer: &Composer<'_>,
+    around: &Surroundings,
+) {
+    if composer.misfits() > 0 {
+        let refs = composer.misfits();
+        log_unannounced(spool, git_dir, &Unannounced::Malformed, refs, around);
+    }
+}

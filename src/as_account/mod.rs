@@ -1,0 +1,5 @@
+//! Runs refpost as other accounts, for commands of root.
+
+pub(crate) mod apart;
+pub(crate) mod become_account;
+mod forwarded;
