@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::check_room;
+use super::check::disk;
 use crate::as_account::apart::{self, Job};
 use crate::cli::StatusArgs;
 use crate::context::configured::{Configured, NOT_CONFIGURED};
@@ -76,7 +76,7 @@ fn show(
                 "last_lost": lost.map(|lost| rfc3339(lost.last)),
             }));
         } else {
-            for text in check_room::shown(spare) {
+            for text in disk::shown(spare) {
                 report::line(&format!("{spool}: {text}"));
             }
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::check_room;
+use super::disk;
 use super::findings::{Finding, Findings};
 use crate::announce::deferred::recorded_pushes;
 use crate::announce::git_process;
@@ -28,7 +28,7 @@ const CLOCK_ERROR: Duration = Duration::from_mins(5);
 
 /// Results for spools that repositories share. Each such spool is looked at once.
 #[derive(Default)]
-pub(super) struct Spools(RefCell<HashMap<PathBuf, Rc<Look>>>);
+pub(crate) struct Spools(RefCell<HashMap<PathBuf, Rc<Look>>>);
 
 /// The state of a spool, the same for each of its repositories.
 struct Look {
@@ -40,7 +40,7 @@ struct Look {
 }
 
 /// Checks a repository's spool. The first push makes one that does not exist yet.
-pub(super) fn check(
+pub(crate) fn check(
     settings: &Settings,
     git_dir: &Path,
     spools: &Spools,
@@ -98,7 +98,7 @@ fn look_into(
     let root = spool.root();
     let nearest = root.ancestors().find(|above| above.exists());
     let nearest = nearest.unwrap_or(root);
-    check_room::check_disk(nearest, findings);
+    disk::check_disk(nearest, findings);
     check_owners(spool, findings);
     if !try_out(spool, nearest, findings, around) {
         return None;
@@ -117,7 +117,7 @@ fn look_into(
     check_intents(spool, findings);
     check_foreign(spool, findings);
     if let Some(spare) = survey.spare {
-        check_room::check_spare(spool, spare, findings);
+        disk::check_spare(spool, spare, findings);
     }
     let recorded = recorded(spool, findings);
     let is_old = |oldest| {

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::sleep;
 
-use super::flush;
+use super::prepare::prepare;
 use crate::announce::delivery_host::World;
 use crate::cli::FlushArgs;
 use crate::context::found::ByOwner;
@@ -24,7 +24,7 @@ use crate::spool::Spool;
 /// reports: inotify(7) knows nothing of other hosts on a network file system.
 const LOOK_AROUND: Duration = Duration::from_secs(20);
 
-pub(super) fn run(
+pub(crate) fn run(
     flush: &mut Scheduler<'_>,
     world: &World<'_>,
     args: &FlushArgs,
@@ -46,7 +46,7 @@ pub(super) fn run(
             }
             for target in searched.targets(around).all {
                 followed.follow(&target.spool);
-                flush::prepare(&target, world, around);
+                prepare(&target, world, around);
                 flush.add(&target.spool);
             }
             world.is_service_down.set(false);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use super::check::{self, Known};
 use super::findings::{Finding, Findings};
+use super::repository::{Known, check};
 use crate::as_account::apart::{self, Job};
 use crate::config::RepositoryPattern;
 use crate::context::Surroundings;
@@ -13,7 +13,7 @@ use crate::context::repositories::{self, Fleet, Whose};
 use crate::error::{Done, Error};
 use crate::report;
 
-pub(super) fn run(
+pub(crate) fn run(
     root: Option<&Path>,
     patterns: &[RepositoryPattern],
     around: &Surroundings,
@@ -30,7 +30,7 @@ pub(super) fn run(
     let (mut wrong, mut doubtful) = (0, 0);
     fleet.each(|git_dir, progress| {
         let mut findings = Findings::kept();
-        check::check(git_dir, &mut findings, &known, around);
+        check(git_dir, &mut findings, &known, around);
         match (findings.errors, findings.warnings) {
             (0, 0) => {}
             (0, _) => doubtful += 1,

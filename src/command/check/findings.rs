@@ -4,22 +4,22 @@ use crate::report;
 
 /// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Grade {
+pub(crate) enum Grade {
     Warning,
     Error,
 }
 
 /// A problem that a person should know of, with advice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Finding {
-    pub(super) grade: Grade,
+pub(crate) struct Finding {
+    pub(crate) grade: Grade,
     text: String,
     hint: Option<String>,
 }
 
 impl Finding {
     /// Returns the line `error: …` or `warning: …`, without the hint.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let word = match self.grade {
             Grade::Warning => "warning",
             Grade::Error => "error",
@@ -27,7 +27,7 @@ impl Finding {
         format!("{word}: {}", self.text)
     }
 
-    pub(super) fn tell(&self) {
+    pub(crate) fn tell(&self) {
         report::line(&self.line());
         if let Some(hint) = &self.hint {
             report::line(&format!("hint: {hint}"));
@@ -37,33 +37,33 @@ impl Finding {
 
 /// The findings so far.
 #[derive(Default)]
-pub(super) struct Findings {
-    pub(super) errors: usize,
-    pub(super) warnings: usize,
+pub(crate) struct Findings {
+    pub(crate) errors: usize,
+    pub(crate) warnings: usize,
     /// Findings that are not told at once. If there is such a list, nothing good is told either.
     kept: Option<Vec<Finding>>,
 }
 
 impl Findings {
     /// Makes an empty list of findings that are kept.
-    pub(super) fn kept() -> Self {
+    pub(crate) fn kept() -> Self {
         Self {
             kept: Some(Vec::new()),
             ..Self::default()
         }
     }
 
-    pub(super) fn into_kept(self) -> Vec<Finding> {
+    pub(crate) fn into_kept(self) -> Vec<Finding> {
         self.kept.unwrap_or_default()
     }
 
-    pub(super) fn ok(&self, text: &str) {
+    pub(crate) fn ok(&self, text: &str) {
         if self.kept.is_none() {
             report::line(&format!("ok: {text}"));
         }
     }
 
-    pub(super) fn warning(&mut self, text: &str, hint: &str) {
+    pub(crate) fn warning(&mut self, text: &str, hint: &str) {
         self.add(Finding {
             grade: Grade::Warning,
             text: text.to_owned(),
@@ -71,7 +71,7 @@ impl Findings {
         });
     }
 
-    pub(super) fn error(&mut self, text: &str, hint: Option<String>) {
+    pub(crate) fn error(&mut self, text: &str, hint: Option<String>) {
         self.add(Finding {
             grade: Grade::Error,
             text: text.to_owned(),
@@ -80,7 +80,7 @@ impl Findings {
     }
 
     /// Adds a finding: counts it, and tells or keeps it.
-    pub(super) fn add(&mut self, finding: Finding) {
+    pub(crate) fn add(&mut self, finding: Finding) {
         match finding.grade {
             Grade::Warning => self.warnings += 1,
             Grade::Error => self.errors += 1,

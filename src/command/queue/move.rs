@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::chosen::chosen;
-use super::queue;
+use super::act::{apart, nowhere};
+use super::selection::chosen;
 use crate::announce::delivery_host::World;
 use crate::announce::renamed::rename;
 use crate::cli::{Choice, QueueMoveArgs};
@@ -24,7 +24,7 @@ const BUILDS: Duration = Duration::from_millis(20);
 /// Queues to move from and to, with the repositories whose entries are moved.
 type Plan = BTreeMap<(Queue, Queue), BTreeSet<PathBuf>>;
 
-pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
     if args.repository {
         return repository(args, around);
     }
@@ -35,7 +35,7 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
     let searched = targets::search_here(&args.paths, around)?;
     if searched.is_of_others(around) {
         let line = ["queue", "move", old, new].map(OsString::from);
-        return queue::apart(searched, line.into(), around);
+        return apart(searched, line.into(), around);
     }
     let targets = searched.targets(around);
     let world = World::new(around, false);
@@ -60,7 +60,7 @@ pub(super) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
         around.flush_detached(target.spool.root())
     });
     if !is_any && done == Done::Well {
-        return queue::nowhere(around, || Error::Failed {
+        return nowhere(around, || Error::Failed {
             what: format!("nothing waits for `{old}`, and nothing of it has failed"),
             hint: Some("`refpost queue list` shows what does".to_owned()),
         });
@@ -84,7 +84,7 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
     if searched.is_of_others(around) {
         let line = ["queue", "move", "--repository"].map(OsString::from);
         let line = line.into_iter().chain([old.into(), new.into()]);
-        return queue::apart(searched, line.collect(), around);
+        return apart(searched, line.collect(), around);
     }
     if old.exists() {
         let old = old.display();
@@ -118,7 +118,7 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
         );
     }
     if count == 0 && done == Done::Well {
-        return queue::nowhere(around, || Error::Failed {
+        return nowhere(around, || Error::Failed {
             what: format!("nothing waits for `{}` that can be moved", old.display()),
             hint: Some("`refpost queue list` shows what waits, and for which endpoint".to_owned()),
         });

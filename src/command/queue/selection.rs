@@ -14,14 +14,14 @@ use crate::spool::{
 };
 
 /// An entry in one of the places where it can be.
-pub(super) struct Listed {
-    pub(super) place: Place,
+pub(crate) struct Listed {
+    pub(crate) place: Place,
     /// The header. `None`: the entry cannot be read.
-    pub(super) header: Option<Header>,
+    pub(crate) header: Option<Header>,
 }
 
 /// A place where an entry can be.
-pub(super) enum Place {
+pub(crate) enum Place {
     /// In the space reserved for a full disk.
     Spare(Id),
     /// In `new/`, not yet brought to its queues.
@@ -31,7 +31,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) fn id(&self) -> &Id {
+    pub(crate) fn id(&self) -> &Id {
         match self {
             Self::Spare(id) | Self::New(id) => id,
             Self::Waiting(_, item) => &item.id,
@@ -39,7 +39,7 @@ impl Place {
         }
     }
 
-    pub(super) fn queue(&self) -> Option<&Queue> {
+    pub(crate) fn queue(&self) -> Option<&Queue> {
         match self {
             Self::Spare(_) | Self::New(_) => None,
             Self::Waiting(queue, _) => Some(queue),
@@ -48,11 +48,11 @@ impl Place {
     }
 
     /// Returns whether the entry was put aside, for all its endpoints.
-    pub(super) fn is_aside(&self) -> bool {
+    pub(crate) fn is_aside(&self) -> bool {
         matches!(self, Self::Failed(failed) if failed.queue.is_unreadable())
     }
 
-    pub(super) fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         match self {
             Self::Spare(_) => "spare",
             Self::New(_) => "new",
@@ -63,7 +63,7 @@ impl Place {
     }
 
     /// Opens the entry. Returns `None` for a push in `spare`.
-    pub(super) fn open(&self, spool: &Spool) -> Result<Option<Entry>, EntryError> {
+    pub(crate) fn open(&self, spool: &Spool) -> Result<Option<Entry>, EntryError> {
         let opened = match self {
             Self::Spare(_) => return Ok(None),
             Self::New(id) => spool.open_new(id),
@@ -75,7 +75,7 @@ impl Place {
 }
 
 impl Listed {
-    pub(super) fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         let queue = self.place.queue();
         let header = self.header.as_ref();
         let name = queue.and_then(|queue| header?.endpoint(queue));
@@ -83,7 +83,7 @@ impl Listed {
     }
 
     /// Returns the message if there is exactly one here, and the entry has others too.
-    pub(super) fn single(&self) -> Option<&Frozen> {
+    pub(crate) fn single(&self) -> Option<&Frozen> {
         let header = self.header.as_ref()?;
         match (&self.messages()[..], &header.content) {
             ([number], Content::Built(built)) if built.messages.len() > 1 => {
@@ -94,7 +94,7 @@ impl Listed {
     }
 
     /// Returns the numbers of its messages within the entry.
-    pub(super) fn messages(&self) -> Vec<usize> {
+    pub(crate) fn messages(&self) -> Vec<usize> {
         let Some(header) = &self.header else {
             return Vec::new();
         };
@@ -120,7 +120,7 @@ impl Listed {
 /// Returns everything in a spool that the choice selects, in push order.
 ///
 /// A queue that cannot be read is told, and does not hide the others.
-pub(super) fn chosen(
+pub(crate) fn chosen(
     target: &Target,
     choice: &Choice,
     around: &Surroundings,
@@ -203,11 +203,11 @@ pub(super) fn chosen(
 
 /// Selected entries of a spool, by place.
 #[derive(Default)]
-pub(super) struct ByPlace {
-    pub(super) spare: Vec<Id>,
-    pub(super) new: Vec<Id>,
-    pub(super) waiting: BTreeMap<Queue, Vec<Item>>,
-    pub(super) failed: Vec<Failed>,
+pub(crate) struct ByPlace {
+    pub(crate) spare: Vec<Id>,
+    pub(crate) new: Vec<Id>,
+    pub(crate) waiting: BTreeMap<Queue, Vec<Item>>,
+    pub(crate) failed: Vec<Failed>,
 }
 
 impl FromIterator<Place> for ByPlace {

@@ -18,7 +18,7 @@ const SHORT_KEY: usize = 16;
 ///
 /// Each combination is loaded once, since the system has many certificates.
 #[derive(Default)]
-pub(super) struct Trusts(RefCell<HashMap<Named, Option<Unusable>>>);
+pub(crate) struct Trusts(RefCell<HashMap<Named, Option<Unusable>>>);
 
 /// Scheme, file of trusted certificates, and client certificate.
 type Named = (String, Option<PathBuf>, Option<ClientCert>);
@@ -43,7 +43,7 @@ impl Trusts {
     }
 }
 
-pub(super) fn check(
+pub(crate) fn check(
     endpoint: &Endpoint,
     settings: &Settings,
     trusts: &Trusts,
@@ -67,7 +67,7 @@ pub(super) fn check(
 /// Shows the addresses by which receivers of forges' formats know the repository.
 ///
 /// Such receivers find their job by comparing these.
-pub(super) fn check_addresses(settings: &Settings, addresses: &Addresses, findings: &mut Findings) {
+pub(crate) fn check_addresses(settings: &Settings, addresses: &Addresses, findings: &mut Findings) {
     if settings
         .formats()
         .iter()

@@ -8,11 +8,11 @@ use crate::payload::pagure::PUSH_TOPICS;
 /// Beginning of every full name of a ref.
 const REFS: &str = "refs/";
 
-pub(super) fn check(settings: &Settings, findings: &mut Findings) {
+pub(crate) fn check(settings: &Settings, findings: &mut Findings) {
     check_refs(&settings.refs, "", findings);
 }
 
-pub(super) fn check_endpoint(endpoint: &Endpoint, findings: &mut Findings) {
+pub(crate) fn check_endpoint(endpoint: &Endpoint, findings: &mut Findings) {
     let of = format!("endpoint `{}`: ", endpoint.name);
     check_refs(&endpoint.refs, &of, findings);
     // The topics of other formats are checked when the configuration is loaded.

@@ -1,5 +1,8 @@
 //! `flush`: delivers due messages.
 
+mod prepare;
+mod watch;
+
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,23 +11,22 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::watch;
 use crate::announce::delivery_host::World;
-use crate::announce::intents;
 use crate::as_account::apart::{self, Job};
 use crate::as_account::become_account;
 use crate::cli::FlushArgs;
+use crate::command::flush::prepare::prepare;
 use crate::config::IN_FLIGHT;
 use crate::context::targets::{self, Target, Targets};
 use crate::context::{Surroundings, signals};
-use crate::delivery::{self, Client, Instant, Limits, Scheduler, Surveyor};
+use crate::delivery::{self, Client, Instant, Limits, Scheduler};
 use crate::error::{Done, Error, IoContext};
 use crate::report::{self, Progress};
 
 /// Time limit of root's flush, which is started once a minute.
 const ROOTS_BUDGET: Duration = Duration::from_secs(55);
 
-pub(super) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error> {
     if args.detached {
         become_account::detach();
     }
@@ -111,27 +113,6 @@ async fn until_told(work: impl Future<Output = ()>, stop: &Cell<bool>) -> Result
             () = &mut work => return Ok(()),
             _ = terminate.recv() => stop.set(true),
         }
-    }
-}
-
-/// Brings a spool up to date.
-///
-/// Takes over former spools, makes entries due whose endpoints are not configured any more, removes
-/// remains, reserves space, and settles intents. Errors are told.
-pub(super) fn prepare(target: &Target, world: &World<'_>, around: &Surroundings) {
-    let done = target
-        .adopt()
-        .and_then(|()| target.unconfigured_are_due(around.now()))
-        .and_then(|()| target.spool.sweep(around.now()).map(drop));
-    if let Err(error) = done {
-        world.distributed(&target.spool, Err(error));
-    }
-    // `check` tells why no space can be reserved.
-    target.spool.keep_spare().ok();
-    match intents::settle_all(&target.spool, around) {
-        Err(Error::Spool(error)) => world.tell_spool(&error),
-        Err(error) => around.tell_error(error),
-        Ok(()) => {}
     }
 }
 

@@ -1,15 +1,14 @@
-//! `check`: finds the faults of a repository's set-up, and tells how to correct them.
+//! `check` of one repository: its hooks and its configuration.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::check_endpoint::{self, Trusts};
-use super::check_spool::{self, Spools};
+use super::endpoint::Trusts;
 use super::findings::Findings;
-use super::{check_all, check_filters, check_service};
-use crate::cli::CheckArgs;
+use super::spool::Spools;
+use super::{endpoint, filters, service, spool};
+use crate::announce::compose;
 use crate::config::Loaded;
 use crate::context::{Surroundings, locate};
-use crate::error::{Done, Error};
 use crate::git::Repository;
 use crate::hooks::file::Place;
 use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
@@ -17,55 +16,12 @@ use crate::report;
 
 /// Results that are the same for many repositories.
 #[derive(Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     spools: Spools,
     trusts: Trusts,
 }
 
-pub(super) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error> {
-    if let Some(root) = &args.all {
-        return check_all::run(root.as_deref(), &args.chosen.matches, around);
-    }
-    let here = [PathBuf::from(".")];
-    let repos = if args.repos.is_empty() {
-        &here[..]
-    } else {
-        &args.repos
-    };
-    let mut findings = Findings::default();
-    let known = Known::default();
-    for repo in repos {
-        if args.show {
-            show(repo, around)?;
-        } else {
-            check(repo, &mut findings, &known, around);
-        }
-    }
-    if !args.show {
-        let (errors, warnings) = (findings.errors, findings.warnings);
-        report::line(&format!(
-            "{}, {}",
-            report::count(errors, "error"),
-            report::count(warnings, "warning")
-        ));
-    }
-    Ok(if findings.errors == 0 {
-        Done::Well
-    } else {
-        Done::No
-    })
-}
-
-/// Prints the effective settings as TOML with their sources as comments.
-fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
-    let git_dir = locate::repository(Some(repo), around)?.path();
-    for (key, shown) in around.load(Some(&git_dir))?.shown() {
-        report::line(&format!("{key} = {}  # {}", shown.value, shown.source));
-    }
-    Ok(())
-}
-
-pub(super) fn check(repo: &Path, findings: &mut Findings, known: &Known, around: &Surroundings) {
+pub(crate) fn check(repo: &Path, findings: &mut Findings, known: &Known, around: &Surroundings) {
     let repository = match locate::repository(Some(repo), around) {
         Ok(repository) => repository,
         Err(error) => {
@@ -180,12 +136,12 @@ fn check_config(
         let hint = format!("refpost enable {} --url URL", repo.display());
         return findings.error("no config: nothing is sent", Some(hint));
     }
-    let (project, addresses) = crate::announce::compose::project(repository, settings, around);
+    let (project, addresses) = compose::project(repository, settings, around);
     findings.ok(&format!(
         "project `{}` of {}",
         project.fullname, settings.instance
     ));
-    check_endpoint::check_addresses(settings, &addresses, findings);
+    endpoint::check_addresses(settings, &addresses, findings);
     if let Some(root) = &settings.root {
         let inside = root
             .canonicalize()
@@ -221,14 +177,14 @@ fn check_config(
             ),
         );
     }
-    check_filters::check(settings, findings);
+    filters::check(settings, findings);
     for endpoint in &settings.endpoints {
-        check_filters::check_endpoint(endpoint, findings);
+        filters::check_endpoint(endpoint, findings);
         if !endpoint.is_served {
-            check_endpoint::check(endpoint, settings, &known.trusts, findings, around);
+            endpoint::check(endpoint, settings, &known.trusts, findings, around);
         }
     }
     let git_dir = repository.path();
-    check_service::check(settings, &git_dir, findings, around);
-    check_spool::check(settings, &git_dir, &known.spools, findings, around);
+    service::check(settings, &git_dir, findings, around);
+    spool::check(settings, &git_dir, &known.spools, findings, around);
 }

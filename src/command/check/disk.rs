@@ -15,7 +15,7 @@ const MUCH: u64 = 1 << 30;
 const MANY: u64 = 100_000;
 
 /// Checks the disk that holds a folder. The folder must exist.
-pub(super) fn check_disk(folder: &Path, findings: &mut Findings) {
+pub(crate) fn check_disk(folder: &Path, findings: &mut Findings) {
     // A file system without figures is not known to be full.
     let Ok(disk) = statvfs(folder) else {
         return;
@@ -43,7 +43,7 @@ fn is_low(left: u64, all: u64, enough: u64) -> bool {
 }
 
 /// Checks the space reserved for a full disk, and tells of pushes lost on one.
-pub(super) fn check_spare(spool: &Spool, spare: Spare, findings: &mut Findings) {
+pub(crate) fn check_spare(spool: &Spool, spare: Spare, findings: &mut Findings) {
     // The next flush does the same. The error says what is wrong.
     if !spare.is_whole
         && let Err(error) = spool.keep_spare()
@@ -61,7 +61,7 @@ pub(super) fn check_spare(spool: &Spool, spare: Spare, findings: &mut Findings) 
 }
 
 /// Describes the use of the reserved space, and lost pushes, for `check` and `status`.
-pub(super) fn shown(spare: Spare) -> impl Iterator<Item = String> {
+pub(crate) fn shown(spare: Spare) -> impl Iterator<Item = String> {
     let used = spare.used;
     let used = (used > 0).then(|| format!("{used} in `spare` for lack of room"));
     let lost = spare.lost.map(|Lost { pushes, last }| {

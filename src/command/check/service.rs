@@ -14,7 +14,7 @@ const WAITS: &str = "what is pushed waits in the repository's own spool until th
 /// Shows who delivers to each endpoint.
 ///
 /// Also asks the service whether it takes this account's pushes to the repository.
-pub(super) fn check(
+pub(crate) fn check(
     settings: &Settings,
     git_dir: &Path,
     findings: &mut Findings,

@@ -1,0 +1,62 @@
+//! `check`: finds the faults of a repository's set-up, and tells how to correct them.
+
+mod all;
+pub(super) mod disk;
+mod endpoint;
+mod filters;
+mod findings;
+mod repository;
+mod service;
+mod spool;
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::CheckArgs;
+use crate::command::check::findings::Findings;
+use crate::command::check::repository::{Known, check};
+use crate::context::{Surroundings, locate};
+use crate::error::{Done, Error};
+use crate::report;
+
+pub(crate) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error> {
+    if let Some(root) = &args.all {
+        return all::run(root.as_deref(), &args.chosen.matches, around);
+    }
+    let here = [PathBuf::from(".")];
+    let repos = if args.repos.is_empty() {
+        &here[..]
+    } else {
+        &args.repos
+    };
+    let mut findings = Findings::default();
+    let known = Known::default();
+    for repo in repos {
+        if args.show {
+            show(repo, around)?;
+        } else {
+            check(repo, &mut findings, &known, around);
+        }
+    }
+    if !args.show {
+        let (errors, warnings) = (findings.errors, findings.warnings);
+        report::line(&format!(
+            "{}, {}",
+            report::count(errors, "error"),
+            report::count(warnings, "warning")
+        ));
+    }
+    Ok(if findings.errors == 0 {
+        Done::Well
+    } else {
+        Done::No
+    })
+}
+
+/// Prints the effective settings as TOML with their sources as comments.
+fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
+    let git_dir = locate::repository(Some(repo), around)?.path();
+    for (key, shown) in around.load(Some(&git_dir))?.shown() {
+        report::line(&format!("{key} = {}  # {}", shown.value, shown.source));
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Acts on the entries that a command line selects, here or as the accounts that own them.
+
+use std::ffi::OsString;
+
+use super::selection::{ByPlace, Listed, chosen};
+use crate::as_account::apart::{self, Job};
+use crate::cli::{Choice, QueueChooseArgs};
+use crate::context::Surroundings;
+use crate::context::targets::{self, Searched};
+use crate::error::{Done, Error};
+use crate::report;
+use crate::spool::{Spool, SpoolError};
+
+/// Runs a command line as each owner of what was found, on that owner's own.
+pub(super) fn apart(
+    searched: Searched,
+    line: Vec<OsString>,
+    around: &Surroundings,
+) -> Result<Done, Error> {
+    let ended = apart::run(searched.by_owner, &Job::for_a_person(line), around)?;
+    if ended.is_nowhere {
+        return Err(nothing_chosen());
+    }
+    Ok(ended.done())
+}
+
+/// Returns the command line that makes the same choice among another account's entries.
+pub(super) fn line_of(verb: &str, choice: &Choice) -> Vec<OsString> {
+    let mut line: Vec<OsString> = vec!["queue".into(), verb.into()];
+    line.extend(choice.ids.iter().map(|id| id.as_str().into()));
+    if let Some(endpoint) = &choice.endpoint {
+        line.extend(["--endpoint".into(), endpoint.into()]);
+    }
+    if let Some(repository) = &choice.repository {
+        let repository = std::path::absolute(repository);
+        line.push("--repository".into());
+        line.extend(repository.map(OsString::from));
+    }
+    if let Some(age) = &choice.older_than {
+        line.extend(["--older-than".into(), age.to_string().into()]);
+    }
+    line
+}
+
+/// Returns the error that nothing of what was asked for is here. If root's refpost asks several
+/// accounts, returns [`Done::NotHere`] instead.
+pub(super) fn nowhere(around: &Surroundings, error: impl Fn() -> Error) -> Result<Done, Error> {
+    if around.is_given {
+        return Ok(Done::NotHere);
+    }
+    Err(error())
+}
+
+pub(super) fn nothing_chosen() -> Error {
+    Error::Failed {
+        what: "nothing of that kind waits or has failed".to_owned(),
+        hint: Some("`refpost queue list` shows what does".to_owned()),
+    }
+}
+
+/// Acts on the entries of each spool that are chosen and wanted, and prints how many there were.
+/// Starts a flush of each spool for those that are due then.
+pub(super) fn on_chosen(
+    args: &QueueChooseArgs,
+    around: &Surroundings,
+    (verb, what): (&str, &str),
+    is_wanted: impl Fn(&Listed) -> bool,
+    act: impl Fn(&Spool, &ByPlace) -> Result<usize, SpoolError>,
+) -> Result<Done, Error> {
+    let searched = targets::search_here(&args.choice.paths, around)?;
+    if searched.is_of_others(around) {
+        let mut line = line_of(verb, &args.choice);
+        line.extend(args.all.then(|| "--all".into()));
+        return apart(searched, line, around);
+    }
+    let (mut count, mut is_any, mut has_acted) = (0, false, args.all);
+    let targets = searched.targets(around);
+    let done = targets::each(&targets, around, |target| {
+        let mut chosen = chosen(target, &args.choice, around)?;
+        is_any |= !chosen.is_empty();
+        chosen.retain(&is_wanted);
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        has_acted = true;
+        let chosen: ByPlace = chosen.into_iter().map(|listed| listed.place).collect();
+        count += act(&target.spool, &chosen)?;
+        around.flush_detached(target.spool.root())
+    });
+    if !is_any && !args.all && done == Done::Well {
+        return nowhere(around, nothing_chosen);
+    }
+    if has_acted {
+        report::line(&format!("{} {what}", report::entries(count)));
+    }
+    Ok(done)
+}

@@ -1,0 +1,25 @@
+//! `queue drop`: removes entries, never to be delivered.
+
+use super::act::on_chosen;
+use crate::cli::QueueChooseArgs;
+use crate::context::Surroundings;
+use crate::error::{Done, Error};
+
+pub(super) fn run(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
+    on_chosen(
+        args,
+        around,
+        ("drop", "dropped"),
+        |_| true,
+        |spool, chosen| {
+            let mut count = spool.drop_new(&chosen.new)? + spool.drop_spare(&chosen.spare)?;
+            for (queue, items) in &chosen.waiting {
+                count += spool.drop_waiting(queue, items)?;
+            }
+            for failed in &chosen.failed {
+                count += usize::from(spool.drop_failed(failed)?);
+            }
+            Ok(count)
+        },
+    )
+}

@@ -1,0 +1,67 @@
+//! `queue list`: lists entries.
+
+use serde_json::json;
+
+use super::act::line_of;
+use super::describe::describe;
+use super::selection::{Listed, Place, chosen};
+use crate::as_account::apart::{self, Job};
+use crate::cli::QueueListArgs;
+use crate::context::Surroundings;
+use crate::context::configured::{Configured, NOT_CONFIGURED};
+use crate::context::targets;
+use crate::error::{Done, Error};
+use crate::report;
+use crate::spool::{Spool, SpoolError};
+
+pub(super) fn run(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
+    let searched = targets::search_here(&args.choice.paths, around)?;
+    if searched.is_of_others(around) {
+        let mut line = line_of("list", &args.choice);
+        line.extend(args.json.then(|| "--json".into()));
+        let job = Job::looking(line, args.json);
+        return Ok(apart::run(searched.by_owner, &job, around)?.done());
+    }
+    let targets = searched.targets(around);
+    let configured = Configured::new(around);
+    Ok(targets::each(&targets, around, |target| {
+        let killers = target.spool.killers().map_err(SpoolError::from)?;
+        for listed in chosen(target, &args.choice, around)? {
+            let orphan = configured
+                .orphan(listed.header.as_ref(), listed.place.queue())
+                .map(|_| NOT_CONFIGURED);
+            let kills = killers.iter().find(|(id, _)| id == listed.place.id());
+            let kills = kills.map(|(_, why)| why.as_str());
+            let reason = orphan.or(kills.filter(|_| listed.place.is_aside()));
+            if args.json {
+                report::json(&object(&target.spool, &listed, reason));
+            } else {
+                let reason = reason.map(|reason| format!(", {reason}"));
+                let line = describe(&listed) + &reason.unwrap_or_default();
+                report::line(&line);
+            }
+        }
+        Ok(())
+    }))
+}
+
+fn object(spool: &Spool, listed: &Listed, reason: Option<&str>) -> serde_json::Value {
+    let item = match &listed.place {
+        Place::Waiting(_, item) => Some(item),
+        Place::Spare(_) | Place::New(_) | Place::Failed(_) => None,
+    };
+    let header = listed.header.as_ref();
+    json!({
+        "id": listed.place.id().as_str(),
+        "state": listed.place.state(),
+        "endpoint": listed.endpoint(),
+        "spool": spool.root().to_string_lossy(),
+        "repository": header.map(|header| header.repository.to_string_lossy()),
+        "messages": listed.messages().len(),
+        "topic": listed.single().map(|one| &one.topic),
+        "reference": listed.single().map(|one| &one.reference),
+        "attempts": item.map_or(0, |item| item.attempts),
+        "reason": reason,
+        "due": item.map(|item| humantime::format_rfc3339_seconds(item.due).to_string()),
+    })
+}

@@ -1,0 +1,55 @@
+//! `queue retry`: makes entries due now.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::act::on_chosen;
+use super::selection::Listed;
+use crate::cli::QueueChooseArgs;
+use crate::context::Surroundings;
+use crate::context::configured::{Configured, Orphan};
+use crate::error::{Done, Error};
+use crate::report;
+
+pub(super) fn run(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
+    let now = around.now();
+    let configured = Configured::new(around);
+    // An entry of an endpoint that is not configured would be given up once more.
+    let refused = RefCell::new(BTreeMap::<Orphan, usize>::new());
+    let is_wanted = |listed: &Listed| {
+        let orphan = configured.orphan(listed.header.as_ref(), listed.place.queue());
+        let is_wanted = orphan.is_none();
+        if let Some(orphan) = orphan {
+            *refused.borrow_mut().entry(orphan).or_default() += 1;
+        }
+        is_wanted
+    };
+    let what = ("retry", "to be tried again now");
+    let done = on_chosen(args, around, what, is_wanted, |spool, chosen| {
+        // The next flush takes entries in `new/` anyway.
+        let mut count = chosen.new.len() + chosen.spare.len();
+        for (queue, items) in &chosen.waiting {
+            count += spool.retry_waiting(queue, items, now)?;
+        }
+        for failed in &chosen.failed {
+            spool.retry_failed(failed, now)?;
+            count += 1;
+        }
+        Ok(count)
+    })?;
+    for (orphan, count) in refused.borrow().iter() {
+        let (endpoint, repository) = (&orphan.endpoint, orphan.repository.display());
+        around.tell_error(Error::Failed {
+            what: format!(
+                "cannot retry {} of `{endpoint}`: it is not configured for `{repository}`",
+                report::entries(*count)
+            ),
+            hint: Some(configured.ways_out(orphan)),
+        });
+    }
+    Ok(if refused.borrow().is_empty() {
+        done
+    } else {
+        Done::No
+    })
+}

@@ -1,0 +1,70 @@
+//! `queue show`: shows an entry and its messages.
+
+use super::act::{apart, line_of, nothing_chosen, nowhere};
+use super::describe::describe;
+use super::selection::chosen;
+use crate::cli::{Choice, QueueShowArgs};
+use crate::context::{Surroundings, targets};
+use crate::error::{Done, Error};
+use crate::event::Oid;
+use crate::report;
+use crate::spool::{Content, SpoolError};
+
+pub(super) fn run(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
+    let choice = Choice {
+        ids: vec![args.id.clone()],
+        endpoint: None,
+        repository: None,
+        older_than: None,
+        paths: args.paths.clone(),
+    };
+    let searched = targets::search_here(&choice.paths, around)?;
+    if searched.is_of_others(around) {
+        return apart(searched, line_of("show", &choice), around);
+    }
+    let mut shown = None;
+    for target in searched.targets(around).all {
+        for listed in chosen(&target, &choice, around)? {
+            report::line(&describe(&listed));
+            // The entry is one file, in every queue.
+            let entry = listed.place.open(&target.spool).map_err(SpoolError::from)?;
+            if let Some(header) = listed.header {
+                shown.get_or_insert((header, entry));
+            }
+        }
+    }
+    let Some((header, entry)) = shown else {
+        return nowhere(around, nothing_chosen);
+    };
+    report::line(&format!("repository: {}", header.repository.display()));
+    report::line(&format!(
+        "time: {}",
+        humantime::format_rfc3339_seconds(header.time)
+    ));
+    report::line(&format!(
+        "pusher: {}",
+        header.pusher.as_deref().unwrap_or("-")
+    ));
+    for option in &header.push_options {
+        report::line(&format!("push option: {option}"));
+    }
+    match &header.content {
+        Content::Owed(updates) => {
+            for update in updates {
+                let oid = |oid: Option<Oid>| {
+                    oid.map_or_else(|| "(none)".to_owned(), |oid| oid.to_string())
+                };
+                let (old, new) = (oid(update.old), oid(update.new));
+                report::line(&format!("{old} {new} {}", update.name.full()));
+            }
+        }
+        Content::Built(built) => {
+            for (number, entry) in (0..built.messages.len()).zip(entry.iter().cycle()) {
+                let message = entry.message(number).map_err(SpoolError::from)?;
+                report::raw(&message.body);
+                report::raw(b"\n");
+            }
+        }
+    }
+    Ok(Done::Well)
+}
