@@ -243,7 +243,7 @@ start_service() {
         echo 'then run `systemd-sysusers` and `systemctl daemon-reload`'
     fi
     echo 'then set `root`, `socket = "/run/refpost/submit"` and `spool = "/var/lib/refpost/spool"` in /etc/refpost/config.toml'
-    echo 'then run `systemctl enable --now refpost.socket refpost-work.service`; docs/operations.md has the rest'
+    echo 'then run `systemctl enable --now refpost.socket refpost-work.service`; docs/guides/accounts.md has the rest'
 }
 
 install() {

@@ -66,7 +66,7 @@ pub enum Command {
     /// Deliver for all accounts, as a service: what they submit to `socket`, and what waits
     ///
     /// Runs as an account of its own, which owns `spool` and can read the keys. Takes over the
-    /// socket that systemd listens on, or makes it. docs/operations.md, "A service account".
+    /// socket that systemd listens on, or makes it. docs/guides/accounts.md, "A service account".
     Work(WorkArgs),
     /// Make messages of pushes that were only recorded, for a flush
     #[command(hide = true)]

@@ -4,7 +4,7 @@
 //! `\uXXXX`, floats as Python's `repr`. Keys come sorted from the types: maps
 //! here are ordered, and structs list their fields by name.
 //!
-//! Bodies must be these bytes (docs/payloads.md). The log and the output of `--json` are written in
+//! Bodies must be these bytes (docs/reference/payloads.md). The log and the output of `--json` are written in
 //! the same way: pure ASCII moves no cursor and changes no reading direction in any viewer.
 
 mod read;

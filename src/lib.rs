@@ -38,7 +38,7 @@
 //! | [`report`] | the only writer to the terminal |
 //!
 //! Below `command`, nothing reads the clock, the environment, randomness or the place of the
-//! configuration: they are passed as values. docs/design.md has the promises and the reasons.
+//! configuration: they are passed as values. docs/explanation/design.md has the promises and the reasons.
 
 pub mod announce;
 pub mod as_account;

@@ -198,7 +198,7 @@ fn write_config(
     };
     let endpoints: String = named(urls).into_iter().map(endpoint).collect();
     let text = format!(
-        "# Written by `refpost enable`. Every key: docs/configuration.md, `refpost check --show`.\n\
+        "# Written by `refpost enable`. Every key: docs/reference/configuration.md, `refpost check --show`.\n\
          {endpoints}"
     );
     let mut file = OpenOptions::new()

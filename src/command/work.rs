@@ -10,7 +10,7 @@ pub(super) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error>
     let server = around.server()?;
     let missing = |what: &str| Error::Failed {
         what: format!("cannot work as the service: `{what}` is not set in the server's file"),
-        hint: Some("docs/operations.md, \"A service account\"".to_owned()),
+        hint: Some("docs/guides/accounts.md, \"A service account\"".to_owned()),
     };
     let socket = server.socket().ok_or_else(|| missing("socket"))?;
     if server.root().is_none() {

@@ -19,7 +19,7 @@
 //!
 //! The layers: the server's file, those of its sections that are about the repository,
 //! and the repository's `refpost.toml`; each overrides those before it key by key.
-//! docs/configuration.md has every key.
+//! docs/reference/configuration.md has every key.
 
 mod defaults;
 mod document;

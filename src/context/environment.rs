@@ -1,7 +1,7 @@
 //! Environment variables that libraries read, those of the system included.
 //!
 //! In a hook they come from a pusher, a web server or a script, and decide nothing. An
-//! administrator's `flush` and `ping` honour them. docs/security.md has the whole list, and the
+//! administrator's `flush` and `ping` honour them. docs/explanation/security.md has the whole list, and the
 //! reasons why the others are harmless.
 
 use std::ffi::OsString;

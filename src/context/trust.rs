@@ -15,7 +15,7 @@
 //! - **Peers.** Who is at the other end of a socket, the kernel says; of what is said there, only
 //!   the messages are believed. What a receiver answers changes what is sent to it, nothing else.
 //!
-//! The same table is in docs/security.md, with what is not believed of anybody; a test compares
+//! The same table is in docs/explanation/security.md, with what is not believed of anybody; a test compares
 //! them. Files without a folder are in `command/`.
 //!
 //! | what | whom refpost believes | decided in |

@@ -63,7 +63,7 @@ pub(crate) fn cannot_enable(hook: &Path, way: &Way) -> Error {
         Way::Common(common) => (
             format!("gitolite keeps it a link to `{}`", common.display()),
             format!(
-                "have that script run `refpost hook {name}` too; docs/hosts/gitolite.md shows how"
+                "have that script run `refpost hook {name}` too; docs/guides/hosts/gitolite.md shows how"
             ),
         ),
         Way::Option => (

@@ -1,4 +1,4 @@
-//! `msg.authors`: the authors of a message (docs/payloads.md, "Authors").
+//! `msg.authors`: the authors of a message (docs/reference/payloads.md, "Authors").
 
 use std::collections::HashSet;
 

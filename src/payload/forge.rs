@@ -1,5 +1,5 @@
 //! Turns a change of a ref into the requests of GitHub's, GitLab's, Gitea's and Forgejo's web-hooks
-//! (docs/payloads.md, "Forges' formats").
+//! (docs/reference/payloads.md, "Forges' formats").
 
 use super::context::{Context, Seen, commit_of};
 use super::pagure::Stamp;

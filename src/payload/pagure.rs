@@ -1,4 +1,4 @@
-//! Pagure's web-hook format: envelope, `msg`, authors (docs/payloads.md).
+//! Pagure's web-hook format: envelope, `msg`, authors (docs/reference/payloads.md).
 
 use std::collections::BTreeMap;
 

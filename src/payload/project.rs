@@ -23,7 +23,7 @@ pub type People = BTreeMap<String, Account>;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(
     missing_docs,
-    reason = "the names are Pagure's; docs/payloads.md lists them"
+    reason = "the names are Pagure's; docs/reference/payloads.md lists them"
 )]
 pub struct Project {
     pub access_groups: AccessGroups,

@@ -1,5 +1,5 @@
 //! Turns a change of a ref into events of Pagure's format: the table "which commits, which files"
-//! of docs/payloads.md.
+//! of docs/reference/payloads.md.
 
 use crate::event::{Author, ChangedFiles, Gained, Oid, RefChange, RefKind, RefName, Tip};
 

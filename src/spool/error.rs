@@ -56,7 +56,7 @@ impl IoError {
         let cause = self.source.get_ref();
         if cause.is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoLinks>) {
             let hint = Some(
-                "name a folder on another file system in `spool`: docs/operations.md, \"File \
+                "name a folder on another file system in `spool`: docs/reference/spool.md, \"File \
                  systems\"",
             );
             return hint.map(str::to_owned);

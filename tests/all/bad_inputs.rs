@@ -1,4 +1,4 @@
-//! The table of bad inputs in docs/security.md: each is tried, and what it gets is
+//! The table of bad inputs in docs/explanation/security.md: each is tried, and what it gets is
 //! written there as it was said.
 
 use std::fmt::Write;
@@ -79,7 +79,7 @@ fn what_bad_input_gets_is_what_the_document_says() {
             writeln!(table, "| {input} | {} |", lines.join("<br>")).unwrap();
         }
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/explanation/security.md");
     let document = fs::read_to_string(&path).unwrap();
     let (before, rest) = document.split_once(BEGIN).unwrap();
     let (written, after) = rest.split_once(END).unwrap();

@@ -283,7 +283,7 @@ fn a_single_repository_is_enabled_and_gitolite_leaves_it_alone() {
         "{}",
         enabled.stderr
     );
-    // As docs/hosts/gitolite.md has it.
+    // As docs/guides/hosts/gitolite.md has it.
     let binary = site.accounts.binary.display();
     let both = format!(
         "#!/bin/sh\ninput=$(cat)\nprintf '%s\\n' \"$input\" | {binary} hook post-receive\n"

@@ -1,5 +1,5 @@
 //! GitLab, Gitea and Forgejo, by the folders that they keep, the rules by which they run
-//! what is in them, and the environment that they give: docs/hosts/ cites where each says so.
+//! what is in them, and the environment that they give: docs/guides/hosts/ cites where each says so.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use crate::support::{Accounts, KEY, Receiver, Request, Server, free_port, has_ho
 /// Debian's account for web servers (base-passwd).
 const WWW_DATA: u32 = 33;
 
-/// git-http-backend(1), "Lighttpd", as docs/hosts/http-backend.md has it.
+/// git-http-backend(1), "Lighttpd", as docs/guides/hosts/http-backend.md has it.
 fn configuration(accounts: &Accounts, port: u16) -> String {
     let exec_path = accounts.environment.git(Path::new("/"), &["--exec-path"]);
     format!(

@@ -20,6 +20,7 @@ mod config_trust;
 mod damage;
 mod delivery;
 mod demo;
+mod docs;
 mod emit;
 mod enable;
 mod enable_config;

@@ -1,4 +1,4 @@
-//! What a push of branches means: the rows of docs/payloads.md, "which commits,
+//! What a push of branches means: the rows of docs/reference/payloads.md, "Which commits,
 //! which files", each held to git itself.
 
 use crate::support::{Received, Site, ZEROS};

@@ -74,7 +74,10 @@ fn the_docs_and_the_sources_name_the_same_rules_of_trust() {
         });
         cells.skip(1).collect::<Vec<_>>()
     };
-    let (docs, page) = (read("docs/security.md"), read("src/context/trust.rs"));
+    let (docs, page) = (
+        read("docs/explanation/security.md"),
+        read("src/context/trust.rs"),
+    );
     let table = docs
         .lines()
         .skip_while(|line| *line != "## Who is believed what");

@@ -33,7 +33,7 @@ enum Differs {
 }
 use Differs::{Also, In, InsteadOfCrash, Without};
 
-/// Why, in the words of docs/payloads.md.
+/// Why, in the words of docs/reference/payloads.md.
 type Reason = &'static str;
 
 const NO_CARET: Reason = "a new branch's `old_commit` is zeros, without `^`";

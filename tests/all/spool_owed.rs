@@ -57,7 +57,7 @@ fn what_is_pushed_while_the_config_is_broken_comes_in_its_place() {
     eventually("the spool is empty", || site.files().is_empty());
 }
 
-/// docs/operations.md: a backup need not have `tmp/`.
+/// docs/guides/backup-and-upgrade.md: a backup need not have `tmp/`.
 #[test]
 fn a_spool_without_tmp_is_delivered() {
     let site = Spooled::new();

@@ -1,4 +1,4 @@
-//! docs/troubleshooting.md has every text that says that something is wrong, and no
+//! docs/reference/messages.md has every text that says that something is wrong, and no
 //! other. The sources are scanned: each text in them counts as one, unless it stands
 //! where other things are said, or in tests/data/no-faults.txt.
 
@@ -27,7 +27,7 @@ fn the_page_has_every_text_and_no_other() {
     read_chain(&read("hooks/chain"), &mut said);
     assert!(said.len() > 200, "the scan finds only {}", said.len());
 
-    let page = texts_of(&read("docs/troubleshooting.md"));
+    let page = texts_of(&read("docs/reference/messages.md"));
     let others = read("tests/data/no-faults.txt");
     let others = others
         .lines()
@@ -38,7 +38,7 @@ fn the_page_has_every_text_and_no_other() {
     let lacking: Vec<_> = texts.difference(&listed).map(place).collect();
     assert!(
         lacking.is_empty(),
-        "docs/troubleshooting.md lacks texts. Say there what each means and what to do (in the \
+        "docs/reference/messages.md lacks texts. Say there what each means and what to do (in the \
          first column, placeholders as `…`); one that is no fault goes into \
          tests/data/no-faults.txt:\n{}",
         lacking.join("\n")
@@ -46,7 +46,7 @@ fn the_page_has_every_text_and_no_other() {
     let surplus: Vec<_> = listed.difference(&texts).collect();
     assert!(
         surplus.is_empty(),
-        "nothing in src/ says these any more: remove them from docs/troubleshooting.md or \
+        "nothing in src/ says these any more: remove them from docs/reference/messages.md or \
          tests/data/no-faults.txt: {surplus:#?}"
     );
 }

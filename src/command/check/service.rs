@@ -9,7 +9,7 @@ use crate::report;
 use crate::service::{self, Answer};
 
 const WAITS: &str = "what is pushed waits in the repository's own spool until the service takes \
-     it: docs/operations.md, \"A service account\"";
+     it: docs/guides/accounts.md, \"A service account\"";
 
 /// Shows who delivers to each endpoint.
 ///

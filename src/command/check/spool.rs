@@ -167,7 +167,7 @@ fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surrou
             if !tried.flushes_folders {
                 findings.warning(
                     &format!("the file system of spool `{root}` cannot flush a folder"),
-                    "for each push all of it is flushed, which may take long: docs/operations.md, \
+                    "for each push all of it is flushed, which may take long: docs/reference/spool.md, \
                      \"File systems\"",
                 );
             }
@@ -187,7 +187,7 @@ fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surrou
     } else if error.is_no_room() {
         Some("make room on that disk: `refpost status` says what waits".to_owned())
     } else {
-        Some("docs/operations.md, \"File systems\", lists what a spool needs".to_owned())
+        Some("docs/reference/spool.md, \"File systems\", lists what a spool needs".to_owned())
     };
     findings.error(&text, error.hint().or(hint));
     error.is_no_room()
