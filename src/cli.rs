@@ -21,20 +21,20 @@ pub use started::{AsAccountArgs, BuildArgs, HookArgs, HookName};
 /// The levels of `enable`, their safety and their cost, for help and man page.
 pub const LEVELS: &str = "\
 Three levels:
-  level                   safe against                        costs a push
-  enable                  all that happens from the hook's    two flushes of
-                          end on: crashes, dead receivers     the disk
-  enable --guaranteed     a machine that dies between a       four flushes, and a
-                          ref's move and the hook, too;       process for each
-                          what moves without a push is        transaction of refs
-                          announced
-  the same, and           moving a ref that cannot be         the same
+  level                   protects against                    cost per push
+  enable                  crashes and dead receivers once     two disk flushes
+                          the hook has ended
+  enable --guaranteed     also a crash between a ref update   four disk flushes, and a
+                          and the hook; also announces refs   process per transaction
+                          that change without a push          of refs
+  the same, with          also a ref update that cannot be    the same
   `require = true`        recorded: the push is refused";
 
-/// A ref moves, a POST goes out: signed web-hook messages from bare git repositories.
+/// Send signed web-hook messages for pushes to bare git repositories
 ///
-/// Linked as `hooks/post-receive` of a repository, refpost announces each push to
-/// the URLs of its configuration, in the format of Pagure's web-hooks.
+/// Linked as `hooks/post-receive` of a repository, refpost records each push in a spool on
+/// disk and delivers it from there to the configured URLs, in the format of Pagure, GitHub,
+/// GitLab, Gitea, Forgejo or Slack.
 #[derive(Debug, Parser)]
 #[command(name = "refpost", version, max_term_width = 100)]
 pub struct Cli {
@@ -42,8 +42,8 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// What is looked through is on standard input, NUL-separated: what root's refpost found
-    /// of this account's, in place of the PATHs or the folder
+    /// Read the paths from standard input, NUL-separated, in place of PATHs or the folder: root's
+    /// refpost found them for this account
     #[arg(long, global = true, hide = true)]
     pub found: bool,
 
@@ -55,70 +55,70 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run as a git hook, spelled out: for hook scripts that chain
+    /// Run as the named git hook, from a hook script
     Hook(HookArgs),
-    /// Deliver what is due
+    /// Deliver queued messages that are due
     ///
-    /// Each PATH is a repository, a spool, or a folder that is searched for them;
-    /// without one, the spool and all below the root of the server's configuration.
-    /// Silent unless a person must act.
+    /// PATH is a repository, a spool, or a folder to search for them. Without PATH, flushes
+    /// the `spool` of the server's configuration and everything below its `root`. Prints
+    /// nothing unless an administrator must act.
     Flush(FlushArgs),
-    /// Deliver for all accounts, as a service: what they submit to `socket`, and what waits
+    /// Run the delivery service, to which accounts submit messages through `socket`
     ///
-    /// Runs as an account of its own, which owns `spool` and can read the keys. Takes over the
-    /// socket that systemd listens on, or makes it. docs/guides/accounts.md, "A service account".
+    /// Runs as an account of its own that owns `spool` and can read the keys. Uses the socket
+    /// that systemd passes, or creates it. docs/guides/accounts.md, "A service account".
     Work(WorkArgs),
-    /// Make messages of pushes that were only recorded, for a flush
+    /// Build messages of pushes that were recorded as ref updates, for a flush
     #[command(hide = true)]
     Build(BuildArgs),
-    /// See, try again, hand over or drop what waits and what failed
+    /// Inspect, retry, move or drop queued and failed messages
     #[command(subcommand)]
     Queue(QueueCommand),
-    /// Say how each endpoint stands: healthy, failing since when, how much waits
+    /// Show the state of each endpoint and its queue
     Status(StatusArgs),
-    /// Show the last attempts
+    /// Show the last delivery attempts
     Log(LogArgs),
     /// Show the messages of ref updates without sending them
     ///
-    /// Reads `OLD NEW REF` lines from standard input, as post-receive does, and
-    /// prints each message's body, one a line, exactly as it would be sent. Which
-    /// moves of refs reach refpost at all depends on the level that is enabled.
+    /// Reads `OLD NEW REF` lines from standard input, as post-receive does, and prints the
+    /// body of each message on one line, exactly as it would be sent. Which ref updates reach
+    /// refpost depends on the level that is enabled.
     #[command(after_long_help = LEVELS)]
     Preview(PreviewArgs),
-    /// Say whether all is well: config, hooks, keys, URLs
+    /// Check configuration, hooks, keys, URLs and spool
     Check(CheckArgs),
-    /// Send a test message to each endpoint now, in its format, and print what it answered
+    /// Send a test message to each endpoint and print the response
     Ping(PingArgs),
-    /// Send a message of any topic, such as issue.new, as messages of pushes are sent
+    /// Send a message of any topic, such as `issue.new`
     ///
-    /// It is signed, spooled, tried again and logged as those are. `agent` and
-    /// `project` are added to the object where it has none. An endpoint gets it if its
-    /// `topics` have the topic, whatever its `refs`.
+    /// The message is signed, spooled, retried and logged like those of pushes. `agent` and
+    /// `project` are added to the object if it lacks them. Endpoints whose `topics` match
+    /// get it, whatever their `refs`.
     Emit(EmitArgs),
-    /// Link the hook into repositories, keeping a hook that was there before
+    /// Link the hook into repositories, keeping existing hooks
     ///
-    /// With --url, a repository without a configuration gets one, readable by its
-    /// owner only, with a fresh key and an endpoint that is named after the URL's host.
+    /// With --url, a repository without a configuration gets one, readable by its owner only,
+    /// with a fresh key and an endpoint named after the URL's host.
     #[command(after_long_help = LEVELS)]
     Enable(EnableArgs),
-    /// Unlink the hook, and put back the one that was there before
+    /// Unlink the hook and restore the previous one
     Disable(DisableArgs),
-    /// Print a fresh key: 32 random bytes as text
+    /// Print a new random key (32 bytes in hex)
     Keygen,
-    /// Receive messages, print them and verify their signatures
+    /// Run a test receiver that prints messages and verifies their signatures
     Listen(ListenArgs),
-    /// Check the signature of a body on standard input
+    /// Verify the signature of a body on standard input
     ///
-    /// SHA-1 or SHA-256, told by its length, as Pagure, GitHub and Gitea have it, or that of
-    /// Standard Webhooks, as GitLab has it. Exits with 0 if it is right, 1 if not.
+    /// Takes the HMAC-SHA-1 or HMAC-SHA-256 of Pagure, GitHub and Gitea, or the signature of
+    /// Standard Webhooks, as GitLab sends it. Exits with 0 if it is valid and 1 if it is not.
     Verify(VerifyArgs),
-    /// Show the main job: a repository, a receiver, a push and a verified message, all real
+    /// Run an end-to-end demo in a temporary directory
     Demo(DemoArgs),
-    /// Print a shell's completion script
+    /// Print a shell completion script
     Completions(CompletionsArgs),
     /// Print the man page
     Man,
-    /// Become an account, for good, and run refpost as it
+    /// Become an account and run refpost as it
     #[command(hide = true)]
     AsAccount(AsAccountArgs),
 }
@@ -130,22 +130,22 @@ pub enum Command {
     reason = "each is a switch of the command line"
 )]
 pub struct FlushArgs {
-    /// Repositories, spools, or folders of them
+    /// Repositories, spools, or folders to search
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Stay, and deliver what comes and what falls due
+    /// Keep running: deliver new messages, and retries as they fall due
     #[arg(long, conflicts_with_all = ["budget", "strict"])]
     pub watch: bool,
-    /// Begin no attempt after this long, such as `55s`
+    /// Start no new attempts after DURATION, such as `55s`
     #[arg(long, value_name = "DURATION")]
     pub budget: Option<humantime::Duration>,
-    /// Exit with 75 if something is left
+    /// Exit with 75 if any message is still queued
     #[arg(long)]
     pub strict: bool,
-    /// Print a JSON object for each queue that was worked on
+    /// Print a JSON object for each queue that was flushed
     #[arg(long)]
     pub json: bool,
-    /// Leave the session of whoever started this
+    /// Leave the session of the process that started this
     #[arg(long, hide = true)]
     pub detached: bool,
 }
@@ -153,10 +153,10 @@ pub struct FlushArgs {
 /// Arguments of `work`.
 #[derive(Debug, Args)]
 pub struct WorkArgs {
-    /// Take in once what lies in a mail drop of an earlier refpost, and end
+    /// Import a mail drop of an earlier refpost and exit
     #[arg(long, value_name = "FOLDER", conflicts_with = "json")]
     pub drain: Option<PathBuf>,
-    /// Print a JSON object for each queue that was worked on
+    /// Print a JSON object for each queue that was flushed
     #[arg(long)]
     pub json: bool,
 }
@@ -164,7 +164,7 @@ pub struct WorkArgs {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Repositories, spools, or folders of them [default: this folder's repository, or the server's]
+    /// Repositories, spools, or folders to search [default: the current repository, or the server]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Print a JSON object for each endpoint
@@ -175,12 +175,12 @@ pub struct StatusArgs {
 /// Arguments of `log`.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// The repository [default: this folder]
+    /// The repository [default: the current directory]
     pub repo: Option<PathBuf>,
-    /// How many attempts
+    /// Number of attempts to show
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     pub lines: usize,
-    /// Print them as the log has them, a JSON object each
+    /// Print the log's JSON lines
     #[arg(long)]
     pub json: bool,
 }
@@ -188,20 +188,20 @@ pub struct LogArgs {
 /// Arguments of `preview`.
 #[derive(Debug, Args)]
 pub struct PreviewArgs {
-    /// The repository [default: the one of the hook that runs, or this folder]
+    /// The repository [default: that of the running hook, or the current directory]
     #[arg(long, value_name = "REPO")]
     pub repo: Option<PathBuf>,
-    /// The account that pushes [default: found out as in a hook]
+    /// Name of the pusher [default: found as in a hook]
     #[arg(long, value_name = "NAME")]
     pub pusher: Option<String>,
-    /// What is given along, as with `git push -o`; can be repeated
+    /// A push option, as with `git push -o`; can be repeated
     #[arg(short = 'o', long = "push-option", value_name = "OPTION")]
     pub push_options: Vec<String>,
-    /// Show whole requests, for each endpoint; secrets are hidden
+    /// Show the whole request for each endpoint, without secrets
     #[arg(long)]
     pub http: bool,
-    /// Only messages of this format, whether an endpoint has it or not [default: those of all
-    /// endpoints]
+    /// Show messages in this format, whether or not an endpoint uses it [default: the formats
+    /// of all endpoints]
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     pub format: Option<Format>,
 }
@@ -209,8 +209,8 @@ pub struct PreviewArgs {
 /// A selection of the repositories below a folder, for commands that have `--all` and `REPO`.
 #[derive(Debug, Args)]
 pub struct Chosen {
-    /// With --all, only those whose path below ROOT this matches, without `.git`; `*` does
-    /// not cross a `/`, `**` does, `!` takes away; the last that matches decides
+    /// With --all, only repositories whose path below ROOT, without `.git`, matches GLOB;
+    /// `**` crosses `/`, a leading `!` excludes, the last match decides
     #[arg(
         long = "match",
         value_name = "GLOB",
@@ -223,11 +223,11 @@ pub struct Chosen {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The repositories [default: this folder]
+    /// The repositories [default: the current directory]
     #[arg(value_name = "REPO")]
     pub repos: Vec<PathBuf>,
-    /// All repositories below ROOT [default: `root` of the server's configuration]: only what a
-    /// person must look at is printed, and a summary
+    /// Check all repositories below ROOT and print only problems and a summary [default: `root`
+    /// of the server's configuration]
     #[arg(long, value_name = "ROOT", conflicts_with_all = ["repos", "show"])]
     #[allow(
         clippy::option_option,
@@ -237,7 +237,7 @@ pub struct CheckArgs {
     /// The selection.
     #[command(flatten)]
     pub chosen: Chosen,
-    /// Print the effective settings, and where each comes from
+    /// Print the effective settings and their sources
     #[arg(long)]
     pub show: bool,
 }
@@ -245,9 +245,9 @@ pub struct CheckArgs {
 /// Arguments of `ping`.
 #[derive(Debug, Args)]
 pub struct PingArgs {
-    /// The repository [default: this folder]
+    /// The repository [default: the current directory]
     pub repo: Option<PathBuf>,
-    /// Only this endpoint
+    /// Test only this endpoint
     #[arg(long, value_name = "NAME")]
     pub endpoint: Option<String>,
 }
@@ -258,16 +258,16 @@ pub struct EmitArgs {
     /// The topic, such as `pull-request.comment.added`
     #[arg(long, value_name = "TOPIC", value_parser = parse_topic)]
     pub topic: String,
-    /// What `msg` is to be: a file with a JSON object in it [default: standard input, as `-`]
+    /// File with the JSON object for `msg` [default: `-`, standard input]
     #[arg(long, value_name = "FILE")]
     pub msg: Option<PathBuf>,
-    /// The account that did it [default: found out as in a hook]
+    /// Name of the account that acted [default: found as in a hook]
     #[arg(long, value_name = "NAME")]
     pub pusher: Option<String>,
-    /// Print the body and who would get it; send nothing, write nothing
+    /// Print the body and its recipients without sending anything
     #[arg(long)]
     pub dry_run: bool,
-    /// The repository [default: the one of the hook that runs, or this folder]
+    /// The repository [default: that of the running hook, or the current directory]
     pub repo: Option<PathBuf>,
 }
 
@@ -277,20 +277,20 @@ pub struct EnableArgs {
     /// The repositories
     #[arg(value_name = "REPO", required_unless_present = "all")]
     pub repos: Vec<PathBuf>,
-    /// All repositories below ROOT, in folders of any depth; links are not followed
+    /// All repositories below ROOT; symbolic links are not followed
     #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
     pub all: Option<PathBuf>,
     /// The selection.
     #[command(flatten)]
     pub chosen: Chosen,
-    /// Link pre-receive and reference-transaction too: no ref moves unannounced,
-    /// whoever is killed, and what moves without a push is announced as well
+    /// Also link pre-receive and reference-transaction: no ref update is lost to a crash, and
+    /// refs that change without a push are announced
     #[arg(long)]
     pub guaranteed: bool,
-    /// Where to send messages: written to a first configuration, with a fresh key
+    /// URL of a receiver: written to a new configuration, with a fresh key
     #[arg(long = "url", value_name = "URL", conflicts_with = "all")]
     pub urls: Vec<String>,
-    /// What the receivers at these URLs understand [default: pagure]
+    /// The format that these receivers expect [default: pagure]
     #[arg(long, value_name = "FORMAT", value_parser = parse_format, requires = "urls")]
     pub format: Option<Format>,
 }
@@ -301,7 +301,7 @@ pub struct DisableArgs {
     /// The repositories
     #[arg(value_name = "REPO", required_unless_present = "all")]
     pub repos: Vec<PathBuf>,
-    /// All repositories below ROOT, in folders of any depth; links are not followed
+    /// All repositories below ROOT; symbolic links are not followed
     #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
     pub all: Option<PathBuf>,
     /// The selection.
@@ -312,10 +312,10 @@ pub struct DisableArgs {
 /// Arguments of `listen`.
 #[derive(Debug, Args)]
 pub struct ListenArgs {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub addr: SocketAddr,
-    /// The key to verify signatures with; given twice, either will do
+    /// File with the key; can be repeated, any one may match
     #[arg(long = "key-file", value_name = "FILE")]
     pub key_files: Vec<PathBuf>,
 }
@@ -323,17 +323,17 @@ pub struct ListenArgs {
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The file that holds the key; given twice, either will do
+    /// File with the key; can be repeated, any one may match
     #[arg(long = "key-file", value_name = "FILE", required = true)]
     pub key_files: Vec<PathBuf>,
-    /// The signature: hex, with `sha1=` or `sha256=` before it or not, or that of Standard
-    /// Webhooks, `v1,…`
+    /// The signature: hex, optionally prefixed with `sha1=` or `sha256=`, or `v1,…` of
+    /// Standard Webhooks
     #[arg(long, value_name = "SIGNATURE")]
     pub signature: String,
-    /// Of Standard Webhooks, the value of `webhook-id`
+    /// Value of `webhook-id` (Standard Webhooks)
     #[arg(long, value_name = "ID", requires = "timestamp")]
     pub id: Option<String>,
-    /// Of Standard Webhooks, the value of `webhook-timestamp`
+    /// Value of `webhook-timestamp` (Standard Webhooks)
     #[arg(long, value_name = "SECONDS", requires = "id")]
     pub timestamp: Option<u64>,
 }

@@ -9,29 +9,29 @@ use crate::spool::Id;
 /// The subcommands of `queue`.
 #[derive(Debug, Subcommand)]
 pub enum QueueCommand {
-    /// List what waits and what failed, a line each
+    /// List queued and failed messages
     List(QueueListArgs),
-    /// Show an entry: where it comes from, and its messages
+    /// Show an entry and its messages
     Show(QueueShowArgs),
-    /// Try again now, what failed for good too
+    /// Retry messages now, including those that were given up
     Retry(QueueChooseArgs),
-    /// Hand all that waits for an endpoint, and what failed there, to another
+    /// Move the queued and failed messages of one endpoint to another
     ///
-    /// OLD need not be configured any more. NEW must be, and gets it in the order of the
-    /// pushes, with its own key and headers. With --repository, OLD and NEW are paths: what
-    /// waits for a repository that was renamed is sent for its new path.
+    /// OLD may no longer be configured. NEW must be; it gets the messages in push order, with
+    /// its own key and headers. With --repository, OLD and NEW are paths of a repository that
+    /// was renamed: its messages are sent for the new path.
     Move(QueueMoveArgs),
-    /// Drop, never to be delivered
+    /// Drop messages without delivering them
     Drop(QueueChooseArgs),
 }
 
 /// Arguments of `queue list`.
 #[derive(Debug, Args)]
 pub struct QueueListArgs {
-    /// What to list; without any of it, everything
+    /// The selection; everything without it
     #[command(flatten)]
     pub choice: Choice,
-    /// Print a JSON object for each
+    /// Print a JSON object for each entry
     #[arg(long)]
     pub json: bool,
 }
@@ -39,10 +39,10 @@ pub struct QueueListArgs {
 /// Arguments of `queue show`.
 #[derive(Debug, Args)]
 pub struct QueueShowArgs {
-    /// The entry
+    /// Id of the entry
     #[arg(value_parser = parse_id)]
     pub id: Id,
-    /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
+    /// Repository, spool, or folder to search [default: the current repository, or the server]
     #[arg(long = "in", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }
@@ -54,10 +54,10 @@ pub struct QueueShowArgs {
 #[command(group(ArgGroup::new("chosen").required(true).multiple(true)
     .args(["ids", "endpoint", "repository", "older_than", "all"])))]
 pub struct QueueChooseArgs {
-    /// What to take
+    /// The selection
     #[command(flatten)]
     pub choice: Choice,
-    /// Everything
+    /// Select everything
     #[arg(long)]
     pub all: bool,
 }
@@ -65,16 +65,16 @@ pub struct QueueChooseArgs {
 /// Arguments of `queue move`.
 #[derive(Debug, Args)]
 pub struct QueueMoveArgs {
-    /// OLD and NEW are paths of a repository that was renamed
+    /// Treat OLD and NEW as paths of a repository that was renamed
     #[arg(long)]
     pub repository: bool,
-    /// The endpoint whose queue it is
+    /// The endpoint to move from
     #[arg(value_name = "OLD")]
     pub from: String,
-    /// The endpoint that gets it
+    /// The endpoint to move to
     #[arg(value_name = "NEW")]
     pub to: String,
-    /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
+    /// Repository, spool, or folder to search [default: the current repository, or the server]
     #[arg(long = "in", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }
@@ -82,19 +82,19 @@ pub struct QueueMoveArgs {
 /// Chooses entries; each condition narrows the choice.
 #[derive(Debug, Args)]
 pub struct Choice {
-    /// These entries
+    /// Ids of entries
     #[arg(value_name = "ID", value_parser = parse_id)]
     pub ids: Vec<Id>,
-    /// Of this endpoint
+    /// Only entries for this endpoint
     #[arg(long, value_name = "NAME")]
     pub endpoint: Option<String>,
-    /// Of this repository
+    /// Only entries of this repository
     #[arg(long, value_name = "REPO")]
     pub repository: Option<PathBuf>,
-    /// Enqueued longer ago than this, such as `2d`
+    /// Only entries older than DURATION, such as `2d`
     #[arg(long, value_name = "DURATION")]
     pub older_than: Option<humantime::Duration>,
-    /// Repository, spool, or folder of them [default: this folder's repository, or the server's]
+    /// Repository, spool, or folder to search [default: the current repository, or the server]
     #[arg(long = "in", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }

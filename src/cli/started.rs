@@ -26,9 +26,9 @@ pub enum HookName {
 /// Arguments of `hook`.
 #[derive(Debug, Args)]
 pub struct HookArgs {
-    /// Which hook to be
+    /// The hook to run as
     pub name: HookName,
-    /// The hook's own arguments, as git gives them
+    /// The hook's arguments, as git passes them
     pub args: Vec<String>,
 }
 
@@ -47,9 +47,9 @@ pub struct AsAccountArgs {
 pub struct BuildArgs {
     /// A spool
     pub spool: PathBuf,
-    /// The first entry in it whose messages are made
+    /// The first entry to build
     #[arg(value_parser = parse_id)]
     pub id: Id,
-    /// The process that waits for them
+    /// The process that waits for the messages
     pub flush: i32,
 }

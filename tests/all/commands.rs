@@ -297,7 +297,7 @@ fn the_man_page_renders_without_a_warning() {
         .args(["-man", "-Tutf8", "-ww", "-K", "utf8"]);
     let rendered = groff.stdin(&page.bytes).run().well();
     assert!(
-        rendered.stdout.contains("A ref moves, a POST goes out"),
+        rendered.stdout.contains("Send signed web-hook messages"),
         "{}",
         rendered.stdout
     );
