@@ -1,15 +1,16 @@
-//! The README's snippet for receivers, run against a real delivery.
+//! The README's snippet for receivers, run against a real delivery, and its terminal texts,
+//! compared with real ones.
 
 use std::fs;
 use std::path::Path;
 
-use crate::support::{KEY, Site};
+use crate::support::{Environment, KEY, Receiver, Site};
 
-/// The one fenced block below `<!-- ci: NAME -->` of the README.
-fn block(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+/// The one fenced block below this comment of a page.
+fn block(page: &str, name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let text = fs::read_to_string(path).unwrap();
-    let mark = format!("<!-- ci: {name} -->\n");
+    let mark = format!("<!-- {name} -->\n");
     let (_, rest) = text
         .split_once(&mark)
         .unwrap_or_else(|| panic!("no {mark}"));
@@ -33,7 +34,7 @@ fn the_readmes_python_verifies_a_real_delivery() {
         eprintln!("warning: python3 is not here: the README's snippet is not run");
         return;
     }
-    let snippet = block("verify");
+    let snippet = block("README.md", "ci: verify");
     for request in &push.requests {
         site.write("body", &request.body);
         let headers: Vec<_> = request
@@ -66,4 +67,72 @@ fn prepared(snippet: &str, key: &str) -> String {
          project_web_hook_key = {key:?}\n\
          {snippet}\n"
     )
+}
+
+/// A text in which paths, durations and words with several digits are `#`.
+fn masked(text: &str) -> String {
+    let varies = |word: &str| {
+        let digits = word.chars().filter(char::is_ascii_digit).count();
+        let is_time = word.starts_with(|c: char| c.is_ascii_digit()) && word.len() > digits;
+        word.contains('/') || digits > 1 || is_time
+    };
+    let lines = text.lines().map(|line| {
+        let mut words: Vec<_> = line.split_whitespace().collect();
+        for word in &mut words {
+            if varies(word) {
+                *word = "#";
+            }
+        }
+        words.dedup_by(|a, b| *a == "#" && *b == "#");
+        words.join(" ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn assert_shown(page: &str, name: &str, printed: &str) {
+    let shown = masked(&block(page, &format!("test: {name}")));
+    let printed = masked(printed);
+    assert!(
+        printed.contains(&shown),
+        "{page} shows\n{shown}\nand it is\n{printed}"
+    );
+}
+
+#[test]
+fn the_readmes_demo_is_what_it_prints() {
+    let ran = Environment::new().refpost(["demo"]).run().well();
+    assert_shown("README.md", "demo", &ran.stdout);
+}
+
+#[test]
+fn the_first_push_prints_what_the_pages_say() {
+    let site = Site::new();
+    let page = "docs/tutorial/first-push.md";
+    let mut receiver = Receiver::start();
+    let bare = site.bare("tools.git");
+    let url = receiver.url("/pagure");
+    let enabled = site.refpost(["enable", "--url", &url]).arg(&bare).run();
+    assert_shown("README.md", "enable", &enabled.well().stdout);
+
+    site.commit("README");
+    let push = |work: &Site| {
+        let push = work
+            .git_run(&["push"])
+            .arg(&bare)
+            .arg("HEAD:refs/heads/main");
+        push.run().stderr
+    };
+    assert_shown(page, "push", &push(&site));
+    receiver.wait_for(2);
+
+    receiver.stop();
+    site.commit("b");
+    push(&site);
+    let status = || site.refpost(["status"]).arg(&bare).run().well().stdout;
+    while !status().contains("next try") {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let listed = site.refpost(["queue", "list", "--in"]).arg(&bare).run();
+    assert_shown(page, "outage", &(status() + &listed.well().stdout));
 }
