@@ -16,7 +16,8 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`cli`] | the command line, as clap's types |
+//! | [`start`] | as a hook or as a subcommand; errors become exit codes |
+//! | [`cli`] | the command line: the list of subcommands |
 //! | [`command`] | one file per subcommand |
 //! | [`context`] | clock, environment, accounts, repositories, spools: inputs of commands; who is trusted |
 //! | [`error`] | errors that end a command, their hints, exit codes |
@@ -60,3 +61,4 @@ pub mod report;
 pub mod service;
 pub mod signature;
 pub mod spool;
+pub mod start;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    refpost::command::run(std::env::args_os()).into()
+    refpost::start::run(std::env::args_os()).into()
 }

@@ -1,9 +1,20 @@
 //! `as-account`: becomes an account for good, and runs refpost as it.
 
 use crate::as_account::become_account;
-use crate::cli::AsAccountArgs;
 use crate::error::{Done, Error};
+use clap::Args;
+use std::ffi::OsString;
 
-pub(super) fn run(args: &AsAccountArgs) -> Result<Done, Error> {
+/// Arguments of `as-account`.
+#[derive(Debug, Args)]
+pub(crate) struct AsAccountArgs {
+    /// The account's number
+    pub(crate) account: u32,
+    /// The arguments of the refpost that it runs
+    #[arg(last = true)]
+    pub(crate) args: Vec<OsString>,
+}
+
+pub(crate) fn run(args: &AsAccountArgs) -> Result<Done, Error> {
     become_account::run(args.account, &args.args)
 }

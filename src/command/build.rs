@@ -15,17 +15,31 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
+use super::parse_id;
 use crate::announce::delivery_host::World;
-use crate::cli::BuildArgs;
 use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::report;
 use crate::spool::{Content, Id, Spool, SpoolError, Unbuilt, WaitingRefs};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `build`.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// A spool
+    pub(crate) spool: PathBuf,
+    /// The first entry to build
+    #[arg(value_parser = parse_id)]
+    pub(crate) id: Id,
+    /// The process that waits for the messages
+    pub(crate) flush: i32,
+}
 
 /// Bytes of memory that may be allocated: far more than the messages of any push take.
 const MOST_MEMORY: u64 = 4 << 30;
 
-pub(super) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error> {
     // The result is told to the flush alone.
     set_pdeathsig(Signal::SIGKILL).ok();
     if getppid().as_raw() != args.flush {

@@ -1,21 +1,26 @@
 //! `completions`: prints a shell's completion script.
 
-use clap::CommandFactory;
-
-use crate::cli::{Cli, CompletionsArgs};
 use crate::error::Done;
 use crate::report;
+use clap::Args;
+use clap_complete::Shell;
 
-pub(super) fn run(args: &CompletionsArgs) -> Done {
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+pub(crate) fn run(args: &CompletionsArgs, whole: clap::Command) -> Done {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut shown(), "refpost", &mut script);
+    clap_complete::generate(args.shell, &mut shown(&whole), "refpost", &mut script);
     report::raw(&script);
     Done::Well
 }
 
 /// Returns the command line without the options and commands that are hidden.
-fn shown() -> clap::Command {
-    let whole = Cli::command();
+fn shown(whole: &clap::Command) -> clap::Command {
     let arguments = whole.get_arguments().filter(|one| !one.is_hide_set());
     let commands = whole.get_subcommands().filter(|one| !one.is_hide_set());
     clap::Command::new("refpost")

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::listen;
-use crate::cli::DemoArgs;
+use super::parse_format;
 use crate::config::REPOSITORY_FILE;
 use crate::context::Surroundings;
 use crate::context::binary::own_binary;
@@ -22,6 +22,15 @@ use crate::payload::Format;
 use crate::receiver::{self, Received, Verdict};
 use crate::report;
 use crate::signature::Secret;
+use clap::Args;
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The format of the messages [default: pagure]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    pub(crate) format: Option<Format>,
+}
 
 /// Number of messages in Pagure's format for the first push of a branch: its creation, and its
 /// commits.
@@ -52,7 +61,7 @@ const SHOWN: [&str; 14] = [
 /// Characters of a header's value that are shown.
 const VALUE: usize = 44;
 
-pub(super) fn run(args: &DemoArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &DemoArgs, around: &Surroundings) -> Result<Done, Error> {
     let folder = tempfile::Builder::new()
         .prefix("refpost-demo-")
         .tempdir()

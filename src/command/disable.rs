@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::Chosen;
 use crate::as_account::apart::{self, Job};
-use crate::cli::DisableArgs;
 use crate::config::RepositoryPattern;
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Fleet, Whose};
@@ -12,8 +12,24 @@ use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error};
 use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
 use crate::report;
+use clap::Args;
+use std::path::PathBuf;
 
-pub(super) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Error> {
+/// Arguments of `disable`.
+#[derive(Debug, Args)]
+pub(crate) struct DisableArgs {
+    /// The repositories
+    #[arg(value_name = "REPO", required_unless_present = "all")]
+    pub(crate) repos: Vec<PathBuf>,
+    /// All repositories below ROOT; symbolic links are not followed
+    #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
+    pub(crate) all: Option<PathBuf>,
+    /// The selection.
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+}
+
+pub(crate) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Error> {
     if let Some(root) = &args.all {
         return disable_all(root, &args.chosen.matches, around);
     }

@@ -10,23 +10,44 @@ use crate::announce::push::Push;
 use crate::announce::push_options::Wishes;
 use crate::announce::recorder::Recorded;
 use crate::announce::{compose, intents};
-use crate::cli::EmitArgs;
 use crate::config::Settings;
 use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
 use crate::json::{self, Object, Value};
+use crate::payload::pagure::parse_topic;
 use crate::payload::pagure::{self, Context};
 use crate::payload::{Format, Message};
 use crate::spool::{Built, Content, Recipient, Spool};
 use crate::{delivery, report};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `emit`.
+#[derive(Debug, Args)]
+pub(crate) struct EmitArgs {
+    /// The topic, such as `pull-request.comment.added`
+    #[arg(long, value_name = "TOPIC", value_parser = parse_topic)]
+    pub(crate) topic: String,
+    /// File with the JSON object for `msg` [default: `-`, standard input]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) msg: Option<PathBuf>,
+    /// Name of the account that acted [default: found as in a hook]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pusher: Option<String>,
+    /// Print the body and its recipients without sending anything
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The repository [default: that of the running hook, or the current directory]
+    pub(crate) repo: Option<PathBuf>,
+}
 
 /// Factor by which the input may be longer than `max_body`.
 ///
 /// The input may be laid out for people, and is sent without that layout.
 const MOST_LAYOUT: usize = 8;
 
-pub(super) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error> {
     let repository = locate::repository_in_hook(args.repo.as_deref(), around)?;
     let git_dir = repository.path();
     let settings = around.load_to_send(&git_dir)?.settings;

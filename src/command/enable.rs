@@ -6,8 +6,8 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::{Chosen, parse_format};
 use crate::as_account::apart::{self, Job};
-use crate::cli::EnableArgs;
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::context::binary::own_binary;
 use crate::context::found::ByOwner;
@@ -19,8 +19,34 @@ use crate::hooks::file::Hook;
 use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
 use crate::payload::Format;
 use crate::report;
+use clap::Args;
+use std::path::PathBuf;
 
-pub(super) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
+/// Arguments of `enable`.
+#[derive(Debug, Args)]
+pub(crate) struct EnableArgs {
+    /// The repositories
+    #[arg(value_name = "REPO", required_unless_present = "all")]
+    pub(crate) repos: Vec<PathBuf>,
+    /// All repositories below ROOT; symbolic links are not followed
+    #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
+    pub(crate) all: Option<PathBuf>,
+    /// The selection.
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Also link pre-receive and reference-transaction: no ref update is lost to a crash, and
+    /// refs that change without a push are announced
+    #[arg(long)]
+    pub(crate) guaranteed: bool,
+    /// URL of a receiver: written to a new configuration, with a fresh key
+    #[arg(long = "url", value_name = "URL", conflicts_with = "all")]
+    pub(crate) urls: Vec<String>,
+    /// The format that these receivers expect [default: pagure]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format, requires = "urls")]
+    pub(crate) format: Option<Format>,
+}
+
+pub(crate) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
     let urls = args.urls.iter().enumerate().map(|(at, url)| {
         EndpointUrl::parse(url)
             .map_err(|why| Error::failed(format!("cannot use URL number {}: {why}", at + 1)))

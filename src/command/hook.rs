@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::BufRead;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
@@ -24,18 +24,42 @@ use crate::announce::intend::{intend, wanted};
 use crate::announce::push::Push;
 use crate::announce::{announce, intents, push_options, transaction};
 use crate::as_account::become_account;
-use crate::cli::{HookArgs, HookName};
 use crate::config::{self, Loaded};
 use crate::context::{Surroundings, locate, signals};
 use crate::error::{Done, Error};
 use crate::event::RefName;
 use crate::hooks::file::{Hook, Place};
 use crate::report;
+use clap::Args;
+
+/// The git hooks that refpost can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookName {
+    /// Runs before any ref moves.
+    PreReceive,
+    /// Runs before each ref moves.
+    Update,
+    /// Runs after the refs have moved (githooks(5)).
+    PostReceive,
+    /// Runs after the refs have moved, and is told only their names.
+    PostUpdate,
+    /// Runs for each transaction of refs, pushed or not.
+    ReferenceTransaction,
+}
+
+/// Arguments of `hook`.
+#[derive(Debug, Args)]
+pub(crate) struct HookArgs {
+    /// The hook to run as
+    pub(crate) name: HookName,
+    /// The hook's arguments, as git passes them
+    pub(crate) args: Vec<String>,
+}
 
 /// Number of malformed lines that are told one by one.
 const MALFORMED_TOLD: usize = 5;
 
-pub(super) fn run(args: &HookArgs, around: &Surroundings) -> Done {
+pub(crate) fn run(args: &HookArgs, around: &Surroundings) -> Done {
     if let Err(error) = become_owner(args, around) {
         // Whether it may be refused, only that account's configuration could say.
         report::say(&format!(
@@ -216,4 +240,84 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
 
 fn read_updates() -> Input<impl BufRead> {
     Input::new(std::io::stdin().lock(), MALFORMED_TOLD)
+}
+
+/// Reads the arguments of a hook. Returns `None` for every other command line.
+///
+/// A hook is called by its name (a link in `hooks/`), or as `refpost hook NAME ARG…` without
+/// options. These two do not pass through clap: a push need not wait until it has made ready for
+/// every other command line.
+pub(crate) fn args_of(args: &[OsString]) -> Option<HookArgs> {
+    let hook = |name: &str| HookName::from_str(name, false).ok();
+    let (name, args) = match (named_as(args.first()?), args) {
+        (Some(name), [_, args @ ..]) => (name, args),
+        (None, [_, command, name, args @ ..])
+            if command == "hook" && !args.iter().any(is_option) =>
+        {
+            (hook(name.to_str()?)?, args)
+        }
+        _ => return None,
+    };
+    let args = args
+        .iter()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    Some(HookArgs { name, args })
+}
+
+/// Returns the hook that a name stands for: `hooks/NAME`; `hooks/NAME.ANYTHING`, as gitolite's
+/// repository-specific hooks are called; any file in a folder `NAME.d`, which dispatchers run.
+fn named_as(called: &OsString) -> Option<HookName> {
+    let hook = |name: &str| HookName::from_str(name, false).ok();
+    let called = Path::new(called);
+    let name = called.file_name()?.to_str()?;
+    let (first, _) = name.split_once('.').unwrap_or((name, ""));
+    let folder = called
+        .parent()
+        .and_then(|folder| folder.file_name()?.to_str());
+    let folder = folder.and_then(|folder| folder.strip_suffix(".d"));
+    hook(first).or_else(|| hook(folder?))
+}
+
+fn is_option(arg: &OsString) -> bool {
+    arg.as_encoded_bytes().starts_with(b"-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_is_known_by_its_name_or_spelled_out_and_the_rest_is_claps() {
+        let hook = |line: &str| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let HookArgs { name, args } = args_of(&args)?;
+            Some((name, args.join(" ")))
+        };
+        let found = |name, args: &str| Some((name, args.to_owned()));
+        assert_eq!(hook("hooks/post-receive"), found(HookName::PostReceive, ""));
+        assert_eq!(hook("update r 1 2"), found(HookName::Update, "r 1 2"));
+        for named in [
+            "hooks/post-receive.h00-refpost",
+            "/srv/a.git/custom_hooks/post-receive.d/refpost",
+            "./hooks/post-receive.d/90-refpost",
+        ] {
+            assert_eq!(hook(named), found(HookName::PostReceive, ""), "{named}");
+        }
+        assert_eq!(
+            hook("/usr/bin/refpost hook update r 1 2"),
+            found(HookName::Update, "r 1 2")
+        );
+        for others in [
+            "refpost",
+            "refpost hook",
+            "refpost hook nonsense",
+            "refpost hook post-receive --help",
+            "refpost flush post-receive",
+            "/etc/cron.d/refpost",
+            "post-receive-email",
+        ] {
+            assert_eq!(hook(others), None, "{others}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use crate::context::Surroundings;
 use crate::error::{Done, Error};
 use crate::report;
 
-pub(super) fn run(around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(around: &Surroundings) -> Result<Done, Error> {
     report::line(around.fresh_key()?.expose());
     Ok(Done::Well)
 }

@@ -4,13 +4,26 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use super::verify;
-use crate::cli::ListenArgs;
 use crate::error::{Done, Error, IoContext};
 use crate::receiver::{self, Received, Verdict};
 use crate::report;
 use crate::signature::Secret;
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
-pub(super) fn run(args: &ListenArgs) -> Result<Done, Error> {
+/// Arguments of `listen`.
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) addr: SocketAddr,
+    /// File with the key; can be repeated, any one may match
+    #[arg(long = "key-file", value_name = "FILE")]
+    pub(crate) key_files: Vec<PathBuf>,
+}
+
+pub(crate) fn run(args: &ListenArgs) -> Result<Done, Error> {
     let keys = verify::read_keys(&args.key_files)?;
     let address = args.addr.to_string();
     let listener = TcpListener::bind(args.addr).doing("listen on", Path::new(&address))?;

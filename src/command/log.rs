@@ -2,13 +2,27 @@
 
 use std::time::Duration;
 
-use crate::cli::LogArgs;
 use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Attempt, SpoolError, Status};
+use clap::Args;
+use std::path::PathBuf;
 
-pub(super) fn run(args: &LogArgs, around: &Surroundings) -> Result<Done, Error> {
+/// Arguments of `log`.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// The repository [default: the current directory]
+    pub(crate) repo: Option<PathBuf>,
+    /// Number of attempts to show
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
+    pub(crate) lines: usize,
+    /// Print the log's JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) fn run(args: &LogArgs, around: &Surroundings) -> Result<Done, Error> {
     let git_dir = locate::repository(args.repo.as_deref(), around)?.path();
     let settings = around
         .load(Some(&git_dir))

@@ -3,11 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use crate::cli::{Cli, LEVELS};
+use crate::command::LEVELS;
 use crate::error::{Done, Error, IoContext};
 use crate::report;
 
@@ -40,13 +39,12 @@ const SECTIONS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-pub(super) fn run() -> Result<Done, Error> {
-    report::raw(&page().doing("write", Path::new("the man page"))?);
+pub(crate) fn run(command: clap::Command) -> Result<Done, Error> {
+    report::raw(&page(command).doing("write", Path::new("the man page"))?);
     Ok(Done::Well)
 }
 
-fn page() -> io::Result<Vec<u8>> {
-    let mut command = Cli::command();
+fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
     command.build();
     let mut page = Vec::new();
     let whole = Man::new(command.clone());

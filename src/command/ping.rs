@@ -1,7 +1,6 @@
 //! `ping`: sends a test message to each endpoint now, and prints its answer.
 
 use crate::announce::compose;
-use crate::cli::PingArgs;
 use crate::config::{Endpoint, EndpointUrl, Settings};
 use crate::context::{Surroundings, locate};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
@@ -11,12 +10,24 @@ use crate::json::Object;
 use crate::payload::{self, Message, forge, pagure};
 use crate::report;
 use crate::signature::Secret;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `ping`.
+#[derive(Debug, Args)]
+pub(crate) struct PingArgs {
+    /// The repository [default: the current directory]
+    pub(crate) repo: Option<PathBuf>,
+    /// Test only this endpoint
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: Option<String>,
+}
 
 /// Topic of Pagure's own test message.
 const TOPIC: &str = "Test.notification";
 const CONTENT: &str = "Test message";
 
-pub(super) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error> {
     let repository = locate::repository(args.repo.as_deref(), around)?;
     let settings = around.load_to_send(&repository.path())?.settings;
     let chosen: Vec<&Endpoint> = settings

@@ -1,17 +1,41 @@
 //! `preview`: prints the messages of a push, and sends nothing.
 
+use super::parse_format;
 use crate::announce::batches::Input;
 use crate::announce::compose::{self, Composer};
 use crate::announce::push_options::Wishes;
-use crate::cli::PreviewArgs;
 use crate::config::{Endpoint, Settings};
 use crate::context::{Surroundings, locate};
 use crate::delivery::{HeaderValue, Request};
 use crate::error::{Done, Error};
+use crate::payload::Format;
 use crate::payload::Message;
 use crate::report;
+use clap::Args;
+use std::path::PathBuf;
 
-pub(super) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Error> {
+/// Arguments of `preview`.
+#[derive(Debug, Args)]
+pub(crate) struct PreviewArgs {
+    /// The repository [default: that of the running hook, or the current directory]
+    #[arg(long, value_name = "REPO")]
+    pub(crate) repo: Option<PathBuf>,
+    /// Name of the pusher [default: found as in a hook]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pusher: Option<String>,
+    /// A push option, as with `git push -o`; can be repeated
+    #[arg(short = 'o', long = "push-option", value_name = "OPTION")]
+    pub(crate) push_options: Vec<String>,
+    /// Show the whole request for each endpoint, without secrets
+    #[arg(long)]
+    pub(crate) http: bool,
+    /// Show messages in this format, whether or not an endpoint uses it [default: the formats
+    /// of all endpoints]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    pub(crate) format: Option<Format>,
+}
+
+pub(crate) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Error> {
     let repository = locate::repository_in_hook(args.repo.as_deref(), around)?;
     let settings = around.load(Some(&repository.path()))?.settings;
     let pusher = match &args.pusher {

@@ -7,15 +7,27 @@ use serde_json::json;
 
 use super::check::disk;
 use crate::as_account::apart::{self, Job};
-use crate::cli::StatusArgs;
 use crate::context::configured::{Configured, NOT_CONFIGURED};
 use crate::context::targets::{self, Target};
 use crate::context::{Surroundings, max_spool};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
+use clap::Args;
+use std::path::PathBuf;
 
-pub(super) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Repositories, spools, or folders to search [default: the current repository, or the server]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Print a JSON object for each endpoint
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
     let searched = targets::search_here(&args.paths, around)?;
     if searched.is_of_others(around) {
         let mut line: Vec<OsString> = vec!["status".into()];

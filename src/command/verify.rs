@@ -3,13 +3,31 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::cli::VerifyArgs;
 use crate::config::{KeyError, SecretFile};
 use crate::error::{Done, Error, IoContext};
 use crate::report;
 use crate::signature::{self, Secret};
+use clap::Args;
 
-pub(super) fn run(args: &VerifyArgs) -> Result<Done, Error> {
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// File with the key; can be repeated, any one may match
+    #[arg(long = "key-file", value_name = "FILE", required = true)]
+    pub(crate) key_files: Vec<PathBuf>,
+    /// The signature: hex, optionally prefixed with `sha1=` or `sha256=`, or `v1,…` of
+    /// Standard Webhooks
+    #[arg(long, value_name = "SIGNATURE")]
+    pub(crate) signature: String,
+    /// Value of `webhook-id` (Standard Webhooks)
+    #[arg(long, value_name = "ID", requires = "timestamp")]
+    pub(crate) id: Option<String>,
+    /// Value of `webhook-timestamp` (Standard Webhooks)
+    #[arg(long, value_name = "SECONDS", requires = "id")]
+    pub(crate) timestamp: Option<u64>,
+}
+
+pub(crate) fn run(args: &VerifyArgs) -> Result<Done, Error> {
     let keys = read_keys(&args.key_files)?;
     let mut body = Vec::new();
     std::io::stdin()

@@ -1,12 +1,24 @@
 //! `work`: the service, and a watch that delivers what it takes in.
 
 use super::flush;
-use crate::cli::{FlushArgs, WorkArgs};
 use crate::context::Surroundings;
 use crate::error::{Done, Error};
 use crate::service;
+use clap::Args;
+use std::path::PathBuf;
 
-pub(super) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error> {
+/// Arguments of `work`.
+#[derive(Debug, Args)]
+pub(crate) struct WorkArgs {
+    /// Import a mail drop of an earlier refpost and exit
+    #[arg(long, value_name = "FOLDER", conflicts_with = "json")]
+    pub(crate) drain: Option<PathBuf>,
+    /// Print a JSON object for each queue that was flushed
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error> {
     let server = around.server()?;
     let missing = |what: &str| Error::Failed {
         what: format!("cannot work as the service: `{what}` is not set in the server's file"),
@@ -29,7 +41,7 @@ pub(super) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error>
         return service::drain(old, &server, around);
     }
     service::serve(socket, &server, around)?;
-    let watch = FlushArgs {
+    let watch = flush::FlushArgs {
         paths: Vec::new(),
         watch: true,
         budget: None,

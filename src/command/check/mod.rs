@@ -11,12 +11,35 @@ mod spool;
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::CheckArgs;
+use crate::command::Chosen;
 use crate::command::check::findings::Findings;
 use crate::command::check::repository::{Known, check};
 use crate::context::{Surroundings, locate};
 use crate::error::{Done, Error};
 use crate::report;
+use clap::Args;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The repositories [default: the current directory]
+    #[arg(value_name = "REPO")]
+    pub(crate) repos: Vec<PathBuf>,
+    /// Check all repositories below ROOT and print only problems and a summary [default: `root`
+    /// of the server's configuration]
+    #[arg(long, value_name = "ROOT", conflicts_with_all = ["repos", "show"])]
+    #[allow(
+        clippy::option_option,
+        reason = "clap's way to say that the value is optional"
+    )]
+    pub(crate) all: Option<Option<PathBuf>>,
+    /// The selection.
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Print the effective settings and their sources
+    #[arg(long)]
+    pub(crate) show: bool,
+}
 
 pub(crate) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error> {
     if let Some(root) = &args.all {

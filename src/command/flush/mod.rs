@@ -14,7 +14,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::announce::delivery_host::World;
 use crate::as_account::apart::{self, Job};
 use crate::as_account::become_account;
-use crate::cli::FlushArgs;
 use crate::command::flush::prepare::prepare;
 use crate::config::IN_FLIGHT;
 use crate::context::targets::{self, Target, Targets};
@@ -22,6 +21,35 @@ use crate::context::{Surroundings, signals};
 use crate::delivery::{self, Client, Instant, Limits, Scheduler};
 use crate::error::{Done, Error, IoContext};
 use crate::report::{self, Progress};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `flush`.
+#[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+pub(crate) struct FlushArgs {
+    /// Repositories, spools, or folders to search
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Keep running: deliver new messages, and retries as they fall due
+    #[arg(long, conflicts_with_all = ["budget", "strict"])]
+    pub(crate) watch: bool,
+    /// Start no new attempts after DURATION, such as `55s`
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) budget: Option<humantime::Duration>,
+    /// Exit with 75 if any message is still queued
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Print a JSON object for each queue that was flushed
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Leave the session of the process that started this
+    #[arg(long, hide = true)]
+    pub(crate) detached: bool,
+}
 
 /// Time limit of root's flush, which is started once a minute.
 const ROOTS_BUDGET: Duration = Duration::from_secs(55);

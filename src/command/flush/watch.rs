@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::prepare::prepare;
 use crate::announce::delivery_host::World;
-use crate::cli::FlushArgs;
+use crate::command::flush::FlushArgs;
 use crate::context::found::ByOwner;
 use crate::context::{Surroundings, targets};
 use crate::delivery::{self, Scheduler};

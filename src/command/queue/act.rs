@@ -2,14 +2,30 @@
 
 use std::ffi::OsString;
 
+use super::selection::Choice;
 use super::selection::{ByPlace, Listed, chosen};
 use crate::as_account::apart::{self, Job};
-use crate::cli::{Choice, QueueChooseArgs};
 use crate::context::Surroundings;
 use crate::context::targets::{self, Searched};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Spool, SpoolError};
+use clap::{ArgGroup, Args};
+
+/// Arguments of `queue retry` and `queue drop`.
+///
+/// At least one is required, so that an omission does not retry or drop everything.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("chosen").required(true).multiple(true)
+    .args(["ids", "endpoint", "repository", "older_than", "all"])))]
+pub(crate) struct QueueChooseArgs {
+    /// The selection
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+    /// Select everything
+    #[arg(long)]
+    pub(crate) all: bool,
+}
 
 /// Runs a command line as each owner of what was found, on that owner's own.
 pub(super) fn apart(

@@ -1,7 +1,6 @@
 //! `queue drop`: removes entries, never to be delivered.
 
-use super::act::on_chosen;
-use crate::cli::QueueChooseArgs;
+use super::act::{QueueChooseArgs, on_chosen};
 use crate::context::Surroundings;
 use crate::error::{Done, Error};
 

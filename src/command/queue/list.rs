@@ -4,15 +4,27 @@ use serde_json::json;
 
 use super::act::line_of;
 use super::describe::describe;
+use super::selection::Choice;
 use super::selection::{Listed, Place, chosen};
 use crate::as_account::apart::{self, Job};
-use crate::cli::QueueListArgs;
 use crate::context::Surroundings;
 use crate::context::configured::{Configured, NOT_CONFIGURED};
 use crate::context::targets;
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Spool, SpoolError};
+use clap::Args;
+
+/// Arguments of `queue list`.
+#[derive(Debug, Args)]
+pub(crate) struct QueueListArgs {
+    /// The selection; everything without it
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+    /// Print a JSON object for each entry
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(super) fn run(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
     let searched = targets::search_here(&args.choice.paths, around)?;

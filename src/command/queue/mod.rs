@@ -9,9 +9,32 @@ mod retry;
 mod selection;
 mod show;
 
-use crate::cli::QueueCommand;
+use crate::command::queue::act::QueueChooseArgs;
+use crate::command::queue::list::QueueListArgs;
+use crate::command::queue::r#move::QueueMoveArgs;
+use crate::command::queue::show::QueueShowArgs;
 use crate::context::Surroundings;
 use crate::error::{Done, Error};
+use clap::Subcommand;
+
+/// The subcommands of `queue`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// List queued and failed messages
+    List(QueueListArgs),
+    /// Show an entry and its messages
+    Show(QueueShowArgs),
+    /// Retry messages now, including those that were given up
+    Retry(QueueChooseArgs),
+    /// Move the queued and failed messages of one endpoint to another
+    ///
+    /// OLD may no longer be configured. NEW must be; it gets the messages in push order, with
+    /// its own key and headers. With --repository, OLD and NEW are paths of a repository that
+    /// was renamed: its messages are sent for the new path.
+    Move(QueueMoveArgs),
+    /// Drop messages without delivering them
+    Drop(QueueChooseArgs),
+}
 
 pub(crate) fn run(command: &QueueCommand, around: &Surroundings) -> Result<Done, Error> {
     match command {

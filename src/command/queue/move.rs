@@ -7,16 +7,34 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::act::{apart, nowhere};
+use super::selection::Choice;
 use super::selection::chosen;
 use crate::announce::delivery_host::World;
 use crate::announce::renamed::rename;
-use crate::cli::{Choice, QueueMoveArgs};
 use crate::context::targets::{self, Target};
 use crate::context::{Surroundings, locate};
 use crate::delivery::{self, Surveyor};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Header, Id, Lock, Queue, Spool, SpoolError};
+use clap::Args;
+
+/// Arguments of `queue move`.
+#[derive(Debug, Args)]
+pub(crate) struct QueueMoveArgs {
+    /// Treat OLD and NEW as paths of a repository that was renamed
+    #[arg(long)]
+    pub(crate) repository: bool,
+    /// The endpoint to move from
+    #[arg(value_name = "OLD")]
+    pub(crate) from: String,
+    /// The endpoint to move to
+    #[arg(value_name = "NEW")]
+    pub(crate) to: String,
+    /// Repository, spool, or folder to search [default: the current repository, or the server]
+    #[arg(long = "in", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
 
 /// Time between two looks whether messages are made.
 const BUILDS: Duration = Duration::from_millis(20);

@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::act::on_chosen;
+use super::act::{QueueChooseArgs, on_chosen};
 use super::selection::Listed;
-use crate::cli::QueueChooseArgs;
 use crate::context::Surroundings;
 use crate::context::configured::{Configured, Orphan};
 use crate::error::{Done, Error};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::Choice;
+use crate::command::parse_id;
 use crate::context::Surroundings;
 use crate::context::targets::Target;
 use crate::error::Error;
@@ -12,6 +12,27 @@ use crate::spool::{
     Content, Entry, EntryError, Failed, Frozen, Header, Id, IoError, Item, Part, Queue, Spool,
     SpoolError,
 };
+use clap::Args;
+
+/// Chooses entries; each condition narrows the choice.
+#[derive(Debug, Args)]
+pub(crate) struct Choice {
+    /// Ids of entries
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    pub(crate) ids: Vec<Id>,
+    /// Only entries for this endpoint
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: Option<String>,
+    /// Only entries of this repository
+    #[arg(long, value_name = "REPO")]
+    pub(crate) repository: Option<PathBuf>,
+    /// Only entries older than DURATION, such as `2d`
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) older_than: Option<humantime::Duration>,
+    /// Repository, spool, or folder to search [default: the current repository, or the server]
+    #[arg(long = "in", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
 
 /// An entry in one of the places where it can be.
 pub(crate) struct Listed {

@@ -2,13 +2,28 @@
 
 use super::act::{apart, line_of, nothing_chosen, nowhere};
 use super::describe::describe;
+use super::selection::Choice;
 use super::selection::chosen;
-use crate::cli::{Choice, QueueShowArgs};
+use crate::command::parse_id;
 use crate::context::{Surroundings, targets};
 use crate::error::{Done, Error};
 use crate::event::Oid;
 use crate::report;
+use crate::spool::Id;
 use crate::spool::{Content, SpoolError};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `queue show`.
+#[derive(Debug, Args)]
+pub(crate) struct QueueShowArgs {
+    /// Id of the entry
+    #[arg(value_parser = parse_id)]
+    pub(crate) id: Id,
+    /// Repository, spool, or folder to search [default: the current repository, or the server]
+    #[arg(long = "in", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
 
 pub(super) fn run(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
     let choice = Choice {
