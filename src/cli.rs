@@ -9,7 +9,7 @@ use crate::command::{
     LEVELS, as_account, build, check, completions, demo, disable, emit, enable, flush, hook,
     keygen, listen, log, man, ping, preview, queue, status, verify, work,
 };
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::{Done, Error};
 
 /// Send signed web-hook messages for pushes to bare git repositories
@@ -112,28 +112,28 @@ pub(crate) enum Command {
 #[inline(never)]
 pub(crate) fn run(args: Vec<OsString>) -> Result<Done, Error> {
     let cli = Cli::parse_from(args);
-    dispatch(cli.command, &Surroundings::new(cli.config, cli.found))
+    dispatch(cli.command, &Context::new(cli.config, cli.found))
 }
 
-fn dispatch(command: Command, around: &Surroundings) -> Result<Done, Error> {
+fn dispatch(command: Command, ctx: &Context) -> Result<Done, Error> {
     match command {
-        Command::Hook(args) => Ok(hook::run(&args, around)),
-        Command::Flush(args) => flush::run(&args, around),
-        Command::Work(args) => work::run(&args, around),
-        Command::Build(args) => build::run(&args, around),
-        Command::Queue(args) => queue::run(&args, around),
-        Command::Status(args) => status::run(&args, around),
-        Command::Log(args) => log::run(&args, around),
-        Command::Preview(args) => preview::run(&args, around),
-        Command::Check(args) => check::run(&args, around),
-        Command::Ping(args) => ping::run(&args, around),
-        Command::Emit(args) => emit::run(&args, around),
-        Command::Enable(args) => enable::run(&args, around),
-        Command::Disable(args) => disable::run(&args, around),
-        Command::Keygen => keygen::run(around),
+        Command::Hook(args) => Ok(hook::run(&args, ctx)),
+        Command::Flush(args) => flush::run(&args, ctx),
+        Command::Work(args) => work::run(&args, ctx),
+        Command::Build(args) => build::run(&args, ctx),
+        Command::Queue(args) => queue::run(&args, ctx),
+        Command::Status(args) => status::run(&args, ctx),
+        Command::Log(args) => log::run(&args, ctx),
+        Command::Preview(args) => preview::run(&args, ctx),
+        Command::Check(args) => check::run(&args, ctx),
+        Command::Ping(args) => ping::run(&args, ctx),
+        Command::Emit(args) => emit::run(&args, ctx),
+        Command::Enable(args) => enable::run(&args, ctx),
+        Command::Disable(args) => disable::run(&args, ctx),
+        Command::Keygen => keygen::run(ctx),
         Command::Listen(args) => listen::run(&args),
         Command::Verify(args) => verify::run(&args),
-        Command::Demo(args) => demo::run(&args, around),
+        Command::Demo(args) => demo::run(&args, ctx),
         Command::Completions(args) => Ok(completions::run(&args, Cli::command())),
         Command::Man => man::run(Cli::command()),
         Command::AsAccount(args) => as_account::run(&args),

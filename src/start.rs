@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::command::hook;
-use crate::context::{Surroundings, environment, signals};
+use crate::context::{Context, environment, signals};
 use crate::{cli, report};
 
 /// Runs the command that the arguments name, and returns the exit code. The first argument is the
@@ -21,7 +21,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         return u8::from(hook.is_none());
     }
     let done = match hook {
-        Some(args) => Ok(hook::run(&args, &Surroundings::new(None, false))),
+        Some(args) => Ok(hook::run(&args, &Context::new(None, false))),
         None => cli::run(args),
     };
     match done {

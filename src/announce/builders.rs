@@ -16,7 +16,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
 use super::git_process;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::{Error, IoContext};
 use crate::spool::{Build, Header, Id, Spool, Unbuilt};
 
@@ -113,13 +113,7 @@ impl Builders {
     /// Has the messages of an entry made, and returns the result if one is known.
     ///
     /// Returns `Build::Begun` as long as none is, also while other processes must end first.
-    pub(crate) fn build(
-        &self,
-        spool: &Spool,
-        id: &Id,
-        header: &Header,
-        around: &Surroundings,
-    ) -> Build {
+    pub(crate) fn build(&self, spool: &Spool, id: &Id, header: &Header, ctx: &Context) -> Build {
         let mut builders = self.running.borrow_mut();
         // All processes are looked at, since an entry that is gone is not asked for again.
         builders.retain(|_, builder| {
@@ -142,7 +136,7 @@ impl Builders {
             if let Some(why) = spool.killed_by(id, DEATHS) {
                 return Build::Kills(why);
             }
-            match Builder::start(spool, id, around) {
+            match Builder::start(spool, id, ctx) {
                 Ok(builder) => drop(builders.insert(key, builder)),
                 Err(error) => {
                     return Build::Unbuilt(Unbuilt::All(crate::report::chain(&error)));
@@ -212,10 +206,10 @@ impl Drop for Builders {
 }
 
 impl Builder {
-    fn start(spool: &Spool, id: &Id, around: &Surroundings) -> Result<Self, Error> {
+    fn start(spool: &Spool, id: &Id, ctx: &Context) -> Result<Self, Error> {
         let what = Path::new("refpost");
         // Not by its path, where another version may be installed by now.
-        let mut command = around.refpost_at("/proc/self/exe".into());
+        let mut command = ctx.refpost_at("/proc/self/exe".into());
         let process = command
             .args(arguments(spool, id))
             // A signal to the flush's process group must not reach this process: it ends with the

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::{self, Settings};
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::Error;
 use crate::event::{RefChange, RefName, RefUpdate};
 use crate::git::{self, Changes, Repository, WantedDetails};
@@ -38,7 +38,7 @@ pub(crate) struct Composer<'a> {
     /// The formats in which each change is told.
     formats: BTreeSet<Format>,
     settings: &'a Settings,
-    around: &'a Surroundings,
+    ctx: &'a Context,
     /// The account name of the pusher.
     pusher: &'a str,
     /// The pusher's note.
@@ -55,12 +55,12 @@ impl<'a> Composer<'a> {
     pub(crate) fn new(
         repository: &'a Repository,
         settings: &'a Settings,
-        around: &'a Surroundings,
+        ctx: &'a Context,
         pusher: &'a str,
         note: Option<&'a str>,
         time: SystemTime,
     ) -> Self {
-        let with = (settings, around);
+        let with = (settings, ctx);
         Self::of_formats(settings.formats(), repository, with, pusher, note, time)
     }
 
@@ -68,7 +68,7 @@ impl<'a> Composer<'a> {
     pub(crate) fn of_formats(
         formats: BTreeSet<Format>,
         repository: &'a Repository,
-        (settings, around): (&'a Settings, &'a Surroundings),
+        (settings, ctx): (&'a Settings, &'a Context),
         pusher: &'a str,
         note: Option<&'a str>,
         time: SystemTime,
@@ -85,7 +85,7 @@ impl<'a> Composer<'a> {
             bytes: settings.max_body,
             same_as: formats.contains(&Format::Github),
         });
-        let (project, addresses) = project(repository, settings, around);
+        let (project, addresses) = project(repository, settings, ctx);
         Self {
             changes: repository.changes(wants).with_details(details),
             git_dir: repository.path(),
@@ -93,7 +93,7 @@ impl<'a> Composer<'a> {
             addresses,
             formats,
             settings,
-            around,
+            ctx,
             pusher,
             note,
             time,
@@ -134,11 +134,10 @@ impl<'a> Composer<'a> {
     pub(crate) fn tell_misfits(&self) {
         let told = self.misfits.iter().take(MISFITS_TOLD);
         let more = self.misfits.len() - told.len();
-        told.for_each(|misfit| self.around.tell_once(misfit, None));
+        told.for_each(|misfit| self.ctx.tell_once(misfit, None));
         if more > 0 {
             let more = report::count(more, "ref");
-            self.around
-                .tell_once(&format!("{more} more like that"), None);
+            self.ctx.tell_once(&format!("{more} more like that"), None);
         }
     }
 
@@ -220,7 +219,7 @@ impl<'a> Composer<'a> {
         telling: &Telling,
         longest: usize,
     ) -> Result<Message, Error> {
-        let stamp = stamp(self.made + 1, self.time, self.around)?;
+        let stamp = stamp(self.made + 1, self.time, self.ctx)?;
         let settings = self.settings;
         match (telling, change) {
             (Telling::Event(event), _) => {
@@ -282,22 +281,22 @@ impl<'a> Composer<'a> {
 pub(crate) fn project(
     repository: &Repository,
     settings: &Settings,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> (Project, Addresses) {
-    let facts = repository.facts(&|name| around.variable(name));
-    let (name, fullname) = around.account(facts.owner_uid);
+    let facts = repository.facts(&|name| ctx.variable(name));
+    let (name, fullname) = ctx.account(facts.owner_uid);
     let project = config::project(settings, &facts, (&name, &fullname));
     let addresses = config::addresses(settings, &facts, &project);
     (project, addresses)
 }
 
 /// Returns the name of the pusher, as far as the environment tells.
-pub(crate) fn pusher(around: &Surroundings) -> String {
-    host::pusher(|name| around.variable(name), || around.own_account())
+pub(crate) fn pusher(ctx: &Context) -> String {
+    host::pusher(|name| ctx.variable(name), || ctx.own_account())
 }
 
 /// Makes the number, the random id and the time of the `i`th message of a push.
-pub(crate) fn stamp(i: usize, now: SystemTime, around: &Surroundings) -> Result<Stamp, Error> {
+pub(crate) fn stamp(i: usize, now: SystemTime, ctx: &Context) -> Result<Stamp, Error> {
     let timestamp = now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -305,7 +304,7 @@ pub(crate) fn stamp(i: usize, now: SystemTime, around: &Surroundings) -> Result<
     let (year, _) = rfc3339
         .split_once('-')
         .expect("RFC 3339 begins with the year");
-    let uuid = uuid::Builder::from_random_bytes(around.random()?).into_uuid();
+    let uuid = uuid::Builder::from_random_bytes(ctx.random()?).into_uuid();
     Ok(Stamp {
         i,
         msg_id: format!("{year}-{uuid}"),

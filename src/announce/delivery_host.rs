@@ -14,7 +14,7 @@ use super::deferred::{self, Judged};
 use super::push_options::Wishes;
 use super::unannounced::{Unannounced, log_misfits, log_unannounced};
 use crate::config::Settings;
-use crate::context::{Surroundings, locate, max_spool};
+use crate::context::{Context, locate, max_spool};
 use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
 use crate::error::Error;
 use crate::git::Repository;
@@ -37,7 +37,7 @@ pub(crate) struct Renamed {
 
 /// Inputs of deliveries from outside. Reads each configuration once, until told to forget.
 pub(crate) struct World<'a> {
-    pub(crate) around: &'a Surroundings,
+    pub(crate) ctx: &'a Context,
     as_json: bool,
     settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
     builders: Builders,
@@ -52,9 +52,9 @@ pub(crate) struct World<'a> {
 
 impl<'a> World<'a> {
     /// Returns the inputs. With `as_json`, results are printed for programs.
-    pub(crate) fn new(around: &'a Surroundings, as_json: bool) -> Self {
+    pub(crate) fn new(ctx: &'a Context, as_json: bool) -> Self {
         Self {
-            around,
+            ctx,
             as_json,
             settings: RefCell::default(),
             builders: Builders::default(),
@@ -67,7 +67,7 @@ impl<'a> World<'a> {
 
     /// Forgets configurations and names of accounts, so that they are read anew.
     pub(crate) fn forget(&self) {
-        self.around.forget_accounts();
+        self.ctx.forget_accounts();
         self.settings.borrow_mut().clear();
     }
 
@@ -81,23 +81,22 @@ impl<'a> World<'a> {
     pub(crate) fn submitter(&self) -> Submitter<'_> {
         Submitter {
             outside: self,
-            around: self.around,
+            ctx: self.ctx,
             is_down: &self.is_service_down,
         }
     }
 
     fn tell(&self, text: &str) {
-        self.around.tell_once(text, None);
+        self.ctx.tell_once(text, None);
     }
 
     fn tell_entry(&self, error: &EntryError) {
         let hint = error.hint();
-        self.around
-            .tell_once(&report::chain(error), hint.as_deref());
+        self.ctx.tell_once(&report::chain(error), hint.as_deref());
     }
 
     fn tell_io(&self, error: &IoError) {
-        self.around
+        self.ctx
             .tell_once(&error.told_once(), error.hint().as_deref());
     }
 
@@ -111,14 +110,14 @@ impl<'a> World<'a> {
     /// Loads the settings that this account delivers by: as the service, those of the server's file
     /// alone.
     fn load(&self, repository: &Path) -> Result<Settings, Error> {
-        let loaded = if self.around.is_service()? {
-            self.around
+        let loaded = if self.ctx.is_service()? {
+            self.ctx
                 .server()?
-                .load_served(repository, self.around.host())?
+                .load_served(repository, self.ctx.host())?
         } else {
-            self.around.ensure_roots(repository)?;
-            self.around.ensure_trusted(repository)?;
-            self.around.load_to_send(repository)?
+            self.ctx.ensure_roots(repository)?;
+            self.ctx.ensure_trusted(repository)?;
+            self.ctx.load_to_send(repository)?
         };
         if loaded.is_decided() {
             return Ok(loaded.settings);
@@ -183,7 +182,7 @@ impl<'a> World<'a> {
         if let Some(why) = why {
             let git_dir = &header.repository;
             let spool = locate::spool_of(git_dir, Some(&settings));
-            log_unannounced(&spool, git_dir, &why, updates.len(), self.around);
+            log_unannounced(&spool, git_dir, &why, updates.len(), self.ctx);
             return Ok(Built {
                 messages: Vec::new(),
                 recipients: Vec::new(),
@@ -191,13 +190,13 @@ impl<'a> World<'a> {
         }
         let repository = Repository::open(&header.repository)?.in_namespace(&header.namespace);
         let (note, time) = (wishes.note.as_deref(), header.time);
-        let mut composer = Composer::new(&repository, &settings, self.around, pusher, note, time);
+        let mut composer = Composer::new(&repository, &settings, self.ctx, pusher, note, time);
         if extent == Extent::WhatIsKnown {
             composer = composer.of_what_is_known();
         }
         let built = composer.built(updates)?;
         let spool = locate::spool_of(&header.repository, Some(&settings));
-        log_misfits(&spool, &header.repository, &composer, self.around);
+        log_misfits(&spool, &header.repository, &composer, self.ctx);
         // The entry keeps its id, so it cannot become two, as it could when it was recorded.
         if header.can_hold(&built) {
             Ok(built)
@@ -241,16 +240,16 @@ enum Extent {
 
 impl Outside for World<'_> {
     fn now(&self) -> SystemTime {
-        self.around.now()
+        self.ctx.now()
     }
 
     fn jitter(&self) -> f64 {
-        let random = self.around.random().map_or(0, i16::from_le_bytes);
+        let random = self.ctx.random().map_or(0, i16::from_le_bytes);
         f64::from(random) / f64::from(i16::MAX)
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        self.around.variable(name)
+        self.ctx.variable(name)
     }
 
     fn settings(&self, repository: &Path) -> Result<Rc<Settings>, Unavailable> {
@@ -258,17 +257,17 @@ impl Outside for World<'_> {
             return known.clone();
         }
         // The service looks at no repository.
-        let is_there = || self.around.is_service().unwrap_or(false) || repository.is_dir();
+        let is_there = || self.ctx.is_service().unwrap_or(false) || repository.is_dir();
         let found = if is_there() {
             self.load(repository).map(Rc::new).map_err(|error| {
                 let why = report::chain(&error);
-                self.around.tell_once(&why, error.hint().as_deref());
+                self.ctx.tell_once(&why, error.hint().as_deref());
                 Unavailable::Broken(why)
             })
         } else {
             let gone = Unavailable::Gone(repository.to_owned());
             let words = gone.notice().admin;
-            self.around.tell_once(&words.text, words.hint.as_deref());
+            self.ctx.tell_once(&words.text, words.hint.as_deref());
             Err(gone)
         };
         self.settings
@@ -286,7 +285,7 @@ impl Outside for World<'_> {
 
 impl Surveyor for World<'_> {
     fn build(&self, spool: &Spool, id: &Id, header: &Header) -> Build {
-        if self.around.is_service().unwrap_or(false) {
+        if self.ctx.is_service().unwrap_or(false) {
             let why = "its messages are not made, and the service opens no repository";
             return Build::Unbuilt(Unbuilt::All(why.to_owned()));
         }
@@ -296,7 +295,7 @@ impl Surveyor for World<'_> {
         }
         // A fault of the configuration is told once, here.
         match self.settings(&header.repository) {
-            Ok(_) => self.builders.build(spool, id, header, self.around),
+            Ok(_) => self.builders.build(spool, id, header, self.ctx),
             Err(unavailable) => Build::Unbuilt(Unbuilt::All(unavailable.to_string())),
         }
     }
@@ -322,7 +321,7 @@ impl Surveyor for World<'_> {
                          in `failed/unreadable/` now"
                     );
                     let hint = format!("to try again: refpost queue retry {id}");
-                    self.around.tell_once(&text, Some(&hint));
+                    self.ctx.tell_once(&text, Some(&hint));
                 }
                 spool::Notice::Unopened(error) => self.tell_entry(error),
                 spool::Notice::Refused(repository, error) => {
@@ -348,7 +347,7 @@ impl Surveyor for World<'_> {
                 text = format!("{text}: pushes of other refs pass");
                 hint = format!("{hint}; after `retry.build_after` it is told without");
             }
-            self.around.tell_once(&text, Some(&hint));
+            self.ctx.tell_once(&text, Some(&hint));
         }
         if let Some(error) = &done.stopped {
             self.tell_spool(error);
@@ -368,7 +367,7 @@ impl Surveyor for World<'_> {
         self.delivered.set(self.delivered.get() + report.delivered);
         for notice in &report.notices {
             let words = &notice.admin;
-            self.around.tell_once(&words.text, words.hint.as_deref());
+            self.ctx.tell_once(&words.text, words.hint.as_deref());
         }
         if self.as_json {
             let line = json!({

@@ -7,7 +7,7 @@ use super::git_process::Caller;
 use super::intents;
 use super::push::Push;
 use crate::config::{self, Loaded};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::Error;
 use crate::spool::Content;
 
@@ -19,9 +19,9 @@ const MOST_INTENDED: usize = 200_000;
 /// loaded. `None` if no endpoint is configured.
 pub(crate) type Wanted = Option<(PathBuf, Result<Loaded, config::Error>)>;
 
-pub(crate) fn wanted(around: &Surroundings) -> Result<Wanted, Error> {
-    let git_dir = locate::hook_git_dir(around)?;
-    let loaded = around.load(Some(&git_dir));
+pub(crate) fn wanted(ctx: &Context) -> Result<Wanted, Error> {
+    let git_dir = locate::hook_git_dir(ctx)?;
+    let loaded = ctx.load(Some(&git_dir));
     Ok(match &loaded {
         Ok(loaded) if loaded.settings.endpoints.is_empty() => None,
         _ => Some((git_dir, loaded)),
@@ -39,7 +39,7 @@ pub(crate) fn intend(
     loaded: Result<Loaded, config::Error>,
     batches: impl Iterator<Item = Batch>,
     (caller, received): (Option<&Caller>, bool),
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<(), Error> {
     let mut batches = batches.peekable();
     if batches.peek().is_none() {
@@ -47,8 +47,8 @@ pub(crate) fn intend(
     }
     let settings = match loaded {
         Ok(loaded) => Some(loaded.settings),
-        Err(error) if around.requires(&push.git_dir) => return Err(error.into()),
-        Err(_) => around.load_without_own(&push.git_dir),
+        Err(error) if ctx.requires(&push.git_dir) => return Err(error.into()),
+        Err(_) => ctx.load_without_own(&push.git_dir),
     };
     let spool = locate::spool_of(&push.git_dir, settings.as_ref());
     let mut refs = 0;
@@ -62,7 +62,7 @@ pub(crate) fn intend(
         }
         let mut draft = push.draft(Content::Owed(updates));
         draft.received = received;
-        recorded.push(intents::intend(&spool, draft, caller, around)?);
+        recorded.push(intents::intend(&spool, draft, caller, ctx)?);
         Ok(())
     });
     if result.is_err() {

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use super::consumed::consumed;
 use super::git_process::{self, Caller, LazyCaller};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::Error;
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::git::{Repository, Verdict, replay};
@@ -27,10 +27,10 @@ pub(crate) fn intend(
     spool: &Spool,
     mut draft: Draft,
     caller: Option<&Caller>,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<Id, Error> {
     draft.process = caller.map(|caller| caller.process.clone());
-    Ok(spool.intend(&draft, &around.stamp())?)
+    Ok(spool.intend(&draft, &ctx.stamp())?)
 }
 
 /// Returns the intents of one repository, or of one namespace of it.
@@ -98,9 +98,9 @@ pub(crate) fn settle(
     repository: &Repository,
     git_dir: &Path,
     (moved, caller): (&[RefUpdate], &LazyCaller),
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<(), Error> {
-    let now = around.now();
+    let now = ctx.now();
     let names: HashSet<&RefName> = moved.iter().map(|update| &update.name).collect();
     let intents = || intents_of(spool, git_dir, repository.namespace());
     let is_abandoned = |intent: &Intent, own: &HashMap<&Id, HashSet<&RefUpdate>>| {
@@ -302,20 +302,20 @@ pub(crate) fn nobody() -> LazyCaller {
 }
 
 /// Settles the abandoned intents of a spool, repository by repository.
-pub(crate) fn settle_all(spool: &Spool, around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn settle_all(spool: &Spool, ctx: &Context) -> Result<(), Error> {
     let intents = spool.intents().map_err(SpoolError::from)?;
     let places = intents
         .iter()
         .map(|it| (&it.header.repository, &it.header.namespace));
     for (git_dir, namespace) in places.collect::<BTreeSet<_>>() {
         // The intents of one that is gone, or cannot be read, are settled once it is back.
-        let opened = around.ensure_roots(git_dir);
-        match opened.and_then(|()| locate::repository(Some(git_dir), around)) {
+        let opened = ctx.ensure_roots(git_dir);
+        match opened.and_then(|()| locate::repository(Some(git_dir), ctx)) {
             Ok(repository) => {
                 let repository = repository.in_namespace(namespace);
-                settle(spool, &repository, git_dir, (&[], &nobody()), around)?;
+                settle(spool, &repository, git_dir, (&[], &nobody()), ctx)?;
             }
-            Err(error) => around.tell_error(error),
+            Err(error) => ctx.tell_error(error),
         }
     }
     Ok(())

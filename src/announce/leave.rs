@@ -3,7 +3,7 @@
 use super::recorder::{Recorded, Share};
 use super::sync::{self, Attempted, Submitted};
 use crate::config::{Endpoint, Mode, Settings};
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::Error;
 use crate::report;
 use crate::spool::{Queue, Spool};
@@ -23,17 +23,17 @@ pub(crate) fn leave(
     spool: &Spool,
     settings: &Settings,
     listener: Listener,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<(), Error> {
     let submitted = recorded.entry.as_ref().and_then(|(id, _)| {
         let is_served = recorded.shares.iter().any(is_services);
-        is_served.then(|| sync::submit_now(spool, id, around))
+        is_served.then(|| sync::submit_now(spool, id, ctx))
     });
     let is_submitted = !matches!(submitted, Some(Submitted::Left(_)));
     let attempted = match (settings.mode, &recorded.entry) {
         // A push of several batches takes longer than a pusher should wait.
         (Mode::Sync, Some((id, recipients))) if recorded.is_one_entry() => {
-            sync::deliver_now(spool, id, recipients, settings, around)
+            sync::deliver_now(spool, id, recipients, settings, ctx)
         }
         _ => Vec::new(),
     };
@@ -43,7 +43,7 @@ pub(crate) fn leave(
         settings,
         (&attempted, submitted.as_ref()),
         listener,
-        around,
+        ctx,
     );
     match settings.mode {
         Mode::Spool => Ok(()),
@@ -51,7 +51,7 @@ pub(crate) fn leave(
         Mode::Background if is_submitted && recorded.shares.iter().all(is_services) => Ok(()),
         // The rest of this push, and pushes that found this process holding a lock, go on without
         // the pusher.
-        Mode::Sync | Mode::Background => around.flush_detached(spool.root()),
+        Mode::Sync | Mode::Background => ctx.flush_detached(spool.root()),
     }
 }
 
@@ -69,7 +69,7 @@ fn tell(
     settings: &Settings,
     (attempted, submitted): (&[Attempted], Option<&Submitted>),
     listener: Listener,
-    around: &Surroundings,
+    ctx: &Context,
 ) {
     let verbose = settings.verbose_to_pusher || listener == Listener::Admin;
     for notice in attempted.iter().flat_map(|one| &one.report.notices) {
@@ -78,14 +78,14 @@ fn tell(
         } else {
             &notice.pusher
         };
-        around.tell_once(&words.text, words.hint.as_deref());
+        ctx.tell_once(&words.text, words.hint.as_deref());
     }
     let shown = |name: &str| {
         let mut endpoints = settings.endpoints.iter();
         let endpoint = endpoints.find(|endpoint| endpoint.name == name && !verbose);
         endpoint.map_or_else(|| name.to_owned(), Endpoint::name_for_pusher)
     };
-    let now = around.now();
+    let now = ctx.now();
     let total = recorded.messages;
     let mut sent = Vec::new();
     let mut queued = Vec::new();

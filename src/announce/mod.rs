@@ -31,7 +31,7 @@ use crate::announce::push::Push;
 use crate::announce::recorder::Recorder;
 use crate::announce::unannounced::{Unannounced, log_unannounced};
 use crate::config::{self, Loaded, Mode, Settings};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::Error;
 use crate::event::RefUpdate;
 use crate::report;
@@ -46,7 +46,7 @@ pub(crate) fn announce(
     batches: impl Iterator<Item = Batch>,
     loaded: Result<Loaded, config::Error>,
     caller: &LazyCaller,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<(), Error> {
     let mut batches = batches.peekable();
     if batches.peek().is_none() {
@@ -56,9 +56,9 @@ pub(crate) fn announce(
         Ok(loaded) => loaded.settings,
         Err(error) => {
             // The part of the configuration that can be read may name the spool.
-            let settings = around.load_without_own(&push.git_dir);
+            let settings = ctx.load_without_own(&push.git_dir);
             let spool = locate::spool_of(&push.git_dir, settings.as_ref());
-            let recorder = Recorder::new(push, &spool, caller, around);
+            let recorder = Recorder::new(push, &spool, caller, ctx);
             return recorder.owe(batches, error.into()).into_result();
         }
     };
@@ -67,9 +67,9 @@ pub(crate) fn announce(
     }
     let spool = locate::spool_of(&push.git_dir, Some(&settings)).held_open();
     if push.wishes.skip {
-        return skip(push, batches, &spool, &settings, caller, around);
+        return skip(push, batches, &spool, &settings, caller, ctx);
     }
-    let recorder = Recorder::new(push, &spool, caller, around);
+    let recorder = Recorder::new(push, &spool, caller, ctx);
     let repository = match push.repository() {
         Ok(repository) => repository,
         Err(error) => return recorder.owe(batches, error.into()).into_result(),
@@ -77,10 +77,10 @@ pub(crate) fn announce(
     // Only the first of several batches is known here: the refs of the others are judged by where
     // they are now, and by the push's own intents.
     let first = first_of(&mut batches);
-    let settled = intents::settle(&spool, &repository, &push.git_dir, (first, caller), around);
+    let settled = intents::settle(&spool, &repository, &push.git_dir, (first, caller), ctx);
     let (pusher, note) = (&push.pusher, push.wishes.note.as_deref());
     let composer =
-        settled.map(|()| Composer::new(&repository, &settings, around, pusher, note, push.time));
+        settled.map(|()| Composer::new(&repository, &settings, ctx, pusher, note, push.time));
     let outcome = match composer {
         Ok(mut composer) => recorder.record(batches, &mut composer),
         Err(error) => return recorder.owe(batches, error).into_result(),
@@ -88,7 +88,7 @@ pub(crate) fn announce(
     let left = if outcome.shares.is_empty() {
         Ok(())
     } else {
-        leave(&outcome, &spool, &settings, Listener::Pusher, around)
+        leave(&outcome, &spool, &settings, Listener::Pusher, ctx)
     };
     outcome.into_result().and(left)
 }
@@ -102,22 +102,22 @@ fn skip(
     spool: &Spool,
     settings: &Settings,
     caller: &LazyCaller,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<(), Error> {
     let settled = push.repository().map_err(Error::from).and_then(|it| {
         let first = first_of(&mut batches);
-        intents::settle(spool, &it, &push.git_dir, (first, caller), around)
+        intents::settle(spool, &it, &push.git_dir, (first, caller), ctx)
     });
-    let (outcome, refs) = Recorder::new(push, spool, caller, around).skip(batches);
+    let (outcome, refs) = Recorder::new(push, spool, caller, ctx).skip(batches);
     let why = Unannounced::Skipped(&push.pusher);
-    log_unannounced(spool, &push.git_dir, &why, refs, around);
+    log_unannounced(spool, &push.git_dir, &why, refs, ctx);
     if !settings.quiet {
         report::say("not announced, as asked (refpost.skip)");
     }
     outcome.into_result().and(settled)?;
     let has_older = spool.ids_in_new().is_ok_and(|ids| !ids.is_empty());
     if has_older && settings.mode != Mode::Spool {
-        around.flush_detached(spool.root())?;
+        ctx.flush_detached(spool.root())?;
     }
     Ok(())
 }

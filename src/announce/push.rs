@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::push_options::Wishes;
 use super::{compose, intents};
 use crate::config::{self, Loaded};
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::git::{self, Repository};
 use crate::payload::Message;
 use crate::spool::{Content, Draft, FolderId, Intent, Spool};
@@ -23,23 +23,23 @@ pub(crate) struct Push {
 
 impl Push {
     /// Makes a push by the current pusher at the current time, without a namespace.
-    pub(crate) fn now(git_dir: PathBuf, around: &Surroundings) -> Self {
+    pub(crate) fn now(git_dir: PathBuf, ctx: &Context) -> Self {
         Self {
             git_dir,
             namespace: PathBuf::new(),
-            pusher: compose::pusher(around),
-            time: around.now(),
+            pusher: compose::pusher(ctx),
+            time: ctx.now(),
             wishes: Wishes::default(),
         }
     }
 
     /// Makes a push by the current pusher at the current time, in git's namespace
     /// (`GIT_NAMESPACE`).
-    pub(crate) fn received(git_dir: PathBuf, around: &Surroundings) -> Self {
-        let namespace = around.path_variable("GIT_NAMESPACE").unwrap_or_default();
+    pub(crate) fn received(git_dir: PathBuf, ctx: &Context) -> Self {
+        let namespace = ctx.path_variable("GIT_NAMESPACE").unwrap_or_default();
         Self {
             namespace: namespace.into(),
-            ..Self::now(git_dir, around)
+            ..Self::now(git_dir, ctx)
         }
     }
 

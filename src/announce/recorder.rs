@@ -18,7 +18,7 @@ use super::git_process::LazyCaller;
 use super::push::Push;
 use super::unannounced::log_misfits;
 use super::{consumed, intents};
-use crate::context::{Surroundings, locate, max_spool};
+use crate::context::{Context, locate, max_spool};
 use crate::error::Error;
 use crate::event::RefUpdate;
 use crate::payload::Message;
@@ -30,7 +30,7 @@ pub(crate) struct Recorder<'a> {
     push: &'a Push,
     spool: &'a Spool,
     caller: &'a LazyCaller,
-    around: &'a Surroundings,
+    ctx: &'a Context,
     recorded: Recorded,
     /// Intents of this push that have a ref in an earlier batch.
     met: HashSet<Id>,
@@ -75,13 +75,13 @@ impl<'a> Recorder<'a> {
         push: &'a Push,
         spool: &'a Spool,
         caller: &'a LazyCaller,
-        around: &'a Surroundings,
+        ctx: &'a Context,
     ) -> Self {
         Self {
             push,
             spool,
             caller,
-            around,
+            ctx,
             recorded: Recorded::default(),
             met: HashSet::new(),
             claims: false,
@@ -159,7 +159,7 @@ impl<'a> Recorder<'a> {
         // A push that has intents is announced when they are settled.
         if self.met.is_empty() && lost.is_some_and(|(_, why)| why.is_no_room()) {
             // The pusher is told. Nothing can be done if there is no room for the count either.
-            self.spool.count_lost(self.around.now()).ok();
+            self.spool.count_lost(self.ctx.now()).ok();
         }
         self.recorded
     }
@@ -170,7 +170,7 @@ impl<'a> Recorder<'a> {
         let updates = batch.filter(|_| self.claims)?.as_ref().ok()?;
         // A batch that is not full is the last. Whether another follows is not waited for.
         let draft = self.claimed(updates, !git::is_full(updates));
-        self.spool.claim(&draft, &self.around.stamp(), after).ok()
+        self.spool.claim(&draft, &self.ctx.stamp(), after).ok()
     }
 
     /// Returns the draft of a claim; `ends` is true for the push's last refs. A claim stays if the
@@ -242,7 +242,7 @@ impl<'a> Recorder<'a> {
                 return Ok(());
             }
         };
-        log_misfits(self.spool, &self.push.git_dir, composer, self.around);
+        log_misfits(self.spool, &self.push.git_dir, composer, self.ctx);
         let messages = built.messages.len();
         if built.recipients.is_empty() {
             self.recorded.messages += messages;
@@ -250,7 +250,7 @@ impl<'a> Recorder<'a> {
         }
         // The push is recorded all the same: a flush adopts the rest.
         if let Err(error) = locate::adopt_former(&self.push.git_dir, self.spool) {
-            self.around.tell_error(error);
+            self.ctx.tell_error(error);
         }
         let (recipients, bytes) = (built.recipients.clone(), built.size());
         if let Some(id) = self.enqueue(updates, Content::Built(built), messages, ends)? {
@@ -287,7 +287,7 @@ impl<'a> Recorder<'a> {
         let claim = self.claim.take();
         let enqueued = match &claim {
             Some(claim) => self.spool.enqueue_claimed(&draft, claim),
-            None => self.spool.enqueue(&draft, &self.around.stamp()),
+            None => self.spool.enqueue(&draft, &self.ctx.stamp()),
         };
         let id = match enqueued {
             Ok(id) => Some(id),
@@ -295,7 +295,7 @@ impl<'a> Recorder<'a> {
                 let is_no_room = source.is_no_room();
                 let why = Error::Enqueue { messages, source };
                 draft.content = Content::Owed(updates.to_vec());
-                let stamp = self.around.stamp();
+                let stamp = self.ctx.stamp();
                 let spare = || self.spool.enqueue_spare(&draft, &stamp, claim.as_ref());
                 if !is_no_room || spare().is_err() {
                     // The parts of a batch that is too large have its place.

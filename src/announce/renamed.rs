@@ -60,7 +60,7 @@ impl World<'_> {
 
     fn below_root(&self) -> HashMap<FolderId, Vec<PathBuf>> {
         let mut found: HashMap<_, Vec<_>> = HashMap::new();
-        let server = self.around.server();
+        let server = self.ctx.server();
         let root = server
             .ok()
             .and_then(|server| server.root()?.canonicalize().ok());
@@ -91,7 +91,7 @@ impl World<'_> {
                     let (old, new) = (old.display(), new.display());
                     let moved = report::entries(moved.entries);
                     let text = format!("`{old}` was renamed: {moved} moved to `{new}`");
-                    self.around.tell_once(&text, None);
+                    self.ctx.tell_once(&text, None);
                     spools.push(spool);
                 }
                 // A queue that is being delivered is moved by the next flush.

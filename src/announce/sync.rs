@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::delivery_host::World;
 use crate::config::Settings;
-use crate::context::{Surroundings, signals};
+use crate::context::{Context, signals};
 use crate::delivery::{
     self, Client, Courier, Instant, LaneReport, Left, Limits, Receivers, Surveyor,
 };
@@ -61,11 +61,11 @@ pub(crate) fn deliver_now(
     id: &Id,
     recipients: &[Recipient],
     settings: &Settings,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Vec<Attempted> {
     let end = Instant::now() + settings.push_budget;
     let client = Client::of_few();
-    let world = World::new(around, false);
+    let world = World::new(ctx, false);
     let stop = Cell::new(false);
     let limits = Limits {
         begin_before: None,
@@ -121,9 +121,9 @@ pub(crate) enum Submitted {
 
 /// Submits to the service the push's own entry and those that wait before it, while the pusher
 /// waits.
-pub(crate) fn submit_now(spool: &Spool, id: &Id, around: &Surroundings) -> Submitted {
+pub(crate) fn submit_now(spool: &Spool, id: &Id, ctx: &Context) -> Submitted {
     let end = Instant::now() + service::PUSH_PATIENCE;
-    let world = World::new(around, false);
+    let world = World::new(ctx, false);
     signals::panic_ends("cannot wait for answers", 0);
     if let Err(error) = delivery::run(distribute(spool, &world, end)) {
         return Submitted::Left(format!("cannot wait for answers: {error}"));

@@ -13,7 +13,7 @@ use super::intend::{intend, wanted};
 use super::push::Push;
 use super::{announce, intents};
 use crate::config::{self, Loaded, Patterns, Settings};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::{Error, IoContext};
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::git::{RefLines, Repository};
@@ -23,8 +23,8 @@ use crate::spool::{Intent, Spool, SpoolError};
 const OF_A_WORKTREE: [&str; 3] = ["refs/bisect/", "refs/rewritten/", "refs/worktree/"];
 
 /// Records the moves of a transaction whose refs are locked, and about to move.
-pub(crate) fn prepared(around: &Surroundings) -> Result<(), Error> {
-    let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
+pub(crate) fn prepared(ctx: &Context) -> Result<(), Error> {
+    let Some((git_dir, loaded, caller)) = outside_a_push(ctx)? else {
         return Ok(());
     };
     let repository = Repository::open_in_hook(&git_dir)?;
@@ -33,7 +33,7 @@ pub(crate) fn prepared(around: &Surroundings) -> Result<(), Error> {
     // Most of what a large transaction names may not move at all: git packs refs.
     let moves = moves.filter(|batch| !batch.as_ref().is_ok_and(Vec::is_empty));
     // A push's options are about its own refs, and not about what its hooks move.
-    let push = Push::now(git_dir, around);
+    let push = Push::now(git_dir, ctx);
     let mut moves = moves.peekable();
     if let (None, Some(Ok(batch))) = (caller.as_ref(), moves.peek()) {
         // The git is not known. Its own hooks announce the moves that a push is about to make.
@@ -42,7 +42,7 @@ pub(crate) fn prepared(around: &Surroundings) -> Result<(), Error> {
             return Ok(());
         }
     }
-    intend(&push, loaded, moves, (caller.as_ref(), false), around)
+    intend(&push, loaded, moves, (caller.as_ref(), false), ctx)
 }
 
 /// Returns whether a push of an unknown git has recorded all of these moves.
@@ -75,8 +75,8 @@ fn moved(mut named: Vec<RefUpdate>, repository: &Repository, refs: Option<&Patte
 
 /// Announces the moves of a finished transaction: the refs of its intents that are not where they
 /// were.
-pub(crate) fn committed(around: &Surroundings) -> Result<(), Error> {
-    let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
+pub(crate) fn committed(ctx: &Context) -> Result<(), Error> {
+    let Some((git_dir, loaded, caller)) = outside_a_push(ctx)? else {
         return Ok(());
     };
     if caller.as_ref().is_some_and(|caller| caller.is_part) {
@@ -101,12 +101,12 @@ pub(crate) fn committed(around: &Surroundings) -> Result<(), Error> {
     if updates.is_empty() {
         return transaction.withdraw(&spool);
     }
-    let push = Push::now(git_dir, around);
-    announce(&push, batches::of(&updates), loaded, &caller, around)
+    let push = Push::now(git_dir, ctx);
+    announce(&push, batches::of(&updates), loaded, &caller, ctx)
 }
 
-pub(crate) fn aborted(around: &Surroundings) -> Result<(), Error> {
-    let Some((git_dir, loaded, caller)) = outside_a_push(around)? else {
+pub(crate) fn aborted(ctx: &Context) -> Result<(), Error> {
+    let Some((git_dir, loaded, caller)) = outside_a_push(ctx)? else {
         return Ok(());
     };
     let spool = locate::spool_of(&git_dir, settings(&loaded));
@@ -119,12 +119,12 @@ pub(crate) fn aborted(around: &Surroundings) -> Result<(), Error> {
 
 type Outside = Option<(PathBuf, Result<Loaded, config::Error>, LazyCaller)>;
 
-fn outside_a_push(around: &Surroundings) -> Result<Outside, Error> {
+fn outside_a_push(ctx: &Context) -> Result<Outside, Error> {
     let caller = git_process::caller();
     if caller.as_ref().is_some_and(|caller| caller.receives) {
         return Ok(None);
     }
-    let wanted = wanted(around)?;
+    let wanted = wanted(ctx)?;
     Ok(wanted.map(|(git_dir, loaded)| (git_dir, loaded, caller)))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::compose::Composer;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::report;
 use crate::spool::{Attempt, Spool, Status};
 
@@ -25,7 +25,7 @@ pub(crate) fn log_unannounced(
     git_dir: &Path,
     why: &Unannounced<'_>,
     refs: usize,
-    around: &Surroundings,
+    ctx: &Context,
 ) {
     let refs = report::count(refs, "ref");
     let (word, note) = match why {
@@ -43,7 +43,7 @@ pub(crate) fn log_unannounced(
         ),
     };
     let attempt = Attempt {
-        time: around.now(),
+        time: ctx.now(),
         repository: git_dir.to_owned(),
         endpoint: String::new(),
         msg_id: String::new(),
@@ -58,14 +58,9 @@ pub(crate) fn log_unannounced(
 }
 
 /// Logs the number of malformed refs in a batch. No messages of them wait anywhere.
-pub(crate) fn log_misfits(
-    spool: &Spool,
-    git_dir: &Path,
-    composer: &Composer<'_>,
-    around: &Surroundings,
-) {
+pub(crate) fn log_misfits(spool: &Spool, git_dir: &Path, composer: &Composer<'_>, ctx: &Context) {
     if composer.misfits() > 0 {
         let refs = composer.misfits();
-        log_unannounced(spool, git_dir, &Unannounced::Malformed, refs, around);
+        log_unannounced(spool, git_dir, &Unannounced::Malformed, refs, ctx);
     }
 }

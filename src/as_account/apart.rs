@@ -25,7 +25,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::become_account::PATH;
 use super::forwarded::{Forwarded, Kind};
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::context::found::{ByOwner, MOST_BYTES};
 use crate::delivery::{self, Instant};
 use crate::error::{Done, Error, IoContext};
@@ -116,10 +116,10 @@ struct Part {
 }
 
 /// Has each account do its part, and prints their output.
-pub(crate) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<Ended, Error> {
+pub(crate) fn run(found: ByOwner, job: &Job, ctx: &Context) -> Result<Ended, Error> {
     // Three pipes for each, and those whose time is over keep theirs.
-    around.descriptors();
-    let parts = parts(found, around);
+    ctx.descriptors();
+    let parts = parts(found, ctx);
     let mut ended = Ended {
         is_any_no: false,
         is_any_left: false,
@@ -139,7 +139,7 @@ pub(crate) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<En
                 let turns = (waiting.len() + 1).div_ceil(PLACES);
                 let left = job.deadline.saturating_duration_since(Instant::now());
                 let share = left / u32::try_from(turns).unwrap_or(u32::MAX);
-                running.push(work(part, share, job, around, (&overdue, &freed)));
+                running.push(work(part, share, job, ctx, (&overdue, &freed)));
             }
             tokio::select! {
                 one = running.next() => match one {
@@ -163,7 +163,7 @@ pub(crate) fn run(found: ByOwner, job: &Job, around: &Surroundings) -> Result<En
 /// Returns the accounts, another one first each minute.
 ///
 /// An account gets less than [`MOST_BYTES`] of paths: the rest is left out, and a person is told.
-fn parts(found: ByOwner, around: &Surroundings) -> VecDeque<Part> {
+fn parts(found: ByOwner, ctx: &Context) -> VecDeque<Part> {
     let mut parts = VecDeque::new();
     for (account, all) in found.0 {
         let mut part = Part {
@@ -173,10 +173,10 @@ fn parts(found: ByOwner, around: &Surroundings) -> VecDeque<Part> {
         for one in all {
             let path = one.path().as_os_str().as_bytes();
             if part.found.len() + path.len() >= usize::try_from(MOST_BYTES).unwrap_or(usize::MAX) {
-                let (name, _) = around.account(account);
+                let (name, _) = ctx.account(account);
                 let text =
                     format!("`{name}` has more than is handed over: the rest is passed over");
-                around.tell_once(&text, None);
+                ctx.tell_once(&text, None);
                 break;
             }
             part.found.extend(path);
@@ -184,7 +184,7 @@ fn parts(found: ByOwner, around: &Surroundings) -> VecDeque<Part> {
         }
         parts.push_back(part);
     }
-    let minutes = around.now().duration_since(UNIX_EPOCH);
+    let minutes = ctx.now().duration_since(UNIX_EPOCH);
     let minutes = minutes.map_or(0, |since| since.as_secs() / 60);
     let first = minutes % (parts.len().max(1) as u64);
     parts.rotate_left(usize::try_from(first).unwrap_or_default());
@@ -196,12 +196,12 @@ async fn work(
     part: Part,
     share: Duration,
     job: &Job,
-    around: &Surroundings,
+    ctx: &Context,
     overdue: (&Cell<usize>, &Notify),
 ) -> Done {
     let account = part.account;
-    let name = || around.account(account).0;
-    let ended = match Working::start(part, share, job, around) {
+    let name = || ctx.account(account).0;
+    let ended = match Working::start(part, share, job, ctx) {
         Ok(working) => {
             let room = if job.has_budget {
                 ROOM_FOR_AN_ATTEMPT
@@ -251,7 +251,7 @@ struct Working {
 }
 
 impl Working {
-    fn start(part: Part, share: Duration, job: &Job, around: &Surroundings) -> Result<Self, Error> {
+    fn start(part: Part, share: Duration, job: &Job, ctx: &Context) -> Result<Self, Error> {
         let mut args = job.args.clone();
         args.push("--found".into());
         if job.has_budget {
@@ -260,13 +260,13 @@ impl Working {
         }
         let is_root = part.account == 0;
         let mut command = if is_root {
-            around.refpost()?
+            ctx.refpost()?
         } else {
             let mut command = Command::new(crate::context::binary::own_binary()?);
             // Root's environment may hold what that account must not have.
             command.env_clear().env("PATH", PATH).current_dir("/");
             command.args(["as-account", &part.account.to_string(), "--"]);
-            command.args(around.config_args());
+            command.args(ctx.config_args());
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
             command
         };

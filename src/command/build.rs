@@ -17,7 +17,7 @@ use nix::unistd::getppid;
 
 use super::parse_id;
 use crate::announce::delivery_host::World;
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::report;
 use crate::spool::{Content, Id, Spool, SpoolError, Unbuilt, WaitingRefs};
@@ -39,7 +39,7 @@ pub(crate) struct BuildArgs {
 /// Bytes of memory that may be allocated: far more than the messages of any push take.
 const MOST_MEMORY: u64 = 4 << 30;
 
-pub(crate) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &BuildArgs, ctx: &Context) -> Result<Done, Error> {
     // The result is told to the flush alone.
     set_pdeathsig(Signal::SIGKILL).ok();
     if getppid().as_raw() != args.flush {
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &BuildArgs, around: &Surroundings) -> Result<Done, Error
     }
     bound_memory()?;
     let spool = locate::spool_named(&args.spool);
-    let world = World::new(around, false);
+    let world = World::new(ctx, false);
     let first = spool.open_new(&args.id).map_err(SpoolError::from)?;
     let repository = first.header().repository.clone();
     let mut waiting = WaitingRefs::default();

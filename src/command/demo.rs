@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::listen;
 use super::parse_format;
 use crate::config::REPOSITORY_FILE;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::context::binary::own_binary;
 use crate::error::{Done, Error, IoContext};
 use crate::hooks::file::Hook;
@@ -61,14 +61,14 @@ const SHOWN: [&str; 14] = [
 /// Characters of a header's value that are shown.
 const VALUE: usize = 44;
 
-pub(crate) fn run(args: &DemoArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Done, Error> {
     let folder = tempfile::Builder::new()
         .prefix("refpost-demo-")
         .tempdir()
         .doing("create a folder in", &std::env::temp_dir())?;
     let root = folder.path().canonicalize().doing("find", folder.path())?;
     let site = Site { root };
-    let key = around.fresh_key()?;
+    let key = ctx.fresh_key()?;
     let receiver = Receiver::start(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let address = receiver.address;
     let format = args.format.unwrap_or_default();

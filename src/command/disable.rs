@@ -8,7 +8,7 @@ use crate::as_account::apart::{self, Job};
 use crate::config::RepositoryPattern;
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Fleet, Whose};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::{Done, Error};
 use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
 use crate::report;
@@ -29,16 +29,16 @@ pub(crate) struct DisableArgs {
     pub(crate) chosen: Chosen,
 }
 
-pub(crate) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &DisableArgs, ctx: &Context) -> Result<Done, Error> {
     if let Some(root) = &args.all {
-        return disable_all(root, &args.chosen.matches, around);
+        return disable_all(root, &args.chosen.matches, ctx);
     }
-    let fleet = match Fleet::named(&args.repos, around)? {
+    let fleet = match Fleet::named(&args.repos, ctx)? {
         Whose::Ours(fleet) => fleet,
-        Whose::Several(found) => return apart(found, None, around),
+        Whose::Several(found) => return apart(found, None, ctx),
     };
     for repo in fleet.paths() {
-        disable(repo, around, |shown, is_unlinked, is_ordinary| {
+        disable(repo, ctx, |shown, is_unlinked, is_ordinary| {
             if is_unlinked {
                 report::line(&format!("unlinked `{}`", shown.display()));
             } else if is_ordinary {
@@ -50,23 +50,23 @@ pub(crate) fn run(args: &DisableArgs, around: &Surroundings) -> Result<Done, Err
 }
 
 /// Has each account disable its own repositories.
-fn apart(found: ByOwner, all: Option<&Path>, around: &Surroundings) -> Result<Done, Error> {
+fn apart(found: ByOwner, all: Option<&Path>, ctx: &Context) -> Result<Done, Error> {
     let mut line: Vec<OsString> = vec!["disable".into()];
     match all {
         Some(root) => line.extend(["--all".into(), root.into()]),
         // A placeholder: the repositories that were found are handed over on standard input.
         None => line.push("/".into()),
     }
-    let ended = apart::run(found, &Job::for_a_person(line), around)?;
+    let ended = apart::run(found, &Job::for_a_person(line), ctx)?;
     Ok(ended.done())
 }
 
 fn disable(
     repo: &Path,
-    around: &Surroundings,
+    ctx: &Context,
     mut tell: impl FnMut(&Path, bool, bool),
 ) -> Result<(), Error> {
-    let hooks = Hooks::of(&locate::repository(Some(repo), around)?, around);
+    let hooks = Hooks::of(&locate::repository(Some(repo), ctx)?, ctx);
     hooks.ensure_own(repo)?;
     for name in GUARANTEED {
         let hook = hooks.hook(name);
@@ -77,19 +77,15 @@ fn disable(
     Ok(())
 }
 
-fn disable_all(
-    root: &Path,
-    patterns: &[RepositoryPattern],
-    around: &Surroundings,
-) -> Result<Done, Error> {
-    around.for_many()?;
-    let fleet = match Fleet::find(root, patterns, around)? {
+fn disable_all(root: &Path, patterns: &[RepositoryPattern], ctx: &Context) -> Result<Done, Error> {
+    ctx.for_many()?;
+    let fleet = match Fleet::find(root, patterns, ctx)? {
         Whose::Ours(fleet) => fleet,
-        Whose::Several(found) => return apart(found, Some(root), around),
+        Whose::Several(found) => return apart(found, Some(root), ctx),
     };
     let tally = fleet.each(|git_dir, _| {
         let mut is_any = false;
-        disable(git_dir, around, |_, is_unlinked, _| is_any |= is_unlinked)?;
+        disable(git_dir, ctx, |_, is_unlinked, _| is_any |= is_unlinked)?;
         Ok(is_any)
     });
     report::line(&repositories::summary("disabled", "not enabled", &tally));

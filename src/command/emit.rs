@@ -11,12 +11,12 @@ use crate::announce::push_options::Wishes;
 use crate::announce::recorder::Recorded;
 use crate::announce::{compose, intents};
 use crate::config::Settings;
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
 use crate::json::{self, Object, Value};
+use crate::payload::pagure;
 use crate::payload::pagure::parse_topic;
-use crate::payload::pagure::{self, Context};
 use crate::payload::{Format, Message};
 use crate::spool::{Built, Content, Recipient, Spool};
 use crate::{delivery, report};
@@ -47,22 +47,22 @@ pub(crate) struct EmitArgs {
 /// The input may be laid out for people, and is sent without that layout.
 const MOST_LAYOUT: usize = 8;
 
-pub(crate) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error> {
-    let repository = locate::repository_in_hook(args.repo.as_deref(), around)?;
+pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Done, Error> {
+    let repository = locate::repository_in_hook(args.repo.as_deref(), ctx)?;
     let git_dir = repository.path();
-    let settings = around.load_to_send(&git_dir)?.settings;
+    let settings = ctx.load_to_send(&git_dir)?.settings;
     let push = Push {
         namespace: repository.namespace().to_owned(),
         git_dir,
         pusher: match &args.pusher {
             Some(name) => name.clone(),
-            None => compose::pusher(around),
+            None => compose::pusher(ctx),
         },
-        time: around.now(),
+        time: ctx.now(),
         wishes: Wishes::default(),
     };
     let msg = read_object(args.msg.as_deref(), &settings)?;
-    let message = compose(&args.topic, msg, &push, &repository, &settings, around)?;
+    let message = compose(&args.topic, msg, &push, &repository, &settings, ctx)?;
     let recipients = delivery::recipients(std::slice::from_ref(&message), &settings, &push.git_dir);
     if args.dry_run {
         report::raw(&message.body);
@@ -78,14 +78,14 @@ pub(crate) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
         return Ok(Done::Well);
     }
     let spool = locate::spool_of(&push.git_dir, Some(&settings)).held_open();
-    ensure_usable_by_its_owner(&spool, &push.git_dir, around)?;
+    ensure_usable_by_its_owner(&spool, &push.git_dir, ctx)?;
     // Older messages must leave before this one.
     intents::settle(
         &spool,
         &repository,
         &push.git_dir,
         (&[], &intents::nobody()),
-        around,
+        ctx,
     )?;
     locate::adopt_former(&push.git_dir, &spool)?;
     let draft = push.draft(Content::Built(Built {
@@ -93,13 +93,13 @@ pub(crate) fn run(args: &EmitArgs, around: &Surroundings) -> Result<Done, Error>
         recipients: recipients.clone(),
     }));
     let id = spool
-        .enqueue(&draft, &around.stamp())
+        .enqueue(&draft, &ctx.stamp())
         .map_err(|source| Error::Enqueue {
             messages: 1,
             source,
         })?;
     let recorded = Recorded::one(id, recipients);
-    leave(&recorded, &spool, &settings, Listener::Admin, around)?;
+    leave(&recorded, &spool, &settings, Listener::Admin, ctx)?;
     Ok(Done::Well)
 }
 
@@ -167,10 +167,10 @@ fn compose(
     push: &Push,
     repository: &Repository,
     settings: &Settings,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<Message, Error> {
-    let (project, _) = compose::project(repository, settings, around);
-    let context = Context {
+    let (project, _) = compose::project(repository, settings, ctx);
+    let context = pagure::Context {
         instance: &settings.instance,
         project: &project,
         people: &settings.people,
@@ -190,7 +190,7 @@ fn compose(
         .iter()
         .map(|(key, value)| (json::to_bytes(value).len(), key.clone()))
         .max();
-    let stamp = compose::stamp(1, push.time, around)?;
+    let stamp = compose::stamp(1, push.time, ctx)?;
     let message = pagure::other_message(topic, msg, context, &stamp);
     let (length, longest) = (message.body.len(), settings.max_body);
     if length <= longest {
@@ -238,12 +238,8 @@ fn nobody_wants(topic: &str) -> String {
 }
 
 /// Fails as root in another account's spool: hooks of that account could not use root's files.
-fn ensure_usable_by_its_owner(
-    spool: &Spool,
-    git_dir: &Path,
-    around: &Surroundings,
-) -> Result<(), Error> {
-    if around.own_uid() != 0 {
+fn ensure_usable_by_its_owner(spool: &Spool, git_dir: &Path, ctx: &Context) -> Result<(), Error> {
+    if ctx.own_uid() != 0 {
         return Ok(());
     }
     let there = fs::metadata(spool.root()).or_else(|_| fs::metadata(git_dir));
@@ -251,7 +247,7 @@ fn ensure_usable_by_its_owner(
     if owner == 0 {
         return Ok(());
     }
-    let (name, _) = around.account(owner);
+    let (name, _) = ctx.account(owner);
     Err(Error::Failed {
         what: format!(
             "cannot write to spool `{}` as root: it is `{name}` whose hooks must read it",

@@ -12,7 +12,7 @@ use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::context::binary::own_binary;
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Fleet, Whose};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
 use crate::hooks::file::Hook;
@@ -46,41 +46,41 @@ pub(crate) struct EnableArgs {
     pub(crate) format: Option<Format>,
 }
 
-pub(crate) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &EnableArgs, ctx: &Context) -> Result<Done, Error> {
     let urls = args.urls.iter().enumerate().map(|(at, url)| {
         EndpointUrl::parse(url)
             .map_err(|why| Error::failed(format!("cannot use URL number {}: {why}", at + 1)))
     });
     let urls: Vec<EndpointUrl> = urls.collect::<Result<_, _>>()?;
     if let Some(root) = &args.all {
-        return enable_all(root, args, around);
+        return enable_all(root, args, ctx);
     }
-    let fleet = match Fleet::named(&args.repos, around)? {
+    let fleet = match Fleet::named(&args.repos, ctx)? {
         Whose::Ours(fleet) => fleet,
-        Whose::Several(found) => return apart(found, args, around),
+        Whose::Several(found) => return apart(found, args, ctx),
     };
     let binary = own_binary()?;
     for repo in fleet.paths() {
-        let repository = locate::repository(Some(repo), around)?;
+        let repository = locate::repository(Some(repo), ctx)?;
         if !urls.is_empty() {
             write_config(
                 &repository.path(),
                 &urls,
                 args.format.unwrap_or_default(),
-                around,
+                ctx,
             )?;
         }
         link(
             &repository,
             &binary,
             args.guaranteed,
-            around,
+            ctx,
             |hook, is_new| {
                 let verb = if is_new { "linked" } else { "already linked" };
                 report::line(&format!("{verb} `{}`", hook.ours().display()));
             },
         )?;
-        if around.load(Some(&repository.path()))?.files.is_empty() {
+        if ctx.load(Some(&repository.path()))?.files.is_empty() {
             report::warning("there is no config yet: nothing is sent");
             report::hint(&format!("refpost enable {} --url URL", repo.display()));
         }
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &EnableArgs, around: &Surroundings) -> Result<Done, Erro
 }
 
 /// Has each account enable its own repositories.
-fn apart(found: ByOwner, args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
+fn apart(found: ByOwner, args: &EnableArgs, ctx: &Context) -> Result<Done, Error> {
     let mut line: Vec<OsString> = vec!["enable".into()];
     match &args.all {
         Some(root) => line.extend(["--all".into(), root.into()]),
@@ -100,7 +100,7 @@ fn apart(found: ByOwner, args: &EnableArgs, around: &Surroundings) -> Result<Don
     for url in &args.urls {
         line.extend(["--url".into(), url.into()]);
     }
-    let ended = apart::run(found, &Job::for_a_person(line), around)?;
+    let ended = apart::run(found, &Job::for_a_person(line), ctx)?;
     Ok(ended.done())
 }
 
@@ -109,7 +109,7 @@ fn link(
     repository: &Repository,
     binary: &Path,
     guaranteed: bool,
-    around: &Surroundings,
+    ctx: &Context,
     mut tell: impl FnMut(&Hook, bool),
 ) -> Result<(), Error> {
     let names = if guaranteed {
@@ -117,7 +117,7 @@ fn link(
     } else {
         &ORDINARY
     };
-    let hooks = Hooks::of(repository, around);
+    let hooks = Hooks::of(repository, ctx);
     let mut is_any_new = false;
     for name in hooks.run_by_host(names) {
         let hook = hooks.hook(name);
@@ -131,27 +131,21 @@ fn link(
     Ok(())
 }
 
-fn enable_all(root: &Path, args: &EnableArgs, around: &Surroundings) -> Result<Done, Error> {
-    around.for_many()?;
-    let fleet = match Fleet::find(root, &args.chosen.matches, around)? {
+fn enable_all(root: &Path, args: &EnableArgs, ctx: &Context) -> Result<Done, Error> {
+    ctx.for_many()?;
+    let fleet = match Fleet::find(root, &args.chosen.matches, ctx)? {
         Whose::Ours(fleet) => fleet,
-        Whose::Several(found) => return apart(found, args, around),
+        Whose::Several(found) => return apart(found, args, ctx),
     };
     let binary = own_binary()?;
     let mut silent = 0;
     let tally = fleet.each(|git_dir, _| {
-        let repository = locate::repository(Some(git_dir), around)?;
+        let repository = locate::repository(Some(git_dir), ctx)?;
         let mut is_any_new = false;
-        link(
-            &repository,
-            &binary,
-            args.guaranteed,
-            around,
-            |_, is_new| {
-                is_any_new |= is_new;
-            },
-        )?;
-        silent += usize::from(around.load(Some(&repository.path()))?.files.is_empty());
+        link(&repository, &binary, args.guaranteed, ctx, |_, is_new| {
+            is_any_new |= is_new;
+        })?;
+        silent += usize::from(ctx.load(Some(&repository.path()))?.files.is_empty());
         Ok(is_any_new)
     });
     if silent > 0 {
@@ -195,7 +189,7 @@ fn write_config(
     git_dir: &Path,
     urls: &[EndpointUrl],
     format: Format,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<(), Error> {
     let path = git_dir.join(REPOSITORY_FILE);
     if fs::symlink_metadata(&path).is_ok() {
@@ -206,7 +200,7 @@ fn write_config(
     }
     let folder = fs::metadata(git_dir).doing("read", git_dir)?;
     let is_shared = folder.mode() & 0o2020 == 0o2020;
-    let key = around.fresh_key()?;
+    let key = ctx.fresh_key()?;
     // Few receivers of GitLab's format know a signature.
     let secret = if format == Format::Gitlab {
         "token"

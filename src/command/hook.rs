@@ -25,7 +25,7 @@ use crate::announce::push::Push;
 use crate::announce::{announce, intents, push_options, transaction};
 use crate::as_account::become_account;
 use crate::config::{self, Loaded};
-use crate::context::{Surroundings, locate, signals};
+use crate::context::{Context, locate, signals};
 use crate::error::{Done, Error};
 use crate::event::RefName;
 use crate::hooks::file::{Hook, Place};
@@ -59,8 +59,8 @@ pub(crate) struct HookArgs {
 /// Number of malformed lines that are told one by one.
 const MALFORMED_TOLD: usize = 5;
 
-pub(crate) fn run(args: &HookArgs, around: &Surroundings) -> Done {
-    if let Err(error) = become_owner(args, around) {
+pub(crate) fn run(args: &HookArgs, ctx: &Context) -> Done {
+    if let Err(error) = become_owner(args, ctx) {
         // Whether it may be refused, only that account's configuration could say.
         report::say(&format!(
             "cannot announce what moves: {}",
@@ -69,14 +69,14 @@ pub(crate) fn run(args: &HookArgs, around: &Surroundings) -> Done {
         return Done::Well;
     }
     match args.name {
-        HookName::PreReceive => before("push", || pre_receive(around), around),
-        HookName::Update => before("push", || update(&args.args, around), around),
-        HookName::PostReceive => after(|| post_receive(around)),
-        HookName::PostUpdate => after(|| post_update(&args.args, around)),
+        HookName::PreReceive => before("push", || pre_receive(ctx), ctx),
+        HookName::Update => before("push", || update(&args.args, ctx), ctx),
+        HookName::PostReceive => after(|| post_receive(ctx)),
+        HookName::PostUpdate => after(|| post_update(&args.args, ctx)),
         HookName::ReferenceTransaction => match args.args.first().map(String::as_str) {
-            Some("prepared") => before("transaction", || transaction::prepared(around), around),
-            Some("committed") => after(|| transaction::committed(around)),
-            Some("aborted") => after(|| transaction::aborted(around)),
+            Some("prepared") => before("transaction", || transaction::prepared(ctx), ctx),
+            Some("committed") => after(|| transaction::committed(ctx)),
+            Some("aborted") => after(|| transaction::aborted(ctx)),
             _ => Done::Well,
         },
     }
@@ -84,11 +84,11 @@ pub(crate) fn run(args: &HookArgs, around: &Surroundings) -> Done {
 
 /// Starts the hook anew as the owner of the repository, if root runs it in another account's.
 /// Nothing in the repository is opened before.
-fn become_owner(args: &HookArgs, around: &Surroundings) -> Result<(), Error> {
-    if around.own_uid() != 0 {
+fn become_owner(args: &HookArgs, ctx: &Context) -> Result<(), Error> {
+    if ctx.own_uid() != 0 {
         return Ok(());
     }
-    let folder = locate::hook_folder(around);
+    let folder = locate::hook_folder(ctx);
     let owner = fs::metadata(&folder).map_or(0, |meta| meta.uid());
     if owner == 0 {
         return Ok(());
@@ -103,12 +103,12 @@ fn become_owner(args: &HookArgs, around: &Surroundings) -> Result<(), Error> {
 
 /// Runs `record` before refs move, and tells its error. Returns [`Done::No`], which refuses the
 /// move, if it fails and `require` asks for that.
-fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, around: &Surroundings) -> Done {
+fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, ctx: &Context) -> Done {
     let Err(error) = record() else {
         return Done::Well;
     };
-    let git_dir = locate::hook_git_dir(around).unwrap_or_else(|_| locate::hook_folder(around));
-    let is_required = around.requires(&git_dir);
+    let git_dir = locate::hook_git_dir(ctx).unwrap_or_else(|_| locate::hook_folder(ctx));
+    let is_required = ctx.requires(&git_dir);
     let outcome = if is_required {
         format!("the {what} is refused, as `require` has it")
     } else {
@@ -141,65 +141,61 @@ fn after(announce: impl FnOnce() -> Result<(), Error>) -> Done {
     Done::Well
 }
 
-fn pre_receive(around: &Surroundings) -> Result<(), Error> {
-    match wanted(around)? {
+fn pre_receive(ctx: &Context) -> Result<(), Error> {
+    match wanted(ctx)? {
         Some((git_dir, loaded)) => {
             let input = read_updates();
-            let push = received(git_dir, &loaded, around);
+            let push = received(git_dir, &loaded, ctx);
             let caller = git_process::caller();
-            intend(&push, loaded, input, (caller.as_ref(), true), around)
+            intend(&push, loaded, input, (caller.as_ref(), true), ctx)
         }
         None => Ok(()),
     }
 }
 
 /// Records the ref of an `update REF OLD NEW` hook, which git runs once for each ref (githooks(5)).
-fn update(args: &[String], around: &Surroundings) -> Result<(), Error> {
+fn update(args: &[String], ctx: &Context) -> Result<(), Error> {
     let [name, old, new] = args else {
         return Err(Error::failed("expected the arguments REF OLD NEW"));
     };
     let line = format!("{old} {new} {name}");
-    match wanted(around)? {
+    match wanted(ctx)? {
         Some((git_dir, loaded)) => {
             let input = Input::new(line.as_bytes(), MALFORMED_TOLD);
             // git gives this hook no push options.
-            let push = Push::received(git_dir, around);
+            let push = Push::received(git_dir, ctx);
             let caller = git_process::caller();
-            intend(&push, loaded, input, (caller.as_ref(), true), around)
+            intend(&push, loaded, input, (caller.as_ref(), true), ctx)
         }
         None => Ok(()),
     }
 }
 
 /// Returns the push that git receives, with the options of its pusher.
-fn received(
-    git_dir: PathBuf,
-    loaded: &Result<Loaded, config::Error>,
-    around: &Surroundings,
-) -> Push {
-    let options = around.push_options(push_options::PREFIX);
-    Push::received(git_dir, around).asking(&options, loaded)
+fn received(git_dir: PathBuf, loaded: &Result<Loaded, config::Error>, ctx: &Context) -> Push {
+    let options = ctx.push_options(push_options::PREFIX);
+    Push::received(git_dir, ctx).asking(&options, loaded)
 }
 
-fn post_receive(around: &Surroundings) -> Result<(), Error> {
+fn post_receive(ctx: &Context) -> Result<(), Error> {
     // No config file, or no endpoint: nothing is wanted.
-    let Some((git_dir, loaded)) = wanted(around)? else {
+    let Some((git_dir, loaded)) = wanted(ctx)? else {
         return Ok(());
     };
-    let push = received(git_dir, &loaded, around);
+    let push = received(git_dir, &loaded, ctx);
     let caller = git_process::caller();
-    announce(&push, read_updates(), loaded, &caller, around)
+    announce(&push, read_updates(), loaded, &caller, ctx)
 }
 
 /// Announces the refs of a `post-update REF…` hook, unless post-receive has announced them.
 ///
 /// git gives this hook names alone. The values before are in the intent, or in the reflog.
-fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
-    let Some((git_dir, loaded)) = wanted(around)? else {
+fn post_update(names: &[String], ctx: &Context) -> Result<(), Error> {
+    let Some((git_dir, loaded)) = wanted(ctx)? else {
         return Ok(());
     };
     let caller = git_process::caller();
-    let push = Push::received(git_dir.clone(), around);
+    let push = Push::received(git_dir.clone(), ctx);
     let repository = push.repository()?;
     let post_receive = Hook::new(&repository.hooks_dir(), "post-receive");
     if !matches!(post_receive.place(), Ok(Place::Empty | Place::Foreign)) {
@@ -235,7 +231,7 @@ fn post_update(names: &[String], around: &Surroundings) -> Result<(), Error> {
     let options = own.map_or(&[][..], |own| &own.header.push_options);
     let push = push.asking(options, &loaded);
     let batches = batches::of(&updates);
-    announce(&push, batches, loaded, &caller, around)
+    announce(&push, batches, loaded, &caller, ctx)
 }
 
 fn read_updates() -> Input<impl BufRead> {

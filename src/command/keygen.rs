@@ -1,10 +1,10 @@
 //! `keygen`: prints a fresh key.
 
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::{Done, Error};
 use crate::report;
 
-pub(crate) fn run(around: &Surroundings) -> Result<Done, Error> {
-    report::line(around.fresh_key()?.expose());
+pub(crate) fn run(ctx: &Context) -> Result<Done, Error> {
+    report::line(ctx.fresh_key()?.expose());
     Ok(Done::Well)
 }

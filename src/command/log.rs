@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Attempt, SpoolError, Status};
@@ -22,12 +22,9 @@ pub(crate) struct LogArgs {
     pub(crate) json: bool,
 }
 
-pub(crate) fn run(args: &LogArgs, around: &Surroundings) -> Result<Done, Error> {
-    let git_dir = locate::repository(args.repo.as_deref(), around)?.path();
-    let settings = around
-        .load(Some(&git_dir))
-        .ok()
-        .map(|loaded| loaded.settings);
+pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Done, Error> {
+    let git_dir = locate::repository(args.repo.as_deref(), ctx)?.path();
+    let settings = ctx.load(Some(&git_dir)).ok().map(|loaded| loaded.settings);
     let spool = locate::spool_of(&git_dir, settings.as_ref());
     let attempts = spool
         .log()

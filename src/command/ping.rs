@@ -2,7 +2,7 @@
 
 use crate::announce::compose;
 use crate::config::{Endpoint, EndpointUrl, Settings};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
 use crate::error::{Done, Error, IoContext};
 use crate::git::Repository;
@@ -27,9 +27,9 @@ pub(crate) struct PingArgs {
 const TOPIC: &str = "Test.notification";
 const CONTENT: &str = "Test message";
 
-pub(crate) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error> {
-    let repository = locate::repository(args.repo.as_deref(), around)?;
-    let settings = around.load_to_send(&repository.path())?.settings;
+pub(crate) fn run(args: &PingArgs, ctx: &Context) -> Result<Done, Error> {
+    let repository = locate::repository(args.repo.as_deref(), ctx)?;
+    let settings = ctx.load_to_send(&repository.path())?.settings;
     let chosen: Vec<&Endpoint> = settings
         .endpoints
         .iter()
@@ -50,13 +50,13 @@ pub(crate) fn run(args: &PingArgs, around: &Surroundings) -> Result<Done, Error>
     }
     let messages = chosen
         .iter()
-        .map(|endpoint| message(endpoint, &repository, &settings, around));
+        .map(|endpoint| message(endpoint, &repository, &settings, ctx));
     let messages: Vec<Message> = messages.collect::<Result<_, _>>()?;
     let mut all_well = true;
     delivery::run(async {
         let client = Client::of_few();
         for (endpoint, message) in chosen.into_iter().zip(&messages) {
-            all_well &= ping(endpoint, message, &settings, &client, around).await;
+            all_well &= ping(endpoint, message, &settings, &client, ctx).await;
         }
     })
     .doing("wait for", std::path::Path::new("answers"))?;
@@ -68,11 +68,11 @@ fn message(
     endpoint: &Endpoint,
     repository: &Repository,
     settings: &Settings,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<Message, Error> {
-    let (project, addresses) = compose::project(repository, settings, around);
-    let pusher = compose::pusher(around);
-    let stamp = compose::stamp(1, around.now(), around)?;
+    let (project, addresses) = compose::project(repository, settings, ctx);
+    let pusher = compose::pusher(ctx);
+    let stamp = compose::stamp(1, ctx.now(), ctx)?;
     let format = endpoint.format;
     let Some(topics) = format.topics() else {
         let context = pagure::Context {
@@ -110,9 +110,9 @@ async fn ping(
     message: &Message,
     settings: &Settings,
     client: &Client,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> bool {
-    match attempt(endpoint, message, settings, client, around).await {
+    match attempt(endpoint, message, settings, client, ctx).await {
         Ok(answered) => {
             report::line(&describe(endpoint, &answered));
             let answer = answered.answer;
@@ -148,9 +148,9 @@ async fn attempt(
     message: &Message,
     settings: &Settings,
     client: &Client,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<Answered, Error> {
-    let credentials = endpoint.credentials(&|name| around.variable(name), around.now())?;
+    let credentials = endpoint.credentials(&|name| ctx.variable(name), ctx.now())?;
     let headers = credentials.headers.iter();
     let headers = headers.map(|(_, value)| value.clone());
     let headers = headers.chain(credentials.token.clone()).collect();
@@ -161,7 +161,7 @@ async fn attempt(
             &settings.network,
             &request,
             endpoint.timeout,
-            around.now(),
+            ctx.now(),
         )
         .await?;
     let url = request.fill(&endpoint.url);

@@ -5,7 +5,7 @@ use crate::announce::batches::Input;
 use crate::announce::compose::{self, Composer};
 use crate::announce::push_options::Wishes;
 use crate::config::{Endpoint, Settings};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::delivery::{HeaderValue, Request};
 use crate::error::{Done, Error};
 use crate::payload::Format;
@@ -35,12 +35,12 @@ pub(crate) struct PreviewArgs {
     pub(crate) format: Option<Format>,
 }
 
-pub(crate) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Error> {
-    let repository = locate::repository_in_hook(args.repo.as_deref(), around)?;
-    let settings = around.load(Some(&repository.path()))?.settings;
+pub(crate) fn run(args: &PreviewArgs, ctx: &Context) -> Result<Done, Error> {
+    let repository = locate::repository_in_hook(args.repo.as_deref(), ctx)?;
+    let settings = ctx.load(Some(&repository.path()))?.settings;
     let pusher = match &args.pusher {
         Some(name) => name.clone(),
-        None => compose::pusher(around),
+        None => compose::pusher(ctx),
     };
     let wishes = Wishes::of(&args.push_options, settings.push_options);
     for complaint in &wishes.complaints {
@@ -50,12 +50,12 @@ pub(crate) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
         report::say("not announced, as asked (refpost.skip)");
         return Ok(Done::Well);
     }
-    let (note, now) = (wishes.note.as_deref(), around.now());
+    let (note, now) = (wishes.note.as_deref(), ctx.now());
     let formats = match args.format {
         Some(format) => [format].into(),
         None => settings.formats(),
     };
-    let with = (&settings, around);
+    let with = (&settings, ctx);
     let mut composer = Composer::of_formats(formats, &repository, with, &pusher, note, now);
     let mut batches = Input::new(std::io::stdin().lock(), usize::MAX);
     let mut misfits = 0;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &PreviewArgs, around: &Surroundings) -> Result<Done, Err
                 .filter(|endpoint| {
                     endpoint.gets((message.format, &message.topic, &message.reference))
                 })
-                .try_for_each(|endpoint| show_request(&message, endpoint, &settings, around))
+                .try_for_each(|endpoint| show_request(&message, endpoint, &settings, ctx))
         })?;
         composer.tell_misfits();
         misfits += composer.misfits();
@@ -87,9 +87,9 @@ fn show_request(
     message: &Message,
     endpoint: &Endpoint,
     settings: &Settings,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<(), Error> {
-    let credentials = endpoint.credentials(&|name| around.variable(name), around.now())?;
+    let credentials = endpoint.credentials(&|name| ctx.variable(name), ctx.now())?;
     let request = Request::new(message, &settings.instance, credentials);
     let url = endpoint.url.expose();
     report::line("POST /… HTTP/1.1");

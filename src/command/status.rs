@@ -9,7 +9,7 @@ use super::check::disk;
 use crate::as_account::apart::{self, Job};
 use crate::context::configured::{Configured, NOT_CONFIGURED};
 use crate::context::targets::{self, Target};
-use crate::context::{Surroundings, max_spool};
+use crate::context::{Context, max_spool};
 use crate::error::{Done, Error};
 use crate::report;
 use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
@@ -27,18 +27,18 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
 }
 
-pub(crate) fn run(args: &StatusArgs, around: &Surroundings) -> Result<Done, Error> {
-    let searched = targets::search_here(&args.paths, around)?;
-    if searched.is_of_others(around) {
+pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Done, Error> {
+    let searched = targets::search_here(&args.paths, ctx)?;
+    if searched.is_of_others(ctx) {
         let mut line: Vec<OsString> = vec!["status".into()];
         line.extend(args.json.then(|| "--json".into()));
         let job = Job::looking(line, args.json);
-        return Ok(apart::run(searched.by_owner, &job, around)?.done());
+        return Ok(apart::run(searched.by_owner, &job, ctx)?.done());
     }
-    let targets = searched.targets(around);
-    let configured = Configured::new(around);
-    Ok(targets::each(&targets, around, |target| {
-        show(target, args.json, &configured, around)
+    let targets = searched.targets(ctx);
+    let configured = Configured::new(ctx);
+    Ok(targets::each(&targets, ctx, |target| {
+        show(target, args.json, &configured, ctx)
     }))
 }
 
@@ -46,12 +46,12 @@ fn show(
     target: &Target,
     as_json: bool,
     configured: &Configured<'_>,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<(), Error> {
-    let now = around.now();
+    let now = ctx.now();
     let survey = target.spool.survey().map_err(SpoolError::from)?;
     for error in survey.unseen {
-        around.tell_error(SpoolError::from(error));
+        ctx.tell_error(SpoolError::from(error));
     }
     let spool = target.spool.root().display().to_string();
     if survey.new + survey.unreadable > 0 {

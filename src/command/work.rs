@@ -1,7 +1,7 @@
 //! `work`: the service, and a watch that delivers what it takes in.
 
 use super::flush;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::{Done, Error};
 use crate::service;
 use clap::Args;
@@ -18,8 +18,8 @@ pub(crate) struct WorkArgs {
     pub(crate) json: bool,
 }
 
-pub(crate) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error> {
-    let server = around.server()?;
+pub(crate) fn run(args: &WorkArgs, ctx: &Context) -> Result<Done, Error> {
+    let server = ctx.server()?;
     let missing = |what: &str| Error::Failed {
         what: format!("cannot work as the service: `{what}` is not set in the server's file"),
         hint: Some("docs/guides/accounts.md, \"A service account\"".to_owned()),
@@ -31,16 +31,16 @@ pub(crate) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error>
     if server.spools().next().is_none() {
         return Err(missing("spool"));
     }
-    if around.own_uid() == 0 {
+    if ctx.own_uid() == 0 {
         return Err(Error::Failed {
             what: "cannot work as the service as root: it needs none of root's rights".to_owned(),
             hint: Some("run it as an account of its own, which owns `spool`".to_owned()),
         });
     }
     if let Some(old) = &args.drain {
-        return service::drain(old, &server, around);
+        return service::drain(old, &server, ctx);
     }
-    service::serve(socket, &server, around)?;
+    service::serve(socket, &server, ctx)?;
     let watch = flush::FlushArgs {
         paths: Vec::new(),
         watch: true,
@@ -49,5 +49,5 @@ pub(crate) fn run(args: &WorkArgs, around: &Surroundings) -> Result<Done, Error>
         json: args.json,
         detached: false,
     };
-    flush::run(&watch, around)
+    flush::run(&watch, ctx)
 }

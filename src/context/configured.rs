@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::Surroundings;
+use super::Context;
 use crate::config::{Endpoint, Loaded, Server, Settings};
 use crate::spool::{Header, Queue, Spool};
 
@@ -21,16 +21,16 @@ pub(crate) struct Orphan {
 
 /// The configurations of repositories, each read once.
 pub(crate) struct Configured<'a> {
-    around: &'a Surroundings,
+    ctx: &'a Context,
     server: OnceCell<Option<Server>>,
     /// Settings by repository. `None`: they do not tell where messages go.
     settings: RefCell<HashMap<PathBuf, Option<Rc<Settings>>>>,
 }
 
 impl<'a> Configured<'a> {
-    pub(crate) fn new(around: &'a Surroundings) -> Self {
+    pub(crate) fn new(ctx: &'a Context) -> Self {
         Self {
-            around,
+            ctx,
             server: OnceCell::new(),
             settings: RefCell::default(),
         }
@@ -108,13 +108,13 @@ impl<'a> Configured<'a> {
 
     /// Loads the settings of a repository. Errors are left to the process that delivers to report.
     fn load(&self, repository: &Path) -> Option<Settings> {
-        let server = self.server.get_or_init(|| self.around.server().ok());
-        let (server, host) = (server.as_ref()?, self.around.host());
-        let loaded = if self.around.is_service().ok()? {
+        let server = self.server.get_or_init(|| self.ctx.server().ok());
+        let (server, host) = (server.as_ref()?, self.ctx.host());
+        let loaded = if self.ctx.is_service().ok()? {
             server.load_served(repository, host)
         } else {
-            self.around.ensure_roots(repository).ok()?;
-            if !repository.is_dir() || self.around.ensure_trusted(repository).is_err() {
+            self.ctx.ensure_roots(repository).ok()?;
+            if !repository.is_dir() || self.ctx.ensure_trusted(repository).is_err() {
                 return None;
             }
             server.load(Some(repository), host)

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Surroundings;
+use super::Context;
 use crate::error::{Error, IoContext};
 use crate::spool::{self, Found, SpoolError};
 
@@ -25,12 +25,12 @@ impl ByOwner {
     ///
     /// A path that another account can replace is told and left out: root would check one thing,
     /// and work on another.
-    pub(crate) fn take_roots(&mut self, around: &Surroundings) -> Vec<Found> {
+    pub(crate) fn take_roots(&mut self, ctx: &Context) -> Vec<Found> {
         let mut found = self.0.remove(&0).unwrap_or_default();
-        found.retain(|one| match around.ensure_roots(one.path()) {
+        found.retain(|one| match ctx.ensure_roots(one.path()) {
             Ok(()) => true,
             Err(error) => {
-                around.tell_error(error);
+                ctx.tell_error(error);
                 false
             }
         });
@@ -63,7 +63,7 @@ pub(crate) fn others_way(path: &Path) -> Option<PathBuf> {
 /// Reads the paths that root's refpost found from standard input.
 ///
 /// Those that do not exist, or are not this account's, are left out: nothing is taken on trust.
-pub(crate) fn given(around: &Surroundings) -> Result<Vec<Found>, Error> {
+pub(crate) fn given(ctx: &Context) -> Result<Vec<Found>, Error> {
     let mut bytes = Vec::new();
     std::io::stdin()
         .lock()
@@ -74,17 +74,17 @@ pub(crate) fn given(around: &Surroundings) -> Result<Vec<Found>, Error> {
     let mut found = ByOwner::default();
     for path in paths.map(|path| Path::new(OsStr::from_bytes(path))) {
         match spool::what_is(path) {
-            Ok((one, owner)) if owner == around.own_uid() => {
+            Ok((one, owner)) if owner == ctx.own_uid() => {
                 found.0.entry(owner).or_default().push(one);
             }
             // It belongs to another account by now, or is gone.
             Ok(_) => {}
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => around.tell_error(SpoolError::from(error)),
+            Err(error) => ctx.tell_error(SpoolError::from(error)),
         }
     }
-    Ok(match around.own_uid() {
-        0 => found.take_roots(around),
+    Ok(match ctx.own_uid() {
+        0 => found.take_roots(ctx),
         own => found.0.remove(&own).unwrap_or_default(),
     })
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Surroundings;
+use super::Context;
 use crate::config::{OWN_SPOOL, Settings};
 use crate::error::{Error, IoContext};
 use crate::git::Repository;
@@ -13,30 +13,27 @@ use crate::spool::{Access, Spool, SpoolError};
 
 /// Opens the repository that an argument names, or else that of the current folder. Fails if
 /// another account owns it and git does not trust it.
-pub(crate) fn repository(named: Option<&Path>, around: &Surroundings) -> Result<Repository, Error> {
+pub(crate) fn repository(named: Option<&Path>, ctx: &Context) -> Result<Repository, Error> {
     let named = named.unwrap_or(Path::new("."));
-    around.ensure_not_anothers(named)?;
+    ctx.ensure_not_anothers(named)?;
     let repository = Repository::open(named)?;
-    around.ensure_trusted(&repository.path())?;
+    ctx.ensure_trusted(&repository.path())?;
     Ok(repository)
 }
 
 /// Opens a repository as [`repository`] does, but without an argument that of the hook which runs
 /// this, if one does.
-pub(crate) fn repository_in_hook(
-    named: Option<&Path>,
-    around: &Surroundings,
-) -> Result<Repository, Error> {
+pub(crate) fn repository_in_hook(named: Option<&Path>, ctx: &Context) -> Result<Repository, Error> {
     if named.is_some() {
-        return repository(named, around);
+        return repository(named, ctx);
     }
-    around.ensure_not_anothers(&hook_folder(around))?;
-    let git_dir = hook_git_dir(around)?;
+    ctx.ensure_not_anothers(&hook_folder(ctx))?;
+    let git_dir = hook_git_dir(ctx)?;
     // git does the same, and also trusts any repository that `GIT_DIR` names.
-    if around.path_variable("GIT_DIR").is_none() {
-        around.ensure_trusted(&git_dir)?;
+    if ctx.path_variable("GIT_DIR").is_none() {
+        ctx.ensure_trusted(&git_dir)?;
     }
-    let namespace = around.path_variable("GIT_NAMESPACE").unwrap_or_default();
+    let namespace = ctx.path_variable("GIT_NAMESPACE").unwrap_or_default();
     Ok(Repository::open_in_hook(&git_dir)?.in_namespace(Path::new(&namespace)))
 }
 
@@ -45,8 +42,8 @@ pub(crate) fn repository_in_hook(
 /// git names it in `GIT_DIR`, or starts the hook where its `.git` is (githooks(5)). For a worktree
 /// this is the repository that it belongs to (gitrepository-layout(5), `commondir`). An entry keeps
 /// the path, which must not depend on the current folder.
-pub(crate) fn hook_git_dir(around: &Surroundings) -> Result<PathBuf, Error> {
-    let git_dir = hook_folder(around);
+pub(crate) fn hook_git_dir(ctx: &Context) -> Result<PathBuf, Error> {
+    let git_dir = hook_folder(ctx);
     let common = match plain_file::read_text(&git_dir.join("commondir"), LONGEST_PATH) {
         Ok(text) => git_dir.join(text.trim_end()),
         Err(_) => git_dir,
@@ -57,8 +54,8 @@ pub(crate) fn hook_git_dir(around: &Surroundings) -> Result<PathBuf, Error> {
 }
 
 /// Returns the repository's folder as git gives it to this hook. Opens nothing there.
-pub(crate) fn hook_folder(around: &Surroundings) -> PathBuf {
-    match around.path_variable("GIT_DIR") {
+pub(crate) fn hook_folder(ctx: &Context) -> PathBuf {
+    match ctx.path_variable("GIT_DIR") {
         Some(named) => PathBuf::from(named),
         None if Path::new(".git").is_dir() => PathBuf::from(".git"),
         None => PathBuf::from("."),

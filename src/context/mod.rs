@@ -35,7 +35,7 @@ use crate::signature::Secret;
 use crate::spool::Stamp;
 
 /// Inputs from outside for one run of a command.
-pub(crate) struct Surroundings {
+pub(crate) struct Context {
     config: Option<PathBuf>,
     /// True if standard input names the repositories and spools to work on.
     pub(crate) is_given: bool,
@@ -78,7 +78,7 @@ pub(crate) struct Shared {
     clippy::unused_self,
     reason = "a command takes the world only from the value it is handed"
 )]
-impl Surroundings {
+impl Context {
     /// Returns the inputs of a run. `config` is the server's file as the command line names it.
     /// With `is_given`, root's refpost names on standard input the repositories and spools to work
     /// on.
@@ -353,11 +353,11 @@ mod tests {
 
     #[test]
     fn no_random_bytes_are_handed_out_twice() {
-        let around = Surroundings::new(None, false);
+        let ctx = Context::new(None, false);
         let drawn: HashSet<[u8; 16]> = (0..100)
-            .map(|_| around.random().expect("there are always some"))
+            .map(|_| ctx.random().expect("there are always some"))
             .collect();
         assert_eq!(drawn.len(), 100);
-        assert_ne!(around.random::<1000>().expect("more at once"), [0; 1000]);
+        assert_ne!(ctx.random::<1000>().expect("more at once"), [0; 1000]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Surroundings;
+use super::Context;
 use super::found::{self, ByOwner};
 use crate::config::{Names, RepositoryPattern, RepositoryPatterns};
 use crate::error::{Error, IoContext};
@@ -29,13 +29,13 @@ pub(crate) struct Tally {
 }
 
 impl ByOwner {
-    fn whose(mut self, around: &Surroundings) -> Whose {
-        let is_root = around.own_uid() == 0;
+    fn whose(mut self, ctx: &Context) -> Whose {
+        let is_root = ctx.own_uid() == 0;
         if is_root && self.0.keys().any(|&owner| owner != 0) {
             return Whose::Several(self);
         }
         let found = if is_root {
-            self.take_roots(around)
+            self.take_roots(ctx)
         } else {
             self.0.into_values().flatten().collect()
         };
@@ -50,10 +50,10 @@ impl Fleet {
     pub(crate) fn find(
         root: &Path,
         patterns: &[RepositoryPattern],
-        around: &Surroundings,
+        ctx: &Context,
     ) -> Result<Whose, Error> {
-        if around.is_given {
-            return Ok(Whose::Ours(Self::of(&found::given(around)?)));
+        if ctx.is_given {
+            return Ok(Whose::Ours(Self::of(&found::given(ctx)?)));
         }
         let root = root.canonicalize().doing("find", root)?;
         let (mut by_owner, mut total, mut chosen) = (ByOwner::default(), 0, 0);
@@ -87,13 +87,13 @@ impl Fleet {
                 }
             });
         }
-        Ok(by_owner.whose(around))
+        Ok(by_owner.whose(ctx))
     }
 
     /// Returns the repositories that were named.
-    pub(crate) fn named(repos: &[PathBuf], around: &Surroundings) -> Result<Whose, Error> {
-        if around.is_given {
-            return Ok(Whose::Ours(Self::of(&found::given(around)?)));
+    pub(crate) fn named(repos: &[PathBuf], ctx: &Context) -> Result<Whose, Error> {
+        if ctx.is_given {
+            return Ok(Whose::Ours(Self::of(&found::given(ctx)?)));
         }
         let what_is = |repo: &PathBuf| {
             let git_dir = repo.join(".git");
@@ -104,7 +104,7 @@ impl Fleet {
         let known: Vec<_> = repos.iter().map(what_is).collect();
         let others =
             |known: &Result<(Found, u32), _>| matches!(known, Ok((_, owner)) if *owner != 0);
-        if around.own_uid() != 0 || !known.iter().any(others) {
+        if ctx.own_uid() != 0 || !known.iter().any(others) {
             return Ok(Whose::Ours(Self(repos.to_vec())));
         }
         let mut by_owner = ByOwner::default();
@@ -164,8 +164,8 @@ fn tell(git_dir: &Path, error: &Error) {
 }
 
 /// Returns the folder named, or else `root` of the server's file.
-pub(crate) fn root(named: Option<&Path>, around: &Surroundings) -> Result<PathBuf, Error> {
-    let server = around.for_many()?;
+pub(crate) fn root(named: Option<&Path>, ctx: &Context) -> Result<PathBuf, Error> {
+    let server = ctx.for_many()?;
     let root = named.or_else(|| server.root());
     root.map(Path::to_owned).ok_or_else(|| Error::Failed {
         what: "cannot tell which repositories are meant".to_owned(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::found::{self, ByOwner};
-use super::{Surroundings, locate};
+use super::{Context, locate};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
 use crate::error::{Done, Error};
 use crate::spool::{self, Found, Queue, Spool};
@@ -76,38 +76,38 @@ pub(crate) struct Searched {
 
 impl Searched {
     /// Returns whether another account owns a part of it, which root leaves to that one.
-    pub(crate) fn is_of_others(&self, around: &Surroundings) -> bool {
-        around.own_uid() == 0 && self.by_owner.0.keys().any(|&owner| owner != 0)
+    pub(crate) fn is_of_others(&self, ctx: &Context) -> bool {
+        ctx.own_uid() == 0 && self.by_owner.0.keys().any(|&owner| owner != 0)
     }
 
     /// Returns the spools that this account works on: as root, root's.
-    pub(crate) fn targets(mut self, around: &Surroundings) -> Targets {
-        let found = match around.own_uid() {
-            0 => self.by_owner.take_roots(around),
+    pub(crate) fn targets(mut self, ctx: &Context) -> Targets {
+        let found = match ctx.own_uid() {
+            0 => self.by_owner.take_roots(ctx),
             _ => self.by_owner.0.into_values().flatten().collect(),
         };
-        targets(found, self.done, around)
+        targets(found, self.done, ctx)
     }
 }
 
 /// Searches as [`search`] does. Without a PATH, searches the current folder if a repository is
 /// there.
-pub(crate) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
-    if !paths.is_empty() || around.is_given {
-        return search(paths, around);
+pub(crate) fn search_here(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error> {
+    if !paths.is_empty() || ctx.is_given {
+        return search(paths, ctx);
     }
-    if around.own_uid() == 0 {
+    if ctx.own_uid() == 0 {
         // Nothing is opened before its owner is known.
         let here = Path::new(".");
         let is_one = |at: &Path| matches!(spool::what_is(at), Ok((Found::Repository(_), _)));
         let is_here = is_one(here) || is_one(&here.join(".git"));
         let here = [here.to_owned()];
-        return search(if is_here { &here } else { &[] }, around);
+        return search(if is_here { &here } else { &[] }, ctx);
     }
-    match locate::repository(None, around) {
-        Ok(here) => search(&[here.path()], around),
+    match locate::repository(None, ctx) {
+        Ok(here) => search(&[here.path()], ctx),
         Err(error @ Error::Git(git::Error::Dubious { .. })) => Err(error),
-        _ => search(paths, around),
+        _ => search(paths, ctx),
     }
 }
 
@@ -115,16 +115,16 @@ pub(crate) fn search_here(paths: &[PathBuf], around: &Surroundings) -> Result<Se
 ///
 /// A PATH is a repository, a spool, or a folder to search for them. Without a PATH, the spools are
 /// those that the server's file names, and all below its `root`.
-pub(crate) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searched, Error> {
+pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error> {
     let (mut by_owner, mut done) = (ByOwner::default(), Done::Well);
-    if around.is_given {
-        let given = found::given(around)?;
-        by_owner.0.insert(around.own_uid(), given);
+    if ctx.is_given {
+        let given = found::given(ctx)?;
+        by_owner.0.insert(ctx.own_uid(), given);
         return Ok(Searched { by_owner, done });
     }
     let mut look_into = |path: &Path, by_owner: &mut ByOwner| {
         let take = &mut |one, owner| by_owner.0.entry(owner).or_default().push(one);
-        let tell = &mut |error| around.tell_error(spool::SpoolError::from(error));
+        let tell = &mut |error| ctx.tell_error(spool::SpoolError::from(error));
         // The path is made absolute: another refpost works in another folder.
         let path = &absolute(path);
         if let Err(error) = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take, tell) {
@@ -133,7 +133,7 @@ pub(crate) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searche
         }
     };
     if paths.is_empty() {
-        let server = around.server()?;
+        let server = ctx.server()?;
         let mut spools = server.spools().peekable();
         if spools.peek().is_none() && server.root().is_none() {
             return Err(Error::Failed {
@@ -145,14 +145,14 @@ pub(crate) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searche
                 ),
             });
         }
-        let is_service = around.is_service()?;
+        let is_service = ctx.is_service()?;
         for root in spools {
             let found = spool::what_is(root);
             // The service alone looks into a spool of submitted entries.
-            if server.socket().is_some() && !is_service && around.own_uid() != 0 {
+            if server.socket().is_some() && !is_service && ctx.own_uid() != 0 {
                 continue;
             }
-            let owner = found.map_or(around.own_uid(), |(_, owner)| owner);
+            let owner = found.map_or(ctx.own_uid(), |(_, owner)| owner);
             let all = by_owner.0.entry(owner).or_default();
             all.push(Found::Spool(root.to_owned()));
         }
@@ -169,17 +169,17 @@ pub(crate) fn search(paths: &[PathBuf], around: &Surroundings) -> Result<Searche
 }
 
 /// Loads the configuration of the spools that were found.
-fn targets(found: Vec<Found>, done: Done, around: &Surroundings) -> Targets {
+fn targets(found: Vec<Found>, done: Done, ctx: &Context) -> Targets {
     let is_repository = |one: &Found| matches!(one, Found::Repository(_));
     let server = if found.iter().any(is_repository) {
-        told_once(around.server(), around)
+        told_once(ctx.server(), ctx)
     } else {
         None
     };
     let mut targets: BTreeMap<PathBuf, Target> = BTreeMap::new();
     for one in found
         .into_iter()
-        .filter_map(|found| target(found, server.as_ref(), around))
+        .filter_map(|found| target(found, server.as_ref(), ctx))
     {
         // Many repositories can share one spool.
         match targets.get_mut(one.spool.root()) {
@@ -201,13 +201,13 @@ fn targets(found: Vec<Found>, done: Done, around: &Surroundings) -> Targets {
 /// Calls `act` with each target. An error is told, and the next targets follow.
 pub(crate) fn each(
     targets: &Targets,
-    around: &Surroundings,
+    ctx: &Context,
     mut act: impl FnMut(&Target) -> Result<(), Error>,
 ) -> Done {
     let mut done = targets.found;
     for target in &targets.all {
         if let Err(error) = act(target) {
-            around.tell_error(error);
+            ctx.tell_error(error);
             done = Done::No;
         }
     }
@@ -215,16 +215,16 @@ pub(crate) fn each(
 }
 
 /// Returns the loaded value. An error is told; pushes wait until the configuration is mended.
-fn told_once<T>(loaded: Result<T, config::Error>, around: &Surroundings) -> Option<T> {
-    loaded.map_err(|error| around.tell_error(error)).ok()
+fn told_once<T>(loaded: Result<T, config::Error>, ctx: &Context) -> Option<T> {
+    loaded.map_err(|error| ctx.tell_error(error)).ok()
 }
 
 /// Returns the spool of a finding. `None` if this account must not work on it, which was told.
-fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Option<Target> {
+fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target> {
     let git_dir = match found {
         Found::Spool(root) => {
             let spool = locate::spool_named(&root);
-            if !is_for_us(&spool, around) {
+            if !is_for_us(&spool, ctx) {
                 return None;
             }
             return Some(Target {
@@ -239,18 +239,18 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
         }
         Found::Repository(git_dir) => absolute(&git_dir),
     };
-    if let Err(error) = around.ensure_trusted(&git_dir) {
-        around.tell_error(error);
+    if let Err(error) = ctx.ensure_trusted(&git_dir) {
+        ctx.tell_error(error);
         return None;
     }
     let loaded = server.and_then(|server| {
-        let loaded = server.load(Some(&git_dir), around.host());
-        told_once(loaded, around)
+        let loaded = server.load(Some(&git_dir), ctx.host());
+        told_once(loaded, ctx)
     });
     let is_decided = loaded.as_ref().is_some_and(Loaded::is_decided);
     let settings = loaded.map(|loaded| loaded.settings);
     let spool = locate::spool_of(&git_dir, settings.as_ref());
-    if !is_for_us(&spool, around) {
+    if !is_for_us(&spool, ctx) {
         return None;
     }
     let former = locate::former_spool(&git_dir, &spool);
@@ -273,15 +273,15 @@ fn target(found: Found, server: Option<&Server>, around: &Surroundings) -> Optio
 ///
 /// The service behind `socket` delivers entries that were submitted to it. It looks into no spool
 /// of another account, nor into one inside a repository, since it reads no configuration there.
-fn is_for_us(spool: &Spool, around: &Surroundings) -> bool {
-    if !around.is_service().unwrap_or(false) {
+fn is_for_us(spool: &Spool, ctx: &Context) -> bool {
+    if !ctx.is_service().unwrap_or(false) {
         return true;
     }
     let is_served = |server: &Server| server.spools().any(|root| is_same(root, spool.root()));
-    if around.server().as_ref().is_ok_and(is_served) {
+    if ctx.server().as_ref().is_ok_and(is_served) {
         return true;
     }
-    around.tell_once(
+    ctx.tell_once(
         &format!(
             "cannot flush `{}` as the service: it delivers from the server's `spool` alone",
             spool.root().display()

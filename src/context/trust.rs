@@ -27,7 +27,7 @@
 //! | what root found | nobody: it is a hint, which the account's own process checks | `found` |
 //! | an account | the system's entry of its number: its groups, its group, its home | `become_account`, `accounts` |
 //! | what an account's process says | that this account says so: its name stands before each line | `forwarded` |
-//! | another account's repository | git (`safe.directory` in its system or global configuration) | `Surroundings::ensure_trusted`, `git/ownership`; as root `ensure_not_anothers` |
+//! | another account's repository | git (`safe.directory` in its system or global configuration) | `Context::ensure_trusted`, `git/ownership`; as root `ensure_not_anothers` |
 //! | `description`, `cgitrc`, hooks, git's own files | whoever may write the repository, with the rights of the account that runs | `plain_file` |
 //! | what a push means | git's objects, as git reads them | `git/objects` |
 //! | who pushed | the host's variables (`GL_USER` and others), else the account | `host/pusher` |
@@ -44,12 +44,12 @@ use std::path::Path;
 use nix::unistd::Uid;
 
 use super::found::others_way;
-use super::{Shared, Surroundings};
+use super::{Context, Shared};
 use crate::config::{self, Loaded, Server};
 use crate::error::Error;
 use crate::git;
 
-impl Surroundings {
+impl Context {
     /// Refuses another account's repository, unless git itself trusts it. In a hook, git has
     /// checked that already.
     pub(crate) fn ensure_trusted(&self, git_dir: &Path) -> Result<(), git::Error> {

@@ -9,7 +9,7 @@ mod script;
 
 use std::path::{Path, PathBuf};
 
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::Error;
 use crate::git::Repository;
 use crate::hooks::file::Hook;
@@ -35,8 +35,8 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    pub(crate) fn of(repository: &Repository, around: &Surroundings) -> Self {
-        let host = repository.host(&|name| around.variable(name));
+    pub(crate) fn of(repository: &Repository, ctx: &Context) -> Self {
+        let host = repository.host(&|name| ctx.variable(name));
         if host.kind == HostKind::GitLab {
             // Gitaly gives git a `core.hooksPath` of its own, and runs the hooks in this folder
             // itself.
@@ -46,7 +46,7 @@ impl Hooks {
                 host,
             };
         }
-        let folder = around.hooks_dir(repository);
+        let folder = ctx.hooks_dir(repository);
         let path = repository.path();
         let shared_by = if folder == path.join("hooks") {
             None

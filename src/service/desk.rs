@@ -15,7 +15,7 @@ use super::protocol::{Answer, Request};
 use super::reach;
 use crate::config::Settings;
 use crate::context::told::Told;
-use crate::context::{Surroundings, locate, max_spool};
+use crate::context::{Context, locate, max_spool};
 use crate::error::Error;
 use crate::spool::{Content, Header, Id, Recipient, Spool, Taken, Unusable};
 use crate::{delivery, report};
@@ -56,7 +56,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Takes entries in, on one thread.
 pub(crate) struct Desk<'a> {
-    around: Surroundings,
+    ctx: Context,
     shared: &'a Shared,
 }
 
@@ -80,8 +80,8 @@ impl Drop for Busy<'_> {
 }
 
 impl<'a> Desk<'a> {
-    pub(crate) fn new(around: Surroundings, shared: &'a Shared) -> Self {
-        Self { around, shared }
+    pub(crate) fn new(ctx: Context, shared: &'a Shared) -> Self {
+        Self { ctx, shared }
     }
 
     /// Answers a request, and records the entry offered with it.
@@ -108,7 +108,7 @@ impl<'a> Desk<'a> {
     fn tell(&self, asker: &Asker, why: &str) {
         let (kind, _) = why.split_once('`').unwrap_or((why, ""));
         let kind: String = kind.chars().filter(|c| !c.is_ascii_digit()).collect();
-        let name = self.around.account(asker.uid).0;
+        let name = self.ctx.account(asker.uid).0;
         let key = format!("{name} {}", kind.chars().take(200).collect::<String>());
         if lock(&self.shared.told).is_news(&key, Instant::now()) {
             let why: String = why.chars().take(300).collect();
@@ -127,18 +127,18 @@ impl<'a> Desk<'a> {
                  tell who it is",
             ));
         }
-        if self.around.has_no_name(asker.uid) {
+        if self.ctx.has_no_name(asker.uid) {
             return Err(later("its account has no name on this server"));
         }
         let cannot = |error: Error| Answer::Later(report::chain(&error));
-        let server = self.around.server();
+        let server = self.ctx.server();
         let server = server.map_err(|error| cannot(error.into()))?;
         let Some(root) = server.root() else {
             return Err(later("the service's configuration has no `root`"));
         };
         let repository = reach::reach(root, &request.repository, asker)
             .map_err(|refusal| Answer::Later(refusal.to_string()))?;
-        let loaded = server.load_served(&repository, self.around.host());
+        let loaded = server.load_served(&repository, self.ctx.host());
         let settings = loaded.map_err(|error| cannot(error.into()))?.settings;
         let Some(spool) = settings.spool.as_deref().map(locate::spool_at) else {
             return Err(later("the service's configuration has no `spool`"));
@@ -204,7 +204,7 @@ impl<'a> Desk<'a> {
         let entry =
             entry.map_err(|error| later(Error::failed(format!("cannot read it: {error}"))))?;
         let arrival = spool
-            .receive(entry, request.length, &self.around.stamp())
+            .receive(entry, request.length, &self.ctx.stamp())
             .map_err(|error| match error {
                 Unusable::Fault(_) | Unusable::Owed => Answer::Never(report::chain(&error)),
                 Unusable::Unread(_) | Unusable::Io(_) => Answer::Later(report::chain(&error)),
@@ -212,7 +212,7 @@ impl<'a> Desk<'a> {
         let recipients = recipients(arrival.header(), welcome, &request.endpoints);
         if !recipients.is_empty() {
             let id = spool
-                .take_in(&arrival, recipients, repository, &self.around.stamp())
+                .take_in(&arrival, recipients, repository, &self.ctx.stamp())
                 .map_err(|error| later(error.into()))?;
             spool.count_size(repository, &id, request.length);
             spool.count_size(&account(asker), &id, request.length);
@@ -230,15 +230,14 @@ impl<'a> Desk<'a> {
         let mut taken = lock(&self.shared.taken);
         let taken = self.taken_of(&mut taken, spool);
         // If this cannot be written, it is known until this process ends.
-        if let Err(error) = taken.note(repository, id, self.around.now()) {
-            self.around
-                .tell_error(crate::spool::SpoolError::from(error));
+        if let Err(error) = taken.note(repository, id, self.ctx.now()) {
+            self.ctx.tell_error(crate::spool::SpoolError::from(error));
         }
     }
 
     fn taken_of<'t>(&self, taken: &'t mut HashMap<PathBuf, Taken>, spool: &Spool) -> &'t mut Taken {
         let known = taken.entry(spool.root().to_owned());
-        known.or_insert_with(|| Taken::of(spool, self.around.now()))
+        known.or_insert_with(|| Taken::of(spool, self.ctx.now()))
     }
 }
 

@@ -11,7 +11,7 @@ use super::asker::Asker;
 use super::desk::{Desk, Offered, Shared};
 use super::protocol::{Answer, Request};
 use crate::config::Server;
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::{Done, Error, IoContext};
 use crate::report;
 use crate::spool::{Access, Header, Id, Spool, SpoolError};
@@ -22,14 +22,14 @@ const OPEN_TO_ALL: [&str; 2] = ["tmp", "new"];
 /// Makes a spool, if there is none, for this account alone.
 ///
 /// Fails if the spool is another account's, or others can read or write it.
-pub(crate) fn ensure_own(root: &Path, around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn ensure_own(root: &Path, ctx: &Context) -> Result<(), Error> {
     let spool = Spool::new(root, Access::Owner);
     spool.ensure().map_err(SpoolError::from)?;
     let meta = fs::metadata(root).doing("open", root)?;
     let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
     let root = root.display();
-    if owner != around.own_uid() {
-        let (owner, own) = (around.account(owner).0, around.own_account());
+    if owner != ctx.own_uid() {
+        let (owner, own) = (ctx.account(owner).0, ctx.own_account());
         return Err(Error::Failed {
             what: format!("spool `{root}` belongs to `{owner}`, and the service is `{own}`"),
             hint: Some("run the service as the account that owns its spool".to_owned()),
@@ -47,7 +47,7 @@ pub(crate) fn ensure_own(root: &Path, around: &Surroundings) -> Result<(), Error
     Ok(())
 }
 
-pub(crate) fn drain(old: &Path, server: &Server, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn drain(old: &Path, server: &Server, ctx: &Context) -> Result<Done, Error> {
     let Some(own) = server.spools().next() else {
         return Ok(Done::Well);
     };
@@ -60,17 +60,17 @@ pub(crate) fn drain(old: &Path, server: &Server, around: &Surroundings) -> Resul
             hint: Some("name another folder in `spool`".to_owned()),
         });
     }
-    ensure_own(own, around)?;
+    ensure_own(own, ctx)?;
     // From now on no other account changes the names in it.
     for name in OPEN_TO_ALL {
         let folder = old.join(name);
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).doing("close", &folder)?;
     }
     let (spool, shared) = (Spool::new(old, Access::Owner), Shared::default());
-    let desk = Desk::new(around.again(), &shared);
+    let desk = Desk::new(ctx.again(), &shared);
     let (mut taken, mut left) = (0, 0);
     for id in spool.ids_in_new().map_err(SpoolError::from)? {
-        match take(&desk, &spool, &id, server, around) {
+        match take(&desk, &spool, &id, server, ctx) {
             Ok(()) => taken += 1,
             Err(why) => {
                 left += 1;
@@ -96,19 +96,19 @@ fn take(
     spool: &Spool,
     id: &Id,
     server: &Server,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<(), String> {
     let entry = spool.open_new(id);
     let entry = entry.map_err(|error| report::chain(&error))?;
     let uid = entry.owner();
     let asker = Asker {
         uid,
-        groups: around.groups(uid),
+        groups: ctx.groups(uid),
     };
     let request = Request {
         id: id.clone(),
         repository: entry.header().repository.clone(),
-        endpoints: meant(entry.header(), server, around),
+        endpoints: meant(entry.header(), server, ctx),
         length: entry.size(),
     };
     match desk.take(
@@ -126,8 +126,8 @@ fn take(
 }
 
 /// Returns the endpoints that an entry names and that are configured.
-fn meant(header: &Header, server: &Server, around: &Surroundings) -> Vec<String> {
-    let loaded = server.load_served(&header.repository, around.host());
+fn meant(header: &Header, server: &Server, ctx: &Context) -> Vec<String> {
+    let loaded = server.load_served(&header.repository, ctx.host());
     let endpoints = loaded.map_or_else(|_| Vec::new(), |loaded| loaded.settings.endpoints);
     let names = endpoints.into_iter().map(|endpoint| endpoint.name);
     names.filter(|name| header.names(name)).collect()

@@ -36,14 +36,14 @@ pub(crate) use submit::{PUSH_PATIENCE, Submitter, probe, submit, submit_all};
 use std::path::Path;
 
 use crate::config::Server;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::Error;
 
 /// Answers requests on the socket, on threads of their own, as long as this process lives.
-pub(crate) fn serve(path: &Path, server: &Server, around: &Surroundings) -> Result<(), Error> {
+pub(crate) fn serve(path: &Path, server: &Server, ctx: &Context) -> Result<(), Error> {
     for root in server.spools() {
-        drain::ensure_own(root, around)?;
+        drain::ensure_own(root, ctx)?;
     }
     let listener = socket::listener(path)?;
-    socket::serve(listener, around.named_config())
+    socket::serve(listener, ctx.named_config())
 }

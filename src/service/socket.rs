@@ -20,7 +20,7 @@ use super::asker::Asker;
 use super::desk::{Desk, Offered, Shared, lock};
 use super::protocol::{Answer, Request};
 use super::stream::Stream;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::{Error, IoContext};
 
 /// Greatest number of requests at once, of all accounts.
@@ -118,7 +118,7 @@ pub(crate) fn serve(listener: UnixListener, config: Option<PathBuf>) -> Result<(
             let (shared, config) = (Arc::clone(&shared), config.clone());
             let answer = move || {
                 let _place = place;
-                let desk = Desk::new(Surroundings::new(config, false), &shared);
+                let desk = Desk::new(Context::new(config, false), &shared);
                 // An account that hangs up is told nothing more.
                 let _ = converse(&desk, &asker, stream);
             };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::protocol::{Answer, Request};
 use super::stream::Stream;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::delivery::{Outside, Unavailable};
 use crate::report;
 use crate::spool::{Attempt, Entry, Id, Item, Lane, Queue, Spool, SpoolError, Status};
@@ -24,7 +24,7 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(15);
 /// Inputs of submitting entries to the service.
 pub(crate) struct Submitter<'a> {
     pub(crate) outside: &'a dyn Outside,
-    pub(crate) around: &'a Surroundings,
+    pub(crate) ctx: &'a Context,
     /// True once the service did not answer.
     pub(crate) is_down: &'a Cell<bool>,
 }
@@ -47,7 +47,7 @@ pub(crate) fn submit_all(
             Ok(Some(why)) => {
                 let spool = spool.root().display();
                 let text = format!("pushes wait in `{spool}` for the service: {why}");
-                submitter.around.tell_once(&text, None);
+                submitter.ctx.tell_once(&text, None);
             }
             Err(error) => tell(&error),
         }
@@ -100,7 +100,7 @@ fn one(
             lane.set_aside(item)?;
             let error = report::chain(&error);
             let text = format!("{error}: it lies in `failed/unreadable/` now");
-            submitter.around.tell_once(&text, None);
+            submitter.ctx.tell_once(&text, None);
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -137,15 +137,7 @@ fn one(
     let answer = ask(socket, &request, Some(&entry), end);
     match answer {
         Ok(Answer::Durable) => {
-            log(
-                spool,
-                submitter.around,
-                &entry,
-                item,
-                "submitted",
-                None,
-                begun,
-            );
+            log(spool, submitter.ctx, &entry, item, "submitted", None, begun);
             lane.remove(item)?;
             Ok(None)
         }
@@ -153,7 +145,7 @@ fn one(
         Ok(Answer::Later(why)) => {
             log(
                 spool,
-                submitter.around,
+                submitter.ctx,
                 &entry,
                 item,
                 "refused",
@@ -182,7 +174,7 @@ fn give_up(
 ) -> Result<Option<String>, SpoolError> {
     log(
         spool,
-        submitter.around,
+        submitter.ctx,
         entry,
         item,
         "given up",
@@ -193,7 +185,7 @@ fn give_up(
     let id = &item.id;
     let text = format!("cannot submit entry `{id}`: {why}: it lies in `failed/` now");
     let hint = format!("to try again: refpost queue retry {id}");
-    submitter.around.tell_once(&text, Some(&hint));
+    submitter.ctx.tell_once(&text, Some(&hint));
     Ok(None)
 }
 
@@ -203,9 +195,9 @@ pub(crate) fn probe(
     socket: &Path,
     repository: &Path,
     endpoints: Vec<String>,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> io::Result<Answer> {
-    let stamp = around.stamp();
+    let stamp = ctx.stamp();
     let request = Request {
         id: Id::new(stamp.now, stamp.host, stamp.random),
         repository: repository.to_owned(),
@@ -243,7 +235,7 @@ fn hear(stream: &mut Stream, said: io::Result<()>) -> io::Result<Answer> {
 /// Writes a line for an entry, as for an attempt.
 fn log(
     spool: &Spool,
-    around: &Surroundings,
+    ctx: &Context,
     entry: &Entry,
     item: &Item,
     word: &str,
@@ -251,7 +243,7 @@ fn log(
     begun: Instant,
 ) {
     let attempt = Attempt {
-        time: around.now(),
+        time: ctx.now(),
         repository: entry.header().repository.clone(),
         endpoint: Queue::service().to_string(),
         msg_id: String::new(),

@@ -7,7 +7,7 @@ use super::findings::{Finding, Findings};
 use super::repository::{Known, check};
 use crate::as_account::apart::{self, Job};
 use crate::config::RepositoryPattern;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Fleet, Whose};
 use crate::error::{Done, Error};
@@ -16,13 +16,13 @@ use crate::report;
 pub(crate) fn run(
     root: Option<&Path>,
     patterns: &[RepositoryPattern],
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<Done, Error> {
-    let server = around.for_many()?;
-    let is_all = root.is_none() && patterns.is_empty() && !around.is_given;
-    let fleet = match Fleet::find(&repositories::root(root, around)?, patterns, around)? {
+    let server = ctx.for_many()?;
+    let is_all = root.is_none() && patterns.is_empty() && !ctx.is_given;
+    let fleet = match Fleet::find(&repositories::root(root, ctx)?, patterns, ctx)? {
         Whose::Ours(fleet) => fleet,
-        Whose::Several(found) => return apart(found, is_all, around),
+        Whose::Several(found) => return apart(found, is_all, ctx),
     };
     let known = Known::default();
     let mut seen = Seen::default();
@@ -30,7 +30,7 @@ pub(crate) fn run(
     let (mut wrong, mut doubtful) = (0, 0);
     fleet.each(|git_dir, progress| {
         let mut findings = Findings::kept();
-        check(git_dir, &mut findings, &known, around);
+        check(git_dir, &mut findings, &known, ctx);
         match (findings.errors, findings.warnings) {
             (0, 0) => {}
             (0, _) => doubtful += 1,
@@ -68,8 +68,8 @@ pub(crate) fn run(
 /// Has each account check its own repositories.
 ///
 /// Sections without a repository are found here, since they depend on paths alone.
-fn apart(found: ByOwner, is_all: bool, around: &Surroundings) -> Result<Done, Error> {
-    let server = around.for_many()?;
+fn apart(found: ByOwner, is_all: bool, ctx: &Context) -> Result<Done, Error> {
+    let server = ctx.for_many()?;
     let mut idle: BTreeSet<String> = server.sections(None).into_iter().collect();
     for one in found.0.values().flatten() {
         for section in server.sections(Some(one.path())) {
@@ -77,7 +77,7 @@ fn apart(found: ByOwner, is_all: bool, around: &Surroundings) -> Result<Done, Er
         }
     }
     let line = vec!["check".into(), "--all".into(), "/".into()];
-    let ended = apart::run(found, &Job::for_a_person(line), around)?;
+    let ended = apart::run(found, &Job::for_a_person(line), ctx)?;
     if is_all {
         tell_idle(&idle);
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::findings::Findings;
 use crate::config::{ClientCert, Credentials, Endpoint, Settings, Signing};
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::payload::{Addresses, Format};
 use crate::signature::Secret;
 use crate::{delivery, report};
@@ -48,10 +48,10 @@ pub(crate) fn check(
     settings: &Settings,
     trusts: &Trusts,
     findings: &mut Findings,
-    around: &Surroundings,
+    ctx: &Context,
 ) {
     let name = &endpoint.name;
-    match endpoint.credentials(&|variable| around.variable(variable), around.now()) {
+    match endpoint.credentials(&|variable| ctx.variable(variable), ctx.now()) {
         Err(error) => {
             let text = format!("endpoint `{name}`: {}", report::chain(&error));
             return findings.error(&text, error.hint());

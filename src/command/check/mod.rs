@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::command::Chosen;
 use crate::command::check::findings::Findings;
 use crate::command::check::repository::{Known, check};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::error::{Done, Error};
 use crate::report;
 use clap::Args;
@@ -41,9 +41,9 @@ pub(crate) struct CheckArgs {
     pub(crate) show: bool,
 }
 
-pub(crate) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Done, Error> {
     if let Some(root) = &args.all {
-        return all::run(root.as_deref(), &args.chosen.matches, around);
+        return all::run(root.as_deref(), &args.chosen.matches, ctx);
     }
     let here = [PathBuf::from(".")];
     let repos = if args.repos.is_empty() {
@@ -55,9 +55,9 @@ pub(crate) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error
     let known = Known::default();
     for repo in repos {
         if args.show {
-            show(repo, around)?;
+            show(repo, ctx)?;
         } else {
-            check(repo, &mut findings, &known, around);
+            check(repo, &mut findings, &known, ctx);
         }
     }
     if !args.show {
@@ -76,9 +76,9 @@ pub(crate) fn run(args: &CheckArgs, around: &Surroundings) -> Result<Done, Error
 }
 
 /// Prints the effective settings as TOML with their sources as comments.
-fn show(repo: &Path, around: &Surroundings) -> Result<(), Error> {
-    let git_dir = locate::repository(Some(repo), around)?.path();
-    for (key, shown) in around.load(Some(&git_dir))?.shown() {
+fn show(repo: &Path, ctx: &Context) -> Result<(), Error> {
+    let git_dir = locate::repository(Some(repo), ctx)?.path();
+    for (key, shown) in ctx.load(Some(&git_dir))?.shown() {
         report::line(&format!("{key} = {}  # {}", shown.value, shown.source));
     }
     Ok(())

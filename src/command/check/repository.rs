@@ -8,7 +8,7 @@ use super::spool::Spools;
 use super::{endpoint, filters, service, spool};
 use crate::announce::compose;
 use crate::config::Loaded;
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::git::Repository;
 use crate::hooks::file::Place;
 use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
@@ -21,8 +21,8 @@ pub(crate) struct Known {
     trusts: Trusts,
 }
 
-pub(crate) fn check(repo: &Path, findings: &mut Findings, known: &Known, around: &Surroundings) {
-    let repository = match locate::repository(Some(repo), around) {
+pub(crate) fn check(repo: &Path, findings: &mut Findings, known: &Known, ctx: &Context) {
+    let repository = match locate::repository(Some(repo), ctx) {
         Ok(repository) => repository,
         Err(error) => {
             let hint = error
@@ -32,7 +32,7 @@ pub(crate) fn check(repo: &Path, findings: &mut Findings, known: &Known, around:
         }
     };
     findings.ok(&format!("repository `{}`", repository.path().display()));
-    let hooks = Hooks::of(&repository, around);
+    let hooks = Hooks::of(&repository, ctx);
     findings.ok(&hooks.found_host());
     if repository.has_grafts() {
         findings.warning(
@@ -42,10 +42,10 @@ pub(crate) fn check(repo: &Path, findings: &mut Findings, known: &Known, around:
         );
     }
     check_hooks(&hooks, repo, findings);
-    match around.load(Some(&repository.path())) {
+    match ctx.load(Some(&repository.path())) {
         Ok(loaded) => {
             let place = (repo, &hooks);
-            check_config(&loaded, &repository, place, findings, known, around);
+            check_config(&loaded, &repository, place, findings, known, ctx);
         }
         Err(error) => findings.error(&report::chain(&error), error.hint()),
     }
@@ -123,7 +123,7 @@ fn check_config(
     (repo, hooks): (&Path, &Hooks),
     findings: &mut Findings,
     known: &Known,
-    around: &Surroundings,
+    ctx: &Context,
 ) {
     let settings = &loaded.settings;
     for file in &loaded.files {
@@ -136,7 +136,7 @@ fn check_config(
         let hint = format!("refpost enable {} --url URL", repo.display());
         return findings.error("no config: nothing is sent", Some(hint));
     }
-    let (project, addresses) = compose::project(repository, settings, around);
+    let (project, addresses) = compose::project(repository, settings, ctx);
     findings.ok(&format!(
         "project `{}` of {}",
         project.fullname, settings.instance
@@ -181,10 +181,10 @@ fn check_config(
     for endpoint in &settings.endpoints {
         filters::check_endpoint(endpoint, findings);
         if !endpoint.is_served {
-            endpoint::check(endpoint, settings, &known.trusts, findings, around);
+            endpoint::check(endpoint, settings, &known.trusts, findings, ctx);
         }
     }
     let git_dir = repository.path();
-    service::check(settings, &git_dir, findings, around);
-    spool::check(settings, &git_dir, &known.spools, findings, around);
+    service::check(settings, &git_dir, findings, ctx);
+    spool::check(settings, &git_dir, &known.spools, findings, ctx);
 }

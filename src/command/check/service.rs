@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::findings::Findings;
 use crate::config::Settings;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::report;
 use crate::service::{self, Answer};
 
@@ -14,12 +14,7 @@ const WAITS: &str = "what is pushed waits in the repository's own spool until th
 /// Shows who delivers to each endpoint.
 ///
 /// Also asks the service whether it takes this account's pushes to the repository.
-pub(crate) fn check(
-    settings: &Settings,
-    git_dir: &Path,
-    findings: &mut Findings,
-    around: &Surroundings,
-) {
+pub(crate) fn check(settings: &Settings, git_dir: &Path, findings: &mut Findings, ctx: &Context) {
     let Some(socket) = &settings.socket else {
         return;
     };
@@ -39,9 +34,9 @@ pub(crate) fn check(
         return;
     }
     let shown = socket.display();
-    match service::probe(socket, git_dir, served, around) {
+    match service::probe(socket, git_dir, served, ctx) {
         Ok(Answer::Send | Answer::Durable) => {
-            let own = around.own_account();
+            let own = ctx.own_account();
             findings.ok(&format!(
                 "the service at `{shown}` takes what `{own}` pushes"
             ));

@@ -13,7 +13,7 @@ use crate::announce::deferred::recorded_pushes;
 use crate::announce::git_process;
 use crate::config::Settings;
 use crate::context::configured::Configured;
-use crate::context::{Surroundings, locate, max_spool};
+use crate::context::{Context, locate, max_spool};
 use crate::report;
 use crate::spool::{Content, Life, Spool};
 
@@ -45,10 +45,10 @@ pub(crate) fn check(
     git_dir: &Path,
     spools: &Spools,
     findings: &mut Findings,
-    around: &Surroundings,
+    ctx: &Context,
 ) {
     let spool = locate::spool_of(git_dir, Some(settings));
-    let look = spools.look(&spool, settings.spool_is_shared, around);
+    let look = spools.look(&spool, settings.spool_is_shared, ctx);
     if look.is_there {
         findings.ok(&format!("spool `{}`", spool.root().display()));
     }
@@ -70,19 +70,19 @@ pub(crate) fn check(
 }
 
 impl Spools {
-    fn look(&self, spool: &Spool, is_shared: bool, around: &Surroundings) -> Rc<Look> {
+    fn look(&self, spool: &Spool, is_shared: bool, ctx: &Context) -> Rc<Look> {
         if !is_shared {
-            return Rc::new(look(spool, around));
+            return Rc::new(look(spool, ctx));
         }
         let mut known = self.0.borrow_mut();
         let known = known.entry(spool.root().to_owned());
-        Rc::clone(known.or_insert_with(|| Rc::new(look(spool, around))))
+        Rc::clone(known.or_insert_with(|| Rc::new(look(spool, ctx))))
     }
 }
 
-fn look(spool: &Spool, around: &Surroundings) -> Look {
+fn look(spool: &Spool, ctx: &Context) -> Look {
     let mut findings = Findings::kept();
-    let recorded = look_into(spool, &mut findings, around);
+    let recorded = look_into(spool, &mut findings, ctx);
     Look {
         is_there: recorded.is_some(),
         findings: findings.into_kept(),
@@ -93,14 +93,14 @@ fn look(spool: &Spool, around: &Surroundings) -> Look {
 fn look_into(
     spool: &Spool,
     findings: &mut Findings,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Option<HashMap<PathBuf, usize>> {
     let root = spool.root();
     let nearest = root.ancestors().find(|above| above.exists());
     let nearest = nearest.unwrap_or(root);
     disk::check_disk(nearest, findings);
     check_owners(spool, findings);
-    if !try_out(spool, nearest, findings, around) {
+    if !try_out(spool, nearest, findings, ctx) {
         return None;
     }
     let survey = match spool.survey() {
@@ -113,26 +113,21 @@ fn look_into(
     for error in &survey.unseen {
         findings.error(&report::chain(error), error.hint());
     }
-    check_clock(spool, findings, around);
+    check_clock(spool, findings, ctx);
     check_intents(spool, findings);
     check_foreign(spool, findings);
     if let Some(spare) = survey.spare {
         disk::check_spare(spool, spare, findings);
     }
     let recorded = recorded(spool, findings);
-    let is_old = |oldest| {
-        around
-            .now()
-            .duration_since(oldest)
-            .is_ok_and(|age| age > LONG)
-    };
+    let is_old = |oldest| ctx.now().duration_since(oldest).is_ok_and(|age| age > LONG);
     if survey.oldest_new.is_some_and(is_old) {
         findings.warning(
             "pushes have been waiting for a flush for a while",
             "with `mode = \"spool\"`, cron must run `refpost flush`; `refpost flush` says what is wrong",
         );
     }
-    let configured = Configured::new(around);
+    let configured = Configured::new(ctx);
     for queue in survey.queues {
         if let Some(orphan) = configured.orphan_in(spool, &queue.queue) {
             let text = format!(
@@ -160,9 +155,9 @@ fn look_into(
 }
 
 /// Does with a spool what pushes and flushes do. Returns whether to check the rest.
-fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, around: &Surroundings) -> bool {
+fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, ctx: &Context) -> bool {
     let root = spool.root().display();
-    let error = match spool.try_out(above, around.stamp().random) {
+    let error = match spool.try_out(above, ctx.stamp().random) {
         Ok(tried) => {
             if !tried.flushes_folders {
                 findings.warning(
@@ -245,10 +240,10 @@ fn check_foreign(spool: &Spool, findings: &mut Findings) {
 /// Warns if the newest push is ahead of the clock.
 ///
 /// The clock was wrong when that push was made, or is wrong now.
-fn check_clock(spool: &Spool, findings: &mut Findings, around: &Surroundings) {
+fn check_clock(spool: &Spool, findings: &mut Findings, ctx: &Context) {
     let ahead = spool
         .newest_push()
-        .and_then(|newest| newest.duration_since(around.now()).ok());
+        .and_then(|newest| newest.duration_since(ctx.now()).ok());
     if let Some(ahead) = ahead.filter(|ahead| *ahead > CLOCK_ERROR) {
         let ahead = humantime::format_duration(Duration::from_secs(ahead.as_secs()));
         let text = format!(

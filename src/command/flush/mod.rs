@@ -17,7 +17,7 @@ use crate::as_account::become_account;
 use crate::command::flush::prepare::prepare;
 use crate::config::IN_FLIGHT;
 use crate::context::targets::{self, Target, Targets};
-use crate::context::{Surroundings, signals};
+use crate::context::{Context, signals};
 use crate::delivery::{self, Client, Instant, Limits, Scheduler};
 use crate::error::{Done, Error, IoContext};
 use crate::report::{self, Progress};
@@ -54,44 +54,42 @@ pub(crate) struct FlushArgs {
 /// Time limit of root's flush, which is started once a minute.
 const ROOTS_BUDGET: Duration = Duration::from_secs(55);
 
-pub(crate) fn run(args: &FlushArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Done, Error> {
     if args.detached {
         become_account::detach();
     }
     signals::panic_ends("cannot go on", i32::from(Done::Deferred.exit_code()));
     let budget = args.budget.map(Into::into);
     let stays = args.watch || args.detached;
-    let roots = (around.own_uid() == 0 && !stays).then_some(ROOTS_BUDGET);
+    let roots = (ctx.own_uid() == 0 && !stays).then_some(ROOTS_BUDGET);
     let limits = Limits {
         begin_before: budget.or(roots).map(|budget| Instant::now() + budget),
         end_by: None,
     };
-    let world = World::new(around, args.json);
-    let descriptors = around.descriptors();
+    let world = World::new(ctx, args.json);
+    let descriptors = ctx.descriptors();
     let client = Client::new(descriptors);
     let stop = Cell::new(false);
     // A file that cannot be loaded is reported for each repository.
-    let in_flight = around
-        .server()
-        .map_or(IN_FLIGHT, |server| server.in_flight());
+    let in_flight = ctx.server().map_or(IN_FLIGHT, |server| server.in_flight());
     let mut flush = Scheduler::new(&client, &world, limits, &stop, in_flight, descriptors);
     if args.watch {
-        watch::run(&mut flush, &world, args, around, &stop)?;
+        watch::run(&mut flush, &world, args, ctx, &stop)?;
         return Ok(Done::Well);
     }
-    let searched = targets::search(&args.paths, around)?;
-    if searched.is_of_others(around) {
+    let searched = targets::search(&args.paths, ctx)?;
+    if searched.is_of_others(ctx) {
         let deadline = limits.begin_before;
         let deadline = deadline.unwrap_or_else(|| Instant::now() + ROOTS_BUDGET);
-        let ended = apart::run(searched.by_owner, &job(args, deadline), around)?;
+        let ended = apart::run(searched.by_owner, &job(args, deadline), ctx)?;
         let is_well = !args.strict || ended.done() == Done::Well;
         return Ok(if is_well { Done::Well } else { Done::Deferred });
     }
-    let Targets { all, found } = searched.targets(around);
+    let Targets { all, found } = searched.targets(ctx);
     let progress = Progress::new(|| waiting(&all));
     delivery::run(async {
         let prepared = all.iter().map(|target| {
-            prepare(target, &world, around);
+            prepare(target, &world, ctx);
             target.spool.clone()
         });
         let mut worked = || {

@@ -15,7 +15,7 @@ use super::prepare::prepare;
 use crate::announce::delivery_host::World;
 use crate::command::flush::FlushArgs;
 use crate::context::found::ByOwner;
-use crate::context::{Surroundings, targets};
+use crate::context::{Context, targets};
 use crate::delivery::{self, Scheduler};
 use crate::error::{Error, IoContext};
 use crate::spool::Spool;
@@ -28,7 +28,7 @@ pub(crate) fn run(
     flush: &mut Scheduler<'_>,
     world: &World<'_>,
     args: &FlushArgs,
-    around: &Surroundings,
+    ctx: &Context,
     stop: &Cell<bool>,
 ) -> Result<(), Error> {
     delivery::run(async {
@@ -40,13 +40,13 @@ pub(crate) fn run(
             world.forget();
             // Their spools are looked into below, with all others.
             world.move_renamed();
-            let searched = targets::search(&args.paths, around)?;
-            if around.own_uid() == 0 {
-                tell_others(&searched.by_owner, around);
+            let searched = targets::search(&args.paths, ctx)?;
+            if ctx.own_uid() == 0 {
+                tell_others(&searched.by_owner, ctx);
             }
-            for target in searched.targets(around).all {
+            for target in searched.targets(ctx).all {
                 followed.follow(&target.spool);
-                prepare(&target, world, around);
+                prepare(&target, world, ctx);
                 flush.add(&target.spool);
             }
             world.is_service_down.set(false);
@@ -63,7 +63,7 @@ pub(crate) fn run(
                         }
                         Changed::Spools => break,
                     },
-                    () = until(due, around.now()) => {}
+                    () = until(due, ctx.now()) => {}
                     () = &mut look_around => break,
                     _ = terminate.recv() => stop.set(true),
                     _ = interrupt.recv() => stop.set(true),
@@ -80,10 +80,10 @@ pub(crate) fn run(
 }
 
 /// Tells, as root, of spools of other accounts. A watch stays, so it works for one account.
-fn tell_others(found: &ByOwner, around: &Surroundings) {
+fn tell_others(found: &ByOwner, ctx: &Context) {
     let of_others = found.0.iter().filter(|(owner, _)| **owner != 0);
     for one in of_others.flat_map(|(_, all)| all) {
-        around.tell_once(
+        ctx.tell_once(
             &format!(
                 "cannot watch `{}` as root: it is another account's",
                 one.path().display()

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::selection::Choice;
 use super::selection::{ByPlace, Listed, chosen};
 use crate::as_account::apart::{self, Job};
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::context::targets::{self, Searched};
 use crate::error::{Done, Error};
 use crate::report;
@@ -28,12 +28,8 @@ pub(crate) struct QueueChooseArgs {
 }
 
 /// Runs a command line as each owner of what was found, on that owner's own.
-pub(super) fn apart(
-    searched: Searched,
-    line: Vec<OsString>,
-    around: &Surroundings,
-) -> Result<Done, Error> {
-    let ended = apart::run(searched.by_owner, &Job::for_a_person(line), around)?;
+pub(super) fn apart(searched: Searched, line: Vec<OsString>, ctx: &Context) -> Result<Done, Error> {
+    let ended = apart::run(searched.by_owner, &Job::for_a_person(line), ctx)?;
     if ended.is_nowhere {
         return Err(nothing_chosen());
     }
@@ -60,8 +56,8 @@ pub(super) fn line_of(verb: &str, choice: &Choice) -> Vec<OsString> {
 
 /// Returns the error that nothing of what was asked for is here. If root's refpost asks several
 /// accounts, returns [`Done::NotHere`] instead.
-pub(super) fn nowhere(around: &Surroundings, error: impl Fn() -> Error) -> Result<Done, Error> {
-    if around.is_given {
+pub(super) fn nowhere(ctx: &Context, error: impl Fn() -> Error) -> Result<Done, Error> {
+    if ctx.is_given {
         return Ok(Done::NotHere);
     }
     Err(error())
@@ -78,21 +74,21 @@ pub(super) fn nothing_chosen() -> Error {
 /// Starts a flush of each spool for those that are due then.
 pub(super) fn on_chosen(
     args: &QueueChooseArgs,
-    around: &Surroundings,
+    ctx: &Context,
     (verb, what): (&str, &str),
     is_wanted: impl Fn(&Listed) -> bool,
     act: impl Fn(&Spool, &ByPlace) -> Result<usize, SpoolError>,
 ) -> Result<Done, Error> {
-    let searched = targets::search_here(&args.choice.paths, around)?;
-    if searched.is_of_others(around) {
+    let searched = targets::search_here(&args.choice.paths, ctx)?;
+    if searched.is_of_others(ctx) {
         let mut line = line_of(verb, &args.choice);
         line.extend(args.all.then(|| "--all".into()));
-        return apart(searched, line, around);
+        return apart(searched, line, ctx);
     }
     let (mut count, mut is_any, mut has_acted) = (0, false, args.all);
-    let targets = searched.targets(around);
-    let done = targets::each(&targets, around, |target| {
-        let mut chosen = chosen(target, &args.choice, around)?;
+    let targets = searched.targets(ctx);
+    let done = targets::each(&targets, ctx, |target| {
+        let mut chosen = chosen(target, &args.choice, ctx)?;
         is_any |= !chosen.is_empty();
         chosen.retain(&is_wanted);
         if chosen.is_empty() {
@@ -101,10 +97,10 @@ pub(super) fn on_chosen(
         has_acted = true;
         let chosen: ByPlace = chosen.into_iter().map(|listed| listed.place).collect();
         count += act(&target.spool, &chosen)?;
-        around.flush_detached(target.spool.root())
+        ctx.flush_detached(target.spool.root())
     });
     if !is_any && !args.all && done == Done::Well {
-        return nowhere(around, nothing_chosen);
+        return nowhere(ctx, nothing_chosen);
     }
     if has_acted {
         report::line(&format!("{} {what}", report::entries(count)));

@@ -1,13 +1,13 @@
 //! `queue drop`: removes entries, never to be delivered.
 
 use super::act::{QueueChooseArgs, on_chosen};
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::{Done, Error};
 
-pub(super) fn run(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(super) fn run(args: &QueueChooseArgs, ctx: &Context) -> Result<Done, Error> {
     on_chosen(
         args,
-        around,
+        ctx,
         ("drop", "dropped"),
         |_| true,
         |spool, chosen| {

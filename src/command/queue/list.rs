@@ -7,7 +7,7 @@ use super::describe::describe;
 use super::selection::Choice;
 use super::selection::{Listed, Place, chosen};
 use crate::as_account::apart::{self, Job};
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::context::configured::{Configured, NOT_CONFIGURED};
 use crate::context::targets;
 use crate::error::{Done, Error};
@@ -26,19 +26,19 @@ pub(crate) struct QueueListArgs {
     pub(crate) json: bool,
 }
 
-pub(super) fn run(args: &QueueListArgs, around: &Surroundings) -> Result<Done, Error> {
-    let searched = targets::search_here(&args.choice.paths, around)?;
-    if searched.is_of_others(around) {
+pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Done, Error> {
+    let searched = targets::search_here(&args.choice.paths, ctx)?;
+    if searched.is_of_others(ctx) {
         let mut line = line_of("list", &args.choice);
         line.extend(args.json.then(|| "--json".into()));
         let job = Job::looking(line, args.json);
-        return Ok(apart::run(searched.by_owner, &job, around)?.done());
+        return Ok(apart::run(searched.by_owner, &job, ctx)?.done());
     }
-    let targets = searched.targets(around);
-    let configured = Configured::new(around);
-    Ok(targets::each(&targets, around, |target| {
+    let targets = searched.targets(ctx);
+    let configured = Configured::new(ctx);
+    Ok(targets::each(&targets, ctx, |target| {
         let killers = target.spool.killers().map_err(SpoolError::from)?;
-        for listed in chosen(target, &args.choice, around)? {
+        for listed in chosen(target, &args.choice, ctx)? {
             let orphan = configured
                 .orphan(listed.header.as_ref(), listed.place.queue())
                 .map(|_| NOT_CONFIGURED);

@@ -13,7 +13,7 @@ use crate::command::queue::act::QueueChooseArgs;
 use crate::command::queue::list::QueueListArgs;
 use crate::command::queue::r#move::QueueMoveArgs;
 use crate::command::queue::show::QueueShowArgs;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::error::{Done, Error};
 use clap::Subcommand;
 
@@ -36,12 +36,12 @@ pub(crate) enum QueueCommand {
     Drop(QueueChooseArgs),
 }
 
-pub(crate) fn run(command: &QueueCommand, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(command: &QueueCommand, ctx: &Context) -> Result<Done, Error> {
     match command {
-        QueueCommand::List(args) => list::run(args, around),
-        QueueCommand::Show(args) => show::run(args, around),
-        QueueCommand::Retry(args) => retry::run(args, around),
-        QueueCommand::Move(args) => r#move::run(args, around),
-        QueueCommand::Drop(args) => drop::run(args, around),
+        QueueCommand::List(args) => list::run(args, ctx),
+        QueueCommand::Show(args) => show::run(args, ctx),
+        QueueCommand::Retry(args) => retry::run(args, ctx),
+        QueueCommand::Move(args) => r#move::run(args, ctx),
+        QueueCommand::Drop(args) => drop::run(args, ctx),
     }
 }

@@ -12,7 +12,7 @@ use super::selection::chosen;
 use crate::announce::delivery_host::World;
 use crate::announce::renamed::rename;
 use crate::context::targets::{self, Target};
-use crate::context::{Surroundings, locate};
+use crate::context::{Context, locate};
 use crate::delivery::{self, Surveyor};
 use crate::error::{Done, Error};
 use crate::report;
@@ -42,25 +42,25 @@ const BUILDS: Duration = Duration::from_millis(20);
 /// Queues to move from and to, with the repositories whose entries are moved.
 type Plan = BTreeMap<(Queue, Queue), BTreeSet<PathBuf>>;
 
-pub(crate) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Done, Error> {
     if args.repository {
-        return repository(args, around);
+        return repository(args, ctx);
     }
     let (old, new) = (&args.from, &args.to);
     if old == new {
         return Err(Error::failed(format!("cannot move `{old}` to itself")));
     }
-    let searched = targets::search_here(&args.paths, around)?;
-    if searched.is_of_others(around) {
+    let searched = targets::search_here(&args.paths, ctx)?;
+    if searched.is_of_others(ctx) {
         let line = ["queue", "move", old, new].map(OsString::from);
-        return apart(searched, line.into(), around);
+        return apart(searched, line.into(), ctx);
     }
-    let targets = searched.targets(around);
-    let world = World::new(around, false);
+    let targets = searched.targets(ctx);
+    let world = World::new(ctx, false);
     let (mut count, mut is_any, mut is_whole) = (0, false, true);
-    let done = targets::each(&targets, around, |target| {
+    let done = targets::each(&targets, ctx, |target| {
         distribute(&target.spool, &world)?;
-        let plan = plan(target, args, around)?;
+        let plan = plan(target, args, ctx)?;
         if plan.is_empty() {
             return Ok(());
         }
@@ -72,13 +72,13 @@ pub(crate) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
             count += handed.entries;
             is_whole &= handed.unread.is_empty();
             for error in handed.unread {
-                around.tell_error(SpoolError::from(error));
+                ctx.tell_error(SpoolError::from(error));
             }
         }
-        around.flush_detached(target.spool.root())
+        ctx.flush_detached(target.spool.root())
     });
     if !is_any && done == Done::Well {
-        return nowhere(around, || Error::Failed {
+        return nowhere(ctx, || Error::Failed {
             what: format!("nothing waits for `{old}`, and nothing of it has failed"),
             hint: Some("`refpost queue list` shows what does".to_owned()),
         });
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, E
 }
 
 /// Moves the entries of a repository's former path to the path that the repository has now.
-fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error> {
+fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Done, Error> {
     let old = absolute(Path::new(&args.from));
     let new = absolute(Path::new(&args.to));
     let paths = if args.paths.is_empty() {
@@ -98,11 +98,11 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
     } else {
         &args.paths
     };
-    let searched = targets::search_here(paths, around)?;
-    if searched.is_of_others(around) {
+    let searched = targets::search_here(paths, ctx)?;
+    if searched.is_of_others(ctx) {
         let line = ["queue", "move", "--repository"].map(OsString::from);
         let line = line.into_iter().chain([old.into(), new.into()]);
-        return apart(searched, line.collect(), around);
+        return apart(searched, line.collect(), ctx);
     }
     if old.exists() {
         let old = old.display();
@@ -110,10 +110,10 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
             "cannot move what waits for `{old}`: it is there"
         )));
     }
-    let new = locate::repository(Some(&new), around)?.path();
-    let settings = around.load_to_send(&new)?.settings;
+    let new = locate::repository(Some(&new), ctx)?.path();
+    let settings = ctx.load_to_send(&new)?.settings;
     let (mut count, mut in_spare, mut is_whole) = (0, 0, true);
-    let done = targets::each(&searched.targets(around), around, |target| {
+    let done = targets::each(&searched.targets(ctx), ctx, |target| {
         let moved = rename(&target.spool, &old, &new, &settings);
         // Entries in `spare` have no room elsewhere, and were not moved.
         let spare = target.spool.in_spare().map_err(SpoolError::from)?;
@@ -123,20 +123,20 @@ fn repository(args: &QueueMoveArgs, around: &Surroundings) -> Result<Done, Error
         count += moved.entries;
         is_whole &= moved.unread.is_empty();
         for error in moved.unread {
-            around.tell_error(SpoolError::from(error));
+            ctx.tell_error(SpoolError::from(error));
         }
-        around.flush_detached(target.spool.root())
+        ctx.flush_detached(target.spool.root())
     });
     if in_spare > 0 {
         is_whole = false;
         let (entries, old) = (report::entries(in_spare), old.display());
-        around.tell_once(
+        ctx.tell_once(
             &format!("cannot move {entries} of `{old}` in `spare`: there is no room for them"),
             Some("make room on that disk, run `refpost flush`, and then this again"),
         );
     }
     if count == 0 && done == Done::Well {
-        return nowhere(around, || Error::Failed {
+        return nowhere(ctx, || Error::Failed {
             what: format!("nothing waits for `{}` that can be moved", old.display()),
             hint: Some("`refpost queue list` shows what waits, and for which endpoint".to_owned()),
         });
@@ -206,7 +206,7 @@ fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
 
 /// Plans the moves in a spool. Fails if an entry has no queue to move to: nothing is moved unless
 /// all of it can be.
-fn plan(target: &Target, args: &QueueMoveArgs, around: &Surroundings) -> Result<Plan, Error> {
+fn plan(target: &Target, args: &QueueMoveArgs, ctx: &Context) -> Result<Plan, Error> {
     let choice = Choice {
         ids: Vec::new(),
         endpoint: Some(args.from.clone()),
@@ -216,14 +216,14 @@ fn plan(target: &Target, args: &QueueMoveArgs, around: &Surroundings) -> Result<
     };
     let mut destinations = BTreeMap::new();
     let mut plan = Plan::new();
-    for listed in chosen(target, &choice, around)? {
+    for listed in chosen(target, &choice, ctx)? {
         let queue = listed.place.queue().filter(|queue| !queue.is_unreadable());
         let (Some(from), Some(header)) = (queue, listed.header.as_ref()) else {
             continue;
         };
         let repository = &header.repository;
         if !destinations.contains_key(repository) {
-            let to = destination(repository, args, around)?;
+            let to = destination(repository, args, ctx)?;
             destinations.insert(repository.clone(), to);
         }
         let hop = (from.clone(), destinations[repository].clone());
@@ -234,13 +234,9 @@ fn plan(target: &Target, args: &QueueMoveArgs, around: &Surroundings) -> Result<
 
 /// Returns the queue of the endpoint that gets the entries of this repository. Fails if the
 /// endpoint is not configured for it.
-fn destination(
-    repository: &Path,
-    args: &QueueMoveArgs,
-    around: &Surroundings,
-) -> Result<Queue, Error> {
-    around.ensure_trusted(repository)?;
-    let settings = around.load_to_send(repository)?.settings;
+fn destination(repository: &Path, args: &QueueMoveArgs, ctx: &Context) -> Result<Queue, Error> {
+    ctx.ensure_trusted(repository)?;
+    let settings = ctx.load_to_send(repository)?.settings;
     let mut endpoints = settings.endpoints.iter();
     let endpoint = endpoints.find(|one| one.name == args.to);
     let endpoint = endpoint.ok_or_else(|| Error::Failed {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use super::act::{QueueChooseArgs, on_chosen};
 use super::selection::Listed;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::context::configured::{Configured, Orphan};
 use crate::error::{Done, Error};
 use crate::report;
 
-pub(super) fn run(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done, Error> {
-    let now = around.now();
-    let configured = Configured::new(around);
+pub(super) fn run(args: &QueueChooseArgs, ctx: &Context) -> Result<Done, Error> {
+    let now = ctx.now();
+    let configured = Configured::new(ctx);
     // An entry of an endpoint that is not configured would be given up once more.
     let refused = RefCell::new(BTreeMap::<Orphan, usize>::new());
     let is_wanted = |listed: &Listed| {
@@ -24,7 +24,7 @@ pub(super) fn run(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done,
         is_wanted
     };
     let what = ("retry", "to be tried again now");
-    let done = on_chosen(args, around, what, is_wanted, |spool, chosen| {
+    let done = on_chosen(args, ctx, what, is_wanted, |spool, chosen| {
         // The next flush takes entries in `new/` anyway.
         let mut count = chosen.new.len() + chosen.spare.len();
         for (queue, items) in &chosen.waiting {
@@ -38,7 +38,7 @@ pub(super) fn run(args: &QueueChooseArgs, around: &Surroundings) -> Result<Done,
     })?;
     for (orphan, count) in refused.borrow().iter() {
         let (endpoint, repository) = (&orphan.endpoint, orphan.repository.display());
-        around.tell_error(Error::Failed {
+        ctx.tell_error(Error::Failed {
             what: format!(
                 "cannot retry {} of `{endpoint}`: it is not configured for `{repository}`",
                 report::entries(*count)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::command::parse_id;
-use crate::context::Surroundings;
+use crate::context::Context;
 use crate::context::targets::Target;
 use crate::error::Error;
 use crate::spool::{
@@ -144,11 +144,11 @@ impl Listed {
 pub(crate) fn chosen(
     target: &Target,
     choice: &Choice,
-    around: &Surroundings,
+    ctx: &Context,
 ) -> Result<Vec<Listed>, Error> {
     let spool = &target.spool;
-    let now = around.now();
-    let tell = |error: IoError| around.tell_error(SpoolError::from(error));
+    let now = ctx.now();
+    let tell = |error: IoError| ctx.tell_error(SpoolError::from(error));
     let mut places: Vec<Place> = Vec::new();
     let mut spare: BTreeMap<Id, Header> = BTreeMap::new();
     spare.extend(spool.in_spare().map_err(tell).unwrap_or_default());
@@ -175,7 +175,7 @@ pub(crate) fn chosen(
         .clone()
         .filter(|repository| is_here && target.is_alone && !is_its(repository));
     let named = choice.repository.as_ref().map(|repository| {
-        let opened = crate::context::locate::repository(Some(repository), around);
+        let opened = crate::context::locate::repository(Some(repository), ctx);
         opened.map_or_else(|_| repository.clone(), |it| it.path())
     });
     let repository = named.or(here);

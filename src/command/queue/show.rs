@@ -5,7 +5,7 @@ use super::describe::describe;
 use super::selection::Choice;
 use super::selection::chosen;
 use crate::command::parse_id;
-use crate::context::{Surroundings, targets};
+use crate::context::{Context, targets};
 use crate::error::{Done, Error};
 use crate::event::Oid;
 use crate::report;
@@ -25,7 +25,7 @@ pub(crate) struct QueueShowArgs {
     pub(crate) paths: Vec<PathBuf>,
 }
 
-pub(super) fn run(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, Error> {
+pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Done, Error> {
     let choice = Choice {
         ids: vec![args.id.clone()],
         endpoint: None,
@@ -33,13 +33,13 @@ pub(super) fn run(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, E
         older_than: None,
         paths: args.paths.clone(),
     };
-    let searched = targets::search_here(&choice.paths, around)?;
-    if searched.is_of_others(around) {
-        return apart(searched, line_of("show", &choice), around);
+    let searched = targets::search_here(&choice.paths, ctx)?;
+    if searched.is_of_others(ctx) {
+        return apart(searched, line_of("show", &choice), ctx);
     }
     let mut shown = None;
-    for target in searched.targets(around).all {
-        for listed in chosen(&target, &choice, around)? {
+    for target in searched.targets(ctx).all {
+        for listed in chosen(&target, &choice, ctx)? {
             report::line(&describe(&listed));
             // The entry is one file, in every queue.
             let entry = listed.place.open(&target.spool).map_err(SpoolError::from)?;
@@ -49,7 +49,7 @@ pub(super) fn run(args: &QueueShowArgs, around: &Surroundings) -> Result<Done, E
         }
     }
     let Some((header, entry)) = shown else {
-        return nowhere(around, nothing_chosen);
+        return nowhere(ctx, nothing_chosen);
     };
     report::line(&format!("repository: {}", header.repository.display()));
     report::line(&format!(
