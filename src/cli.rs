@@ -10,7 +10,7 @@ use crate::command::{
     keygen, listen, log, man, ping, preview, queue, status, verify, work,
 };
 use crate::context::Context;
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 
 /// Send signed web-hook messages for pushes to bare git repositories
 ///
@@ -110,12 +110,12 @@ pub(crate) enum Command {
 /// A function of its own, never inlined: a hook needs no stack for all other commands, and none of
 /// their code lies between its own.
 #[inline(never)]
-pub(crate) fn run(args: Vec<OsString>) -> Result<Done, Error> {
+pub(crate) fn run(args: Vec<OsString>) -> Result<Exit, Error> {
     let cli = Cli::parse_from(args);
     dispatch(cli.command, &Context::new(cli.config, cli.found))
 }
 
-fn dispatch(command: Command, ctx: &Context) -> Result<Done, Error> {
+fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Error> {
     match command {
         Command::Hook(args) => Ok(hook::run(&args, ctx)),
         Command::Flush(args) => flush::run(&args, ctx),

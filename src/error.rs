@@ -11,7 +11,7 @@ use crate::{git, report};
 
 /// Outcome of a command that met no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
+pub(crate) enum Exit {
     /// Everything was done.
     Well,
     /// The answer is no (a signature does not match, a check found something), or an error was told
@@ -25,7 +25,7 @@ pub(crate) enum Done {
     NoAccount,
 }
 
-impl Done {
+impl Exit {
     /// Returns the exit code: those of sysexits.h, except 1.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
@@ -66,7 +66,7 @@ pub(crate) enum Error {
     TooLarge,
     /// The push is only recorded; its messages are made later.
     #[error("{}: recorded, to be announced once that is mended", report::chain(.0.as_ref()))]
-    Owed(Box<Error>),
+    Deferred(Box<Error>),
     #[error("{what}")]
     Failed { what: String, hint: Option<String> },
 }
@@ -85,7 +85,7 @@ impl Error {
             Self::Key(error) => error.hint(),
             Self::Fault(fault) => fault.hint(),
             Self::Failed { hint, .. } => hint.clone(),
-            Self::Owed(error) => error.hint(),
+            Self::Deferred(error) => error.hint(),
             Self::Git(error) => error.hint(),
             Self::Spool(error) | Self::Enqueue { source: error, .. } => error.hint(),
             Self::Io { .. } | Self::Message { .. } => None,

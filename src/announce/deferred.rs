@@ -1,4 +1,4 @@
-//! Decides how long a push whose messages are owed waits for an object that is missing.
+//! Decides how long a push whose messages are deferred waits for an object that is missing.
 
 use std::time::{Duration, SystemTime};
 

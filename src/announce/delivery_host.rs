@@ -11,7 +11,7 @@ use serde_json::json;
 use super::builders::Builders;
 use super::compose::Composer;
 use super::deferred::{self, Judged};
-use super::push_options::Wishes;
+use super::push_options::PushOptions;
 use super::unannounced::{Unannounced, log_misfits, log_unannounced};
 use crate::config::Settings;
 use crate::context::{Context, locate, max_spool};
@@ -36,7 +36,7 @@ pub(crate) struct Renamed {
 }
 
 /// Inputs of deliveries from outside. Reads each configuration once, until told to forget.
-pub(crate) struct World<'a> {
+pub(crate) struct DeliveryHost<'a> {
     pub(crate) ctx: &'a Context,
     as_json: bool,
     settings: RefCell<HashMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
@@ -50,7 +50,7 @@ pub(crate) struct World<'a> {
     pub(crate) is_service_down: Cell<bool>,
 }
 
-impl<'a> World<'a> {
+impl<'a> DeliveryHost<'a> {
     /// Returns the inputs. With `as_json`, results are printed for programs.
     pub(crate) fn new(ctx: &'a Context, as_json: bool) -> Self {
         Self {
@@ -170,8 +170,8 @@ impl<'a> World<'a> {
             .settings(&header.repository)
             .map_err(|unavailable| Error::failed(unavailable.to_string()))?;
         let pusher = header.pusher.as_deref().unwrap_or_default();
-        let wishes = Wishes::of(&header.push_options, settings.push_options);
-        let why = if wishes.skip {
+        let push_options = PushOptions::of(&header.push_options, settings.push_options);
+        let why = if push_options.skip {
             Some(Unannounced::Skipped(pusher))
         } else {
             settings
@@ -189,7 +189,7 @@ impl<'a> World<'a> {
             });
         }
         let repository = Repository::open(&header.repository)?.in_namespace(&header.namespace);
-        let (note, time) = (wishes.note.as_deref(), header.time);
+        let (note, time) = (push_options.note.as_deref(), header.time);
         let mut composer = Composer::new(&repository, &settings, self.ctx, pusher, note, time);
         if extent == Extent::WhatIsKnown {
             composer = composer.of_what_is_known();
@@ -238,7 +238,7 @@ enum Extent {
     WhatIsKnown,
 }
 
-impl Outside for World<'_> {
+impl Outside for DeliveryHost<'_> {
     fn now(&self) -> SystemTime {
         self.ctx.now()
     }
@@ -283,7 +283,7 @@ impl Outside for World<'_> {
     }
 }
 
-impl Surveyor for World<'_> {
+impl Surveyor for DeliveryHost<'_> {
     fn build(&self, spool: &Spool, id: &Id, header: &Header) -> Build {
         if self.ctx.is_service().unwrap_or(false) {
             let why = "its messages are not made, and the service opens no repository";

@@ -59,31 +59,31 @@ pub(crate) fn announce(
             let settings = ctx.load_without_own(&push.git_dir);
             let spool = locate::spool_of(&push.git_dir, settings.as_ref());
             let recorder = Recorder::new(push, &spool, caller, ctx);
-            return recorder.owe(batches, error.into()).into_result();
+            return recorder.defer(batches, error.into()).into_result();
         }
     };
-    for complaint in &push.wishes.complaints {
+    for complaint in &push.push_options.complaints {
         report::warning(complaint);
     }
     let spool = locate::spool_of(&push.git_dir, Some(&settings)).held_open();
-    if push.wishes.skip {
+    if push.push_options.skip {
         return skip(push, batches, &spool, &settings, caller, ctx);
     }
     let recorder = Recorder::new(push, &spool, caller, ctx);
     let repository = match push.repository() {
         Ok(repository) => repository,
-        Err(error) => return recorder.owe(batches, error.into()).into_result(),
+        Err(error) => return recorder.defer(batches, error.into()).into_result(),
     };
     // Only the first of several batches is known here: the refs of the others are judged by where
     // they are now, and by the push's own intents.
     let first = first_of(&mut batches);
     let settled = intents::settle(&spool, &repository, &push.git_dir, (first, caller), ctx);
-    let (pusher, note) = (&push.pusher, push.wishes.note.as_deref());
+    let (pusher, note) = (&push.pusher, push.push_options.note.as_deref());
     let composer =
         settled.map(|()| Composer::new(&repository, &settings, ctx, pusher, note, push.time));
     let outcome = match composer {
         Ok(mut composer) => recorder.record(batches, &mut composer),
-        Err(error) => return recorder.owe(batches, error).into_result(),
+        Err(error) => return recorder.defer(batches, error).into_result(),
     };
     let left = if outcome.shares.is_empty() {
         Ok(())

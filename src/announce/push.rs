@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::push_options::Wishes;
+use super::push_options::PushOptions;
 use super::{compose, intents};
 use crate::config::{self, Loaded};
 use crate::context::Context;
@@ -18,7 +18,7 @@ pub(crate) struct Push {
     pub(crate) namespace: PathBuf,
     pub(crate) pusher: String,
     pub(crate) time: SystemTime,
-    pub(crate) wishes: Wishes,
+    pub(crate) push_options: PushOptions,
 }
 
 impl Push {
@@ -29,7 +29,7 @@ impl Push {
             namespace: PathBuf::new(),
             pusher: compose::pusher(ctx),
             time: ctx.now(),
-            wishes: Wishes::default(),
+            push_options: PushOptions::default(),
         }
     }
 
@@ -62,8 +62,11 @@ impl Push {
         let is_off = loaded
             .as_ref()
             .is_ok_and(|loaded| !loaded.settings.push_options);
-        let wishes = Wishes::of(options, !is_off);
-        Self { wishes, ..self }
+        let push_options = PushOptions::of(options, !is_off);
+        Self {
+            push_options,
+            ..self
+        }
     }
 
     pub(crate) fn draft(&self, content: Content<Message>) -> Draft {
@@ -73,7 +76,7 @@ impl Push {
             folder: FolderId::of(&self.git_dir),
             time: self.time,
             pusher: Some(self.pusher.clone()),
-            push_options: self.wishes.options(),
+            push_options: self.push_options.options(),
             process: None,
             confirms: Vec::new(),
             missing_since: None,

@@ -20,7 +20,7 @@ const MOST_TOLD: usize = 5;
 
 /// Requests of a pusher.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wishes {
+pub(crate) struct PushOptions {
     /// True if the push is not announced.
     pub(crate) skip: bool,
     /// Text that goes with the messages of the push.
@@ -29,26 +29,26 @@ pub(crate) struct Wishes {
     pub(crate) complaints: Vec<String>,
 }
 
-impl Wishes {
+impl PushOptions {
     /// Reads options. Each of several notes becomes a line.
     ///
     /// With `is_on` false (the key `push_options`) no option has an effect, and one complaint says
     /// so.
     pub(crate) fn of(options: &[String], is_on: bool) -> Self {
-        let mut wishes = Self::default();
+        let mut push_options = Self::default();
         let mut options = options.iter().filter(|option| option.starts_with(PREFIX));
         if !is_on {
-            wishes.complaints.extend(options.next().map(|option| {
+            push_options.complaints.extend(options.next().map(|option| {
                 let name = cut(name_of(option), LONGEST_SHOWN).0;
                 format!("push option `{name}` has no effect: `push_options` is off here")
             }));
-            return wishes;
+            return push_options;
         }
         let mut notes: Vec<&str> = Vec::new();
         let mut senseless = Vec::new();
         for option in options {
             match option.split_once('=') {
-                None if option == SKIP => wishes.skip = true,
+                None if option == SKIP => push_options.skip = true,
                 Some((NOTE, text)) => notes.push(text),
                 _ => senseless.push(option.as_str()),
             }
@@ -57,16 +57,20 @@ impl Wishes {
         let (note, is_cut) = cut(&notes.join("\n"), LONGEST_NOTE);
         if is_cut {
             let told = format!("push option `{NOTE}` is cut: {LONGEST_NOTE} characters at most");
-            wishes.complaints.push(told);
+            push_options.complaints.push(told);
         }
-        wishes.note = (!note.is_empty()).then_some(note);
+        push_options.note = (!note.is_empty()).then_some(note);
         let told = senseless.iter().take(MOST_TOLD);
-        wishes.complaints.extend(told.map(|option| explain(option)));
+        push_options
+            .complaints
+            .extend(told.map(|option| explain(option)));
         if senseless.len() > MOST_TOLD {
             let more = senseless.len() - MOST_TOLD;
-            wishes.complaints.push(format!("{more} more like that"));
+            push_options
+                .complaints
+                .push(format!("{more} more like that"));
         }
-        wishes
+        push_options
     }
 
     /// Returns options with the same meaning, to be recorded with the push.
@@ -114,9 +118,9 @@ fn cut(text: &str, longest: usize) -> (String, bool) {
 mod tests {
     use super::*;
 
-    fn of(options: &[&str]) -> Wishes {
+    fn of(options: &[&str]) -> PushOptions {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        Wishes::of(&options, true)
+        PushOptions::of(&options, true)
     }
 
     #[test]
@@ -131,10 +135,10 @@ mod tests {
             &["refpost.note=one", "refpost.note=two\n"],
             &[&format!("refpost.note={long}")],
         ] {
-            let mut wishes = of(options);
-            let again = Wishes::of(&wishes.options(), true);
-            wishes.complaints.clear();
-            assert_eq!(again, wishes);
+            let mut push_options = of(options);
+            let again = PushOptions::of(&push_options.options(), true);
+            push_options.complaints.clear();
+            assert_eq!(again, push_options);
         }
     }
 
@@ -181,9 +185,9 @@ mod tests {
                 "push option `refpost.skip` takes no value: it has no effect",
             ),
         ] {
-            let wishes = of(&[option, "refpostx", "ci.skip"]);
-            assert_eq!(wishes.complaints, [told]);
-            assert!(!wishes.skip && wishes.note.is_none());
+            let push_options = of(&[option, "refpostx", "ci.skip"]);
+            assert_eq!(push_options.complaints, [told]);
+            assert!(!push_options.skip && push_options.note.is_none());
         }
         let many = ["refpost.x"; 9];
         let complaints = of(&many).complaints;
@@ -194,12 +198,15 @@ mod tests {
     #[test]
     fn where_they_are_off_one_line_says_so() {
         let options = ["x", "refpost.note=x", "refpost.skip"].map(str::to_owned);
-        let wishes = Wishes::of(&options, false);
+        let push_options = PushOptions::of(&options, false);
         assert_eq!(
-            wishes.complaints,
+            push_options.complaints,
             ["push option `refpost.note` has no effect: `push_options` is off here"]
         );
-        assert!(!wishes.skip && wishes.options().is_empty());
-        assert_eq!(Wishes::of(&["x".to_owned()], false), Wishes::default());
+        assert!(!push_options.skip && push_options.options().is_empty());
+        assert_eq!(
+            PushOptions::of(&["x".to_owned()], false),
+            PushOptions::default()
+        );
     }
 }

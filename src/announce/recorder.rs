@@ -56,8 +56,8 @@ pub(crate) struct Recorded {
     entries: usize,
     /// The last of these entries, and its recipients.
     pub(crate) entry: Option<(Id, Vec<Recipient>)>,
-    /// First reason for which messages are owed.
-    owed: Option<Error>,
+    /// First reason for which messages are deferred.
+    deferred: Option<Error>,
     /// Number of messages that could not be recorded, and the first reason.
     lost: Option<(usize, SpoolError)>,
     /// First other error.
@@ -89,7 +89,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Records the messages of the push. Updates whose messages cannot be made are owed.
+    /// Records the messages of the push. Updates whose messages cannot be made are deferred.
     pub(crate) fn record(
         mut self,
         batches: Peekable<impl Iterator<Item = Batch>>,
@@ -107,16 +107,16 @@ impl<'a> Recorder<'a> {
     }
 
     /// Records the push as it came. Its messages are made once that can be done.
-    pub(crate) fn owe(
+    pub(crate) fn defer(
         self,
         batches: Peekable<impl Iterator<Item = Batch>>,
         why: Error,
     ) -> Recorded {
         let mut why = Some(why);
         self.each(batches, &mut |recorder, updates, ends| {
-            recorder.owe_batch(updates, ends)?;
-            let owed = &mut recorder.recorded.owed;
-            *owed = owed.take().or_else(|| why.take());
+            recorder.defer_batch(updates, ends)?;
+            let deferred = &mut recorder.recorded.deferred;
+            *deferred = deferred.take().or_else(|| why.take());
             Ok(())
         })
     }
@@ -229,16 +229,16 @@ impl<'a> Recorder<'a> {
         ends: bool,
     ) -> Result<(), Error> {
         if let Err(full) = self.room(composer.max_spool()) {
-            self.owe_batch(updates, ends)?;
-            self.recorded.owed.get_or_insert(full);
+            self.defer_batch(updates, ends)?;
+            self.recorded.deferred.get_or_insert(full);
             return Ok(());
         }
         let built = match composer.built(updates) {
             Ok(built) => built,
             Err(error) if error.is_too_large() && updates.len() > 1 => return Err(error),
             Err(error) => {
-                self.owe_batch(updates, ends)?;
-                self.recorded.owed.get_or_insert(error);
+                self.defer_batch(updates, ends)?;
+                self.recorded.deferred.get_or_insert(error);
                 return Ok(());
             }
         };
@@ -267,7 +267,7 @@ impl<'a> Recorder<'a> {
         })
     }
 
-    fn owe_batch(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
+    fn defer_batch(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
         let (content, count) = (Content::Owed(updates.to_vec()), updates.len());
         self.enqueue(updates, content, count, ends).map(drop)
     }
@@ -302,7 +302,7 @@ impl<'a> Recorder<'a> {
                     self.claim = claim.filter(|_| why.is_too_large());
                     return Err(why);
                 }
-                self.recorded.owed.get_or_insert(why);
+                self.recorded.deferred.get_or_insert(why);
                 None
             }
         };
@@ -369,21 +369,21 @@ impl Recorded {
         self.batches == 1 && self.entries == 1
     }
 
-    /// Returns the error that the pusher must be told. Of two, prints the one about owed messages
+    /// Returns the error that the pusher must be told. Of two, prints the one about deferred messages
     /// here.
     pub(crate) fn into_result(self) -> Result<(), Error> {
-        let owed = self.owed.map(|why| Error::Owed(Box::new(why)));
+        let deferred = self.deferred.map(|why| Error::Deferred(Box::new(why)));
         let lost = self
             .lost
             .map(|(messages, source)| Error::Enqueue { messages, source });
-        match (lost.or(self.failed), owed) {
-            (Some(error), owed) => {
-                if let Some(owed) = owed {
-                    report::error(&owed);
+        match (lost.or(self.failed), deferred) {
+            (Some(error), deferred) => {
+                if let Some(deferred) = deferred {
+                    report::error(&deferred);
                 }
                 Err(error)
             }
-            (None, Some(owed)) => Err(owed),
+            (None, Some(deferred)) => Err(deferred),
             (None, None) => Ok(()),
         }
     }

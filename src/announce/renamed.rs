@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::delivery_host::World;
+use super::delivery_host::DeliveryHost;
 use crate::config::Settings;
 use crate::context::{locate, targets};
 use crate::delivery::Outside;
 use crate::spool::{self, FolderId, HandedOver, Header, Queue, Renaming, Spool, SpoolError};
 use crate::{delivery, report};
 
-impl World<'_> {
+impl DeliveryHost<'_> {
     /// Returns whether the repository of an entry is known to be at another path now, to which the
     /// entries of this queue are to be moved. `queue` is `None` for an entry in `new/`.
     pub(crate) fn is_renamed(&self, spool: &Spool, header: &Header, queue: Option<&Queue>) -> bool {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
-use super::delivery_host::World;
+use super::delivery_host::DeliveryHost;
 use crate::config::Settings;
 use crate::context::{Context, signals};
 use crate::delivery::{
@@ -65,7 +65,7 @@ pub(crate) fn deliver_now(
 ) -> Vec<Attempted> {
     let end = Instant::now() + settings.push_budget;
     let client = Client::of_few();
-    let world = World::new(ctx, false);
+    let host = DeliveryHost::new(ctx, false);
     let stop = Cell::new(false);
     let limits = Limits {
         begin_before: None,
@@ -73,10 +73,10 @@ pub(crate) fn deliver_now(
     };
     let receivers = Receivers::default();
     receivers.learn(spool, spool.stats().failures);
-    let courier = Courier::of_push(spool, id, &client, &world, &receivers, limits, &stop);
+    let courier = Courier::of_push(spool, id, &client, &host, &receivers, limits, &stop);
     signals::panic_ends("cannot wait for answers", 0);
     let attempted = delivery::run(async {
-        let ran = distribute(spool, &world, end).await;
+        let ran = distribute(spool, &host, end).await;
         // An older push that cannot be announced yet holds this one in `new/`: no queue is worth
         // waiting for.
         let is_held = ran.is_some() && spool.open_new(id).is_ok();
@@ -123,12 +123,12 @@ pub(crate) enum Submitted {
 /// waits.
 pub(crate) fn submit_now(spool: &Spool, id: &Id, ctx: &Context) -> Submitted {
     let end = Instant::now() + service::PUSH_PATIENCE;
-    let world = World::new(ctx, false);
+    let host = DeliveryHost::new(ctx, false);
     signals::panic_ends("cannot wait for answers", 0);
-    if let Err(error) = delivery::run(distribute(spool, &world, end)) {
+    if let Err(error) = delivery::run(distribute(spool, &host, end)) {
         return Submitted::Left(format!("cannot wait for answers: {error}"));
     }
-    match service::submit(spool, &world.submitter(), &|| end.into_std()) {
+    match service::submit(spool, &host.submitter(), &|| end.into_std()) {
         Err(error) => Submitted::Left(report::chain(&error)),
         Ok(None) if spool.open_new(id).is_ok() => Submitted::Left("behind older ones".to_owned()),
         Ok(None) => Submitted::All,
@@ -138,10 +138,10 @@ pub(crate) fn submit_now(spool: &Spool, id: &Id, ctx: &Context) -> Submitted {
 
 /// Distributes recorded entries to their queues. Returns `None` if another process has `new/` for
 /// all of the time.
-async fn distribute(spool: &Spool, world: &World<'_>, end: Instant) -> Option<()> {
+async fn distribute(spool: &Spool, host: &DeliveryHost<'_>, end: Instant) -> Option<()> {
     let mut has_run = false;
     let ran = wait_until(end, || {
-        let build = |id: &Id, header: &_| world.build(spool, id, header);
+        let build = |id: &Id, header: &_| host.build(spool, id, header);
         let distribution = spool.distribution(Lock::Try, build);
         let mut distribution = distribution.ok().flatten()?;
         // The pusher does not wait for a long backlog: a flush distributes the rest.

@@ -28,7 +28,7 @@ use super::forwarded::{Forwarded, Kind};
 use crate::context::Context;
 use crate::context::found::{ByOwner, MOST_BYTES};
 use crate::delivery::{self, Instant};
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::report;
 
 /// Greatest number of accounts at work at once. Those whose time is over do not count.
@@ -95,15 +95,15 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// Returns the outcome that one command with these results would have.
-    pub(crate) fn done(self) -> Done {
+    pub(crate) fn done(self) -> Exit {
         match self {
             Self {
                 is_any_no: true, ..
-            } => Done::No,
+            } => Exit::No,
             Self {
                 is_any_left: true, ..
-            } => Done::Deferred,
-            _ => Done::Well,
+            } => Exit::Deferred,
+            _ => Exit::Well,
         }
     }
 }
@@ -145,9 +145,9 @@ pub(crate) fn run(found: ByOwner, job: &Job, ctx: &Context) -> Result<Ended, Err
                 one = running.next() => match one {
                     None => return Ok(ended),
                     Some(done) => {
-                        ended.is_any_no |= done == Done::No;
-                        ended.is_any_left |= done == Done::Deferred;
-                        ended.is_nowhere &= done == Done::NotHere;
+                        ended.is_any_no |= done == Exit::No;
+                        ended.is_any_left |= done == Exit::Deferred;
+                        ended.is_nowhere &= done == Exit::NotHere;
                     }
                 },
                 () = freed.notified() => {}
@@ -198,7 +198,7 @@ async fn work(
     job: &Job,
     ctx: &Context,
     overdue: (&Cell<usize>, &Notify),
-) -> Done {
+) -> Exit {
     let account = part.account;
     let name = || ctx.account(account).0;
     let ended = match Working::start(part, share, job, ctx) {
@@ -216,26 +216,26 @@ async fn work(
         Ok(status) => status,
         Err(error) => {
             report::say(&format!("{}: {}", name(), report::chain(&error)));
-            return Done::No;
+            return Exit::No;
         }
     };
     match status.code() {
-        Some(0) => Done::Well,
-        Some(66) => Done::NotHere,
+        Some(0) => Exit::Well,
+        Some(66) => Exit::NotHere,
         Some(67) => {
             report::say(&format!(
                 "what belongs to `{account}` is passed over: there is no such account"
             ));
             report::hint("chown it, or remove it");
-            Done::Well
+            Exit::Well
         }
-        Some(75) => Done::Deferred,
+        Some(75) => Exit::Deferred,
         // The process has told the reason itself.
-        Some(_) => Done::No,
+        Some(_) => Exit::No,
         None => {
             let name = name();
             report::say(&format!("{name}: its refpost was killed ({status})"));
-            Done::No
+            Exit::No
         }
     }
 }

@@ -8,7 +8,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, User};
 
 use crate::context::binary::run_anew;
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 
 /// Search path for programs, of root and of the processes that root starts.
 pub(crate) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -18,14 +18,14 @@ const NO_GROUP: u32 = 65534;
 
 /// Runs refpost as an account, in place of this process.
 ///
-/// Returns [`Done::NoAccount`] if the account does not exist: root's refpost learns that by the
+/// Returns [`Exit::NoAccount`] if the account does not exist: root's refpost learns that by the
 /// exit code. It has cleared the environment. The account is looked up here, since a directory
 /// service may take any time: no other account waits for that in this process.
-pub(crate) fn run(account: u32, args: &[OsString]) -> Result<Done, Error> {
+pub(crate) fn run(account: u32, args: &[OsString]) -> Result<Exit, Error> {
     detach();
     umask(Mode::from_bits_truncate(0o022));
     let Some(account) = Account::find(account)? else {
-        return Ok(Done::NoAccount);
+        return Ok(Exit::NoAccount);
     };
     account.take_on()?;
     Err(run_as(&account, args))

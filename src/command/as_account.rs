@@ -1,7 +1,7 @@
 //! `as-account`: becomes an account for good, and runs refpost as it.
 
 use crate::as_account::become_account;
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use clap::Args;
 use std::ffi::OsString;
 
@@ -15,6 +15,6 @@ pub(crate) struct AsAccountArgs {
     pub(crate) args: Vec<OsString>,
 }
 
-pub(crate) fn run(args: &AsAccountArgs) -> Result<Done, Error> {
+pub(crate) fn run(args: &AsAccountArgs) -> Result<Exit, Error> {
     become_account::run(args.account, &args.args)
 }

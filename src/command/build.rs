@@ -16,9 +16,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use super::parse_id;
-use crate::announce::delivery_host::World;
+use crate::announce::delivery_host::DeliveryHost;
 use crate::context::{Context, locate};
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::report;
 use crate::spool::{Content, Id, Spool, SpoolError, Unbuilt, WaitingRefs};
 use clap::Args;
@@ -39,15 +39,15 @@ pub(crate) struct BuildArgs {
 /// Bytes of memory that may be allocated: far more than the messages of any push take.
 const MOST_MEMORY: u64 = 4 << 30;
 
-pub(crate) fn run(args: &BuildArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &BuildArgs, ctx: &Context) -> Result<Exit, Error> {
     // The result is told to the flush alone.
     set_pdeathsig(Signal::SIGKILL).ok();
     if getppid().as_raw() != args.flush {
-        return Ok(Done::Deferred);
+        return Ok(Exit::Deferred);
     }
     bound_memory()?;
     let spool = locate::spool_named(&args.spool);
-    let world = World::new(ctx, false);
+    let host = DeliveryHost::new(ctx, false);
     let first = spool.open_new(&args.id).map_err(SpoolError::from)?;
     let repository = first.header().repository.clone();
     let mut waiting = WaitingRefs::default();
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &BuildArgs, ctx: &Context) -> Result<Done, Error> {
             continue;
         }
         report::line(id.as_str());
-        match world.build_within(&spool, &id, header) {
+        match host.build_within(&spool, &id, header) {
             Ok(built) => {
                 spool.put_built(&id, header, built)?;
                 spool.forget_deaths(&id);
@@ -71,13 +71,13 @@ pub(crate) fn run(args: &BuildArgs, ctx: &Context) -> Result<Done, Error> {
             Err(why) => {
                 report::json(&why);
                 let Unbuilt::Missing { opened, .. } = why else {
-                    return Ok(Done::Deferred);
+                    return Ok(Exit::Deferred);
                 };
                 waiting.add(header, opened);
             }
         }
     }
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }
 
 /// Bounds the memory that this process, and each git that it runs, allocates.

@@ -1,6 +1,6 @@
 //! `completions`: prints a shell's completion script.
 
-use crate::error::Done;
+use crate::error::Exit;
 use crate::report;
 use clap::Args;
 use clap_complete::Shell;
@@ -12,11 +12,11 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs, whole: clap::Command) -> Done {
+pub(crate) fn run(args: &CompletionsArgs, whole: clap::Command) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut shown(&whole), "refpost", &mut script);
     report::raw(&script);
-    Done::Well
+    Exit::Well
 }
 
 /// Returns the command line without the options and commands that are hidden.

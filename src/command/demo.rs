@@ -16,7 +16,7 @@ use super::parse_format;
 use crate::config::REPOSITORY_FILE;
 use crate::context::Context;
 use crate::context::binary::own_binary;
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::hooks::file::Hook;
 use crate::payload::Format;
 use crate::receiver::{self, Received, Verdict};
@@ -61,7 +61,7 @@ const SHOWN: [&str; 14] = [
 /// Characters of a header's value that are shown.
 const VALUE: usize = 44;
 
-pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Exit, Error> {
     let folder = tempfile::Builder::new()
         .prefix("refpost-demo-")
         .tempdir()
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Done, Error> {
         message = message.and(receiver.next(&key)?);
     }
     let Some(message) = message else {
-        return Ok(Done::No);
+        return Ok(Exit::No);
     };
     report::text("\nThe receiver got this message (shortened):\n\n");
     show(&message);
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Done, Error> {
     let receiver = Receiver::start(address)?;
     site.show(&["refpost", "queue", "retry", "--all", "--in", "demo.git"])?;
     if receiver.next(&key)?.is_none() {
-        return Ok(Done::No);
+        return Ok(Exit::No);
     }
     report::text("\nThe receiver got the second push:\n\n    signature verified\n");
     for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
@@ -112,7 +112,7 @@ pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Done, Error> {
     }
     site.show(&["refpost", "status", "demo.git"])?;
     site.remove(folder)?;
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }
 
 /// The folder with the repositories, in which git and refpost run without any configuration of

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::Chosen;
+use super::MatchArgs;
 use crate::as_account::apart::{self, Job};
 use crate::config::RepositoryPattern;
 use crate::context::found::ByOwner;
-use crate::context::repositories::{self, Fleet, Whose};
+use crate::context::repositories::{self, Repositories, Whose};
 use crate::context::{Context, locate};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
 use crate::report;
 use clap::Args;
@@ -26,18 +26,18 @@ pub(crate) struct DisableArgs {
     pub(crate) all: Option<PathBuf>,
     /// The selection.
     #[command(flatten)]
-    pub(crate) chosen: Chosen,
+    pub(crate) selection: MatchArgs,
 }
 
-pub(crate) fn run(args: &DisableArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &DisableArgs, ctx: &Context) -> Result<Exit, Error> {
     if let Some(root) = &args.all {
-        return disable_all(root, &args.chosen.matches, ctx);
+        return disable_all(root, &args.selection.matches, ctx);
     }
-    let fleet = match Fleet::named(&args.repos, ctx)? {
-        Whose::Ours(fleet) => fleet,
+    let repositories = match Repositories::named(&args.repos, ctx)? {
+        Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, None, ctx),
     };
-    for repo in fleet.paths() {
+    for repo in repositories.paths() {
         disable(repo, ctx, |shown, is_unlinked, is_ordinary| {
             if is_unlinked {
                 report::line(&format!("unlinked `{}`", shown.display()));
@@ -46,11 +46,11 @@ pub(crate) fn run(args: &DisableArgs, ctx: &Context) -> Result<Done, Error> {
             }
         })?;
     }
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }
 
 /// Has each account disable its own repositories.
-fn apart(found: ByOwner, all: Option<&Path>, ctx: &Context) -> Result<Done, Error> {
+fn apart(found: ByOwner, all: Option<&Path>, ctx: &Context) -> Result<Exit, Error> {
     let mut line: Vec<OsString> = vec!["disable".into()];
     match all {
         Some(root) => line.extend(["--all".into(), root.into()]),
@@ -77,21 +77,21 @@ fn disable(
     Ok(())
 }
 
-fn disable_all(root: &Path, patterns: &[RepositoryPattern], ctx: &Context) -> Result<Done, Error> {
+fn disable_all(root: &Path, patterns: &[RepositoryPattern], ctx: &Context) -> Result<Exit, Error> {
     ctx.for_many()?;
-    let fleet = match Fleet::find(root, patterns, ctx)? {
-        Whose::Ours(fleet) => fleet,
+    let repositories = match Repositories::find(root, patterns, ctx)? {
+        Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, Some(root), ctx),
     };
-    let tally = fleet.each(|git_dir, _| {
+    let tally = repositories.each(|git_dir, _| {
         let mut is_any = false;
         disable(git_dir, ctx, |_, is_unlinked, _| is_any |= is_unlinked)?;
         Ok(is_any)
     });
     report::line(&repositories::summary("disabled", "not enabled", &tally));
     Ok(if tally.failed == 0 {
-        Done::Well
+        Exit::Well
     } else {
-        Done::No
+        Exit::No
     })
 }

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use crate::announce::leave::{Listener, leave};
 use crate::announce::push::Push;
-use crate::announce::push_options::Wishes;
+use crate::announce::push_options::PushOptions;
 use crate::announce::recorder::Recorded;
 use crate::announce::{compose, intents};
 use crate::config::Settings;
 use crate::context::{Context, locate};
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::git::Repository;
 use crate::json::{self, Object, Value};
 use crate::payload::pagure;
@@ -47,7 +47,7 @@ pub(crate) struct EmitArgs {
 /// The input may be laid out for people, and is sent without that layout.
 const MOST_LAYOUT: usize = 8;
 
-pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Exit, Error> {
     let repository = locate::repository_in_hook(args.repo.as_deref(), ctx)?;
     let git_dir = repository.path();
     let settings = ctx.load_to_send(&git_dir)?.settings;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Done, Error> {
             None => compose::pusher(ctx),
         },
         time: ctx.now(),
-        wishes: Wishes::default(),
+        push_options: PushOptions::default(),
     };
     let msg = read_object(args.msg.as_deref(), &settings)?;
     let message = compose(&args.topic, msg, &push, &repository, &settings, ctx)?;
@@ -69,13 +69,13 @@ pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Done, Error> {
         report::raw(b"\n");
         report::say(&would_get(&args.topic, &recipients));
         tell_left_out(&settings);
-        return Ok(Done::Well);
+        return Ok(Exit::Well);
     }
     if recipients.is_empty() {
         if !settings.quiet {
             report::line(&format!("nothing sent: {}", nobody_wants(&args.topic)));
         }
-        return Ok(Done::Well);
+        return Ok(Exit::Well);
     }
     let spool = locate::spool_of(&push.git_dir, Some(&settings)).held_open();
     ensure_usable_by_its_owner(&spool, &push.git_dir, ctx)?;
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Done, Error> {
         })?;
     let recorded = Recorded::one(id, recipients);
     leave(&recorded, &spool, &settings, Listener::Admin, ctx)?;
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }
 
 /// Reads the object `msg` from a file or from standard input.

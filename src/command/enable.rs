@@ -6,14 +6,14 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::{Chosen, parse_format};
+use super::{MatchArgs, parse_format};
 use crate::as_account::apart::{self, Job};
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::context::binary::own_binary;
 use crate::context::found::ByOwner;
-use crate::context::repositories::{self, Fleet, Whose};
+use crate::context::repositories::{self, Repositories, Whose};
 use crate::context::{Context, locate};
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::git::Repository;
 use crate::hooks::file::Hook;
 use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
@@ -33,7 +33,7 @@ pub(crate) struct EnableArgs {
     pub(crate) all: Option<PathBuf>,
     /// The selection.
     #[command(flatten)]
-    pub(crate) chosen: Chosen,
+    pub(crate) selection: MatchArgs,
     /// Also link pre-receive and reference-transaction: no ref update is lost to a crash, and
     /// refs that change without a push are announced
     #[arg(long)]
@@ -46,7 +46,7 @@ pub(crate) struct EnableArgs {
     pub(crate) format: Option<Format>,
 }
 
-pub(crate) fn run(args: &EnableArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
     let urls = args.urls.iter().enumerate().map(|(at, url)| {
         EndpointUrl::parse(url)
             .map_err(|why| Error::failed(format!("cannot use URL number {}: {why}", at + 1)))
@@ -55,12 +55,12 @@ pub(crate) fn run(args: &EnableArgs, ctx: &Context) -> Result<Done, Error> {
     if let Some(root) = &args.all {
         return enable_all(root, args, ctx);
     }
-    let fleet = match Fleet::named(&args.repos, ctx)? {
-        Whose::Ours(fleet) => fleet,
+    let repositories = match Repositories::named(&args.repos, ctx)? {
+        Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, args, ctx),
     };
     let binary = own_binary()?;
-    for repo in fleet.paths() {
+    for repo in repositories.paths() {
         let repository = locate::repository(Some(repo), ctx)?;
         if !urls.is_empty() {
             write_config(
@@ -85,11 +85,11 @@ pub(crate) fn run(args: &EnableArgs, ctx: &Context) -> Result<Done, Error> {
             report::hint(&format!("refpost enable {} --url URL", repo.display()));
         }
     }
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }
 
 /// Has each account enable its own repositories.
-fn apart(found: ByOwner, args: &EnableArgs, ctx: &Context) -> Result<Done, Error> {
+fn apart(found: ByOwner, args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
     let mut line: Vec<OsString> = vec!["enable".into()];
     match &args.all {
         Some(root) => line.extend(["--all".into(), root.into()]),
@@ -131,15 +131,15 @@ fn link(
     Ok(())
 }
 
-fn enable_all(root: &Path, args: &EnableArgs, ctx: &Context) -> Result<Done, Error> {
+fn enable_all(root: &Path, args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
     ctx.for_many()?;
-    let fleet = match Fleet::find(root, &args.chosen.matches, ctx)? {
-        Whose::Ours(fleet) => fleet,
+    let repositories = match Repositories::find(root, &args.selection.matches, ctx)? {
+        Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, args, ctx),
     };
     let binary = own_binary()?;
     let mut silent = 0;
-    let tally = fleet.each(|git_dir, _| {
+    let tally = repositories.each(|git_dir, _| {
         let repository = locate::repository(Some(git_dir), ctx)?;
         let mut is_any_new = false;
         link(&repository, &binary, args.guaranteed, ctx, |_, is_new| {
@@ -155,9 +155,9 @@ fn enable_all(root: &Path, args: &EnableArgs, ctx: &Context) -> Result<Done, Err
     }
     report::line(&repositories::summary("enabled", "enabled already", &tally));
     Ok(if tally.failed == 0 {
-        Done::Well
+        Exit::Well
     } else {
-        Done::No
+        Exit::No
     })
 }
 

@@ -26,7 +26,7 @@ use crate::announce::{announce, intents, push_options, transaction};
 use crate::as_account::become_account;
 use crate::config::{self, Loaded};
 use crate::context::{Context, locate, signals};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::event::RefName;
 use crate::hooks::file::{Hook, Place};
 use crate::report;
@@ -59,14 +59,14 @@ pub(crate) struct HookArgs {
 /// Number of malformed lines that are told one by one.
 const MALFORMED_TOLD: usize = 5;
 
-pub(crate) fn run(args: &HookArgs, ctx: &Context) -> Done {
+pub(crate) fn run(args: &HookArgs, ctx: &Context) -> Exit {
     if let Err(error) = become_owner(args, ctx) {
         // Whether it may be refused, only that account's configuration could say.
         report::say(&format!(
             "cannot announce what moves: {}",
             report::chain(&error)
         ));
-        return Done::Well;
+        return Exit::Well;
     }
     match args.name {
         HookName::PreReceive => before("push", || pre_receive(ctx), ctx),
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &HookArgs, ctx: &Context) -> Done {
             Some("prepared") => before("transaction", || transaction::prepared(ctx), ctx),
             Some("committed") => after(|| transaction::committed(ctx)),
             Some("aborted") => after(|| transaction::aborted(ctx)),
-            _ => Done::Well,
+            _ => Exit::Well,
         },
     }
 }
@@ -101,11 +101,11 @@ fn become_owner(args: &HookArgs, ctx: &Context) -> Result<(), Error> {
     become_account::run_hook(owner, &args)
 }
 
-/// Runs `record` before refs move, and tells its error. Returns [`Done::No`], which refuses the
+/// Runs `record` before refs move, and tells its error. Returns [`Exit::No`], which refuses the
 /// move, if it fails and `require` asks for that.
-fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, ctx: &Context) -> Done {
+fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, ctx: &Context) -> Exit {
     let Err(error) = record() else {
-        return Done::Well;
+        return Exit::Well;
     };
     let git_dir = locate::hook_git_dir(ctx).unwrap_or_else(|_| locate::hook_folder(ctx));
     let is_required = ctx.requires(&git_dir);
@@ -121,12 +121,12 @@ fn before(what: &str, record: impl FnOnce() -> Result<(), Error>, ctx: &Context)
     if let Some(hint) = error.hint() {
         report::hint(&hint);
     }
-    if is_required { Done::No } else { Done::Well }
+    if is_required { Exit::No } else { Exit::Well }
 }
 
 /// Runs `announce` after refs have moved, and tells its error. Nothing can be refused any more: the
 /// signals that can be handled do not end this process, and a panic ends it with exit code 0.
-fn after(announce: impl FnOnce() -> Result<(), Error>) -> Done {
+fn after(announce: impl FnOnce() -> Result<(), Error>) -> Exit {
     signals::outlive_after_refs_moved();
     signals::panic_ends("cannot announce the push", 0);
     if let Err(error) = announce() {
@@ -138,7 +138,7 @@ fn after(announce: impl FnOnce() -> Result<(), Error>) -> Done {
             report::hint(&hint);
         }
     }
-    Done::Well
+    Exit::Well
 }
 
 fn pre_receive(ctx: &Context) -> Result<(), Error> {

@@ -1,10 +1,10 @@
 //! `keygen`: prints a fresh key.
 
 use crate::context::Context;
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::report;
 
-pub(crate) fn run(ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(ctx: &Context) -> Result<Exit, Error> {
     report::line(ctx.fresh_key()?.expose());
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }

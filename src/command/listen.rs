@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use super::verify;
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::receiver::{self, Received, Verdict};
 use crate::report;
 use crate::signature::Secret;
@@ -23,7 +23,7 @@ pub(crate) struct ListenArgs {
     pub(crate) key_files: Vec<PathBuf>,
 }
 
-pub(crate) fn run(args: &ListenArgs) -> Result<Done, Error> {
+pub(crate) fn run(args: &ListenArgs) -> Result<Exit, Error> {
     let keys = verify::read_keys(&args.key_files)?;
     let address = args.addr.to_string();
     let listener = TcpListener::bind(args.addr).doing("listen on", Path::new(&address))?;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ListenArgs) -> Result<Done, Error> {
     report::line(&format!("listening on http://{bound}/"));
     receiver::serve(&listener, &|received| show(&received, &keys))
         .doing("listen on", Path::new(&address))?;
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }
 
 /// Prints a request as it arrived, its body laid out, and the verdict on its signature.

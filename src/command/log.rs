@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::context::{Context, locate};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Attempt, SpoolError, Status};
 use clap::Args;
@@ -22,7 +22,7 @@ pub(crate) struct LogArgs {
     pub(crate) json: bool,
 }
 
-pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Exit, Error> {
     let git_dir = locate::repository(args.repo.as_deref(), ctx)?.path();
     let settings = ctx.load(Some(&git_dir)).ok().map(|loaded| loaded.settings);
     let spool = locate::spool_of(&git_dir, settings.as_ref());
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Done, Error> {
             report::line(&describe(attempt));
         }
     }
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }
 
 fn describe(attempt: &Attempt) -> String {

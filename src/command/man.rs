@@ -7,7 +7,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::command::LEVELS;
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::report;
 
 /// Sections that clap cannot make of the options: titles and paragraphs. Exit codes are those of
@@ -39,9 +39,9 @@ const SECTIONS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-pub(crate) fn run(command: clap::Command) -> Result<Done, Error> {
+pub(crate) fn run(command: clap::Command) -> Result<Exit, Error> {
     report::raw(&page(command).doing("write", Path::new("the man page"))?);
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }
 
 fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {

@@ -43,7 +43,7 @@ Three levels:
 
 /// A selection of the repositories below a folder, for commands that have `--all` and `REPO`.
 #[derive(Debug, Args)]
-pub(crate) struct Chosen {
+pub(crate) struct MatchArgs {
     /// With --all, only repositories whose path below ROOT, without `.git`, matches GLOB;
     /// `**` crosses `/`, a leading `!` excludes, the last match decides
     #[arg(

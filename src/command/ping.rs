@@ -4,7 +4,7 @@ use crate::announce::compose;
 use crate::config::{Endpoint, EndpointUrl, Settings};
 use crate::context::{Context, locate};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::git::Repository;
 use crate::json::Object;
 use crate::payload::{self, Message, forge, pagure};
@@ -27,7 +27,7 @@ pub(crate) struct PingArgs {
 const TOPIC: &str = "Test.notification";
 const CONTENT: &str = "Test message";
 
-pub(crate) fn run(args: &PingArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &PingArgs, ctx: &Context) -> Result<Exit, Error> {
     let repository = locate::repository(args.repo.as_deref(), ctx)?;
     let settings = ctx.load_to_send(&repository.path())?.settings;
     let chosen: Vec<&Endpoint> = settings
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &PingArgs, ctx: &Context) -> Result<Done, Error> {
         }
     })
     .doing("wait for", std::path::Path::new("answers"))?;
-    Ok(if all_well { Done::Well } else { Done::No })
+    Ok(if all_well { Exit::Well } else { Exit::No })
 }
 
 /// Returns the test message of an endpoint. No receiver starts a build for it.

@@ -3,11 +3,11 @@
 use super::parse_format;
 use crate::announce::batches::Input;
 use crate::announce::compose::{self, Composer};
-use crate::announce::push_options::Wishes;
+use crate::announce::push_options::PushOptions;
 use crate::config::{Endpoint, Settings};
 use crate::context::{Context, locate};
 use crate::delivery::{HeaderValue, Request};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::payload::Format;
 use crate::payload::Message;
 use crate::report;
@@ -35,22 +35,22 @@ pub(crate) struct PreviewArgs {
     pub(crate) format: Option<Format>,
 }
 
-pub(crate) fn run(args: &PreviewArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &PreviewArgs, ctx: &Context) -> Result<Exit, Error> {
     let repository = locate::repository_in_hook(args.repo.as_deref(), ctx)?;
     let settings = ctx.load(Some(&repository.path()))?.settings;
     let pusher = match &args.pusher {
         Some(name) => name.clone(),
         None => compose::pusher(ctx),
     };
-    let wishes = Wishes::of(&args.push_options, settings.push_options);
-    for complaint in &wishes.complaints {
+    let push_options = PushOptions::of(&args.push_options, settings.push_options);
+    for complaint in &push_options.complaints {
         report::warning(complaint);
     }
-    if wishes.skip {
+    if push_options.skip {
         report::say("not announced, as asked (refpost.skip)");
-        return Ok(Done::Well);
+        return Ok(Exit::Well);
     }
-    let (note, now) = (wishes.note.as_deref(), ctx.now());
+    let (note, now) = (push_options.note.as_deref(), ctx.now());
     let formats = match args.format {
         Some(format) => [format].into(),
         None => settings.formats(),
@@ -77,9 +77,9 @@ pub(crate) fn run(args: &PreviewArgs, ctx: &Context) -> Result<Done, Error> {
         misfits += composer.misfits();
     }
     Ok(if batches.is_malformed() || misfits > 0 {
-        Done::No
+        Exit::No
     } else {
-        Done::Well
+        Exit::Well
     })
 }
 

@@ -10,7 +10,7 @@ use crate::as_account::apart::{self, Job};
 use crate::context::configured::{Configured, NOT_CONFIGURED};
 use crate::context::targets::{self, Target};
 use crate::context::{Context, max_spool};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
 use clap::Args;
@@ -27,7 +27,7 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
 }
 
-pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Exit, Error> {
     let searched = targets::search_here(&args.paths, ctx)?;
     if searched.is_of_others(ctx) {
         let mut line: Vec<OsString> = vec!["status".into()];

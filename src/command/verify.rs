@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::config::{KeyError, SecretFile};
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::report;
 use crate::signature::{self, Secret};
 use clap::Args;
@@ -27,7 +27,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) timestamp: Option<u64>,
 }
 
-pub(crate) fn run(args: &VerifyArgs) -> Result<Done, Error> {
+pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Error> {
     let keys = read_keys(&args.key_files)?;
     let mut body = Vec::new();
     std::io::stdin()
@@ -42,13 +42,13 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Done, Error> {
     };
     if keys.iter().any(is_right) {
         report::line("signature verified");
-        return Ok(Done::Well);
+        return Ok(Exit::Well);
     }
     report::say("the signature does not match");
     if body.ends_with(b"\n") {
         report::hint("the body ends in a line break, which a body as sent does not");
     }
-    Ok(Done::No)
+    Ok(Exit::No)
 }
 
 /// Reads the keys in the files that the command line names.

@@ -2,7 +2,7 @@
 
 use super::flush;
 use crate::context::Context;
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::service;
 use clap::Args;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub(crate) struct WorkArgs {
     pub(crate) json: bool,
 }
 
-pub(crate) fn run(args: &WorkArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &WorkArgs, ctx: &Context) -> Result<Exit, Error> {
     let server = ctx.server()?;
     let missing = |what: &str| Error::Failed {
         what: format!("cannot work as the service: `{what}` is not set in the server's file"),

@@ -10,12 +10,12 @@ use crate::report::{self, Progress};
 use crate::spool::{self, Found, SpoolError};
 
 /// The repositories that a command is about, by their paths.
-pub(crate) struct Fleet(Vec<PathBuf>);
+pub(crate) struct Repositories(Vec<PathBuf>);
 
 /// The repositories that a command is about, by the account that works on them.
 pub(crate) enum Whose {
     /// This account works on all of them. As root, they are root's.
-    Ours(Fleet),
+    Ours(Repositories),
     /// Each account works on its own.
     Several(ByOwner),
 }
@@ -39,11 +39,11 @@ impl ByOwner {
         } else {
             self.0.into_values().flatten().collect()
         };
-        Whose::Ours(Fleet::of(&found))
+        Whose::Ours(Repositories::of(&found))
     }
 }
 
-impl Fleet {
+impl Repositories {
     /// Finds the repositories below `root` that the patterns choose.
     ///
     /// Fails if there are none: then the root or a pattern is mistaken.

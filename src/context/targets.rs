@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::found::{self, ByOwner};
 use super::{Context, locate};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::spool::{self, Found, Queue, Spool};
 use crate::{delivery, git};
 
@@ -63,15 +63,15 @@ impl Target {
 /// Spools that a search found.
 pub(crate) struct Targets {
     pub(crate) all: Vec<Target>,
-    /// [`Done::No`] if something could not be searched. That was told, and hides nothing else.
-    pub(crate) found: Done,
+    /// [`Exit::No`] if something could not be searched. That was told, and hides nothing else.
+    pub(crate) found: Exit,
 }
 
 /// Result of a search, by owners.
 pub(crate) struct Searched {
     pub(crate) by_owner: ByOwner,
     /// As in [`Targets`].
-    done: Done,
+    done: Exit,
 }
 
 impl Searched {
@@ -116,7 +116,7 @@ pub(crate) fn search_here(paths: &[PathBuf], ctx: &Context) -> Result<Searched, 
 /// A PATH is a repository, a spool, or a folder to search for them. Without a PATH, the spools are
 /// those that the server's file names, and all below its `root`.
 pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error> {
-    let (mut by_owner, mut done) = (ByOwner::default(), Done::Well);
+    let (mut by_owner, mut done) = (ByOwner::default(), Exit::Well);
     if ctx.is_given {
         let given = found::given(ctx)?;
         by_owner.0.insert(ctx.own_uid(), given);
@@ -129,7 +129,7 @@ pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error
         let path = &absolute(path);
         if let Err(error) = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take, tell) {
             tell(error);
-            done = Done::No;
+            done = Exit::No;
         }
     };
     if paths.is_empty() {
@@ -169,7 +169,7 @@ pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error
 }
 
 /// Loads the configuration of the spools that were found.
-fn targets(found: Vec<Found>, done: Done, ctx: &Context) -> Targets {
+fn targets(found: Vec<Found>, done: Exit, ctx: &Context) -> Targets {
     let is_repository = |one: &Found| matches!(one, Found::Repository(_));
     let server = if found.iter().any(is_repository) {
         told_once(ctx.server(), ctx)
@@ -203,12 +203,12 @@ pub(crate) fn each(
     targets: &Targets,
     ctx: &Context,
     mut act: impl FnMut(&Target) -> Result<(), Error>,
-) -> Done {
+) -> Exit {
     let mut done = targets.found;
     for target in &targets.all {
         if let Err(error) = act(target) {
             ctx.tell_error(error);
-            done = Done::No;
+            done = Exit::No;
         }
     }
     done

@@ -21,7 +21,7 @@
 //! | what | whom refpost believes | decided in |
 //! |---|---|---|
 //! | the server's file | root, or the account that runs refpost; links on the way are theirs | `config/file` |
-//! | a repository's `refpost.toml` | root, the account that runs, the owner of the repository | `config/file`, `trust` (here), `World::load` |
+//! | a repository's `refpost.toml` | root, the account that runs, the owner of the repository | `config/file`, `trust` (here), `DeliveryHost::load` |
 //! | a key's file | root, the account that reads it, the owner of the configuration that names it | `config/secrets/keys` |
 //! | whose a repository is | `fstat` of a folder that is open | `spool/search`, `plain_file` |
 //! | what root found | nobody: it is a hint, which the account's own process checks | `found` |

@@ -12,7 +12,7 @@ use super::desk::{Desk, Offered, Shared};
 use super::protocol::{Answer, Request};
 use crate::config::Server;
 use crate::context::{Context, locate};
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::report;
 use crate::spool::{Access, Header, Id, Spool, SpoolError};
 
@@ -47,9 +47,9 @@ pub(crate) fn ensure_own(root: &Path, ctx: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn drain(old: &Path, server: &Server, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn drain(old: &Path, server: &Server, ctx: &Context) -> Result<Exit, Error> {
     let Some(own) = server.spools().next() else {
-        return Ok(Done::Well);
+        return Ok(Exit::Well);
     };
     let is_same = old
         .canonicalize()
@@ -87,7 +87,7 @@ pub(crate) fn drain(old: &Path, server: &Server, ctx: &Context) -> Result<Done, 
         report::count(adopted.files, "file"),
         old.display()
     ));
-    Ok(if left == 0 { Done::Well } else { Done::No })
+    Ok(if left == 0 { Exit::Well } else { Exit::No })
 }
 
 /// Takes an entry in as from the account that owns its file.

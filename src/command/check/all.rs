@@ -9,26 +9,26 @@ use crate::as_account::apart::{self, Job};
 use crate::config::RepositoryPattern;
 use crate::context::Context;
 use crate::context::found::ByOwner;
-use crate::context::repositories::{self, Fleet, Whose};
-use crate::error::{Done, Error};
+use crate::context::repositories::{self, Repositories, Whose};
+use crate::error::{Error, Exit};
 use crate::report;
 
 pub(crate) fn run(
     root: Option<&Path>,
     patterns: &[RepositoryPattern],
     ctx: &Context,
-) -> Result<Done, Error> {
+) -> Result<Exit, Error> {
     let server = ctx.for_many()?;
     let is_all = root.is_none() && patterns.is_empty() && !ctx.is_given;
-    let fleet = match Fleet::find(&repositories::root(root, ctx)?, patterns, ctx)? {
-        Whose::Ours(fleet) => fleet,
+    let repositories = match Repositories::find(&repositories::root(root, ctx)?, patterns, ctx)? {
+        Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, is_all, ctx),
     };
     let known = Known::default();
     let mut seen = Seen::default();
     let mut idle: BTreeSet<String> = server.sections(None).into_iter().collect();
     let (mut wrong, mut doubtful) = (0, 0);
-    fleet.each(|git_dir, progress| {
+    repositories.each(|git_dir, progress| {
         let mut findings = Findings::kept();
         check(git_dir, &mut findings, &known, ctx);
         match (findings.errors, findings.warnings) {
@@ -52,7 +52,10 @@ pub(crate) fn run(
     if is_all {
         tell_idle(&idle);
     }
-    let mut parts = vec![format!("checked {}", repositories::counted(fleet.len()))];
+    let mut parts = vec![format!(
+        "checked {}",
+        repositories::counted(repositories.len())
+    )];
     for (count, what) in [(wrong, "with errors"), (doubtful, "with warnings alone")] {
         if count > 0 {
             parts.push(format!("{} {what}", report::number(count)));
@@ -62,13 +65,13 @@ pub(crate) fn run(
         parts.push("all is well".to_owned());
     }
     report::line(&parts.join(", "));
-    Ok(if wrong == 0 { Done::Well } else { Done::No })
+    Ok(if wrong == 0 { Exit::Well } else { Exit::No })
 }
 
 /// Has each account check its own repositories.
 ///
 /// Sections without a repository are found here, since they depend on paths alone.
-fn apart(found: ByOwner, is_all: bool, ctx: &Context) -> Result<Done, Error> {
+fn apart(found: ByOwner, is_all: bool, ctx: &Context) -> Result<Exit, Error> {
     let server = ctx.for_many()?;
     let mut idle: BTreeSet<String> = server.sections(None).into_iter().collect();
     for one in found.0.values().flatten() {

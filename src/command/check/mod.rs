@@ -11,11 +11,11 @@ mod spool;
 
 use std::path::{Path, PathBuf};
 
-use crate::command::Chosen;
+use crate::command::MatchArgs;
 use crate::command::check::findings::Findings;
 use crate::command::check::repository::{Known, check};
 use crate::context::{Context, locate};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::report;
 use clap::Args;
 
@@ -35,15 +35,15 @@ pub(crate) struct CheckArgs {
     pub(crate) all: Option<Option<PathBuf>>,
     /// The selection.
     #[command(flatten)]
-    pub(crate) chosen: Chosen,
+    pub(crate) selection: MatchArgs,
     /// Print the effective settings and their sources
     #[arg(long)]
     pub(crate) show: bool,
 }
 
-pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Exit, Error> {
     if let Some(root) = &args.all {
-        return all::run(root.as_deref(), &args.chosen.matches, ctx);
+        return all::run(root.as_deref(), &args.selection.matches, ctx);
     }
     let here = [PathBuf::from(".")];
     let repos = if args.repos.is_empty() {
@@ -69,9 +69,9 @@ pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Done, Error> {
         ));
     }
     Ok(if findings.errors == 0 {
-        Done::Well
+        Exit::Well
     } else {
-        Done::No
+        Exit::No
     })
 }
 

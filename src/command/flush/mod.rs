@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::announce::delivery_host::World;
+use crate::announce::delivery_host::DeliveryHost;
 use crate::as_account::apart::{self, Job};
 use crate::as_account::become_account;
 use crate::command::flush::prepare::prepare;
@@ -19,7 +19,7 @@ use crate::config::IN_FLIGHT;
 use crate::context::targets::{self, Target, Targets};
 use crate::context::{Context, signals};
 use crate::delivery::{self, Client, Instant, Limits, Scheduler};
-use crate::error::{Done, Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::report::{self, Progress};
 use clap::Args;
 use std::path::PathBuf;
@@ -54,11 +54,11 @@ pub(crate) struct FlushArgs {
 /// Time limit of root's flush, which is started once a minute.
 const ROOTS_BUDGET: Duration = Duration::from_secs(55);
 
-pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
     if args.detached {
         become_account::detach();
     }
-    signals::panic_ends("cannot go on", i32::from(Done::Deferred.exit_code()));
+    signals::panic_ends("cannot go on", i32::from(Exit::Deferred.exit_code()));
     let budget = args.budget.map(Into::into);
     let stays = args.watch || args.detached;
     let roots = (ctx.own_uid() == 0 && !stays).then_some(ROOTS_BUDGET);
@@ -66,50 +66,50 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Done, Error> {
         begin_before: budget.or(roots).map(|budget| Instant::now() + budget),
         end_by: None,
     };
-    let world = World::new(ctx, args.json);
+    let host = DeliveryHost::new(ctx, args.json);
     let descriptors = ctx.descriptors();
     let client = Client::new(descriptors);
     let stop = Cell::new(false);
     // A file that cannot be loaded is reported for each repository.
     let in_flight = ctx.server().map_or(IN_FLIGHT, |server| server.in_flight());
-    let mut flush = Scheduler::new(&client, &world, limits, &stop, in_flight, descriptors);
+    let mut flush = Scheduler::new(&client, &host, limits, &stop, in_flight, descriptors);
     if args.watch {
-        watch::run(&mut flush, &world, args, ctx, &stop)?;
-        return Ok(Done::Well);
+        watch::run(&mut flush, &host, args, ctx, &stop)?;
+        return Ok(Exit::Well);
     }
     let searched = targets::search(&args.paths, ctx)?;
     if searched.is_of_others(ctx) {
         let deadline = limits.begin_before;
         let deadline = deadline.unwrap_or_else(|| Instant::now() + ROOTS_BUDGET);
         let ended = apart::run(searched.by_owner, &job(args, deadline), ctx)?;
-        let is_well = !args.strict || ended.done() == Done::Well;
-        return Ok(if is_well { Done::Well } else { Done::Deferred });
+        let is_well = !args.strict || ended.done() == Exit::Well;
+        return Ok(if is_well { Exit::Well } else { Exit::Deferred });
     }
     let Targets { all, found } = searched.targets(ctx);
     let progress = Progress::new(|| waiting(&all));
     delivery::run(async {
         let prepared = all.iter().map(|target| {
-            prepare(target, &world, ctx);
+            prepare(target, &host, ctx);
             target.spool.clone()
         });
         let mut worked = || {
-            progress.set(world.delivered.get());
-            world.submit_waiting();
+            progress.set(host.delivered.get());
+            host.submit_waiting();
         };
         until_told(flush.drain(prepared, &mut worked), &stop).await?;
-        let moved = world.move_renamed();
+        let moved = host.move_renamed();
         until_told(flush.drain(moved, &mut worked), &stop).await
     })
     .doing("wait for", Path::new("answers"))??;
-    world.submit_waiting();
+    host.submit_waiting();
     progress.finish();
     let left = waiting(&all);
     report::to_person(&format!(
         "{} delivered, {left} waiting",
-        report::count(world.delivered.get(), "message")
+        report::count(host.delivered.get(), "message")
     ));
     Ok(if args.strict && left > 0 {
-        Done::Deferred
+        Exit::Deferred
     } else {
         found
     })

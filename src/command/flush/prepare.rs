@@ -1,6 +1,6 @@
 //! Brings spools up to date before they are delivered.
 
-use crate::announce::delivery_host::World;
+use crate::announce::delivery_host::DeliveryHost;
 use crate::announce::intents;
 use crate::context::Context;
 use crate::context::targets::Target;
@@ -11,18 +11,18 @@ use crate::error::Error;
 ///
 /// Takes over former spools, makes entries due whose endpoints are not configured any more, removes
 /// remains, reserves space, and settles intents. Errors are told.
-pub(crate) fn prepare(target: &Target, world: &World<'_>, ctx: &Context) {
+pub(crate) fn prepare(target: &Target, host: &DeliveryHost<'_>, ctx: &Context) {
     let done = target
         .adopt()
         .and_then(|()| target.unconfigured_are_due(ctx.now()))
         .and_then(|()| target.spool.sweep(ctx.now()).map(drop));
     if let Err(error) = done {
-        world.distributed(&target.spool, Err(error));
+        host.distributed(&target.spool, Err(error));
     }
     // `check` tells why no space can be reserved.
     target.spool.keep_spare().ok();
     match intents::settle_all(&target.spool, ctx) {
-        Err(Error::Spool(error)) => world.tell_spool(&error),
+        Err(Error::Spool(error)) => host.tell_spool(&error),
         Err(error) => ctx.tell_error(error),
         Ok(()) => {}
     }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::sleep;
 
 use super::prepare::prepare;
-use crate::announce::delivery_host::World;
+use crate::announce::delivery_host::DeliveryHost;
 use crate::command::flush::FlushArgs;
 use crate::context::found::ByOwner;
 use crate::context::{Context, targets};
@@ -26,7 +26,7 @@ const LOOK_AROUND: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(
     flush: &mut Scheduler<'_>,
-    world: &World<'_>,
+    host: &DeliveryHost<'_>,
     args: &FlushArgs,
     ctx: &Context,
     stop: &Cell<bool>,
@@ -37,28 +37,28 @@ pub(crate) fn run(
         let mut interrupt = signal(SignalKind::interrupt()).doing("wait for", what)?;
         let mut followed = Followed::new()?;
         loop {
-            world.forget();
+            host.forget();
             // Their spools are looked into below, with all others.
-            world.move_renamed();
+            host.move_renamed();
             let searched = targets::search(&args.paths, ctx)?;
             if ctx.own_uid() == 0 {
                 tell_others(&searched.by_owner, ctx);
             }
             for target in searched.targets(ctx).all {
                 followed.follow(&target.spool);
-                prepare(&target, world, ctx);
+                prepare(&target, host, ctx);
                 flush.add(&target.spool);
             }
-            world.is_service_down.set(false);
+            host.is_service_down.set(false);
             let mut look_around = Box::pin(sleep(LOOK_AROUND));
             loop {
-                world.submit_waiting();
+                host.submit_waiting();
                 let due = flush.line_up_due();
                 tokio::select! {
                     () = flush.work() => {}
                     changed = followed.next() => match changed {
                         Changed::Entries(spool) => {
-                            world.forget();
+                            host.forget();
                             flush.add(&spool);
                         }
                         Changed::Spools => break,

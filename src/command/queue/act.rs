@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 
 use super::selection::Choice;
-use super::selection::{ByPlace, Listed, chosen};
+use super::selection::{ByPlace, Listed, select};
 use crate::as_account::apart::{self, Job};
 use crate::context::Context;
 use crate::context::targets::{self, Searched};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Spool, SpoolError};
 use clap::{ArgGroup, Args};
@@ -28,7 +28,7 @@ pub(crate) struct QueueChooseArgs {
 }
 
 /// Runs a command line as each owner of what was found, on that owner's own.
-pub(super) fn apart(searched: Searched, line: Vec<OsString>, ctx: &Context) -> Result<Done, Error> {
+pub(super) fn apart(searched: Searched, line: Vec<OsString>, ctx: &Context) -> Result<Exit, Error> {
     let ended = apart::run(searched.by_owner, &Job::for_a_person(line), ctx)?;
     if ended.is_nowhere {
         return Err(nothing_chosen());
@@ -55,10 +55,10 @@ pub(super) fn line_of(verb: &str, choice: &Choice) -> Vec<OsString> {
 }
 
 /// Returns the error that nothing of what was asked for is here. If root's refpost asks several
-/// accounts, returns [`Done::NotHere`] instead.
-pub(super) fn nowhere(ctx: &Context, error: impl Fn() -> Error) -> Result<Done, Error> {
+/// accounts, returns [`Exit::NotHere`] instead.
+pub(super) fn nowhere(ctx: &Context, error: impl Fn() -> Error) -> Result<Exit, Error> {
     if ctx.is_given {
-        return Ok(Done::NotHere);
+        return Ok(Exit::NotHere);
     }
     Err(error())
 }
@@ -72,13 +72,13 @@ pub(super) fn nothing_chosen() -> Error {
 
 /// Acts on the entries of each spool that are chosen and wanted, and prints how many there were.
 /// Starts a flush of each spool for those that are due then.
-pub(super) fn on_chosen(
+pub(super) fn act_on_selected(
     args: &QueueChooseArgs,
     ctx: &Context,
     (verb, what): (&str, &str),
     is_wanted: impl Fn(&Listed) -> bool,
     act: impl Fn(&Spool, &ByPlace) -> Result<usize, SpoolError>,
-) -> Result<Done, Error> {
+) -> Result<Exit, Error> {
     let searched = targets::search_here(&args.choice.paths, ctx)?;
     if searched.is_of_others(ctx) {
         let mut line = line_of(verb, &args.choice);
@@ -88,18 +88,18 @@ pub(super) fn on_chosen(
     let (mut count, mut is_any, mut has_acted) = (0, false, args.all);
     let targets = searched.targets(ctx);
     let done = targets::each(&targets, ctx, |target| {
-        let mut chosen = chosen(target, &args.choice, ctx)?;
-        is_any |= !chosen.is_empty();
-        chosen.retain(&is_wanted);
-        if chosen.is_empty() {
+        let mut selected = select(target, &args.choice, ctx)?;
+        is_any |= !selected.is_empty();
+        selected.retain(&is_wanted);
+        if selected.is_empty() {
             return Ok(());
         }
         has_acted = true;
-        let chosen: ByPlace = chosen.into_iter().map(|listed| listed.place).collect();
-        count += act(&target.spool, &chosen)?;
+        let selected: ByPlace = selected.into_iter().map(|listed| listed.place).collect();
+        count += act(&target.spool, &selected)?;
         ctx.flush_detached(target.spool.root())
     });
-    if !is_any && !args.all && done == Done::Well {
+    if !is_any && !args.all && done == Exit::Well {
         return nowhere(ctx, nothing_chosen);
     }
     if has_acted {

@@ -5,12 +5,12 @@ use serde_json::json;
 use super::act::line_of;
 use super::describe::describe;
 use super::selection::Choice;
-use super::selection::{Listed, Place, chosen};
+use super::selection::{Listed, Place, select};
 use crate::as_account::apart::{self, Job};
 use crate::context::Context;
 use crate::context::configured::{Configured, NOT_CONFIGURED};
 use crate::context::targets;
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Spool, SpoolError};
 use clap::Args;
@@ -26,7 +26,7 @@ pub(crate) struct QueueListArgs {
     pub(crate) json: bool,
 }
 
-pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Done, Error> {
+pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
     let searched = targets::search_here(&args.choice.paths, ctx)?;
     if searched.is_of_others(ctx) {
         let mut line = line_of("list", &args.choice);
@@ -38,7 +38,7 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Done, Error> {
     let configured = Configured::new(ctx);
     Ok(targets::each(&targets, ctx, |target| {
         let killers = target.spool.killers().map_err(SpoolError::from)?;
-        for listed in chosen(target, &args.choice, ctx)? {
+        for listed in select(target, &args.choice, ctx)? {
             let orphan = configured
                 .orphan(listed.header.as_ref(), listed.place.queue())
                 .map(|_| NOT_CONFIGURED);

@@ -14,7 +14,7 @@ use crate::command::queue::list::QueueListArgs;
 use crate::command::queue::r#move::QueueMoveArgs;
 use crate::command::queue::show::QueueShowArgs;
 use crate::context::Context;
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use clap::Subcommand;
 
 /// The subcommands of `queue`.
@@ -36,7 +36,7 @@ pub(crate) enum QueueCommand {
     Drop(QueueChooseArgs),
 }
 
-pub(crate) fn run(command: &QueueCommand, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(command: &QueueCommand, ctx: &Context) -> Result<Exit, Error> {
     match command {
         QueueCommand::List(args) => list::run(args, ctx),
         QueueCommand::Show(args) => show::run(args, ctx),

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use super::act::{apart, nowhere};
 use super::selection::Choice;
-use super::selection::chosen;
-use crate::announce::delivery_host::World;
+use super::selection::select;
+use crate::announce::delivery_host::DeliveryHost;
 use crate::announce::renamed::rename;
 use crate::context::targets::{self, Target};
 use crate::context::{Context, locate};
 use crate::delivery::{self, Surveyor};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Header, Id, Lock, Queue, Spool, SpoolError};
 use clap::Args;
@@ -42,7 +42,7 @@ const BUILDS: Duration = Duration::from_millis(20);
 /// Queues to move from and to, with the repositories whose entries are moved.
 type Plan = BTreeMap<(Queue, Queue), BTreeSet<PathBuf>>;
 
-pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Done, Error> {
+pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
     if args.repository {
         return repository(args, ctx);
     }
@@ -56,10 +56,10 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Done, Error> {
         return apart(searched, line.into(), ctx);
     }
     let targets = searched.targets(ctx);
-    let world = World::new(ctx, false);
+    let host = DeliveryHost::new(ctx, false);
     let (mut count, mut is_any, mut is_whole) = (0, false, true);
     let done = targets::each(&targets, ctx, |target| {
-        distribute(&target.spool, &world)?;
+        distribute(&target.spool, &host)?;
         let plan = plan(target, args, ctx)?;
         if plan.is_empty() {
             return Ok(());
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Done, Error> {
         }
         ctx.flush_detached(target.spool.root())
     });
-    if !is_any && done == Done::Well {
+    if !is_any && done == Exit::Well {
         return nowhere(ctx, || Error::Failed {
             what: format!("nothing waits for `{old}`, and nothing of it has failed"),
             hint: Some("`refpost queue list` shows what does".to_owned()),
@@ -86,11 +86,11 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Done, Error> {
     if is_any {
         report::line(&format!("{} moved to `{new}`", report::entries(count)));
     }
-    Ok(if is_whole { done } else { Done::No })
+    Ok(if is_whole { done } else { Exit::No })
 }
 
 /// Moves the entries of a repository's former path to the path that the repository has now.
-fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Done, Error> {
+fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
     let old = absolute(Path::new(&args.from));
     let new = absolute(Path::new(&args.to));
     let paths = if args.paths.is_empty() {
@@ -135,7 +135,7 @@ fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Done, Error> {
             Some("make room on that disk, run `refpost flush`, and then this again"),
         );
     }
-    if count == 0 && done == Done::Well {
+    if count == 0 && done == Exit::Well {
         return nowhere(ctx, || Error::Failed {
             what: format!("nothing waits for `{}` that can be moved", old.display()),
             hint: Some("`refpost queue list` shows what waits, and for which endpoint".to_owned()),
@@ -146,7 +146,7 @@ fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Done, Error> {
         report::entries(count),
         new.display()
     ));
-    Ok(if is_whole { done } else { Done::No })
+    Ok(if is_whole { done } else { Exit::No })
 }
 
 /// Returns the path as entries name it, its links resolved. If the path is gone, those of the
@@ -179,9 +179,9 @@ fn unless_busy(error: SpoolError, args: &QueueMoveArgs) -> Error {
 }
 
 /// Distributes the entries in `new/` to their queues, so that a move covers all of them.
-fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
+fn distribute(spool: &Spool, host: &DeliveryHost<'_>) -> Result<(), Error> {
     loop {
-        let build = |id: &Id, header: &Header| world.build(spool, id, header);
+        let build = |id: &Id, header: &Header| host.build(spool, id, header);
         let distribution = spool.distribution(Lock::Wait, build);
         let Some(mut distribution) = distribution.map_err(SpoolError::from)? else {
             return Ok(());
@@ -196,7 +196,7 @@ fn distribute(spool: &Spool, world: &World<'_>) -> Result<(), Error> {
         // Another process that has `new/` now, such as one that makes messages, may leave some.
         let is_all = more == Some(false) && !distributed.builds;
         let is_over = is_all || distributed.stopped.is_some();
-        world.distributed(spool, Ok(distributed));
+        host.distributed(spool, Ok(distributed));
         if is_over {
             return Ok(());
         }
@@ -216,7 +216,7 @@ fn plan(target: &Target, args: &QueueMoveArgs, ctx: &Context) -> Result<Plan, Er
     };
     let mut destinations = BTreeMap::new();
     let mut plan = Plan::new();
-    for listed in chosen(target, &choice, ctx)? {
+    for listed in select(target, &choice, ctx)? {
         let queue = listed.place.queue().filter(|queue| !queue.is_unreadable());
         let (Some(from), Some(header)) = (queue, listed.header.as_ref()) else {
             continue;

@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::act::{QueueChooseArgs, on_chosen};
+use super::act::{QueueChooseArgs, act_on_selected};
 use super::selection::Listed;
 use crate::context::Context;
 use crate::context::configured::{Configured, Orphan};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::report;
 
-pub(super) fn run(args: &QueueChooseArgs, ctx: &Context) -> Result<Done, Error> {
+pub(super) fn run(args: &QueueChooseArgs, ctx: &Context) -> Result<Exit, Error> {
     let now = ctx.now();
     let configured = Configured::new(ctx);
     // An entry of an endpoint that is not configured would be given up once more.
@@ -24,13 +24,13 @@ pub(super) fn run(args: &QueueChooseArgs, ctx: &Context) -> Result<Done, Error> 
         is_wanted
     };
     let what = ("retry", "to be tried again now");
-    let done = on_chosen(args, ctx, what, is_wanted, |spool, chosen| {
+    let done = act_on_selected(args, ctx, what, is_wanted, |spool, selected| {
         // The next flush takes entries in `new/` anyway.
-        let mut count = chosen.new.len() + chosen.spare.len();
-        for (queue, items) in &chosen.waiting {
+        let mut count = selected.new.len() + selected.spare.len();
+        for (queue, items) in &selected.waiting {
             count += spool.retry_waiting(queue, items, now)?;
         }
-        for failed in &chosen.failed {
+        for failed in &selected.failed {
             spool.retry_failed(failed, now)?;
             count += 1;
         }
@@ -49,6 +49,6 @@ pub(super) fn run(args: &QueueChooseArgs, ctx: &Context) -> Result<Done, Error> 
     Ok(if refused.borrow().is_empty() {
         done
     } else {
-        Done::No
+        Exit::No
     })
 }

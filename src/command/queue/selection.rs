@@ -141,7 +141,7 @@ impl Listed {
 /// Returns everything in a spool that the choice selects, in push order.
 ///
 /// A queue that cannot be read is told, and does not hide the others.
-pub(crate) fn chosen(
+pub(crate) fn select(
     target: &Target,
     choice: &Choice,
     ctx: &Context,

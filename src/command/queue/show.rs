@@ -3,10 +3,10 @@
 use super::act::{apart, line_of, nothing_chosen, nowhere};
 use super::describe::describe;
 use super::selection::Choice;
-use super::selection::chosen;
+use super::selection::select;
 use crate::command::parse_id;
 use crate::context::{Context, targets};
-use crate::error::{Done, Error};
+use crate::error::{Error, Exit};
 use crate::event::Oid;
 use crate::report;
 use crate::spool::Id;
@@ -25,7 +25,7 @@ pub(crate) struct QueueShowArgs {
     pub(crate) paths: Vec<PathBuf>,
 }
 
-pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Done, Error> {
+pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Exit, Error> {
     let choice = Choice {
         ids: vec![args.id.clone()],
         endpoint: None,
@@ -39,7 +39,7 @@ pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Done, Error> {
     }
     let mut shown = None;
     for target in searched.targets(ctx).all {
-        for listed in chosen(&target, &choice, ctx)? {
+        for listed in select(&target, &choice, ctx)? {
             report::line(&describe(&listed));
             // The entry is one file, in every queue.
             let entry = listed.place.open(&target.spool).map_err(SpoolError::from)?;
@@ -81,5 +81,5 @@ pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Done, Error> {
             }
         }
     }
-    Ok(Done::Well)
+    Ok(Exit::Well)
 }
