@@ -219,7 +219,7 @@ fn the_oracle_is_there_or_says_that_it_is_not() {
             bytes,
             b"{\"a\": \"\\u00e9\\u007f\\ud83d\\ude00\", \"b\": 1}"
         ),
-        None => eprintln!("warning: only known answers were compared"),
+        None => crate::support::leave_out("only known answers were compared"),
     }
 }
 

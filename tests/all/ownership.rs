@@ -23,7 +23,7 @@ impl Shared {
     /// Root alone can make that; where somebody else runs the tests, that is said.
     fn new(config: &str) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
-            eprintln!("warning: only root gives repositories away, so that is not tested");
+            crate::support::leave_out("only root gives repositories away, so that is not tested");
             return None;
         }
         let site = Spooled::with(config);

@@ -18,7 +18,7 @@ impl Accounts {
     /// Root alone can make that; where somebody else runs the tests, that is said.
     pub(crate) fn new() -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
-            eprintln!("warning: only root can act as several accounts: that is not tested");
+            super::leave_out("only root can act as several accounts: that is not tested");
             return None;
         }
         let environment = Environment::new();

@@ -13,11 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::User;
 
-use super::{Accounts, Ran, Runner};
-
-/// Set by `.ci/run`: what the tests of hosts need must be there, and they may make
-/// accounts in the system (they take them away again).
-const OBLIGATORY: &str = "REFPOST_TEST_HOSTS";
+use super::{Accounts, Ran, Runner, left_out};
 
 /// Where a program is, Debian's folders outside of `PATH` included.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
@@ -29,8 +25,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Whether these programs are there, by Debian's packages. If not: in `.ci/run` that is a
-/// failure, elsewhere it is said and the test is over.
+/// Whether these programs are there, by Debian's packages. If not, the test is left out.
 pub(crate) fn has_host(needed: &[(&str, &str)]) -> bool {
     let missing: Vec<_> = needed
         .iter()
@@ -40,23 +35,20 @@ pub(crate) fn has_host(needed: &[(&str, &str)]) -> bool {
     if missing.is_empty() {
         return true;
     }
-    let said = format!("cannot find {}", missing.join(", "));
-    assert!(std::env::var_os(OBLIGATORY).is_none(), "{said}");
-    eprintln!("warning: {said}: that host is not tested");
+    super::leave_out(&format!("cannot find {}", missing.join(", ")));
     false
 }
 
-/// As [`has_host`], where accounts must be made too: by root, and only where that was
-/// asked for.
+/// As [`has_host`], where accounts must be made too: by root, and only with `REFPOST_TEST_ALL`.
 pub(crate) fn has_host_and_accounts(needed: &[(&str, &str)]) -> bool {
-    if std::env::var_os(OBLIGATORY).is_none() {
-        eprintln!("warning: {OBLIGATORY} is not set: hosts that need accounts are not tested");
+    if !left_out::is_forbidden() {
+        super::leave_out("REFPOST_TEST_ALL is not set: hosts that need accounts are not tested");
         return false;
     }
-    assert!(
-        nix::unistd::geteuid().is_root(),
-        "{OBLIGATORY} is set: accounts can be made by root alone"
-    );
+    if !nix::unistd::geteuid().is_root() {
+        super::leave_out("accounts can be made by root alone");
+        return false;
+    }
     has_host(needed)
 }
 

@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod hostile_store;
 mod hosts;
+mod left_out;
 mod message;
 mod oracle;
 mod outbox;
@@ -30,6 +31,7 @@ pub(crate) use hostile::Hostile;
 pub(crate) use hosts::{
     Server, Sshd, SystemAccount, find, free_port, has_host, has_host_and_accounts,
 };
+pub(crate) use left_out::{leave_out, leave_to_other_kernels};
 pub(crate) use message::{Message, parse_bodies};
 
 pub(crate) use oracle::Received;

@@ -1,0 +1,24 @@
+//! Tests that cannot run on this machine.
+
+/// Set by `.ci/run`: the programs and accounts that tests need must be there.
+const OBLIGATORY: &str = "REFPOST_TEST_ALL";
+
+/// Returns whether nothing may be left out.
+pub(crate) fn is_forbidden() -> bool {
+    std::env::var_os(OBLIGATORY).is_some()
+}
+
+/// Says that a program or an account is missing, so that something is not tested.
+///
+/// With `REFPOST_TEST_ALL` that is a failure.
+#[track_caller]
+pub(crate) fn leave_out(why: &str) {
+    assert!(!is_forbidden(), "{OBLIGATORY} is set, and {why}");
+    eprintln!("warning: {why}");
+}
+
+/// Says that the kernel does not allow something here, such as a mount in a container, so that it
+/// is not tested.
+pub(crate) fn leave_to_other_kernels(why: &str) {
+    eprintln!("warning: {why}");
+}
