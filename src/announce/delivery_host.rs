@@ -163,7 +163,7 @@ impl<'a> DeliveryHost<'a> {
     /// Builds the messages of a recorded push. With [`Extent::Whole`], fails if an object is
     /// missing.
     fn build_owed(&self, header: &Header, extent: Extent) -> Result<Built<Message>, Error> {
-        let Content::Owed(updates) = &header.content else {
+        let Content::Deferred(updates) = &header.content else {
             unreachable!("only what is owed is built")
         };
         let settings = self

@@ -60,7 +60,7 @@ pub(crate) fn intend(
             let why = format!("it moves more than {MOST_INTENDED} refs");
             return Err(Error::failed(why));
         }
-        let mut draft = push.draft(Content::Owed(updates));
+        let mut draft = push.draft(Content::Deferred(updates));
         draft.received = received;
         recorded.push(intents::intend(&spool, draft, caller, ctx)?);
         Ok(())

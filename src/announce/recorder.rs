@@ -177,7 +177,7 @@ impl<'a> Recorder<'a> {
     /// hook dies, and settles the intents that its entry would.
     fn claimed(&self, updates: &[RefUpdate], ends: bool) -> Draft {
         let intents = self.push.intents(self.spool);
-        let mut draft = self.push.draft(Content::Owed(updates.to_vec()));
+        let mut draft = self.push.draft(Content::Deferred(updates.to_vec()));
         let met = ends.then_some(&self.met);
         draft.confirms = consumed::settled_by(updates, &intents, self.caller, met).settled;
         draft
@@ -268,7 +268,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn defer_batch(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
-        let (content, count) = (Content::Owed(updates.to_vec()), updates.len());
+        let (content, count) = (Content::Deferred(updates.to_vec()), updates.len());
         self.enqueue(updates, content, count, ends).map(drop)
     }
 
@@ -294,7 +294,7 @@ impl<'a> Recorder<'a> {
             Err(source) => {
                 let is_no_room = source.is_no_room();
                 let why = Error::Enqueue { messages, source };
-                draft.content = Content::Owed(updates.to_vec());
+                draft.content = Content::Deferred(updates.to_vec());
                 let stamp = self.ctx.stamp();
                 let spare = || self.spool.enqueue_spare(&draft, &stamp, claim.as_ref());
                 if !is_no_room || spare().is_err() {

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &BuildArgs, ctx: &Context) -> Result<Exit, Error> {
             continue;
         };
         let header = entry.header();
-        if header.repository != repository || !matches!(header.content, Content::Owed(_)) {
+        if header.repository != repository || !matches!(header.content, Content::Deferred(_)) {
             continue;
         }
         if waiting.holds(header) {

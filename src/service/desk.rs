@@ -206,7 +206,7 @@ impl<'a> Desk<'a> {
         let arrival = spool
             .receive(entry, request.length, &self.ctx.stamp())
             .map_err(|error| match error {
-                Unusable::Fault(_) | Unusable::Owed => Answer::Never(report::chain(&error)),
+                Unusable::Fault(_) | Unusable::Deferred => Answer::Never(report::chain(&error)),
                 Unusable::Unread(_) | Unusable::Io(_) => Answer::Later(report::chain(&error)),
             })?;
         let recipients = recipients(arrival.header(), welcome, &request.endpoints);

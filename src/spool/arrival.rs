@@ -23,7 +23,7 @@ pub enum Unusable {
     Fault(#[source] EntryFault),
     /// The messages are not built yet, which only the sender can do.
     #[error("its messages are not made")]
-    Owed,
+    Deferred,
     /// A system call failed on the receiver's disk.
     #[error(transparent)]
     Io(#[from] IoError),
@@ -75,7 +75,7 @@ impl Spool {
                 arrival.entry.verify().map_err(Unusable::Fault)?;
                 match arrival.header().content {
                     Content::Built(_) => Ok(arrival),
-                    Content::Owed(_) => Err(Unusable::Owed),
+                    Content::Deferred(_) => Err(Unusable::Deferred),
                 }
             }
             Err(error) => {

@@ -182,12 +182,12 @@ impl Spool {
         Ok(disk::flush_dir(new.folder())?)
     }
 
-    /// Makes a claim durable, if it holds as many ref updates as `owed`. Returns whether
+    /// Makes a claim durable, if it holds as many ref updates as `deferred`. Returns whether
     /// it does.
     ///
-    /// `owed` is of the same push.
-    pub(super) fn keep_claim(claim: &Claim, owed: &Draft) -> Result<bool, IoError> {
-        if claim.refs != owed.updates().len() {
+    /// `deferred` is of the same push.
+    pub(super) fn keep_claim(claim: &Claim, deferred: &Draft) -> Result<bool, IoError> {
+        if claim.refs != deferred.updates().len() {
             return Ok(false);
         }
         disk::flush(&claim.file, &claim.name)?;

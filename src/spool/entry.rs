@@ -82,7 +82,7 @@ fn lengths_fit(header: usize, bodies: impl IntoIterator<Item = usize>) -> io::Re
 pub(super) fn write(draft: &Draft, file: &File, name: &Name) -> Result<(), IoError> {
     let bodies: Vec<&[u8]> = match &draft.content {
         Content::Built(built) => built.messages.iter().map(|m| &m.body[..]).collect(),
-        Content::Owed(_) => vec![],
+        Content::Deferred(_) => vec![],
     };
     let frozen = freeze(draft);
     let header = header_bytes(&frozen);
@@ -129,7 +129,7 @@ fn version(header: &Header) -> u32 {
 
 fn freeze(draft: &Draft) -> Header {
     let content = match &draft.content {
-        Content::Owed(updates) => Content::Owed(updates.clone()),
+        Content::Deferred(updates) => Content::Deferred(updates.clone()),
         Content::Built(built) => Content::Built(Built {
             recipients: built.recipients.clone(),
             messages: built.messages.iter().map(freeze_message).collect(),

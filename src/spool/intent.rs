@@ -131,7 +131,7 @@ impl Spool {
         let name = self.intent_name(&intent.id);
         let tmp = self.tmp_dir().entry(format!("{}.struck", intent.id));
         enqueue::replace(
-            &intent.header.with(Content::Owed(rest)),
+            &intent.header.with(Content::Deferred(rest)),
             &tmp,
             &name,
             self.access,
@@ -146,7 +146,7 @@ impl Spool {
         let new = self.new_name(&intent.id);
         // An entry of that id is there if a settling was killed half-way.
         if !moved.is_empty() && disk::stat(&new).is_err() {
-            let mut draft = intent.header.with(Content::Owed(moved));
+            let mut draft = intent.header.with(Content::Deferred(moved));
             // Crash after this: the process that distributes the entry withdraws the intent first,
             // so it is not settled twice.
             draft.confirms.push(intent.id.clone());

@@ -56,7 +56,7 @@ pub struct Record<M> {
         with = "encoding::optional_time"
     )]
     pub missing_since: Option<SystemTime>,
-    /// The refs that the push moved, unless there are many. Empty if [`Content::Owed`] has them.
+    /// The refs that the push moved, unless there are many. Empty if [`Content::Deferred`] has them.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -89,7 +89,8 @@ pub enum Content<M> {
     /// Messages that are built.
     Built(Built<M>),
     /// Ref updates whose messages could not be built yet.
-    Owed(#[serde(with = "encoding::updates")] Vec<RefUpdate>),
+    #[serde(rename = "owed")]
+    Deferred(#[serde(with = "encoding::updates")] Vec<RefUpdate>),
 }
 
 /// Messages and their recipients.
@@ -161,7 +162,7 @@ impl<M> Record<M> {
     /// Returns the ref updates whose messages are not built.
     pub(super) fn updates(&self) -> &[RefUpdate] {
         match &self.content {
-            Content::Owed(updates) => updates,
+            Content::Deferred(updates) => updates,
             Content::Built(_) => &[],
         }
     }
@@ -170,7 +171,7 @@ impl<M> Record<M> {
     /// them.
     pub(super) fn moves(&self) -> &[RefUpdate] {
         let moves = match &self.content {
-            Content::Owed(updates) => updates,
+            Content::Deferred(updates) => updates,
             Content::Built(_) => &self.moved,
         };
         if moves.len() > MOST_MOVED { &[] } else { moves }
@@ -190,7 +191,7 @@ impl<M> Record<M> {
             confirms: self.confirms.clone(),
             missing_since: self.missing_since,
             moved: match content {
-                Content::Owed(_) => vec![],
+                Content::Deferred(_) => vec![],
                 Content::Built(_) => self.moves().to_vec(),
             },
             content,
@@ -250,7 +251,7 @@ impl Header {
     pub(super) fn recipients(&self) -> &[Recipient] {
         match &self.content {
             Content::Built(built) => &built.recipients,
-            Content::Owed(_) => &[],
+            Content::Deferred(_) => &[],
         }
     }
 
@@ -260,15 +261,15 @@ impl Header {
 
     /// Returns the full names, as text, of the refs that the entry is about.
     pub(super) fn references(&self) -> impl Iterator<Item = String> {
-        let owed = self.updates().iter().map(|update| update.name.full());
+        let deferred = self.updates().iter().map(|update| update.name.full());
         let built = self.frozen().iter().map(|frozen| frozen.reference.clone());
-        owed.chain(built).filter(|name| !name.is_empty())
+        deferred.chain(built).filter(|name| !name.is_empty())
     }
 
     pub(super) fn frozen(&self) -> &[Frozen] {
         match &self.content {
             Content::Built(built) => &built.messages,
-            Content::Owed(_) => &[],
+            Content::Deferred(_) => &[],
         }
     }
 

@@ -141,7 +141,7 @@ fn renamed(
 ) -> Result<Option<Draft>, SpoolError> {
     let header = entry.header();
     let mut draft = match &header.content {
-        Content::Owed(updates) => header.with(Content::Owed(updates.clone())),
+        Content::Deferred(updates) => header.with(Content::Deferred(updates.clone())),
         Content::Built(built) => {
             let all = || (0..built.messages.len()).collect();
             let numbers: Vec<usize> = of.map_or_else(all, |queue| header.messages_for(queue));

@@ -121,16 +121,16 @@ impl Spool {
     /// is no room there either, the claim is given up.
     pub fn enqueue_spare(
         &self,
-        owed: &Draft,
+        deferred: &Draft,
         stamp: &Stamp<'_>,
         claim: Option<&Claim>,
     ) -> Result<Id, SpoolError> {
         if let Some(claim) = claim
-            && matches!(Self::keep_claim(claim, owed), Ok(true))
+            && matches!(Self::keep_claim(claim, deferred), Ok(true))
         {
             return Ok(claim.id.clone());
         }
-        let recorded = self.use_slots(owed, stamp, claim);
+        let recorded = self.use_slots(deferred, stamp, claim);
         // Crash before: the claim becomes an entry, and its slot is found to be that entry.
         claim.map(|claim| self.withdraw_claim(claim).ok());
         recorded
@@ -138,7 +138,7 @@ impl Spool {
 
     fn use_slots(
         &self,
-        owed: &Draft,
+        deferred: &Draft,
         stamp: &Stamp<'_>,
         claim: Option<&Claim>,
     ) -> Result<Id, SpoolError> {
@@ -153,7 +153,9 @@ impl Spool {
         let length = file.metadata().context("read", || name.path())?.len();
         let used = used(length);
         let mut blocks = vec![];
-        if !fill(owed, owed.updates(), true, &id, &mut blocks) || used + blocks.len() > SLOTS {
+        if !fill(deferred, deferred.updates(), true, &id, &mut blocks)
+            || used + blocks.len() > SLOTS
+        {
             let full = Err(io::ErrorKind::StorageFull.into());
             return Ok(full.context("write", || name.path())?);
         }
@@ -292,8 +294,8 @@ impl Spool {
             disk::unlink(&tmp)?;
             let file = disk::create(&tmp, self.access)?;
             written.push((tmp.clone(), slot));
-            let owed = Content::Owed(slot.header.updates().to_vec());
-            entry::write(&slot.header.with(owed), &file, &tmp)?;
+            let deferred = Content::Deferred(slot.header.updates().to_vec());
+            entry::write(&slot.header.with(deferred), &file, &tmp)?;
             disk::flush(&file, &tmp)?;
         }
         Ok(())

@@ -260,7 +260,7 @@ fn recorded(spool: &Spool, findings: &mut Findings) -> HashMap<PathBuf, usize> {
     match spool.ids_in_new() {
         Ok(ids) => {
             for entry in ids.iter().filter_map(|id| spool.open_new(id).ok()) {
-                if matches!(entry.header().content, Content::Owed(_)) {
+                if matches!(entry.header().content, Content::Deferred(_)) {
                     let repository = entry.header().repository.clone();
                     *counts.entry(repository).or_default() += 1;
                 }

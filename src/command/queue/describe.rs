@@ -9,7 +9,7 @@ pub(super) fn describe(listed: &Listed) -> String {
         None => "cannot be read".to_owned(),
         Some(header) => {
             let messages = match &header.content {
-                Content::Owed(updates) => {
+                Content::Deferred(updates) => {
                     format!(
                         "{}, messages not built yet",
                         report::count(updates.len(), "ref update")

@@ -122,7 +122,7 @@ impl Listed {
         let all = match (self.place.queue(), &header.content) {
             (Some(queue), _) => header.messages_for(queue),
             (None, Content::Built(built)) => (0..built.messages.len()).collect(),
-            (None, Content::Owed(_)) => Vec::new(),
+            (None, Content::Deferred(_)) => Vec::new(),
         };
         let part = match &self.place {
             Place::Spare(_) | Place::New(_) => return all,

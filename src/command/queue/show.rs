@@ -64,7 +64,7 @@ pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Exit, Error> {
         report::line(&format!("push option: {option}"));
     }
     match &header.content {
-        Content::Owed(updates) => {
+        Content::Deferred(updates) => {
             for update in updates {
                 let oid = |oid: Option<Oid>| {
                     oid.map_or_else(|| "(none)".to_owned(), |oid| oid.to_string())

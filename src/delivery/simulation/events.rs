@@ -23,7 +23,7 @@ impl Script {
             15 | 16 => self.change_a_config(),
             17 => self.jump(),
             18 => self.retry(),
-            _ => self.owe(),
+            _ => self.defer(),
         }
         false
     }
@@ -85,7 +85,7 @@ impl Script {
             // The claim's messages go to the endpoints that are configured when they are built.
             let updates = match &draft.content {
                 Content::Built(built) => &built.messages[0].body,
-                Content::Owed(_) => panic!("a hook composes messages"),
+                Content::Deferred(_) => panic!("a hook composes messages"),
             };
             let number: usize = std::str::from_utf8(updates).unwrap().parse().unwrap();
             self.pushes[number - 1].endpoints = None;
@@ -99,7 +99,7 @@ impl Script {
         let repository = self.world.chance.borrow_mut().index(REPOSITORIES);
         let endpoints = self.world.endpoints(repository);
         if endpoints.is_empty() {
-            self.owe();
+            self.defer();
             return false;
         }
         if self.world.chance.borrow_mut().one_in(8) {
@@ -111,11 +111,15 @@ impl Script {
         let draft = self.composed(repository, number, &endpoints);
         let is_slow = self.composing.is_empty() && self.world.chance.borrow_mut().one_in(5);
         if is_slow {
-            let owed = Draft {
-                content: Self::owed(number),
-                ..self.draft(repository, Content::Owed(vec![]))
+            let deferred = Draft {
+                content: Self::deferred(number),
+                ..self.draft(repository, Content::Deferred(vec![]))
             };
-            let claim = self.world.spool.claim(&owed, &self.stamp(), None).unwrap();
+            let claim = self
+                .world
+                .spool
+                .claim(&deferred, &self.stamp(), None)
+                .unwrap();
             self.composing.push(Composing {
                 claim,
                 draft,
@@ -187,8 +191,8 @@ impl Script {
     }
 
     /// Makes the content of a push whose branch is its number.
-    fn owed(number: u64) -> Content<crate::payload::Message> {
-        Content::Owed(vec![RefUpdate {
+    fn deferred(number: u64) -> Content<crate::payload::Message> {
+        Content::Deferred(vec![RefUpdate {
             old: None,
             new: Oid::from_bytes(&[7; 20]),
             name: RefName::new(format!("refs/heads/{number}")),
@@ -196,10 +200,10 @@ impl Script {
     }
 
     /// Makes a push that could only be recorded.
-    fn owe(&mut self) {
+    fn defer(&mut self) {
         let repository = self.world.chance.borrow_mut().index(REPOSITORIES);
         let number = self.pushes.len() as u64 + 1;
-        let draft = self.draft(repository, Self::owed(number));
+        let draft = self.draft(repository, Self::deferred(number));
         self.world.spool.enqueue(&draft, &self.stamp()).unwrap();
         self.pushes.push(Push {
             repository,

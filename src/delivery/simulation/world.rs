@@ -266,7 +266,7 @@ impl Surveyor for World {
             Ok(settings) => settings,
             Err(error) => return Build::Unbuilt(Unbuilt::All(error.to_string())),
         };
-        let Content::Owed(updates) = &header.content else {
+        let Content::Deferred(updates) = &header.content else {
             panic!("only what is owed is built");
         };
         let number = updates[0].name.short().parse().unwrap();

@@ -183,7 +183,7 @@ impl<'a> Intake<'a> {
             return Ok(None);
         }
         spool.withdraw_confirmed(&header.confirms)?;
-        if let Content::Owed(_) = header.content {
+        if let Content::Deferred(_) = header.content {
             match (self.build)(id, &header) {
                 Build::Built(built) => {
                     let entry = spool.replace(id, &header.with(Content::Built(built)))?;

@@ -36,10 +36,10 @@ impl Spool {
         header: &Header,
         since: Option<SystemTime>,
     ) -> Result<(), SpoolError> {
-        if let Content::Owed(updates) = &header.content
+        if let Content::Deferred(updates) = &header.content
             && since != header.missing_since
         {
-            let mut draft = header.with(Content::Owed(updates.clone()));
+            let mut draft = header.with(Content::Deferred(updates.clone()));
             draft.missing_since = since;
             self.replace(id, &draft)?;
         }
@@ -57,7 +57,7 @@ impl Spool {
         built: Built<Message>,
     ) -> Result<(), SpoolError> {
         let _held = disk::lock(&self.new_dir(), Lock::Wait)?;
-        let is_owed = |entry: Entry| matches!(entry.header().content, Content::Owed(_));
+        let is_owed = |entry: Entry| matches!(entry.header().content, Content::Deferred(_));
         if self.open_new(id).is_ok_and(is_owed) {
             let bytes = built.size();
             self.replace(id, &header.with(Content::Built(built)))?;

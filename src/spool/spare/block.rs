@@ -66,14 +66,14 @@ pub(super) fn used(length: u64) -> usize {
 
 /// Adds slots for these updates, halved until each part fits into one. Returns whether they fit.
 pub(super) fn fill(
-    owed: &Draft,
+    deferred: &Draft,
     updates: &[RefUpdate],
     ends: bool,
     first: &Id,
     blocks: &mut Vec<Vec<u8>>,
 ) -> bool {
     let id = (0..blocks.len()).fold(first.clone(), |id, _| id.behind(1));
-    let mut part: Header = owed.with(Content::Owed(updates.to_vec()));
+    let mut part: Header = deferred.with(Content::Deferred(updates.to_vec()));
     if !ends {
         // The last one settles the intents of all.
         part.confirms.clear();
@@ -88,7 +88,7 @@ pub(super) fn fill(
         return false;
     }
     let (one, other) = updates.split_at(updates.len() / 2);
-    fill(owed, one, false, first, blocks) && fill(owed, other, ends, first, blocks)
+    fill(deferred, one, false, first, blocks) && fill(deferred, other, ends, first, blocks)
 }
 
 /// Makes a block of a text. Returns `None` if the text is too long.
@@ -140,5 +140,5 @@ fn slot_of(number: usize, block: &[u8]) -> Option<Slot> {
     let id = Id::parse(std::str::from_utf8(&text[..end]).ok()?)?;
     let header: Header = serde_json::from_slice(&text[end + 1..]).ok()?;
     let at = (BLOCK * (1 + number)) as u64;
-    matches!(header.content, Content::Owed(_)).then_some(Slot { at, id, header })
+    matches!(header.content, Content::Deferred(_)).then_some(Slot { at, id, header })
 }

@@ -7,7 +7,7 @@ use super::*;
 
 fn claim(fixture: &Fixture, branch: &str) -> Claim {
     fixture.tick();
-    let draft = owed("/srv/a.git", branch);
+    let draft = deferred("/srv/a.git", branch);
     fixture.spool.claim(&draft, &fixture.stamp(), None).unwrap()
 }
 
@@ -57,7 +57,7 @@ fn a_claim_that_was_cut_off_is_removed() {
 fn the_batches_of_a_push_sort_at_their_claim() {
     let fixture = Fixture::new();
     let first = claim(&fixture, "1");
-    let draft_of_second = owed("/srv/a.git", "2");
+    let draft_of_second = deferred("/srv/a.git", "2");
     let second = fixture
         .spool
         .claim(&draft_of_second, &fixture.stamp(), Some(&first))
@@ -72,7 +72,7 @@ fn the_batches_of_a_push_sort_at_their_claim() {
 fn the_parts_of_a_push_that_is_split_sort_at_its_claim() {
     let fixture = Fixture::new();
     let mut first = claim(&fixture, "1");
-    let draft = |branch| owed("/srv/a.git", branch);
+    let draft = |branch| deferred("/srv/a.git", branch);
     let next = fixture
         .spool
         .claim(&draft("5"), &fixture.stamp(), Some(&first));
@@ -99,7 +99,7 @@ fn a_claimed_push_is_recorded_once_through_every_crash() {
             fixture
         },
         |fixture| {
-            let draft_of_claim = owed("/srv/a.git", "1");
+            let draft_of_claim = deferred("/srv/a.git", "1");
             let claim = fixture
                 .spool
                 .claim(&draft_of_claim, &fixture.stamp(), None)?;
@@ -127,7 +127,7 @@ fn a_folder_that_is_made_does_not_turn_the_order_of_ids() {
         random: 7,
     };
     // The first claim makes its folder; then the clock is set right.
-    let draft = owed("/srv/a.git", "1");
+    let draft = deferred("/srv/a.git", "1");
     let first = fixture.spool.claim(&draft, &stamp(ahead), None).unwrap();
     let now = stamp(SystemTime::now());
     let second = fixture.spool.claim(&draft, &now, None).unwrap();

@@ -131,7 +131,7 @@ fn distribute_while_others_deliver() {
 fn distribute_what_is_owed() {
     let prepare = || {
         let fixture = Fixture::new();
-        fixture.enqueue(&owed("/srv/a.git", "1")).unwrap();
+        fixture.enqueue(&deferred("/srv/a.git", "1")).unwrap();
         fixture.push("/srv/a.git", &["2"], &["ci"]);
         fixture
     };

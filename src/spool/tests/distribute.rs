@@ -62,15 +62,15 @@ fn only_one_distributes_at_a_time() {
 fn what_misses_an_object_holds_its_own_refs_and_no_other() {
     let fixture = Fixture::new();
     let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    let held = fixture.enqueue(&owed("/srv/a.git", "missing")).unwrap();
-    let mut of_both = owed("/srv/a.git", "missing");
+    let held = fixture.enqueue(&deferred("/srv/a.git", "missing")).unwrap();
+    let mut of_both = deferred("/srv/a.git", "missing");
     let mut updates = of_both.updates().to_vec();
-    updates.extend(owed("/srv/a.git", "third").updates().iter().cloned());
-    of_both.content = Content::Owed(updates);
+    updates.extend(deferred("/srv/a.git", "third").updates().iter().cloned());
+    of_both.content = Content::Deferred(updates);
     let both = fixture.enqueue(&of_both).unwrap();
-    fixture.enqueue(&owed("/srv/a.git", "other")).unwrap();
-    let behind = fixture.enqueue(&owed("/srv/a.git", "third")).unwrap();
-    fixture.enqueue(&owed("/srv/b.git", "missing")).unwrap();
+    fixture.enqueue(&deferred("/srv/a.git", "other")).unwrap();
+    let behind = fixture.enqueue(&deferred("/srv/a.git", "third")).unwrap();
+    fixture.enqueue(&deferred("/srv/b.git", "missing")).unwrap();
     for _ in 0..2 {
         let build = |id: &Id, header: &Header| {
             if *id == held {
@@ -168,8 +168,8 @@ fn a_distribution_ends_when_its_spool_is_removed() {
 fn what_is_owed_holds_its_repository_and_no_other() {
     let fixture = Fixture::new();
     fixture.push("/srv/a.git", &["1"], &["ci"]);
-    let held = fixture.enqueue(&owed("/srv/a.git", "2")).unwrap();
-    let other = fixture.enqueue(&owed("/srv/b.git", "3")).unwrap();
+    let held = fixture.enqueue(&deferred("/srv/a.git", "2")).unwrap();
+    let other = fixture.enqueue(&deferred("/srv/b.git", "3")).unwrap();
     let behind = fixture.push("/srv/a.git", &["4"], &["ci"]);
 
     let report = fixture
@@ -198,7 +198,7 @@ fn what_is_owed_holds_its_repository_and_no_other() {
     let item = &fixture.spool.peek(&queue("ci")).unwrap().mains[0];
     assert_eq!(item.id, held);
     let entry = fixture.spool.open_item(&queue("ci"), item).unwrap();
-    assert_eq!(entry.header().time, owed("", "").time);
+    assert_eq!(entry.header().time, deferred("", "").time);
     assert_eq!(entry.header().pusher.as_deref(), Some("alice"));
     assert_eq!(fixture.deliver_all("ci"), ["2", "4"]);
     assert!(fixture.ls("tmp").is_empty());

@@ -71,7 +71,7 @@ fn messages_come_back_byte_for_byte() {
 #[test]
 fn ref_updates_and_paths_that_are_no_utf8_come_back() {
     let fixture = Fixture::new();
-    let mut draft = owed("", "main");
+    let mut draft = deferred("", "main");
     draft.repository = OsStr::from_bytes(b"/srv/\xff \n\"a.git").into();
     draft.pusher = None;
     let updates = vec![
@@ -86,13 +86,13 @@ fn ref_updates_and_paths_that_are_no_utf8_come_back() {
             name: RefName::new("refs/tags/v1"),
         },
     ];
-    draft.content = Content::Owed(updates.clone());
+    draft.content = Content::Deferred(updates.clone());
     let id = fixture.enqueue(&draft).unwrap();
 
     let entry = fixture.spool.open_new(&id).unwrap();
     assert_eq!(entry.header().repository, draft.repository);
     assert_eq!(entry.header().pusher, None);
-    assert_eq!(entry.header().content, Content::Owed(updates));
+    assert_eq!(entry.header().content, Content::Deferred(updates));
 }
 
 #[test]
@@ -226,8 +226,8 @@ fn a_list_does_not_become_more_memory_than_it_is_text() {
 #[test]
 fn what_could_not_be_read_is_not_written() {
     let fixture = Fixture::new();
-    let mut draft = owed("/srv/a.git", "main");
-    draft.content = Content::Owed(vec![RefUpdate {
+    let mut draft = deferred("/srv/a.git", "main");
+    draft.content = Content::Deferred(vec![RefUpdate {
         old: None,
         new: Oid::from_bytes(&[1; 20]),
         name: RefName::new("x".repeat(33 << 20)),

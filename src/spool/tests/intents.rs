@@ -23,7 +23,7 @@ fn process() -> Process {
 fn intent_of(updates: &[RefUpdate]) -> Draft {
     Draft {
         process: Some(process()),
-        content: Content::Owed(updates.to_vec()),
+        content: Content::Deferred(updates.to_vec()),
         ..draft("/srv/a.git", &[], &[])
     }
 }

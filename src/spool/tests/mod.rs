@@ -9,10 +9,10 @@ mod enqueue;
 mod entries;
 mod failed;
 mod handover;
-mod hands;
 mod intents;
 mod lane;
 mod log;
+mod manage;
 mod model;
 mod names;
 mod order;
@@ -82,7 +82,7 @@ impl Fixture {
         let built = self
             .spool
             .distribute(Lock::Try, |_, header| match &header.content {
-                Content::Owed(updates) => Ok(built(&[&updates[0].name.short()], &["ci"])),
+                Content::Deferred(updates) => Ok(built(&[&updates[0].name.short()], &["ci"])),
                 Content::Built(_) => Err(Unbuilt::All("built already".to_owned())),
             });
         let report = built.unwrap().expect("nobody else distributes");
@@ -246,14 +246,14 @@ fn draft(repository: &str, ids: &[&str], queues: &[&str]) -> Draft {
 }
 
 /// A push whose messages cannot be built yet: of a branch with this name.
-fn owed(repository: &str, branch: &str) -> Draft {
+fn deferred(repository: &str, branch: &str) -> Draft {
     let update = RefUpdate {
         old: None,
         new: Oid::from_bytes(&[7; 20]),
         name: RefName::new(format!("refs/heads/{branch}")),
     };
     Draft {
-        content: Content::Owed(vec![update]),
+        content: Content::Deferred(vec![update]),
         ..draft(repository, &[], &[])
     }
 }

@@ -26,7 +26,7 @@ enum Act {
     Push {
         repo: u8,
         messages: u8,
-        owed: bool,
+        deferred: bool,
     },
     Distribute {
         can_build: bool,
@@ -68,7 +68,7 @@ fn answer() -> impl Strategy<Value = Answer> {
 fn act() -> impl Strategy<Value = (Act, usize)> {
     let act = prop_oneof![
         4 => (0..2u8, 1..4u8, prop::bool::weighted(0.2))
-            .prop_map(|(repo, messages, owed)| Act::Push { repo, messages, owed }),
+            .prop_map(|(repo, messages, deferred)| Act::Push { repo, messages, deferred }),
         3 => any::<bool>().prop_map(|can_build| Act::Distribute { can_build }),
         3 => (0..12usize, any::<bool>())
             .prop_map(|(steps, can_build)| Act::Steps { steps, can_build }),
@@ -155,8 +155,8 @@ fn run(fixture: &Fixture, model: &mut Model, act: &Act, life: usize) {
         Act::Push {
             repo,
             messages,
-            owed,
-        } => push(fixture, model, repo, messages, owed, life),
+            deferred,
+        } => push(fixture, model, repo, messages, deferred, life),
         Act::Distribute { can_build } => distribute(fixture, model, can_build, life),
         Act::Steps { steps, can_build } => {
             let _ = killed_after(life, || in_steps(fixture, model, steps, can_build));
@@ -191,11 +191,11 @@ fn run(fixture: &Fixture, model: &mut Model, act: &Act, life: usize) {
     }
 }
 
-fn push(fixture: &Fixture, model: &mut Model, repo: u8, messages: u8, owed: bool, life: usize) {
+fn push(fixture: &Fixture, model: &mut Model, repo: u8, messages: u8, deferred: bool, life: usize) {
     let number = model.pushes.len();
     let count = usize::from(messages);
-    let mut draft = super::owed(&format!("/srv/{repo}.git"), &format!("{number}.{count}"));
-    if !owed {
+    let mut draft = super::deferred(&format!("/srv/{repo}.git"), &format!("{number}.{count}"));
+    if !deferred {
         draft.content = Content::Built(Model::built(number, count, 0));
     }
     let (result, _) = killed_after(life, || fixture.enqueue(&draft));
@@ -205,7 +205,7 @@ fn push(fixture: &Fixture, model: &mut Model, repo: u8, messages: u8, owed: bool
 /// Builds the messages of ref updates.
 fn builder(model: &mut Model, can_build: bool) -> impl FnMut(&Id, &Header) -> BuildResult + '_ {
     move |_, header| {
-        let Content::Owed(updates) = &header.content else {
+        let Content::Deferred(updates) = &header.content else {
             unreachable!("only what is owed is built");
         };
         let (push, count) = Model::key(&updates[0].name.short());

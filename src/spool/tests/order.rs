@@ -44,8 +44,8 @@ fn what_moved_a_ref_later_waits_with_what_moved_it_before() {
         new: Oid::from_bytes(&[2; 20]),
         name: RefName::new("refs/heads/main"),
     };
-    let mut first = owed("/srv/a.git", "2");
-    first.content = Content::Owed(vec![update]);
+    let mut first = deferred("/srv/a.git", "2");
+    first.content = Content::Deferred(vec![update]);
     let first = fixture.enqueue(&first).unwrap();
     let report = fixture.spool.distribute(Lock::Try, cannot_build);
     let report = report.unwrap().unwrap();

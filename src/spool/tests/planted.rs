@@ -62,7 +62,7 @@ impl Fixture {
             host: "git1",
             random: self.pushes.get(),
         };
-        self.spool.intend(&owed("/srv/a.git", "x"), &stamp)
+        self.spool.intend(&deferred("/srv/a.git", "x"), &stamp)
     }
 }
 

@@ -39,7 +39,7 @@ fn a_new_name_is_durable_before_the_old_one_goes() {
     let fixture = Fixture::new();
     let (_, steps) = fixture.traced(|| fixture.push("/a", &["1", "2", "3"], &["ci", "deploy"]));
     is_durable(&steps);
-    fixture.enqueue(&owed("/a", "4")).unwrap();
+    fixture.enqueue(&deferred("/a", "4")).unwrap();
     fixture.push("/a", &["5"], &["ci"]);
     let (_, steps) = fixture.traced(|| fixture.distribute());
     is_durable(&steps);

@@ -18,7 +18,7 @@ fn flushed() -> Fixture {
 /// Records a push of a branch in the reserve, as if there were no room for its entry.
 fn spare(fixture: &Fixture, repository: &str, branch: &str) -> Result<Id, SpoolError> {
     fixture.tick();
-    let draft = owed(repository, branch);
+    let draft = deferred(repository, branch);
     fixture.spool.enqueue_spare(&draft, &fixture.stamp(), None)
 }
 
@@ -30,8 +30,8 @@ fn owed_all(branches: &[String]) -> Draft {
         name: RefName::new(format!("refs/heads/{branch}")),
     });
     Draft {
-        content: Content::Owed(updates.collect()),
-        ..owed("/srv/a.git", "")
+        content: Content::Deferred(updates.collect()),
+        ..deferred("/srv/a.git", "")
     }
 }
 
@@ -267,7 +267,7 @@ fn another_spool_takes_over_what_is_in_slots() {
 fn a_claim_that_holds_the_push_is_as_good_as_a_slot() {
     let fixture = flushed();
     fixture.tick();
-    let draft = owed("/srv/a.git", "1");
+    let draft = deferred("/srv/a.git", "1");
     let claim = fixture.spool.claim(&draft, &fixture.stamp(), None).unwrap();
     let id = fixture
         .spool
@@ -287,7 +287,7 @@ fn a_part_of_a_claim_takes_a_slot_in_its_place() {
     let both = owed_all(&["1".to_owned(), "2".to_owned()]);
     let claim = fixture.spool.claim(&both, &fixture.stamp(), None).unwrap();
     fixture.push("/srv/a.git", &["3"], &["ci"]);
-    let one = owed("/srv/a.git", "1");
+    let one = deferred("/srv/a.git", "1");
     fixture
         .spool
         .enqueue_spare(&one, &fixture.stamp(), Some(&claim))
