@@ -48,7 +48,7 @@ impl<'a> Configured<'a> {
             spool.open_failed(&failed)
         } else {
             let waiting = spool.peek(queue).ok()?;
-            let mut items = waiting.mains.iter().chain(&waiting.asides);
+            let mut items = waiting.in_order.iter().chain(&waiting.refused);
             spool.open_item(queue, items.next()?)
         };
         self.orphan_of(entry.ok()?.header(), queue)

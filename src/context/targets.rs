@@ -45,7 +45,11 @@ impl Target {
         for queue in self.spool.queues()? {
             if !queue.is_service() && !self.endpoints.contains_key(&queue) {
                 let waiting = self.spool.peek(&queue)?;
-                let items: Vec<_> = waiting.mains.into_iter().chain(waiting.asides).collect();
+                let items: Vec<_> = waiting
+                    .in_order
+                    .into_iter()
+                    .chain(waiting.refused)
+                    .collect();
                 self.spool.retry_waiting(&queue, &items, now)?;
             }
         }

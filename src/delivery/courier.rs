@@ -273,10 +273,10 @@ impl<'a> Courier<'a> {
     }
 
     async fn work(&self, work: &mut Work<'_>) -> Result<(), SpoolError> {
-        work.mains().await?;
+        work.deliver_in_order().await?;
         // An endpoint that is down does not get the messages again that it refused before.
         if self.only.is_none() && matches!(work.report.left, None | Some(Left::Fault)) {
-            work.asides().await?;
+            work.retry_refused().await?;
         }
         Ok(())
     }

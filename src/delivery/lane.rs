@@ -22,7 +22,7 @@ use crate::payload::Message;
 use crate::spool::{Entry, Item, Lane, Log, Part, SpoolError};
 
 /// The outcome of delivering one item.
-pub(super) enum Came {
+pub(super) enum ItemOutcome {
     /// The item is settled. The next one follows.
     Settled,
     /// The item holds the queue.
@@ -85,32 +85,32 @@ impl<'a> Work<'a> {
     }
 
     /// Delivers in push order. Entries that arrive meanwhile are delivered too.
-    pub(super) async fn mains(&mut self) -> Result<(), SpoolError> {
+    pub(super) async fn deliver_in_order(&mut self) -> Result<(), SpoolError> {
         let mut settled = false;
         let mut after = None;
         loop {
             self.cross_off()?;
             let mut waiting = self.lane.waiting_after(after.as_ref())?;
-            let mut mains = waiting.mains.into_iter().peekable();
-            while let Some(item) = mains.next() {
+            let mut in_order = waiting.in_order.into_iter().peekable();
+            while let Some(item) = in_order.next() {
                 if self.courier.only.is_some_and(|only| *only != item.id) {
                     self.report.left = Some(Left::Older);
                     return Ok(());
                 }
-                self.next = mains
+                self.next = in_order
                     .peek()
                     .filter(|_| self.courier.only.is_none())
                     .cloned();
                 match self.item(item).await? {
-                    Came::Settled => settled = true,
-                    Came::Changed => {
+                    ItemOutcome::Settled => settled = true,
+                    ItemOutcome::Changed => {
                         // From the beginning, so that nothing overtakes it.
                         waiting.rest_after = None;
                         settled = true;
                         break;
                     }
-                    Came::Blocked => self.report.left = Some(Left::Fault),
-                    Came::Held(left) => {
+                    ItemOutcome::Blocked => self.report.left = Some(Left::Fault),
+                    ItemOutcome::Held(left) => {
                         self.report.left = Some(left);
                         return Ok(());
                     }
@@ -127,18 +127,18 @@ impl<'a> Work<'a> {
     }
 
     /// Tries refused messages again. Each waits for itself.
-    pub(super) async fn asides(&mut self) -> Result<(), SpoolError> {
+    pub(super) async fn retry_refused(&mut self) -> Result<(), SpoolError> {
         let mut after = None;
         self.next = None;
         loop {
             self.cross_off()?;
             let waiting = self.lane.waiting_after(after.as_ref())?;
-            for item in waiting.asides {
+            for item in waiting.refused {
                 let left = match self.item(item).await? {
                     // Each waits for itself; one that was changed is taken the next time.
-                    Came::Settled | Came::Changed => continue,
-                    Came::Blocked => Left::Fault,
-                    Came::Held(left) => left,
+                    ItemOutcome::Settled | ItemOutcome::Changed => continue,
+                    ItemOutcome::Blocked => Left::Fault,
+                    ItemOutcome::Held(left) => left,
                 };
                 let is_down = matches!(
                     left,
@@ -156,25 +156,25 @@ impl<'a> Work<'a> {
         }
     }
 
-    pub(super) async fn item(&mut self, item: Item) -> Result<Came, SpoolError> {
+    pub(super) async fn item(&mut self, item: Item) -> Result<ItemOutcome, SpoolError> {
         match self.deliver(item).await {
-            Err(error) if error.is_gone() => Ok(Came::Changed),
+            Err(error) if error.is_gone() => Ok(ItemOutcome::Changed),
             came => came,
         }
     }
 
-    async fn deliver(&mut self, item: Item) -> Result<Came, SpoolError> {
+    async fn deliver(&mut self, item: Item) -> Result<ItemOutcome, SpoolError> {
         // An older entry may be missing here. The process that distributes looks at this queue
         // again.
         if matches!(item.part, Part::From(_)) && self.lane.is_arriving(&item) {
-            return Ok(Came::Held(Left::Older));
+            return Ok(ItemOutcome::Held(Left::Older));
         }
         let longest = Retry::default().longest_delay();
         let now = self.courier.outside.now();
         let is_probe = self.courier.is_probe && matches!(item.part, Part::From(_));
         let far_ahead = !is_probe && item.due > now + longest;
         if !is_probe && !far_ahead && !item.is_due(now, longest) {
-            return Ok(Came::Held(Left::NotDue));
+            return Ok(ItemOutcome::Held(Left::NotDue));
         }
         let job = match self.prepare(&item)? {
             ControlFlow::Continue(job) => job,
@@ -182,7 +182,7 @@ impl<'a> Work<'a> {
         };
         // Only the repository's own schedule can tell a long delay from a clock that was wrong.
         if far_ahead && !item.is_due(now, job.settings.retry.longest_delay()) {
-            return Ok(Came::Held(Left::NotDue));
+            return Ok(ItemOutcome::Held(Left::NotDue));
         }
         self.lane.ensure_room(&item)?;
         self.messages(item, &job).await
@@ -209,27 +209,27 @@ impl<'a> Work<'a> {
     }
 
     /// Sends an item's messages, one after another.
-    async fn messages(&mut self, mut item: Item, job: &Job) -> Result<Came, SpoolError> {
+    async fn messages(&mut self, mut item: Item, job: &Job) -> Result<ItemOutcome, SpoolError> {
         let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
         loop {
             if self.is_over() {
-                return Ok(Came::Held(Left::OutOfTime));
+                return Ok(ItemOutcome::Held(Left::OutOfTime));
             }
             let at = item.part.first() as usize;
             let Some(&number) = job.numbers.get(at) else {
                 self.lane.remove(&item)?;
-                return Ok(Came::Settled);
+                return Ok(ItemOutcome::Settled);
             };
             let message = match job.entry.message(number) {
                 Ok(message) => message,
                 Err(error) if error.is_corrupt() => {
                     self.set_aside(&item, &error)?;
-                    return Ok(Came::Settled);
+                    return Ok(ItemOutcome::Settled);
                 }
                 Err(error) => return Err(error.into()),
             };
             if let Some(crowded) = self.visit(job) {
-                return Ok(Came::Held(crowded));
+                return Ok(ItemOutcome::Held(crowded));
             }
             self.began.get_or_insert_with(Instant::now);
             let (answer, crossed_off) = self.attempt(&item, job, &message).await;
@@ -239,25 +239,25 @@ impl<'a> Work<'a> {
                     let repository = job.entry.header().repository.clone();
                     self.fault(repository, unsent.notice(job.endpoint()));
                     crossed_off?;
-                    return Ok(Came::Blocked);
+                    return Ok(ItemOutcome::Blocked);
                 }
             };
             if answer.is_timeout() && self.courier.limits.has_cut_off() {
                 crossed_off?;
                 // The run's own limit cut it off: the receiver is not at fault.
-                return Ok(Came::Held(Left::OutOfTime));
+                return Ok(ItemOutcome::Held(Left::OutOfTime));
             }
             let answer = answer.for_item(&item);
             let settled = self.settle(&item, job, &message, &answer, total)?;
             crossed_off?;
             match settled {
                 ControlFlow::Continue(Some(rest)) => item = rest,
-                ControlFlow::Continue(None) => return Ok(Came::Settled),
+                ControlFlow::Continue(None) => return Ok(ItemOutcome::Settled),
                 ControlFlow::Break(()) if self.pass(&item, job, &answer).await? => {
-                    return Ok(Came::Changed);
+                    return Ok(ItemOutcome::Changed);
                 }
                 ControlFlow::Break(()) => {
-                    return Ok(Came::Held(Left::Failed {
+                    return Ok(ItemOutcome::Held(Left::Failed {
                         why: answer.outcome_text(),
                         for_pusher: answer.outcome_for_pusher(),
                     }));

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 
 use super::attempt::Job;
 use super::courier::{Notice, Unavailable};
-use super::lane::{Came, Work};
+use super::lane::{ItemOutcome, Work};
 use crate::config::Retry;
 use crate::report::chain;
 use crate::spool::{EntryError, Header, Item, SpoolError};
 
 impl Work<'_> {
     /// Looks up the data that the item's messages need. Breaks if they are not to be sent.
-    pub(super) fn prepare(&mut self, item: &Item) -> Result<ControlFlow<Came, Job>, SpoolError> {
+    pub(super) fn prepare(
+        &mut self,
+        item: &Item,
+    ) -> Result<ControlFlow<ItemOutcome, Job>, SpoolError> {
         let ready = self.ready.take().filter(|(ready, _)| ready == item);
         let entry = match ready {
             Some((_, entry)) => Ok(entry),
@@ -23,19 +26,19 @@ impl Work<'_> {
             Ok(entry) => entry,
             Err(error) if error.is_corrupt() => {
                 self.set_aside(item, &error)?;
-                return Ok(ControlFlow::Break(Came::Settled));
+                return Ok(ControlFlow::Break(ItemOutcome::Settled));
             }
             Err(error) => return Err(error.into()),
         };
         let header = entry.header();
         let repository = &header.repository;
         if self.blocked.contains(repository) {
-            return Ok(ControlFlow::Break(Came::Blocked));
+            return Ok(ControlFlow::Break(ItemOutcome::Blocked));
         }
         let outside = self.courier.outside;
         if outside.will_move(self.lane.spool(), header, self.lane.queue()) {
             self.blocked.insert(repository.clone());
-            return Ok(ControlFlow::Break(Came::Blocked));
+            return Ok(ControlFlow::Break(ItemOutcome::Blocked));
         }
         let settings = match outside.settings(repository) {
             Ok(settings) => settings,
@@ -52,7 +55,7 @@ impl Work<'_> {
             self.report.notices.push(notice);
             self.lane.fail_rest(item)?;
             self.report.failed += 1;
-            return Ok(ControlFlow::Break(Came::Settled));
+            return Ok(ControlFlow::Break(ItemOutcome::Settled));
         };
         let numbers = header.messages_for(self.lane.queue());
         Ok(ControlFlow::Continue(Job {
@@ -68,7 +71,7 @@ impl Work<'_> {
         item: &Item,
         header: &Header,
         unavailable: &Unavailable,
-    ) -> Result<Came, SpoolError> {
+    ) -> Result<ItemOutcome, SpoolError> {
         let repository = header.repository.clone();
         let age = self.courier.outside.now().duration_since(item.id.time());
         let is_old = age.is_ok_and(|age| age > Retry::default().give_up_after);
@@ -76,10 +79,10 @@ impl Work<'_> {
         if is_old && matches!(unavailable, Unavailable::Gone(_)) {
             self.lane.fail_rest(item)?;
             self.report.failed += 1;
-            return Ok(Came::Settled);
+            return Ok(ItemOutcome::Settled);
         }
         self.fault(repository, unavailable.notice());
-        Ok(Came::Blocked)
+        Ok(ItemOutcome::Blocked)
     }
 
     pub(super) fn set_aside(&mut self, item: &Item, error: &EntryError) -> Result<(), SpoolError> {

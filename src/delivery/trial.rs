@@ -130,11 +130,11 @@ impl Work<'_> {
     fn candidate(&mut self, item: &Item, head: &Job) -> Result<Option<Candidate>, SpoolError> {
         let mut known: Option<(u32, Candidate)> = None;
         let mut on_trial = 0;
-        let mains = self.lane.waiting()?.mains;
-        if mains.first().is_none_or(|first| first.id != item.id) {
+        let in_order = self.lane.waiting()?.in_order;
+        if in_order.first().is_none_or(|first| first.id != item.id) {
             return Ok(None);
         }
-        for item in mains {
+        for item in in_order {
             if self.lane.is_arriving(&item) {
                 break;
             }
@@ -201,7 +201,7 @@ impl Work<'_> {
     ///
     /// Crash in between: the accepted one is the head, and delivered again.
     fn let_pass(&mut self, taken: &Candidate, refusal: &Answer) -> Result<(), SpoolError> {
-        for item in self.lane.waiting()?.mains {
+        for item in self.lane.waiting()?.in_order {
             let is_last = item.id == taken.item.id;
             let Some(job) = self.prepare(&item)?.continue_value() else {
                 return Ok(());

@@ -69,7 +69,7 @@ pub(crate) fn submit(
     };
     loop {
         let waiting = lane.waiting()?;
-        let mut items = waiting.mains.iter().chain(&waiting.asides).peekable();
+        let mut items = waiting.in_order.iter().chain(&waiting.refused).peekable();
         if items.peek().is_none() {
             return Ok(None);
         }

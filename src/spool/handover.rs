@@ -100,7 +100,7 @@ impl Spool {
     /// Returns all items of a queue and of its `failed/`, in push order.
     fn sources(&self, from: &Queue, lane: Option<&Lane>) -> Result<Vec<Source>, IoError> {
         let waiting = lane.map(Lane::all).transpose()?.unwrap_or_default();
-        let items = waiting.mains.into_iter().chain(waiting.asides);
+        let items = waiting.in_order.into_iter().chain(waiting.refused);
         let failed = self.failed(from)?.into_iter().map(Source::Failed);
         let mut sources: Vec<_> = items.map(Source::Waiting).chain(failed).collect();
         sources.sort_by(|a, b| a.place().cmp(&b.place()));

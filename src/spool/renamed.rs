@@ -56,7 +56,7 @@ impl Spool {
                 continue;
             };
             let waiting = lane.all()?;
-            for item in waiting.mains.into_iter().chain(waiting.asides) {
+            for item in waiting.in_order.into_iter().chain(waiting.refused) {
                 let entry = self.open_item(&queue, &item);
                 let Some(entry) = Self::of_old(renaming, entry, &mut done) else {
                     continue;

@@ -11,9 +11,9 @@ use super::names::item::{Item, Part};
 pub struct Waiting {
     /// Items that wait in order, in push order. The first holds up all others, and only its due
     /// time counts.
-    pub mains: Vec<Item>,
+    pub in_order: Vec<Item>,
     /// Single messages that were refused, in order of their due times. Each waits for itself.
-    pub asides: Vec<Item>,
+    pub refused: Vec<Item>,
     /// Set if there are items of entries after this one.
     pub rest_after: Option<Id>,
 }
@@ -22,9 +22,9 @@ pub struct Waiting {
 ///
 /// Names that a crash left over are told apart:
 ///
-/// - Two mains of one entry: one came from distributing it again. The one that is further on knows
+/// - Two items in order of one entry: one came from distributing it again. The one that is further on knows
 ///   more.
-/// - Two asides of one message: the same, after stepping aside again.
+/// - Two refused items of one message: the same, after stepping aside again.
 /// - An aside that a main of its entry has yet to deliver: the crash came before the main went past
 ///   it, and the main is the one that keeps the order.
 ///
@@ -127,18 +127,18 @@ impl<'a> Names<'a> {
             let last = self.furthest.last_key_value();
             waiting.rest_after = last.map(|((id, _), _)| id.clone());
         }
-        // In order of ids, and a main before the asides of its entry.
+        // In order of ids, and the item in order before the refused ones of its entry.
         for item in self.furthest.into_values() {
-            let main = waiting.mains.last().filter(|main| main.id == item.id);
+            let main = waiting.in_order.last().filter(|main| main.id == item.id);
             match item.part {
-                Part::From(_) => waiting.mains.push(item),
+                Part::From(_) => waiting.in_order.push(item),
                 Part::Only(n) if main.is_some_and(|main| main.part.first() <= n) => {
                     leftovers.push(item);
                 }
-                Part::Only(_) => waiting.asides.push(item),
+                Part::Only(_) => waiting.refused.push(item),
             }
         }
-        waiting.asides.sort_by_key(|item| item.due);
+        waiting.refused.sort_by_key(|item| item.due);
         (waiting, leftovers)
     }
 }

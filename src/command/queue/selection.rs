@@ -157,7 +157,7 @@ pub(crate) fn select(
     places.extend(new.into_iter().map(Place::New));
     for queue in spool.queues().map_err(SpoolError::from)? {
         let waiting = spool.peek(&queue).map_err(tell).unwrap_or_default();
-        let items = waiting.mains.into_iter().chain(waiting.asides);
+        let items = waiting.in_order.into_iter().chain(waiting.refused);
         places.extend(items.map(|item| Place::Waiting(queue.clone(), item)));
     }
     for queue in spool.failed_queues().map_err(SpoolError::from)? {

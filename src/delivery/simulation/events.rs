@@ -277,7 +277,11 @@ impl Script {
         let now = self.world.now();
         for queue in spool.queues().unwrap() {
             let waiting = spool.peek(&queue).unwrap();
-            let items: Vec<_> = waiting.mains.into_iter().chain(waiting.asides).collect();
+            let items: Vec<_> = waiting
+                .in_order
+                .into_iter()
+                .chain(waiting.refused)
+                .collect();
             spool.retry_waiting(&queue, &items, now).unwrap();
         }
         for queue in spool.failed_queues().unwrap() {

@@ -84,7 +84,7 @@ impl Script {
         let spool = &self.world.spool;
         for name in ENDPOINTS.iter().filter(|_| !self.jumped) {
             let waiting = spool.peek(&Queue::new(*name).unwrap()).unwrap();
-            for item in &waiting.mains {
+            for item in &waiting.in_order {
                 let entry = spool.open_item(&Queue::new(*name).unwrap(), item).unwrap();
                 let number = entry.message(0).unwrap().msg_id["2026-".len()..].parse();
                 let number: u64 = number.unwrap();

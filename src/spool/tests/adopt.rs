@@ -12,7 +12,7 @@ fn of_everything() -> Fixture {
     fixture.push("/srv/a.git", &["1", "2", "3", "4"], &["ci", "deploy"]);
     fixture.distribute();
     let lane = fixture.lane("ci");
-    let head = lane.waiting().unwrap().mains.remove(0);
+    let head = lane.waiting().unwrap().in_order.remove(0);
     let head = lane.fail_one(&head, 4).unwrap().unwrap();
     let head = lane.step_aside(&head, 4, noon(), 1).unwrap().unwrap();
     lane.defer(&head, noon(), 3).unwrap();
@@ -55,7 +55,7 @@ fn a_queue_that_is_being_delivered_stays() {
     let lane = fixture.lane("deploy");
     let adopted = central.adopt(&fixture.spool).unwrap();
     assert_eq!(adopted.busy, [queue("deploy")]);
-    assert_eq!(lane.waiting().unwrap().mains.len(), 1);
+    assert_eq!(lane.waiting().unwrap().in_order.len(), 1);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn everything() -> Kept {
 /// Runs a lane's step on the head of `ci`. Ignores its error: it was killed.
 fn on_head<T>(fixture: &Fixture, act: impl FnOnce(&Lane, &Item) -> T) {
     let lane = fixture.lane("ci");
-    let head = lane.waiting().unwrap().mains.remove(0);
+    let head = lane.waiting().unwrap().in_order.remove(0);
     act(&lane, &head);
 }
 
@@ -218,7 +218,7 @@ fn fail() {
                 assert_eq!(fixture.kept(), everything());
                 // It fails again if the step did not complete, and is there once.
                 let lane = fixture.lane("ci");
-                for main in lane.waiting().unwrap().mains {
+                for main in lane.waiting().unwrap().in_order {
                     if main.part == Part::From(0) {
                         act(&lane, &main);
                     }

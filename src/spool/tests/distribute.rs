@@ -195,7 +195,7 @@ fn what_is_owed_holds_its_repository_and_no_other() {
 
     // With the cause removed, it takes its place in the order, with its pusher and time.
     fixture.distribute();
-    let item = &fixture.spool.peek(&queue("ci")).unwrap().mains[0];
+    let item = &fixture.spool.peek(&queue("ci")).unwrap().in_order[0];
     assert_eq!(item.id, held);
     let entry = fixture.spool.open_item(&queue("ci"), item).unwrap();
     assert_eq!(entry.header().time, deferred("", "").time);

@@ -89,7 +89,7 @@ fn given_up() -> Fixture {
     let fixture = enqueued();
     fixture.distribute();
     let lane = fixture.lane("ci");
-    for item in lane.waiting().unwrap().mains {
+    for item in lane.waiting().unwrap().in_order {
         lane.fail_rest(&item).unwrap();
     }
     drop(lane);
@@ -115,7 +115,7 @@ fn a_folder_that_goes_while_what_failed_is_retried_is_made_again() {
 fn a_folder_of_what_failed_that_goes_while_more_fails_is_made_again() {
     let fail = |fixture: &Fixture| {
         let lane = fixture.lane("ci");
-        for item in lane.waiting().unwrap().mains {
+        for item in lane.waiting().unwrap().in_order {
             lane.fail_rest(&item).unwrap();
         }
     };
@@ -176,7 +176,7 @@ fn a_folder_that_goes_while_a_queue_is_handed_over_is_made_again() {
 fn whoever_is_killed_leaves_an_empty_folder_at_most() {
     let deliver_and_go_on = |fixture: &Fixture| {
         let lane = fixture.lane("ci");
-        for item in lane.waiting().unwrap().mains {
+        for item in lane.waiting().unwrap().in_order {
             let _ = lane.remove(&item);
         }
         drop(lane);
@@ -210,7 +210,7 @@ fn whoever_waits_for_a_folder_that_is_removed_gets_the_new_one() {
         let waits = scope.spawn(|| spool.lane_within(&queue("ci"), Lock::Wait).unwrap());
         // Long enough for the folder to be open there; otherwise this shows less.
         thread::sleep(Duration::from_millis(100));
-        for item in held.waiting().unwrap().mains {
+        for item in held.waiting().unwrap().in_order {
             held.remove(&item).unwrap();
         }
         fs::remove_dir(fixture.path("retry/ci")).unwrap();
@@ -222,7 +222,7 @@ fn whoever_waits_for_a_folder_that_is_removed_gets_the_new_one() {
         assert!(!waits.is_finished(), "two have one queue");
         drop(other);
         let lane = waits.join().unwrap().unwrap();
-        assert_eq!(lane.waiting().unwrap().mains.len(), 1);
+        assert_eq!(lane.waiting().unwrap().in_order.len(), 1);
     });
 }
 
@@ -240,7 +240,7 @@ fn many_at_once_lose_nothing_and_deliver_in_order() {
                     let Some(lane) = spool.lane(&queue("ci")).unwrap() else {
                         continue;
                     };
-                    for item in lane.waiting().unwrap().mains {
+                    for item in lane.waiting().unwrap().in_order {
                         arrived.lock().unwrap().push(item.id.clone());
                         lane.remove(&item).unwrap();
                     }

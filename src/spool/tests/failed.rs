@@ -15,7 +15,7 @@ fn given_up() -> Fixture {
     fixture.push("/srv/a.git", &["4"], &["ci"]);
     fixture.distribute();
     let lane = fixture.lane("ci");
-    for item in lane.waiting().unwrap().mains {
+    for item in lane.waiting().unwrap().in_order {
         let (_, total) = next_message(&lane, &item);
         if let Some(rest) = lane.fail_one(&item, total).unwrap() {
             lane.fail_rest(&rest).unwrap();
@@ -33,14 +33,16 @@ fn a_retry_brings_back_the_same_part_due_now() {
         fixture.spool.retry_failed(&failed, now).unwrap();
     }
     assert!(failed(&fixture).is_empty());
-    let Waiting { mains, asides, .. } = fixture.spool.peek(&queue("ci")).unwrap();
-    let mains: Vec<_> = mains
+    let Waiting {
+        in_order, refused, ..
+    } = fixture.spool.peek(&queue("ci")).unwrap();
+    let in_order: Vec<_> = in_order
         .iter()
         .map(|item| (item.part, item.due, item.attempts))
         .collect();
     let due = noon();
-    assert_eq!(mains, [(Part::From(1), due, 0), (Part::From(0), due, 0)]);
-    assert_eq!((asides.len(), asides[0].part), (1, Part::Only(0)));
+    assert_eq!(in_order, [(Part::From(1), due, 0), (Part::From(0), due, 0)]);
+    assert_eq!((refused.len(), refused[0].part), (1, Part::Only(0)));
     assert_eq!(fixture.deliver_all("ci"), ["2", "3", "4", "1"]);
 }
 

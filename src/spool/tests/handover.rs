@@ -15,10 +15,10 @@ fn for_old() -> Fixture {
     fixture.push("/srv/b.git", &["6"], &["old", "deploy"]);
     fixture.distribute();
     let lane = fixture.lane("old");
-    let mains = lane.waiting().unwrap().mains;
-    let rest = lane.fail_one(&mains[0], 3).unwrap().unwrap();
+    let in_order = lane.waiting().unwrap().in_order;
+    let rest = lane.fail_one(&in_order[0], 3).unwrap().unwrap();
     lane.step_aside(&rest, 3, noon(), 1).unwrap();
-    lane.fail_rest(&mains[1]).unwrap();
+    lane.fail_rest(&in_order[1]).unwrap();
     drop(lane);
     fixture
 }
@@ -42,7 +42,7 @@ fn what_waits_and_what_failed_goes_to_the_other_queue_in_push_order() {
     assert_eq!((handed.entries, handed.unread.len()), (5, 0));
     assert!(fixture.ls("retry/old").is_empty() && fixture.ls("failed/old").is_empty());
     assert!(fixture.ls("tmp").is_empty());
-    let item = &fixture.spool.peek(&queue("new")).unwrap().mains[0];
+    let item = &fixture.spool.peek(&queue("new")).unwrap().in_order[0];
     let entry = fixture.spool.open_item(&queue("new"), item).unwrap();
     assert_eq!(entry.header().endpoint(&queue("new")), Some("new"));
     assert_eq!(entry.header().pusher.as_deref(), Some("alice"));

@@ -4,7 +4,11 @@ use super::*;
 
 fn peeked(fixture: &Fixture) -> Vec<Item> {
     let waiting = fixture.spool.peek(&queue("ci")).unwrap();
-    waiting.mains.into_iter().chain(waiting.asides).collect()
+    waiting
+        .in_order
+        .into_iter()
+        .chain(waiting.refused)
+        .collect()
 }
 
 /// Makes one push of three messages, distributed.
@@ -19,7 +23,7 @@ fn one_entry() -> (Fixture, Id) {
 fn refused() -> Fixture {
     let (fixture, _) = one_entry();
     let lane = fixture.lane("ci");
-    let mut rest = lane.waiting().unwrap().mains.pop();
+    let mut rest = lane.waiting().unwrap().in_order.pop();
     while let Some(item) = rest {
         rest = lane.step_aside(&item, 3, noon(), 1).unwrap();
     }
@@ -79,7 +83,7 @@ fn nothing_comes_back_of_what_is_dropped_while_it_is_delivered() {
     for step in steps {
         let (fixture, _) = one_entry();
         let lane = fixture.lane("ci");
-        let chosen = lane.waiting().unwrap().mains;
+        let chosen = lane.waiting().unwrap().in_order;
         let entry = lane.open(&chosen[0]).unwrap();
         let dropped = fixture.spool.drop_waiting(&queue("ci"), &chosen);
         assert_eq!(dropped.unwrap(), 1);
@@ -97,7 +101,7 @@ fn what_is_retried_while_its_last_message_is_delivered_is_done() {
     fixture.push("/srv/a.git", &["1"], &["ci"]);
     fixture.distribute();
     let lane = fixture.lane("ci");
-    let item = lane.waiting().unwrap().mains.remove(0);
+    let item = lane.waiting().unwrap().in_order.remove(0);
     let item = lane.defer(&item, noon(), 1).unwrap();
     let retried = fixture
         .spool

@@ -119,8 +119,10 @@ impl Fixture {
         self.distribute();
         let mut kept = Kept::new();
         for queue in self.spool.queues().unwrap() {
-            let Waiting { mains, asides, .. } = self.spool.peek(&queue).unwrap();
-            for item in mains.iter().chain(&asides) {
+            let Waiting {
+                in_order, refused, ..
+            } = self.spool.peek(&queue).unwrap();
+            for item in in_order.iter().chain(&refused) {
                 let entry = self.spool.open_item(&queue, item).unwrap();
                 keep(&mut kept, &queue, &entry, item.part);
             }
@@ -140,10 +142,12 @@ impl Fixture {
         let Some(lane) = self.spool.lane(&queue(name)).unwrap() else {
             return vec![];
         };
-        let Waiting { mains, asides, .. } = lane.waiting().unwrap();
+        let Waiting {
+            in_order, refused, ..
+        } = lane.waiting().unwrap();
         let mut delivered = vec![];
         let is_there = |item: &Item| !lane.is_arriving(item);
-        for item in mains.into_iter().take_while(is_there).chain(asides) {
+        for item in in_order.into_iter().take_while(is_there).chain(refused) {
             let mut left = Some(item);
             while let Some(item) = left {
                 let (message, total) = next_message(&lane, &item);

@@ -255,7 +255,11 @@ fn attempt(
         return;
     };
     let waiting = lane.waiting().unwrap();
-    let items = if aside { waiting.asides } else { waiting.mains };
+    let items = if aside {
+        waiting.refused
+    } else {
+        waiting.in_order
+    };
     let Some(item) = items.first() else {
         return;
     };

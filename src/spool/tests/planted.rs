@@ -19,7 +19,7 @@ impl Planted {
         fixture.distribute();
         for name in ["ci", "deploy"] {
             let lane = fixture.lane(name);
-            let head = lane.waiting().unwrap().mains.remove(0);
+            let head = lane.waiting().unwrap().in_order.remove(0);
             lane.fail_one(&head, 3).unwrap();
         }
         fixture.push("/srv/a.git", &["4"], &["ci"]);
@@ -136,13 +136,13 @@ fn everything(fixture: &Fixture) -> Vec<IoError> {
             Err(error) => note(Err(error.into())),
             Ok(None) => {}
             Ok(Some(lane)) => {
-                let mains = lane.waiting().map(|waiting| waiting.mains);
-                for item in mains.unwrap_or_default() {
+                let in_order = lane.waiting().map(|waiting| waiting.in_order);
+                for item in in_order.unwrap_or_default() {
                     let aside = lane.step_aside(&item, 3, noon(), 1);
                     note(aside.map(drop).map_err(Into::into));
                 }
-                let mains = lane.waiting().map(|waiting| waiting.mains);
-                for item in mains.unwrap_or_default() {
+                let in_order = lane.waiting().map(|waiting| waiting.in_order);
+                for item in in_order.unwrap_or_default() {
                     note(lane.fail_rest(&item));
                 }
             }
@@ -277,7 +277,7 @@ fn what_happens_to_a_queues_path_changes_nothing_for_who_holds_it() {
     let lane = planted.fixture.lane("ci");
     planted.replace("retry/ci");
     // The folder that was opened is worked on, even under another name.
-    let head = lane.waiting().unwrap().mains.remove(0);
+    let head = lane.waiting().unwrap().in_order.remove(0);
     lane.advance(&head, 3).unwrap();
     let moved = planted.outside.join("moved");
     assert_eq!(ls(&moved).len(), 1);

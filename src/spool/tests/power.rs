@@ -29,7 +29,7 @@ fn is_durable(steps: &[String]) {
 
 fn on_head<T>(fixture: &Fixture, act: impl FnOnce(&Lane, &Item) -> T) {
     let lane = fixture.lane("ci");
-    let head = lane.waiting().unwrap().mains.remove(0);
+    let head = lane.waiting().unwrap().in_order.remove(0);
     let (_, steps) = fixture.traced(|| act(&lane, &head));
     is_durable(&steps);
 }

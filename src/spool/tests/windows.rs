@@ -12,12 +12,12 @@ fn by_windows(names: &[String], most: usize) -> (Waiting, Vec<String>) {
             window.take(name.as_ref());
         }
         let (waiting, left) = window.sorted();
-        all.mains.extend(waiting.mains);
-        all.asides.extend(waiting.asides);
+        all.in_order.extend(waiting.in_order);
+        all.refused.extend(waiting.refused);
         leftovers.extend(left.iter().map(ToString::to_string));
         after = waiting.rest_after;
         if after.is_none() {
-            all.asides.sort_by_key(|item| (item.due, item.to_string()));
+            all.refused.sort_by_key(|item| (item.due, item.to_string()));
             leftovers.sort();
             return (all, leftovers);
         }
@@ -53,13 +53,13 @@ fn names() -> Vec<String> {
 fn however_small_the_windows_all_of_a_queue_is_seen() {
     let names = names();
     let (whole, leftovers) = by_windows(&names, usize::MAX);
-    assert_eq!(whole.mains.len(), 40);
-    assert!(whole.mains.is_sorted_by_key(|item| &item.id));
-    assert!(!whole.asides.is_empty() && !leftovers.is_empty());
+    assert_eq!(whole.in_order.len(), 40);
+    assert!(whole.in_order.is_sorted_by_key(|item| &item.id));
+    assert!(!whole.refused.is_empty() && !leftovers.is_empty());
     for most in [1, 2, 3, 7, 39, 1000] {
         let (seen, left) = by_windows(&names, most);
-        assert_eq!(seen.mains, whole.mains, "{most}");
-        assert_eq!(seen.asides, whole.asides, "{most}");
+        assert_eq!(seen.in_order, whole.in_order, "{most}");
+        assert_eq!(seen.refused, whole.refused, "{most}");
         // Leftovers for which there is no room are found again the next time.
         assert!(left.iter().all(|name| leftovers.contains(name)), "{most}");
     }
