@@ -38,7 +38,7 @@
 //! | [`receiver`] | an HTTP receiver for `listen` and `demo` |
 //! | [`report`] | the only writer to the terminal |
 //!
-//! Below `command`, nothing reads the clock, the environment, randomness or the place of the
+//! Below `context`, nothing reads the clock, the environment, randomness or the place of the
 //! configuration: they are passed as values. docs/explanation/design.md has the promises and the reasons.
 
 pub mod announce;

@@ -16,25 +16,25 @@
 //!   the messages are believed. What a receiver answers changes what is sent to it, nothing else.
 //!
 //! The same table is in docs/explanation/security.md, with what is not believed of anybody; a test compares
-//! them. Files without a folder are in `command/`.
+//! them.
 //!
 //! | what | whom refpost believes | decided in |
 //! |---|---|---|
 //! | the server's file | root, or the account that runs refpost; links on the way are theirs | `config/file` |
-//! | a repository's `refpost.toml` | root, the account that runs, the owner of the repository | `config/file`, `trust` (here), `DeliveryHost::load` |
+//! | a repository's `refpost.toml` | root, the account that runs, the owner of the repository | `config/file`, `trust` (here), `announce/delivery_host` |
 //! | a key's file | root, the account that reads it, the owner of the configuration that names it | `config/secrets/keys` |
 //! | whose a repository is | `fstat` of a folder that is open | `spool/search`, `plain_file` |
-//! | what root found | nobody: it is a hint, which the account's own process checks | `found` |
-//! | an account | the system's entry of its number: its groups, its group, its home | `become_account`, `accounts` |
-//! | what an account's process says | that this account says so: its name stands before each line | `forwarded` |
+//! | what root found | nobody: it is a hint, which the account's own process checks | `context/found` |
+//! | an account | the system's entry of its number: its groups, its group, its home | `as_account/become_account`, `context/accounts` |
+//! | what an account's process says | that this account says so: its name stands before each line | `as_account/forwarded` |
 //! | another account's repository | git (`safe.directory` in its system or global configuration) | `Context::ensure_trusted`, `git/ownership`; as root `ensure_not_anothers` |
 //! | `description`, `cgitrc`, hooks, git's own files | whoever may write the repository, with the rights of the account that runs | `plain_file` |
 //! | what a push means | git's objects, as git reads them | `git/objects` |
 //! | who pushed | the host's variables (`GL_USER` and others), else the account | `host/pusher` |
 //! | an entry in a spool | whoever may write the spool | `spool/entry`, `spool/folder` |
 //! | an account that submits over `socket` | the kernel (`SO_PEERCRED`, `SO_PEERGROUPS`); what it may announce for, `fstat` of the repository's folder, opened from `root` down through no link | `service/asker`, `service/reach`, `service/desk` |
-//! | a process that a push hangs on | the kernel: number, start time, boot and namespace | `process` |
-//! | the environment | the administrator's, in `flush`, `ping` and `check`; see "The environment" | `environment` |
+//! | a process that a push hangs on | the kernel: number, start time, boot and namespace | `announce/git_process` |
+//! | the environment | the administrator's, in `flush`, `ping` and `check`; see "The environment" | `context/environment` |
 //! | whom to trust in TLS | the system's authorities, `ca_file` | `delivery/http/tls` |
 //! | the clock | itself, once flushes have seen it go on evenly for an hour | `spool/stats` |
 

@@ -22,11 +22,11 @@ pub struct Waiting {
 ///
 /// Names that a crash left over are told apart:
 ///
-/// - Two items in order of one entry: one came from distributing it again. The one that is further on knows
-///   more.
+/// - Two items in order of one entry: one came from distributing it again. The one that is further
+///   on knows more.
 /// - Two refused items of one message: the same, after stepping aside again.
-/// - An aside that a main of its entry has yet to deliver: the crash came before the main went past
-///   it, and the main is the one that keeps the order.
+/// - A refused item that the item in order of its entry has yet to deliver: the crash came before
+///   that one went past it, and that one keeps the order.
 ///
 /// Room is for the names of the first entries. All names of one entry are taken or left out
 /// together, so those that are taken are complete.
