@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::receivers::{Key, Receivers, has_come};
+use super::known::Key;
+use super::receivers::{Receivers, has_come};
 use crate::config::Retry;
 use crate::spool::{Spool, Standing};
 

@@ -1,40 +1,16 @@
 //! One attempt of a lane, and the work for its neighbours meanwhile: the message before it is
 //! logged and crossed off, the entry after it is opened.
 
-use std::rc::Rc;
-
-use super::courier::{Courier, Notice, Words};
+use super::courier::Courier;
 use super::http::answer::Answer;
 use super::http::fault::Fault;
 use super::http::request::Request;
-use super::lane::Work;
-use crate::config::{Endpoint, KeyError, Settings};
+use super::result::{Notice, Words};
+use super::work::{Delivered, Job, Work};
+use crate::config::{Endpoint, KeyError};
 use crate::payload::Message;
 use crate::report::chain;
-use crate::spool::{Attempt, Entry, Item, SpoolError};
-
-/// An item whose last message was delivered.
-pub(super) struct Delivered {
-    pub(super) item: Item,
-    pub(super) total: u32,
-    pub(super) attempt: Attempt,
-}
-
-/// An entry and the data that its messages need to be sent.
-pub(super) struct Job {
-    pub(super) entry: Entry,
-    pub(super) settings: Rc<Settings>,
-    /// Index of the endpoint in the settings.
-    pub(super) at: usize,
-    /// The numbers of the messages that this endpoint gets.
-    pub(super) numbers: Vec<usize>,
-}
-
-impl Job {
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.settings.endpoints[self.at]
-    }
-}
+use crate::spool::{Item, SpoolError};
 
 impl Work<'_> {
     /// Makes an attempt.

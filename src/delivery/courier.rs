@@ -8,11 +8,10 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::http::client::Transport;
-use super::lane::Work;
-use super::origin::Origin;
-use super::receivers::{Receivers, Visit};
+use super::receivers::Receivers;
+use super::result::{LaneReport, Notice};
 use crate::config::Settings;
-use crate::spool::{Build, Distributed, Header, Id, IoError, Lane, Queue, Spool, SpoolError};
+use crate::spool::{Build, Distributed, Header, Id, IoError, Queue, Spool, SpoolError};
 
 /// The inputs of a delivery from outside, as values.
 pub trait Outside {
@@ -75,109 +74,6 @@ impl Unavailable {
         };
         Notice::open(self.to_string(), hint)
     }
-}
-
-/// A problem that a person must correct.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// For the administrator of the server.
-    pub admin: Words,
-    /// For the pusher: without addresses, and without names from a certificate.
-    pub pusher: Words,
-}
-
-/// A text for a person, with advice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
-    /// The problem.
-    pub text: String,
-    /// The advice.
-    pub hint: Option<String>,
-}
-
-impl Notice {
-    /// Makes a notice that the administrator and the pusher may both read.
-    pub(super) fn open(text: String, hint: Option<String>) -> Self {
-        let words = Words { text, hint };
-        Self {
-            admin: words.clone(),
-            pusher: words,
-        }
-    }
-}
-
-/// The result of work on a queue.
-#[derive(Clone, Debug, Default)]
-pub struct LaneReport {
-    /// Number of messages that the endpoint accepted.
-    pub delivered: usize,
-    /// Number of messages that were refused, and are tried again later.
-    pub refused: usize,
-    /// Number of messages that were given up.
-    pub failed: usize,
-    /// The reason for which messages are left, if any are.
-    pub left: Option<Left>,
-    /// The receiver of the last message that was attempted, or could be when there is room.
-    pub receiver: Option<Origin>,
-    /// Problems that a person must correct.
-    pub notices: Vec<Notice>,
-}
-
-impl LaneReport {
-    /// Returns the report of a turn that a problem on this machine ended.
-    pub(super) fn of_fault() -> Self {
-        Self {
-            left: Some(Left::Fault),
-            ..Self::default()
-        }
-    }
-
-    /// Returns whether messages were delivered, and no attempt failed.
-    pub(super) fn has_only_delivered(&self) -> bool {
-        self.delivered > 0 && !matches!(self.left, Some(Left::Failed { .. } | Left::Fault))
-    }
-
-    /// Returns whether the queue is to have another turn at once.
-    pub(super) fn is_more_due(&self) -> bool {
-        match self.left {
-            Some(Left::Crowded) => true,
-            Some(Left::OutOfTime) => self.has_progressed(),
-            _ => false,
-        }
-    }
-
-    /// Returns whether the run changed anything in its queue.
-    pub(super) fn has_progressed(&self) -> bool {
-        self.delivered + self.refused + self.failed > 0
-    }
-}
-
-/// The reason for which a queue is not empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// Older messages wait, and are not overtaken.
-    Older,
-    /// The head failed before, and is not due.
-    NotDue,
-    /// The head failed now.
-    Failed {
-        /// The outcome, for the administrator.
-        why: String,
-        /// The outcome, as far as the pusher may know it.
-        for_pusher: String,
-    },
-    /// A problem on this machine, which a notice describes.
-    Fault,
-    /// The time limit was reached.
-    OutOfTime,
-    /// The limit of requests at once to the receiver was reached.
-    Crowded,
-    /// The receiver cannot be reached, as another queue found.
-    Down {
-        /// Time at which the queue is read again, unless its receiver is back or entries come
-        /// earlier.
-        until: SystemTime,
-    },
 }
 
 /// Time limits of a run.
@@ -259,25 +155,5 @@ impl<'a> Courier<'a> {
             stop,
             only: Some(id),
         }
-    }
-
-    /// Delivers the due messages of a queue, until it is empty, held, or out of time.
-    ///
-    /// `counted` is a request that is counted already, if its receiver is the one of the queue.
-    pub async fn run(&self, lane: &Lane, counted: Option<Visit>) -> Result<LaneReport, SpoolError> {
-        let mut work = Work::new(*self, lane, counted);
-        let done = self.work(&mut work).await;
-        // After any end a delivered message is crossed off, and the rest waits.
-        let crossed_off = work.cross_off();
-        done.and(crossed_off).map(|()| work.report)
-    }
-
-    async fn work(&self, work: &mut Work<'_>) -> Result<(), SpoolError> {
-        work.deliver_in_order().await?;
-        // An endpoint that is down does not get the messages again that it refused before.
-        if self.only.is_none() && matches!(work.report.left, None | Some(Left::Fault)) {
-            work.retry_refused().await?;
-        }
-        Ok(())
     }
 }

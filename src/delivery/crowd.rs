@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::known::{Key, key};
 use super::origin::Origin;
-use super::receivers::{Key, Receivers, Visit, key};
+use super::receivers::{Receivers, Visit};
 use crate::spool::{Queue, Spool};
 
 /// The queues that wait for their receivers, and the receivers that are known.
@@ -67,7 +68,7 @@ impl Crowd {
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests {
     use super::*;
-    use crate::delivery::receivers::MOST;
+    use crate::delivery::known::MOST;
     use crate::spool::Access;
 
     #[test]

@@ -1,12 +1,11 @@
 //! The records of a delivery: lines of the log, and notices for a person.
 
-use super::attempt::Job;
-use super::courier::{Notice, Words};
 use super::http::answer::Answer;
-use super::lane::Work;
 use super::origin::Origin;
 use super::outcome::{Outcome, Reason};
+use super::result::{Notice, Words};
 use super::retry::{Decision, PROBE_AFTER};
+use super::work::{Job, Work};
 use crate::payload::Message;
 use crate::report::chain;
 use crate::spool::{Attempt, Header, Item, Status};

@@ -2,12 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::origin::Origin;
-use super::receivers::{Key, MOST, PROBED_AGAIN};
 use super::retry::LONGEST_PROBE;
-use crate::spool::{Failure, Queue};
+use crate::spool::{Failure, Queue, Spool};
+
+/// Limit of requests at once to one receiver, over all its endpoints and queues.
+pub(super) const MOST: usize = 4;
+/// Delay after an attempt before one outside the schedule.
+pub(super) const PROBED_AGAIN: Duration = Duration::from_mins(1);
+
+/// One queue of one spool.
+pub(super) type Key = (PathBuf, Queue);
+
+pub(super) fn key(spool: &Spool, queue: &Queue) -> Key {
+    (spool.root().to_owned(), queue.clone())
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Known {

@@ -4,74 +4,45 @@
 //! this machine (a key that cannot be read) stops the messages of that repository and counts
 //! against no receiver. [`super::retry`] decides which; this file carries the decision out.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use tokio::time::Instant;
 
-use super::attempt::{Delivered, Job};
-use super::courier::{Courier, LaneReport, Left};
+use super::courier::Courier;
 use super::http::answer::Answer;
 use super::origin::Origin;
 use super::outcome::Outcome;
 use super::receivers::Visit;
+use super::result::{LaneReport, Left};
 use super::retry::{Decision, Situation, decide};
+use super::work::{Delivered, ItemOutcome, Job, Work};
 use crate::config::Retry;
 use crate::payload::Message;
-use crate::spool::{Entry, Item, Lane, Log, Part, SpoolError};
+use crate::spool::{Item, Lane, Part, SpoolError};
 
-/// The outcome of delivering one item.
-pub(super) enum ItemOutcome {
-    /// The item is settled. The next one follows.
-    Settled,
-    /// The item holds the queue.
-    Held(Left),
-    /// A problem on this machine stops this repository. Others go on.
-    Blocked,
-    /// A person has renamed or removed the item: the queue is to be looked at again.
-    Changed,
-}
-
-/// One queue being worked on.
-pub(super) struct Work<'a> {
-    pub(super) courier: Courier<'a>,
-    pub(super) lane: &'a Lane,
-    pub(super) report: LaneReport,
-    /// Repositories whose messages are stopped by a problem on this machine.
-    pub(super) blocked: HashSet<PathBuf>,
-    pub(super) log: Log,
-    /// The message that was delivered last, and is not crossed off yet.
-    pub(super) delivered: Option<Delivered>,
-    /// The next item, if known.
-    pub(super) next: Option<Item>,
-    /// The turn's place among the requests to its receiver.
-    visit: Option<Visit>,
-    /// A request that was counted before the turn, for its receiver of the last time.
-    counted: Option<Visit>,
-    /// Time at which the turn's first attempt began.
-    began: Option<Instant>,
-    /// The next item's entry, opened while an answer was awaited.
-    pub(super) ready: Option<(Item, Entry)>,
-}
-
-impl<'a> Work<'a> {
-    pub(super) fn new(courier: Courier<'a>, lane: &'a Lane, counted: Option<Visit>) -> Self {
-        Self {
-            courier,
-            lane,
-            report: LaneReport::default(),
-            blocked: HashSet::new(),
-            log: courier.spool.log(),
-            delivered: None,
-            next: None,
-            visit: None,
-            counted,
-            began: None,
-            ready: None,
-        }
+impl Courier<'_> {
+    /// Delivers the due messages of a queue, until it is empty, held, or out of time.
+    ///
+    /// `counted` is a request that is counted already, if its receiver is the one of the queue.
+    pub async fn run(&self, lane: &Lane, counted: Option<Visit>) -> Result<LaneReport, SpoolError> {
+        let mut work = Work::new(*self, lane, counted);
+        let done = self.work(&mut work).await;
+        // After any end a delivered message is crossed off, and the rest waits.
+        let crossed_off = work.cross_off();
+        done.and(crossed_off).map(|()| work.report)
     }
 
+    async fn work(&self, work: &mut Work<'_>) -> Result<(), SpoolError> {
+        work.deliver_in_order().await?;
+        // An endpoint that is down does not get the messages again that it refused before.
+        if self.only.is_none() && matches!(work.report.left, None | Some(Left::Fault)) {
+            work.retry_refused().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Work<'_> {
     /// Returns whether no further attempt begins in this turn.
     fn is_over(&self) -> bool {
         let turn = self.began.zip(self.courier.turn);

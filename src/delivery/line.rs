@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use tokio::time::Instant;
 
+use super::known::{Key, key};
 use super::places::{Kind, Places};
-use super::receivers::{Key, key};
 use crate::spool::{Queue, Spool};
 
 /// Queues of one kind.

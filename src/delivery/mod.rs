@@ -5,7 +5,9 @@
 //! outage    the state of a receiver after an answer, for all queues that lead to it
 //! outcome   the meaning of an answer, and whose fault a failure is (pure)
 //! retry     the decision after an outcome: done, later, aside, given up (pure)
-//! courier   delivering a queue: inputs, time limits, result
+//! courier   delivering a queue: inputs, time limits
+//! result    the result of work on a queue, and the texts for people in it
+//! work      the state of work on one queue
 //! lane      one endpoint's queue: attempt after attempt, in order
 //! trial     a message that is always answered with 500, and the one behind it
 //! scheduler many queues side by side: which is worked on now, and when again
@@ -16,6 +18,7 @@
 //! attempt   one attempt of a message, and the work for its neighbours meanwhile
 //! line      queues that wait for their turn, and the choice of the next
 //! shortage  waiting for file descriptors when there are too few
+//! crowd     queues whose receiver has as many requests under way as allowed
 //! places    the number of turns at once, and which of them are slow
 //! origin    a receiver: scheme, host and port
 //! receivers the number of requests under way to each receiver, and which are down
@@ -41,6 +44,7 @@ mod places;
 mod prepared;
 mod receivers;
 mod recipients;
+mod result;
 mod retry;
 mod scheduler;
 mod shortage;
@@ -49,10 +53,9 @@ mod shortage;
 mod simulation;
 mod trial;
 mod turn;
+mod work;
 
-pub use courier::{
-    Courier, LaneReport, Left, Limits, Notice, Outside, Surveyor, Unavailable, Words,
-};
+pub use courier::{Courier, Limits, Outside, Surveyor, Unavailable};
 pub use http::address::{Forbidden, permit_url};
 pub use http::answer::{Answer, Broken};
 pub use http::client::{Client, Transport};
@@ -64,6 +67,7 @@ pub use origin::Origin;
 pub use outcome::{Outcome, Reason, retry_after};
 pub use receivers::Receivers;
 pub use recipients::{About, queue_of, recipients, recipients_of};
+pub use result::{LaneReport, Left, Notice, Words};
 pub use scheduler::Scheduler;
 
 /// A time of the runtime's clock.

@@ -1,13 +1,13 @@
 //! The state of a receiver after an answer: up, or down, and since when.
 
-use super::attempt::Job;
-use super::courier::{Notice, Words};
 use super::http::answer::Answer;
-use super::lane::Work;
+use super::known::{Key, key};
 use super::origin::Origin;
 use super::outcome::{Outcome, Reason};
-use super::receivers::{Ended, Failed, Key, key};
+use super::receivers::{Ended, Failed};
+use super::result::{Notice, Words};
 use super::retry::Decision;
+use super::work::{Job, Work};
 use crate::spool::Item;
 
 impl Work<'_> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::receivers::Key;
+use super::known::Key;
 
 /// Number of slow turns at once.
 const SLOW_PLACES: usize = 256;

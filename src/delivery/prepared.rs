@@ -4,9 +4,10 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use super::attempt::Job;
-use super::courier::{Notice, Unavailable};
-use super::lane::{ItemOutcome, Work};
+use super::courier::Unavailable;
+use super::result::Notice;
+use super::work::Job;
+use super::work::{ItemOutcome, Work};
 use crate::config::Retry;
 use crate::report::chain;
 use crate::spool::{EntryError, Header, Item, SpoolError};

@@ -9,31 +9,20 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use super::courier::Left;
-use super::known::Known;
+use super::known::{Key, Known, PROBED_AGAIN};
 use super::origin::Origin;
+use super::result::Left;
 use super::retry::{LONGEST_PROBE, PROBE_AFTER};
 use crate::spool::{Failure, Lock, Queue, Spool};
 
-/// Limit of requests at once to one receiver, over all its endpoints and queues.
-pub(super) const MOST: usize = 4;
-/// Delay after an attempt before one outside the schedule.
-pub(super) const PROBED_AGAIN: Duration = Duration::from_mins(1);
 /// Age from which an outage is told even after few attempts.
 const LONG_OUTAGE: Duration = Duration::from_hours(1);
 /// Interval at which an outage is told again.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
-
-/// One queue of one spool.
-pub(super) type Key = (PathBuf, Queue);
-
-pub(super) fn key(spool: &Spool, queue: &Queue) -> Key {
-    (spool.root().to_owned(), queue.clone())
-}
 
 /// A failed attempt.
 #[derive(Clone, Copy, Debug)]

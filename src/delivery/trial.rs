@@ -8,12 +8,12 @@
 
 use std::rc::Rc;
 
-use super::attempt::Job;
 use super::courier::Outside;
 use super::http::answer::Answer;
-use super::lane::Work;
 use super::outcome::{Outcome, Reason};
 use super::retry::{Decision, Situation, decide};
+use super::work::Job;
+use super::work::Work;
 use crate::spool::{Id, Item, Part, SpoolError};
 
 /// Number of such answers to one message after which the next is tried.

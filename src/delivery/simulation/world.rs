@@ -12,12 +12,13 @@ use futures_util::future::LocalBoxFuture;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::super::courier::{LaneReport, Outside, Surveyor, Unavailable};
+use super::super::courier::{Outside, Surveyor, Unavailable};
 use super::super::http::answer::{Answer, Broken};
 use super::super::http::client::Transport;
 use super::super::http::fault::Fault;
 use super::super::http::request::Request;
 use super::super::outcome::Outcome;
+use super::super::result::LaneReport;
 use super::chance::Chance;
 use crate::config::{self, Endpoint, Network, Settings};
 use crate::payload::Message;
