@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::pagure::Context;
-use super::project::Account;
+use super::project::{Account, People};
 use super::sent::Event;
 use crate::event::Author;
 
@@ -33,11 +32,14 @@ pub(super) struct Authors {
 
 impl Authors {
     /// Lists the authors of an event, each account and each unknown full name once.
-    pub(super) fn of(event: &Event, context: Context<'_>) -> Self {
+    ///
+    /// `people` are accounts by their e-mails, `pusher` is an account's name and `instance` a URL
+    /// that ends in `/`.
+    pub(super) fn of(event: &Event, people: &People, pusher: &str, instance: &str) -> Self {
         let mut named = HashSet::new();
         let authors = event.authors.iter();
         let listed: Vec<AuthorEntry> = authors
-            .map(|author| entry(author, context))
+            .map(|author| entry(author, people, pusher, instance))
             .filter(|entry| named.insert((entry.name.clone(), unknown_name(entry))))
             .collect();
         Self {
@@ -72,20 +74,17 @@ fn unknown_name(entry: &AuthorEntry) -> Option<String> {
     entry.name.is_none().then(|| entry.fullname.clone())
 }
 
-fn entry(author: &Author, context: Context<'_>) -> AuthorEntry {
+fn entry(author: &Author, people: &People, pusher: &str, instance: &str) -> AuthorEntry {
     match author {
-        Author::Person { name, email } => match context.people.get(email) {
-            Some(account) => known(account, context.instance),
+        Author::Person { name, email } => match people.get(email) {
+            Some(account) => known(account, instance),
             None => unknown(name),
         },
         Author::Pusher => {
-            let account = context
-                .people
-                .values()
-                .find(|account| account.name == context.pusher);
+            let account = people.values().find(|account| account.name == pusher);
             match account {
-                Some(account) => known(account, context.instance),
-                None => unknown(context.pusher),
+                Some(account) => known(account, instance),
+                None => unknown(pusher),
             }
         }
     }

@@ -321,7 +321,13 @@ fn receive<'a>(
 }
 
 fn authors(event: &Event, fill: Fill, context: Context<'_>) -> Authors {
-    Authors::of(event, context).cut(fill == Fill::FewAuthors)
+    let Context {
+        people,
+        pusher,
+        instance,
+        ..
+    } = context;
+    Authors::of(event, people, pusher, instance).cut(fill == Fill::FewAuthors)
 }
 
 fn text(bytes: &[u8]) -> String {

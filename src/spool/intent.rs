@@ -10,8 +10,6 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
 use super::disk;
 use super::enqueue::Stamp;
 use super::entry::Entry;
@@ -23,17 +21,6 @@ use crate::event::RefUpdate;
 
 /// Age at which an intent of a process that cannot be watched is settled.
 const UNWATCHED_LIFE: Duration = Duration::from_hours(1);
-
-/// A process, identified so that a later one with the same number is not taken for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    /// The process id.
-    pub pid: i32,
-    /// Time of its start, in the kernel's ticks since boot (`proc_pid_stat(5)`).
-    pub started: u64,
-    /// The host, boot and pid namespace in which the process id is valid.
-    pub place: String,
-}
 
 /// The state of a process, as far as it can be determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::encoding;
 use super::folder_id::FolderId;
-use super::intent::Process;
 use super::names::id::Id;
 use super::names::queue::Queue;
 use crate::event::RefUpdate;
 use crate::payload::{Format, Message};
+
+/// A process, identified so that a later one with the same number is not taken for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// The process id.
+    pub pid: i32,
+    /// Time of its start, in the kernel's ticks since boot (`proc_pid_stat(5)`).
+    pub started: u64,
+    /// The host, boot and pid namespace in which the process id is valid.
+    pub place: String,
+}
 
 /// An entry with messages of type `M`: a [`Draft`] or a [`Header`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::courier::Outside;
-use super::script::{Composing, Push, Script, config, host, recipient};
-use super::world::{ENDPOINTS, Manner, REPOSITORIES, World};
+use super::messages::{config, host, message, recipient};
+use super::script::{Composing, Push, Script};
+use super::world::{ENDPOINTS, Manner, REPOSITORIES};
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::spool::{Built, Content, Draft, Queue, Stamp};
 
@@ -143,7 +144,7 @@ impl Script {
     fn composed(&mut self, repository: usize, number: u64, endpoints: &[String]) -> Draft {
         let recipients = endpoints.iter().map(|name| recipient(name)).collect();
         let content = Content::Built(Built {
-            messages: vec![World::message(number)],
+            messages: vec![message(number)],
             recipients,
         });
         let before = self.branches.insert(repository, number);

@@ -8,6 +8,7 @@
 mod chance;
 mod events;
 mod judge;
+mod messages;
 mod outage;
 mod script;
 mod world;

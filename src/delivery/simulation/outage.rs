@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::super::scheduler::Scheduler;
 use super::LONG;
-use super::script::{Script, host};
+use super::messages::host;
+use super::script::Script;
 use super::world::ENDPOINTS;
 use crate::spool::Queue;
 

@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::super::courier::{Limits, Outside};
 use super::super::scheduler::Scheduler;
 use super::LONG;
+use super::messages::config;
 use super::world::{ENDPOINTS, Manner, REPOSITORIES, World};
-use crate::config::Settings;
-use crate::spool::{Built, Claim, Draft, Queue, Recipient, Selection};
+use crate::spool::{Claim, Draft};
 
 /// Pushes of a run, at most.
 const PUSHES: usize = 30;
@@ -71,42 +71,6 @@ pub(super) struct Script {
     pub(super) composing: Vec<Composing>,
     /// Times of events after a push, and of ends of processes.
     pub(super) events: Vec<Instant>,
-}
-
-/// Makes a message for the configured endpoints.
-pub(super) fn built(settings: &Settings, number: u64) -> Built<crate::payload::Message> {
-    let names = settings.endpoints.iter();
-    let recipients = names.map(|endpoint| recipient(&endpoint.name)).collect();
-    Built {
-        messages: vec![World::message(number)],
-        recipients,
-    }
-}
-
-pub(super) fn recipient(name: &str) -> Recipient {
-    Recipient {
-        queue: Queue::new(name).unwrap(),
-        endpoint: name.to_owned(),
-        messages: Selection::All,
-    }
-}
-
-/// Returns the host of an endpoint's receiver, which two endpoints can share.
-pub(super) fn host(name: &str) -> &str {
-    match name {
-        "b" => "a",
-        "d" => "c",
-        other => other,
-    }
-}
-
-pub(super) fn config(names: &[&str]) -> String {
-    let endpoint = |name: &&str| {
-        let host = host(name);
-        format!("[[endpoint]]\nname = \"{name}\"\nurl = \"http://{host}.example.org/{name}\"\n")
-    };
-    let endpoints: String = names.iter().map(endpoint).collect();
-    format!("unsigned = true\n{endpoints}")
 }
 
 impl Script {

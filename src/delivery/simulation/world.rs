@@ -21,7 +21,6 @@ use super::super::outcome::Outcome;
 use super::super::result::LaneReport;
 use super::chance::Chance;
 use crate::config::{self, Endpoint, Network, Settings};
-use crate::payload::Message;
 use crate::spool::{
     Access, Build, Content, Distributed, Header, Id, IoError, Queue, Spool, SpoolError, Unbuilt,
 };
@@ -135,20 +134,6 @@ impl World {
             Ok(Rc::new(loaded.settings))
         } else {
             Err("no endpoint".to_owned())
-        }
-    }
-
-    /// Makes the message whose body is its number.
-    pub(super) fn message(number: u64) -> Message {
-        Message {
-            format: crate::payload::Format::Pagure,
-            topic: "git.receive".to_owned(),
-            msg_id: format!("2026-{number}"),
-            project: "p".to_owned(),
-            reference: "refs/heads/main".to_owned(),
-            headers: Vec::new(),
-            ends: None,
-            body: number.to_string().into_bytes(),
         }
     }
 
@@ -271,7 +256,7 @@ impl Surveyor for World {
             panic!("only what is owed is built");
         };
         let number = updates[0].name.short().parse().unwrap();
-        Build::Built(super::script::built(&settings, number))
+        Build::Built(super::messages::built(&settings, number))
     }
 
     fn distributed(&self, _: &Spool, result: Result<Distributed, IoError>) {
