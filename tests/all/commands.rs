@@ -4,8 +4,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 
-use crate::support::{Answer, Background, Environment, KEY, Python, Site, ZEROS, golden, set_mode};
+use crate::support::{
+    Answer, Background, Environment, KEY, Python, Site, ZEROS, golden, golden_at, set_mode,
+};
 
 /// Pagure's own known answer.
 const BODY: &str = r#"{"i": 1, "msg": {"pagure_instance": "http://localhost.localdomain/", "payload": ["a", "b", "c"], "project_fullname": "test"}, "msg_id": "2018-not_so_random", "timestamp": 2, "topic": "topic"}"#;
@@ -307,13 +310,39 @@ fn the_man_page_renders_without_a_warning() {
 fn help_is_what_the_golden_file_says() {
     let environment = Environment::new();
     golden(
-        "help.txt",
-        &environment.refpost(["--help"]).run().well().stdout,
-    );
-    golden(
         "help-short.txt",
         &environment.refpost(["-h"]).run().well().stdout,
     );
+}
+
+/// The page is the help of all commands, as `REFPOST_UPDATE_GOLDEN` writes it.
+#[test]
+fn the_page_of_commands_is_their_help() {
+    let environment = Environment::new();
+    let mut page = "# Commands\n\n\
+                    The help of `refpost` and of each command, as `refpost help COMMAND` prints it.\n"
+        .to_owned();
+    let mut add = |command: &[&str]| {
+        let mut args = command.to_vec();
+        args.push("--help");
+        let help = environment.refpost(args).run().well().stdout;
+        let title = [&["refpost"], command].concat().join(" ");
+        page.push_str(&format!(
+            "\n## {title}\n\n```text\n{}\n```\n",
+            help.trim_end()
+        ));
+        let (_, commands) = help.split_once("Commands:\n").unwrap_or_default();
+        let commands = commands.lines().take_while(|line| !line.is_empty());
+        let names = commands.filter_map(|line| line.split_whitespace().next());
+        let names = names.filter(|name| *name != "help").map(str::to_owned);
+        names.collect::<Vec<_>>()
+    };
+    for name in add(&[]) {
+        for inner in add(&[&name]) {
+            add(&[&name, &inner]);
+        }
+    }
+    golden_at(Path::new("docs/reference/commands.md"), &page);
 }
 
 #[test]

@@ -7,9 +7,13 @@ use std::path::Path;
 /// writes the file instead; the change then shows in `git diff`.
 #[track_caller]
 pub(crate) fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data/golden")
-        .join(name);
+    golden_at(&Path::new("tests/data/golden").join(name), text);
+}
+
+/// Holds a text to any file of the sources, in the same way.
+#[track_caller]
+pub(crate) fn golden_at(path: &Path, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("REFPOST_UPDATE_GOLDEN").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();

@@ -26,7 +26,7 @@ mod ways;
 pub(crate) use accounts::Accounts;
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use fleet::Fleet;
-pub(crate) use golden::golden;
+pub(crate) use golden::{golden, golden_at};
 pub(crate) use hostile::Hostile;
 pub(crate) use hosts::{
     Server, Sshd, SystemAccount, find, free_port, has_host, has_host_and_accounts,
