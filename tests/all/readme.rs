@@ -125,14 +125,18 @@ fn the_first_push_prints_what_the_pages_say() {
     };
     assert_shown(page, "push", &push(&site));
     receiver.wait_for(2);
+    let status = || site.refpost(["status"]).arg(&bare).run().well().stdout;
+    let wait_for = |state: &str| {
+        while !status().contains(state) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    wait_for("healthy");
 
     receiver.stop();
     site.commit("b");
     push(&site);
-    let status = || site.refpost(["status"]).arg(&bare).run().well().stdout;
-    while !status().contains("next try") {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_for("next try");
     let listed = site.refpost(["queue", "list", "--in"]).arg(&bare).run();
     assert_shown(page, "outage", &(status() + &listed.well().stdout));
 }
