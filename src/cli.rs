@@ -134,7 +134,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Error> {
         Command::Listen(args) => listen::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args, ctx),
-        Command::Completions(args) => Ok(completions::run(&args, Cli::command())),
+        Command::Completions(args) => Ok(completions::run(&args, &Cli::command())),
         Command::Man => man::run(Cli::command()),
         Command::AsAccount(args) => as_account::run(&args),
     }

@@ -62,11 +62,11 @@ pub(crate) fn announce(
             return recorder.defer(batches, error.into()).into_result();
         }
     };
-    for complaint in &push.push_options.complaints {
+    for complaint in &push.options.complaints {
         report::warning(complaint);
     }
     let spool = locate::spool_of(&push.git_dir, Some(&settings)).held_open();
-    if push.push_options.skip {
+    if push.options.skip {
         return skip(push, batches, &spool, &settings, caller, ctx);
     }
     let recorder = Recorder::new(push, &spool, caller, ctx);
@@ -78,7 +78,7 @@ pub(crate) fn announce(
     // they are now, and by the push's own intents.
     let first = first_of(&mut batches);
     let settled = intents::settle(&spool, &repository, &push.git_dir, (first, caller), ctx);
-    let (pusher, note) = (&push.pusher, push.push_options.note.as_deref());
+    let (pusher, note) = (&push.pusher, push.options.note.as_deref());
     let composer =
         settled.map(|()| Composer::new(&repository, &settings, ctx, pusher, note, push.time));
     let outcome = match composer {

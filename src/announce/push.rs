@@ -18,7 +18,7 @@ pub(crate) struct Push {
     pub(crate) namespace: PathBuf,
     pub(crate) pusher: String,
     pub(crate) time: SystemTime,
-    pub(crate) push_options: PushOptions,
+    pub(crate) options: PushOptions,
 }
 
 impl Push {
@@ -29,7 +29,7 @@ impl Push {
             namespace: PathBuf::new(),
             pusher: compose::pusher(ctx),
             time: ctx.now(),
-            push_options: PushOptions::default(),
+            options: PushOptions::default(),
         }
     }
 
@@ -62,11 +62,8 @@ impl Push {
         let is_off = loaded
             .as_ref()
             .is_ok_and(|loaded| !loaded.settings.push_options);
-        let push_options = PushOptions::of(options, !is_off);
-        Self {
-            push_options,
-            ..self
-        }
+        let options = PushOptions::of(options, !is_off);
+        Self { options, ..self }
     }
 
     pub(crate) fn draft(&self, content: Content<Message>) -> Draft {
@@ -76,7 +73,7 @@ impl Push {
             folder: FolderId::of(&self.git_dir),
             time: self.time,
             pusher: Some(self.pusher.clone()),
-            push_options: self.push_options.options(),
+            push_options: self.options.options(),
             process: None,
             confirms: Vec::new(),
             missing_since: None,

@@ -12,9 +12,9 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs, whole: clap::Command) -> Exit {
+pub(crate) fn run(args: &CompletionsArgs, whole: &clap::Command) -> Exit {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut shown(&whole), "refpost", &mut script);
+    clap_complete::generate(args.shell, &mut shown(whole), "refpost", &mut script);
     report::raw(&script);
     Exit::Well
 }

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Exit, Error> {
             None => compose::pusher(ctx),
         },
         time: ctx.now(),
-        push_options: PushOptions::default(),
+        options: PushOptions::default(),
     };
     let msg = read_object(args.msg.as_deref(), &settings)?;
     let message = compose(&args.topic, msg, &push, &repository, &settings, ctx)?;

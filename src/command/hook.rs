@@ -28,7 +28,7 @@ use crate::config::{self, Loaded};
 use crate::context::{Context, locate, signals};
 use crate::error::{Error, Exit};
 use crate::event::RefName;
-use crate::hooks::file::{Hook, Place};
+use crate::hooks::file::{Hook, HookState};
 use crate::report;
 use clap::Args;
 
@@ -198,7 +198,10 @@ fn post_update(names: &[String], ctx: &Context) -> Result<(), Error> {
     let push = Push::received(git_dir.clone(), ctx);
     let repository = push.repository()?;
     let post_receive = Hook::new(&repository.hooks_dir(), "post-receive");
-    if !matches!(post_receive.place(), Ok(Place::Empty | Place::Foreign)) {
+    if !matches!(
+        post_receive.state(),
+        Ok(HookState::Empty | HookState::Foreign)
+    ) {
         // post-receive has announced the push already, and git told it the old values.
         return Ok(());
     }

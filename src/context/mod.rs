@@ -49,7 +49,7 @@ pub(crate) struct Context {
     /// Random bytes that were drawn and are not yet used.
     random: RefCell<Vec<u8>>,
     /// Values that are the same for all repositories, where a command is about many.
-    pub(crate) shared: OnceCell<Shared>,
+    pub(crate) read_once: OnceCell<ReadOnce>,
 }
 
 /// Largest number of open files to ask for, more than a flush needs.
@@ -69,7 +69,7 @@ fn draw<T: AsMut<[u8]>>(mut bytes: T) -> Result<T, Error> {
 }
 
 /// Values that are read once for many repositories.
-pub(crate) struct Shared {
+pub(crate) struct ReadOnce {
     server: Server,
     pub(crate) everywhere: Everywhere,
 }
@@ -92,7 +92,7 @@ impl Context {
             is_service: Cell::default(),
             host: OnceCell::new(),
             random: RefCell::default(),
-            shared: OnceCell::new(),
+            read_once: OnceCell::new(),
         }
     }
 
@@ -114,26 +114,26 @@ impl Context {
     /// Reads once the values that are the same for the many repositories of a command. Returns the
     /// server's configuration.
     pub(crate) fn for_many(&self) -> Result<&Server, config::Error> {
-        if self.shared.get().is_none() {
+        if self.read_once.get().is_none() {
             let (server, everywhere) = (self.server()?, Everywhere::ask());
-            self.shared.set(Shared { server, everywhere }).ok();
+            self.read_once.set(ReadOnce { server, everywhere }).ok();
         }
-        let shared = self.shared.get();
-        Ok(&shared.expect("it was set just now").server)
+        let read_once = self.read_once.get();
+        Ok(&read_once.expect("it was set just now").server)
     }
 
     /// Returns the folder from which git runs a repository's hooks.
     pub(crate) fn hooks_dir(&self, repository: &Repository) -> PathBuf {
-        match self.shared.get() {
-            Some(shared) => repository.hooks_dir_given(shared.everywhere),
+        match self.read_once.get() {
+            Some(read_once) => repository.hooks_dir_given(read_once.everywhere),
             None => repository.hooks_dir(),
         }
     }
 
     /// Loads the configuration of a repository, or the server's alone.
     pub(crate) fn load(&self, git_dir: Option<&Path>) -> Result<Loaded, config::Error> {
-        match self.shared.get() {
-            Some(shared) => shared.server.load(git_dir, self.host()),
+        match self.read_once.get() {
+            Some(read_once) => read_once.server.load(git_dir, self.host()),
             None => self.server()?.load(git_dir, self.host()),
         }
     }

@@ -44,7 +44,7 @@ use std::path::Path;
 use nix::unistd::Uid;
 
 use super::found::others_way;
-use super::{Context, Shared};
+use super::{Context, ReadOnce};
 use crate::config::{self, Loaded, Server};
 use crate::error::Error;
 use crate::git;
@@ -58,8 +58,8 @@ impl Context {
         };
         let running = Uid::effective().as_raw();
         let known = (git_dir.to_owned(), meta.uid());
-        let trusts_all = |shared: &Shared| shared.everywhere.trusts_all;
-        if self.shared.get().is_some_and(trusts_all) {
+        let trusts_all = |read_once: &ReadOnce| read_once.everywhere.trusts_all;
+        if self.read_once.get().is_some_and(trusts_all) {
             return Ok(());
         }
         if meta.uid() == running || self.trusted.borrow().contains(&known) {

@@ -11,6 +11,7 @@ use crate::spool::{Queue, Recipient, Selection};
 
 /// Returns who gets which of these messages: endpoints, and the service for all endpoints that it
 /// delivers to.
+#[must_use]
 pub fn recipients(messages: &[Message], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
     let about: Vec<About<'_>> = messages
         .iter()
@@ -23,6 +24,7 @@ pub fn recipients(messages: &[Message], settings: &Settings, git_dir: &Path) -> 
 pub type About<'a> = (Format, &'a str, &'a str);
 
 /// Returns who gets which of the messages with these formats, topics and refs.
+#[must_use]
 pub fn recipients_of(about: &[About<'_>], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
     let mut all = Vec::new();
     for endpoint in settings.endpoints.iter().filter(|one| !one.is_served) {
@@ -65,6 +67,7 @@ fn selection<'a>(about: &[About<'a>], wants: impl Fn(About<'a>) -> bool) -> Opti
 /// Where repositories share a spool and not all of them have this endpoint, six digits of a hash
 /// follow, of the repository's path or of the section's patterns: a dead receiver of one does not
 /// hold the messages of another.
+#[must_use]
 pub fn queue_of(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
     let owner = match &endpoint.origin {
         Origin::Repository => Some(git_dir.as_os_str().as_bytes()),

@@ -23,7 +23,7 @@ const ENTRY: &str = "90-refpost";
 
 /// State of the place of one hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum HookState {
     /// Nothing is there.
     Empty,
     /// A link to this binary, or one that leads nowhere.
@@ -86,68 +86,68 @@ impl Hook {
     }
 
     /// Returns the state of the hook's place.
-    pub(crate) fn place(&self) -> Result<Place, Error> {
+    pub(crate) fn state(&self) -> Result<HookState, Error> {
         if self.folder.join(ENTRY).exists() {
-            return Ok(Place::Dispatched);
+            return Ok(HookState::Dispatched);
         }
         if self.has_host {
             // Other files there are run beside refpost's entry.
-            return Ok(Place::Empty);
+            return Ok(HookState::Empty);
         }
         let Ok(metadata) = fs::symlink_metadata(&self.path) else {
-            return Ok(Place::Empty);
+            return Ok(HookState::Empty);
         };
         if let Some(caller) = foreign::caller(&self.path) {
-            return Ok(Place::Called(caller));
+            return Ok(HookState::Called(caller));
         }
         if metadata.is_symlink() {
             let target = fs::read_link(&self.path).doing("read link", &self.path)?;
             // Through another link too: some hosts keep all hooks in one folder.
             let end = self.path.canonicalize().unwrap_or_else(|_| target.clone());
             if end.file_name().is_some_and(|name| name == "refpost") {
-                return Ok(Place::Linked(target));
+                return Ok(HookState::Linked(target));
             }
         }
         let first_words = CHAIN.lines().nth(1).unwrap_or_default();
         if beginning(&self.path).contains(first_words) {
-            Ok(Place::Chained)
+            Ok(HookState::Chained)
         } else {
-            Ok(Place::Foreign)
+            Ok(HookState::Foreign)
         }
     }
 
     /// Returns the files that git, the host, the chain and the entry run one after another, before
     /// refpost runs.
-    pub(crate) fn run_files(&self, place: &Place) -> Vec<PathBuf> {
+    pub(crate) fn run_files(&self, place: &HookState) -> Vec<PathBuf> {
         let entry = self.folder.join(ENTRY);
         let mut files = vec![self.path.clone()];
         match place {
-            Place::Empty | Place::Foreign => files.clear(),
-            Place::Linked(_) => {}
-            Place::Chained => files.extend(binary_in(&self.path, "refpost=")),
-            Place::Dispatched => {
+            HookState::Empty | HookState::Foreign => files.clear(),
+            HookState::Linked(_) => {}
+            HookState::Chained => files.extend(binary_in(&self.path, "refpost=")),
+            HookState::Dispatched => {
                 files.retain(|_| !self.has_host);
                 files.push(entry.clone());
                 files.extend(binary_in(&entry, "exec "));
             }
-            Place::Called(by) if by == &self.path => {}
-            Place::Called(by) => files.push(by.clone()),
+            HookState::Called(by) if by == &self.path => {}
+            HookState::Called(by) => files.push(by.clone()),
         }
         files
     }
 
     /// Puts refpost in place. Returns whether anything changed.
     pub(crate) fn enable(&self, binary: &Path) -> Result<bool, Error> {
-        match self.place()? {
-            Place::Called(_) => return Ok(false),
-            Place::Linked(target) if target == binary => return Ok(false),
-            Place::Empty if self.has_host => self.add_entry(binary)?,
-            Place::Empty | Place::Linked(_) => {
+        match self.state()? {
+            HookState::Called(_) => return Ok(false),
+            HookState::Linked(target) if target == binary => return Ok(false),
+            HookState::Empty if self.has_host => self.add_entry(binary)?,
+            HookState::Empty | HookState::Linked(_) => {
                 let hooks_dir = self.path.parent().unwrap_or(Path::new("."));
                 Self::make_folder(hooks_dir)?;
                 self.replace(|fresh| symlink(binary, fresh).doing("link", fresh))?;
             }
-            Place::Chained => {
+            HookState::Chained => {
                 let chain = chain(binary);
                 if plain_file::read_named(&self.path, LONGEST_SCRIPT).doing("read", &self.path)?
                     == chain.as_bytes()
@@ -156,7 +156,7 @@ impl Hook {
                 }
                 self.replace(|fresh| write_script(fresh, &chain))?;
             }
-            Place::Dispatched => {
+            HookState::Dispatched => {
                 let entry = self.folder.join(ENTRY);
                 let script = entry_script(&self.path, binary);
                 if plain_file::read_named(&entry, LONGEST_SCRIPT).doing("read", &entry)?
@@ -167,8 +167,8 @@ impl Hook {
                 fs::remove_file(&entry).doing("replace", &entry)?;
                 write_script(&entry, &script)?;
             }
-            Place::Foreign if self.is_dispatcher() => self.add_entry(binary)?,
-            Place::Foreign => {
+            HookState::Foreign if self.is_dispatcher() => self.add_entry(binary)?,
+            HookState::Foreign => {
                 if let Some(way) = foreign::way(&self.path) {
                     return Err(foreign::cannot_enable(&self.path, &way));
                 }
@@ -185,15 +185,15 @@ impl Hook {
     /// Removes refpost, and puts back the hook that was there before. Returns whether anything
     /// changed.
     pub(crate) fn disable(&self) -> Result<bool, Error> {
-        match self.place()? {
-            Place::Empty | Place::Foreign => return Ok(false),
-            Place::Called(caller) => return Err(foreign::cannot_disable(&self.path, &caller)),
-            Place::Linked(_) => fs::remove_file(&self.path).doing("remove", &self.path)?,
-            Place::Dispatched => {
+        match self.state()? {
+            HookState::Empty | HookState::Foreign => return Ok(false),
+            HookState::Called(caller) => return Err(foreign::cannot_disable(&self.path, &caller)),
+            HookState::Linked(_) => fs::remove_file(&self.path).doing("remove", &self.path)?,
+            HookState::Dispatched => {
                 let entry = self.folder.join(ENTRY);
                 fs::remove_file(&entry).doing("remove", &entry)?;
             }
-            Place::Chained => self.unchain()?,
+            HookState::Chained => self.unchain()?,
         }
         Ok(true)
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
-use super::file::{Hook, Place};
+use super::file::{Hook, HookState};
 use super::script::beginning;
 use crate::report;
 
@@ -18,7 +18,7 @@ pub(crate) struct Ignored {
 impl Hook {
     /// Returns the file that keeps refpost from being run, if there is one (githooks(5): a hook
     /// that is not executable is ignored).
-    pub(crate) fn ignored(&self, place: &Place) -> Option<Ignored> {
+    pub(crate) fn ignored(&self, place: &HookState) -> Option<Ignored> {
         self.run_files(place).into_iter().find_map(|file| {
             let shown = file.display();
             if !file.exists() {

@@ -65,27 +65,27 @@ pub(crate) fn listener(path: &Path) -> Result<UnixListener, Error> {
 struct Inside(Mutex<HashMap<u32, usize>>);
 
 /// The place of one request among those of its account; dropping it frees the place.
-struct Place {
+struct Slot {
     inside: Arc<Inside>,
     uid: u32,
 }
 
 impl Inside {
-    fn enter(self: &Arc<Self>, uid: u32) -> Option<Place> {
+    fn enter(self: &Arc<Self>, uid: u32) -> Option<Slot> {
         let mut all = lock(&self.0);
         let own = all.get(&uid).copied().unwrap_or(0);
         if own >= MOST_OF_ACCOUNT || all.values().sum::<usize>() >= MOST {
             return None;
         }
         all.insert(uid, own + 1);
-        Some(Place {
+        Some(Slot {
             inside: Arc::clone(self),
             uid,
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut all = lock(&self.inside.0);
         if let Some(own) = all.get_mut(&self.uid) {
@@ -169,14 +169,14 @@ mod tests {
     #[test]
     fn an_account_has_its_places_and_no_more_and_all_together_have_theirs() {
         let inside = Arc::new(Inside::default());
-        let mut own: Vec<Place> = (0..MOST_OF_ACCOUNT)
+        let mut own: Vec<Slot> = (0..MOST_OF_ACCOUNT)
             .filter_map(|_| inside.enter(7))
             .collect();
         assert_eq!(own.len(), MOST_OF_ACCOUNT);
         assert!(inside.enter(7).is_none() && inside.enter(8).is_some());
         own.pop();
         assert!(inside.enter(7).is_some());
-        let many: Vec<Place> = (10..2000).filter_map(|uid| inside.enter(uid)).collect();
+        let many: Vec<Slot> = (10..2000).filter_map(|uid| inside.enter(uid)).collect();
         assert_eq!(many.len() + own.len(), MOST);
         drop((many, own));
         assert!(lock(&inside.0).is_empty());

@@ -10,7 +10,7 @@ use crate::announce::compose;
 use crate::config::Loaded;
 use crate::context::{Context, locate};
 use crate::git::Repository;
-use crate::hooks::file::Place;
+use crate::hooks::file::HookState;
 use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
 use crate::report;
 
@@ -59,18 +59,18 @@ fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
         let hook = hooks.hook(name);
         let is_needed = ORDINARY.contains(&name);
         let shown = hook.path().display().to_string();
-        match hook.place() {
+        match hook.state() {
             Err(error) => findings.error(&report::chain(&error), None),
-            Ok(Place::Empty | Place::Foreign) if !is_needed => {}
-            Ok(Place::Empty) => findings.error(
+            Ok(HookState::Empty | HookState::Foreign) if !is_needed => {}
+            Ok(HookState::Empty) => findings.error(
                 &format!("no hook `{shown}`: pushes are not seen"),
                 Some(enable.clone()),
             ),
-            Ok(Place::Foreign) => findings.error(
+            Ok(HookState::Foreign) => findings.error(
                 &format!("hook `{shown}` is another's: pushes are not seen"),
                 Some(format!("{enable} (the other one keeps running)")),
             ),
-            Ok(Place::Linked(target)) if !hook.path().exists() => findings.error(
+            Ok(HookState::Linked(target)) if !hook.path().exists() => findings.error(
                 &format!(
                     "hook `{shown}` leads to `{}`, which is gone",
                     target.display()
@@ -86,12 +86,14 @@ fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
                 }
                 linked.push(name);
                 findings.ok(&match place {
-                    Place::Chained => format!("hook `{shown}`, behind the others in `{shown}.d`"),
-                    Place::Dispatched => format!("hook in `{shown}.d`"),
-                    Place::Called(by) if by != hook.path() => {
+                    HookState::Chained => {
+                        format!("hook `{shown}`, behind the others in `{shown}.d`")
+                    }
+                    HookState::Dispatched => format!("hook in `{shown}.d`"),
+                    HookState::Called(by) if by != hook.path() => {
                         format!("hook `{shown}`, by `{}`", by.display())
                     }
-                    Place::Called(_) => format!("hook `{shown}`, a script that runs refpost"),
+                    HookState::Called(_) => format!("hook `{shown}`, a script that runs refpost"),
                     _ => format!("hook `{shown}`"),
                 });
             }
@@ -161,8 +163,8 @@ fn check_config(
             "name URLs in `urls`; an empty `urls` stops all notifications",
         );
     }
-    let pre_receive = hooks.hook("pre-receive").place();
-    if settings.require && matches!(pre_receive, Ok(Place::Empty | Place::Foreign)) {
+    let pre_receive = hooks.hook("pre-receive").state();
+    if settings.require && matches!(pre_receive, Ok(HookState::Empty | HookState::Foreign)) {
         findings.warning(
             "`require` has no effect: pre-receive is not linked",
             &format!("refpost enable --guaranteed {}", repo.display()),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::selection::Choice;
-use super::selection::{ByPlace, Listed, select};
+use super::selection::{ByLocation, Listed, select};
 use crate::as_account::apart::{self, Job};
 use crate::context::Context;
 use crate::context::targets::{self, Searched};
@@ -77,7 +77,7 @@ pub(super) fn act_on_selected(
     ctx: &Context,
     (verb, what): (&str, &str),
     is_wanted: impl Fn(&Listed) -> bool,
-    act: impl Fn(&Spool, &ByPlace) -> Result<usize, SpoolError>,
+    act: impl Fn(&Spool, &ByLocation) -> Result<usize, SpoolError>,
 ) -> Result<Exit, Error> {
     let searched = targets::search_here(&args.choice.paths, ctx)?;
     if searched.is_of_others(ctx) {
@@ -95,7 +95,7 @@ pub(super) fn act_on_selected(
             return Ok(());
         }
         has_acted = true;
-        let selected: ByPlace = selected.into_iter().map(|listed| listed.place).collect();
+        let selected: ByLocation = selected.into_iter().map(|listed| listed.location).collect();
         count += act(&target.spool, &selected)?;
         ctx.flush_detached(target.spool.root())
     });

@@ -1,6 +1,6 @@
 //! Describes an entry in one line.
 
-use super::selection::{Listed, Place};
+use super::selection::{Listed, Location};
 use crate::report;
 use crate::spool::Content;
 
@@ -25,14 +25,14 @@ pub(super) fn describe(listed: &Listed) -> String {
             format!("{messages}{about} of `{}`", header.repository.display())
         }
     };
-    let tries = match &listed.place {
-        Place::Waiting(_, item) if item.attempts > 0 => format!(
+    let tries = match &listed.location {
+        Location::Waiting(_, item) if item.attempts > 0 => format!(
             ", failed {}, due {}",
             report::count(item.attempts as usize, "time"),
             humantime::format_rfc3339_seconds(item.due)
         ),
         _ => String::new(),
     };
-    let (state, id) = (listed.place.state(), listed.place.id());
+    let (state, id) = (listed.location.state(), listed.location.id());
     format!("{id} {state} `{}` {what}{tries}", listed.endpoint())
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::act::line_of;
 use super::describe::describe;
 use super::selection::Choice;
-use super::selection::{Listed, Place, select};
+use super::selection::{Listed, Location, select};
 use crate::as_account::apart::{self, Job};
 use crate::context::Context;
 use crate::context::configured::{Configured, NOT_CONFIGURED};
@@ -40,11 +40,11 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
         let killers = target.spool.killers().map_err(SpoolError::from)?;
         for listed in select(target, &args.choice, ctx)? {
             let orphan = configured
-                .orphan(listed.header.as_ref(), listed.place.queue())
+                .orphan(listed.header.as_ref(), listed.location.queue())
                 .map(|_| NOT_CONFIGURED);
-            let kills = killers.iter().find(|(id, _)| id == listed.place.id());
+            let kills = killers.iter().find(|(id, _)| id == listed.location.id());
             let kills = kills.map(|(_, why)| why.as_str());
-            let reason = orphan.or(kills.filter(|_| listed.place.is_aside()));
+            let reason = orphan.or(kills.filter(|_| listed.location.is_aside()));
             if args.json {
                 report::json(&object(&target.spool, &listed, reason));
             } else {
@@ -58,14 +58,14 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
 }
 
 fn object(spool: &Spool, listed: &Listed, reason: Option<&str>) -> serde_json::Value {
-    let item = match &listed.place {
-        Place::Waiting(_, item) => Some(item),
-        Place::Spare(_) | Place::New(_) | Place::Failed(_) => None,
+    let item = match &listed.location {
+        Location::Waiting(_, item) => Some(item),
+        Location::Spare(_) | Location::New(_) | Location::Failed(_) => None,
     };
     let header = listed.header.as_ref();
     json!({
-        "id": listed.place.id().as_str(),
-        "state": listed.place.state(),
+        "id": listed.location.id().as_str(),
+        "state": listed.location.state(),
         "endpoint": listed.endpoint(),
         "spool": spool.root().to_string_lossy(),
         "repository": header.map(|header| header.repository.to_string_lossy()),

@@ -217,7 +217,10 @@ fn plan(target: &Target, args: &QueueMoveArgs, ctx: &Context) -> Result<Plan, Er
     let mut destinations = BTreeMap::new();
     let mut plan = Plan::new();
     for listed in select(target, &choice, ctx)? {
-        let queue = listed.place.queue().filter(|queue| !queue.is_unreadable());
+        let queue = listed
+            .location
+            .queue()
+            .filter(|queue| !queue.is_unreadable());
         let (Some(from), Some(header)) = (queue, listed.header.as_ref()) else {
             continue;
         };

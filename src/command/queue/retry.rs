@@ -16,7 +16,7 @@ pub(super) fn run(args: &QueueChooseArgs, ctx: &Context) -> Result<Exit, Error> 
     // An entry of an endpoint that is not configured would be given up once more.
     let refused = RefCell::new(BTreeMap::<Orphan, usize>::new());
     let is_wanted = |listed: &Listed| {
-        let orphan = configured.orphan(listed.header.as_ref(), listed.place.queue());
+        let orphan = configured.orphan(listed.header.as_ref(), listed.location.queue());
         let is_wanted = orphan.is_none();
         if let Some(orphan) = orphan {
             *refused.borrow_mut().entry(orphan).or_default() += 1;

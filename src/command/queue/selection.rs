@@ -36,13 +36,13 @@ pub(crate) struct Choice {
 
 /// An entry in one of the places where it can be.
 pub(crate) struct Listed {
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     /// The header. `None`: the entry cannot be read.
     pub(crate) header: Option<Header>,
 }
 
 /// A place where an entry can be.
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// In the space reserved for a full disk.
     Spare(Id),
     /// In `new/`, not yet brought to its queues.
@@ -51,7 +51,7 @@ pub(crate) enum Place {
     Failed(Failed),
 }
 
-impl Place {
+impl Location {
     pub(crate) fn id(&self) -> &Id {
         match self {
             Self::Spare(id) | Self::New(id) => id,
@@ -97,7 +97,7 @@ impl Place {
 
 impl Listed {
     pub(crate) fn endpoint(&self) -> String {
-        let queue = self.place.queue();
+        let queue = self.location.queue();
         let header = self.header.as_ref();
         let name = queue.and_then(|queue| header?.endpoint(queue));
         name.or(queue.map(Queue::as_str)).unwrap_or("-").to_owned()
@@ -119,15 +119,15 @@ impl Listed {
         let Some(header) = &self.header else {
             return Vec::new();
         };
-        let all = match (self.place.queue(), &header.content) {
+        let all = match (self.location.queue(), &header.content) {
             (Some(queue), _) => header.messages_for(queue),
             (None, Content::Built(built)) => (0..built.messages.len()).collect(),
             (None, Content::Deferred(_)) => Vec::new(),
         };
-        let part = match &self.place {
-            Place::Spare(_) | Place::New(_) => return all,
-            Place::Waiting(_, item) => item.part,
-            Place::Failed(failed) => failed.part,
+        let part = match &self.location {
+            Location::Spare(_) | Location::New(_) => return all,
+            Location::Waiting(_, item) => item.part,
+            Location::Failed(failed) => failed.part,
         };
         let (Part::From(first) | Part::Only(first)) = part;
         let last = match part {
@@ -149,23 +149,23 @@ pub(crate) fn select(
     let spool = &target.spool;
     let now = ctx.now();
     let tell = |error: IoError| ctx.tell_error(SpoolError::from(error));
-    let mut places: Vec<Place> = Vec::new();
+    let mut locations: Vec<Location> = Vec::new();
     let mut spare: BTreeMap<Id, Header> = BTreeMap::new();
     spare.extend(spool.in_spare().map_err(tell).unwrap_or_default());
-    places.extend(spare.keys().cloned().map(Place::Spare));
+    locations.extend(spare.keys().cloned().map(Location::Spare));
     let new = spool.ids_in_new().map_err(SpoolError::from)?;
-    places.extend(new.into_iter().map(Place::New));
+    locations.extend(new.into_iter().map(Location::New));
     for queue in spool.queues().map_err(SpoolError::from)? {
         let waiting = spool.peek(&queue).map_err(tell).unwrap_or_default();
         let items = waiting.in_order.into_iter().chain(waiting.refused);
-        places.extend(items.map(|item| Place::Waiting(queue.clone(), item)));
+        locations.extend(items.map(|item| Location::Waiting(queue.clone(), item)));
     }
     for queue in spool.failed_queues().map_err(SpoolError::from)? {
         let failed = spool.failed(&queue).map_err(tell).unwrap_or_default();
-        places.extend(failed.into_iter().map(Place::Failed));
+        locations.extend(failed.into_iter().map(Location::Failed));
     }
-    places.retain(|place| choice.ids.is_empty() || choice.ids.contains(place.id()));
-    places.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
+    locations.retain(|location| choice.ids.is_empty() || choice.ids.contains(location.id()));
+    locations.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
     // Without a PATH this folder's repository is meant, not others in its spool.
     let is_here = choice.paths.is_empty();
     // Everything in a spool inside a repository is that repository's, by any path it had.
@@ -179,11 +179,11 @@ pub(crate) fn select(
         opened.map_or_else(|_| repository.clone(), |it| it.path())
     });
     let repository = named.or(here);
-    let listed = places.into_iter().map(|place| {
-        let entry = place.open(spool).ok().flatten();
+    let listed = locations.into_iter().map(|location| {
+        let entry = location.open(spool).ok().flatten();
         let header = entry.map(|entry| entry.header().clone());
-        let header = header.or_else(|| spare.get(place.id()).cloned());
-        Listed { place, header }
+        let header = header.or_else(|| spare.get(location.id()).cloned());
+        Listed { location, header }
     });
     let is_of = |listed: &Listed, repository: &PathBuf| {
         let header = listed.header.as_ref();
@@ -192,7 +192,7 @@ pub(crate) fn select(
     let is_old = |listed: &Listed, least: Duration| {
         // After a clock that was ahead, ids run ahead of the pushes' times.
         let header = listed.header.as_ref();
-        let pushed = header.map_or(listed.place.id().time(), |header| header.time);
+        let pushed = header.map_or(listed.location.id().time(), |header| header.time);
         now.duration_since(pushed).unwrap_or_default() > least
     };
     let mut listed: Vec<Listed> = listed
@@ -211,39 +211,40 @@ pub(crate) fn select(
         })
         .collect();
     // An entry that moves is in both places, for a moment or since a crash.
-    let is_later = |one: &Listed| matches!(one.place, Place::Spare(_) | Place::Waiting(..));
-    let is_new = |one: &&Listed| matches!(one.place, Place::New(_));
+    let is_later =
+        |one: &Listed| matches!(one.location, Location::Spare(_) | Location::Waiting(..));
+    let is_new = |one: &&Listed| matches!(one.location, Location::New(_));
     let arriving: BTreeSet<Id> = listed
         .iter()
         .filter(is_new)
-        .map(|one| one.place.id().clone())
+        .map(|one| one.location.id().clone())
         .collect();
-    listed.retain(|one| !(is_later(one) && arriving.contains(one.place.id())));
+    listed.retain(|one| !(is_later(one) && arriving.contains(one.location.id())));
     Ok(listed)
 }
 
 /// Selected entries of a spool, by place.
 #[derive(Default)]
-pub(crate) struct ByPlace {
+pub(crate) struct ByLocation {
     pub(crate) spare: Vec<Id>,
     pub(crate) new: Vec<Id>,
     pub(crate) waiting: BTreeMap<Queue, Vec<Item>>,
     pub(crate) failed: Vec<Failed>,
 }
 
-impl FromIterator<Place> for ByPlace {
-    fn from_iter<T: IntoIterator<Item = Place>>(places: T) -> Self {
-        let mut by_place = Self::default();
-        for place in places {
-            match place {
-                Place::Spare(id) => by_place.spare.push(id),
-                Place::New(id) => by_place.new.push(id),
-                Place::Waiting(queue, item) => {
-                    by_place.waiting.entry(queue).or_default().push(item);
+impl FromIterator<Location> for ByLocation {
+    fn from_iter<T: IntoIterator<Item = Location>>(locations: T) -> Self {
+        let mut by_location = Self::default();
+        for location in locations {
+            match location {
+                Location::Spare(id) => by_location.spare.push(id),
+                Location::New(id) => by_location.new.push(id),
+                Location::Waiting(queue, item) => {
+                    by_location.waiting.entry(queue).or_default().push(item);
                 }
-                Place::Failed(failed) => by_place.failed.push(failed),
+                Location::Failed(failed) => by_location.failed.push(failed),
             }
         }
-        by_place
+        by_location
     }
 }

@@ -42,7 +42,10 @@ pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Exit, Error> {
         for listed in select(&target, &choice, ctx)? {
             report::line(&describe(&listed));
             // The entry is one file, in every queue.
-            let entry = listed.place.open(&target.spool).map_err(SpoolError::from)?;
+            let entry = listed
+                .location
+                .open(&target.spool)
+                .map_err(SpoolError::from)?;
             if let Some(header) = listed.header {
                 shown.get_or_insert((header, entry));
             }
