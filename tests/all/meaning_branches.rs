@@ -1,5 +1,5 @@
-//! What a push of branches means: the rows of docs/reference/payloads.md, "Which commits,
-//! which files", each held to git itself.
+//! What a push of branches means: the rows of docs/reference/payloads.md, "Commits and
+//! files", each held to git itself.
 
 use crate::support::{Received, Site, ZEROS};
 

@@ -78,12 +78,8 @@ fn the_docs_and_the_sources_name_the_same_rules_of_trust() {
         read("docs/explanation/security.md"),
         read("src/context/trust.rs"),
     );
-    let table = docs
-        .lines()
-        .skip_while(|line| *line != "## Who is believed what");
-    let table = table
-        .take_while(|line| *line != "## What is secret")
-        .collect();
+    let table = docs.lines().skip_while(|line| *line != "## Trust");
+    let table = table.take_while(|line| *line != "## Secrets").collect();
     let page = page
         .lines()
         .filter_map(|line| line.strip_prefix("//! "))
