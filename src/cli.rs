@@ -11,6 +11,7 @@ use crate::command::{
 };
 use crate::context::Context;
 use crate::error::{Error, Exit};
+use crate::report;
 
 /// Send signed web-hook messages for pushes to bare git repositories
 ///
@@ -111,7 +112,14 @@ pub(crate) enum Command {
 /// their code lies between its own.
 #[inline(never)]
 pub(crate) fn run(args: Vec<OsString>) -> Result<Exit, Error> {
-    let cli = Cli::parse_from(args);
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(wrong) if wrong.use_stderr() => wrong.exit(),
+        Err(asked) => {
+            report::help(&asked);
+            return Ok(Exit::Well);
+        }
+    };
     dispatch(cli.command, &Context::new(cli.config, cli.found))
 }
 

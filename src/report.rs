@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -34,8 +35,33 @@ pub fn text(text: &str) {
 /// Prints bytes unchanged: bodies, man pages, completions.
 pub fn raw(bytes: &[u8]) {
     let mut out = io::stdout().lock();
-    // A reader that closed the pipe has read enough, or is gone.
-    out.write_all(bytes).and_then(|()| out.flush()).ok();
+    written(out.write_all(bytes).and_then(|()| out.flush()));
+}
+
+/// Prints the help or the version that was asked for.
+pub fn help(asked: &clap::Error) {
+    written(asked.print().and_then(|()| io::stdout().flush()));
+}
+
+/// True if a write to standard output failed.
+static IS_CUT: AtomicBool = AtomicBool::new(false);
+
+/// Tells, once, that standard output cannot be written.
+///
+/// A closed pipe is no error: its reader has read enough, or is gone.
+fn written(result: io::Result<()>) {
+    if let Err(error) = result
+        && error.kind() != io::ErrorKind::BrokenPipe
+        && !IS_CUT.swap(true, Ordering::Relaxed)
+    {
+        say(&format!("cannot write standard output: {}", chain(&error)));
+    }
+}
+
+/// Returns whether a write to standard output failed, which was told.
+#[must_use]
+pub fn is_cut() -> bool {
+    IS_CUT.load(Ordering::Relaxed)
 }
 
 /// Prints a message.

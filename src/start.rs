@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use crate::command::hook;
 use crate::context::{Context, environment, signals};
+use crate::error::Exit;
 use crate::{cli, report};
 
 /// Runs the command that the arguments name, and returns the exit code. The first argument is the
@@ -25,6 +26,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         None => cli::run(args),
     };
     match done {
+        // What was asked for has not arrived.
+        Ok(Exit::Well) if report::is_cut() => Exit::No.exit_code(),
         Ok(done) => done.exit_code(),
         Err(error) => {
             report::error(&error);

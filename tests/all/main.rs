@@ -25,6 +25,7 @@ mod emit;
 mod enable;
 mod enable_config;
 mod failing_calls;
+mod exit_codes;
 mod fleet;
 mod fleet_all;
 mod fleet_errors;

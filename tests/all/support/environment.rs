@@ -159,11 +159,16 @@ impl Runner {
     }
 
     /// Runs it to its end.
-    pub(crate) fn run(mut self) -> Ran {
+    pub(crate) fn run(self) -> Ran {
+        self.stdout(Stdio::piped())
+    }
+
+    /// Runs it to its end, with its standard output there.
+    pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Ran {
         let mut child = self
             .command
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
