@@ -1,6 +1,7 @@
 //! The small commands: `verify`, `keygen`, `listen`, `ping`, `preview --http`,
 //! `completions`, `man`, `--help`, `--version`.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -327,10 +328,7 @@ fn the_page_of_commands_is_their_help() {
         args.push("--help");
         let help = environment.refpost(args).run().well().stdout;
         let title = [&["refpost"], command].concat().join(" ");
-        page.push_str(&format!(
-            "\n## {title}\n\n```text\n{}\n```\n",
-            help.trim_end()
-        ));
+        write!(page, "\n## {title}\n\n```text\n{}\n```\n", help.trim_end()).unwrap();
         let (_, commands) = help.split_once("Commands:\n").unwrap_or_default();
         let commands = commands.lines().take_while(|line| !line.is_empty());
         let names = commands.filter_map(|line| line.split_whitespace().next());
