@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::outbox_levels::said;
+use crate::intents_levels::said;
 use crate::support::spooled::{eventually, files_below};
 use crate::support::{Message, Push, Site, ZEROS, names, read_entry};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::spool_hands::mixed;
+use crate::spool_manage::mixed;
 use crate::support::spooled::{late, names, objects, to};
 use crate::support::{REFPOST, Spooled};
 

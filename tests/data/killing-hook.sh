@@ -1,5 +1,5 @@
 #!/bin/sh
-# A hook of tests/all/outbox_kills.rs: runs REFPOST, and kills it or git as ../plan
+# A hook of tests/all/intents_kills.rs: runs REFPOST, and kills it or git as ../plan
 # says: hook, state, the how manieth time, victim, moment, delay.
 name=${0##*/}
 read -r hook state turn victim moment delay <../plan || :

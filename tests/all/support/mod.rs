@@ -8,10 +8,10 @@ mod golden;
 mod hostile;
 mod hostile_store;
 mod hosts;
+mod intents;
 mod left_out;
 mod message;
 mod oracle;
-mod outbox;
 mod outside;
 mod preload;
 mod python;
@@ -34,8 +34,8 @@ pub(crate) use hosts::{
 pub(crate) use left_out::{leave_out, leave_to_other_kernels};
 pub(crate) use message::{Message, parse_bodies};
 
+pub(crate) use intents::{Git, names, read_bodies, read_entry, take_entries};
 pub(crate) use oracle::Received;
-pub(crate) use outbox::{Git, names, read_bodies, read_entry, take_entries};
 pub(crate) use outside::{Place, everywhere};
 pub(crate) use preload::preload;
 pub(crate) use python::{Python, canonical};

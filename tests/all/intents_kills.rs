@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::outbox_trial::{Shown, Trial};
+use crate::intents_trial::{Shown, Trial};
 use crate::support::{Git, Request, Site, names};
 
 /// Kills that each of the tests must come to, besides those of flushes.

@@ -1,4 +1,4 @@
-//! The outbox, looked at: what is intended, what is recorded, what git there is.
+//! Reads intents and entries of a spool, and tells which git there is.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::outbox_levels::said;
+use crate::intents_levels::said;
 use crate::support::Site;
 
 const CREATED: &str = "git.branch.creation";
