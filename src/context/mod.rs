@@ -1,5 +1,6 @@
-//! Gives commands their inputs from outside: clock, environment, accounts, randomness. Below
-//! `command/` these arrive as values.
+//! Gives commands their inputs from outside: clock, environment, accounts, randomness.
+//!
+//! In the modules that this one uses they arrive as values.
 
 pub(crate) mod accounts;
 pub(crate) mod binary;

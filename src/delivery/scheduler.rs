@@ -8,8 +8,7 @@
 //!   *slow*. Slow turns have places of their own, so that receivers that hang delay no other queue.
 //! - Each queue that is looked at again has a time at which it is due. A queue whose turn changed
 //!   nothing is looked into again once, then after 20 seconds.
-//! - Once the budget is used up, or the run is told to end, no attempt begins. Attempts under way
-//!   are ended by their own timeouts.
+//! - Once the budget is used up or the run is to end, no attempt begins; others end by timeout.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
