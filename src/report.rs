@@ -260,26 +260,33 @@ pub fn number(number: usize) -> String {
     text
 }
 
-/// Formats a number of things as `1 message`, `2 messages`.
+/// Formats a number of things as `1 message`, `2 messages`, `2 entries`.
 #[must_use]
 pub fn count(number: usize, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
-}
-
-/// Formats a number of entries as `1 entry`, `2 entries`.
-#[must_use]
-pub fn entries(count: usize) -> String {
-    if count == 1 {
-        "1 entry".to_owned()
-    } else {
-        format!("{count} entries")
+    match thing.strip_suffix('y') {
+        _ if number == 1 => format!("1 {thing}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {thing}s"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_entries_were_called_entrys() {
+        let texts = ["message", "entry", "file"].map(|thing| (count(1, thing), count(2, thing)));
+        let texts = texts.map(|(one, two)| format!("{one}, {two}"));
+        assert_eq!(
+            texts,
+            [
+                "1 message, 2 messages",
+                "1 entry, 2 entries",
+                "1 file, 2 files"
+            ]
+        );
+    }
 
     #[test]
     fn nothing_raw_reaches_a_terminal() {

@@ -89,7 +89,7 @@ impl DeliveryHost<'_> {
                 Ok(moved) if moved.entries == 0 => {}
                 Ok(moved) => {
                     let (old, new) = (old.display(), new.display());
-                    let moved = report::entries(moved.entries);
+                    let moved = report::count(moved.entries, "entry");
                     let text = format!("`{old}` was renamed: {moved} moved to `{new}`");
                     self.ctx.tell_once(&text, None);
                     spools.push(spool);

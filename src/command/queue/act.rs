@@ -103,7 +103,7 @@ pub(super) fn act_on_selected(
         return nowhere(ctx, nothing_chosen);
     }
     if has_acted {
-        report::line(&format!("{} {what}", report::entries(count)));
+        report::line(&format!("{} {what}", report::count(count, "entry")));
     }
     Ok(done)
 }

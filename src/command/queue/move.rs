@@ -84,7 +84,10 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
         });
     }
     if is_any {
-        report::line(&format!("{} moved to `{new}`", report::entries(count)));
+        report::line(&format!(
+            "{} moved to `{new}`",
+            report::count(count, "entry")
+        ));
     }
     Ok(if is_whole { done } else { Exit::No })
 }
@@ -129,7 +132,7 @@ fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
     });
     if in_spare > 0 {
         is_whole = false;
-        let (entries, old) = (report::entries(in_spare), old.display());
+        let (entries, old) = (report::count(in_spare, "entry"), old.display());
         ctx.tell_once(
             &format!("cannot move {entries} of `{old}` in `spare`: there is no room for them"),
             Some("make room on that disk, run `refpost flush`, and then this again"),
@@ -143,7 +146,7 @@ fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
     }
     report::line(&format!(
         "{} moved to `{}`",
-        report::entries(count),
+        report::count(count, "entry"),
         new.display()
     ));
     Ok(if is_whole { done } else { Exit::No })

@@ -41,7 +41,7 @@ pub(super) fn run(args: &QueueChooseArgs, ctx: &Context) -> Result<Exit, Error> 
         ctx.tell_error(Error::Failed {
             what: format!(
                 "cannot retry {} of `{endpoint}`: it is not configured for `{repository}`",
-                report::entries(*count)
+                report::count(*count, "entry")
             ),
             hint: Some(configured.ways_out(orphan)),
         });
