@@ -120,7 +120,12 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<Exit, Error> {
             return Ok(Exit::Well);
         }
     };
-    dispatch(cli.command, &Context::new(cli.config, cli.found))
+    let ctx = Context::new(cli.config, cli.found);
+    // A push goes on without it, and its hook tells why.
+    if !matches!(cli.command, Command::Hook(_)) {
+        ctx.ensure_named_config()?;
+    }
+    dispatch(cli.command, &ctx)
 }
 
 fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Error> {

@@ -1,5 +1,6 @@
 //! Records the moves that are about to be made, for the hooks that run before refs move.
 
+use std::io;
 use std::path::PathBuf;
 
 use super::batches::Batch;
@@ -19,8 +20,18 @@ const MOST_INTENDED: usize = 200_000;
 /// loaded. `None` if no endpoint is configured.
 pub(crate) type Wanted = Option<(PathBuf, Result<Loaded, config::Error>)>;
 
+/// Returns the repository that a hook runs in. Fails outside of one.
 pub(crate) fn wanted(ctx: &Context) -> Result<Wanted, Error> {
     let git_dir = locate::hook_git_dir(ctx)?;
+    // git starts no hook elsewhere, so this is a person or a script in the wrong folder.
+    if let Err(error) = git_dir.join("HEAD").symlink_metadata()
+        && error.kind() == io::ErrorKind::NotFound
+    {
+        return Err(Error::Failed {
+            what: format!("`{}` is no repository", git_dir.display()),
+            hint: Some("git runs a hook in its repository, or names it in `GIT_DIR`".to_owned()),
+        });
+    }
     let loaded = ctx.load(Some(&git_dir));
     Ok(match &loaded {
         Ok(loaded) if loaded.settings.endpoints.is_empty() => None,

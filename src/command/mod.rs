@@ -25,7 +25,7 @@ pub(crate) mod work;
 
 use clap::Args;
 
-use crate::config::RepositoryPattern;
+use crate::config::{self, RepositoryPattern};
 use crate::payload::Format;
 use crate::spool::Id;
 
@@ -61,6 +61,11 @@ pub(crate) fn parse_format(text: &str) -> Result<Format, String> {
         let names = Format::ALL.map(Format::name).join("`, `");
         format!("formats are `{names}`")
     })
+}
+
+/// A duration of at most 100 years.
+pub(crate) fn parse_duration(text: &str) -> Result<humantime::Duration, String> {
+    config::parse_period(text).map(humantime::Duration::from)
 }
 
 pub(crate) fn parse_id(text: &str) -> Result<Id, &'static str> {

@@ -50,7 +50,7 @@ pub use settings::{Allow, ClientCert, Endpoint, Network, Retry, Settings, Signin
 pub use shown::Shown;
 pub use values::matching::{Names, RepositoryPattern, RepositoryPatterns, below};
 pub use values::patterns::Patterns;
-pub use values::text::EndpointUrl;
+pub use values::text::{EndpointUrl, parse_period};
 
 /// The server's file, unless another is named.
 pub const SYSTEM_FILE: &str = "/etc/refpost/config.toml";

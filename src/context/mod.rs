@@ -107,6 +107,19 @@ impl Context {
         self.config.clone()
     }
 
+    /// Fails if the command line names the server's file and that cannot be read. What is wrong in
+    /// the file is for the command to tell.
+    pub(crate) fn ensure_named_config(&self) -> Result<(), config::Error> {
+        match &self.config {
+            // Root's refpost, which reads the file, hands it on to accounts that may not.
+            Some(_) if !self.is_given => match self.server() {
+                Err(error @ config::Error::Read { .. }) => Err(error),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
     /// Returns whether no account has this number.
     pub(crate) fn has_no_name(&self, uid: u32) -> bool {
         matches!(User::from_uid(Uid::from_raw(uid)), Ok(None))

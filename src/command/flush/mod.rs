@@ -15,6 +15,7 @@ use crate::announce::delivery_host::DeliveryHost;
 use crate::as_account::apart::{self, Job};
 use crate::as_account::become_account;
 use crate::command::flush::prepare::prepare;
+use crate::command::parse_duration;
 use crate::config::IN_FLIGHT;
 use crate::context::targets::{self, Target, Targets};
 use crate::context::{Context, signals};
@@ -38,7 +39,7 @@ pub(crate) struct FlushArgs {
     #[arg(long, conflicts_with_all = ["budget", "strict"])]
     pub(crate) watch: bool,
     /// Start no new attempts after DURATION, such as `55s`
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) budget: Option<humantime::Duration>,
     /// Exit with 75 if any message is still queued
     #[arg(long)]

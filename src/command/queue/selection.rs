@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::command::parse_id;
+use crate::command::{parse_duration, parse_id};
 use crate::context::Context;
 use crate::context::targets::Target;
 use crate::error::Error;
@@ -27,7 +27,7 @@ pub(crate) struct Choice {
     #[arg(long, value_name = "REPO")]
     pub(crate) repository: Option<PathBuf>,
     /// Only entries older than DURATION, such as `2d`
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) older_than: Option<humantime::Duration>,
     /// Repository, spool, or folder to search [default: the current repository, or the server]
     #[arg(long = "in", value_name = "PATH")]

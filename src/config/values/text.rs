@@ -279,6 +279,19 @@ impl<'de> Deserialize<'de> for Instance {
     }
 }
 
+/// The longest duration: any time of now can be that much later.
+const LONGEST_PERIOD: Duration = Duration::from_hours(100 * 366 * 24);
+
+/// Parses a duration as people write it: `15s`, `1m 30s`, `5d`; 100 years at most.
+pub fn parse_period(text: &str) -> Result<Duration, String> {
+    let why = match humantime::parse_duration(text) {
+        Ok(period) if period <= LONGEST_PERIOD => return Ok(period),
+        Ok(_) => "it is longer than 100 years".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("no duration ({why}), expected one like `15s`"))
+}
+
 /// A duration as people write it: `15s`, `1m 30s`, `5d`.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::config) struct Period(pub(in crate::config) Duration);
@@ -300,13 +313,7 @@ impl<'de> Deserialize<'de> for Period {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Period, E> {
-                humantime::parse_duration(text)
-                    .map(Period)
-                    .map_err(|error| {
-                        E::custom(format_args!(
-                            "no duration ({error}), expected one like `15s`"
-                        ))
-                    })
+                parse_period(text).map(Period).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(PeriodVisitor)
