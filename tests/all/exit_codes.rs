@@ -110,7 +110,9 @@ fn a_duration_of_any_length_ends_no_command_with_a_panic() {
             assert!(ran.stderr.contains("it is longer than 100 years"));
         }
     }
-    site.config("[retry]\ngive_up_after = \"100y\"\nschedule = [\"100y\"]\nbuild_after = \"100y\"\n");
+    site.config(
+        "[retry]\ngive_up_after = \"100y\"\nschedule = [\"100y\"]\nbuild_after = \"100y\"\n",
+    );
     let text = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
     site.write("test.git/refpost.toml", text.replace("60s", "100y"));
     site.receiver.script(|_| Answer::status(500));
