@@ -91,7 +91,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     ) -> Result<V::Value, Wrong> {
         match self.0 {
             DeValue::String(text) => visitor.visit_enum(text.as_ref().into_deserializer()),
-            _ => Err(de::Error::custom("expected a text")),
+            _ => Err(de::Error::custom("expected a string")),
         }
     }
 

@@ -122,7 +122,7 @@ fn an_error_names_file_line_and_key() {
 #[test]
 fn a_value_of_another_kind_is_told_in_words_of_toml() {
     each_says(&[
-        ("mode = 1", "line 1: `mode`: expected a text"),
+        ("mode = 1", "line 1: `mode`: expected a string"),
         (
             "max_changed_files = -3",
             "line 1: `max_changed_files`: invalid type: integer `-3`, expected a whole number, 0 \
