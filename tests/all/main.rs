@@ -113,6 +113,7 @@ mod start;
 mod support;
 mod tls;
 mod troubleshooting;
+mod tutorial;
 mod upgrade;
 mod walk_by_git;
 mod walk_graphs;
