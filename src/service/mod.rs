@@ -16,7 +16,7 @@
 //! | `socket` | listening; how many requests at once |
 //! | `asker` | the account at the other end |
 //! | `reach` | finding a repository that this account may write, by its path |
-//! | `desk` | taking an entry in, from any source ([`desk::Offered`]) |
+//! | `desk` | taking an entry in, from any source (`desk::Offered`) |
 //! | `submit` | the other side: sending the entries of a repository's spool to the service |
 //! | `drain` | taking in the mail drop of an earlier refpost |
 
