@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::command::{
-    LEVELS, as_account, build, check, completions, demo, disable, emit, enable, flush, hook,
-    keygen, listen, log, man, ping, preview, queue, status, verify, work,
+    ENVIRONMENT, EXIT_CODES, FLUSH_EXIT_CODES, LEVELS, STATUS_EXIT_CODES, as_account, build, check,
+    completions, demo, disable, emit, enable, flush, hook, keygen, listen, log, man, ping, preview,
+    queue, status, verify, work,
 };
 use crate::context::Context;
 use crate::error::{Error, Exit};
@@ -20,6 +21,7 @@ use crate::report;
 /// GitLab, Gitea, Forgejo or Slack.
 #[derive(Debug, Parser)]
 #[command(name = "refpost", version, max_term_width = 100)]
+#[command(after_long_help = format!("{EXIT_CODES}\n\n{ENVIRONMENT}"))]
 pub(crate) struct Cli {
     /// The server's configuration [default: `$REFPOST_CONFIG` or /etc/refpost/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
@@ -45,6 +47,7 @@ pub(crate) enum Command {
     /// PATH is a repository, a spool, or a folder to search for them. Without PATH, flushes
     /// the `spool` of the server's configuration and everything below its `root`. Prints
     /// nothing unless an administrator must act.
+    #[command(after_long_help = FLUSH_EXIT_CODES)]
     Flush(flush::FlushArgs),
     /// Run the delivery service, to which accounts submit messages through `socket`
     ///
@@ -58,6 +61,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Queue(queue::QueueCommand),
     /// Show the state of each endpoint and its queue
+    #[command(after_long_help = STATUS_EXIT_CODES)]
     Status(status::StatusArgs),
     /// Show the last delivery attempts
     Log(log::LogArgs),

@@ -9,28 +9,31 @@ use crate::json::SyntaxError;
 use crate::spool::SpoolError;
 use crate::{git, report};
 
-/// Outcome of a command that met no error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Outcome of a command that met no error. Of several, the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
+    /// Nothing that was asked for is in the spools that root's refpost found for this account.
+    NotHere,
     /// Everything was done.
     Well,
+    /// An endpoint fails or refuses messages (`status --exit-code`).
+    Failing,
+    /// Something is left for later.
+    Deferred,
     /// The answer is no (a signature does not match, a check found something), or an error was told
     /// and the rest was done.
     No,
-    /// Something is left for later.
-    Deferred,
-    /// Nothing that was asked for is in the spools that root's refpost found for this account.
-    NotHere,
     /// The account does not exist.
     NoAccount,
 }
 
 impl Exit {
-    /// Returns the exit code: those of sysexits.h, except 1.
+    /// Returns the exit code: those of sysexits.h, except 1 and 3.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Well => 0,
             Self::No => 1,
+            Self::Failing => 3,
             Self::Deferred => 75,
             Self::NotHere => 66,
             Self::NoAccount => 67,

@@ -91,11 +91,13 @@ impl<'a> DeliveryHost<'a> {
     }
 
     fn tell_entry(&self, error: &EntryError) {
+        self.ctx.note_failure();
         let hint = error.hint();
         self.ctx.tell_once(&report::chain(error), hint.as_deref());
     }
 
     fn tell_io(&self, error: &IoError) {
+        self.ctx.note_failure();
         self.ctx
             .tell_once(&error.told_once(), error.hint().as_deref());
     }

@@ -82,32 +82,6 @@ impl Job {
     }
 }
 
-/// The results of all accounts together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ended {
-    /// True if something failed.
-    pub(crate) is_any_no: bool,
-    /// True if something is left to do.
-    pub(crate) is_any_left: bool,
-    /// True if no account has the things that were asked for.
-    pub(crate) is_nowhere: bool,
-}
-
-impl Ended {
-    /// Returns the outcome that one command with these results would have.
-    pub(crate) fn done(self) -> Exit {
-        match self {
-            Self {
-                is_any_no: true, ..
-            } => Exit::No,
-            Self {
-                is_any_left: true, ..
-            } => Exit::Deferred,
-            _ => Exit::Well,
-        }
-    }
-}
-
 /// An account, and the paths of its repositories and spools.
 struct Part {
     account: u32,
@@ -115,16 +89,12 @@ struct Part {
     found: Vec<u8>,
 }
 
-/// Has each account do its part, and prints their output.
-pub(crate) fn run(found: ByOwner, job: &Job, ctx: &Context) -> Result<Ended, Error> {
+/// Has each account do its part, and prints their output. Returns the outcome that counts most.
+pub(crate) fn run(found: ByOwner, job: &Job, ctx: &Context) -> Result<Exit, Error> {
     // Three pipes for each, and those whose time is over keep theirs.
     ctx.descriptors();
     let parts = parts(found, ctx);
-    let mut ended = Ended {
-        is_any_no: false,
-        is_any_left: false,
-        is_nowhere: true,
-    };
+    let mut ended = None;
     delivery::run(async {
         let what = Path::new("signals");
         let mut terminate = signal(SignalKind::terminate()).doing("wait for", what)?;
@@ -143,12 +113,13 @@ pub(crate) fn run(found: ByOwner, job: &Job, ctx: &Context) -> Result<Ended, Err
             }
             tokio::select! {
                 one = running.next() => match one {
-                    None => return Ok(ended),
-                    Some(done) => {
-                        ended.is_any_no |= done == Exit::No;
-                        ended.is_any_left |= done == Exit::Deferred;
-                        ended.is_nowhere &= done == Exit::NotHere;
+                    None => {
+                        return Ok(match ctx.outcome() {
+                            Exit::Well => ended.unwrap_or(Exit::Well),
+                            untold => ended.max(Some(untold)).unwrap_or(untold),
+                        });
                     }
+                    Some(done) => ended = ended.max(Some(done)),
                 },
                 () = freed.notified() => {}
                 // `finish` gets the signal too, for those that run.
@@ -176,6 +147,7 @@ fn parts(found: ByOwner, ctx: &Context) -> VecDeque<Part> {
                 let (name, _) = ctx.account(account);
                 let text =
                     format!("`{name}` has more than is handed over: the rest is passed over");
+                ctx.note_failure();
                 ctx.tell_once(&text, None);
                 break;
             }
@@ -221,13 +193,14 @@ async fn work(
     };
     match status.code() {
         Some(0) => Exit::Well,
+        Some(3) => Exit::Failing,
         Some(66) => Exit::NotHere,
         Some(67) => {
             report::say(&format!(
                 "what belongs to `{account}` is passed over: there is no such account"
             ));
             report::hint("chown it, or remove it");
-            Exit::Well
+            Exit::No
         }
         Some(75) => Exit::Deferred,
         // The process has told the reason itself.

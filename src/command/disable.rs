@@ -58,7 +58,7 @@ fn apart(found: ByOwner, all: Option<&Path>, ctx: &Context) -> Result<Exit, Erro
         None => line.push("/".into()),
     }
     let ended = apart::run(found, &Job::for_a_person(line), ctx)?;
-    Ok(ended.done())
+    Ok(ended)
 }
 
 fn disable(

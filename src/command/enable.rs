@@ -101,7 +101,7 @@ fn apart(found: ByOwner, args: &EnableArgs, ctx: &Context) -> Result<Exit, Error
         line.extend(["--url".into(), url.into()]);
     }
     let ended = apart::run(found, &Job::for_a_person(line), ctx)?;
-    Ok(ended.done())
+    Ok(ended)
 }
 
 /// Links the hooks of a repository. Calls `tell` with each, and whether its link is new.

@@ -6,36 +6,20 @@ use std::path::Path;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use crate::command::LEVELS;
+use crate::command::{ENVIRONMENT, EXIT_CODES, LEVELS};
 use crate::error::{Error, Exit, IoContext};
 use crate::report;
 
-/// Sections that clap cannot make of the options: titles and paragraphs. Exit codes are those of
-/// sysexits.h.
-const SECTIONS: [(&str, &[&str]); 3] = [
-    (
-        "EXIT STATUS",
-        &[
-            "0 done, queued counts; 1 failed, or the answer is no; 2 wrong usage; 75 something is \
-             left for later (flush --strict); 78 the configuration is wrong. As a hook 0, \
-             unless require refuses.",
-        ],
-    ),
-    (
-        "ENVIRONMENT",
-        &[
-            "REFPOST_CONFIG names the server's configuration. The pusher is the first of \
-             REFPOST_PUSHER, GL_USER, GL_USERNAME, GITEA_PUSHER_NAME, SOFT_SERVE_USERNAME and \
-             REMOTE_USER that is set, else the system account.",
-        ],
-    ),
+/// Sections that clap cannot make of the options: titles and texts.
+const SECTIONS: [(&str, &str); 4] = [
+    ("THREE LEVELS", LEVELS),
+    ("EXIT STATUS", EXIT_CODES),
+    ("ENVIRONMENT", ENVIRONMENT),
     (
         "FILES",
-        &[
-            "/etc/refpost/config.toml: the server's configuration.",
-            "refpost.toml in a bare repository: overrides it key by key.",
-            "refpost/spool in a bare repository: what waits, unless spool names another folder.",
-        ],
+        "/etc/refpost/config.toml\n  the server's configuration\n\
+         refpost.toml in a bare repository\n  overrides it key by key\n\
+         refpost/spool in a bare repository\n  what waits, unless spool names another folder",
     ),
 ];
 
@@ -73,19 +57,12 @@ fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
                 .bytes(),
         );
     }
-    let mut levels = Roff::default();
-    levels.control("SH", ["THREE LEVELS"]);
-    levels.control("nf", []);
-    levels.text([roman(LEVELS)]);
-    levels.control("fi", []);
-    levels.to_writer(&mut page)?;
-    for (title, paragraphs) in SECTIONS {
+    for (title, text) in SECTIONS {
         let mut section = Roff::default();
         section.control("SH", [title]);
-        for paragraph in paragraphs {
-            section.text([roman(*paragraph)]);
-            section.control("PP", []);
-        }
+        section.control("nf", []);
+        section.text([roman(text)]);
+        section.control("fi", []);
         section.to_writer(&mut page)?;
     }
     Ok(page)

@@ -41,6 +41,41 @@ Three levels:
   the same, with          also a ref update that cannot be    the same
   `require = true`        recorded: the push is refused";
 
+/// The exit codes, for help and man page. They are those of sysexits.h, except 1 and 3.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+   0  done; queued counts as done
+   1  failed or not examined, in part at least, or the answer is no
+   2  wrong command line
+   3  an endpoint fails or refuses messages (status --exit-code)
+  75  something is left for later (flush --strict)
+  78  a configuration or key cannot be read
+A hook exits with 0, unless `require` refuses.";
+
+/// The exit codes of `status`, for its help.
+pub(crate) const STATUS_EXIT_CODES: &str = "\
+Exit codes:
+   0  shown; with --exit-code, no endpoint fails or refuses messages
+   1  something could not be examined, which is told on standard error
+   3  with --exit-code: an endpoint fails or refuses messages, or a disk or `max_spool` has no
+      room for pushes
+  78  the server's configuration cannot be read";
+
+/// The exit codes of `flush`, for its help.
+pub(crate) const FLUSH_EXIT_CODES: &str = "\
+Exit codes:
+   0  done, whatever receivers answered: what they did not take stays queued
+   1  something could not be examined, or a spool cannot be read, written or locked
+  75  with --strict: a message is still queued
+  78  the server's configuration cannot be read";
+
+/// The environment variables, for help and man page.
+pub(crate) const ENVIRONMENT: &str = "\
+Environment:
+  REFPOST_CONFIG  the server's configuration, in place of /etc/refpost/config.toml
+  REFPOST_PUSHER  the pusher; else GL_USER, GL_USERNAME, GITEA_PUSHER_NAME, SOFT_SERVE_USERNAME,
+                  REMOTE_USER, or the system account";
+
 /// A selection of the repositories below a folder, for commands that have `--all` and `REPO`.
 #[derive(Debug, Args)]
 pub(crate) struct MatchArgs {

@@ -25,6 +25,9 @@ pub(crate) struct StatusArgs {
     /// Print a JSON object for each endpoint
     #[arg(long)]
     pub(crate) json: bool,
+    /// Exit with 3 if an endpoint fails or refuses messages now, or there is no room for pushes
+    #[arg(long)]
+    pub(crate) exit_code: bool,
 }
 
 pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Exit, Error> {
@@ -32,26 +35,36 @@ pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Exit, Error> {
     if searched.is_of_others(ctx) {
         let mut line: Vec<OsString> = vec!["status".into()];
         line.extend(args.json.then(|| "--json".into()));
+        line.extend(args.exit_code.then(|| "--exit-code".into()));
         let job = Job::looking(line, args.json);
-        return Ok(apart::run(searched.by_owner, &job, ctx)?.done());
+        return apart::run(searched.by_owner, &job, ctx);
     }
     let targets = searched.targets(ctx);
     let configured = Configured::new(ctx);
-    Ok(targets::each(&targets, ctx, |target| {
-        show(target, args.json, &configured, ctx)
-    }))
+    let mut is_healthy = true;
+    let done = targets::each(&targets, ctx, |target| {
+        is_healthy &= show(target, args.json, &configured, ctx)?;
+        Ok(())
+    });
+    Ok(match done {
+        Exit::Well if args.exit_code && !is_healthy => Exit::Failing,
+        done => done,
+    })
 }
 
+/// Prints the state of a spool and its endpoints. Returns whether no endpoint fails or refuses
+/// messages, and there is room for pushes.
 fn show(
     target: &Target,
     as_json: bool,
     configured: &Configured<'_>,
     ctx: &Context,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let now = ctx.now();
+    let mut is_healthy = true;
     let survey = target.spool.survey().map_err(SpoolError::from)?;
     for error in survey.unseen {
-        ctx.tell_error(SpoolError::from(error));
+        ctx.tell_failure(SpoolError::from(error));
     }
     let spool = target.spool.root().display().to_string();
     if survey.new + survey.unreadable > 0 {
@@ -78,6 +91,7 @@ fn show(
         }
     }
     if let Some(spare) = survey.spare.filter(|it| it.used > 0 || it.lost.is_some()) {
+        is_healthy &= spare.used == 0;
         if as_json {
             let lost = spare.lost;
             report::json(&json!({
@@ -93,25 +107,7 @@ fn show(
             }
         }
     }
-    for (repository, most) in &target.bounds {
-        let waiting = target.spool.waiting_bytes(repository, *most, None);
-        if waiting < *most {
-            continue;
-        }
-        let repository = repository.display();
-        if as_json {
-            report::json(&json!({
-                "spool": spool,
-                "state": "no_room",
-                "repository": repository.to_string(),
-                "waiting_bytes": waiting,
-                "max_spool": most,
-            }));
-        } else {
-            let text = max_spool::shown(waiting, *most);
-            report::line(&format!("{spool}: `{repository}`: {text}"));
-        }
-    }
+    is_healthy &= show_bounds(target, as_json, &spool);
     let healthy = target
         .endpoints
         .keys()
@@ -128,6 +124,7 @@ fn show(
         let orphaned = orphan.as_ref().map(|orphan| &orphan.endpoint);
         let name = known.or(orphaned);
         let name = name.map_or(queue.queue.as_str(), String::as_str);
+        is_healthy &= orphan.is_some() || !is_failing(&queue);
         let outage = failures
             .get(queue.queue.as_str())
             .filter(|it| it.by_transport);
@@ -145,7 +142,38 @@ fn show(
             report::line(&format!("{spool}: `{name}` {text}{apart}"));
         }
     }
-    Ok(())
+    Ok(is_healthy)
+}
+
+/// Prints which repositories have reached `max_spool`. Returns whether none has.
+fn show_bounds(target: &Target, as_json: bool, spool: &str) -> bool {
+    let mut has_room = true;
+    for (repository, most) in &target.bounds {
+        let waiting = target.spool.waiting_bytes(repository, *most, None);
+        if waiting < *most {
+            continue;
+        }
+        has_room = false;
+        let repository = repository.display();
+        if as_json {
+            report::json(&json!({
+                "spool": spool,
+                "state": "no_room",
+                "repository": repository.to_string(),
+                "waiting_bytes": waiting,
+                "max_spool": most,
+            }));
+        } else {
+            let text = max_spool::shown(waiting, *most);
+            report::line(&format!("{spool}: `{repository}`: {text}"));
+        }
+    }
+    has_room
+}
+
+/// Returns whether the endpoint of a queue does not take messages.
+fn is_failing(queue: &QueueSurvey) -> bool {
+    queue.aside > 0 || queue.head.as_ref().is_some_and(|head| head.attempts > 0)
 }
 
 fn empty(queue: &Queue) -> QueueSurvey {

@@ -30,7 +30,7 @@ impl ByOwner {
         found.retain(|one| match ctx.ensure_roots(one.path()) {
             Ok(()) => true,
             Err(error) => {
-                ctx.tell_error(error);
+                ctx.tell_failure(error);
                 false
             }
         });
@@ -80,7 +80,7 @@ pub(crate) fn given(ctx: &Context) -> Result<Vec<Found>, Error> {
             // It belongs to another account by now, or is gone.
             Ok(_) => {}
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => ctx.tell_error(SpoolError::from(error)),
+            Err(error) => ctx.tell_failure(SpoolError::from(error)),
         }
     }
     Ok(match ctx.own_uid() {

@@ -29,7 +29,7 @@ use nix::unistd::{Uid, User};
 use crate::config::{self, Loaded, Server, Settings};
 use crate::context::accounts::Accounts;
 use crate::context::told::Told;
-use crate::error::{Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::git::{Everywhere, Repository, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;
@@ -41,6 +41,8 @@ pub(crate) struct Context {
     /// True if standard input names the repositories and spools to work on.
     pub(crate) is_given: bool,
     told: RefCell<Told>,
+    /// True if something could not be examined, or a part of the work not done.
+    is_incomplete: Cell<bool>,
     /// Repositories of other accounts that git trusts, with their owners; git is asked once.
     pub(crate) trusted: RefCell<HashSet<(PathBuf, u32)>>,
     accounts: Accounts,
@@ -88,6 +90,7 @@ impl Context {
             config,
             is_given,
             told: RefCell::default(),
+            is_incomplete: Cell::default(),
             trusted: RefCell::default(),
             accounts: Accounts::default(),
             is_service: Cell::default(),
@@ -110,12 +113,10 @@ impl Context {
     /// Fails if the command line names the server's file and that cannot be read. What is wrong in
     /// the file is for the command to tell.
     pub(crate) fn ensure_named_config(&self) -> Result<(), config::Error> {
-        match &self.config {
-            // Root's refpost, which reads the file, hands it on to accounts that may not.
-            Some(_) if !self.is_given => match self.server() {
-                Err(error @ config::Error::Read { .. }) => Err(error),
-                _ => Ok(()),
-            },
+        // Root's refpost, which reads the file, hands it on to accounts that may not.
+        let is_named = self.config.is_some() && !self.is_given;
+        match is_named.then(|| self.server()) {
+            Some(Err(error @ config::Error::Read { .. })) => Err(error),
             _ => Ok(()),
         }
     }
@@ -193,6 +194,28 @@ impl Context {
     pub(crate) fn tell_error(&self, error: impl Into<Error>) {
         let error = error.into();
         self.tell_once(&report::chain(&error), error.hint().as_deref());
+    }
+
+    /// Tells a person of an error that leaves something unexamined or undone, and notes it for
+    /// [`Context::outcome`].
+    pub(crate) fn tell_failure(&self, error: impl Into<Error>) {
+        self.note_failure();
+        self.tell_error(error);
+    }
+
+    /// Notes for [`Context::outcome`] that something is unexamined or undone, which was told.
+    pub(crate) fn note_failure(&self) {
+        self.is_incomplete.set(true);
+    }
+
+    /// Returns [`Exit::No`] if something could not be examined, or a part of the work not done.
+    /// That was told, and kept nothing else from being done.
+    pub(crate) fn outcome(&self) -> Exit {
+        if self.is_incomplete.get() {
+            Exit::No
+        } else {
+            Exit::Well
+        }
     }
 
     /// Returns a command that runs another refpost in `/`, with the same server's file.

@@ -1,6 +1,6 @@
 //! Finds the spools that a command is about: those of its PATHs, or else the whole server's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -23,8 +23,12 @@ pub(crate) struct Target {
     pub(crate) is_alone: bool,
     /// True if the repository's configuration says where messages go, or that they go nowhere.
     is_decided: bool,
+    /// True if a configuration cannot be loaded, which was told.
+    is_broken: bool,
     /// Names of the endpoints that are configured to go through the spool, by their queues.
     pub(crate) endpoints: BTreeMap<Queue, String>,
+    /// Names of all endpoints of the repositories that use the spool.
+    pub(crate) names: BTreeSet<String>,
     /// Repositories that use the spool, and the most bytes that may wait for each.
     pub(crate) bounds: Vec<(PathBuf, u64)>,
     /// Spools inside repositories whose entries belong into this one. It was named after they were
@@ -56,6 +60,13 @@ impl Target {
         Ok(())
     }
 
+    /// Returns whether messages may be here for an endpoint of this name, as far as is known.
+    pub(crate) fn may_have(&self, endpoint: &str) -> bool {
+        // Who uses a spool that was found by itself is not known.
+        let is_known = self.repository.is_some() || !self.names.is_empty();
+        !is_known || self.is_broken || self.names.contains(endpoint)
+    }
+
     /// Takes over the entries of former spools.
     pub(crate) fn adopt(&self) -> Result<(), spool::IoError> {
         self.former
@@ -64,18 +75,9 @@ impl Target {
     }
 }
 
-/// Spools that a search found.
-pub(crate) struct Targets {
-    pub(crate) all: Vec<Target>,
-    /// [`Exit::No`] if something could not be searched. That was told, and hides nothing else.
-    pub(crate) found: Exit,
-}
-
 /// Result of a search, by owners.
 pub(crate) struct Searched {
     pub(crate) by_owner: ByOwner,
-    /// As in [`Targets`].
-    done: Exit,
 }
 
 impl Searched {
@@ -85,12 +87,12 @@ impl Searched {
     }
 
     /// Returns the spools that this account works on: as root, root's.
-    pub(crate) fn targets(mut self, ctx: &Context) -> Targets {
+    pub(crate) fn targets(mut self, ctx: &Context) -> Vec<Target> {
         let found = match ctx.own_uid() {
             0 => self.by_owner.take_roots(ctx),
             _ => self.by_owner.0.into_values().flatten().collect(),
         };
-        targets(found, self.done, ctx)
+        targets(found, ctx)
     }
 }
 
@@ -120,20 +122,19 @@ pub(crate) fn search_here(paths: &[PathBuf], ctx: &Context) -> Result<Searched, 
 /// A PATH is a repository, a spool, or a folder to search for them. Without a PATH, the spools are
 /// those that the server's file names, and all below its `root`.
 pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error> {
-    let (mut by_owner, mut done) = (ByOwner::default(), Exit::Well);
+    let mut by_owner = ByOwner::default();
     if ctx.is_given {
         let given = found::given(ctx)?;
         by_owner.0.insert(ctx.own_uid(), given);
-        return Ok(Searched { by_owner, done });
+        return Ok(Searched { by_owner });
     }
-    let mut look_into = |path: &Path, by_owner: &mut ByOwner| {
+    let look_into = |path: &Path, by_owner: &mut ByOwner| {
         let take = &mut |one, owner| by_owner.0.entry(owner).or_default().push(one);
-        let tell = &mut |error| ctx.tell_error(spool::SpoolError::from(error));
+        let tell = &mut |error| ctx.tell_failure(spool::SpoolError::from(error));
         // The path is made absolute: another refpost works in another folder.
         let path = &absolute(path);
         if let Err(error) = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take, tell) {
             tell(error);
-            done = Exit::No;
         }
     };
     if paths.is_empty() {
@@ -169,11 +170,11 @@ pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error
         let path = if git_dir.is_dir() { &git_dir } else { path };
         look_into(path, &mut by_owner);
     }
-    Ok(Searched { by_owner, done })
+    Ok(Searched { by_owner })
 }
 
 /// Loads the configuration of the spools that were found.
-fn targets(found: Vec<Found>, done: Exit, ctx: &Context) -> Targets {
+fn targets(found: Vec<Found>, ctx: &Context) -> Vec<Target> {
     let is_repository = |one: &Found| matches!(one, Found::Repository(_));
     let server = if found.iter().any(is_repository) {
         told_once(ctx.server(), ctx)
@@ -189,33 +190,34 @@ fn targets(found: Vec<Found>, done: Exit, ctx: &Context) -> Targets {
         match targets.get_mut(one.spool.root()) {
             Some(known) => {
                 known.endpoints.extend(one.endpoints);
+                known.names.extend(one.names);
                 known.former.extend(one.former);
                 known.bounds.extend(one.bounds);
                 known.is_alone = false;
+                known.is_broken |= one.is_broken;
             }
             None => drop(targets.insert(one.spool.root().to_owned(), one)),
         }
     }
-    Targets {
-        all: targets.into_values().collect(),
-        found: done,
-    }
+    targets.into_values().collect()
 }
 
-/// Calls `act` with each target. An error is told, and the next targets follow.
+/// Calls `act` with each target. An error is told, and the next targets follow. Returns the
+/// outcome, which is also [`Exit::No`] if a configuration that says what there is cannot be loaded.
 pub(crate) fn each(
-    targets: &Targets,
+    targets: &[Target],
     ctx: &Context,
     mut act: impl FnMut(&Target) -> Result<(), Error>,
 ) -> Exit {
-    let mut done = targets.found;
-    for target in &targets.all {
+    for target in targets {
+        if target.is_broken {
+            ctx.note_failure();
+        }
         if let Err(error) = act(target) {
-            ctx.tell_error(error);
-            done = Exit::No;
+            ctx.tell_failure(error);
         }
     }
-    done
+    ctx.outcome()
 }
 
 /// Returns the loaded value. An error is told; pushes wait until the configuration is mended.
@@ -236,7 +238,9 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
                 repository: None,
                 is_alone: false,
                 is_decided: false,
+                is_broken: false,
                 endpoints: BTreeMap::new(),
+                names: BTreeSet::new(),
                 bounds: Vec::new(),
                 former: Vec::new(),
             });
@@ -244,13 +248,14 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
         Found::Repository(git_dir) => absolute(&git_dir),
     };
     if let Err(error) = ctx.ensure_trusted(&git_dir) {
-        ctx.tell_error(error);
+        ctx.tell_failure(error);
         return None;
     }
     let loaded = server.and_then(|server| {
         let loaded = server.load(Some(&git_dir), ctx.host());
         told_once(loaded, ctx)
     });
+    let is_broken = loaded.is_none();
     let is_decided = loaded.as_ref().is_some_and(Loaded::is_decided);
     let settings = loaded.map(|loaded| loaded.settings);
     let spool = locate::spool_of(&git_dir, settings.as_ref());
@@ -264,11 +269,13 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
             .map(|most| (git_dir.clone(), most))
             .into_iter()
             .collect(),
+        names: settings.iter().flat_map(endpoint_names).collect(),
         endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
         former: former.into_iter().collect(),
         repository: Some(git_dir),
         is_alone: true,
         is_decided,
+        is_broken,
         spool,
     })
 }
@@ -285,6 +292,7 @@ fn is_for_us(spool: &Spool, ctx: &Context) -> bool {
     if ctx.server().as_ref().is_ok_and(is_served) {
         return true;
     }
+    ctx.note_failure();
     ctx.tell_once(
         &format!(
             "cannot flush `{}` as the service: it delivers from the server's `spool` alone",
@@ -297,6 +305,12 @@ fn is_for_us(spool: &Spool, ctx: &Context) -> bool {
 
 pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     one == other || absolute(one) == absolute(other)
+}
+
+/// Returns the names of all endpoints, and that of the queue to the service.
+fn endpoint_names(settings: &Settings) -> Vec<String> {
+    let all = settings.endpoints.iter().map(|one| one.name.clone());
+    all.chain([Queue::service().to_string()]).collect()
 }
 
 fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, String> {

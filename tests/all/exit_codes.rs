@@ -2,7 +2,9 @@
 
 use std::fs::{self, OpenOptions};
 
-use crate::support::{Answer, Environment, KEY, REFPOST, Runner, Site};
+use crate::support::{
+    Accounts, Answer, Environment, KEY, REFPOST, Runner, Several, Site, set_mode,
+};
 
 /// Runs a command whose standard output goes to a full disk. Returns its exit code and what it
 /// complained of.
@@ -148,4 +150,183 @@ fn a_push_goes_on_when_the_hook_cannot_print() {
     let bare = environment.bare("a.git");
     let hook = environment.refpost(["hook", "post-receive"]).dir(bare);
     assert_eq!(into_full(hook), (0, String::new()));
+}
+
+const ALICE: u32 = 4401;
+const BOB: u32 = 4402;
+
+/// Commands about one repository or folder.
+const ABOUT: [&[&str]; 7] = [
+    &["status"],
+    &["status", "--json"],
+    &["status", "--exit-code"],
+    &["flush"],
+    &["flush", "--strict"],
+    &["queue", "list", "--in"],
+    &["queue", "drop", "--all", "--in"],
+];
+
+#[test]
+fn a_repository_that_is_not_trusted_is_not_examined() {
+    let Some(accounts) = Accounts::new() else {
+        return;
+    };
+    let srv = accounts.folder("srv", ALICE);
+    accounts.git(ALICE, &srv, &["init", "-q", "--bare", "a.git"]);
+    let bare = srv.join("a.git");
+    accounts
+        .shell(
+            ALICE,
+            &format!("echo 'urls = []' > {}/refpost.toml", bare.display()),
+        )
+        .well();
+    for at in [&bare, &srv] {
+        let at = at.to_str().unwrap();
+        for line in ABOUT {
+            let ran = accounts.refpost(BOB, &[line, &[at]].concat());
+            assert_eq!(ran.status, 1, "{line:?}: {}", ran.stderr);
+            assert_eq!(ran.stdout, "", "{line:?}");
+            assert!(ran.stderr.starts_with("refpost: cannot trust repository"));
+            let ran = accounts.refpost(ALICE, &[line, &[at]].concat());
+            assert_eq!(ran.status, 0, "{line:?}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_not_examined() {
+    let Some(accounts) = Accounts::new() else {
+        return;
+    };
+    let shut = accounts.folder("shut", BOB);
+    set_mode(&shut, 0o700);
+    for at in [shut.to_str().unwrap(), "/nope"] {
+        for line in ABOUT {
+            let ran = accounts.refpost(ALICE, &[line, &[at]].concat());
+            assert_eq!((ran.status, &*ran.stdout), (1, ""), "{line:?} {at}");
+            assert!(ran.stderr.contains(at), "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn root_passes_nothing_over_with_exit_code_0() {
+    let Some(server) = Several::new() else { return };
+    let bare = server.repository(server.alice.uid, "alice/a.git", "");
+    let at = bare.to_str().unwrap();
+    server.root(&["flush"]).well();
+    for line in ABOUT {
+        let ran = server.root(&[line, &[at]].concat());
+        assert_eq!(ran.status, 0, "{line:?}: {}", ran.stderr);
+    }
+    let spool = bare.join("refpost/spool");
+    let line = format!("rm -r {0} && touch {0}", spool.display());
+    server.accounts.shell(server.alice.uid, &line).well();
+    for line in ABOUT {
+        let ran = server.root(&[line, &[at]].concat());
+        assert_eq!(ran.status, 1, "{line:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(spool.to_str().unwrap()),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn a_flush_that_reports_an_error_of_a_spool_fails_and_a_receiver_that_is_down_is_none() {
+    let site = Site::new();
+    let bare = site.bare.to_str().unwrap();
+    site.config_alone("urls = [\"http://127.0.0.1:9/\"]\nunsigned = true\n");
+    site.commit("a");
+    site.try_push(&["origin", "main"]);
+    let ran = site.refpost(["flush", bare]).run();
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    // A configuration that is broken is mended, and what waits is delivered then.
+    site.config_alone("nonsense = 1\n");
+    assert_eq!(site.refpost(["flush", bare]).run().status, 0);
+    for line in ["status", "status --exit-code", "queue list"] {
+        let ran = site.refpost(line.split(' ')).dir(&site.bare).run();
+        assert_eq!(ran.status, 1, "{line}: {}", ran.stderr);
+    }
+    site.config("");
+    let spool = site.bare.join("refpost/spool");
+    for place in ["new", "retry", "intent"] {
+        let place = spool.join(place);
+        let aside = spool.join("aside");
+        let was_there = fs::rename(&place, &aside).is_ok();
+        fs::write(&place, "no folder").unwrap();
+        let ran = site.refpost(["flush", bare]).run();
+        assert_eq!(ran.status, 1, "{}: {}", place.display(), ran.stderr);
+        assert!(
+            ran.stderr.contains(place.to_str().unwrap()),
+            "{}",
+            ran.stderr
+        );
+        fs::remove_file(&place).unwrap();
+        if was_there {
+            fs::rename(&aside, &place).unwrap();
+        }
+    }
+    let ran = site.refpost(["flush", bare]).run();
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn status_says_by_its_exit_code_whether_an_endpoint_fails_or_refuses() {
+    for (answer, says) in [(200, 0), (500, 3), (403, 3)] {
+        let site = Site::new();
+        let bare = site.bare.to_str().unwrap();
+        site.receiver.script(move |_| Answer::status(answer));
+        let status = |more: &[&str]| {
+            let line = [&["status", bare], more].concat();
+            site.refpost(line).run()
+        };
+        assert_eq!(status(&["--exit-code"]).status, 0);
+        site.commit("a");
+        site.try_push(&["origin", "main"]);
+        for more in [&["--exit-code"][..], &["--exit-code", "--json"]] {
+            let ran = status(more);
+            assert_eq!(ran.status, says, "{answer}: {}{}", ran.stdout, ran.stderr);
+        }
+        assert_eq!(status(&[]).status, 0);
+        // What could not be examined comes first.
+        assert_eq!(status(&["--exit-code", "/nope"]).status, 1);
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_misspelt_is_an_error() {
+    let site = Site::new();
+    let bare = site.bare.to_str().unwrap();
+    let url = site.receiver.url("/hook");
+    site.config_alone(&format!(
+        "key = \"{KEY}\"\n[[endpoint]]\nname = \"deploy\"\nurl = \"{url}\"\n"
+    ));
+    let queue = |line: &str| {
+        let line = line.split(' ');
+        site.refpost(["queue"])
+            .args(line)
+            .args(["--in", bare])
+            .run()
+    };
+    queue("list --endpoint deploy").well();
+    let told = "refpost: cannot find endpoint `typo`: it is not configured, and nothing waits for \
+                it\nhint: `refpost status` lists the endpoints\n";
+    for line in [
+        "list --endpoint typo",
+        "list --endpoint typo --json",
+        "retry --all --endpoint typo",
+        "drop --all --endpoint typo",
+    ] {
+        let ran = queue(line).fails(1, told);
+        assert_eq!(ran.stdout, "", "{line}");
+    }
+    // One that is not configured any more is listed while something waits for it.
+    site.receiver.script(|_| Answer::status(500));
+    site.commit("a");
+    site.try_push(&["origin", "main"]);
+    site.config("");
+    assert_ne!(queue("list --endpoint deploy").well().stdout, "");
+    queue("list --endpoint deploy --older-than 1h").well();
 }

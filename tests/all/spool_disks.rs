@@ -81,7 +81,7 @@ fn no_names_left_keeps_an_entry_where_it_is() {
     fs::remove_file(ballast.join("0")).unwrap();
     for _ in 0..3 {
         let ran = site.flush();
-        assert_eq!(ran.status, 0);
+        assert_eq!(ran.status, 1);
         assert!(
             ran.stderr.contains("no space left on device"),
             "{}",

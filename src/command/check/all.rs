@@ -84,7 +84,7 @@ fn apart(found: ByOwner, is_all: bool, ctx: &Context) -> Result<Exit, Error> {
     if is_all {
         tell_idle(&idle);
     }
-    Ok(ended.done())
+    Ok(ended)
 }
 
 fn tell_idle(sections: &BTreeSet<String>) {

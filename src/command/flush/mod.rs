@@ -17,7 +17,7 @@ use crate::as_account::become_account;
 use crate::command::flush::prepare::prepare;
 use crate::command::parse_duration;
 use crate::config::IN_FLIGHT;
-use crate::context::targets::{self, Target, Targets};
+use crate::context::targets::{self, Target};
 use crate::context::{Context, signals};
 use crate::delivery::{self, Client, Instant, Limits, Scheduler};
 use crate::error::{Error, Exit, IoContext};
@@ -83,10 +83,12 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
         let deadline = limits.begin_before;
         let deadline = deadline.unwrap_or_else(|| Instant::now() + ROOTS_BUDGET);
         let ended = apart::run(searched.by_owner, &job(args, deadline), ctx)?;
-        let is_well = !args.strict || ended.done() == Exit::Well;
-        return Ok(if is_well { Exit::Well } else { Exit::Deferred });
+        return Ok(match ended {
+            Exit::Deferred if !args.strict => Exit::Well,
+            done => done,
+        });
     }
-    let Targets { all, found } = searched.targets(ctx);
+    let all = searched.targets(ctx);
     let progress = Progress::new(|| waiting(&all));
     delivery::run(async {
         let prepared = all.iter().map(|target| {
@@ -109,10 +111,9 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
         "{} delivered, {left} waiting",
         report::count(host.delivered.get(), "message")
     ));
-    Ok(if args.strict && left > 0 {
-        Exit::Deferred
-    } else {
-        found
+    Ok(match ctx.outcome() {
+        Exit::Well if args.strict && left > 0 => Exit::Deferred,
+        done => done,
     })
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn prepare(target: &Target, host: &DeliveryHost<'_>, ctx: &Context) {
     target.spool.keep_spare().ok();
     match intents::settle_all(&target.spool, ctx) {
         Err(Error::Spool(error)) => host.tell_spool(&error),
-        Err(error) => ctx.tell_error(error),
+        Err(error) => ctx.tell_failure(error),
         Ok(()) => {}
     }
 }

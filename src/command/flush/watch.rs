@@ -44,7 +44,7 @@ pub(crate) fn run(
             if ctx.own_uid() == 0 {
                 tell_others(&searched.by_owner, ctx);
             }
-            for target in searched.targets(ctx).all {
+            for target in searched.targets(ctx) {
                 followed.follow(&target.spool);
                 prepare(&target, host, ctx);
                 flush.add(&target.spool);

@@ -6,7 +6,7 @@ use super::selection::Choice;
 use super::selection::{ByLocation, Listed, select};
 use crate::as_account::apart::{self, Job};
 use crate::context::Context;
-use crate::context::targets::{self, Searched};
+use crate::context::targets::{self, Searched, Target};
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Spool, SpoolError};
@@ -30,10 +30,10 @@ pub(crate) struct QueueChooseArgs {
 /// Runs a command line as each owner of what was found, on that owner's own.
 pub(super) fn apart(searched: Searched, line: Vec<OsString>, ctx: &Context) -> Result<Exit, Error> {
     let ended = apart::run(searched.by_owner, &Job::for_a_person(line), ctx)?;
-    if ended.is_nowhere {
+    if ended == Exit::NotHere {
         return Err(nothing_chosen());
     }
-    Ok(ended.done())
+    Ok(ended)
 }
 
 /// Returns the command line that makes the same choice among another account's entries.
@@ -61,6 +61,34 @@ pub(super) fn nowhere(ctx: &Context, error: impl Fn() -> Error) -> Result<Exit, 
         return Ok(Exit::NotHere);
     }
     Err(error())
+}
+
+/// Returns whether an endpoint is named that nothing configures, and nothing is here for it.
+pub(super) fn is_typo(targets: &[Target], choice: &Choice, ctx: &Context) -> bool {
+    let Some(name) = &choice.endpoint else {
+        return false;
+    };
+    let all_of_it = Choice {
+        ids: Vec::new(),
+        endpoint: Some(name.clone()),
+        repository: None,
+        older_than: None,
+        paths: choice.paths.clone(),
+    };
+    let is_empty =
+        |target: &Target| select(target, &all_of_it, ctx).is_ok_and(|all| all.is_empty());
+    let is_unknown = |target: &Target| !target.may_have(name) && is_empty(target);
+    targets.iter().all(is_unknown)
+}
+
+pub(super) fn no_such_endpoint(choice: &Choice) -> Error {
+    let name = choice.endpoint.as_deref().unwrap_or_default();
+    Error::Failed {
+        what: format!(
+            "cannot find endpoint `{name}`: it is not configured, and nothing waits for it"
+        ),
+        hint: Some("`refpost status` lists the endpoints".to_owned()),
+    }
 }
 
 pub(super) fn nothing_chosen() -> Error {
@@ -102,7 +130,10 @@ pub(super) fn act_on_selected(
     if !is_any && !args.all && done == Exit::Well {
         return nowhere(ctx, nothing_chosen);
     }
-    if has_acted {
+    if !is_any && done == Exit::Well && is_typo(&targets, &args.choice, ctx) {
+        return nowhere(ctx, || no_such_endpoint(&args.choice));
+    }
+    if has_acted && (count > 0 || done == Exit::Well) {
         report::line(&format!("{} {what}", report::count(count, "entry")));
     }
     Ok(done)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::act::line_of;
+use super::act::{is_typo, line_of, no_such_endpoint, nowhere};
 use super::describe::describe;
 use super::selection::Choice;
 use super::selection::{Listed, Location, select};
@@ -32,11 +32,14 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
         let mut line = line_of("list", &args.choice);
         line.extend(args.json.then(|| "--json".into()));
         let job = Job::looking(line, args.json);
-        return Ok(apart::run(searched.by_owner, &job, ctx)?.done());
+        return match apart::run(searched.by_owner, &job, ctx)? {
+            Exit::NotHere => Err(no_such_endpoint(&args.choice)),
+            done => Ok(done),
+        };
     }
     let targets = searched.targets(ctx);
     let configured = Configured::new(ctx);
-    Ok(targets::each(&targets, ctx, |target| {
+    let done = targets::each(&targets, ctx, |target| {
         let killers = target.spool.killers().map_err(SpoolError::from)?;
         for listed in select(target, &args.choice, ctx)? {
             let orphan = configured
@@ -54,7 +57,11 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
             }
         }
         Ok(())
-    }))
+    });
+    if done == Exit::Well && is_typo(&targets, &args.choice, ctx) {
+        return nowhere(ctx, || no_such_endpoint(&args.choice));
+    }
+    Ok(done)
 }
 
 fn object(spool: &Spool, listed: &Listed, reason: Option<&str>) -> serde_json::Value {

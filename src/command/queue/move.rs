@@ -57,7 +57,7 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
     }
     let targets = searched.targets(ctx);
     let host = DeliveryHost::new(ctx, false);
-    let (mut count, mut is_any, mut is_whole) = (0, false, true);
+    let (mut count, mut is_any) = (0, false);
     let done = targets::each(&targets, ctx, |target| {
         distribute(&target.spool, &host)?;
         let plan = plan(target, args, ctx)?;
@@ -70,9 +70,8 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
             let handed = target.spool.hand_over(from, (to, new), &is_wanted);
             let handed = handed.map_err(|error| unless_busy(error, args))?;
             count += handed.entries;
-            is_whole &= handed.unread.is_empty();
             for error in handed.unread {
-                ctx.tell_error(SpoolError::from(error));
+                ctx.tell_failure(SpoolError::from(error));
             }
         }
         ctx.flush_detached(target.spool.root())
@@ -89,7 +88,7 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
             report::count(count, "entry")
         ));
     }
-    Ok(if is_whole { done } else { Exit::No })
+    Ok(done)
 }
 
 /// Moves the entries of a repository's former path to the path that the repository has now.
@@ -115,8 +114,8 @@ fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
     }
     let new = locate::repository(Some(&new), ctx)?.path();
     let settings = ctx.load_to_send(&new)?.settings;
-    let (mut count, mut in_spare, mut is_whole) = (0, 0, true);
-    let done = targets::each(&searched.targets(ctx), ctx, |target| {
+    let (mut count, mut in_spare) = (0, 0);
+    targets::each(&searched.targets(ctx), ctx, |target| {
         let moved = rename(&target.spool, &old, &new, &settings);
         // Entries in `spare` have no room elsewhere, and were not moved.
         let spare = target.spool.in_spare().map_err(SpoolError::from)?;
@@ -124,21 +123,20 @@ fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
         in_spare += spare.iter().filter(is_of_old).count();
         let moved = moved.map_err(|error| unless_busy(error, args))?;
         count += moved.entries;
-        is_whole &= moved.unread.is_empty();
         for error in moved.unread {
-            ctx.tell_error(SpoolError::from(error));
+            ctx.tell_failure(SpoolError::from(error));
         }
         ctx.flush_detached(target.spool.root())
     });
     if in_spare > 0 {
-        is_whole = false;
+        ctx.note_failure();
         let (entries, old) = (report::count(in_spare, "entry"), old.display());
         ctx.tell_once(
             &format!("cannot move {entries} of `{old}` in `spare`: there is no room for them"),
             Some("make room on that disk, run `refpost flush`, and then this again"),
         );
     }
-    if count == 0 && done == Exit::Well {
+    if count == 0 && ctx.outcome() == Exit::Well {
         return nowhere(ctx, || Error::Failed {
             what: format!("nothing waits for `{}` that can be moved", old.display()),
             hint: Some("`refpost queue list` shows what waits, and for which endpoint".to_owned()),
@@ -149,7 +147,7 @@ fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
         report::count(count, "entry"),
         new.display()
     ));
-    Ok(if is_whole { done } else { Exit::No })
+    Ok(ctx.outcome())
 }
 
 /// Returns the path as entries name it, its links resolved. If the path is gone, those of the

@@ -148,7 +148,7 @@ pub(crate) fn select(
 ) -> Result<Vec<Listed>, Error> {
     let spool = &target.spool;
     let now = ctx.now();
-    let tell = |error: IoError| ctx.tell_error(SpoolError::from(error));
+    let tell = |error: IoError| ctx.tell_failure(SpoolError::from(error));
     let mut locations: Vec<Location> = Vec::new();
     let mut spare: BTreeMap<Id, Header> = BTreeMap::new();
     spare.extend(spool.in_spare().map_err(tell).unwrap_or_default());

@@ -38,7 +38,7 @@ pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Exit, Error> {
         return apart(searched, line_of("show", &choice), ctx);
     }
     let mut shown = None;
-    for target in searched.targets(ctx).all {
+    for target in searched.targets(ctx) {
         for listed in select(&target, &choice, ctx)? {
             report::line(&describe(&listed));
             // The entry is one file, in every queue.
@@ -84,5 +84,5 @@ pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Exit, Error> {
             }
         }
     }
-    Ok(Exit::Well)
+    Ok(ctx.outcome())
 }
