@@ -263,11 +263,12 @@ pub fn number(number: usize) -> String {
 /// Formats a number of things as `1 message`, `2 messages`, `2 entries`.
 #[must_use]
 pub fn count(number: usize, thing: &str) -> String {
-    match thing.strip_suffix('y') {
-        _ if number == 1 => format!("1 {thing}"),
-        Some(stem) => format!("{number} {stem}ies"),
-        None => format!("{number} {thing}s"),
-    }
+    let (stem, ending) = match thing.strip_suffix('y') {
+        _ if number == 1 => (thing, ""),
+        Some(stem) => (stem, "ies"),
+        None => (thing, "s"),
+    };
+    format!("{number} {stem}{ending}")
 }
 
 #[cfg(test)]

@@ -341,36 +341,22 @@ fn the_servers_spool_is_flushed_by_the_account_that_owns_it() {
     let Some(server) = Several::new() else { return };
     let service = SystemAccount::new(&server.accounts, "service");
     let spool = server.accounts.folder("spool", service.uid);
-    server
-        .accounts
-        .shell(
-            0,
-            &format!(
-                "cd {} && chmod 0711 . && install -d -o {name} -g {name} -m 3733 new tmp",
-                spool.display(),
-                name = service.name
-            ),
-        )
-        .well();
+    server.accounts.folder("srv/service", service.uid);
     let text = format!(
-        "root = \"{}\"\nspool = \"{}\"\nunsigned = true\n[[endpoint]]\nname = \"ci\"\nurl = \"{}\"\n",
+        "mode = \"spool\"\nroot = \"{}\"\nspool = \"{}\"\nunsigned = true\n[[endpoint]]\nname = \"ci\"\nurl = \"{}\"\n",
         server.path("").display().to_string().trim_end_matches('/'),
         spool.display(),
         server.receiver.url("/ci")
     );
     server.accounts.public("system.toml", &text);
-    let bare = server.path("alice/a.git");
+    let bare = server.path("service/a.git");
     let line = format!(
         "git init -q --bare -b main {0} && ln -s {1} {0}/hooks/post-receive",
         bare.display(),
         server.accounts.binary.display()
     );
-    server.accounts.shell(server.alice.uid, &line).well();
-    service.shell(&format!(
-        "git config --global safe.directory {}",
-        bare.display()
-    ));
-    server.push(server.alice.uid, &bare);
+    server.accounts.shell(service.uid, &line).well();
+    server.push(service.uid, &bare);
     server.root(&["flush"]).well();
     assert_eq!(server.arrived(), ["/ci"]);
     assert_eq!(fs::metadata(spool.join("log")).unwrap().uid(), service.uid);

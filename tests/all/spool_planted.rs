@@ -21,10 +21,10 @@ fn a_planted_queue_is_told_and_stops_no_other() {
         planted = planted.display()
     );
     let ran = site.flush();
-    assert_eq!(ran.status, 0);
+    assert_eq!(ran.status, 1);
     assert!(ran.stderr.contains(&said), "{}", ran.stderr);
     let status = site.refpost(["status"]).arg(&site.bare).run();
-    assert_eq!(status.status, 0);
+    assert_eq!(status.status, 1);
     assert!(status.stderr.contains(&said), "{}", status.stderr);
     let check = site.refpost(["check"]).arg(&site.bare).run();
     assert_eq!(check.status, 1);
