@@ -2,7 +2,8 @@
 //!
 //! Each line has the account's name, nothing is printed raw, and the amount is bounded.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 
 use serde_json::Value;
 use tokio::net::unix::pipe::Receiver;
@@ -81,19 +82,28 @@ impl Forwarded {
     ///
     /// Other processes that hold the pipe are not waited for.
     pub(crate) fn end(mut self, account: &dyn Fn() -> String) {
-        let mut bytes = [0; 16 << 10];
-        while let Some(pipe) = &self.pipe {
-            match pipe.try_read(&mut bytes) {
+        self.drain(account);
+        if self.is_cut {
+            let account = account();
+            report::say(&format!("`{account}` says more than is told here"));
+        }
+    }
+
+    /// Prints all that is in the pipe.
+    fn drain(&mut self, account: &dyn Fn() -> String) {
+        // Without the runtime, which learns only when it waits that there is something to read.
+        let pipe = self.pipe.take().map(Receiver::into_nonblocking_fd);
+        let Some(Ok(pipe)) = pipe else { return };
+        let (mut pipe, mut bytes) = (File::from(pipe), [0; 16 << 10]);
+        while !self.is_cut {
+            match pipe.read(&mut bytes) {
                 Ok(count) if count > 0 => self.take(&bytes[..count], account),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => break,
             }
         }
         if !self.line.is_empty() {
             self.take(b"\n", account);
-        }
-        if self.is_cut {
-            let account = account();
-            report::say(&format!("`{account}` says more than is told here"));
         }
     }
 
@@ -135,5 +145,24 @@ impl Forwarded {
                 report::say(&format!("{account}: {line}"));
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by it")]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A refpost that ended before the runtime looked at its pipe.
+    #[tokio::test]
+    async fn the_last_words_of_a_quick_process_were_lost() {
+        let (from, to) = io::pipe().unwrap();
+        let pipe = Receiver::from_owned_fd(from.into()).unwrap();
+        let mut stream = Forwarded::new(Some(pipe), Kind::Answer);
+        { to }.write_all(b"one\ntwo").unwrap();
+        stream.drain(&|| "alice".to_owned());
+        assert_eq!(stream.told, "one\ntwo\n".len());
     }
 }
