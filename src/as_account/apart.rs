@@ -114,10 +114,8 @@ pub(crate) fn run(found: ByOwner, job: &Job, ctx: &Context) -> Result<Exit, Erro
             tokio::select! {
                 one = running.next() => match one {
                     None => {
-                        return Ok(match ctx.outcome() {
-                            Exit::Well => ended.unwrap_or(Exit::Well),
-                            untold => ended.max(Some(untold)).unwrap_or(untold),
-                        });
+                        let own = Some(ctx.outcome()).filter(|own| *own != Exit::Well);
+                        return Ok(ended.max(own).unwrap_or(Exit::Well));
                     }
                     Some(done) => ended = ended.max(Some(done)),
                 },

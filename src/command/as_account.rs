@@ -1,9 +1,11 @@
 //! `as-account`: becomes an account for good, and runs refpost as it.
 
+use std::ffi::OsString;
+
+use clap::Args;
+
 use crate::as_account::become_account;
 use crate::error::{Error, Exit};
-use clap::Args;
-use std::ffi::OsString;
 
 /// Arguments of `as-account`.
 #[derive(Debug, Args)]

@@ -8,8 +8,9 @@
 //! object holds back only later ones of its refs; any other reason ends the process.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -21,8 +22,6 @@ use crate::context::{Context, locate};
 use crate::error::{Error, Exit, IoContext};
 use crate::report;
 use crate::spool::{Content, Id, Spool, SpoolError, Unbuilt, WaitingRefs};
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `build`.
 #[derive(Debug, Args)]

@@ -1,9 +1,10 @@
 //! `completions`: prints a shell's completion script.
 
-use crate::error::Exit;
-use crate::report;
 use clap::Args;
 use clap_complete::Shell;
+
+use crate::error::Exit;
+use crate::report;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]

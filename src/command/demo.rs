@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use clap::Args;
 use serde_json::Value;
 
 use super::listen;
@@ -22,7 +23,6 @@ use crate::payload::Format;
 use crate::receiver::{self, Received, Verdict};
 use crate::report;
 use crate::signature::Secret;
-use clap::Args;
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]

@@ -3,7 +3,9 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use crate::announce::leave::{Listener, leave};
 use crate::announce::push::Push;
@@ -20,8 +22,6 @@ use crate::payload::pagure::parse_topic;
 use crate::payload::{Format, Message};
 use crate::spool::{Built, Content, Recipient, Spool};
 use crate::{delivery, report};
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `emit`.
 #[derive(Debug, Args)]

@@ -1,12 +1,13 @@
 //! `enable`: links the hooks and, where there is none, writes a first configuration.
 
-use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::{MatchArgs, parse_format};
+use clap::Args;
+
+use super::{RepositoriesArgs, parse_format};
 use crate::as_account::apart::{self, Job};
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::context::binary::own_binary;
@@ -19,21 +20,13 @@ use crate::hooks::file::Hook;
 use crate::hooks::{GUARANTEED, Hooks, ORDINARY};
 use crate::payload::Format;
 use crate::report;
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `enable`.
 #[derive(Debug, Args)]
 pub(crate) struct EnableArgs {
-    /// The repositories
-    #[arg(value_name = "REPO", required_unless_present = "all")]
-    pub(crate) repos: Vec<PathBuf>,
-    /// All repositories below ROOT; symbolic links are not followed
-    #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
-    pub(crate) all: Option<PathBuf>,
-    /// The selection.
+    /// The repositories.
     #[command(flatten)]
-    pub(crate) selection: MatchArgs,
+    pub(crate) repositories: RepositoriesArgs,
     /// Also link pre-receive and reference-transaction: no ref update is lost to a crash, and
     /// refs that change without a push are announced
     #[arg(long)]
@@ -52,10 +45,10 @@ pub(crate) fn run(args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
             .map_err(|why| Error::failed(format!("cannot use URL number {}: {why}", at + 1)))
     });
     let urls: Vec<EndpointUrl> = urls.collect::<Result<_, _>>()?;
-    if let Some(root) = &args.all {
+    if let Some(root) = &args.repositories.all {
         return enable_all(root, args, ctx);
     }
-    let repositories = match Repositories::named(&args.repos, ctx)? {
+    let repositories = match Repositories::named(&args.repositories.repos, ctx)? {
         Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, args, ctx),
     };
@@ -90,18 +83,15 @@ pub(crate) fn run(args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
 
 /// Has each account enable its own repositories.
 fn apart(found: ByOwner, args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
-    let mut line: Vec<OsString> = vec!["enable".into()];
-    match &args.all {
-        Some(root) => line.extend(["--all".into(), root.into()]),
-        // A placeholder: the repositories that were found are handed over on standard input.
-        None => line.push("/".into()),
-    }
+    let mut line = args.repositories.line_of("enable");
     line.extend(args.guaranteed.then(|| "--guaranteed".into()));
     for url in &args.urls {
         line.extend(["--url".into(), url.into()]);
     }
-    let ended = apart::run(found, &Job::for_a_person(line), ctx)?;
-    Ok(ended)
+    if let Some(format) = args.format {
+        line.extend(["--format".into(), format.name().into()]);
+    }
+    apart::run(found, &Job::for_a_person(line), ctx)
 }
 
 /// Links the hooks of a repository. Calls `tell` with each, and whether its link is new.
@@ -133,7 +123,7 @@ fn link(
 
 fn enable_all(root: &Path, args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
     ctx.for_many()?;
-    let repositories = match Repositories::find(root, &args.selection.matches, ctx)? {
+    let repositories = match Repositories::find(root, &args.repositories.selection.matches, ctx)? {
         Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, args, ctx),
     };
@@ -153,12 +143,7 @@ fn enable_all(root: &Path, args: &EnableArgs, ctx: &Context) -> Result<Exit, Err
         report::warning(&format!("{silent} without any config: nothing is sent"));
         report::hint("name URLs in the server's file, or `refpost enable REPO --url URL`");
     }
-    report::line(&repositories::summary("enabled", "enabled already", &tally));
-    Ok(if tally.failed == 0 {
-        Exit::Well
-    } else {
-        Exit::No
-    })
+    Ok(tally.tell("enabled", "enabled already"))
 }
 
 /// Returns each URL once, with the name of an endpoint for it.

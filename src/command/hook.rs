@@ -16,6 +16,7 @@ use std::io::BufRead;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use clap::ValueEnum;
 
 use crate::announce::batches::{self, Input};
@@ -30,7 +31,6 @@ use crate::error::{Error, Exit};
 use crate::event::RefName;
 use crate::hooks::file::{Hook, HookState};
 use crate::report;
-use clap::Args;
 
 /// The git hooks that refpost can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

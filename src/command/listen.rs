@@ -1,16 +1,16 @@
 //! `listen`: runs a receiver for tests.
 
+use std::net::SocketAddr;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use super::verify;
 use crate::error::{Error, Exit, IoContext};
 use crate::receiver::{self, Received, Verdict};
 use crate::report;
 use crate::signature::Secret;
-use clap::Args;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// Arguments of `listen`.
 #[derive(Debug, Args)]

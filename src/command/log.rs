@@ -1,13 +1,14 @@
 //! `log`: prints the last attempts.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use clap::Args;
 
 use crate::context::{Context, locate};
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Attempt, SpoolError, Status};
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `log`.
 #[derive(Debug, Args)]

@@ -23,6 +23,9 @@ pub(crate) mod status;
 pub(crate) mod verify;
 pub(crate) mod work;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::config::{self, RepositoryPattern};
@@ -75,6 +78,32 @@ Environment:
   REFPOST_CONFIG  the server's configuration, in place of /etc/refpost/config.toml
   REFPOST_PUSHER  the pusher; else GL_USER, GL_USERNAME, GITEA_PUSHER_NAME, SOFT_SERVE_USERNAME,
                   REMOTE_USER, or the system account";
+
+/// Repositories by their paths, or all of them below a folder.
+#[derive(Debug, Args)]
+pub(crate) struct RepositoriesArgs {
+    /// The repositories
+    #[arg(value_name = "REPO", required_unless_present = "all")]
+    pub(crate) repos: Vec<PathBuf>,
+    /// All repositories below ROOT; symbolic links are not followed
+    #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
+    pub(crate) all: Option<PathBuf>,
+    /// The selection.
+    #[command(flatten)]
+    pub(crate) selection: MatchArgs,
+}
+
+impl RepositoriesArgs {
+    /// Returns the command line of a subcommand for repositories that are handed over to it on
+    /// standard input.
+    fn line_of(&self, subcommand: &str) -> Vec<OsString> {
+        match &self.all {
+            Some(root) => vec![subcommand.into(), "--all".into(), root.into()],
+            // A placeholder.
+            None => vec![subcommand.into(), "/".into()],
+        }
+    }
+}
 
 /// A selection of the repositories below a folder, for commands that have `--all` and `REPO`.
 #[derive(Debug, Args)]

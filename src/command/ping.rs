@@ -1,5 +1,9 @@
 //! `ping`: sends a test message to each endpoint now, and prints its answer.
 
+use std::path::PathBuf;
+
+use clap::Args;
+
 use crate::announce::compose;
 use crate::config::{Endpoint, EndpointUrl, Settings};
 use crate::context::{Context, locate};
@@ -10,8 +14,6 @@ use crate::json::Object;
 use crate::payload::{self, Message, forge, pagure};
 use crate::report;
 use crate::signature::Secret;
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `ping`.
 #[derive(Debug, Args)]

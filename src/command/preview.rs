@@ -1,5 +1,9 @@
 //! `preview`: prints the messages of a push, and sends nothing.
 
+use std::path::PathBuf;
+
+use clap::Args;
+
 use super::parse_format;
 use crate::announce::batches::Input;
 use crate::announce::compose::{self, Composer};
@@ -11,8 +15,6 @@ use crate::error::{Error, Exit};
 use crate::payload::Format;
 use crate::payload::Message;
 use crate::report;
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `preview`.
 #[derive(Debug, Args)]

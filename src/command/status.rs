@@ -1,8 +1,10 @@
 //! `status`: prints a line for each endpoint.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use clap::Args;
 use serde_json::json;
 
 use super::check::disk;
@@ -13,8 +15,6 @@ use crate::context::{Context, max_spool};
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]

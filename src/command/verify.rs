@@ -3,11 +3,12 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
 use crate::config::{KeyError, SecretFile};
 use crate::error::{Error, Exit, IoContext};
 use crate::report;
 use crate::signature::{self, Secret};
-use clap::Args;
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]

@@ -1,11 +1,13 @@
 //! `work`: the service, and a watch that delivers what it takes in.
 
+use std::path::PathBuf;
+
+use clap::Args;
+
 use super::flush;
 use crate::context::Context;
 use crate::error::{Error, Exit};
 use crate::service;
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `work`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::found::{self, ByOwner};
 use crate::config::{Names, RepositoryPattern, RepositoryPatterns};
-use crate::error::{Error, IoContext};
+use crate::error::{Error, Exit, IoContext};
 use crate::report::{self, Progress};
 use crate::spool::{self, Found, SpoolError};
 
@@ -26,6 +26,30 @@ pub(crate) struct Tally {
     pub(crate) changed: usize,
     pub(crate) unchanged: usize,
     pub(crate) failed: usize,
+}
+
+impl Tally {
+    /// Prints a line about all repositories, and returns the outcome: `enabled 9,874 repositories, 120
+    /// were enabled already, 6 failed`.
+    pub(crate) fn tell(&self, done: &str, already: &str) -> Exit {
+        let mut parts = vec![format!("{done} {}", counted(self.changed))];
+        if self.unchanged > 0 {
+            let were = if self.unchanged == 1 { "was" } else { "were" };
+            parts.push(format!(
+                "{} {were} {already}",
+                report::number(self.unchanged)
+            ));
+        }
+        if self.failed > 0 {
+            parts.push(format!("{} failed", report::number(self.failed)));
+        }
+        report::line(&parts.join(", "));
+        if self.failed == 0 {
+            Exit::Well
+        } else {
+            Exit::No
+        }
+    }
 }
 
 impl ByOwner {
@@ -179,21 +203,4 @@ pub(crate) fn counted(count: usize) -> String {
         1 => "1 repository".to_owned(),
         _ => format!("{} repositories", report::number(count)),
     }
-}
-
-/// Returns a line about all repositories: `enabled 9,874 repositories, 120 were enabled already, 6
-/// failed`.
-pub(crate) fn summary(done: &str, already: &str, tally: &Tally) -> String {
-    let mut parts = vec![format!("{done} {}", counted(tally.changed))];
-    if tally.unchanged > 0 {
-        let were = if tally.unchanged == 1 { "was" } else { "were" };
-        parts.push(format!(
-            "{} {were} {already}",
-            report::number(tally.unchanged)
-        ));
-    }
-    if tally.failed > 0 {
-        parts.push(format!("{} failed", report::number(tally.failed)));
-    }
-    parts.join(", ")
 }

@@ -116,7 +116,8 @@ impl Receivers {
         self.0.borrow_mut().changed = later;
     }
 
-    /// Counts a request of a queue, which may be one that was counted before.
+    /// Counts a request of a queue to its receiver. `counted` is that request if it was counted
+    /// before the turn began.
     ///
     /// Returns an error if no request is to be made now.
     pub(super) fn visit(

@@ -61,7 +61,7 @@ pub(super) struct Work<'a> {
     pub(super) next: Option<Item>,
     /// The turn's place among the requests to its receiver.
     pub(super) visit: Option<Visit>,
-    /// A request that was counted before the turn, for its receiver of the last time.
+    /// The request that was counted before the turn began, to the receiver of the turn before.
     pub(super) counted: Option<Visit>,
     /// Time at which the turn's first attempt began.
     pub(super) began: Option<Instant>,

@@ -26,7 +26,7 @@ pub struct Changes<'repo> {
     /// Budget for comparing trees in this push.
     budget: Budget,
     details: Details<'repo>,
-    /// What is wanted of commits one by one.
+    /// The details of single commits that are wanted, if any.
     wanted: Option<WantedDetails>,
 }
 
@@ -143,7 +143,7 @@ impl Changes<'_> {
         }
     }
 
-    /// How many commits are wanted one by one.
+    /// Returns the number of single commits that are wanted.
     fn wanted_commits(&self) -> usize {
         self.wanted.map_or(0, |wanted| wanted.commits)
     }

@@ -23,7 +23,7 @@ const SHORT_MESSAGE: usize = 4 * 1024;
 /// No more branches are looked at for one that is where another ref is.
 const MOST_BRANCHES: usize = 200_000;
 
-/// How much of commits is wanted one by one.
+/// The bounds of single commits that are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WantedDetails {
     /// The most commits of a ref.
@@ -44,9 +44,9 @@ pub(super) struct Details<'repo> {
     shallow: OnceCell<Shallow>,
     /// By the commits that they are at, the first two by name.
     branches: OnceCell<HashMap<Oid, (RefName, Option<RefName>)>>,
-    /// What comparing trees may yet cost.
+    /// The budget that is left for comparing trees.
     budget: Budget,
-    /// How many commits may yet be told.
+    /// The number of commits that may still be told.
     left: Cell<usize>,
 }
 

@@ -251,6 +251,22 @@ fn enable_as_root_gave_a_file_in_anothers_hooks_to_the_one_who_made_a_link() {
     assert_eq!(chain.uid(), server.bob.uid);
 }
 
+/// The account's refpost wrote Pagure's format, whatever root asked for.
+#[test]
+fn the_format_that_root_named_was_forgotten_on_the_way_to_the_account() {
+    let Some(server) = Several::new() else { return };
+    let bare = server.path("alice/a.git");
+    let path = bare.to_str().unwrap();
+    let init = ["init", "-q", "--bare", "-b", "main", path];
+    let uid = server.alice.uid;
+    server.accounts.git(uid, bare.parent().unwrap(), &init);
+    let url = server.receiver.url("/github");
+    let args = ["enable", path, "--url", &url, "--format", "github"];
+    server.root(&args).well();
+    let config = fs::read_to_string(bare.join("refpost.toml")).unwrap();
+    assert!(config.contains("format = \"github\""), "{config}");
+}
+
 #[test]
 fn status_queue_and_check_as_root_are_each_accounts_own() {
     let Some(server) = Several::new() else { return };

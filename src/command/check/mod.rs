@@ -11,13 +11,14 @@ mod spool;
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
 use crate::command::MatchArgs;
 use crate::command::check::findings::Findings;
 use crate::command::check::repository::{Known, check};
 use crate::context::{Context, locate};
 use crate::error::{Error, Exit};
 use crate::report;
-use clap::Args;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]

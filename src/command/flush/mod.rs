@@ -5,10 +5,11 @@ mod watch;
 
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::announce::delivery_host::DeliveryHost;
@@ -22,8 +23,6 @@ use crate::context::{Context, signals};
 use crate::delivery::{self, Client, Instant, Limits, Scheduler};
 use crate::error::{Error, Exit, IoContext};
 use crate::report::{self, Progress};
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `flush`.
 #[derive(Debug, Args)]

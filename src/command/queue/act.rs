@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use clap::{ArgGroup, Args};
+
 use super::selection::Choice;
 use super::selection::{ByLocation, Listed, select};
 use crate::as_account::apart::{self, Job};
@@ -10,7 +12,6 @@ use crate::context::targets::{self, Searched, Target};
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Spool, SpoolError};
-use clap::{ArgGroup, Args};
 
 /// Arguments of `queue retry` and `queue drop`.
 ///

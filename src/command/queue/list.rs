@@ -1,5 +1,6 @@
 //! `queue list`: lists entries.
 
+use clap::Args;
 use serde_json::json;
 
 use super::act::{is_typo, line_of, no_such_endpoint, nowhere};
@@ -13,7 +14,6 @@ use crate::context::targets;
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Spool, SpoolError};
-use clap::Args;
 
 /// Arguments of `queue list`.
 #[derive(Debug, Args)]

@@ -9,13 +9,14 @@ mod retry;
 mod selection;
 mod show;
 
+use clap::Subcommand;
+
 use crate::command::queue::act::QueueChooseArgs;
 use crate::command::queue::list::QueueListArgs;
 use crate::command::queue::r#move::QueueMoveArgs;
 use crate::command::queue::show::QueueShowArgs;
 use crate::context::Context;
 use crate::error::{Error, Exit};
-use clap::Subcommand;
 
 /// The subcommands of `queue`.
 #[derive(Debug, Subcommand)]

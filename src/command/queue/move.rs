@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Args;
+
 use super::act::{apart, nowhere};
 use super::selection::Choice;
 use super::selection::select;
@@ -17,7 +19,6 @@ use crate::delivery::{self, Surveyor};
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Header, Id, Lock, Queue, Spool, SpoolError};
-use clap::Args;
 
 /// Arguments of `queue move`.
 #[derive(Debug, Args)]

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
+
 use crate::command::{parse_duration, parse_id};
 use crate::context::Context;
 use crate::context::targets::Target;
@@ -12,7 +14,6 @@ use crate::spool::{
     Content, Entry, EntryError, Failed, Frozen, Header, Id, IoError, Item, Part, Queue, Spool,
     SpoolError,
 };
-use clap::Args;
 
 /// Chooses entries; each condition narrows the choice.
 #[derive(Debug, Args)]

@@ -1,5 +1,9 @@
 //! `queue show`: shows an entry and its messages.
 
+use std::path::PathBuf;
+
+use clap::Args;
+
 use super::act::{apart, line_of, nothing_chosen, nowhere};
 use super::describe::describe;
 use super::selection::Choice;
@@ -11,8 +15,6 @@ use crate::event::Oid;
 use crate::report;
 use crate::spool::Id;
 use crate::spool::{Content, SpoolError};
-use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `queue show`.
 #[derive(Debug, Args)]

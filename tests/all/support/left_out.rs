@@ -19,6 +19,6 @@ pub(crate) fn leave_out(why: &str) {
 
 /// Says that the kernel does not allow something here, such as a mount in a container, so that it
 /// is not tested.
-pub(crate) fn leave_to_other_kernels(why: &str) {
+pub(crate) fn leave_out_anyway(why: &str) {
     eprintln!("warning: {why}");
 }
