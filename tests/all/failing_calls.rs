@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{REFPOST, Ran, Request, Runner, Spooled};
+use crate::support::{REFPOST, Ran, Request, Runner, Spooled, may_take_minutes};
 
 /// System calls, and the errors that each of them fails with.
 const ERRORS: [(&[&str], &[&str]); 10] = [
@@ -308,14 +308,6 @@ fn failures(trace: &str) -> Vec<Failure> {
     found
 }
 
-fn is_asked_for() -> bool {
-    let is_set = std::env::var_os("REFPOST_TEST_LONG").is_some();
-    if !is_set {
-        eprintln!("warning: REFPOST_TEST_LONG is not set: what takes minutes is not tested");
-    }
-    is_set
-}
-
 /// Runs the victim once for each call and error.
 fn sweep(victim: Victim) {
     let (failures, _) = Scene::new(victim).healthy();
@@ -356,14 +348,14 @@ fn sweep(victim: Victim) {
 
 #[test]
 fn a_call_of_the_hook_that_fails_loses_no_push_in_silence() {
-    if is_asked_for() {
+    if may_take_minutes() {
         sweep(Victim::Hook);
     }
 }
 
 #[test]
 fn a_call_of_a_flush_that_fails_loses_no_message() {
-    if is_asked_for() {
+    if may_take_minutes() {
         sweep(Victim::Flush);
     }
 }

@@ -1,4 +1,4 @@
-//! SIGKILL at every step of a push, hundreds of times: no ref that moved goes
+//! SIGKILL at every step of a push, many times: no ref that moved goes
 //! unannounced, and none that did not is announced.
 //!
 //! The hooks are scripts around the binary that kill `git receive-pack`, the binary
@@ -10,12 +10,15 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::intents_trial::{Shown, Trial};
-use crate::support::{Git, Request, Site, names};
+use crate::support::{Git, Request, Site, is_long, names};
 
-/// Kills that each of the tests must come to, besides those of flushes.
-const KILLS: usize = 100;
+/// Returns the kills that each of the tests must come to, besides those of flushes.
+fn kills_wanted() -> usize {
+    if is_long() { 200 } else { 30 }
+}
+
 /// More pushes than it takes; a test that needs them all does not hit.
-const MOST_PUSHES: usize = 400;
+const MOST_PUSHES: usize = 800;
 
 impl Trial {
     /// The moves that were announced, each `msg_id` once.
@@ -48,7 +51,7 @@ impl Trial {
     fn until_killed_enough(&mut self) {
         let mut refs = self.refs();
         let mut pushes = 0;
-        while self.kills() < KILLS {
+        while self.kills() < kills_wanted() {
             pushes += 1;
             assert!(pushes <= MOST_PUSHES, "{} kills only", self.kills());
             let args = self.push(&refs);
@@ -94,7 +97,11 @@ impl Trial {
                 self.history.join("\n")
             );
         }
-        assert!(moved.len() > KILLS / 2, "{} refs moved", moved.len());
+        assert!(
+            moved.len() > kills_wanted() / 2,
+            "{} refs moved",
+            moved.len()
+        );
         eprintln!(
             "{}: {} refs moved, {} announcements, {} kills, {} of flushes",
             self.git.version,

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::spooled::{commits, eventually};
-use crate::support::{Background, Spooled};
+use crate::support::{Background, Spooled, may_take_minutes};
 
 /// A hook that composes: it has one branch and more tags than a batch holds, and does not
 /// know yet whether more follow.
@@ -99,8 +99,7 @@ fn two_pushes_whose_hooks_began_in_the_other_order_are_announced_as_the_branch_m
 /// It composes half a gigabyte.
 #[test]
 fn a_push_that_one_entry_cannot_hold_is_not_overtaken() {
-    if std::env::var_os("REFPOST_TEST_LONG").is_none() {
-        eprintln!("warning: REFPOST_TEST_LONG is not set: what takes minutes is not tested");
+    if !may_take_minutes() {
         return;
     }
     let site = Spooled::new();

@@ -3,6 +3,9 @@
 /// Set by `.ci/run`: the programs and accounts that tests need must be there.
 const OBLIGATORY: &str = "REFPOST_TEST_ALL";
 
+/// Set by `.ci/run --long`: tests may take minutes.
+const LONG: &str = "REFPOST_TEST_LONG";
+
 /// Returns whether nothing may be left out.
 pub(crate) fn is_forbidden() -> bool {
     std::env::var_os(OBLIGATORY).is_some()
@@ -21,4 +24,17 @@ pub(crate) fn leave_out(why: &str) {
 /// is not tested.
 pub(crate) fn leave_out_anyway(why: &str) {
     eprintln!("warning: {why}");
+}
+
+/// Returns whether tests may take minutes.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os(LONG).is_some()
+}
+
+/// Returns whether a test that takes minutes is to run, and says so if it is not.
+pub(crate) fn may_take_minutes() -> bool {
+    if !is_long() {
+        eprintln!("warning: {LONG} is not set: what takes minutes is not tested");
+    }
+    is_long()
 }
