@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod announce;
 mod bad_inputs;
 mod bad_inputs_tried;
 mod body;
@@ -62,6 +63,7 @@ mod meaning_head;
 mod meaning_large;
 mod meaning_names;
 mod meaning_tags;
+mod messages;
 mod network;
 mod one_opener;
 mod outages;
@@ -112,7 +114,6 @@ mod spool_watch;
 mod start;
 mod support;
 mod tls;
-mod troubleshooting;
 mod tutorial;
 mod upgrade;
 mod walk_by_git;
