@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use std::vec;
 
 use super::found::{self, ByOwner};
 use super::{Context, locate};
@@ -87,12 +88,25 @@ impl Searched {
     }
 
     /// Returns the spools that this account works on: as root, root's.
-    pub(crate) fn targets(mut self, ctx: &Context) -> Vec<Target> {
+    pub(crate) fn targets(self, ctx: &Context) -> Vec<Target> {
+        let mut gathering = self.gathering(ctx);
+        while gathering.load_next(ctx) {}
+        gathering.finish()
+    }
+
+    /// Returns them as [`Self::targets`] does, but their configurations are loaded one by one.
+    pub(crate) fn gathering(mut self, ctx: &Context) -> Gathering {
         let found = match ctx.own_uid() {
             0 => self.by_owner.take_roots(ctx),
             _ => self.by_owner.0.into_values().flatten().collect(),
         };
-        targets(found, ctx)
+        let is_repository = |one: &Found| matches!(one, Found::Repository(_));
+        let needs_server = found.iter().any(is_repository);
+        Gathering {
+            server: needs_server.then(|| told_once(ctx.server(), ctx)).flatten(),
+            found: found.into_iter(),
+            targets: BTreeMap::new(),
+        }
     }
 }
 
@@ -173,21 +187,29 @@ pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error
     Ok(Searched { by_owner })
 }
 
-/// Loads the configuration of the spools that were found.
-fn targets(found: Vec<Found>, ctx: &Context) -> Vec<Target> {
-    let is_repository = |one: &Found| matches!(one, Found::Repository(_));
-    let server = if found.iter().any(is_repository) {
-        told_once(ctx.server(), ctx)
-    } else {
-        None
-    };
-    let mut targets: BTreeMap<PathBuf, Target> = BTreeMap::new();
-    for one in found
-        .into_iter()
-        .filter_map(|found| target(found, server.as_ref(), ctx))
-    {
-        // Many repositories can share one spool.
-        match targets.get_mut(one.spool.root()) {
+/// The spools that were found, while their configurations are loaded.
+pub(crate) struct Gathering {
+    /// The server's file, if it can be loaded and is needed.
+    server: Option<Server>,
+    found: vec::IntoIter<Found>,
+    targets: BTreeMap<PathBuf, Target>,
+}
+
+impl Gathering {
+    /// Loads the next configuration. Returns false if none is left.
+    pub(crate) fn load_next(&mut self, ctx: &Context) -> bool {
+        let Some(found) = self.found.next() else {
+            return false;
+        };
+        if let Some(one) = target(found, self.server.as_ref(), ctx) {
+            self.add(one);
+        }
+        true
+    }
+
+    /// Adds a target. Many repositories can share one spool.
+    fn add(&mut self, one: Target) {
+        match self.targets.get_mut(one.spool.root()) {
             Some(known) => {
                 known.endpoints.extend(one.endpoints);
                 known.names.extend(one.names);
@@ -196,10 +218,14 @@ fn targets(found: Vec<Found>, ctx: &Context) -> Vec<Target> {
                 known.is_alone = false;
                 known.is_broken |= one.is_broken;
             }
-            None => drop(targets.insert(one.spool.root().to_owned(), one)),
+            None => drop(self.targets.insert(one.spool.root().to_owned(), one)),
         }
     }
-    targets.into_values().collect()
+
+    /// Returns the targets, sorted by the folders of their spools.
+    pub(crate) fn finish(self) -> Vec<Target> {
+        self.targets.into_values().collect()
+    }
 }
 
 /// Calls `act` with each target. An error is told, and the next targets follow. Returns the

@@ -68,7 +68,7 @@ pub use outcome::{Outcome, Reason, retry_after};
 pub use receivers::Receivers;
 pub use recipients::{About, queue_of, recipients, recipients_of};
 pub use result::{LaneReport, Left, Notice, Words};
-pub use scheduler::Scheduler;
+pub use scheduler::{STEP, Scheduler};
 
 /// A time of the runtime's clock.
 pub use tokio::time::Instant;

@@ -35,7 +35,7 @@ use super::turn::{Finished, Turn, read};
 use crate::spool::{Queue, Spool, Standing};
 
 /// Time for the disk before answers are taken in.
-pub(super) const STEP: Duration = Duration::from_millis(5);
+pub const STEP: Duration = Duration::from_millis(5);
 /// Delay before a queue is read again that another process delivers from.
 const BUSY: Duration = Duration::from_millis(500);
 /// Delay before a queue is read again that two turns did not change.
@@ -125,6 +125,11 @@ impl<'a> Scheduler<'a> {
         }
     }
 
+    /// Returns whether another spool can be added, so that few are open at once.
+    pub fn has_room(&self) -> bool {
+        !self.stop.get() && self.distributor.has_room() && self.unseen.is_empty()
+    }
+
     /// Works until nothing is left that could be delivered now.
     ///
     /// Takes the spools one by one, as there is room, and calls `worked` after each step.
@@ -135,9 +140,9 @@ impl<'a> Scheduler<'a> {
     ) {
         let mut spools = spools.into_iter();
         loop {
-            let has_room =
-                !self.stop.get() && self.distributor.has_room() && self.unseen.is_empty();
-            if has_room && let Some(spool) = spools.next() {
+            if self.has_room()
+                && let Some(spool) = spools.next()
+            {
                 self.add(&spool);
             } else if !self.step().await {
                 return;
@@ -181,7 +186,7 @@ impl<'a> Scheduler<'a> {
         true
     }
 
-    /// Works on. While there is nothing to do, waits for ever.
+    /// Works until some progress is made. While there is nothing to do, waits for ever.
     pub async fn work(&mut self) {
         if !self.step().await {
             std::future::pending::<()>().await;
@@ -223,9 +228,7 @@ impl<'a> Scheduler<'a> {
         self.stop.get() || self.limits.is_over()
     }
 
-    /// Returns the time at which a change comes by time alone.
-    ///
-    /// Another process may be done with `new/`, or a turn becomes slow and leaves its place.
+    /// Returns the time at which `new/` is tried again, or a turn becomes slow and leaves its place.
     fn next_wake(&mut self) -> Option<Instant> {
         let room = self.lines.next_room();
         let wakes = room.into_iter().chain(self.distributor.next_ready());
@@ -330,20 +333,19 @@ impl<'a> Scheduler<'a> {
     fn finish(&mut self, finished: Finished) {
         let key = key(&finished.spool, &finished.queue);
         self.lines.leave(&key, finished.has_only_delivered());
+        self.make_room();
         let (spool, queue) = (finished.spool, finished.queue);
         let Some(result) = finished.result else {
             return self.taken(&spool, &queue);
         };
         let is_short = matches!(&result, Err(error) if error.is_want_of_files());
         if self.shortage.begins(is_short) {
-            self.unseen.push_back((spool, queue));
-            return self.make_room();
+            return self.unseen.push_back((spool, queue));
         }
         if result.is_ok() {
             self.shortage.ends();
         }
         self.world.worked(&spool, &queue, &result);
-        self.make_room();
         self.wake();
         let report = result.unwrap_or_else(|_| LaneReport::of_fault());
         if let Some(Left::Down { until }) = report.left {
@@ -351,7 +353,6 @@ impl<'a> Scheduler<'a> {
             let from = self.receivers.held(&key).map(|(_, from)| from);
             return self.agenda.wait(&spool, &key, until, from);
         }
-        // The queue is read in its next turn.
         if report.is_more_due() {
             if finished.is_probe && !report.has_progressed() {
                 self.probes.insert(key.clone());
@@ -389,8 +390,7 @@ impl<'a> Scheduler<'a> {
     fn taken(&mut self, spool: &Spool, queue: &Queue) {
         let key = key(spool, queue);
         self.busy.remove(&key);
-        // That process looks once more after letting go, as is done in `finish`. A queue that is
-        // gone is forgotten.
+        // That process looks once more after letting go. A queue that is gone is forgotten.
         let standing = spool.standing(queue).unwrap_or_default();
         if standing.next_due().is_some() {
             let time = self.world.now() + BUSY;

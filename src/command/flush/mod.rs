@@ -1,5 +1,6 @@
 //! `flush`: delivers due messages.
 
+mod look;
 mod prepare;
 mod watch;
 

@@ -3,15 +3,17 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::pin::Pin;
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::{ModifyKind, RemoveKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::time::sleep;
+use tokio::task::yield_now;
+use tokio::time::{Sleep, sleep};
 
-use super::prepare::prepare;
+use super::look::Look;
 use crate::announce::delivery_host::DeliveryHost;
 use crate::command::flush::FlushArgs;
 use crate::context::found::ByOwner;
@@ -20,7 +22,7 @@ use crate::delivery::{self, Scheduler};
 use crate::error::{Error, IoContext};
 use crate::spool::Spool;
 
-/// Time after which all spools are searched for again, with or without a change that the kernel
+/// Least time after which all spools are searched for again, with or without a change that the kernel
 /// reports: inotify(7) knows nothing of other hosts on a network file system.
 const LOOK_AROUND: Duration = Duration::from_secs(20);
 
@@ -40,31 +42,37 @@ pub(crate) fn run(
             host.forget();
             // Their spools are looked into below, with all others.
             host.move_renamed();
+            let begun = Instant::now();
             let searched = targets::search(&args.paths, ctx)?;
             if ctx.own_uid() == 0 {
                 tell_others(&searched.by_owner, ctx);
             }
-            for target in searched.targets(ctx) {
-                followed.follow(&target.spool);
-                prepare(&target, host, ctx);
-                flush.add(&target.spool);
-            }
+            let mut look = Look::at(searched.gathering(ctx), begun);
             host.is_service_down.set(false);
-            let mut look_around = Box::pin(sleep(LOOK_AROUND));
-            loop {
+            let mut rest = None;
+            let mut has_changed = false;
+            // A look that has begun ends, so that each spool has its turn however often others come.
+            while !look.is_over() || !has_changed {
                 host.submit_waiting();
                 let due = flush.line_up_due();
+                let may_look = !look.is_over() && flush.has_room();
+                if look.is_over() && rest.is_none() {
+                    rest = Some(Box::pin(sleep(look.rest(LOOK_AROUND))));
+                }
                 tokio::select! {
                     () = flush.work() => {}
+                    () = yield_now(), if may_look => {
+                        look.step(flush, host, ctx, |spool| followed.follow(spool));
+                    }
                     changed = followed.next() => match changed {
                         Changed::Entries(spool) => {
                             host.forget();
                             flush.add(&spool);
                         }
-                        Changed::Spools => break,
+                        Changed::Spools => has_changed = true,
                     },
                     () = until(due, ctx.now()) => {}
-                    () = &mut look_around => break,
+                    () = ended(&mut rest) => has_changed = true,
                     _ = terminate.recv() => stop.set(true),
                     _ = interrupt.recv() => stop.set(true),
                 }
@@ -97,6 +105,14 @@ fn tell_others(found: &ByOwner, ctx: &Context) {
 async fn until(due: Option<SystemTime>, now: SystemTime) {
     match due {
         Some(due) => sleep(due.duration_since(now).unwrap_or_default()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the end of a rest. Never ends if none has begun.
+async fn ended(rest: &mut Option<Pin<Box<Sleep>>>) {
+    match rest {
+        Some(rest) => rest.await,
         None => std::future::pending().await,
     }
 }
