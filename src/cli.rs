@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::command::{
-    ENVIRONMENT, EXIT_CODES, FLUSH_EXIT_CODES, LEVELS, STATUS_EXIT_CODES, as_account, build, check,
-    completions, demo, disable, emit, enable, flush, hook, keygen, listen, log, man, ping, preview,
-    queue, status, verify, work,
+    ENVIRONMENT, EXIT_CODES, FLUSH_EXIT_CODES, LEVELS, STATUS_EXIT_CODES, announce, as_account,
+    build, check, completions, demo, disable, emit, enable, flush, hook, key, keygen, listen, log,
+    man, ping, preview, queue, status, verify, work,
 };
 use crate::context::Context;
 use crate::error::{Error, Exit};
@@ -82,6 +82,11 @@ pub(crate) enum Command {
     /// `project` are added to the object if it lacks them. Endpoints whose `topics` match
     /// get it, whatever their `refs`.
     Emit(emit::EmitArgs),
+    /// Send the messages of a ref update again
+    ///
+    /// Builds them anew, with new message ids, and queues them behind what already waits. OLD
+    /// and NEW are revisions, such as object ids or tags; REF need not be at NEW any more.
+    Announce(announce::AnnounceArgs),
     /// Link the hook into repositories, keeping existing hooks
     ///
     /// With --url, a repository without a configuration gets one, readable by its owner only,
@@ -90,6 +95,8 @@ pub(crate) enum Command {
     Enable(enable::EnableArgs),
     /// Unlink the hook and restore the previous one
     Disable(disable::DisableArgs),
+    /// Print the key that the messages to an endpoint are signed with
+    Key(key::KeyArgs),
     /// Print a new random key (32 bytes in hex)
     Keygen,
     /// Run a test receiver that prints messages and verifies their signatures
@@ -145,8 +152,10 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Error> {
         Command::Check(args) => check::run(&args, ctx),
         Command::Ping(args) => ping::run(&args, ctx),
         Command::Emit(args) => emit::run(&args, ctx),
+        Command::Announce(args) => announce::run(&args, ctx),
         Command::Enable(args) => enable::run(&args, ctx),
         Command::Disable(args) => disable::run(&args, ctx),
+        Command::Key(args) => key::run(&args, ctx),
         Command::Keygen => keygen::run(ctx),
         Command::Listen(args) => listen::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -5,6 +5,7 @@
 
 pub(crate) mod batches;
 mod builders;
+pub(crate) mod by_hand;
 pub(crate) mod compose;
 mod consumed;
 pub(crate) mod deferred;

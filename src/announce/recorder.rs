@@ -329,13 +329,13 @@ impl<'a> Recorder<'a> {
 }
 
 impl Recorded {
-    /// Returns the result for one message in an entry of its own.
-    pub(crate) fn one(id: Id, recipients: Vec<Recipient>) -> Self {
+    /// Returns the result for messages in one entry.
+    pub(crate) fn one(id: Id, recipients: Vec<Recipient>, messages: usize) -> Self {
         let mut recorded = Self {
             batches: 1,
             ..Self::default()
         };
-        recorded.add(id, recipients, 1);
+        recorded.add(id, recipients, messages);
         recorded
     }
 

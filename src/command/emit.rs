@@ -1,17 +1,14 @@
 //! `emit`: sends a message of any topic, in the same way as those of pushes.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::announce::leave::{Listener, leave};
 use crate::announce::push::Push;
 use crate::announce::push_options::PushOptions;
-use crate::announce::recorder::Recorded;
-use crate::announce::{compose, intents};
+use crate::announce::{by_hand, compose};
 use crate::config::Settings;
 use crate::context::{Context, locate};
 use crate::error::{Error, Exit, IoContext};
@@ -20,7 +17,7 @@ use crate::json::{self, Object, Value};
 use crate::payload::pagure;
 use crate::payload::pagure::parse_topic;
 use crate::payload::{Format, Message};
-use crate::spool::{Built, Content, Recipient, Spool};
+use crate::spool::{Built, Recipient};
 use crate::{delivery, report};
 
 /// Arguments of `emit`.
@@ -77,29 +74,11 @@ pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Exit, Error> {
         }
         return Ok(Exit::Well);
     }
-    let spool = locate::spool_of(&push.git_dir, Some(&settings)).held_open();
-    ensure_usable_by_its_owner(&spool, &push.git_dir, ctx)?;
-    // Older messages must leave before this one.
-    intents::settle(
-        &spool,
-        &repository,
-        &push.git_dir,
-        (&[], &intents::nobody()),
-        ctx,
-    )?;
-    locate::adopt_former(&push.git_dir, &spool)?;
-    let draft = push.draft(Content::Built(Built {
+    let built = Built {
         messages: vec![message],
-        recipients: recipients.clone(),
-    }));
-    let id = spool
-        .enqueue(&draft, &ctx.stamp())
-        .map_err(|source| Error::Enqueue {
-            messages: 1,
-            source,
-        })?;
-    let recorded = Recorded::one(id, recipients);
-    leave(&recorded, &spool, &settings, Listener::Admin, ctx)?;
+        recipients,
+    };
+    by_hand::send(&push, &repository, &settings, built, ctx)?;
     Ok(Exit::Well)
 }
 
@@ -235,26 +214,4 @@ fn tell_left_out(settings: &Settings) {
 
 fn nobody_wants(topic: &str) -> String {
     format!("no endpoint wants `{topic}`")
-}
-
-/// Fails as root in another account's spool: hooks of that account could not use root's files.
-fn ensure_usable_by_its_owner(spool: &Spool, git_dir: &Path, ctx: &Context) -> Result<(), Error> {
-    if ctx.own_uid() != 0 {
-        return Ok(());
-    }
-    let there = fs::metadata(spool.root()).or_else(|_| fs::metadata(git_dir));
-    let owner = there.map_or(0, |meta| meta.uid());
-    if owner == 0 {
-        return Ok(());
-    }
-    let (name, _) = ctx.account(owner);
-    Err(Error::Failed {
-        what: format!(
-            "cannot write to spool `{}` as root: it is `{name}` whose hooks must read it",
-            spool.root().display()
-        ),
-        hint: Some(format!(
-            "run it as that account: runuser -u {name} -- refpost …"
-        )),
-    })
 }

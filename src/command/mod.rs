@@ -2,6 +2,7 @@
 //!
 //! Here is what several of them share in the command line.
 
+pub(crate) mod announce;
 pub(crate) mod as_account;
 pub(crate) mod build;
 pub(crate) mod check;
@@ -12,6 +13,7 @@ pub(crate) mod emit;
 pub(crate) mod enable;
 pub(crate) mod flush;
 pub(crate) mod hook;
+pub(crate) mod key;
 pub(crate) mod keygen;
 pub(crate) mod listen;
 pub(crate) mod log;
@@ -28,7 +30,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, RepositoryPattern};
+use crate::config::{self, Endpoint, RepositoryPattern, Settings};
+use crate::error::Error;
 use crate::payload::Format;
 use crate::spool::Id;
 
@@ -117,6 +120,28 @@ pub(crate) struct MatchArgs {
         conflicts_with = "repos"
     )]
     pub(crate) matches: Vec<RepositoryPattern>,
+}
+
+/// Returns the endpoints, or the one of this name. `verb` is what cannot be done without one.
+fn endpoints_named<'a>(
+    name: Option<&str>,
+    settings: &'a Settings,
+    verb: &str,
+) -> Result<Vec<&'a Endpoint>, Error> {
+    let endpoints = settings.endpoints.iter();
+    let chosen: Vec<_> = endpoints
+        .filter(|endpoint| name.is_none_or(|name| name == endpoint.name))
+        .collect();
+    if !chosen.is_empty() {
+        return Ok(chosen);
+    }
+    Err(Error::Failed {
+        what: match name {
+            Some(name) => format!("cannot {verb} `{name}`: there is no such endpoint"),
+            None => format!("cannot {verb}: no endpoint is configured"),
+        },
+        hint: Some("`refpost check` lists the endpoints".to_owned()),
+    })
 }
 
 /// A format by its name.

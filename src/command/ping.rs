@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::endpoints_named;
 use crate::announce::compose;
 use crate::config::{Endpoint, EndpointUrl, Settings};
 use crate::context::{Context, locate};
@@ -32,24 +33,7 @@ const CONTENT: &str = "Test message";
 pub(crate) fn run(args: &PingArgs, ctx: &Context) -> Result<Exit, Error> {
     let repository = locate::repository(args.repo.as_deref(), ctx)?;
     let settings = ctx.load_to_send(&repository.path())?.settings;
-    let chosen: Vec<&Endpoint> = settings
-        .endpoints
-        .iter()
-        .filter(|endpoint| {
-            args.endpoint
-                .as_ref()
-                .is_none_or(|name| *name == endpoint.name)
-        })
-        .collect();
-    if chosen.is_empty() {
-        return Err(Error::Failed {
-            what: match &args.endpoint {
-                Some(name) => format!("cannot ping `{name}`: there is no such endpoint"),
-                None => "cannot ping: no endpoint is configured".to_owned(),
-            },
-            hint: Some("`refpost check` lists the endpoints".to_owned()),
-        });
-    }
+    let chosen = endpoints_named(args.endpoint.as_deref(), &settings, "ping")?;
     let messages = chosen
         .iter()
         .map(|endpoint| message(endpoint, &repository, &settings, ctx));

@@ -102,6 +102,19 @@ impl Repository {
         id.is_some_and(|id| self.store().kind(id).is_ok())
     }
 
+    /// Returns the object that a revision names (gitrevisions(7)). Returns `None` for zeros, which
+    /// stand for no object.
+    pub fn revision(&self, name: &str) -> Result<Option<Oid>, Error> {
+        if !name.is_empty() && name.bytes().all(|byte| byte == b'0') {
+            return Ok(None);
+        }
+        let digits = self.ask_git(&["rev-parse", "--verify", "--end-of-options", name])?;
+        let digits = digits.trim_ascii_end();
+        let id = self.hash().id_of_digits(digits);
+        let id = id.ok_or_else(|| Cause::from("git names no object"));
+        id.map(|id| Some(id.into())).reading(|| format!("`{name}`"))
+    }
+
     /// Returns the lines of a ref's log (git-reflog(1)), the newest first. Returns none if there is
     /// no log or it cannot be read.
     #[must_use]
