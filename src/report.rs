@@ -64,19 +64,27 @@ pub fn is_cut() -> bool {
     IS_CUT.load(Ordering::Relaxed)
 }
 
+/// True if lines on standard error begin with their priority.
+static HAS_PRIORITIES: AtomicBool = AtomicBool::new(false);
+
+/// Puts its priority before each line on standard error, for the journal (sd-daemon(3)).
+pub fn with_priorities() {
+    HAS_PRIORITIES.store(true, Ordering::Relaxed);
+}
+
 /// Prints a message.
 pub fn say(text: &str) {
-    complain("refpost", text);
+    complain("refpost", "<3>", text);
 }
 
 /// Prints a warning.
 pub fn warning(text: &str) {
-    complain("warning", text);
+    complain("warning", "<4>", text);
 }
 
 /// Prints advice.
 pub fn hint(text: &str) {
-    complain("hint", text);
+    complain("hint", "<5>", text);
 }
 
 /// Prints an error and its whole chain of causes in one line.
@@ -84,8 +92,10 @@ pub fn error(error: &dyn Error) {
     say(&chain(error));
 }
 
-fn complain(who: &str, text: &str) {
-    let line = format!("{who}: {}\n", printable(text));
+fn complain(who: &str, priority: &str, text: &str) {
+    let has_priorities = HAS_PRIORITIES.load(Ordering::Relaxed);
+    let priority = if has_priorities { priority } else { "" };
+    let line = format!("{priority}{who}: {}\n", printable(text));
     // One write, so that git does not cut it with another process's.
     io::stderr().lock().write_all(line.as_bytes()).ok();
 }

@@ -11,6 +11,7 @@ pub(crate) mod locate;
 pub(crate) mod max_spool;
 pub(crate) mod repositories;
 pub(crate) mod signals;
+pub(crate) mod supervisor;
 pub(crate) mod targets;
 pub(crate) mod told;
 mod trust;

@@ -131,6 +131,11 @@ impl Agenda {
         come.map(|(key, due)| (due.spool, key)).collect()
     }
 
+    /// Returns the number of queues that have no turn until their time has come.
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// Returns the time at which the next queue is to be read.
     pub(super) fn next(&self) -> Option<SystemTime> {
         self.due.values().map(|due| due.time).min()

@@ -163,6 +163,11 @@ impl Receivers {
         self.0.borrow().room(origin)
     }
 
+    /// Returns the number of queues whose last attempt failed.
+    pub(super) fn failing(&self) -> usize {
+        self.0.borrow().failures.values().map(BTreeMap::len).sum()
+    }
+
     /// Returns the time of a queue's next attempt, and the time from which new entries may cause
     /// one earlier.
     ///

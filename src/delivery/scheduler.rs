@@ -186,19 +186,17 @@ impl<'a> Scheduler<'a> {
         true
     }
 
-    /// Works until some progress is made. While there is nothing to do, waits for ever.
-    pub async fn work(&mut self) {
-        if !self.step().await {
-            std::future::pending::<()>().await;
-        }
-    }
-
     /// Schedules the queues whose time has come. Returns the time of the next.
     pub fn line_up_due(&mut self) -> Option<SystemTime> {
         for (spool, key) in self.agenda.take_come(self.world.now()) {
             self.look_into(&spool, key.1);
         }
         self.agenda.next()
+    }
+
+    /// Returns the number of queues whose last attempt failed, and of those read again later.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.receivers.failing(), self.agenda.len())
     }
 
     fn has_work(&mut self, now: Instant) -> bool {

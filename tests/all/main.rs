@@ -112,6 +112,7 @@ mod spool_renamed;
 mod spool_sizes;
 mod spool_watch;
 mod start;
+mod supervised;
 mod support;
 mod tls;
 mod tutorial;

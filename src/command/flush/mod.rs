@@ -59,6 +59,9 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
     if args.detached {
         become_account::detach();
     }
+    if ctx.is_journal() {
+        report::with_priorities();
+    }
     signals::panic_ends("cannot go on", i32::from(Exit::Deferred.exit_code()));
     let budget = args.budget.map(Into::into);
     let stays = args.watch || args.detached;

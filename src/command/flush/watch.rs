@@ -17,9 +17,11 @@ use super::look::Look;
 use crate::announce::delivery_host::DeliveryHost;
 use crate::command::flush::FlushArgs;
 use crate::context::found::ByOwner;
+use crate::context::supervisor::Supervisor;
 use crate::context::{Context, targets};
 use crate::delivery::{self, Scheduler};
 use crate::error::{Error, IoContext};
+use crate::report;
 use crate::spool::Spool;
 
 /// Least time after which all spools are searched for again, with or without a change that the kernel
@@ -38,6 +40,8 @@ pub(crate) fn run(
         let mut terminate = signal(SignalKind::terminate()).doing("wait for", what)?;
         let mut interrupt = signal(SignalKind::interrupt()).doing("wait for", what)?;
         let mut followed = Followed::new()?;
+        let mut supervisor = Supervisor::find();
+        supervisor.ready();
         loop {
             host.forget();
             // Their spools are looked into below, with all others.
@@ -55,12 +59,13 @@ pub(crate) fn run(
             while !look.is_over() || !has_changed {
                 host.submit_waiting();
                 let due = flush.line_up_due();
+                supervisor.tick(|| status(flush));
                 let may_look = !look.is_over() && flush.has_room();
                 if look.is_over() && rest.is_none() {
                     rest = Some(Box::pin(sleep(look.rest(LOOK_AROUND))));
                 }
                 tokio::select! {
-                    () = flush.work() => {}
+                    true = flush.step() => {}
                     () = yield_now(), if may_look => {
                         look.step(flush, host, ctx, |spool| followed.follow(spool));
                     }
@@ -72,19 +77,30 @@ pub(crate) fn run(
                         Changed::Spools => has_changed = true,
                     },
                     () = until(due, ctx.now()) => {}
+                    () = sleep(supervisor.interval()) => {}
                     () = ended(&mut rest) => has_changed = true,
                     _ = terminate.recv() => stop.set(true),
                     _ = interrupt.recv() => stop.set(true),
                 }
                 if stop.get() {
+                    supervisor.ends();
                     // Attempts under way end by themselves, within their timeout.
-                    while flush.step().await {}
+                    while flush.step().await {
+                        supervisor.tick(|| status(flush));
+                    }
                     return Ok(());
                 }
             }
         }
     })
     .doing("wait for", Path::new("changes"))?
+}
+
+/// Returns how deliveries stand, in a line.
+fn status(flush: &Scheduler<'_>) -> String {
+    let (failing, waiting) = flush.counts();
+    let waiting = report::count(waiting, "queue");
+    format!("{failing} failing, {waiting} waiting")
 }
 
 /// Tells, as root, of spools of other accounts. A watch stays, so it works for one account.
