@@ -1,7 +1,7 @@
 //! The service manager that started this process.
 //!
 //! It is told when a service is ready, how it stands, that it is alive, and that it ends
-//! (sd_notify(3)). Without one, nothing happens.
+//! (`sd_notify(3)`). Without one, nothing happens.
 
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
@@ -32,12 +32,12 @@ impl Supervisor {
     }
 
     /// Tells that the service is ready.
-    pub(crate) fn ready(&self) {
+    pub(crate) fn ready() {
         tell(&[NotifyState::Ready]);
     }
 
     /// Tells that the service ends.
-    pub(crate) fn ends(&self) {
+    pub(crate) fn ends() {
         tell(&[NotifyState::Stopping]);
     }
 

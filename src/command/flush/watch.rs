@@ -41,7 +41,7 @@ pub(crate) fn run(
         let mut interrupt = signal(SignalKind::interrupt()).doing("wait for", what)?;
         let mut followed = Followed::new()?;
         let mut supervisor = Supervisor::find();
-        supervisor.ready();
+        Supervisor::ready();
         loop {
             host.forget();
             // Their spools are looked into below, with all others.
@@ -83,7 +83,7 @@ pub(crate) fn run(
                     _ = interrupt.recv() => stop.set(true),
                 }
                 if stop.get() {
-                    supervisor.ends();
+                    Supervisor::ends();
                     // Attempts under way end by themselves, within their timeout.
                     while flush.step().await {
                         supervisor.tick(|| status(flush));
