@@ -1,5 +1,7 @@
 //! Leaves recorded entries to delivery, as the mode says, and tells the result.
 
+use std::time::SystemTime;
+
 use super::recorder::{Recorded, Share};
 use super::sync::{self, Attempted, Submitted};
 use crate::config::{Endpoint, Mode, Settings};
@@ -38,13 +40,8 @@ pub(crate) fn leave(
         _ => Vec::new(),
     };
     let is_one = recorded.is_one_entry() && is_submitted;
-    tell(
-        recorded,
-        settings,
-        (&attempted, submitted.as_ref()),
-        listener,
-        ctx,
-    );
+    let told = (&attempted[..], submitted.as_ref());
+    tell(recorded, (spool, settings), told, listener, ctx);
     match settings.mode {
         Mode::Spool => Ok(()),
         Mode::Sync if is_one && attempted.iter().all(Attempted::is_empty_now) => Ok(()),
@@ -66,7 +63,7 @@ fn is_services(share: &Share) -> bool {
 /// Prints the notices that need a person, and one line with the result.
 fn tell(
     recorded: &Recorded,
-    settings: &Settings,
+    (spool, settings): (&Spool, &Settings),
     (attempted, submitted): (&[Attempted], Option<&Submitted>),
     listener: Listener,
     ctx: &Context,
@@ -104,11 +101,19 @@ fn tell(
             continue;
         }
         let name = shown(&share.endpoint);
+        let mut endpoints = settings.endpoints.iter();
+        if endpoints.any(|one| one.paused && one.name == share.endpoint) {
+            queued.push(format!("`{name}`{part} (paused)"));
+            continue;
+        }
         let attempt = attempted.iter().find(|one| one.endpoint == share.endpoint);
         match attempt {
             Some(one) if one.report.delivered >= wanted => sent.push(format!("`{name}`{part}")),
             Some(one) => queued.push(format!("`{name}`{part}{}", one.state(now, verbose))),
-            None => queued.push(format!("`{name}`{part}")),
+            None => {
+                let state = outlook(&share.endpoint, recorded, spool, now);
+                queued.push(format!("`{name}`{part}{state}"));
+            }
         }
     }
     let tried = attempted.len() + usize::from(submitted.is_some());
@@ -128,6 +133,23 @@ fn tell(
         Listener::Pusher => report::say(&line),
         Listener::Admin => report::line(&line),
     }
+}
+
+/// Returns the reason for which messages will wait at an endpoint that was not attempted, if one
+/// is known.
+fn outlook(name: &str, recorded: &Recorded, spool: &Spool, now: SystemTime) -> String {
+    let recipients = recorded.entry.iter().flat_map(|(_, recipients)| recipients);
+    let mut queues = recipients.filter(|one| one.endpoint == name);
+    let Some(queue) = queues.next().map(|one| &one.queue) else {
+        return String::new();
+    };
+    let failures = spool.stats().failures;
+    failures
+        .get(queue.as_str())
+        .map_or_else(String::new, |failure| {
+            let standing = spool.standing(queue).unwrap_or_default();
+            sync::failing(failure.since, now, standing.waiting)
+        })
 }
 
 /// Joins the first of these names with commas, and counts the others.

@@ -35,10 +35,7 @@ impl Attempted {
         let count = self.waiting.waiting;
         match (&self.report.left, &self.waiting.head) {
             (Some(Left::NotDue | Left::Older), Some(head)) if head.attempts > 0 => {
-                let since = now.duration_since(head.id.time()).unwrap_or_default();
-                let since = Duration::from_secs(since.as_secs());
-                let since = humantime::format_duration(since);
-                format!(" (failing for {since}, {count} waiting)")
+                failing(head.id.time(), now, count)
             }
             (Some(Left::Older), None) => " (behind older ones)".to_owned(),
             (Some(Left::Older), _) => format!(" (behind older ones, {count} waiting)"),
@@ -53,6 +50,13 @@ impl Attempted {
             (None | Some(Left::NotDue | Left::Down { .. } | Left::Fault), _) => String::new(),
         }
     }
+}
+
+/// Says, for the pusher, since when an endpoint fails, and how many entries wait for it.
+pub(crate) fn failing(since: SystemTime, now: SystemTime, waiting: usize) -> String {
+    let since = now.duration_since(since).unwrap_or_default();
+    let since = humantime::format_duration(Duration::from_secs(since.as_secs()));
+    format!(" (failing for {since}, {waiting} waiting)")
 }
 
 /// Attempts the push's own entry at all endpoints at once, for as long as the push budget lasts.

@@ -109,6 +109,8 @@ pub(super) struct EndpointLayer {
     pub(super) previous_key: Option<PreviousKey>,
     pub(super) unsigned: Option<bool>,
     pub(super) standard_webhooks: Option<bool>,
+    #[serde(default)]
+    pub(super) paused: bool,
     pub(super) token: Option<SecretSource>,
     #[serde(default)]
     pub(super) headers: BTreeMap<HeaderName, SecretSource>,

@@ -88,6 +88,8 @@ pub struct Endpoint {
     pub signing: Signing,
     /// True if messages are also signed as Standard Webhooks has it.
     pub standard_webhooks: bool,
+    /// True if messages are queued and none is attempted.
+    pub paused: bool,
     /// Token that GitLab's format carries.
     pub token: Option<SecretSource>,
     /// Headers to send besides the format's own.
@@ -275,6 +277,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
                 timeout: TIMEOUT,
                 signing,
                 standard_webhooks: false,
+                paused: false,
                 token: None,
                 headers: Vec::new(),
                 ca_file: None,
@@ -368,6 +371,7 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
         timeout: layer.timeout.map_or(TIMEOUT, |period| period.0),
         signing,
         standard_webhooks: layer.standard_webhooks == Some(true),
+        paused: layer.paused,
         token: layer.token,
         headers: layer
             .headers

@@ -58,6 +58,10 @@ impl Work<'_> {
             self.report.failed += 1;
             return Ok(ControlFlow::Break(ItemOutcome::Settled));
         };
+        if settings.endpoints[at].paused {
+            self.blocked.insert(repository.clone());
+            return Ok(ControlFlow::Break(ItemOutcome::Blocked));
+        }
         let numbers = header.messages_for(self.lane.queue());
         Ok(ControlFlow::Continue(Job {
             entry,

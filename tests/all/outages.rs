@@ -232,3 +232,37 @@ fn an_unreadable_stats_stops_no_delivery() {
     site.announce();
     assert_eq!(site.flush_well().len(), 1);
 }
+
+#[test]
+fn a_pusher_was_not_told_that_an_endpoint_fails() {
+    let (site, _receiver) = unreachable(&[("one", "")]);
+    site.announce();
+    site.flush();
+    let (_, push) = site.announce();
+    let said = push.remote().join("\n");
+    let begin = "refpost: 1 message queued for `one` (failing for ";
+    assert!(
+        said.starts_with(begin) && said.ends_with("s, 1 waiting)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_endpoint_could_not_be_paused() {
+    let site = Spooled::new();
+    for mode in ["spool", "sync"] {
+        site.configure(&format!("mode = \"{mode}\""), "paused = true");
+        let (commit, push) = site.announce();
+        assert_eq!(
+            push.remote(),
+            ["refpost: 1 message queued for `one` (paused)"]
+        );
+        let again = site.flush_well();
+        assert!(
+            again.is_empty() && site.receiver.take().is_empty(),
+            "{commit}"
+        );
+    }
+    site.configure("mode = \"spool\"", "paused = false");
+    assert_eq!(site.flush_well().len(), 2);
+}
