@@ -270,10 +270,26 @@ impl<'a> Composer<'a> {
             return Err(error);
         }
         self.tell_misfits();
+        let each = messages.iter();
+        each.for_each(|message| explain(message, self.settings, self.ctx));
         Ok(Built {
             recipients: delivery::recipients(&messages, self.settings, &self.git_dir),
             messages,
         })
+    }
+}
+
+/// Says why endpoints do not get a message, if that is asked for (`REFPOST_LOG=debug`).
+pub(crate) fn explain(message: &Message, settings: &Settings, ctx: &Context) {
+    if !ctx.is_debugging() {
+        return;
+    }
+    let about = (message.format, &*message.topic, &*message.reference);
+    for endpoint in &settings.endpoints {
+        if let Some(why) = delivery::why_unwanted(endpoint, about) {
+            let (name, topic) = (&endpoint.name, &message.topic);
+            report::say(&format!("debug: `{name}` does not get `{topic}`: {why}"));
+        }
     }
 }
 

@@ -80,7 +80,9 @@ pub(crate) const ENVIRONMENT: &str = "\
 Environment:
   REFPOST_CONFIG  the server's configuration, in place of /etc/refpost/config.toml
   REFPOST_PUSHER  the pusher; else GL_USER, GL_USERNAME, GITEA_PUSHER_NAME, SOFT_SERVE_USERNAME,
-                  REMOTE_USER, or the system account";
+                  REMOTE_USER, or the system account
+  REFPOST_LOG     with `debug`, preview, announce and flush say why an endpoint does not get a
+                  message; ignored in hooks";
 
 /// Repositories by their paths, or all of them below a folder.
 #[derive(Debug, Args)]

@@ -63,6 +63,7 @@ pub(crate) fn run(args: &PreviewArgs, ctx: &Context) -> Result<Exit, Error> {
     let mut misfits = 0;
     for batch in &mut batches {
         composer.each(&batch?, |message| {
+            compose::explain(&message, &settings, ctx);
             if !args.http {
                 report::raw(&message.body);
                 report::raw(b"\n");

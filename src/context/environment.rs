@@ -1,4 +1,4 @@
-//! Environment variables that libraries read, those of the system included.
+//! Environment variables that libraries read, those of the system included, and `REFPOST_LOG`.
 //!
 //! In a hook they come from a pusher, a web server or a script, and decide nothing. An
 //! administrator's `flush` and `ping` honour them. docs/explanation/security.md has the whole list, and the
@@ -10,9 +10,9 @@ use std::os::unix::process::CommandExt;
 
 use super::binary::run_anew;
 
-/// Variables that decide whom to trust, whom to reach, where keys of connections are written, and
-/// which code to load for an encoding.
-const OF_LIBRARIES: [&str; 15] = [
+/// Variables that decide whom to trust, whom to reach, where keys of connections are written,
+/// which code to load for an encoding, and what is printed.
+const IGNORED_IN_HOOKS: [&str; 16] = [
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "SSLKEYLOGFILE",
@@ -28,7 +28,11 @@ const OF_LIBRARIES: [&str; 15] = [
     "LOCALDOMAIN",
     "RES_OPTIONS",
     "GCONV_PATH",
+    DEBUGGING,
 ];
+
+/// Variable that has the choice of endpoints explained, if it is `debug`.
+pub(super) const DEBUGGING: &str = "REFPOST_LOG";
 
 /// Returns whether git, or a hook's script, has passed its environment on to this process
 /// (githooks(5)).
@@ -38,7 +42,7 @@ pub(crate) fn is_of_a_hook() -> bool {
 
 /// Returns whether none of these variables is set.
 pub(crate) fn is_clean() -> bool {
-    OF_LIBRARIES
+    IGNORED_IN_HOOKS
         .iter()
         .all(|name| std::env::var_os(name).is_none())
 }
@@ -52,7 +56,7 @@ pub(crate) fn run_clean(args: &[OsString]) -> io::Error {
         if let [name, rest @ ..] = args {
             command.arg0(name).args(rest);
         }
-        for name in OF_LIBRARIES {
+        for name in IGNORED_IN_HOOKS {
             command.env_remove(name);
         }
     })

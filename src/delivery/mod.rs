@@ -66,7 +66,7 @@ pub use http::tls::{TlsFault, check_tls};
 pub use origin::Origin;
 pub use outcome::{Outcome, Reason, retry_after};
 pub use receivers::Receivers;
-pub use recipients::{About, queue_of, recipients, recipients_of};
+pub use recipients::{About, queue_of, recipients, recipients_of, why_unwanted};
 pub use result::{LaneReport, Left, Notice, Words};
 pub use scheduler::{STEP, Scheduler};
 

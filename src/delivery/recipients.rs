@@ -20,6 +20,22 @@ pub fn recipients(messages: &[Message], settings: &Settings, git_dir: &Path) -> 
     recipients_of(&about, settings, git_dir)
 }
 
+/// Returns the reason for which an endpoint does not get a message. `None`: it gets it.
+#[must_use]
+pub fn why_unwanted(endpoint: &Endpoint, message: About<'_>) -> Option<String> {
+    let (format, topic, reference) = message;
+    let (own, other) = (endpoint.format.name(), format.name());
+    if endpoint.gets(message) {
+        None
+    } else if endpoint.format != format {
+        Some(format!("its format is `{own}`, not `{other}`"))
+    } else if !endpoint.topics.matches(topic) {
+        Some("its `topics` do not match".to_owned())
+    } else {
+        Some(format!("its `refs` do not match `{reference}`"))
+    }
+}
+
 /// Format, topic and ref of a message.
 pub type About<'a> = (Format, &'a str, &'a str);
 

@@ -87,6 +87,26 @@ fn one_endpoint_of_several_is_named() {
          hint: `refpost check` lists the endpoints\n",
     );
 
+    let pull = format!("{first} {second} refs/pull/1/head\n");
+    let two = "[[endpoint]]\nname = \"two\"\nurl = \"http://127.0.0.1:1/\"\n";
+    site.config_alone(&format!(
+        "key = \"{KEY}\"\n{two}refs = [\"refs/heads/*\"]\n"
+    ));
+    let preview = site.refpost(["preview"]).dir(&site.bare).stdin(&pull);
+    let ran = preview.env("REFPOST_LOG", "debug").run();
+    assert_eq!(
+        ran.stderr,
+        "refpost: debug: `two` does not get `git.receive`: its `refs` do not match \
+         `refs/pull/1/head`\n"
+    );
+    let hook = site.refpost(["hook", "post-receive"]).dir(&site.bare);
+    let hook = hook.env("GIT_DIR", ".").env("REFPOST_LOG", "debug");
+    assert_eq!(hook.stdin(&pull).run().stderr, "");
+    site.config_alone(&format!(
+        "key = \"{KEY}\"\n[[endpoint]]\nname = \"one\"\nurl = \"{one}\"\n\
+         [[endpoint]]\nname = \"two\"\nurl = \"http://127.0.0.1:1/\"\nkey = \"another\"\n"
+    ));
+
     let key = |more: &[&str]| site.refpost(["key", "test.git"]).args(more).run();
     assert_eq!(
         key(&["--endpoint", "one"]).well().stdout,
