@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::command::{
@@ -27,7 +28,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Read the paths from standard input, NUL-separated, in place of PATHs or the folder: root's
+    /// Read the paths from standard input, NUL-separated, in place of REPOs or the folder: root's
     /// refpost found them for this account
     #[arg(long, global = true, hide = true)]
     pub(crate) found: bool,
@@ -44,9 +45,8 @@ pub(crate) enum Command {
     Hook(hook::HookArgs),
     /// Deliver queued messages that are due
     ///
-    /// PATH is a repository, a spool, or a folder to search for them. Without PATH, flushes
-    /// the `spool` of the server's configuration and everything below its `root`. Prints
-    /// nothing unless an administrator must act.
+    /// REPO is a repository, a spool, or a folder to search for them. From cron and units use
+    /// --server. Prints nothing unless an administrator must act.
     #[command(after_long_help = FLUSH_EXIT_CODES)]
     Flush(flush::FlushArgs),
     /// Run the delivery service, to which accounts submit messages through `socket`
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     #[command(after_long_help = LEVELS)]
     Preview(preview::PreviewArgs),
     /// Check configuration, hooks, keys, URLs and spool
+    ///
+    /// Of a folder or the server prints only problems, and a summary.
     Check(check::CheckArgs),
     /// Send a test message to each endpoint and print the response
     Ping(ping::PingArgs),
@@ -125,7 +127,7 @@ pub(crate) enum Command {
 pub(crate) fn run(args: Vec<OsString>) -> Result<Exit, Error> {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(wrong) if wrong.use_stderr() => wrong.exit(),
+        Err(wrong) if wrong.use_stderr() => with_new_way(wrong).exit(),
         Err(asked) => {
             report::help(&asked);
             return Ok(Exit::Well);
@@ -137,6 +139,30 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<Exit, Error> {
         ctx.ensure_named_config()?;
     }
     dispatch(cli.command, &ctx)
+}
+
+/// Options of former versions, and what took their place.
+const FORMER: [(&str, &str); 3] = [
+    ("--in", "`queue list REPO`, or --repo REPO behind ids"),
+    (
+        "--repository",
+        "--repo REPO, or `queue move --renamed OLD NEW`",
+    ),
+    ("--all", "--server, or name the folder: `check FOLDER`"),
+];
+
+/// Adds the present way to the error that an option of a former version is not known.
+fn with_new_way(mut wrong: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(option)) = wrong.get(ContextKind::InvalidArg) else {
+        return wrong;
+    };
+    let is_unknown = wrong.kind() == ErrorKind::UnknownArgument;
+    if let Some((_, way)) = FORMER.iter().find(|(name, _)| is_unknown && name == option) {
+        let tip = ContextValue::StyledStrs(vec![format!("that is now {way}").into()]);
+        wrong.insert(ContextKind::Suggested, tip);
+        wrong.remove(ContextKind::SuggestedArg);
+    }
+    wrong
 }
 
 fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Error> {

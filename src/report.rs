@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
@@ -153,6 +154,16 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(spelled)
+}
+
+/// Quotes a path for a shell, where that is needed, for a command that a hint shows.
+#[must_use]
+pub fn shell(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    // A path has no NUL byte, which alone cannot be quoted.
+    shlex::try_quote(&text)
+        .unwrap_or_else(|_| Cow::Borrowed(&*text))
+        .into_owned()
 }
 
 fn is_printable(c: char) -> bool {

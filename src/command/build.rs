@@ -16,7 +16,6 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
-use super::parse_id;
 use crate::announce::delivery_host::DeliveryHost;
 use crate::context::{Context, locate};
 use crate::error::{Error, Exit, IoContext};
@@ -33,6 +32,10 @@ pub(crate) struct BuildArgs {
     pub(crate) id: Id,
     /// The process that waits for the messages
     pub(crate) flush: i32,
+}
+
+fn parse_id(text: &str) -> Result<Id, &'static str> {
+    Id::parse(text).ok_or("no entry has such an id")
 }
 
 /// Bytes of memory that may be allocated: far more than the messages of any push take.

@@ -96,7 +96,7 @@ pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Exit, Error> {
         "\nThe receiver is back. The next attempt is due in a minute; she does not wait:\n\n",
     );
     let receiver = Receiver::start(address)?;
-    site.show(&["refpost", "queue", "retry", "--all", "--in", "demo.git"])?;
+    site.show(&["refpost", "queue", "retry", "--all", "--repo", "demo.git"])?;
     if receiver.next(&key)?.is_none() {
         return Ok(Exit::No);
     }

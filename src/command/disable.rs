@@ -1,6 +1,6 @@
 //! `disable`: unlinks the hooks. Configuration and spool stay.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -23,23 +23,25 @@ pub(crate) struct DisableArgs {
 
 pub(crate) fn run(args: &DisableArgs, ctx: &Context) -> Result<Exit, Error> {
     let args = &args.repositories;
-    if let Some(root) = &args.all {
+    if let Some(root) = args.root(ctx)? {
         return disable_all(root, args, ctx);
     }
-    let repositories = match Repositories::named(&args.repos, ctx)? {
+    let repositories = match Repositories::named(&args.paths(), ctx)? {
         Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, args, ctx),
     };
-    for repo in repositories.paths() {
+    repositories.each_named(("disabled", "not enabled"), |repo| {
+        let mut is_any = false;
         disable(repo, ctx, |shown, is_unlinked, is_ordinary| {
+            is_any |= is_unlinked;
             if is_unlinked {
                 report::line(&format!("unlinked `{}`", shown.display()));
             } else if is_ordinary {
                 report::line(&format!("not linked `{}`", shown.display()));
             }
         })?;
-    }
-    Ok(Exit::Well)
+        Ok(is_any)
+    })
 }
 
 /// Has each account disable its own repositories.
@@ -63,9 +65,9 @@ fn disable(
     Ok(())
 }
 
-fn disable_all(root: &Path, args: &RepositoriesArgs, ctx: &Context) -> Result<Exit, Error> {
+fn disable_all(root: PathBuf, args: &RepositoriesArgs, ctx: &Context) -> Result<Exit, Error> {
     ctx.for_many()?;
-    let repositories = match Repositories::find(root, &args.selection.matches, ctx)? {
+    let repositories = match Repositories::find(&[root], &args.matches, ctx)? {
         Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, args, ctx),
     };

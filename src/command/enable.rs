@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -32,7 +32,7 @@ pub(crate) struct EnableArgs {
     #[arg(long)]
     pub(crate) guaranteed: bool,
     /// URL of a receiver: written to a new configuration, with a fresh key
-    #[arg(long = "url", value_name = "URL", conflicts_with = "all")]
+    #[arg(long = "url", value_name = "URL", conflicts_with = "many")]
     pub(crate) urls: Vec<String>,
     /// The format that these receivers expect [default: pagure]
     #[arg(long, value_name = "FORMAT", value_parser = parse_format, requires = "urls")]
@@ -45,40 +45,61 @@ pub(crate) fn run(args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
             .map_err(|why| Error::failed(format!("cannot use URL number {}: {why}", at + 1)))
     });
     let urls: Vec<EndpointUrl> = urls.collect::<Result<_, _>>()?;
-    if let Some(root) = &args.repositories.all {
+    if let Some(root) = args.repositories.root(ctx)? {
         return enable_all(root, args, ctx);
     }
-    let repositories = match Repositories::named(&args.repositories.repos, ctx)? {
+    let repositories = match Repositories::named(&args.repositories.paths(), ctx)? {
         Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, args, ctx),
     };
     let binary = own_binary()?;
-    for repo in repositories.paths() {
-        let repository = locate::repository(Some(repo), ctx)?;
-        if !urls.is_empty() {
-            write_config(
-                &repository.path(),
-                &urls,
-                args.format.unwrap_or_default(),
-                ctx,
-            )?;
-        }
-        link(
-            &repository,
-            &binary,
-            args.guaranteed,
-            ctx,
-            |hook, is_new| {
-                let verb = if is_new { "linked" } else { "already linked" };
-                report::line(&format!("{verb} `{}`", hook.ours().display()));
-            },
-        )?;
-        if ctx.load(Some(&repository.path()))?.files.is_empty() {
-            report::warning("there is no config yet: nothing is sent");
-            report::hint(&format!("refpost enable {} --url URL", repo.display()));
+    let done = repositories.each_named(("enabled", "enabled already"), |repo| {
+        enable_named(repo, &urls, &binary, args, ctx)
+    })?;
+    Ok(done.max(ctx.outcome()))
+}
+
+/// Enables a repository that was named. Returns whether a link is new.
+fn enable_named(
+    repo: &Path,
+    urls: &[EndpointUrl],
+    binary: &Path,
+    args: &EnableArgs,
+    ctx: &Context,
+) -> Result<bool, Error> {
+    let repository = locate::repository(Some(repo), ctx)?;
+    let git_dir = repository.path();
+    let config = git_dir.join(REPOSITORY_FILE);
+    let is_kept = !urls.is_empty() && fs::symlink_metadata(&config).is_ok();
+    if !urls.is_empty() && !is_kept {
+        write_config(&git_dir, urls, args.format.unwrap_or_default(), ctx)?;
+    }
+    let mut is_any_new = false;
+    link(&repository, binary, args.guaranteed, ctx, |hook, is_new| {
+        is_any_new |= is_new;
+        let verb = if is_new { "linked" } else { "already linked" };
+        report::line(&format!("{verb} `{}`", hook.ours().display()));
+    })?;
+    let loaded = ctx.load(Some(&git_dir))?;
+    if is_kept {
+        let endpoints = &loaded.settings.endpoints;
+        let has = |url: &EndpointUrl| endpoints.iter().any(|one| one.url == *url);
+        if urls.iter().all(has) {
+            report::line(&format!("kept `{}`, which has the URL", config.display()));
+        } else {
+            ctx.note_failure();
+            report::say(&format!(
+                "cannot write the URL to `{}`: the configuration is there already, and is kept",
+                config.display()
+            ));
+            report::hint("add an `[[endpoint]]` to it");
         }
     }
-    Ok(Exit::Well)
+    if loaded.files.is_empty() {
+        report::warning("there is no config yet: nothing is sent");
+        report::hint(&format!("refpost enable {} --url URL", report::shell(repo)));
+    }
+    Ok(is_any_new)
 }
 
 /// Has each account enable its own repositories.
@@ -121,9 +142,9 @@ fn link(
     Ok(())
 }
 
-fn enable_all(root: &Path, args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
+fn enable_all(root: PathBuf, args: &EnableArgs, ctx: &Context) -> Result<Exit, Error> {
     ctx.for_many()?;
-    let repositories = match Repositories::find(root, &args.repositories.selection.matches, ctx)? {
+    let repositories = match Repositories::find(&[root], &args.repositories.matches, ctx)? {
         Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, args, ctx),
     };
@@ -163,7 +184,7 @@ fn named(urls: &[EndpointUrl]) -> Vec<(String, &EndpointUrl)> {
     named
 }
 
-/// Writes a first configuration with a fresh key. Fails if there is one already.
+/// Writes a first configuration with a fresh key. Fails if a file is in its place.
 ///
 /// Only the owner can read the file; in a shared repository (git-config(1), core.sharedRepository)
 /// the group can too, since hooks run as the account that pushes.
@@ -177,12 +198,6 @@ fn write_config(
     ctx: &Context,
 ) -> Result<(), Error> {
     let path = git_dir.join(REPOSITORY_FILE);
-    if fs::symlink_metadata(&path).is_ok() {
-        return Err(Error::Failed {
-            what: format!("cannot write `{}`: it is there already", path.display()),
-            hint: Some("add an `[[endpoint]]` to it".to_owned()),
-        });
-    }
     let folder = fs::metadata(git_dir).doing("read", git_dir)?;
     let is_shared = folder.mode() & 0o2020 == 0o2020;
     let key = ctx.fresh_key()?;

@@ -1,7 +1,6 @@
 //! `listen`: runs a receiver for tests.
 
-use std::net::SocketAddr;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,8 +15,10 @@ use crate::signature::Secret;
 #[derive(Debug, Args)]
 pub(crate) struct ListenArgs {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub(crate) addr: SocketAddr,
+    ///
+    /// HOST:PORT. HOST is a name or an IP address; without one, on all addresses.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_addr)]
+    pub(crate) addr: String,
     /// File with the key; can be repeated, any one may match
     #[arg(long = "key-file", value_name = "FILE")]
     pub(crate) key_files: Vec<PathBuf>,
@@ -25,15 +26,37 @@ pub(crate) struct ListenArgs {
 
 pub(crate) fn run(args: &ListenArgs) -> Result<Exit, Error> {
     let keys = verify::read_keys(&args.key_files)?;
-    let address = args.addr.to_string();
-    let listener = TcpListener::bind(args.addr).doing("listen on", Path::new(&address))?;
+    let address = &args.addr;
+    let listener = match address.strip_prefix(':').map(str::parse) {
+        Some(Ok(port)) => {
+            let all = [
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+                // The machine may have no IPv6.
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+            ];
+            TcpListener::bind(&all[..])
+        }
+        _ => TcpListener::bind(address),
+    };
+    let listener = listener.doing("listen on", Path::new(address))?;
     let bound = listener
         .local_addr()
-        .doing("listen on", Path::new(&address))?;
+        .doing("listen on", Path::new(address))?;
     report::line(&format!("listening on http://{bound}/"));
     receiver::serve(&listener, &|received| show(&received, &keys))
-        .doing("listen on", Path::new(&address))?;
+        .doing("listen on", Path::new(address))?;
     Ok(Exit::Well)
+}
+
+/// Returns the address if it is `HOST:PORT` or `:PORT`.
+fn parse_addr(text: &str) -> Result<String, &'static str> {
+    let port = text
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    let is_one = port.is_some_and(|_: u16| true);
+    is_one
+        .then(|| text.to_owned())
+        .ok_or("an address is HOST:PORT, or :PORT for all")
 }
 
 /// Prints a request as it arrived, its body laid out, and the verdict on its signature.

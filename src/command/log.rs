@@ -1,11 +1,13 @@
 //! `log`: prints the last attempts.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::context::{Context, locate};
+use super::ReposArgs;
+use crate::as_account::apart::{self, Job};
+use crate::context::{Context, targets};
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::spool::{Attempt, SpoolError, Status};
@@ -13,8 +15,9 @@ use crate::spool::{Attempt, SpoolError, Status};
 /// Arguments of `log`.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
-    /// The repository [default: the current directory]
-    pub(crate) repo: Option<PathBuf>,
+    /// The repositories.
+    #[command(flatten)]
+    pub(crate) repos: ReposArgs,
     /// Number of attempts to show
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) lines: usize,
@@ -24,13 +27,26 @@ pub(crate) struct LogArgs {
 }
 
 pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Exit, Error> {
-    let git_dir = locate::repository(args.repo.as_deref(), ctx)?.path();
-    let settings = ctx.load(Some(&git_dir)).ok().map(|loaded| loaded.settings);
-    let spool = locate::spool_of(&git_dir, settings.as_ref());
-    let attempts = spool
-        .log()
-        .last(args.lines, |attempt| attempt.repository == git_dir)
-        .map_err(SpoolError::from)?;
+    let searched = targets::search(args.repos.named(), ctx)?;
+    let is_server = searched.is_server;
+    if searched.is_of_others(ctx) {
+        let mut line: Vec<OsString> = vec!["log".into(), "-n".into()];
+        line.push(args.lines.to_string().into());
+        line.extend(args.json.then(|| "--json".into()));
+        line.extend(is_server.then(|| "--server".into()));
+        return apart::run(searched.by_owner, &Job::looking(line, args.json), ctx);
+    }
+    let mut attempts = Vec::new();
+    let done = targets::each(&searched.targets(ctx), ctx, |target| {
+        let is_all = is_server || target.is_whole;
+        let is_wanted =
+            |attempt: &Attempt| is_all || target.repositories.contains(&attempt.repository);
+        let last = target.spool.log().last(args.lines, is_wanted);
+        attempts.extend(last.map_err(SpoolError::from)?);
+        Ok(())
+    });
+    attempts.sort_by_key(|attempt| attempt.time);
+    attempts.drain(..attempts.len().saturating_sub(args.lines));
     for attempt in &attempts {
         if args.json {
             report::json(attempt);
@@ -38,7 +54,7 @@ pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Exit, Error> {
             report::line(&describe(attempt));
         }
     }
-    Ok(Exit::Well)
+    Ok(done)
 }
 
 fn describe(attempt: &Attempt) -> String {

@@ -28,12 +28,13 @@ pub(crate) mod work;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use crate::config::{self, Endpoint, RepositoryPattern, Settings};
+use crate::context::targets::Named;
+use crate::context::{Context, repositories};
 use crate::error::Error;
 use crate::payload::Format;
-use crate::spool::Id;
 
 /// The levels of `enable`, their safety and their cost, for help and man page.
 pub(crate) const LEVELS: &str = "\
@@ -84,44 +85,75 @@ Environment:
   REFPOST_LOG     with `debug`, preview, announce and flush say why an endpoint does not get a
                   message; ignored in hooks";
 
-/// Repositories by their paths, or all of them below a folder.
+/// Repositories by their paths, or the whole server.
 #[derive(Debug, Args)]
+pub(crate) struct ReposArgs {
+    /// Repositories, spools, or folders to search [default: the repository of the current folder,
+    /// else the server]
+    #[arg(value_name = "REPO")]
+    pub(crate) repos: Vec<PathBuf>,
+    /// The whole server: its `spool`, and everything below its `root`
+    #[arg(long, conflicts_with = "repos")]
+    pub(crate) server: bool,
+}
+
+impl ReposArgs {
+    pub(crate) fn named(&self) -> Named<'_> {
+        Named::new(&self.repos, self.server)
+    }
+}
+
+/// Repositories to link hooks in: by their paths, or all of them below a folder.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("many").args(["all", "server"])))]
 pub(crate) struct RepositoriesArgs {
-    /// The repositories
-    #[arg(value_name = "REPO", required_unless_present = "all")]
+    /// The repositories [default: that of the current folder]
+    #[arg(value_name = "REPO")]
     pub(crate) repos: Vec<PathBuf>,
     /// All repositories below ROOT; symbolic links are not followed
     #[arg(long, value_name = "ROOT", conflicts_with = "repos")]
     pub(crate) all: Option<PathBuf>,
-    /// The selection.
-    #[command(flatten)]
-    pub(crate) selection: MatchArgs,
-}
-
-impl RepositoriesArgs {
-    /// Returns the command line of a subcommand for repositories that are handed over to it on
-    /// standard input.
-    fn line_of(&self, subcommand: &str) -> Vec<OsString> {
-        match &self.all {
-            Some(root) => vec![subcommand.into(), "--all".into(), root.into()],
-            // A placeholder.
-            None => vec![subcommand.into(), "/".into()],
-        }
-    }
-}
-
-/// A selection of the repositories below a folder, for commands that have `--all` and `REPO`.
-#[derive(Debug, Args)]
-pub(crate) struct MatchArgs {
-    /// With --all, only repositories whose path below ROOT, without `.git`, matches GLOB;
-    /// `**` crosses `/`, a leading `!` excludes, the last match decides
+    /// All repositories below `root` of the server's configuration
+    #[arg(long, conflicts_with = "repos")]
+    pub(crate) server: bool,
+    /// With --all or --server, only repositories whose path below ROOT, without `.git`, matches
+    /// GLOB; `**` crosses `/`, a leading `!` excludes, the last match decides
     #[arg(
         long = "match",
         value_name = "GLOB",
-        requires = "all",
+        requires = "many",
         conflicts_with = "repos"
     )]
     pub(crate) matches: Vec<RepositoryPattern>,
+}
+
+impl RepositoriesArgs {
+    /// Returns the folder whose repositories are meant, if many are.
+    fn root(&self, ctx: &Context) -> Result<Option<PathBuf>, Error> {
+        if self.server {
+            return repositories::root(ctx).map(Some);
+        }
+        Ok(self.all.clone())
+    }
+
+    /// Returns the repositories that are named, or that of the current folder.
+    fn paths(&self) -> Vec<PathBuf> {
+        if self.repos.is_empty() {
+            vec![PathBuf::from(".")]
+        } else {
+            self.repos.clone()
+        }
+    }
+
+    /// Returns the command line of a subcommand for repositories that are handed over to it on
+    /// standard input.
+    fn line_of(&self, subcommand: &str) -> Vec<OsString> {
+        let is_many = self.server || self.all.is_some();
+        // A placeholder.
+        let many = is_many.then_some(["--all", "/"]);
+        let line = std::iter::once(subcommand).chain(many.into_iter().flatten());
+        line.map(OsString::from).collect()
+    }
 }
 
 /// Returns the endpoints, or the one of this name. `verb` is what cannot be done without one.
@@ -157,8 +189,4 @@ pub(crate) fn parse_format(text: &str) -> Result<Format, String> {
 /// A duration of at most 100 years.
 pub(crate) fn parse_duration(text: &str) -> Result<humantime::Duration, String> {
     config::parse_period(text).map(humantime::Duration::from)
-}
-
-pub(crate) fn parse_id(text: &str) -> Result<Id, &'static str> {
-    Id::parse(text).ok_or("no entry has such an id (a repository is named with --in PATH)")
 }

@@ -1,12 +1,16 @@
 //! `ping`: sends a test message to each endpoint now, and prints its answer.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::endpoints_named;
 use crate::announce::compose;
-use crate::config::{Endpoint, EndpointUrl, Settings};
+use crate::as_account::apart::{self, Job};
+use crate::config::{Endpoint, EndpointUrl, Network, Settings};
+use crate::context::found::ByOwner;
+use crate::context::repositories::{self, Repositories, Whose};
 use crate::context::{Context, locate};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
 use crate::error::{Error, Exit, IoContext};
@@ -19,11 +23,25 @@ use crate::signature::Secret;
 /// Arguments of `ping`.
 #[derive(Debug, Args)]
 pub(crate) struct PingArgs {
-    /// The repository [default: the current directory]
-    pub(crate) repo: Option<PathBuf>,
+    /// The repositories [default: that of the current folder]
+    #[arg(value_name = "REPO")]
+    pub(crate) repos: Vec<PathBuf>,
+    /// Test each distinct endpoint of all repositories below `root` of the server's configuration
+    #[arg(long, conflicts_with = "repos")]
+    pub(crate) server: bool,
     /// Test only this endpoint
     #[arg(long, value_name = "NAME")]
     pub(crate) endpoint: Option<String>,
+}
+
+/// An endpoint, and the test message of one of the repositories that have it.
+struct Test {
+    endpoint: Endpoint,
+    message: Message,
+    network: Arc<Network>,
+    instance: String,
+    /// Number of repositories that have it.
+    count: usize,
 }
 
 /// Topic of Pagure's own test message.
@@ -31,22 +49,93 @@ const TOPIC: &str = "Test.notification";
 const CONTENT: &str = "Test message";
 
 pub(crate) fn run(args: &PingArgs, ctx: &Context) -> Result<Exit, Error> {
-    let repository = locate::repository(args.repo.as_deref(), ctx)?;
-    let settings = ctx.load_to_send(&repository.path())?.settings;
-    let chosen = endpoints_named(args.endpoint.as_deref(), &settings, "ping")?;
-    let messages = chosen
-        .iter()
-        .map(|endpoint| message(endpoint, &repository, &settings, ctx));
-    let messages: Vec<Message> = messages.collect::<Result<_, _>>()?;
+    let mut tests = Vec::new();
+    if args.server {
+        let root = [repositories::root(ctx)?];
+        let found = match Repositories::find(&root, &[], ctx)? {
+            Whose::Ours(found) => found,
+            Whose::Several(found) => return apart(found, args, ctx),
+        };
+        let tally = found.each(|repo, _| add(repo, args, &mut tests, ctx).map(|()| true));
+        if tally.failed > 0 {
+            ctx.note_failure();
+        }
+    } else {
+        let here = [PathBuf::from(".")];
+        let repos = match &args.repos[..] {
+            [] => &here,
+            repos => repos,
+        };
+        repos
+            .iter()
+            .try_for_each(|repo| add(repo, args, &mut tests, ctx))?;
+    }
+    if tests.is_empty() && ctx.is_given {
+        return Ok(Exit::NotHere);
+    }
+    if tests.is_empty() && ctx.outcome() == Exit::Well {
+        return Err(no_such_endpoint(args));
+    }
+    let is_many = args.server || args.repos.len() > 1;
     let mut all_well = true;
     delivery::run(async {
         let client = Client::of_few();
-        for (endpoint, message) in chosen.into_iter().zip(&messages) {
-            all_well &= ping(endpoint, message, &settings, &client, ctx).await;
+        for test in &tests {
+            all_well &= ping(test, is_many, &client, ctx).await;
         }
     })
     .doing("wait for", std::path::Path::new("answers"))?;
-    Ok(if all_well { Exit::Well } else { Exit::No })
+    Ok(if all_well { ctx.outcome() } else { Exit::No })
+}
+
+/// Has each account test the endpoints of its own repositories.
+fn apart(found: ByOwner, args: &PingArgs, ctx: &Context) -> Result<Exit, Error> {
+    let mut line: Vec<OsString> = vec!["ping".into(), "--server".into()];
+    if let Some(endpoint) = &args.endpoint {
+        line.extend(["--endpoint".into(), endpoint.into()]);
+    }
+    match apart::run(found, &Job::for_a_person(line), ctx)? {
+        Exit::NotHere => Err(no_such_endpoint(args)),
+        done => Ok(done),
+    }
+}
+
+fn no_such_endpoint(args: &PingArgs) -> Error {
+    Error::Failed {
+        what: match &args.endpoint {
+            Some(name) => format!("cannot ping `{name}`: there is no such endpoint"),
+            None => "cannot ping: no endpoint is configured".to_owned(),
+        },
+        hint: Some("`refpost check` lists the endpoints".to_owned()),
+    }
+}
+
+/// Adds the endpoints of a repository that no repository before it has.
+fn add(repo: &Path, args: &PingArgs, tests: &mut Vec<Test>, ctx: &Context) -> Result<(), Error> {
+    let repository = locate::repository(Some(repo), ctx)?;
+    let settings = ctx.load_to_send(&repository.path())?.settings;
+    for endpoint in &settings.endpoints {
+        if args
+            .endpoint
+            .as_ref()
+            .is_some_and(|name| *name != endpoint.name)
+        {
+            continue;
+        }
+        let is_same = |test: &&mut Test| test.endpoint == *endpoint;
+        if let Some(known) = tests.iter_mut().find(is_same) {
+            known.count += 1;
+            continue;
+        }
+        tests.push(Test {
+            message: message(endpoint, &repository, &settings, ctx)?,
+            endpoint: endpoint.clone(),
+            network: Arc::clone(&settings.network),
+            instance: settings.instance.clone(),
+            count: 1,
+        });
+    }
+    Ok(())
 }
 
 /// Returns the test message of an endpoint. No receiver starts a build for it.
@@ -91,16 +180,16 @@ fn message(
     Ok(forge::ping(format, context, &stamp, (receiver, &wanted)))
 }
 
-async fn ping(
-    endpoint: &Endpoint,
-    message: &Message,
-    settings: &Settings,
-    client: &Client,
-    ctx: &Context,
-) -> bool {
-    match attempt(endpoint, message, settings, client, ctx).await {
+async fn ping(test: &Test, is_many: bool, client: &Client, ctx: &Context) -> bool {
+    let name = &test.endpoint.name;
+    let of = if is_many {
+        format!(" of {}", repositories::counted(test.count))
+    } else {
+        String::new()
+    };
+    match attempt(test, client, ctx).await {
         Ok(answered) => {
-            report::line(&describe(endpoint, &answered));
+            report::line(&format!("`{name}`{of} {}", describe(&answered)));
             let answer = answered.answer;
             if let Some(hint) = answer.broken.as_ref().and_then(|own| own.hint.as_ref()) {
                 report::hint(hint);
@@ -108,11 +197,7 @@ async fn ping(
             matches!(answer.outcome, Outcome::Delivered { .. })
         }
         Err(error) => {
-            report::say(&format!(
-                "cannot ping `{}`: {}",
-                endpoint.name,
-                report::chain(&error)
-            ));
+            report::say(&format!("cannot ping `{name}`: {}", report::chain(&error)));
             if let Some(hint) = error.hint() {
                 report::hint(&hint);
             }
@@ -129,22 +214,17 @@ struct Answered {
     url: EndpointUrl,
 }
 
-async fn attempt(
-    endpoint: &Endpoint,
-    message: &Message,
-    settings: &Settings,
-    client: &Client,
-    ctx: &Context,
-) -> Result<Answered, Error> {
+async fn attempt(test: &Test, client: &Client, ctx: &Context) -> Result<Answered, Error> {
+    let endpoint = &test.endpoint;
     let credentials = endpoint.credentials(&|name| ctx.variable(name), ctx.now())?;
     let headers = credentials.headers.iter();
     let headers = headers.map(|(_, value)| value.clone());
     let headers = headers.chain(credentials.token.clone()).collect();
-    let request = Request::new(message, &settings.instance, credentials);
+    let request = Request::new(&test.message, &test.instance, credentials);
     let answer = client
         .post(
             endpoint,
-            &settings.network,
+            &test.network,
             &request,
             endpoint.timeout,
             ctx.now(),
@@ -158,10 +238,10 @@ async fn attempt(
     })
 }
 
-/// Returns one line: the endpoint, its answer, and the time that it took.
+/// Returns one line: the answer, and the time that it took.
 ///
 /// Some receivers repeat the request: secrets in it are not shown.
-fn describe(endpoint: &Endpoint, answered: &Answered) -> String {
+fn describe(answered: &Answered) -> String {
     let answer = &answered.answer;
     let took = answer.took.as_millis();
     let mut body = String::from_utf8_lossy(&answer.body).into_owned();
@@ -178,9 +258,5 @@ fn describe(endpoint: &Endpoint, answered: &Answered) -> String {
         }
         _ => String::new(),
     };
-    format!(
-        "`{}` {} in {took} ms{words}",
-        endpoint.name,
-        answer.outcome_text()
-    )
+    format!("{} in {took} ms{words}", answer.outcome_text())
 }

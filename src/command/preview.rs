@@ -20,7 +20,6 @@ use crate::report;
 #[derive(Debug, Args)]
 pub(crate) struct PreviewArgs {
     /// The repository [default: that of the running hook, or the current directory]
-    #[arg(long, value_name = "REPO")]
     pub(crate) repo: Option<PathBuf>,
     /// Name of the pusher [default: found as in a hook]
     #[arg(long, value_name = "NAME")]

@@ -1,12 +1,12 @@
 //! `status`: prints a line for each endpoint.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde_json::json;
 
+use super::ReposArgs;
 use super::check::disk;
 use crate::as_account::apart::{self, Job};
 use crate::context::configured::{Configured, NOT_CONFIGURED};
@@ -19,9 +19,9 @@ use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Repositories, spools, or folders to search [default: the current repository, or the server]
-    #[arg(value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
+    /// The repositories.
+    #[command(flatten)]
+    pub(crate) repos: ReposArgs,
     /// Print a JSON object for each endpoint
     #[arg(long)]
     pub(crate) json: bool,
@@ -31,7 +31,7 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Exit, Error> {
-    let searched = targets::search_here(&args.paths, ctx)?;
+    let searched = targets::search(args.repos.named(), ctx)?;
     if searched.is_of_others(ctx) {
         let mut line: Vec<OsString> = vec!["status".into()];
         line.extend(args.json.then(|| "--json".into()));

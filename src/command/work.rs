@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::flush;
+use super::{ReposArgs, flush};
 use crate::context::Context;
 use crate::error::{Error, Exit};
 use crate::service;
@@ -44,7 +44,10 @@ pub(crate) fn run(args: &WorkArgs, ctx: &Context) -> Result<Exit, Error> {
     }
     service::serve(socket, &server, ctx)?;
     let watch = flush::FlushArgs {
-        paths: Vec::new(),
+        repos: ReposArgs {
+            repos: Vec::new(),
+            server: true,
+        },
         watch: true,
         budget: None,
         strict: false,

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::Context;
 use crate::config::{Endpoint, Loaded, Server, Settings};
+use crate::report;
 use crate::spool::{Header, Queue, Spool};
 
 /// The reason shown for an entry whose endpoint is not configured any more.
@@ -70,7 +71,7 @@ impl<'a> Configured<'a> {
 
     /// Returns advice for a person.
     pub(crate) fn ways_out(&self, orphan: &Orphan) -> String {
-        let (old, place) = (&orphan.endpoint, orphan.repository.display());
+        let (old, place) = (&orphan.endpoint, report::shell(&orphan.repository));
         let settings = self.settings(&orphan.repository);
         let endpoints = settings.iter().flat_map(|settings| &settings.endpoints);
         let names = |one: &Endpoint| one.name.clone();
@@ -81,15 +82,15 @@ impl<'a> Configured<'a> {
             .collect();
         match (&akin[..], &all[..]) {
             ([new], _) => format!(
-                "`{new}` is at the same host, and gets it by: refpost queue move {old} {new} --in \
+                "`{new}` is at the same host, and gets it by: refpost queue move {old} {new} --repo \
                  {place}"
             ),
             (_, []) => format!(
-                "configure it again, or give it up: refpost queue drop --endpoint {old} --in {place}"
+                "configure it again, or give it up: refpost queue drop --endpoint {old} --repo {place}"
             ),
             _ => format!(
-                "another endpoint gets it by: refpost queue move {old} NEW --in {place}; or give \
-                 it up: refpost queue drop --endpoint {old} --in {place}"
+                "another endpoint gets it by: refpost queue move {old} NEW --repo {place}; or give \
+                 it up: refpost queue drop --endpoint {old} --repo {place}"
             ),
         }
     }

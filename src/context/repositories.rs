@@ -68,47 +68,50 @@ impl ByOwner {
 }
 
 impl Repositories {
-    /// Finds the repositories below `root` that the patterns choose.
+    /// Finds the repositories below these folders that the patterns choose.
     ///
-    /// Fails if there are none: then the root or a pattern is mistaken.
+    /// Fails if there are none: then a folder or a pattern is mistaken.
     pub(crate) fn find(
-        root: &Path,
+        roots: &[PathBuf],
         patterns: &[RepositoryPattern],
         ctx: &Context,
     ) -> Result<Whose, Error> {
         if ctx.is_given {
             return Ok(Whose::Ours(Self::of(&found::given(ctx)?)));
         }
-        let root = root.canonicalize().doing("find", root)?;
         let (mut by_owner, mut total, mut chosen) = (ByOwner::default(), 0, 0);
         let patterns = RepositoryPatterns::new(patterns);
-        let mut take = |git_dir: PathBuf, owner| {
-            total += 1;
-            if patterns.choose(&Names::new(&git_dir, Some(&root))) {
-                chosen += 1;
-                let all: &mut Vec<_> = by_owner.0.entry(owner).or_default();
-                all.push(Found::Repository(git_dir));
-            }
-        };
-        spool::repositories(&root, &mut take, &mut |error| {
-            report::warning(&format!(
-                "{}: what is in it is passed over",
-                report::chain(&error)
-            ));
-        })
-        .map_err(|error| Error::Spool(error.into()))?;
-        if chosen == 0 {
-            let below = format!("below `{}`", root.display());
-            return Err(if total == 0 {
-                Error::failed(format!("cannot find any repository {below}"))
-            } else {
-                Error::Failed {
-                    what: format!(
-                        "cannot find a repository that `--match` chooses among {} {below}",
-                        report::number(total)
-                    ),
-                    hint: Some("a GLOB is a path below that folder, without `.git`".to_owned()),
+        for root in roots {
+            let root = root.canonicalize().doing("find", root)?;
+            let before = total;
+            let mut take = |git_dir: PathBuf, owner| {
+                total += 1;
+                if patterns.choose(&Names::new(&git_dir, Some(&root))) {
+                    chosen += 1;
+                    let all: &mut Vec<_> = by_owner.0.entry(owner).or_default();
+                    all.push(Found::Repository(git_dir));
                 }
+            };
+            spool::repositories(&root, &mut take, &mut |error| {
+                report::warning(&format!(
+                    "{}: what is in it is passed over",
+                    report::chain(&error)
+                ));
+            })
+            .map_err(|error| Error::Spool(error.into()))?;
+            if total == before {
+                let root = root.display();
+                let what = format!("cannot find any repository below `{root}`");
+                return Err(Error::failed(what));
+            }
+        }
+        if chosen == 0 {
+            return Err(Error::Failed {
+                what: format!(
+                    "cannot find a repository that `--match` chooses among {}",
+                    counted(total)
+                ),
+                hint: Some("a GLOB is a path below that folder, without `.git`".to_owned()),
             });
         }
         Ok(by_owner.whose(ctx))
@@ -133,8 +136,10 @@ impl Repositories {
         }
         let mut by_owner = ByOwner::default();
         for known in known {
-            let (found, owner) = known.map_err(SpoolError::from)?;
-            by_owner.0.entry(owner).or_default().push(found);
+            match known {
+                Ok((found, owner)) => by_owner.0.entry(owner).or_default().push(found),
+                Err(error) => ctx.tell_failure(SpoolError::from(error)),
+            }
         }
         Ok(Whose::Several(by_owner))
     }
@@ -145,12 +150,26 @@ impl Repositories {
         Self(all)
     }
 
-    pub(crate) fn paths(&self) -> &[PathBuf] {
-        &self.0
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Calls `work` for each repository that was named. If there are several, one that fails does
+    /// not keep it from the others, and a line about all of them is printed.
+    pub(crate) fn each_named(
+        &self,
+        (done, already): (&str, &str),
+        mut work: impl FnMut(&Path) -> Result<bool, Error>,
+    ) -> Result<Exit, Error> {
+        if let [one] = &self.0[..] {
+            return work(one).map(|_| Exit::Well);
+        }
+        let tally = self.each(|repo, progress| {
+            let mut done = Ok(false);
+            progress.aside(|| done = work(repo));
+            done
+        });
+        Ok(tally.tell(done, already))
     }
 
     /// Calls `work` for each repository. One that fails does not keep it from the others.
@@ -187,13 +206,12 @@ fn tell(git_dir: &Path, error: &Error) {
     }
 }
 
-/// Returns the folder named, or else `root` of the server's file.
-pub(crate) fn root(named: Option<&Path>, ctx: &Context) -> Result<PathBuf, Error> {
-    let server = ctx.for_many()?;
-    let root = named.or_else(|| server.root());
+/// Returns `root` of the server's file, below which all repositories are.
+pub(crate) fn root(ctx: &Context) -> Result<PathBuf, Error> {
+    let root = ctx.for_many()?.root();
     root.map(Path::to_owned).ok_or_else(|| Error::Failed {
         what: "cannot tell which repositories are meant".to_owned(),
-        hint: Some("name a folder behind `--all`, or set `root` in the server's config".to_owned()),
+        hint: Some("name them, or set `root` in the server's config".to_owned()),
     })
 }
 

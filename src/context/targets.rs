@@ -1,4 +1,5 @@
-//! Finds the spools that a command is about: those of its PATHs, or else the whole server's.
+//! Finds the spools that a command is about: those of the repositories that it names, or the whole
+//! server's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,10 +17,13 @@ use crate::{delivery, git};
 const OWN_FOLDER: &str = "refpost";
 
 /// A spool, which need not exist yet.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Target {
     pub(crate) spool: Spool,
-    /// Repository that the spool belongs to; `None` if the spool was found by itself.
-    pub(crate) repository: Option<PathBuf>,
+    /// Repositories that were found with this spool.
+    pub(crate) repositories: BTreeSet<PathBuf>,
+    /// True if the spool was found by itself too.
+    pub(crate) is_whole: bool,
     /// True if no other repository with this spool was found.
     pub(crate) is_alone: bool,
     /// True if the repository's configuration says where messages go, or that they go nowhere.
@@ -64,7 +68,7 @@ impl Target {
     /// Returns whether messages may be here for an endpoint of this name, as far as is known.
     pub(crate) fn may_have(&self, endpoint: &str) -> bool {
         // Who uses a spool that was found by itself is not known.
-        let is_known = self.repository.is_some() || !self.names.is_empty();
+        let is_known = !self.repositories.is_empty() || !self.names.is_empty();
         !is_known || self.is_broken || self.names.contains(endpoint)
     }
 
@@ -76,9 +80,32 @@ impl Target {
     }
 }
 
+/// What a command line names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Named<'a> {
+    /// Repositories, spools, or folders to search.
+    Paths(&'a [PathBuf]),
+    /// The server: the spools that its file names, and all below its `root`.
+    Server,
+    /// Nothing: the repository of the current folder is meant, or else the server.
+    Nothing,
+}
+
+impl<'a> Named<'a> {
+    pub(crate) fn new(paths: &'a [PathBuf], is_server: bool) -> Self {
+        match paths {
+            _ if is_server => Self::Server,
+            [] => Self::Nothing,
+            paths => Self::Paths(paths),
+        }
+    }
+}
+
 /// Result of a search, by owners.
 pub(crate) struct Searched {
     pub(crate) by_owner: ByOwner,
+    /// True if the whole server was searched.
+    pub(crate) is_server: bool,
 }
 
 impl Searched {
@@ -110,38 +137,47 @@ impl Searched {
     }
 }
 
-/// Searches as [`search`] does. Without a PATH, searches the current folder if a repository is
-/// there.
-pub(crate) fn search_here(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error> {
-    if !paths.is_empty() || ctx.is_given {
-        return search(paths, ctx);
-    }
+/// Returns the repository of the current folder, if there is one. Fails if it is another account's
+/// and git does not trust it.
+pub(crate) fn here(ctx: &Context) -> Result<Option<PathBuf>, Error> {
     if ctx.own_uid() == 0 {
         // Nothing is opened before its owner is known.
-        let here = Path::new(".");
-        let is_one = |at: &Path| matches!(spool::what_is(at), Ok((Found::Repository(_), _)));
-        let is_here = is_one(here) || is_one(&here.join(".git"));
-        let here = [here.to_owned()];
-        return search(if is_here { &here } else { &[] }, ctx);
+        let here = absolute(Path::new("."));
+        let mut places = [here.join(".git"), here].into_iter();
+        return Ok(places.find(|at| is_repository(at)));
     }
     match locate::repository(None, ctx) {
-        Ok(here) => search(&[here.path()], ctx),
+        Ok(here) => Ok(Some(here.path())),
         Err(error @ Error::Git(git::Error::Dubious { .. })) => Err(error),
-        _ => search(paths, ctx),
+        Err(_) => Ok(None),
     }
 }
 
-/// Finds spools.
-///
-/// A PATH is a repository, a spool, or a folder to search for them. Without a PATH, the spools are
-/// those that the server's file names, and all below its `root`.
-pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error> {
+/// Returns whether a folder is a repository, by its names alone.
+pub(crate) fn is_repository(folder: &Path) -> bool {
+    matches!(spool::what_is(folder), Ok((Found::Repository(_), _)))
+}
+
+/// Finds the spools of what a command line names.
+pub(crate) fn search(named: Named<'_>, ctx: &Context) -> Result<Searched, Error> {
     let mut by_owner = ByOwner::default();
     if ctx.is_given {
         let given = found::given(ctx)?;
         by_owner.0.insert(ctx.own_uid(), given);
-        return Ok(Searched { by_owner });
+        return Ok(Searched {
+            by_owner,
+            is_server: matches!(named, Named::Server),
+        });
     }
+    let here = match named {
+        Named::Nothing => here(ctx)?,
+        Named::Paths(_) | Named::Server => None,
+    };
+    let paths = match named {
+        Named::Paths(paths) => paths,
+        Named::Server | Named::Nothing => here.as_slice(),
+    };
+    let is_server = paths.is_empty();
     let look_into = |path: &Path, by_owner: &mut ByOwner| {
         let take = &mut |one, owner| by_owner.0.entry(owner).or_default().push(one);
         let tell = &mut |error| ctx.tell_failure(spool::SpoolError::from(error));
@@ -151,7 +187,7 @@ pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error
             tell(error);
         }
     };
-    if paths.is_empty() {
+    if is_server {
         let server = ctx.server()?;
         let mut spools = server.spools().peekable();
         if spools.peek().is_none() && server.root().is_none() {
@@ -184,7 +220,10 @@ pub(crate) fn search(paths: &[PathBuf], ctx: &Context) -> Result<Searched, Error
         let path = if git_dir.is_dir() { &git_dir } else { path };
         look_into(path, &mut by_owner);
     }
-    Ok(Searched { by_owner })
+    Ok(Searched {
+        by_owner,
+        is_server,
+    })
 }
 
 /// The spools that were found, while their configurations are loaded.
@@ -216,6 +255,8 @@ impl Gathering {
                 known.former.extend(one.former);
                 known.bounds.extend(one.bounds);
                 known.is_alone = false;
+                known.is_whole |= one.is_whole;
+                known.repositories.extend(one.repositories);
                 known.is_broken |= one.is_broken;
             }
             None => drop(self.targets.insert(one.spool.root().to_owned(), one)),
@@ -261,7 +302,8 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
             }
             return Some(Target {
                 spool,
-                repository: None,
+                repositories: BTreeSet::new(),
+                is_whole: true,
                 is_alone: false,
                 is_decided: false,
                 is_broken: false,
@@ -298,7 +340,8 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
         names: settings.iter().flat_map(endpoint_names).collect(),
         endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
         former: former.into_iter().collect(),
-        repository: Some(git_dir),
+        repositories: [git_dir].into(),
+        is_whole: false,
         is_alone: true,
         is_decided,
         is_broken,

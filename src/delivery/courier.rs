@@ -66,9 +66,9 @@ impl Unavailable {
         let hint = match self {
             Self::Broken(_) => None,
             Self::Gone(old) => {
-                let old = old.display();
+                let old = crate::report::shell(old);
                 Some(format!(
-                    "if it was moved: refpost queue move --repository {old} NEW"
+                    "if it was moved: refpost queue move --renamed {old} NEW"
                 ))
             }
         };

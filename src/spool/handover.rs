@@ -55,7 +55,7 @@ impl Spool {
         &self,
         from: &Queue,
         (to, endpoint): (&Queue, &str),
-        is_wanted: &dyn Fn(&Header) -> bool,
+        is_wanted: &dyn Fn(&Id, &Header) -> bool,
     ) -> Result<HandedOver, SpoolError> {
         let lane = self.lane_within(from, Lock::Wait)?;
         let dir = self.retry_dir(to);
@@ -114,7 +114,7 @@ impl Spool {
         from: &Queue,
         source: &Source,
         to: &Recipient,
-        is_wanted: &dyn Fn(&Header) -> bool,
+        is_wanted: &dyn Fn(&Id, &Header) -> bool,
     ) -> Result<bool, SpoolError> {
         let entry = match source {
             Source::Waiting(item) => self.open_item(from, item)?,
@@ -122,7 +122,7 @@ impl Spool {
         };
         let header = entry.header();
         let numbers = header.messages_for(from);
-        if numbers.is_empty() || !is_wanted(header) {
+        if numbers.is_empty() || !is_wanted(source.place().0, header) {
             return Ok(false);
         }
         let (id, part) = source.place();

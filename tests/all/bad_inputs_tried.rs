@@ -32,13 +32,10 @@ pub(crate) const PUSHERS: &[Case] = &[
             let push = push(site, |run| {
                 run.without("REFPOST_PUSHER").env("GL_USER", line)
             });
-            let body = site
-                .refpost(["queue", "list", "--in", "test.git"])
-                .run()
-                .stdout;
+            let body = site.refpost(["queue", "list", "test.git"]).run().stdout;
             let id = body.split(' ').next().unwrap().to_owned();
             let shown = site
-                .refpost(["queue", "show", &id, "--in", "test.git"])
+                .refpost(["queue", "show", &id, "--repo", "test.git"])
                 .run()
                 .stdout;
             let agent = shown.split("\"agent\": ").nth(1).unwrap();
@@ -51,7 +48,7 @@ pub(crate) const PUSHERS: &[Case] = &[
         |site| {
             site.configure("", "[project]\nfullname = \"a\\r\\nX-Evil: 1\"");
             let tip = site.bare_git(&["rev-parse", "main"]);
-            let preview = site.refpost(["preview", "--http", "--repo", "test.git"]);
+            let preview = site.refpost(["preview", "--http", "test.git"]);
             let ran = preview.stdin(format!("{ZEROS} {tip} refs/tags/x\n")).run();
             let header = ran
                 .stdout
@@ -254,7 +251,7 @@ fn section(site: &Spooled, text: &str) -> String {
 }
 
 fn preview(site: &Spooled) -> String {
-    said(site, &site.refpost(["preview", "--repo", "test.git"]).run())
+    said(site, &site.refpost(["preview", "test.git"]).run())
 }
 
 fn fifo(path: &Path) {

@@ -147,7 +147,7 @@ fn check(environment: &Environment, case: &Case) {
     let name = [b"refs/heads/r", &case.reference[..]].concat();
     let line = [format!("{ZEROS} {id} ").as_bytes(), &name, b"\n"].concat();
     let ran = environment
-        .refpost(["preview", "--repo", "test.git"])
+        .refpost(["preview", "test.git"])
         .env("REFPOST_PUSHER", &case.pusher)
         .stdin(line)
         .run()
@@ -180,7 +180,7 @@ fn known_answers_hold_without_python_too() {
     site.git(&["push", "-q", "origin", "main"]);
     let line = format!("{ZEROS} {tip} refs/tags/v1\n");
     let ran = site
-        .refpost(["preview", "--repo", "test.git"])
+        .refpost(["preview", "test.git"])
         .stdin(line)
         .run()
         .well();
@@ -249,7 +249,7 @@ fn the_project_is_derived_where_the_config_is_silent() {
             "system.toml",
             format!("instance = \"https://g.example.org\"\n{system}"),
         );
-        let preview = site.refpost(["preview", "--repo", "srv/tools/x.git"]);
+        let preview = site.refpost(["preview", "srv/tools/x.git"]);
         let ran = preview
             .stdin(format!("{tip} {ZEROS} refs/heads/x\n"))
             .run()

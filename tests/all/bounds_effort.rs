@@ -164,7 +164,7 @@ fn a_mode_of_more_than_32_bits_silenced_its_repository() {
     assert_eq!(push.only()["end_commit"], new);
     assert!(push.only()["incomplete"].is_null());
     let line = format!("{old} {new} refs/heads/main\n");
-    let preview = site.refpost(["preview", "--repo", "test.git"]);
+    let preview = site.refpost(["preview", "test.git"]);
     assert_eq!(
         parse_bodies(&preview.stdin(line).run().well().bytes).len(),
         1

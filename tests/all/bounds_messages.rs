@@ -89,7 +89,7 @@ fn previewed(site: &Site, tree: &str) -> Message {
     let commit = site.bare_git(&["commit-tree", "-m", "x", tree]);
     let input = format!("{ZEROS} {commit} refs/heads/odd\n");
     let preview = || {
-        let preview = site.refpost(["preview", "--repo", "test.git"]);
+        let preview = site.refpost(["preview", "test.git"]);
         let ran = preview.stdin(&input).run().well();
         parse_bodies(&ran.bytes).remove(1)
     };
@@ -139,7 +139,7 @@ fn a_message_that_is_too_long_is_sent_without_its_files() {
     site.config("max_body = \"2MiB\"\n");
     let again = |reference: &str| {
         let new = site.bare_git(&["rev-parse", "main"]);
-        let preview = site.refpost(["preview", "--repo", "test.git"]);
+        let preview = site.refpost(["preview", "test.git"]);
         let ran = preview
             .stdin(format!("{old} {new} {reference}\n"))
             .run()

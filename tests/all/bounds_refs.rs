@@ -265,10 +265,7 @@ fn garbage_is_counted_and_costs_the_good_lines_nothing() {
     assert_eq!(told[5], "refpost: 199995 lines more like that");
     assert!(told[6].starts_with("refpost: 1 message queued"), "{told:?}");
 
-    let preview = site
-        .refpost(["preview", "--repo", "test.git"])
-        .stdin(&input)
-        .run();
+    let preview = site.refpost(["preview", "test.git"]).stdin(&input).run();
     assert_eq!(preview.status, 1);
     let told = said(&preview.stderr);
     assert_eq!(told[20..], ["refpost: 199980 lines more like that"]);

@@ -202,7 +202,7 @@ fn preview_with_http_shows_requests_and_hides_secrets() {
     let oid = site.commit("a");
     site.git(&["push", "-q", "origin", "main:refs/keep/x"]);
     let ran = site
-        .refpost(["preview", "--repo", "test.git", "--http"])
+        .refpost(["preview", "test.git", "--http"])
         .stdin(format!("{ZEROS} {oid} refs/tags/v1\n"))
         .run()
         .well();
@@ -361,8 +361,6 @@ fn wrong_usage_exits_with_2() {
         &["preview", "--nope"],
         &["completions", "tcsh"],
         &["verify"],
-        &["enable"],
-        &["disable"],
         &["hook"],
         &["hook", "applypatch-msg"],
         &["listen", "--addr", "nowhere"],

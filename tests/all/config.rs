@@ -113,7 +113,7 @@ fn an_empty_urls_stops_everything() {
     );
     let requests = || {
         let line = format!("{} {ZEROS} refs/heads/x\n", "1".repeat(40));
-        let preview = environment.refpost(["preview", "--http", "--repo", "a.git"]);
+        let preview = environment.refpost(["preview", "--http", "a.git"]);
         preview
             .stdin(line)
             .run()
@@ -147,7 +147,7 @@ fn the_servers_file_must_be_there_if_it_was_named() {
         "refpost: cannot read config `{}`: no such file or directory\n",
         missing.display()
     );
-    let preview = || environment.refpost(["preview", "--repo", "a.git"]);
+    let preview = || environment.refpost(["preview", "a.git"]);
     preview()
         .env("REFPOST_CONFIG", &missing)
         .run()
@@ -241,7 +241,7 @@ fn no_config_at_all_is_no_error() {
     environment.bare("a.git");
     fs::remove_file(environment.path("system.toml")).unwrap();
     environment
-        .refpost(["preview", "--repo", "a.git"])
+        .refpost(["preview", "a.git"])
         .without("REFPOST_CONFIG")
         .run()
         .well();

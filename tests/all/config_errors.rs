@@ -12,7 +12,7 @@ fn load(text: &str) -> (Environment, Ran) {
 }
 
 fn preview(environment: &Environment) -> Ran {
-    environment.refpost(["preview", "--repo", "a.git"]).run()
+    environment.refpost(["preview", "a.git"]).run()
 }
 /// Each of these files is refused with that.
 #[track_caller]

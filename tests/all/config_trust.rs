@@ -13,7 +13,7 @@ const OWNER: u32 = 4201;
 const STRANGER: u32 = 4202;
 
 fn preview(site: &Spooled) -> Ran {
-    site.refpost(["preview", "--repo", "test.git"]).run()
+    site.refpost(["preview", "test.git"]).run()
 }
 
 fn refused(file: &Path, why: &str, hint: &str) -> String {

@@ -45,10 +45,7 @@ fn a_push_whose_objects_are_gone_is_told_and_recorded() {
     let said = push.remote();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].ends_with("(your push was accepted)"), "{said:?}");
-    let listed = site
-        .refpost(["queue", "list", "--in", "test.git"])
-        .run()
-        .well();
+    let listed = site.refpost(["queue", "list", "test.git"]).run().well();
     assert_eq!(listed.stdout.lines().count(), 1, "{}", listed.stdout);
 }
 
@@ -64,7 +61,7 @@ fn an_object_that_ends_too_soon_keeps_nobody_waiting() {
     assert!(said[0].ends_with(why), "{said:?}");
     let new = site.git(&["rev-parse", "HEAD"]);
     let line = format!("{} {new} refs/heads/broken\n", "0".repeat(40));
-    let preview = site.refpost(["preview", "--repo", "test.git"]);
+    let preview = site.refpost(["preview", "test.git"]);
     let ran = preview.stdin(line).run();
     assert_eq!(ran.status, 1, "{}", ran.stderr);
     assert!(ran.stderr.contains("missing or damaged"), "{}", ran.stderr);

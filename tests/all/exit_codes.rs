@@ -31,7 +31,7 @@ fn output_that_cannot_be_written_is_an_error() {
         &["check", bare],
         &["check", "--show", bare],
         &["ping", bare],
-        &["--config", system, "queue", "drop", "--all", "--in", bare],
+        &["--config", system, "queue", "drop", "--all", "--repo", bare],
     ] {
         let (status, said) = into_full(site.refpost(line));
         let told = "refpost: cannot write standard output: no space left on device\n";
@@ -62,13 +62,13 @@ fn a_config_that_is_named_and_cannot_be_read_fails_everywhere_alike() {
         &["flush", bare],
         &["flush", "--watch", bare],
         &["status", bare],
-        &["queue", "list", "--in", bare],
-        &["queue", "drop", "--all", "--in", bare],
+        &["queue", "list", bare],
+        &["queue", "drop", "--all", "--repo", bare],
         &["log", bare],
         &["check", bare],
-        &["check", "--all", bare],
+        &["check", "--server"],
         &["ping", bare],
-        &["preview", "--repo", bare],
+        &["preview", bare],
         &["enable", bare],
         &["disable", bare],
         &["emit", "--topic", "a.b"],
@@ -91,7 +91,7 @@ fn a_duration_of_any_length_ends_no_command_with_a_panic() {
     for long in ["300000000000y", "584000000000y", "101y"] {
         for line in [
             &["flush", bare, "--budget", long][..],
-            &["queue", "list", "--in", bare, "--older-than", long],
+            &["queue", "list", bare, "--older-than", long],
         ] {
             let ran = site.refpost(line).run();
             assert_eq!(ran.status, 2, "{line:?}: {}", ran.stderr);
@@ -122,7 +122,7 @@ fn a_duration_of_any_length_ends_no_command_with_a_panic() {
     site.try_push(&["origin", "main"]);
     for line in [
         &["flush", bare, "--budget", "100y"][..],
-        &["queue", "list", "--in", bare, "--older-than", "100y"],
+        &["queue", "list", bare, "--older-than", "100y"],
         &["status", bare],
         &["status", "--json", bare],
     ] {
@@ -162,8 +162,8 @@ const ABOUT: [&[&str]; 7] = [
     &["status", "--exit-code"],
     &["flush"],
     &["flush", "--strict"],
-    &["queue", "list", "--in"],
-    &["queue", "drop", "--all", "--in"],
+    &["queue", "list"],
+    &["queue", "drop", "--all", "--repo"],
 ];
 
 #[test]
@@ -304,11 +304,9 @@ fn an_endpoint_that_is_misspelt_is_an_error() {
         "key = \"{KEY}\"\n[[endpoint]]\nname = \"deploy\"\nurl = \"{url}\"\n"
     ));
     let queue = |line: &str| {
-        let line = line.split(' ');
-        site.refpost(["queue"])
-            .args(line)
-            .args(["--in", bare])
-            .run()
+        let scope = (!line.starts_with("list")).then_some("--repo");
+        let run = site.refpost(["queue"]).args(line.split(' '));
+        run.args(scope).arg(bare).run()
     };
     queue("list --endpoint deploy").well();
     let told = "refpost: cannot find endpoint `typo`: it is not configured, and nothing waits for \

@@ -58,7 +58,7 @@ fn preview_shows_any_format() {
         ("gitea", "compare_url"),
         ("gitlab", "checkout_sha"),
     ] {
-        let preview = site.refpost(["preview", "--repo", "test.git", "--format", format]);
+        let preview = site.refpost(["preview", "test.git", "--format", format]);
         let said = preview.stdin(line.as_bytes()).run().well().stdout;
         assert_eq!(said.lines().count(), 1, "{said}");
         let told: Value = serde_json::from_str(&said).unwrap();

@@ -111,7 +111,7 @@ fn what_waits_keeps_the_format_that_it_was_frozen_with() {
         endpoint(&site, "github", "").replace("format = \"github\"", "format = \"gitlab\"");
     site.config_alone(&format!("key = \"{KEY}\"\n{endpoint}"));
     site.receiver.script(|_| Answer::status(200));
-    site.refpost(["queue", "retry", "--all", "--in", "test.git"])
+    site.refpost(["queue", "retry", "--all", "--repo", "test.git"])
         .run();
     site.refpost(["flush", "test.git"]).run().well();
     let requests = site.receiver.wait_for(1);
@@ -241,7 +241,7 @@ fn a_token_travels_and_a_key_never_does() {
         &["check", "test.git"][..],
         &["check", "--show", "test.git"],
         &["log", "test.git"],
-        &["queue", "list", "--in", "test.git"],
+        &["queue", "list", "test.git"],
     ] {
         let ran = site.refpost(command).run();
         let said = ran.stdout + &ran.stderr;
@@ -259,7 +259,7 @@ fn a_token_travels_and_a_key_never_does() {
     });
     let ran = site.refpost(["ping", "test.git"]).run();
     assert!(!(ran.stdout + &ran.stderr).contains("hidden-token"));
-    let preview = site.refpost(["preview", "--http", "--repo", "test.git"]);
+    let preview = site.refpost(["preview", "--http", "test.git"]);
     let head = site.git(&["rev-parse", "HEAD"]);
     let line = format!("{} {head} refs/heads/main\n", "0".repeat(40));
     let said = preview.stdin(line.as_bytes()).run().stdout;

@@ -159,7 +159,7 @@ fn a_fork_keeps_all_but_nulls() {
     environment.git(&bare, &["update-ref", "refs/heads/main", &commit]);
     let line = format!("{ZEROS} {commit} refs/heads/main\n");
     let preview = environment
-        .refpost(["preview", "--repo", "test3.git"])
+        .refpost(["preview", "test3.git"])
         .stdin(line)
         .run()
         .well();

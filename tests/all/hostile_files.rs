@@ -94,7 +94,7 @@ fn a_fifo_in_a_repository_keeps_no_command_waiting() {
         let path = site.bare.join(name);
         let before = fs::read(&path).ok();
         fifo(&path);
-        let preview = timed(&site, &["preview", "--repo", "test.git"]);
+        let preview = timed(&site, &["preview", "test.git"]);
         let ran = preview.stdin(&line).run();
         assert_eq!(ran.status, 1, "{name}: {}", ran.stderr);
         let said = format!("{name}` is no regular file");
@@ -107,7 +107,7 @@ fn a_fifo_in_a_repository_keeps_no_command_waiting() {
         }
     }
     fifo(&site.bare.join("objects/info/commit-graph"));
-    let preview = timed(&site, &["preview", "--repo", "test.git"]);
+    let preview = timed(&site, &["preview", "test.git"]);
     preview.stdin(&line).run().well();
 }
 
@@ -152,7 +152,7 @@ fn a_fifo_where_git_keeps_refs_and_objects_keeps_nobody_waiting() {
             let kept = path.with_extension("kept");
             let was_there = fs::rename(&path, &kept).is_ok();
             fifo(&path);
-            let preview = timed(&site, &["preview", "--repo", "test.git"]);
+            let preview = timed(&site, &["preview", "test.git"]);
             let ran = preview.stdin(&line).run();
             assert_ne!(ran.status, 124, "{name}");
             if is_told {
@@ -219,7 +219,7 @@ fn a_fifo_that_a_configuration_includes_keeps_nobody_waiting() {
     let path = site.path("included");
     fifo(&path);
     site.bare_git(&["config", "include.path", path.to_str().unwrap()]);
-    let args = ["100", REFPOST, "preview", "--repo", "test.git"];
+    let args = ["100", REFPOST, "preview", "test.git"];
     let ran = site.run("timeout").args(args).run();
     let said = "what its configuration includes cannot be read to its end";
     assert!(ran.stderr.contains(said), "{}: {}", ran.status, ran.stderr);
@@ -247,7 +247,7 @@ fn a_git_that_does_not_say_what_holds_everywhere_is_given_up() {
     site.commit("a");
     site.push(&["main"]);
     let root = site.path("");
-    let args = ["check", "--all", root.to_str().unwrap()];
+    let args = ["check", root.to_str().unwrap()];
     let ran = with_silent_git(&site, "\"config --list --null\"", &args).run();
     assert_ne!(ran.status, 124, "{}", ran.stdout);
     assert!(
@@ -264,7 +264,7 @@ fn a_git_that_does_not_answer_is_given_up() {
     let one = site.commit("a");
     site.push(&["main"]);
     only_git_opens(&site.bare);
-    let preview = with_silent_git(&site, "*cat-file*", &["preview", "--repo", "test.git"]);
+    let preview = with_silent_git(&site, "*cat-file*", &["preview", "test.git"]);
     let line = format!("{ZEROS} {one} refs/heads/main\n");
     let ran = preview.stdin(line).run();
     let said = "`git cat-file` does not answer";
@@ -322,7 +322,7 @@ fn objects_are_borrowed_however_the_folder_is_written() {
         let push = site.push(&[&format!("main:refs/heads/{name}")]);
         assert_eq!(push.about(), [("git.branch.creation", &*name)], "{line}");
         let text = format!("{ZEROS} {one} refs/heads/main\n");
-        let preview = site.refpost(["preview", "--repo", "test.git"]);
+        let preview = site.refpost(["preview", "test.git"]);
         let bodies = parse_bodies(&preview.stdin(text).run().well().bytes);
         assert_eq!(bodies[1]["total_commits"], 1, "{line}");
     }

@@ -80,7 +80,7 @@ fn an_id_of_another_hash_is_told_and_holds_nothing() {
                  of another hash\n"
             );
             let lines = format!("{old} {new} refs/heads/odd\n{own_zeros} {tip} refs/tags/v1\n");
-            let preview = site.refpost(["preview", "--repo", "test.git"]);
+            let preview = site.refpost(["preview", "test.git"]);
             let ran = preview.stdin(&lines).run();
             assert_eq!((ran.status, &ran.stderr), (1, &said));
             assert_eq!(

@@ -58,10 +58,7 @@ fn a_malformed_line_is_named_and_the_good_ones_are_announced() {
         refpost: cannot read line 7 of the ref updates: expected `old new ref`\n";
     let last = "refpost: cannot read line 8 of the ref updates: the ref name does not start with `refs/`\n";
 
-    let preview = site
-        .refpost(["preview", "--repo", "test.git"])
-        .stdin(&input)
-        .run();
+    let preview = site.refpost(["preview", "test.git"]).stdin(&input).run();
     assert_eq!(preview.status, 1);
     assert_eq!(preview.stderr, format!("{complaints}{last}"));
     let tags = |messages: &[Message]| -> Vec<String> {
@@ -101,7 +98,7 @@ fn a_line_of_two_zeros_moved_nothing() {
     let (site, tip) = started();
     let input = format!("{ZEROS} {ZEROS} refs/heads/never\n{tip} {tip} refs/heads/main\n");
     let preview = site
-        .refpost(["preview", "--repo", "test.git"])
+        .refpost(["preview", "test.git"])
         .stdin(&input)
         .run()
         .well();
@@ -125,7 +122,7 @@ fn an_empty_input_is_nothing() {
     hook(&site, &site.bare.join("hooks/post-receive"), "")
         .run()
         .well();
-    site.refpost(["preview", "--repo", "test.git"]).run().well();
+    site.refpost(["preview", "test.git"]).run().well();
     assert!(site.receiver.take().is_empty());
 }
 
@@ -137,7 +134,7 @@ fn ten_thousand_lines_are_ten_thousand_messages() {
         writeln!(input, "{ZEROS} {tip} refs/tags/v{number}").unwrap();
     }
     let preview = site
-        .refpost(["preview", "--repo", "test.git"])
+        .refpost(["preview", "test.git"])
         .stdin(input)
         .run()
         .well();

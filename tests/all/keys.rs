@@ -69,7 +69,7 @@ fn a_key_is_replaced_with_both_signing_for_a_while() {
             assert_eq!(verify(&site, &request, &header, &["new"]), 1);
         }
     }
-    let preview = site.refpost(["preview", "--http", "--repo", "test.git"]);
+    let preview = site.refpost(["preview", "--http", "test.git"]);
     let zeros = crate::support::ZEROS;
     let head = site.git(&["rev-parse", "HEAD"]);
     let preview = preview
@@ -245,7 +245,7 @@ fn a_previous_key_is_said_in_full_or_not_at_all() {
         ),
     ] {
         configure(&site, keys);
-        let ran = site.refpost(["preview", "--repo", "test.git"]).run();
+        let ran = site.refpost(["preview", "test.git"]).run();
         assert!(ran.stderr.contains(error), "{keys}\n{}", ran.stderr);
         assert_eq!(ran.status, 78);
     }

@@ -33,7 +33,7 @@ fn told(site: &Site, old: &str, new: &str, name: &str) -> Vec<Message> {
     let hook = site.refpost(["hook", "post-receive"]).dir(&site.bare);
     let push: Push = site.push_by(hook.stdin(&line));
     assert_eq!(push.status, 0, "{}", push.said);
-    let preview = site.refpost(["preview", "--repo", "test.git"]);
+    let preview = site.refpost(["preview", "test.git"]);
     let previewed = parse_bodies(&preview.stdin(line).run().well().bytes);
     assert_eq!(previewed.len(), push.messages.len(), "{}", push.said);
     push.messages

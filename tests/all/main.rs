@@ -64,6 +64,7 @@ mod meaning_large;
 mod meaning_names;
 mod meaning_tags;
 mod messages;
+mod naming;
 mod network;
 mod one_opener;
 mod outages;

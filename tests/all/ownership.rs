@@ -119,13 +119,13 @@ fn every_command_refuses_what_git_does_not_trust() {
     for args in [
         &["ping", bare][..],
         &["emit", "--topic", "x", bare],
-        &["preview", "--repo", bare],
+        &["preview", bare],
         &["enable", bare],
         &["disable", bare],
         &["log", bare],
         &["flush", bare],
         &["status", bare],
-        &["queue", "list", "--in", bare],
+        &["queue", "list", bare],
         &["check", bare],
     ] {
         let ran = shared.refpost(args);
@@ -142,11 +142,7 @@ fn every_command_refuses_what_git_does_not_trust() {
     assert!(hook.is_symlink(), "nothing was unlinked");
 
     shared.trust();
-    for args in [
-        &["preview", "--repo", bare][..],
-        &["flush", bare],
-        &["status", bare],
-    ] {
+    for args in [&["preview", bare][..], &["flush", bare], &["status", bare]] {
         let ran = shared.refpost(args);
         assert!(ran.status.success(), "{args:?}: {}", text(&ran.stderr));
         assert_eq!(text(&ran.stderr), "", "{args:?}");
@@ -174,7 +170,7 @@ fn a_repository_with_a_work_tree_is_trusted_by_that() {
                 .success()
         );
         let preview = || {
-            let args = ["preview", "--repo", work.to_str().unwrap()];
+            let args = ["preview", work.to_str().unwrap()];
             let mut command = shared.by_other(&shared.binary, &args);
             command.env("PATH", &git.path).output().unwrap()
         };
@@ -322,7 +318,7 @@ fn a_repository_that_git_does_not_see_is_not_the_one_above_it() {
     fs::rename(&shared.site.bare, &bare).unwrap();
     fs::write(bare.join("HEAD"), "garbage\n").unwrap();
     let bare = bare.to_str().unwrap();
-    for args in [&["preview", "--repo", bare][..], &["flush", bare]] {
+    for args in [&["preview", bare][..], &["flush", bare]] {
         let ran = shared.refpost(args);
         let said = text(&ran.stderr);
         assert!(said.contains("cannot trust repository"), "{args:?}: {said}");

@@ -239,7 +239,8 @@ impl Storm {
         let spool = self.disk().join("spool");
         let queue = |args: &[&str]| {
             let run = self.site.refpost(["queue"]).args(args);
-            run.arg("--in").arg(&spool).run()
+            let scope = (args != ["list"]).then_some("--repo");
+            run.args(scope).arg(&spool).run()
         };
         let end = Instant::now() + Duration::from_mins(1);
         let mut is_over = false;

@@ -86,7 +86,7 @@ fn a_receiver_that_is_not_there_costs_the_push_nothing() {
         "{said:?}"
     );
     site.receiver.restart();
-    let retry = ["queue", "retry", "--all", "--in", "test.git"];
+    let retry = ["queue", "retry", "--all", "--repo", "test.git"];
     assert_eq!(site.refpost(retry).run().status, 0);
     site.refpost(["flush", "test.git"]).run();
     let requests = site.receiver.wait_for(2);
@@ -177,7 +177,7 @@ fn a_key_that_cannot_be_read_costs_the_push_nothing() {
     );
     assert!(!push.said.contains("hidden-key"));
     crate::support::set_mode(&file, 0o600);
-    let retry = ["queue", "retry", "--all", "--in", "test.git"];
+    let retry = ["queue", "retry", "--all", "--repo", "test.git"];
     assert_eq!(site.refpost(retry).run().status, 0);
     site.refpost(["flush", "test.git"]).run();
     assert_eq!(site.receiver.wait_for(2).len(), 2);

@@ -235,7 +235,7 @@ fn under_a_broken_configuration_they_are_recorded_and_judged_later() {
             told.said
         );
         let new = site.spool().join("new");
-        let shown = site.refpost(["queue", "show", "--in", "test.git"]);
+        let shown = site.refpost(["queue", "show", "--repo", "test.git"]);
         let shown = shown.arg(&names(&new)[0]).run().stdout;
         assert!(
             shown.contains("push option: refpost.note=kept\n"),
@@ -341,7 +341,7 @@ fn preview_shows_what_they_would_do() {
     push(&site, &[]);
     let id = site.git(&["rev-parse", "HEAD"]);
     let preview = |options: &[&str]| {
-        let preview = site.refpost(["preview", "--repo", "test.git"]);
+        let preview = site.refpost(["preview", "test.git"]);
         let line = format!("{ZEROS} {id} refs/heads/main\n");
         preview.args(options).stdin(line).run()
     };

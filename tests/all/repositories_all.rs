@@ -1,4 +1,4 @@
-//! `enable --all`, `disable --all` and `check --all`: many repositories at once.
+//! `enable --all`, `disable --all` and `check` of a folder: many repositories at once.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
@@ -165,7 +165,7 @@ fn check_prints_what_needs_a_person_and_a_summary() {
     run(&fleet, "enable --all srv");
     run(&fleet, "disable srv/apps/deep/er/r7.git");
     fleet.own("infra/r2", "ulrs = []");
-    let ran = run(&fleet, "check --all");
+    let ran = run(&fleet, "check --server");
     let expected = "\
 in `/…/srv/apps/deep/er/r7.git`:
 error: no hook `/…/srv/apps/deep/er/r7.git/hooks/post-receive`: pushes are not seen
@@ -195,7 +195,7 @@ checked 21 repositories, 3 with errors, 8 with warnings alone
         (1, expected, "")
     );
 
-    let apps = run(&fleet, "check --all srv/apps --match !**/r7").well();
+    let apps = run(&fleet, "check srv/apps --match !**/r7").well();
     assert_eq!(apps.stdout, "checked 9 repositories, all is well\n");
 }
 
@@ -217,14 +217,14 @@ fn nothing_to_be_done_is_a_mistake_that_is_told() {
         (
             "enable --all srv --match b/**",
             1,
-            "refpost: cannot find a repository that `--match` chooses among 1 below `/…/srv`\n\
+            "refpost: cannot find a repository that `--match` chooses among 1 repository\n\
              hint: a GLOB is a path below that folder, without `.git`\n",
         ),
         (
-            "check --all",
+            "check --server",
             1,
             "refpost: cannot tell which repositories are meant\n\
-             hint: name a folder behind `--all`, or set `root` in the server's config\n",
+             hint: name them, or set `root` in the server's config\n",
         ),
     ] {
         run(&fleet, line).fails(status, error);
@@ -232,21 +232,20 @@ fn nothing_to_be_done_is_a_mistake_that_is_told() {
     for (line, error) in [
         (
             "enable --all srv --url https://x/",
-            "cannot be used with '--url <URL>'",
+            "'--url <URL>' cannot be used with",
         ),
         ("enable --all srv a.git", "cannot be used with '[REPO]...'"),
         ("disable --all srv a.git", "cannot be used with '[REPO]...'"),
-        ("check --all srv --show", "cannot be used with '--show'"),
+        ("check --server --show", "cannot be used with '--show'"),
         (
             "enable srv/a.git --match a",
             "cannot be used with '--match <GLOB>'",
         ),
-        ("check --match a", "--all [<ROOT>]"),
+        ("check --all", "--server, or name the folder"),
         (
             "enable --all srv --match a[",
             "pattern `a[`: Pattern syntax error",
         ),
-        ("enable", "<REPO>..."),
     ] {
         let ran = run(&fleet, line);
         assert_eq!(ran.status, 2, "{line}: {}", ran.stderr);

@@ -13,7 +13,7 @@ fn load(text: &str) -> (Environment, Ran) {
     }
     fs::write(bare.join("HEAD"), "ref: refs/heads/main\n").unwrap();
     environment.write("system.toml", text);
-    let preview = environment.refpost(["preview", "--repo", "a.git"]);
+    let preview = environment.refpost(["preview", "a.git"]);
     let ran = preview.run();
     (environment, ran)
 }
@@ -169,7 +169,7 @@ fn sections_are_for_the_servers_file() {
         ),
     ] {
         environment.write("a.git/refpost.toml", text);
-        let ran = environment.refpost(["preview", "--repo", "a.git"]).run();
+        let ran = environment.refpost(["preview", "a.git"]).run();
         assert_eq!(ran.status, 78);
         assert!(
             ran.stderr.ends_with(&format!("{error}\n")),
@@ -187,16 +187,13 @@ fn a_secret_in_a_section_is_a_secret_of_the_file() {
     let file = environment.path("system.toml");
     set_mode(&file, 0o644);
     let shown = file.display();
-    environment
-        .refpost(["preview", "--repo", "a.git"])
-        .run()
-        .fails(
-            78,
-            &format!(
-                "refpost: cannot load config `{shown}`: it holds a secret, and mode 0644 lets \
+    environment.refpost(["preview", "a.git"]).run().fails(
+        78,
+        &format!(
+            "refpost: cannot load config `{shown}`: it holds a secret, and mode 0644 lets \
                  others read it\nhint: chmod o= {shown}\n"
-            ),
-        );
+        ),
+    );
 }
 
 /// Relative names in a section are below the folder of the server's file.

@@ -298,7 +298,7 @@ fn status_queue_and_check_as_root_are_each_accounts_own() {
     accounts.sort();
     accounts.dedup();
     assert_eq!(accounts, names.map(String::as_str));
-    let checked = server.root(&["check", "--all"]).stdout;
+    let checked = server.root(&["check", "--server"]).stdout;
     for name in names {
         assert!(
             checked.contains(&format!("{name}: checked 1 repository, ")),

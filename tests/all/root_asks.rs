@@ -31,7 +31,7 @@ fn root_opened_the_repository_of_another_account_for_what_it_was_asked() {
     for args in [
         &["ping", &bare][..],
         &["log", &bare],
-        &["preview", "--repo", &bare],
+        &["preview", &bare],
         &["emit", "--topic", "a.b", &bare],
         &["check", "--show", &bare],
     ] {

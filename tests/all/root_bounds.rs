@@ -22,7 +22,7 @@ fn a_fifo_called_head_stopped_the_check_of_everybodys() {
     assert!(server.arrived().contains(&"/bob/b.git".to_owned()));
     let out = server.accounts.path("out");
     let mut check = server.accounts.command(0, &server.accounts.binary);
-    check.args(["check", "--all"]);
+    check.args(["check", "--server"]);
     check.stdout(std::fs::File::create(&out).unwrap());
     let mut check = check.spawn().unwrap();
     let said = format!("{}: checked 1 repository, ", server.bob.name);

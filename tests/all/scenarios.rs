@@ -248,7 +248,7 @@ fn expected(pagure: &[Value], differences: &[(Reason, Differs)]) -> Vec<Value> {
 /// What refpost sends, in the form of the recordings.
 fn preview(environment: &Environment, scenario: &Value) -> Vec<Value> {
     let ran = environment
-        .refpost(["preview", "--repo", "test.git", "--pusher", "alice"])
+        .refpost(["preview", "test.git", "--pusher", "alice"])
         .without("REFPOST_PUSHER")
         .stdin(scenario["stdin"].as_str().unwrap())
         .run()

@@ -111,13 +111,13 @@ fn all_commands(site: &Site) {
         &["status", "--json", "test.git"],
         &["log", "test.git"],
         &["log", "--json", "test.git"],
-        &["queue", "list", "--in", "test.git"],
-        &["queue", "list", "--json", "--in", "test.git"],
+        &["queue", "list", "test.git"],
+        &["queue", "list", "--json", "test.git"],
         &["flush", "test.git"],
         &["flush", "--json", "test.git"],
-        &["preview", "--http", "--repo", "test.git"],
+        &["preview", "--http", "test.git"],
         &["enable", "test.git"],
-        &["queue", "retry", "--all", "--in", "test.git"],
+        &["queue", "retry", "--all", "--repo", "test.git"],
     ];
     let tip = site.git(&["rev-parse", "HEAD"]);
     let line = format!("{ZEROS} {tip} refs/heads/x\n");
@@ -129,9 +129,9 @@ fn all_commands(site: &Site) {
         assert_hidden(&ran.stderr, &args.join(" "));
         ran.stdout
     };
-    let listed = shown(&["queue", "list", "--in", "test.git"]);
+    let listed = shown(&["queue", "list", "test.git"]);
     for id in listed.lines().filter_map(|line| line.split(' ').next()) {
-        shown(&["queue", "show", id, "--in", "test.git"]);
+        shown(&["queue", "show", id, "--repo", "test.git"]);
     }
     for args in commands {
         shown(args);
@@ -174,10 +174,7 @@ fn an_error_of_the_configuration_quotes_no_secret() {
         "[[endpoint]]\nname = \"e\"\nurl = \"http://hidden-user@\"",
     ] {
         site.config_alone(text);
-        for args in [
-            &["check", "test.git"][..],
-            &["preview", "--repo", "test.git"],
-        ] {
+        for args in [&["check", "test.git"][..], &["preview", "test.git"]] {
             let ran = site.refpost(args).run();
             assert_ne!(ran.status, 0, "{text}");
             assert_hidden(&ran.stdout, text);

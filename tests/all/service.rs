@@ -287,7 +287,7 @@ fn the_service_delivers_what_failed_and_each_of_its_sections_by_itself() {
     let spool = served.spool();
     eventually("one waits", || files_below(&spool.join("retry")).len() == 1);
     served.receiver.script(|_| Answer::status(200));
-    let retry = ["queue", "retry", "--all", "--in", spool.to_str().unwrap()];
+    let retry = ["queue", "retry", "--all", "--repo", spool.to_str().unwrap()];
     let mut retry = served.as_service(&retry);
     crate::support::Accounts::run(&mut retry).well();
     assert_eq!(commits(&served.arrived(1)), [alices]);

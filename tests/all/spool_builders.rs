@@ -131,7 +131,7 @@ fn an_entry_that_kills_is_put_aside_and_holds_nobody() {
         let shown = trap.refpost(&["status"]);
         let line = format!("entry `{id}` given up: it ended by {signal}\n");
         assert!(shown.contains(&line), "{shown}");
-        let listed = trap.refpost(&["queue", "list", "--in"]);
+        let listed = trap.refpost(&["queue", "list"]);
         let line = format!("{id} failed `unreadable` 1 ref update, messages not built yet of");
         assert!(listed.starts_with(&line), "{listed}");
         assert!(
@@ -144,7 +144,7 @@ fn an_entry_that_kills_is_put_aside_and_holds_nobody() {
         trap.flush("none").run().well();
         assert_eq!(commits(&trap.site.receiver.take()), [later]);
 
-        trap.refpost(&["queue", "retry", &id, "--in"]);
+        trap.refpost(&["queue", "retry", &id, "--repo"]);
         let arrived = trap.site.receiver.wait_for(1);
         assert_eq!(commits(&arrived), [&*trap.first]);
         eventually("it is gone", || trap.names("failed/unreadable").is_empty());

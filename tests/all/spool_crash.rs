@@ -245,7 +245,7 @@ fn nothing_is_lost_whatever_is_killed() {
     receiver.restart();
     receiver.script(|_| Answer::status(200));
     eventually("the spool is empty", || {
-        site.refpost(["queue", "retry", "--all", "--in"])
+        site.refpost(["queue", "retry", "--all", "--repo"])
             .arg(&site.bare)
             .run();
         let ran = site.flush();

@@ -73,7 +73,7 @@ fn damaged(place: &str) {
     // A newer refpost may know better.
     site.retry_all();
     assert_eq!(
-        site.refpost(["queue", "drop", "--all", "--in"])
+        site.refpost(["queue", "drop", "--all", "--repo"])
             .arg(&site.bare)
             .run()
             .status,

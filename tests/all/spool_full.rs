@@ -176,7 +176,7 @@ fn what_is_in_spare_for_a_renamed_repository_stayed_without_a_word() {
     full.announce(2);
     let (old, new) = (&full.site.bare, full.site.path("renamed.git"));
     fs::rename(old, &new).unwrap();
-    let moved = full.site.refpost(["queue", "move", "--repository"]);
+    let moved = full.site.refpost(["queue", "move", "--renamed"]);
     let moved = moved.arg(old).arg(&new).run();
     assert_eq!(moved.status, 1);
     let said = format!(

@@ -103,7 +103,7 @@ fn nothing_is_retried_or_dropped_without_a_choice() {
         assert!(ran.stderr.contains("--older-than"), "{}", ran.stderr);
         let ran = site.queue(&[command, "/srv/git/tools.git"]);
         assert_eq!(ran.status, 2, "{}", ran.stderr);
-        assert!(ran.stderr.contains("--in PATH"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("--repo REPO"), "{}", ran.stderr);
         let ran = site.queue(&[command, "--endpoint", "nobody"]);
         assert_eq!(ran.status, 1);
         assert!(
@@ -134,8 +134,9 @@ fn dropping_takes_what_is_chosen_and_no_more() {
     assert_eq!(ran.status, 1, "nothing is that old");
     let ran = site.queue(&["drop", "--endpoint", "three"]).well();
     assert_eq!(ran.stdout, "2 entries dropped\n");
-    let other = site.bare("other.git");
-    let ran = site.queue(&["drop", "--repository", other.to_str().unwrap()]);
+    site.bare("other.git");
+    let other = ["queue", "drop", "--older-than", "0s", "--repo", "other.git"];
+    let ran = site.refpost(other).run();
     assert_eq!(ran.status, 1, "nothing of that repository");
     assert_eq!(ids(&site, &[]).len(), 2);
 
@@ -143,8 +144,7 @@ fn dropping_takes_what_is_chosen_and_no_more() {
     eventually("it is quiet", || site.flush().stderr.is_empty());
     site.receiver.take();
     site.receiver.script(|_| Answer::status(200));
-    let bare = site.bare.to_str().unwrap();
-    let ran = site.queue(&["retry", "--repository", bare]).well();
+    let ran = site.queue(&["retry", "--all"]).well();
     assert_eq!(ran.stdout, "2 entries to be tried again now\n");
     let mut arrived = Vec::new();
     eventually("they arrived", || {
@@ -212,7 +212,8 @@ fn the_folder_one_is_in_says_which_repository() {
     let here = |args: &[&str]| site.refpost(args).dir(&site.bare).run().well().stdout;
     assert!(here(&["queue", "list"]).contains(" new "));
     assert!(here(&["status"]).contains(": 1 in `new/`, 0 unreadable"));
-    assert_eq!(here(&["queue", "drop", "--all"]), "1 entry dropped\n");
+    let dropped = here(&["queue", "drop", "--all", "--repo", "."]);
+    assert_eq!(dropped, "1 entry dropped\n");
     assert_eq!(here(&["log"]), "");
 }
 

@@ -25,7 +25,7 @@ fn a_path_that_is_gone_stops_no_other() {
         bare("second.git"),
         bare("third.git"),
     ];
-    let list = site.refpost(["queue", "list", "--in"]);
+    let list = site.refpost(["queue", "list"]);
     let listed = list.arg(bare("gone.git")).run();
     assert_eq!(listed.status, 1);
     let status = site.refpost(["status"]).args(&paths).run();
@@ -57,7 +57,7 @@ fn what_is_in_the_place_of_a_queue_hides_no_other() {
     let status = site.refpost(["status"]).arg(site.path("")).run();
     assert_eq!(status.stdout.matches("1 in `new/`").count(), 3);
     assert!(status.stderr.contains("notes`"), "{}", status.stderr);
-    let list = site.refpost(["queue", "list", "--in"]);
+    let list = site.refpost(["queue", "list"]);
     let listed = list.arg(site.path("")).run();
     assert_eq!(listed.stdout.lines().count(), 3);
     assert!(listed.stderr.contains("failed/notes`"), "{}", listed.stderr);
@@ -70,7 +70,7 @@ fn a_spool_that_cannot_be_read_hides_no_other() {
     fs::create_dir_all(&spool).unwrap();
     fs::remove_dir_all(spool.join("retry")).ok();
     fs::write(spool.join("retry"), "").unwrap();
-    for command in [&["status"][..], &["queue", "list", "--in"]] {
+    for command in [&["status"][..], &["queue", "list"]] {
         let ran = site.refpost(command).arg(site.path("")).run();
         assert_eq!(ran.status, 1, "{}", ran.stdout);
         assert!(ran.stderr.contains("spool/retry`"), "{}", ran.stderr);

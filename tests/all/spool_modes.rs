@@ -304,9 +304,9 @@ fn no_secret_is_spooled_logged_or_printed() {
         &["log"],
         &["log", "--json"],
         &["check", "--show"],
-        &["queue", "list", "--in"],
-        &["queue", "list", "--json", "--in"],
-        &["queue", "retry", "--all", "--in"],
+        &["queue", "list"],
+        &["queue", "list", "--json"],
+        &["queue", "retry", "--all", "--repo"],
     ] {
         let ran = site.refpost(command).arg(bare).run();
         seen.push_str(&ran.stdout);
@@ -319,7 +319,7 @@ fn no_secret_is_spooled_logged_or_printed() {
         let id = file.rsplit('.').next().unwrap();
         if let Some(at) = file.find("20").filter(|_| !id.is_empty()) {
             let shown = site
-                .refpost(["queue", "show", &file[at..], "--in", bare])
+                .refpost(["queue", "show", &file[at..], "--repo", bare])
                 .run();
             seen.push_str(&shown.stdout);
             seen.push_str(&shown.stderr);

@@ -92,7 +92,7 @@ fn a_retry_of_what_is_not_configured_is_refused_and_names_the_move() {
             format!(
                 "refpost: cannot retry 3 entries of `{old}`: it is not configured for `{bare}`\n\
                  hint: `{new}` is at the same host, and gets it by: refpost queue move {old} \
-                 {new} --in {bare}\n"
+                 {new} --repo {bare}\n"
             )
         );
         let lists_nothing = choice.len() > 1;
@@ -127,7 +127,7 @@ fn what_is_not_configured_is_shown_and_why() {
     let bare = site.bare.display();
     let warning = format!(
         "warning: queue `{old}`: 0 waiting, 3 given up: not configured for `{bare}`\n\
-         hint: `{new}` is at the same host, and gets it by: refpost queue move {old} {new} --in \
+         hint: `{new}` is at the same host, and gets it by: refpost queue move {old} {new} --repo \
          {bare}\n"
     );
     assert!(check.contains(&warning), "{check}");
@@ -136,7 +136,7 @@ fn what_is_not_configured_is_shown_and_why() {
     for (config, ways) in [
         (
             format!("key = \"{KEY}\"\n{endpoint}"),
-            format!("another endpoint gets it by: refpost queue move {old} NEW --in {bare}; or"),
+            format!("another endpoint gets it by: refpost queue move {old} NEW --repo {bare}; or"),
         ),
         (
             "urls = []".to_owned(),
@@ -279,7 +279,7 @@ fn in_a_shared_spool_each_repository_moves_to_an_endpoint_of_its_own() {
         fs::write(bare.join("refpost.toml"), environment("new")).unwrap();
     }
     let shared = spool.to_str().unwrap();
-    let ran = with_server(&["queue", "move", "old", "new", "--in", shared]).run();
+    let ran = with_server(&["queue", "move", "old", "new", "--repo", shared]).run();
     assert_eq!(ran.stdout, "2 entries moved to `new`\n", "{}", ran.stderr);
     let arrived = site.receiver.wait_for(2);
     let mut arrived = commits(&to("/new", &arrived));

@@ -71,7 +71,7 @@ fn root_hands_a_flush_over_to_the_owner_of_the_spool() {
     assert_eq!(owners(&site.spool()), [NOBODY]);
     site.receiver.take();
     site.receiver.script(|_| Answer::status(200));
-    let queue = ["queue", "retry", "--all", "--in"];
+    let queue = ["queue", "retry", "--all", "--repo"];
     let ran = site.run(&binary).args(queue).arg(&site.bare).run();
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let mut arrived = Vec::new();

@@ -129,15 +129,15 @@ fn what_waits_in_a_shared_spool_for_a_renamed_repository_is_moved_to_its_new_pat
     fs::rename(&site.bare, &renamed).unwrap();
     let queue = |args: &[&str]| site.refpost(["queue"]).args(args).run();
     let shared_ = shared.to_str().unwrap();
-    let listed = queue(&["list", "--in", shared_]).well().stdout;
+    let listed = queue(&["list", shared_]).well().stdout;
     let old = format!("of `{}`", site.bare.display());
     assert_eq!(listed.matches(&old).count(), 3, "{listed}");
     let (old, new) = (site.bare.to_str().unwrap(), renamed.to_str().unwrap());
     let flushed = site.refpost(["flush", shared_]).run();
-    let hint = format!("hint: if it was moved: refpost queue move --repository {old} NEW\n");
+    let hint = format!("hint: if it was moved: refpost queue move --renamed {old} NEW\n");
     assert!(flushed.stderr.contains(&hint), "{}", flushed.stderr);
     site.receiver.script(|_| Answer::status(200));
-    let moved = queue(&["move", "--repository", old, new]);
+    let moved = queue(&["move", "--renamed", old, new]);
     assert_eq!(
         (moved.status, moved.stdout),
         (0, format!("3 entries moved to `{new}`\n")),
@@ -146,13 +146,13 @@ fn what_waits_in_a_shared_spool_for_a_renamed_repository_is_moved_to_its_new_pat
     );
     let mut arrived = Vec::new();
     eventually("they arrived", || {
-        queue(&["retry", "--all", "--in", shared_]);
+        queue(&["retry", "--all", "--repo", shared_]);
         site.refpost(["flush", shared_]).run();
         arrived.extend(site.receiver.take());
         arrived.len() == 3
     });
     assert_eq!(commits(&arrived), [first, second, third]);
     assert_eq!(names(&shared.join("new")), [""; 0]);
-    let again = queue(&["move", "--repository", old, new]);
+    let again = queue(&["move", "--renamed", old, new]);
     assert_eq!(again.status, 1);
 }

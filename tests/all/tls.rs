@@ -335,7 +335,7 @@ fn what_a_certificate_says_is_not_for_pushers() {
         let push = site.push_by(push.env("SSL_CERT_FILE", site.path("system.pem")));
         let said = push.remote().join("\n");
         assert!(said.contains(expected), "{said}");
-        let retry = ["queue", "drop", "--all", "--in", "test.git"];
+        let retry = ["queue", "drop", "--all", "--repo", "test.git"];
         site.refpost(retry).run();
     }
 }

@@ -230,7 +230,7 @@ fn what_is_included_under_a_condition_counts() {
     fs::write(&config, fs::read_to_string(&config).unwrap() + text).unwrap();
     fs::write(site.bare.join("more"), "[gitweb]\n\tdescription = Mine\n").unwrap();
     let line = format!("{old} {new} refs/heads/main\n");
-    let ran = site.refpost(["preview", "--repo", "test.git"]);
+    let ran = site.refpost(["preview", "test.git"]);
     site.push(&["main:x"]);
     let messages = parse_bodies(&ran.stdin(line).run().well().bytes);
     assert_eq!(messages[0]["repo"]["description"], "Mine");
@@ -264,7 +264,7 @@ fn what_is_missing_is_not_fetched() {
     }
     site.head("ref: refs/heads/none");
     let line = format!("{ZEROS} {old} refs/heads/x\n");
-    let ran = site.refpost(["preview", "--repo", "test.git"]);
+    let ran = site.refpost(["preview", "test.git"]);
     let ran = ran.stdin(line).run();
     let why = format!(
         "refpost: cannot read tree `{tree}`: it is missing or damaged (`git fsck` says more)\n"
@@ -272,7 +272,7 @@ fn what_is_missing_is_not_fetched() {
     assert_eq!((ran.status, ran.stderr), (1, why));
     assert!(!lost.exists());
     let line = format!("{ZEROS} {old} refs/tags/x\n");
-    let ran = site.refpost(["preview", "--repo", "test.git"]);
+    let ran = site.refpost(["preview", "test.git"]);
     let messages = parse_bodies(&ran.stdin(line).run().well().bytes);
     assert_eq!(messages[0].about(), ("git.tag.creation", "x"));
 }
@@ -289,7 +289,7 @@ fn what_is_damaged_spoils_nothing_else() {
     // What it is can still be read.
     fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
     let line = format!("{new} {ZEROS} refs/heads/x\n{ZEROS} {old} refs/tags/x\n");
-    let ran = site.refpost(["preview", "--repo", "test.git"]);
+    let ran = site.refpost(["preview", "test.git"]);
     let messages = parse_bodies(&ran.stdin(line).run().well().bytes);
     let about: Vec<_> = messages.iter().map(Message::about).collect();
     assert_eq!(
@@ -299,7 +299,7 @@ fn what_is_damaged_spoils_nothing_else() {
     assert_eq!(messages[0].authors(), ["alice"]);
     assert_eq!(messages[1].authors(), ["Ada"]);
     let line = format!("{old} {new} refs/heads/main\n");
-    let ran = site.refpost(["preview", "--repo", "test.git"]);
+    let ran = site.refpost(["preview", "test.git"]);
     let ran = ran.stdin(line).run();
     let why = format!(
         "refpost: cannot read object `{new}`: it is missing or damaged (`git fsck` says more)\n"

@@ -1,7 +1,7 @@
-//! `check --all`: prints the faults of many repositories, and a summary.
+//! `check` of a folder or the server: prints the faults of many repositories, and a summary.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::findings::{Finding, Findings};
 use super::repository::{Known, check};
@@ -14,13 +14,14 @@ use crate::error::{Error, Exit};
 use crate::report;
 
 pub(crate) fn run(
-    root: Option<&Path>,
+    folders: &[PathBuf],
     patterns: &[RepositoryPattern],
+    is_all: bool,
     ctx: &Context,
 ) -> Result<Exit, Error> {
     let server = ctx.for_many()?;
-    let is_all = root.is_none() && patterns.is_empty() && !ctx.is_given;
-    let repositories = match Repositories::find(&repositories::root(root, ctx)?, patterns, ctx)? {
+    let is_all = is_all && patterns.is_empty() && !ctx.is_given;
+    let repositories = match Repositories::find(folders, patterns, ctx)? {
         Whose::Ours(repositories) => repositories,
         Whose::Several(found) => return apart(found, is_all, ctx),
     };
@@ -79,7 +80,7 @@ fn apart(found: ByOwner, is_all: bool, ctx: &Context) -> Result<Exit, Error> {
             idle.remove(&section);
         }
     }
-    let line = vec!["check".into(), "--all".into(), "/".into()];
+    let line = vec!["check".into()];
     let ended = apart::run(found, &Job::for_a_person(line), ctx)?;
     if is_all {
         tell_idle(&idle);

@@ -13,44 +13,39 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::command::MatchArgs;
+use crate::command::ReposArgs;
 use crate::command::check::findings::Findings;
 use crate::command::check::repository::{Known, check};
-use crate::context::{Context, locate};
+use crate::config::RepositoryPattern;
+use crate::context::targets::{self, Named};
+use crate::context::{Context, locate, repositories};
 use crate::error::{Error, Exit};
 use crate::report;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The repositories [default: the current directory]
-    #[arg(value_name = "REPO")]
-    pub(crate) repos: Vec<PathBuf>,
-    /// Check all repositories below ROOT and print only problems and a summary [default: `root`
-    /// of the server's configuration]
-    #[arg(long, value_name = "ROOT", conflicts_with_all = ["repos", "show"])]
-    #[allow(
-        clippy::option_option,
-        reason = "clap's way to say that the value is optional"
-    )]
-    pub(crate) all: Option<Option<PathBuf>>,
-    /// The selection.
+    /// The repositories.
     #[command(flatten)]
-    pub(crate) selection: MatchArgs,
+    pub(crate) repos: ReposArgs,
+    /// Only repositories whose path below the folder or `root`, without `.git`, matches GLOB; `**`
+    /// crosses `/`, a leading `!` excludes, the last match decides
+    #[arg(long = "match", value_name = "GLOB")]
+    pub(crate) matches: Vec<RepositoryPattern>,
     /// Print the effective settings and their sources
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["server", "matches"])]
     pub(crate) show: bool,
 }
 
 pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Exit, Error> {
-    if let Some(root) = &args.all {
-        return all::run(root.as_deref(), &args.selection.matches, ctx);
+    if let Some(folders) = many(args, ctx)? {
+        let is_all = matches!(args.repos.named(), Named::Nothing | Named::Server);
+        return all::run(&folders, &args.matches, is_all, ctx);
     }
     let here = [PathBuf::from(".")];
-    let repos = if args.repos.is_empty() {
-        &here[..]
-    } else {
-        &args.repos
+    let repos = match args.repos.named() {
+        Named::Paths(repos) => repos,
+        Named::Nothing | Named::Server => &here,
     };
     let mut findings = Findings::default();
     let known = Known::default();
@@ -73,6 +68,24 @@ pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Exit, Error> {
         Exit::Well
     } else {
         Exit::No
+    })
+}
+
+/// Returns the folders whose repositories are meant, if not single repositories are.
+fn many(args: &CheckArgs, ctx: &Context) -> Result<Option<Vec<PathBuf>>, Error> {
+    if ctx.is_given {
+        return Ok(Some(Vec::new()));
+    }
+    if args.show {
+        return Ok(None);
+    }
+    let is_one = |at: &Path| targets::is_repository(at) || targets::is_repository(&at.join(".git"));
+    let is_folder = |at: &PathBuf| at.is_dir() && !is_one(at);
+    let is_chosen = !args.matches.is_empty();
+    Ok(match args.repos.named() {
+        Named::Paths(paths) => (is_chosen || paths.iter().any(is_folder)).then(|| paths.to_vec()),
+        Named::Nothing if !is_chosen && targets::here(ctx)?.is_some() => None,
+        Named::Nothing | Named::Server => Some(vec![repositories::root(ctx)?]),
     })
 }
 

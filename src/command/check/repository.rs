@@ -52,7 +52,7 @@ pub(crate) fn check(repo: &Path, findings: &mut Findings, known: &Known, ctx: &C
 }
 
 fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
-    let enable = format!("refpost enable {}", repo.display());
+    let enable = format!("refpost enable {}", report::shell(repo));
     let mut linked = Vec::new();
     let all = hooks.run_by_host(&GUARANTEED);
     for &name in &all {
@@ -135,7 +135,7 @@ fn check_config(
         findings.ok(&format!("section `{section}`"));
     }
     if loaded.files.is_empty() {
-        let hint = format!("refpost enable {} --url URL", repo.display());
+        let hint = format!("refpost enable {} --url URL", report::shell(repo));
         return findings.error("no config: nothing is sent", Some(hint));
     }
     let (project, addresses) = compose::project(repository, settings, ctx);
@@ -167,7 +167,7 @@ fn check_config(
     if settings.require && matches!(pre_receive, Ok(HookState::Empty | HookState::Foreign)) {
         findings.warning(
             "`require` has no effect: pre-receive is not linked",
-            &format!("refpost enable --guaranteed {}", repo.display()),
+            &format!("refpost enable --guaranteed {}", report::shell(repo)),
         );
     }
     if settings.push_options && !repository.takes_push_options() {
@@ -175,7 +175,7 @@ fn check_config(
             "`push_options` has no effect: git does not offer push options here",
             &format!(
                 "git -C {} config receive.advertisePushOptions true",
-                repo.display()
+                report::shell(repo)
             ),
         );
     }

@@ -213,9 +213,10 @@ fn check_owners(spool: &Spool, findings: &mut Findings) {
         all => format!(" and {} more", all - 1),
     };
     let (first, root) = (first.display(), spool.root().display());
+    let quoted = report::shell(spool.root());
     findings.error(
         &format!("not of the account that owns spool `{root}`: `{first}`{more}"),
-        Some(format!("as root: chown -hR --reference={root} {root}")),
+        Some(format!("as root: chown -hR --reference={quoted} {quoted}")),
     );
 }
 

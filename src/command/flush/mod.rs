@@ -6,7 +6,7 @@ mod watch;
 
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::announce::delivery_host::DeliveryHost;
 use crate::as_account::apart::{self, Job};
 use crate::as_account::become_account;
 use crate::command::flush::prepare::prepare;
-use crate::command::parse_duration;
+use crate::command::{ReposArgs, parse_duration};
 use crate::config::IN_FLIGHT;
 use crate::context::targets::{self, Target};
 use crate::context::{Context, signals};
@@ -32,9 +32,9 @@ use crate::report::{self, Progress};
     reason = "each is a switch of the command line"
 )]
 pub(crate) struct FlushArgs {
-    /// Repositories, spools, or folders to search
-    #[arg(value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
+    /// The repositories.
+    #[command(flatten)]
+    pub(crate) repos: ReposArgs,
     /// Keep running: deliver new messages, and retries as they fall due
     #[arg(long, conflicts_with_all = ["budget", "strict"])]
     pub(crate) watch: bool,
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
         watch::run(&mut flush, &host, args, ctx, &stop)?;
         return Ok(Exit::Well);
     }
-    let searched = targets::search(&args.paths, ctx)?;
+    let searched = targets::search(args.repos.named(), ctx)?;
     if searched.is_of_others(ctx) {
         let deadline = limits.begin_before;
         let deadline = deadline.unwrap_or_else(|| Instant::now() + ROOTS_BUDGET);

@@ -47,7 +47,7 @@ pub(crate) fn run(
             // Their spools are looked into below, with all others.
             host.move_renamed();
             let begun = Instant::now();
-            let searched = targets::search(&args.paths, ctx)?;
+            let searched = targets::search(args.repos.named(), ctx)?;
             if ctx.own_uid() == 0 {
                 tell_others(&searched.by_owner, ctx);
             }

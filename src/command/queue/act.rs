@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use clap::{ArgGroup, Args};
 
-use super::selection::Choice;
+use super::describe::describe;
+use super::scope::{Asked, Choice, FilterArgs, IdPrefix, ScopeArgs};
 use super::selection::{ByLocation, Listed, select};
 use crate::as_account::apart::{self, Job};
 use crate::context::Context;
@@ -18,14 +19,30 @@ use crate::spool::{Spool, SpoolError};
 /// At least one is required, so that an omission does not retry or drop everything.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("chosen").required(true).multiple(true)
-    .args(["ids", "endpoint", "repository", "older_than", "all"])))]
+    .args(["ids", "endpoint", "older_than", "all"])))]
 pub(crate) struct QueueChooseArgs {
-    /// The selection
+    /// Entries, by their ids or the beginnings of these
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<IdPrefix>,
+    /// Where to look.
     #[command(flatten)]
-    pub(crate) choice: Choice,
+    pub(crate) scope: ScopeArgs,
+    /// The selection.
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
     /// Select everything
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+impl QueueChooseArgs {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            ids: &self.ids,
+            filter: self.filter.clone(),
+            named: self.scope.named(),
+        }
+    }
 }
 
 /// Runs a command line as each owner of what was found, on that owner's own.
@@ -35,24 +52,6 @@ pub(super) fn apart(searched: Searched, line: Vec<OsString>, ctx: &Context) -> R
         return Err(nothing_chosen());
     }
     Ok(ended)
-}
-
-/// Returns the command line that makes the same choice among another account's entries.
-pub(super) fn line_of(verb: &str, choice: &Choice) -> Vec<OsString> {
-    let mut line: Vec<OsString> = vec!["queue".into(), verb.into()];
-    line.extend(choice.ids.iter().map(|id| id.as_str().into()));
-    if let Some(endpoint) = &choice.endpoint {
-        line.extend(["--endpoint".into(), endpoint.into()]);
-    }
-    if let Some(repository) = &choice.repository {
-        let repository = std::path::absolute(repository);
-        line.push("--repository".into());
-        line.extend(repository.map(OsString::from));
-    }
-    if let Some(age) = &choice.older_than {
-        line.extend(["--older-than".into(), age.to_string().into()]);
-    }
-    line
 }
 
 /// Returns the error that nothing of what was asked for is here. If root's refpost asks several
@@ -66,15 +65,17 @@ pub(super) fn nowhere(ctx: &Context, error: impl Fn() -> Error) -> Result<Exit, 
 
 /// Returns whether an endpoint is named that nothing configures, and nothing is here for it.
 pub(super) fn is_typo(targets: &[Target], choice: &Choice, ctx: &Context) -> bool {
-    let Some(name) = &choice.endpoint else {
+    let Some(name) = &choice.filter.endpoint else {
         return false;
     };
     let all_of_it = Choice {
         ids: Vec::new(),
-        endpoint: Some(name.clone()),
-        repository: None,
-        older_than: None,
-        paths: choice.paths.clone(),
+        filter: FilterArgs {
+            endpoint: Some(name.clone()),
+            older_than: None,
+        },
+        gone: choice.gone.clone(),
+        is_server: choice.is_server,
     };
     let is_empty =
         |target: &Target| select(target, &all_of_it, ctx).is_ok_and(|all| all.is_empty());
@@ -83,7 +84,7 @@ pub(super) fn is_typo(targets: &[Target], choice: &Choice, ctx: &Context) -> boo
 }
 
 pub(super) fn no_such_endpoint(choice: &Choice) -> Error {
-    let name = choice.endpoint.as_deref().unwrap_or_default();
+    let name = choice.filter.endpoint.as_deref().unwrap_or_default();
     Error::Failed {
         what: format!(
             "cannot find endpoint `{name}`: it is not configured, and nothing waits for it"
@@ -108,16 +109,20 @@ pub(super) fn act_on_selected(
     is_wanted: impl Fn(&Listed) -> bool,
     act: impl Fn(&Spool, &ByLocation) -> Result<usize, SpoolError>,
 ) -> Result<Exit, Error> {
-    let searched = targets::search_here(&args.choice.paths, ctx)?;
+    let asked = args.asked();
+    let (searched, mut choice) = asked.search(ctx)?;
     if searched.is_of_others(ctx) {
-        let mut line = line_of(verb, &args.choice);
+        let mut line = asked.line(verb, &choice);
         line.extend(args.all.then(|| "--all".into()));
         return apart(searched, line, ctx);
     }
     let (mut count, mut is_any, mut has_acted) = (0, false, args.all);
     let targets = searched.targets(ctx);
+    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
+        return nowhere(ctx, nothing_chosen);
+    }
     let done = targets::each(&targets, ctx, |target| {
-        let mut selected = select(target, &args.choice, ctx)?;
+        let mut selected = select(target, &choice, ctx)?;
         is_any |= !selected.is_empty();
         selected.retain(&is_wanted);
         if selected.is_empty() {
@@ -131,11 +136,44 @@ pub(super) fn act_on_selected(
     if !is_any && !args.all && done == Exit::Well {
         return nowhere(ctx, nothing_chosen);
     }
-    if !is_any && done == Exit::Well && is_typo(&targets, &args.choice, ctx) {
-        return nowhere(ctx, || no_such_endpoint(&args.choice));
+    if !is_any && done == Exit::Well && is_typo(&targets, &choice, ctx) {
+        return nowhere(ctx, || no_such_endpoint(&choice));
     }
     if has_acted && (count > 0 || done == Exit::Well) {
         report::line(&format!("{} {what}", report::count(count, "entry")));
     }
+    Ok(done)
+}
+
+/// Prints the entries that are chosen.
+pub(super) fn show_selected(
+    args: &QueueChooseArgs,
+    ctx: &Context,
+    (verb, what): (&str, &str),
+) -> Result<Exit, Error> {
+    let asked = args.asked();
+    let (searched, mut choice) = asked.search(ctx)?;
+    if searched.is_of_others(ctx) {
+        let mut line = asked.line(verb, &choice);
+        line.extend(args.all.then(|| "--all".into()));
+        line.push("--dry-run".into());
+        return apart(searched, line, ctx);
+    }
+    let targets = searched.targets(ctx);
+    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
+        return nowhere(ctx, nothing_chosen);
+    }
+    let mut count = 0;
+    let done = targets::each(&targets, ctx, |target| {
+        for listed in select(target, &choice, ctx)? {
+            report::line(&describe(&listed));
+            count += 1;
+        }
+        Ok(())
+    });
+    if count == 0 && !args.all && done == Exit::Well {
+        return nowhere(ctx, nothing_chosen);
+    }
+    report::line(&format!("{} {what}", report::count(count, "entry")));
     Ok(done)
 }

@@ -3,11 +3,12 @@
 use clap::Args;
 use serde_json::json;
 
-use super::act::{is_typo, line_of, no_such_endpoint, nowhere};
+use super::act::{is_typo, no_such_endpoint, nowhere};
 use super::describe::describe;
-use super::selection::Choice;
+use super::scope::{Asked, FilterArgs};
 use super::selection::{Listed, Location, select};
 use crate::as_account::apart::{self, Job};
+use crate::command::ReposArgs;
 use crate::context::Context;
 use crate::context::configured::{Configured, NOT_CONFIGURED};
 use crate::context::targets;
@@ -18,22 +19,30 @@ use crate::spool::{Spool, SpoolError};
 /// Arguments of `queue list`.
 #[derive(Debug, Args)]
 pub(crate) struct QueueListArgs {
-    /// The selection; everything without it
+    /// Where to look.
     #[command(flatten)]
-    pub(crate) choice: Choice,
+    pub(crate) repos: ReposArgs,
+    /// The selection.
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
     /// Print a JSON object for each entry
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
-    let searched = targets::search_here(&args.choice.paths, ctx)?;
+    let asked = Asked {
+        ids: &[],
+        filter: args.filter.clone(),
+        named: args.repos.named(),
+    };
+    let (searched, choice) = asked.search(ctx)?;
     if searched.is_of_others(ctx) {
-        let mut line = line_of("list", &args.choice);
+        let mut line = asked.line("list", &choice);
         line.extend(args.json.then(|| "--json".into()));
         let job = Job::looking(line, args.json);
         return match apart::run(searched.by_owner, &job, ctx)? {
-            Exit::NotHere => Err(no_such_endpoint(&args.choice)),
+            Exit::NotHere => Err(no_such_endpoint(&choice)),
             done => Ok(done),
         };
     }
@@ -41,7 +50,7 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
     let configured = Configured::new(ctx);
     let done = targets::each(&targets, ctx, |target| {
         let killers = target.spool.killers().map_err(SpoolError::from)?;
-        for listed in select(target, &args.choice, ctx)? {
+        for listed in select(target, &choice, ctx)? {
             let orphan = configured
                 .orphan(listed.header.as_ref(), listed.location.queue())
                 .map(|_| NOT_CONFIGURED);
@@ -58,8 +67,8 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
         }
         Ok(())
     });
-    if done == Exit::Well && is_typo(&targets, &args.choice, ctx) {
-        return nowhere(ctx, || no_such_endpoint(&args.choice));
+    if done == Exit::Well && is_typo(&targets, &choice, ctx) {
+        return nowhere(ctx, || no_such_endpoint(&choice));
     }
     Ok(done)
 }

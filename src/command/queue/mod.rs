@@ -6,12 +6,14 @@ mod drop;
 mod list;
 mod r#move;
 mod retry;
+mod scope;
 mod selection;
 mod show;
 
 use clap::Subcommand;
 
 use crate::command::queue::act::QueueChooseArgs;
+use crate::command::queue::drop::QueueDropArgs;
 use crate::command::queue::list::QueueListArgs;
 use crate::command::queue::r#move::QueueMoveArgs;
 use crate::command::queue::show::QueueShowArgs;
@@ -30,11 +32,13 @@ pub(crate) enum QueueCommand {
     /// Move the queued and failed messages of one endpoint to another
     ///
     /// OLD may no longer be configured. NEW must be; it gets the messages in push order, with
-    /// its own key and headers. With --repository, OLD and NEW are paths of a repository that
+    /// its own key and headers. With --renamed, OLD and NEW are paths of a repository that
     /// was renamed: its messages are sent for the new path.
     Move(QueueMoveArgs),
     /// Drop messages without delivering them
-    Drop(QueueChooseArgs),
+    ///
+    /// They do not come back: without ids, --repo or --server says where, and -n shows first.
+    Drop(QueueDropArgs),
 }
 
 pub(crate) fn run(command: &QueueCommand, ctx: &Context) -> Result<Exit, Error> {

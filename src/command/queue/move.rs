@@ -1,5 +1,5 @@
 //! `queue move`: moves the entries that wait for one endpoint, or failed there, to another; with
-//! `--repository`, those of a former path to the repository's path of now.
+//! `--renamed`, those of a former path to the repository's path of now.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::act::{apart, nowhere};
-use super::selection::Choice;
+use super::act::{apart, nothing_chosen, nowhere};
+use super::scope::{Asked, Choice, FilterArgs, IdPrefix, ScopeArgs, absolute};
 use super::selection::select;
 use crate::announce::delivery_host::DeliveryHost;
 use crate::announce::renamed::rename;
-use crate::context::targets::{self, Target};
+use crate::context::targets::{self, Named, Target};
 use crate::context::{Context, locate};
 use crate::delivery::{self, Surveyor};
 use crate::error::{Error, Exit};
@@ -24,17 +24,20 @@ use crate::spool::{Header, Id, Lock, Queue, Spool, SpoolError};
 #[derive(Debug, Args)]
 pub(crate) struct QueueMoveArgs {
     /// Treat OLD and NEW as paths of a repository that was renamed
-    #[arg(long)]
-    pub(crate) repository: bool,
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) renamed: bool,
     /// The endpoint to move from
     #[arg(value_name = "OLD")]
     pub(crate) from: String,
     /// The endpoint to move to
     #[arg(value_name = "NEW")]
     pub(crate) to: String,
-    /// Repository, spool, or folder to search [default: the current repository, or the server]
-    #[arg(long = "in", value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
+    /// Only these entries, by their ids or the beginnings of these
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<IdPrefix>,
+    /// Where to look.
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
 }
 
 /// Time between two looks whether messages are made.
@@ -44,30 +47,47 @@ const BUILDS: Duration = Duration::from_millis(20);
 type Plan = BTreeMap<(Queue, Queue), BTreeSet<PathBuf>>;
 
 pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
-    if args.repository {
+    if args.renamed {
         return repository(args, ctx);
     }
     let (old, new) = (&args.from, &args.to);
     if old == new {
         return Err(Error::failed(format!("cannot move `{old}` to itself")));
     }
-    let searched = targets::search_here(&args.paths, ctx)?;
+    let asked = Asked {
+        ids: &args.ids,
+        filter: FilterArgs {
+            endpoint: Some(old.clone()),
+            older_than: None,
+        },
+        named: args.scope.named(),
+    };
+    let (searched, mut choice) = asked.search(ctx)?;
     if searched.is_of_others(ctx) {
-        let line = ["queue", "move", old, new].map(OsString::from);
-        return apart(searched, line.into(), ctx);
+        // Names first, as on a command line.
+        let mut line = asked.line("move", &choice);
+        line.splice(2..2, [old, new].map(OsString::from));
+        line.retain(|word| word != "--endpoint");
+        return apart(searched, line, ctx);
     }
     let targets = searched.targets(ctx);
+    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
+        return nowhere(ctx, nothing_chosen);
+    }
     let host = DeliveryHost::new(ctx, false);
     let (mut count, mut is_any) = (0, false);
     let done = targets::each(&targets, ctx, |target| {
         distribute(&target.spool, &host)?;
-        let plan = plan(target, args, ctx)?;
+        let plan = plan(target, &choice, args, ctx)?;
         if plan.is_empty() {
             return Ok(());
         }
         is_any = true;
         for ((from, to), repositories) in &plan {
-            let is_wanted = |header: &Header| repositories.contains(&header.repository);
+            let is_wanted = |id: &Id, header: &Header| {
+                let is_chosen = choice.ids.is_empty() || choice.ids.contains(id);
+                is_chosen && repositories.contains(&header.repository)
+            };
             let handed = target.spool.hand_over(from, (to, new), &is_wanted);
             let handed = handed.map_err(|error| unless_busy(error, args))?;
             count += handed.entries;
@@ -96,14 +116,13 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
 fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
     let old = absolute(Path::new(&args.from));
     let new = absolute(Path::new(&args.to));
-    let paths = if args.paths.is_empty() {
-        std::slice::from_ref(&new)
-    } else {
-        &args.paths
+    let named = match args.scope.named() {
+        Named::Nothing => Named::Paths(std::slice::from_ref(&new)),
+        named => named,
     };
-    let searched = targets::search_here(paths, ctx)?;
+    let searched = targets::search(named, ctx)?;
     if searched.is_of_others(ctx) {
-        let line = ["queue", "move", "--repository"].map(OsString::from);
+        let line = ["queue", "move", "--renamed"].map(OsString::from);
         let line = line.into_iter().chain([old.into(), new.into()]);
         return apart(searched, line.collect(), ctx);
     }
@@ -151,18 +170,6 @@ fn repository(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
     Ok(ctx.outcome())
 }
 
-/// Returns the path as entries name it, its links resolved. If the path is gone, those of the
-/// folder above it are, if that exists.
-fn absolute(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    if let Ok(there) = path.canonicalize() {
-        return there;
-    }
-    let above = path.parent().and_then(|above| above.canonicalize().ok());
-    let named = above.zip(path.file_name());
-    named.map(|(above, name)| above.join(name)).unwrap_or(path)
-}
-
 /// Adds advice to the error that a queue is being delivered. Queues are locked before anything is
 /// moved.
 fn unless_busy(error: SpoolError, args: &QueueMoveArgs) -> Error {
@@ -208,17 +215,15 @@ fn distribute(spool: &Spool, host: &DeliveryHost<'_>) -> Result<(), Error> {
 
 /// Plans the moves in a spool. Fails if an entry has no queue to move to: nothing is moved unless
 /// all of it can be.
-fn plan(target: &Target, args: &QueueMoveArgs, ctx: &Context) -> Result<Plan, Error> {
-    let choice = Choice {
-        ids: Vec::new(),
-        endpoint: Some(args.from.clone()),
-        repository: None,
-        older_than: None,
-        paths: args.paths.clone(),
-    };
+fn plan(
+    target: &Target,
+    choice: &Choice,
+    args: &QueueMoveArgs,
+    ctx: &Context,
+) -> Result<Plan, Error> {
     let mut destinations = BTreeMap::new();
     let mut plan = Plan::new();
-    for listed in select(target, &choice, ctx)? {
+    for listed in select(target, choice, ctx)? {
         let queue = listed
             .location
             .queue()
@@ -253,7 +258,7 @@ fn destination(repository: &Path, args: &QueueMoveArgs, ctx: &Context) -> Result
         ),
         hint: Some(format!(
             "`refpost check {}` lists the endpoints",
-            repository.display()
+            report::shell(repository)
         )),
     })?;
     Ok(delivery::queue_of(endpoint, &settings, repository))

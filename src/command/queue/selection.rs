@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
-
-use crate::command::{parse_duration, parse_id};
+use super::scope::Choice;
 use crate::context::Context;
 use crate::context::targets::Target;
 use crate::error::Error;
@@ -14,26 +12,6 @@ use crate::spool::{
     Content, Entry, EntryError, Failed, Frozen, Header, Id, IoError, Item, Part, Queue, Spool,
     SpoolError,
 };
-
-/// Chooses entries; each condition narrows the choice.
-#[derive(Debug, Args)]
-pub(crate) struct Choice {
-    /// Ids of entries
-    #[arg(value_name = "ID", value_parser = parse_id)]
-    pub(crate) ids: Vec<Id>,
-    /// Only entries for this endpoint
-    #[arg(long, value_name = "NAME")]
-    pub(crate) endpoint: Option<String>,
-    /// Only entries of this repository
-    #[arg(long, value_name = "REPO")]
-    pub(crate) repository: Option<PathBuf>,
-    /// Only entries older than DURATION, such as `2d`
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) older_than: Option<humantime::Duration>,
-    /// Repository, spool, or folder to search [default: the current repository, or the server]
-    #[arg(long = "in", value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-}
 
 /// An entry in one of the places where it can be.
 pub(crate) struct Listed {
@@ -139,21 +117,14 @@ impl Listed {
     }
 }
 
-/// Returns everything in a spool that the choice selects, in push order.
+/// Returns every place in a spool where an entry is.
 ///
 /// A queue that cannot be read is told, and does not hide the others.
-pub(crate) fn select(
-    target: &Target,
-    choice: &Choice,
-    ctx: &Context,
-) -> Result<Vec<Listed>, Error> {
-    let spool = &target.spool;
-    let now = ctx.now();
+pub(super) fn locations(spool: &Spool, ctx: &Context) -> Result<Vec<Location>, Error> {
     let tell = |error: IoError| ctx.tell_failure(SpoolError::from(error));
     let mut locations: Vec<Location> = Vec::new();
-    let mut spare: BTreeMap<Id, Header> = BTreeMap::new();
-    spare.extend(spool.in_spare().map_err(tell).unwrap_or_default());
-    locations.extend(spare.keys().cloned().map(Location::Spare));
+    let spare = spool.in_spare().map_err(tell).unwrap_or_default();
+    locations.extend(spare.into_iter().map(|(id, _)| Location::Spare(id)));
     let new = spool.ids_in_new().map_err(SpoolError::from)?;
     locations.extend(new.into_iter().map(Location::New));
     for queue in spool.queues().map_err(SpoolError::from)? {
@@ -165,31 +136,37 @@ pub(crate) fn select(
         let failed = spool.failed(&queue).map_err(tell).unwrap_or_default();
         locations.extend(failed.into_iter().map(Location::Failed));
     }
+    Ok(locations)
+}
+
+/// Returns everything in a spool that the choice selects, in push order.
+pub(super) fn select(
+    target: &Target,
+    choice: &Choice,
+    ctx: &Context,
+) -> Result<Vec<Listed>, Error> {
+    let spool = &target.spool;
+    let now = ctx.now();
+    let mut locations = locations(spool, ctx)?;
+    // An error was told above.
+    let spare: BTreeMap<Id, Header> = spool.in_spare().into_iter().flatten().collect();
     locations.retain(|location| choice.ids.is_empty() || choice.ids.contains(location.id()));
     locations.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
-    // Without a PATH this folder's repository is meant, not others in its spool.
-    let is_here = choice.paths.is_empty();
-    // Everything in a spool inside a repository is that repository's, by any path it had.
-    let is_its = |repository: &PathBuf| spool.root().starts_with(repository);
-    let here = target
-        .repository
-        .clone()
-        .filter(|repository| is_here && target.is_alone && !is_its(repository));
-    let named = choice.repository.as_ref().map(|repository| {
-        let opened = crate::context::locate::repository(Some(repository), ctx);
-        opened.map_or_else(|_| repository.clone(), |it| it.path())
-    });
-    let repository = named.or(here);
+    let repositories: Option<BTreeSet<PathBuf>> = if choice.gone.is_empty() {
+        // Everything in a spool inside a repository is that repository's, by any path it had.
+        let is_its = |repository: &PathBuf| spool.root().starts_with(repository);
+        let is_all = choice.is_server || target.is_whole;
+        let is_all = is_all || target.repositories.iter().any(is_its);
+        (!is_all).then(|| target.repositories.clone())
+    } else {
+        Some(choice.gone.iter().cloned().collect())
+    };
     let listed = locations.into_iter().map(|location| {
         let entry = location.open(spool).ok().flatten();
         let header = entry.map(|entry| entry.header().clone());
         let header = header.or_else(|| spare.get(location.id()).cloned());
         Listed { location, header }
     });
-    let is_of = |listed: &Listed, repository: &PathBuf| {
-        let header = listed.header.as_ref();
-        header.is_some_and(|header| header.repository == *repository)
-    };
     let is_old = |listed: &Listed, least: Duration| {
         // After a clock that was ahead, ids run ahead of the pushes' times.
         let header = listed.header.as_ref();
@@ -197,18 +174,22 @@ pub(crate) fn select(
         now.duration_since(pushed).unwrap_or_default() > least
     };
     let mut listed: Vec<Listed> = listed
-        .filter(|listed| choice.older_than.is_none_or(|least| is_old(listed, *least)))
         .filter(|listed| {
-            repository
-                .as_ref()
-                .is_none_or(|wanted| is_of(listed, wanted))
+            choice
+                .filter
+                .older_than
+                .is_none_or(|least| is_old(listed, *least))
+        })
+        .filter(|listed| {
+            let header = listed.header.as_ref();
+            repositories.as_ref().is_none_or(|wanted| {
+                header.is_some_and(|header| wanted.contains(&header.repository))
+            })
         })
         .filter(|listed| {
             let endpoint = listed.endpoint();
-            choice
-                .endpoint
-                .as_ref()
-                .is_none_or(|wanted| *wanted == endpoint)
+            let wanted = choice.filter.endpoint.as_ref();
+            wanted.is_none_or(|wanted| *wanted == endpoint)
         })
         .collect();
     // An entry that moves is in both places, for a moment or since a crash.

@@ -1,61 +1,77 @@
 //! `queue show`: shows an entry and its messages.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use clap::Args;
 
-use super::act::{apart, line_of, nothing_chosen, nowhere};
+use super::act::{apart, nothing_chosen, nowhere};
 use super::describe::describe;
-use super::selection::Choice;
+use super::scope::{Asked, FilterArgs, IdPrefix, ScopeArgs};
 use super::selection::select;
-use crate::command::parse_id;
 use crate::context::{Context, targets};
 use crate::error::{Error, Exit};
 use crate::event::Oid;
 use crate::report;
-use crate::spool::Id;
-use crate::spool::{Content, SpoolError};
+use crate::spool::{Content, Entry, Header, Id, SpoolError};
 
 /// Arguments of `queue show`.
 #[derive(Debug, Args)]
 pub(crate) struct QueueShowArgs {
-    /// Id of the entry
-    #[arg(value_parser = parse_id)]
-    pub(crate) id: Id,
-    /// Repository, spool, or folder to search [default: the current repository, or the server]
-    #[arg(long = "in", value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
+    /// Entries, by their ids or the beginnings of these
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<IdPrefix>,
+    /// Where to look.
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
 }
 
 pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Exit, Error> {
-    let choice = Choice {
-        ids: vec![args.id.clone()],
-        endpoint: None,
-        repository: None,
-        older_than: None,
-        paths: args.paths.clone(),
+    let asked = Asked {
+        ids: &args.ids,
+        filter: FilterArgs::default(),
+        named: args.scope.named(),
     };
-    let searched = targets::search_here(&choice.paths, ctx)?;
+    let (searched, mut choice) = asked.search(ctx)?;
     if searched.is_of_others(ctx) {
-        return apart(searched, line_of("show", &choice), ctx);
+        return apart(searched, asked.line("show", &choice), ctx);
     }
-    let mut shown = None;
-    for target in searched.targets(ctx) {
-        for listed in select(&target, &choice, ctx)? {
-            report::line(&describe(&listed));
+    let targets = searched.targets(ctx);
+    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
+        return nowhere(ctx, nothing_chosen);
+    }
+    let mut shown: BTreeMap<Id, (Header, Option<Entry>)> = BTreeMap::new();
+    let mut places: BTreeMap<Id, Vec<String>> = BTreeMap::new();
+    let done = targets::each(&targets, ctx, |target| {
+        for listed in select(target, &choice, ctx)? {
+            let id = listed.location.id().clone();
+            places
+                .entry(id.clone())
+                .or_default()
+                .push(describe(&listed));
             // The entry is one file, in every queue.
-            let entry = listed
-                .location
-                .open(&target.spool)
-                .map_err(SpoolError::from)?;
+            let entry = listed.location.open(&target.spool);
+            let entry = entry.map_err(SpoolError::from)?;
             if let Some(header) = listed.header {
-                shown.get_or_insert((header, entry));
+                shown.entry(id).or_insert((header, entry));
             }
         }
-    }
-    let Some((header, entry)) = shown else {
+        Ok(())
+    });
+    if places.is_empty() && done == Exit::Well {
         return nowhere(ctx, nothing_chosen);
-    };
+    }
+    for (id, places) in &places {
+        for place in places {
+            report::line(place);
+        }
+        if let Some((header, entry)) = shown.get(id) {
+            show(header, entry.as_ref())?;
+        }
+    }
+    Ok(done.max(ctx.outcome()))
+}
+
+fn show(header: &Header, entry: Option<&Entry>) -> Result<(), Error> {
     report::line(&format!("repository: {}", header.repository.display()));
     report::line(&format!(
         "time: {}",
@@ -79,12 +95,12 @@ pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Exit, Error> {
             }
         }
         Content::Built(built) => {
-            for (number, entry) in (0..built.messages.len()).zip(entry.iter().cycle()) {
+            for (number, entry) in (0..built.messages.len()).zip(entry.into_iter().cycle()) {
                 let message = entry.message(number).map_err(SpoolError::from)?;
                 report::raw(&message.body);
                 report::raw(b"\n");
             }
         }
     }
-    Ok(ctx.outcome())
+    Ok(())
 }

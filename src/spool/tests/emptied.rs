@@ -164,7 +164,7 @@ fn a_folder_that_goes_while_a_queue_is_handed_over_is_made_again() {
         fixture.push("/srv/a.git", &["4"], &["old"]);
         fixture.distribute();
         let (old, ci) = (queue("old"), queue("ci"));
-        let handed = fixture.spool.hand_over(&old, (&ci, "ci"), &|_| true);
+        let handed = fixture.spool.hand_over(&old, (&ci, "ci"), &|_, _| true);
         assert_eq!(handed.unwrap().entries, 1);
     };
     beside(Fixture::new, hand_over, deliver, |fixture, arrived| {

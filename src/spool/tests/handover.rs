@@ -25,7 +25,7 @@ fn for_old() -> Fixture {
 
 fn hand_over(fixture: &Fixture) -> Result<HandedOver, SpoolError> {
     let (old, new) = (queue("old"), queue("new"));
-    fixture.spool.hand_over(&old, (&new, "new"), &|_| true)
+    fixture.spool.hand_over(&old, (&new, "new"), &|_, _| true)
 }
 
 fn all_in(name: &str) -> Kept {
@@ -57,7 +57,7 @@ fn what_waits_and_what_failed_goes_to_the_other_queue_in_push_order() {
 fn only_what_is_wanted_goes() {
     let fixture = for_old();
     let (old, new) = (queue("old"), queue("new"));
-    let is_wanted = |header: &Header| header.repository == Path::new("/srv/b.git");
+    let is_wanted = |_: &Id, header: &Header| header.repository == Path::new("/srv/b.git");
     let handed = fixture.spool.hand_over(&old, (&new, "new"), &is_wanted);
     assert_eq!(handed.unwrap().entries, 1);
     assert_eq!(fixture.deliver_all("new"), ["6"]);
@@ -91,7 +91,7 @@ fn two_queues_handed_over_to_one_lose_nothing() {
     fixture.distribute();
     hand_over(&fixture).unwrap();
     let (older, new) = (queue("older"), queue("new"));
-    let handed = fixture.spool.hand_over(&older, (&new, "new"), &|_| true);
+    let handed = fixture.spool.hand_over(&older, (&new, "new"), &|_, _| true);
     assert_eq!(handed.unwrap().entries, 1);
     let mut arrived = fixture.deliver_all("new");
     arrived.sort();

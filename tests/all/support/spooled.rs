@@ -123,7 +123,8 @@ impl Spooled {
     /// A `refpost queue` command about the repository.
     pub(crate) fn queue(&self, args: &[&str]) -> Ran {
         let run = self.refpost(["queue"]).args(args);
-        run.arg("--in").arg(&self.bare).run()
+        let scope = (args[0] != "list").then_some("--repo");
+        run.args(scope).arg(&self.bare).run()
     }
 
     /// `queue retry --all`, without the flush that comes of it getting in the way.

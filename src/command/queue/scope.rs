@@ -1,0 +1,246 @@
+//! What a command line of `queue` is about: which spools, and which of their entries.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::selection::locations;
+use crate::command::parse_duration;
+use crate::context::Context;
+use crate::context::targets::{self, Named, Searched, Target};
+use crate::error::Error;
+use crate::report;
+use crate::spool::Id;
+
+/// Length of the shortest beginning of an id that is taken, as in git.
+const SHORTEST: usize = 4;
+
+/// Greatest number of ids that are listed because a beginning fits them.
+const MOST_CANDIDATES: usize = 5;
+
+/// The beginning of an id, or a whole one.
+#[derive(Clone, Debug)]
+pub(crate) struct IdPrefix(String);
+
+impl FromStr for IdPrefix {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_of_id = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        // An id begins with its year.
+        if !text.starts_with(|c: char| c.is_ascii_digit()) || !text.chars().all(is_of_id) {
+            return Err("no entry has such an id (a repository is named with --repo REPO)");
+        }
+        if text.len() < SHORTEST {
+            return Err("it is too short: 4 characters of an id are needed");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Where to look for entries.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ScopeArgs {
+    /// Only entries of this repository, spool, or folder to search; can be repeated [default: the
+    /// repository of the current folder, else the server]
+    #[arg(long = "repo", value_name = "REPO")]
+    pub(crate) repos: Vec<PathBuf>,
+    /// Everything of the server: its `spool`, and all below its `root`
+    #[arg(long, conflicts_with = "repos")]
+    pub(crate) server: bool,
+}
+
+impl ScopeArgs {
+    pub(super) fn named(&self) -> Named<'_> {
+        Named::new(&self.repos, self.server)
+    }
+}
+
+/// Conditions of which each narrows the choice.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct FilterArgs {
+    /// Only entries for this endpoint
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: Option<String>,
+    /// Only entries older than DURATION, such as `2d`
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) older_than: Option<humantime::Duration>,
+}
+
+/// What a command line asks for.
+pub(super) struct Asked<'a> {
+    pub(super) ids: &'a [IdPrefix],
+    pub(super) filter: FilterArgs,
+    pub(super) named: Named<'a>,
+}
+
+/// Which entries of the spools that were found are meant.
+pub(super) struct Choice {
+    /// Their ids; all if there are none.
+    pub(super) ids: Vec<Id>,
+    pub(super) filter: FilterArgs,
+    /// Repositories that were named and are gone: only what waits for them is meant.
+    pub(super) gone: Vec<PathBuf>,
+    /// True if entries of any repository are meant, whatever spool they are in.
+    pub(super) is_server: bool,
+}
+
+impl Asked<'_> {
+    /// Finds the spools.
+    ///
+    /// A repository that is gone can have entries in a spool of the server's.
+    pub(super) fn search(&self, ctx: &Context) -> Result<(Searched, Choice), Error> {
+        let gone = self.gone(ctx);
+        let named = if gone.is_empty() {
+            self.named
+        } else {
+            Named::Server
+        };
+        let searched = targets::search(named, ctx)?;
+        let is_whole = |prefix: &IdPrefix| Id::parse(&prefix.0).is_some();
+        if searched.is_of_others(ctx)
+            && searched.by_owner.0.len() > 1
+            && let Some(short) = self.ids.iter().find(|prefix| !is_whole(prefix))
+        {
+            return Err(Error::Failed {
+                what: format!(
+                    "cannot look for `{}` among the entries of several accounts: it is the \
+                     beginning of an id",
+                    short.0
+                ),
+                hint: Some("name the whole id, or a repository with --repo".to_owned()),
+            });
+        }
+        let choice = Choice {
+            ids: Vec::new(),
+            filter: self.filter.clone(),
+            gone,
+            is_server: searched.is_server,
+        };
+        Ok((searched, choice))
+    }
+
+    /// Returns the paths that are named, if none of them is there. What waits for them is in the
+    /// server's spools, if it has any.
+    fn gone(&self, ctx: &Context) -> Vec<PathBuf> {
+        let Named::Paths(paths) = self.named else {
+            return Vec::new();
+        };
+        let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+        let has_spools = || {
+            ctx.server()
+                .is_ok_and(|server| server.spools().next().is_some())
+        };
+        if ctx.is_given || !paths.iter().any(is_there) && has_spools() {
+            return paths.iter().map(|path| absolute(path)).collect();
+        }
+        Vec::new()
+    }
+
+    /// Returns the command line that asks for the same of another account's entries.
+    pub(super) fn line(&self, verb: &str, choice: &Choice) -> Vec<OsString> {
+        let mut line: Vec<OsString> = vec!["queue".into(), verb.into()];
+        line.extend(self.ids.iter().map(|id| OsString::from(&id.0)));
+        if let Some(endpoint) = &self.filter.endpoint {
+            line.extend(["--endpoint".into(), endpoint.into()]);
+        }
+        if let Some(age) = &self.filter.older_than {
+            line.extend(["--older-than".into(), age.to_string().into()]);
+        }
+        for gone in &choice.gone {
+            line.extend((verb != "list").then(|| "--repo".into()));
+            line.push(gone.into());
+        }
+        if choice.gone.is_empty() && choice.is_server {
+            line.push("--server".into());
+        }
+        line
+    }
+
+    /// Finds the ids that are meant. Fails if a beginning fits several. Returns false if ids are
+    /// named and none is here.
+    pub(super) fn resolve(
+        &self,
+        choice: &mut Choice,
+        targets: &[Target],
+        ctx: &Context,
+    ) -> Result<bool, Error> {
+        let mut fits = vec![BTreeSet::new(); self.ids.len()];
+        for target in targets.iter().filter(|_| !self.ids.is_empty()) {
+            for id in ids(target, ctx)? {
+                for (prefix, fits) in self.ids.iter().zip(&mut fits) {
+                    if id.as_str().starts_with(&prefix.0) {
+                        fits.insert(id.clone());
+                    }
+                }
+            }
+        }
+        for (prefix, fits) in self.ids.iter().zip(fits) {
+            match fits.len() {
+                // Another account may have it.
+                0 if ctx.is_given || self.ids.len() == 1 => {}
+                0 => ctx.tell_failure(Error::failed(format!("cannot find entry `{}`", prefix.0))),
+                1 => choice.ids.extend(fits),
+                _ => return Err(ambiguous(&prefix.0, &fits)),
+            }
+        }
+        Ok(self.ids.is_empty() || !choice.ids.is_empty())
+    }
+}
+
+fn ambiguous(prefix: &str, fits: &BTreeSet<Id>) -> Error {
+    let mut candidates: Vec<&str> = fits.iter().map(Id::as_str).take(MOST_CANDIDATES).collect();
+    if fits.len() > MOST_CANDIDATES {
+        candidates.push("…");
+    }
+    Error::Failed {
+        what: format!(
+            "cannot tell which entry `{prefix}` is: {} begin with it",
+            report::count(fits.len(), "id")
+        ),
+        hint: Some(format!("one of: {}", candidates.join(", "))),
+    }
+}
+
+/// Returns the ids of all entries of a spool, in every place.
+fn ids(target: &Target, ctx: &Context) -> Result<Vec<Id>, Error> {
+    let locations = locations(&target.spool, ctx)?;
+    Ok(locations.iter().map(|one| one.id().clone()).collect())
+}
+
+/// Returns the path as entries name it, its links resolved. If the path is gone, those of the
+/// folder above it are, if that exists.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if let Ok(there) = path.canonicalize() {
+        return there;
+    }
+    let above = path.parent().and_then(|above| above.canonicalize().ok());
+    let named = above.zip(path.file_name());
+    named.map(|(above, name)| above.join(name)).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_beginning_of_an_id_is_told_at_once() {
+        let whole = "20261123T224804.571260618Z-git1-2c38aee6bf6736ce";
+        for (text, is_one) in [
+            (whole, true),
+            ("2026", true),
+            ("20261123T22", true),
+            ("202", false),
+            ("test.git", false),
+            ("/srv/git/a.git", false),
+            ("2026/a.git", false),
+            ("", false),
+        ] {
+            assert_eq!(text.parse::<IdPrefix>().is_ok(), is_one, "{text}");
+        }
+    }
+}
