@@ -30,7 +30,6 @@ fn root_opened_the_repository_of_another_account_for_what_it_was_asked() {
     let said = format!("cannot work on `{bare}` as root: it belongs to `{ALICE}`\n");
     for args in [
         &["ping", &bare][..],
-        &["log", &bare],
         &["preview", &bare],
         &["emit", "--topic", "a.b", &bare],
         &["check", "--show", &bare],
