@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
 use crate::command::{
     ENVIRONMENT, EXIT_CODES, FLUSH_EXIT_CODES, LEVELS, STATUS_EXIT_CODES, announce, as_account,
@@ -27,6 +27,10 @@ pub(crate) struct Cli {
     /// The server's configuration [default: `$REFPOST_CONFIG` or /etc/refpost/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// Paint the states in tables
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub(crate) color: ColorChoice,
 
     /// Read the paths from standard input, NUL-separated, in place of REPOs or the folder: root's
     /// refpost found them for this account
@@ -133,6 +137,7 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<Exit, Error> {
             return Ok(Exit::Well);
         }
     };
+    report::table::paint(cli.color);
     let ctx = Context::new(cli.config, cli.found);
     // A push goes on without it, and its hook tells why.
     if !matches!(cli.command, Command::Hook(_)) {

@@ -11,10 +11,13 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::json;
+
+pub mod table;
 
 /// Prints a line of requested data.
 pub fn line(text: &str) {
@@ -37,6 +40,12 @@ pub fn text(text: &str) {
 pub fn raw(bytes: &[u8]) {
     let mut out = io::stdout().lock();
     written(out.write_all(bytes).and_then(|()| out.flush()));
+}
+
+/// Prints a text that has escapes for colours, which only a terminal gets.
+pub(crate) fn styled(text: &str) {
+    let mut out = anstream::stdout().lock();
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// Prints the help or the version that was asked for.
@@ -279,6 +288,14 @@ pub fn number(number: usize) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Formats a duration by its two largest units: `2h 5m`.
+#[must_use]
+pub fn age(duration: Duration) -> String {
+    let seconds = Duration::from_secs(duration.as_secs());
+    let text = humantime::format_duration(seconds).to_string();
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 /// Formats a number of things as `1 message`, `2 messages`, `2 entries`.

@@ -10,8 +10,10 @@ use tokio::net::unix::pipe::Receiver;
 
 use crate::report;
 
-/// Greatest number of bytes of a line. The rest is cut.
+/// Greatest number of bytes of a line for people. The rest is cut.
 const LONGEST_LINE: usize = 4 << 10;
+/// Greatest number of bytes of an object: one that shows an entry has its messages.
+const LONGEST_OBJECT: usize = 4 << 20;
 
 /// The use of a stream's lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    fn longest(self) -> usize {
+        match self {
+            Self::Object => LONGEST_OBJECT,
+            Self::Answer | Self::Complaint => LONGEST_LINE,
+        }
+    }
+
     /// Returns the greatest number of bytes that are printed of one account.
     fn most(self) -> usize {
         match self {
@@ -114,7 +123,7 @@ impl Forwarded {
             }
             if byte != b'\n' {
                 // An object that was cut is none, and is not printed.
-                if self.line.len() < LONGEST_LINE {
+                if self.line.len() < self.kind.longest() {
                     self.line.push(byte);
                 }
                 continue;

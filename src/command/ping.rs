@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use serde_json::json;
 
 use crate::announce::compose;
 use crate::as_account::apart::{self, Job};
@@ -32,6 +33,9 @@ pub(crate) struct PingArgs {
     /// Test only this endpoint
     #[arg(long, value_name = "NAME")]
     pub(crate) endpoint: Option<String>,
+    /// Print a JSON object for each endpoint
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// An endpoint, and the test message of one of the repositories that have it.
@@ -76,12 +80,11 @@ pub(crate) fn run(args: &PingArgs, ctx: &Context) -> Result<Exit, Error> {
     if tests.is_empty() && ctx.outcome() == Exit::Well {
         return Err(no_such_endpoint(args));
     }
-    let is_many = args.server || args.repos.len() > 1;
     let mut all_well = true;
     delivery::run(async {
         let client = Client::of_few();
         for test in &tests {
-            all_well &= ping(test, is_many, &client, ctx).await;
+            all_well &= ping(test, args, &client, ctx).await;
         }
     })
     .doing("wait for", std::path::Path::new("answers"))?;
@@ -94,7 +97,12 @@ fn apart(found: ByOwner, args: &PingArgs, ctx: &Context) -> Result<Exit, Error> 
     if let Some(endpoint) = &args.endpoint {
         line.extend(["--endpoint".into(), endpoint.into()]);
     }
-    match apart::run(found, &Job::for_a_person(line), ctx)? {
+    line.extend(args.json.then(|| "--json".into()));
+    let job = Job {
+        as_json: args.json,
+        ..Job::for_a_person(line)
+    };
+    match apart::run(found, &job, ctx)? {
         Exit::NotHere => Err(no_such_endpoint(args)),
         done => Ok(done),
     }
@@ -180,14 +188,21 @@ fn message(
     Ok(forge::ping(format, context, &stamp, (receiver, &wanted)))
 }
 
-async fn ping(test: &Test, is_many: bool, client: &Client, ctx: &Context) -> bool {
+async fn ping(test: &Test, args: &PingArgs, client: &Client, ctx: &Context) -> bool {
     let name = &test.endpoint.name;
-    let of = if is_many {
+    let of = if args.server || args.repos.len() > 1 {
         format!(" of {}", repositories::counted(test.count))
     } else {
         String::new()
     };
-    match attempt(test, client, ctx).await {
+    let attempted = attempt(test, client, ctx).await;
+    if args.json {
+        report::json(&object(test, attempted.as_ref()));
+    }
+    match attempted {
+        Ok(answered) if args.json => {
+            matches!(answered.answer.outcome, Outcome::Delivered { .. })
+        }
         Ok(answered) => {
             report::line(&format!("`{name}`{of} {}", describe(&answered)));
             let answer = answered.answer;
@@ -204,6 +219,28 @@ async fn ping(test: &Test, is_many: bool, client: &Client, ctx: &Context) -> boo
             false
         }
     }
+}
+
+fn object(test: &Test, attempted: Result<&Answered, &Error>) -> serde_json::Value {
+    let answer = attempted.ok().map(|answered| &answered.answer);
+    let outcome = answer.map(|answer| &answer.outcome);
+    let broken = answer.and_then(|answer| answer.broken.as_ref());
+    let hint = match attempted {
+        Ok(_) => broken.and_then(|broken| broken.hint.clone()),
+        Err(error) => error.hint(),
+    };
+    json!({
+        "endpoint": test.endpoint.name,
+        "receiver": test.endpoint.url.to_string().trim_end_matches("/…"),
+        "format": test.endpoint.format.name(),
+        "repositories": test.count,
+        "ok": matches!(outcome, Some(Outcome::Delivered { .. })),
+        "answer": answer.map(Answer::outcome_text),
+        "error": attempted.err().map(|error| report::chain(error)),
+        "hint": hint,
+        "ms": answer.map(|answer| answer.took.as_millis()),
+        "words": attempted.ok().and_then(words),
+    })
 }
 
 /// An answer, and the header values that must not be shown when it repeats them.
@@ -239,24 +276,24 @@ async fn attempt(test: &Test, client: &Client, ctx: &Context) -> Result<Answered
 }
 
 /// Returns one line: the answer, and the time that it took.
-///
-/// Some receivers repeat the request: secrets in it are not shown.
 fn describe(answered: &Answered) -> String {
     let answer = &answered.answer;
     let took = answer.took.as_millis();
-    let mut body = String::from_utf8_lossy(&answer.body).into_owned();
+    let words = words(answered).map_or_else(String::new, |words| format!(": {words}"));
+    format!("{} in {took} ms{words}", answer.outcome_text())
+}
+
+/// Returns the beginning of what the receiver says.
+///
+/// Some receivers repeat the request: secrets in it are not shown.
+fn words(answered: &Answered) -> Option<String> {
+    let mut body = String::from_utf8_lossy(&answered.answer.body).into_owned();
     for secret in answered.url.secrets() {
         body = body.replace(&secret, "…");
     }
     for header in &answered.headers {
         body = body.replace(header.expose(), "…");
     }
-    let words = match body.lines().next().map(str::trim) {
-        Some(line) if !line.is_empty() => {
-            let line: String = line.chars().take(200).collect();
-            format!(": {line}")
-        }
-        _ => String::new(),
-    };
-    format!("{} in {took} ms{words}", answer.outcome_text())
+    let line = body.lines().next()?.trim();
+    (!line.is_empty()).then(|| line.chars().take(200).collect())
 }

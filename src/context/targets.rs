@@ -30,8 +30,8 @@ pub(crate) struct Target {
     is_decided: bool,
     /// True if a configuration cannot be loaded, which was told.
     is_broken: bool,
-    /// Names of the endpoints that are configured to go through the spool, by their queues.
-    pub(crate) endpoints: BTreeMap<Queue, String>,
+    /// Endpoints that are configured to go through the spool, by their queues.
+    pub(crate) endpoints: BTreeMap<Queue, Configured>,
     /// Names of all endpoints of the repositories that use the spool.
     pub(crate) names: BTreeSet<String>,
     /// Repositories that use the spool, and the most bytes that may wait for each.
@@ -78,6 +78,14 @@ impl Target {
             .iter()
             .try_for_each(|former| self.spool.adopt(former).map(drop))
     }
+}
+
+/// An endpoint, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Configured {
+    pub(crate) name: String,
+    /// Scheme, host and port; empty for the service.
+    pub(crate) receiver: String,
 }
 
 /// What a command line names.
@@ -382,16 +390,25 @@ fn endpoint_names(settings: &Settings) -> Vec<String> {
     all.chain([Queue::service().to_string()]).collect()
 }
 
-fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, String> {
+fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, Configured> {
     let own = settings.endpoints.iter().filter(|one| !one.is_served);
     let own = own.map(|endpoint| {
         let queue = delivery::queue_of(endpoint, settings, git_dir);
-        (queue, endpoint.name.clone())
+        let receiver = endpoint.url.to_string();
+        let configured = Configured {
+            name: endpoint.name.clone(),
+            receiver: receiver.trim_end_matches("/…").to_owned(),
+        };
+        (queue, configured)
     });
     let service = Queue::service();
     let is_served = !settings.served().is_empty();
-    own.chain(is_served.then(|| (service.clone(), service.to_string())))
-        .collect()
+    let served = is_served.then(|| {
+        let name = service.to_string();
+        let receiver = String::new();
+        (service, Configured { name, receiver })
+    });
+    own.chain(served).collect()
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -1,6 +1,7 @@
 //! The log: one line for each attempt, for people.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -57,6 +58,23 @@ pub enum Status {
     Http(u16),
     /// The error below HTTP, or the reason for which no attempt was made.
     Error(String),
+}
+
+impl Status {
+    /// Returns whether the receiver took the message.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Http(200..300))
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(status) => status.fmt(f),
+            Self::Error(word) => f.write_str(word),
+        }
+    }
 }
 
 /// The spool's log: `log`, and the older `log.1`.

@@ -33,7 +33,7 @@ pub(crate) const PUSHERS: &[Case] = &[
                 run.without("REFPOST_PUSHER").env("GL_USER", line)
             });
             let body = site.refpost(["queue", "list", "test.git"]).run().stdout;
-            let id = body.split(' ').next().unwrap().to_owned();
+            let id = body.trim_end().split(' ').next_back().unwrap().to_owned();
             let shown = site
                 .refpost(["queue", "show", &id, "--repo", "test.git"])
                 .run()

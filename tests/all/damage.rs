@@ -46,7 +46,7 @@ fn a_push_whose_objects_are_gone_is_told_and_recorded() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].ends_with("(your push was accepted)"), "{said:?}");
     let listed = site.refpost(["queue", "list", "test.git"]).run().well();
-    assert_eq!(listed.stdout.lines().count(), 1, "{}", listed.stdout);
+    assert_eq!(listed.stdout.lines().count(), 2, "{}", listed.stdout);
 }
 
 /// libgit2 waits for the rest of such a file for ever.

@@ -74,14 +74,14 @@ fn a_flush_in_a_repository_is_of_that_one_and_of_the_server_if_it_says_so() {
             .well()
             .stdout
     };
-    assert_eq!(log(&[]).lines().count(), 1);
+    assert_eq!(log(&[]).lines().count(), 2);
     fleet.refpost(["flush", "--server"]).dir(&a).run().well();
     assert_eq!(ids(&fleet, &[]).len(), 0);
-    assert_eq!(log(&[]).lines().count(), 1);
-    assert_eq!(log(&["--server"]).lines().count(), 2);
+    assert_eq!(log(&[]).lines().count(), 2);
+    assert_eq!(log(&["--server"]).lines().count(), 3);
     let both = [fleet.bare_path("a"), fleet.bare_path("b")];
     let both = fleet.refpost(["log"]).args(both).run().well().stdout;
-    assert_eq!(both.lines().count(), 2);
+    assert_eq!(both.lines().count(), 3);
     for args in [
         &["flush", "--server", "x"][..],
         &["status", "--server", "x"],
@@ -174,7 +174,7 @@ fn what_was_dropped_was_said_nowhere() {
         );
     }
     let shown = here(&["--all", "--repo", ".", "-n"]).well().stdout;
-    assert_eq!(shown.lines().count(), 3, "{shown}");
+    assert_eq!(shown.lines().count(), 4, "{shown}");
     assert!(shown.ends_with("\n2 entries would be dropped\n"), "{shown}");
     let dropped = here(&["--all", "--repo", "."]).well().stdout;
     assert_eq!(dropped, "2 entries dropped\n");
@@ -291,6 +291,17 @@ fn ping_of_the_server_sends_one_message_for_each_endpoint() {
     assert_eq!(other.take().len(), 1);
     assert_eq!(fleet.arrived().len(), 1);
     assert_eq!(ping(&["--server", "--endpoint", "typo"]).status, 1);
+    let told = objects(
+        &ping(&["--server", "--json", "--endpoint", "ci"])
+            .well()
+            .stdout,
+    );
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (&told[0]["ok"], &told[0]["repositories"]),
+        (&true.into(), &3.into())
+    );
+    assert_eq!(told[0]["answer"], "answered 200");
 }
 
 #[test]

@@ -166,7 +166,8 @@ fn status_says_since_when_a_receiver_is_down() {
     site.flush();
     let status = |args: &[&str]| site.refpost(args).arg(&site.bare).run().well().stdout;
     let text = status(&["status"]);
-    assert!(text.contains("`one` down since 20"), "{text}");
+    assert!(text.contains("\ndown   one       http://"), "{text}");
+    assert!(text.contains("  20"), "{text}");
     let since = || site.objects(&["status", "--json"])[0]["down_since"].clone();
     assert!(since().is_string());
     receiver.restart();

@@ -130,7 +130,11 @@ fn all_commands(site: &Site) {
         ran.stdout
     };
     let listed = shown(&["queue", "list", "test.git"]);
-    for id in listed.lines().filter_map(|line| line.split(' ').next()) {
+    for id in listed
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(' ').next_back())
+    {
         shown(&["queue", "show", id, "--repo", "test.git"]);
     }
     for args in commands {

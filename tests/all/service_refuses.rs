@@ -247,7 +247,7 @@ fn what_the_service_cannot_reach_keeps_its_own_spool_and_check_says_so() {
     let status = ["status", bare.to_str().unwrap()];
     let ran = served.accounts.refpost(served.alice.uid, &status);
     assert!(
-        ran.stdout.contains("`@service` waiting, 1 waiting"),
+        ran.stdout.contains("\nwaiting  @service  "),
         "{}",
         ran.stdout
     );

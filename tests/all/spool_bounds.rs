@@ -215,7 +215,7 @@ fn a_clock_that_was_ahead_does_not_hide_what_waits() {
     site.announce();
     thread::sleep(Duration::from_millis(1100));
     let listed = site.queue(&["list", "--older-than", "1s"]).well();
-    assert_eq!(listed.stdout.lines().count(), 2, "{}", listed.stdout);
+    assert_eq!(listed.stdout.lines().count(), 3, "{}", listed.stdout);
     let check = site.refpost(["check"]).arg(&site.bare).run();
     assert!(
         check.stdout.contains("ahead of the clock"),

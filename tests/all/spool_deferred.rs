@@ -243,9 +243,7 @@ fn a_recorded_push_shows_in_the_queue() {
     let (commit, _) = site.announce();
     let listed = site.queue(&["list"]);
     assert!(
-        listed
-            .stdout
-            .contains("1 ref update, messages not built yet"),
+        listed.stdout.contains("  1 ref update, not built  "),
         "{}",
         listed.stdout
     );

@@ -282,7 +282,11 @@ fn repositories_share_a_servers_spool() {
     assert!(site.files().is_empty() && !other.join("refpost").exists());
     // People see the endpoint's own name.
     let status = site.refpost(["status"]).arg(&site.bare).run().well();
-    assert!(status.stdout.contains("failing since"), "{}", status.stdout);
+    assert!(
+        status.stdout.contains("failing  mine "),
+        "{}",
+        status.stdout
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The log of attempts, as a person reads it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::spool_manage::mixed;
 use crate::support::spooled::{late, names, objects, to};
-use crate::support::{REFPOST, Spooled};
+use crate::support::{Background, REFPOST, Spooled};
 
 #[test]
 fn the_log_has_a_line_for_each_attempt() {
@@ -46,18 +47,60 @@ fn the_log_has_a_line_for_each_attempt() {
         humantime::parse_rfc3339(line["time"].as_str().unwrap()).unwrap();
     }
     let text = site.refpost(["log"]).arg(&site.bare).run().well().stdout;
-    assert_eq!(text.lines().count(), 3);
+    assert_eq!(text.lines().count(), 4);
+    let row = text.lines().find(|line| line.starts_with("200 ")).unwrap();
     assert!(
-        text.contains(&format!(" one git.receive {msg_id} attempt 1: 200 in ")),
+        row.contains("  one  ") && row.contains("  git.receive  1  "),
         "{text}"
     );
+    assert!(row.ends_with(&msg_id), "{text}");
+    let shown = |args: &[&str]| {
+        let ran = site.refpost(["log"]).args(args).arg(&site.bare).run();
+        ran.well().stdout.lines().count()
+    };
+    assert_eq!(shown(&["--failed"]), 3);
+    assert_eq!(shown(&["--endpoint", "two"]), 2);
+    assert_eq!(
+        shown(&["--since", "1h", "--failed", "--endpoint", "three"]),
+        2
+    );
+    assert_eq!(shown(&["--since", "0s"]), 0);
+
     let last = site
         .refpost(["log", "-n", "1"])
         .arg(&site.bare)
         .run()
         .well()
         .stdout;
-    assert!(text.ends_with(&last) && last.lines().count() == 1, "{last}");
+    let [_, last] = last.lines().collect::<Vec<_>>()[..] else {
+        panic!("{last}");
+    };
+    let words = |line: &str| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(words(text.lines().last().unwrap()), words(last));
+}
+
+#[test]
+fn what_came_after_the_look_was_not_shown() {
+    let site = Spooled::new();
+    let follow = site.refpost(["log", "-f"]).arg(&site.bare);
+    let mut follower = Background::start(follow);
+    let mut lines = BufReader::new(follower.0.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        site.announce();
+        site.flush_well();
+    }
+    let mut next = || lines.next().unwrap().unwrap();
+    assert!(next().starts_with("RESULT "));
+    let rows = [next(), next()];
+    assert!(
+        rows.iter().all(|row| row.starts_with("200     ")),
+        "{rows:?}"
+    );
+    assert_ne!(rows[0], rows[1]);
 }
 
 #[test]

@@ -47,8 +47,28 @@ fn list_and_show_tell_what_waits() {
     let new = site.queue(&["list"]).well();
     let id = site.names("new")[0].clone();
     let bare = site.bare.display();
-    let expected = format!("{id} new `-` 1 message of `{bare}`\n");
-    assert_eq!(new.stdout, expected);
+    let row = new.stdout.lines().nth(1).unwrap();
+    let row: Vec<&str> = row.split_whitespace().collect();
+    let whole = site.bare.to_str().unwrap();
+    let reference = "refs/heads/main";
+    let expected = [
+        "new",
+        "0s",
+        "-",
+        whole,
+        "git.receive",
+        reference,
+        "1",
+        "-",
+        "-",
+        &id,
+    ];
+    assert_eq!(
+        (row[0], &row[2..]),
+        (expected[0], &expected[2..]),
+        "{}",
+        new.stdout
+    );
     site.flush();
     let (commit, _) = site.announce();
     let listed = site.queue(&["list", "--json"]).well();
@@ -72,14 +92,33 @@ fn list_and_show_tell_what_waits() {
         ])
     );
     let text = site.queue(&["list"]).well().stdout;
-    assert!(text.contains("waiting `two` 1 message of `"), "{text}");
-    assert!(text.contains("failed 1 time, due 20"), "{text}");
+    assert!(text.starts_with("STATE "), "{text}");
+    let row = text
+        .lines()
+        .find(|line| line.starts_with("waiting "))
+        .unwrap();
+    assert!(
+        row.contains("  two  ") && row.contains("  1         in "),
+        "{text}"
+    );
 
     let shown = site.queue(&["show", &id]).well().stdout;
     assert!(shown.contains(&format!("repository: {bare}\n")), "{shown}");
     assert!(
         shown.contains("pusher: alice\n") && shown.contains("git.receive"),
         "{shown}"
+    );
+    let whole = objects(&site.queue(&["show", "--json", &id]).well().stdout);
+    let [whole] = &whole[..] else {
+        panic!("{whole:?}");
+    };
+    assert_eq!(whole["id"], *id);
+    assert_eq!(whole["places"].as_array().unwrap().len(), 2);
+    let message = &whole["messages"][0];
+    let body: Value = serde_json::from_str(message["body"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&message["topic"], &message["msg_id"]),
+        (&body["topic"], &body["msg_id"])
     );
     let new = site.queue(&["show", &site.names("new")[0]]).well().stdout;
     assert!(
@@ -192,7 +231,10 @@ fn what_has_failed_is_retried_in_its_place() {
     site.receiver.script(|_| Answer::status(200));
     let (second, _) = site.announce();
     let listed = site.queue(&["list"]).well().stdout;
-    assert!(listed.contains(" failed `one` 1 message"), "{listed}");
+    assert!(
+        listed.contains("\nfailed  ") && listed.contains("  one  "),
+        "{listed}"
+    );
     // Older than what is new: it goes first.
     site.queue(&["retry", "--endpoint", "one"]).well();
     let mut arrived = Vec::new();
@@ -210,7 +252,7 @@ fn the_folder_one_is_in_says_which_repository() {
     let site = Spooled::new();
     site.announce();
     let here = |args: &[&str]| site.refpost(args).dir(&site.bare).run().well().stdout;
-    assert!(here(&["queue", "list"]).contains(" new "));
+    assert!(here(&["queue", "list"]).contains("\nnew "));
     assert!(here(&["status"]).contains(": 1 in `new/`, 0 unreadable"));
     let dropped = here(&["queue", "drop", "--all", "--repo", "."]);
     assert_eq!(dropped, "1 entry dropped\n");
@@ -250,21 +292,40 @@ fn status_has_a_word_for_each_endpoint() {
     assert_eq!(of("two")["failing_since"], of("two")["oldest"]);
     assert_eq!(of("one")["next_try"], Value::Null);
     let text = site.refpost(["status"]).arg(&site.bare).run().well().stdout;
-    let line = |name: &str| {
-        let start = format!("{}: `{name}` ", site.spool().display());
-        let found = text.lines().find_map(|line| line.strip_prefix(&start));
-        found.unwrap_or_else(|| panic!("{text}")).to_owned()
-    };
-    assert_eq!(line("one"), "healthy");
-    assert!(line("two").starts_with("failing since 20"), "{text}");
-    assert!(
-        line("two").contains(" (1 time), 2 waiting, oldest "),
+    // Those that fail come first, healthy ones are counted alone.
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0][..3], ["STATE", "ENDPOINT", "RECEIVER"]);
+    let receiver = site.receiver.url("");
+    let receiver = receiver.trim_end_matches('/');
+    assert_eq!(
+        lines[1][..7],
+        ["failing", "two", receiver, "1/1", "2", "-", "-"],
         "{text}"
     );
-    assert!(line("two").contains(", next try in "), "{text}");
     assert!(
-        line("three").starts_with("refusing, 2 refused, oldest "),
+        text.contains("(1 time)  503 ") && text.contains("  in "),
         "{text}"
+    );
+    assert_eq!(
+        lines[2][..7],
+        ["refusing", "three", receiver, "1/1", "-", "2", "-"],
+        "{text}"
+    );
+    assert!(lines[3..].len() == 1, "{text}");
+    let summary = "\n2 of 3 endpoints fail, 4 entries wait, the oldest ";
+    assert!(text.contains(summary), "{text}");
+    let all = site.refpost(["status", "--healthy", "--color", "always"]);
+    let all = all.arg(&site.bare).run().well().stdout;
+    assert!(
+        all.contains("\n\u{1b}[32mhealthy\u{1b}[0m   one "),
+        "{all:?}"
+    );
+    assert!(
+        all.contains("\u{1b}[1m\u{1b}[31mfailing\u{1b}[0m   two "),
+        "{all:?}"
     );
 
     // Behind a lock or a budget, it waits and has not failed.
@@ -290,7 +351,7 @@ fn an_entry_on_its_way_to_its_queue_is_listed_and_counted_once() {
         queue.join(format!("{due}.0.0.{id}")),
     )
     .unwrap();
-    assert_eq!(site.queue(&["list"]).well().stdout.lines().count(), 1);
+    assert_eq!(site.queue(&["list"]).well().stdout.lines().count(), 2);
     // What the flush that comes of it takes is there no more.
     let retried = site.queue(&["retry", &id, "--all"]).well().stdout;
     assert_eq!(retried, "1 entry to be tried again now\n");
@@ -311,9 +372,9 @@ fn two_refused_messages_of_one_push_are_told_apart() {
     site.push(&["main:a", "main:b"]);
     site.flush();
     let listed = site.queue(&["list"]).well().stdout;
-    assert_eq!(listed.lines().count(), 4, "{listed}");
+    assert_eq!(listed.lines().count(), 5, "{listed}");
     let about = |topic: &str, reference: &str| {
-        let about = format!("1 message (git.{topic} `refs/heads/{reference}`) of ");
+        let about = format!("  git.{topic} refs/heads/{reference}  ");
         listed.lines().filter(|line| line.contains(&about)).count()
     };
     for reference in ["a", "b"] {

@@ -59,7 +59,7 @@ fn what_is_in_the_place_of_a_queue_hides_no_other() {
     assert!(status.stderr.contains("notes`"), "{}", status.stderr);
     let list = site.refpost(["queue", "list"]);
     let listed = list.arg(site.path("")).run();
-    assert_eq!(listed.stdout.lines().count(), 3);
+    assert_eq!(listed.stdout.lines().count(), 4);
     assert!(listed.stderr.contains("failed/notes`"), "{}", listed.stderr);
 }
 

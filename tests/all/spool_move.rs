@@ -111,14 +111,15 @@ fn what_is_not_configured_is_shown_and_why() {
     let (site, _, old, new) = mistyped();
     let shown = site.refpost(["status"]).arg(&site.bare).run().well().stdout;
     assert!(
-        shown.contains(&format!("`{old}` not configured, 3 given up\n")),
+        shown.contains(&format!("\nunconfigured  {old}  "))
+            && shown.ends_with(", 3 entries given up\n"),
         "{shown}"
     );
     let shown = site.objects(&["status", "--json"]);
     let orphan = shown.iter().find(|one| one["endpoint"] == *old).unwrap();
     assert_eq!(orphan["state"], "unconfigured");
     let listed = site.queue(&["list", "--endpoint", &old]).well().stdout;
-    assert_eq!(listed.matches(", not configured\n").count(), 3, "{listed}");
+    assert_eq!(listed.matches("  not configured  ").count(), 3, "{listed}");
     let listed = objects(&site.queue(&["list", "--json"]).well().stdout);
     let reasons: Vec<_> = listed.iter().map(|one| one["reason"].as_str()).collect();
     let why = Some("not configured");

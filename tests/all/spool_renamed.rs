@@ -20,7 +20,7 @@ fn what_waits_in_a_renamed_repository_is_its_own_still() {
     site.receiver.script(|_| Answer::status(200));
     let here = |args: &[&str]| site.refpost(args).dir(&renamed).run().well().stdout;
     let listed = here(&["queue", "list"]);
-    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert_eq!(listed.lines().count(), 3, "{listed}");
     let said = here(&["queue", "retry", "--all"]);
     assert_eq!(said, "2 entries to be tried again now\n");
     let mut arrived = Vec::new();
@@ -130,7 +130,7 @@ fn what_waits_in_a_shared_spool_for_a_renamed_repository_is_moved_to_its_new_pat
     let queue = |args: &[&str]| site.refpost(["queue"]).args(args).run();
     let shared_ = shared.to_str().unwrap();
     let listed = queue(&["list", shared_]).well().stdout;
-    let old = format!("of `{}`", site.bare.display());
+    let old = format!("  {}  ", site.bare.display());
     assert_eq!(listed.matches(&old).count(), 3, "{listed}");
     let (old, new) = (site.bare.to_str().unwrap(), renamed.to_str().unwrap());
     let flushed = site.refpost(["flush", shared_]).run();

@@ -84,7 +84,7 @@ fn the_first_push_is_as_the_page_says() {
     // The flush in the background has tried the second push before anybody looks.
     let outage = here(&blocks[3]).replace(
         "refpost status",
-        "wait_for 'refpost status ../tools.git | grep -q next'\nrefpost status",
+        "wait_for 'refpost status ../tools.git | grep -q ago'\nrefpost status",
     );
     let arrived = |count: u32| {
         let file = folder.join("received");

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{ArgGroup, Args};
 
-use super::describe::describe;
+use super::rows::Rows;
 use super::scope::{Asked, Choice, FilterArgs, IdPrefix, ScopeArgs};
 use super::selection::{ByLocation, Listed, select};
 use crate::as_account::apart::{self, Job};
@@ -163,10 +163,10 @@ pub(super) fn show_selected(
     if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
         return nowhere(ctx, nothing_chosen);
     }
-    let mut count = 0;
+    let (mut rows, mut count) = (Rows::new(ctx), 0);
     let done = targets::each(&targets, ctx, |target| {
         for listed in select(target, &choice, ctx)? {
-            report::line(&describe(&listed));
+            rows.add(&listed, None);
             count += 1;
         }
         Ok(())
@@ -174,6 +174,7 @@ pub(super) fn show_selected(
     if count == 0 && !args.all && done == Exit::Well {
         return nowhere(ctx, nothing_chosen);
     }
+    rows.print();
     report::line(&format!("{} {what}", report::count(count, "entry")));
     Ok(done)
 }

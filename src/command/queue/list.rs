@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::act::{is_typo, no_such_endpoint, nowhere};
-use super::describe::describe;
+use super::rows::Rows;
 use super::scope::{Asked, FilterArgs};
 use super::selection::{Listed, Location, select};
 use crate::as_account::apart::{self, Job};
@@ -48,6 +48,7 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
     }
     let targets = searched.targets(ctx);
     let configured = Configured::new(ctx);
+    let mut rows = Rows::new(ctx);
     let done = targets::each(&targets, ctx, |target| {
         let killers = target.spool.killers().map_err(SpoolError::from)?;
         for listed in select(target, &choice, ctx)? {
@@ -60,20 +61,19 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
             if args.json {
                 report::json(&object(&target.spool, &listed, reason));
             } else {
-                let reason = reason.map(|reason| format!(", {reason}"));
-                let line = describe(&listed) + &reason.unwrap_or_default();
-                report::line(&line);
+                rows.add(&listed, reason);
             }
         }
         Ok(())
     });
+    rows.print();
     if done == Exit::Well && is_typo(&targets, &choice, ctx) {
         return nowhere(ctx, || no_such_endpoint(&choice));
     }
     Ok(done)
 }
 
-fn object(spool: &Spool, listed: &Listed, reason: Option<&str>) -> serde_json::Value {
+pub(super) fn object(spool: &Spool, listed: &Listed, reason: Option<&str>) -> serde_json::Value {
     let item = match &listed.location {
         Location::Waiting(_, item) => Some(item),
         Location::Spare(_) | Location::New(_) | Location::Failed(_) => None,

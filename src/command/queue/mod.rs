@@ -6,6 +6,7 @@ mod drop;
 mod list;
 mod r#move;
 mod retry;
+pub(super) mod rows;
 mod scope;
 mod selection;
 mod show;

@@ -1,15 +1,17 @@
-//! `status`: prints a line for each endpoint.
+//! `status`: shows the state of each receiver.
+
+mod rows;
 
 use std::ffi::OsString;
-use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde_json::json;
 
+use self::rows::{Last, Rows, State, rfc3339};
 use super::ReposArgs;
 use super::check::disk;
 use crate::as_account::apart::{self, Job};
-use crate::context::configured::{Configured, NOT_CONFIGURED};
+use crate::context::configured::Configured;
 use crate::context::targets::{self, Target};
 use crate::context::{Context, max_spool};
 use crate::error::{Error, Exit};
@@ -25,6 +27,9 @@ pub(crate) struct StatusArgs {
     /// Print a JSON object for each endpoint
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show the healthy endpoints too, a row each
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) healthy: bool,
     /// Exit with 3 if an endpoint fails or refuses messages now, or there is no room for pushes
     #[arg(long)]
     pub(crate) exit_code: bool,
@@ -35,38 +40,46 @@ pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Exit, Error> {
     if searched.is_of_others(ctx) {
         let mut line: Vec<OsString> = vec!["status".into()];
         line.extend(args.json.then(|| "--json".into()));
+        line.extend(args.healthy.then(|| "--healthy".into()));
         line.extend(args.exit_code.then(|| "--exit-code".into()));
         let job = Job::looking(line, args.json);
         return apart::run(searched.by_owner, &job, ctx);
     }
     let targets = searched.targets(ctx);
     let configured = Configured::new(ctx);
+    let mut rows = Rows::default();
     let mut is_healthy = true;
     let done = targets::each(&targets, ctx, |target| {
-        is_healthy &= show(target, args.json, &configured, ctx)?;
+        is_healthy &= show(target, args, &configured, &mut rows, ctx)?;
         Ok(())
     });
+    if !args.json {
+        rows.print(args.healthy, ctx.now());
+    }
     Ok(match done {
         Exit::Well if args.exit_code && !is_healthy => Exit::Failing,
         done => done,
     })
 }
 
-/// Prints the state of a spool and its endpoints. Returns whether no endpoint fails or refuses
-/// messages, and there is room for pushes.
+/// Prints the state of a spool, and adds its endpoints to the rows or prints them as JSON.
+///
+/// Returns whether no endpoint fails or refuses messages, and there is room for pushes.
 fn show(
     target: &Target,
-    as_json: bool,
+    args: &StatusArgs,
     configured: &Configured<'_>,
+    rows: &mut Rows,
     ctx: &Context,
 ) -> Result<bool, Error> {
-    let now = ctx.now();
+    let as_json = args.json;
     let mut is_healthy = true;
     let survey = target.spool.survey().map_err(SpoolError::from)?;
     for error in survey.unseen {
         ctx.tell_failure(SpoolError::from(error));
     }
     let spool = target.spool.root().display().to_string();
+    rows.arriving += survey.new + survey.spare.map_or(0, |spare| spare.used);
     if survey.new + survey.unreadable > 0 {
         let (new, unreadable) = (survey.new, survey.unreadable);
         if as_json {
@@ -122,25 +135,42 @@ fn show(
             Some(_) => None,
         };
         let orphaned = orphan.as_ref().map(|orphan| &orphan.endpoint);
-        let name = known.or(orphaned);
+        let name = known.map(|known| &known.name).or(orphaned);
         let name = name.map_or(queue.queue.as_str(), String::as_str);
+        let receiver = known.map_or("", |known| &known.receiver);
         is_healthy &= orphan.is_some() || !is_failing(&queue);
         let outage = failures
             .get(queue.queue.as_str())
             .filter(|it| it.by_transport);
-        if as_json {
-            let state = orphan.as_ref().map_or(state(&queue), |_| "unconfigured");
-            report::json(&object(&spool, name, &queue, state, outage));
+        let state = match orphan {
+            Some(_) => State::Unconfigured,
+            None => state(&queue),
+        };
+        let is_shown = as_json || args.healthy || state != State::Healthy || queue.failed > 0;
+        let last = if is_shown {
+            Last::of(&target.spool, name)
         } else {
-            let queue_name = queue.queue.as_str();
-            let apart = if queue_name == name {
-                String::new()
-            } else {
-                format!(", queue `{queue_name}`")
-            };
-            let text = describe(&queue, orphan.is_some(), outage, now);
-            report::line(&format!("{spool}: `{name}` {text}{apart}"));
+            Last::default()
+        };
+        if as_json {
+            report::json(&object(
+                &spool,
+                (name, receiver),
+                &queue,
+                (state, outage),
+                &last,
+            ));
+            continue;
         }
+        // The head failed for the first time soon after it was enqueued.
+        let head = queue.head.as_ref().filter(|_| state == State::Failing);
+        let state_since = match outage {
+            Some(outage) if orphan.is_none() && queue.head.is_some() => {
+                (State::Down, Some(outage.since))
+            }
+            _ => (state, head.map(|head| head.id.time())),
+        };
+        rows.add((name, receiver), &queue, state_since, last);
     }
     Ok(is_healthy)
 }
@@ -187,79 +217,29 @@ fn empty(queue: &Queue) -> QueueSurvey {
     }
 }
 
-/// Returns the state of an endpoint as one word, for programs.
-fn state(queue: &QueueSurvey) -> &'static str {
+fn state(queue: &QueueSurvey) -> State {
     match &queue.head {
-        Some(head) if head.attempts > 0 => "failing",
-        Some(_) => "waiting",
-        None if queue.aside > 0 => "refusing",
-        None => "healthy",
+        Some(head) if head.attempts > 0 => State::Failing,
+        Some(_) => State::Waiting,
+        None if queue.aside > 0 => State::Refusing,
+        None => State::Healthy,
     }
-}
-
-fn describe(
-    queue: &QueueSurvey,
-    is_orphan: bool,
-    outage: Option<&Failure>,
-    now: SystemTime,
-) -> String {
-    let mut parts = Vec::new();
-    match &queue.head {
-        _ if is_orphan => parts.push(NOT_CONFIGURED.to_owned()),
-        Some(head) if head.attempts > 0 || outage.is_some() => {
-            // The head failed for the first time soon after it was enqueued.
-            let (word, since) = match outage {
-                Some(outage) => ("down", outage.since),
-                None => ("failing", head.id.time()),
-            };
-            let failures = report::count(head.attempts as usize, "time");
-            parts.push(format!("{word} since {} ({failures})", rfc3339(since)));
-        }
-        _ => parts.push(state(queue).to_owned()),
-    }
-    if queue.waiting > 0 {
-        parts.push(format!("{} waiting", queue.waiting));
-    }
-    if queue.aside > 0 {
-        parts.push(format!("{} refused", queue.aside));
-    }
-    if let Some(oldest) = queue.oldest {
-        parts.push(format!("oldest {}", whole(now.duration_since(oldest))));
-    }
-    if let Some(head) = &queue.head {
-        parts.push(match head.due.duration_since(now) {
-            Ok(wait) => format!("next try in {}", whole(Ok(wait))),
-            Err(_) => "due now".to_owned(),
-        });
-    }
-    if queue.failed > 0 {
-        parts.push(format!("{} given up", queue.failed));
-    }
-    parts.join(", ")
-}
-
-fn whole(duration: Result<Duration, std::time::SystemTimeError>) -> String {
-    let seconds = Duration::from_secs(duration.unwrap_or_default().as_secs());
-    humantime::format_duration(seconds).to_string()
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 fn object(
     spool: &str,
-    endpoint: &str,
+    (endpoint, receiver): (&str, &str),
     queue: &QueueSurvey,
-    state: &str,
-    outage: Option<&Failure>,
+    (state, outage): (State, Option<&Failure>),
+    last: &Last,
 ) -> serde_json::Value {
     let failing = queue.head.as_ref().filter(|head| head.attempts > 0);
     json!({
         "spool": spool,
         "endpoint": endpoint,
+        "receiver": Some(receiver).filter(|receiver| !receiver.is_empty()),
         "queue": queue.queue.as_str(),
-        "state": state,
+        "state": state.word(),
         "failing_since": failing.map(|head| rfc3339(head.id.time())),
         "down_since": outage.map(|outage| rfc3339(outage.since)),
         "attempts": failing.map_or(0, |head| head.attempts),
@@ -267,6 +247,9 @@ fn object(
         "refused": queue.aside,
         "failed": queue.failed,
         "oldest": queue.oldest.map(rfc3339),
+        "last_answer": last.answer.as_ref().map(|(_, answer)| answer),
+        "last_attempt": last.answer.as_ref().map(|(time, _)| rfc3339(*time)),
+        "last_success": last.success.map(rfc3339),
         "next_try": queue.head.as_ref().map(|head| rfc3339(head.due)),
     })
 }
