@@ -31,6 +31,10 @@ CARGO_TARGET_DIR. Installing again replaces only what differs.
 END
 }
 
+# Subcommands that have a page of their own.
+pages='check completions demo disable emit enable flush hook keygen listen log man ping preview
+queue queue-drop queue-list queue-move queue-retry queue-show status verify work'
+
 # Everything that is ever installed, a line each: the option that asks for it,
 # its mode, what makes it, where it goes. Installing, --dry-run, --uninstall and
 # the Debian package all read this.
@@ -38,6 +42,7 @@ files() {
     cat <<END
 always 755 binary $prefix/bin/refpost
 always 644 man $prefix/share/man/man1/refpost.1
+always 644 refpost.toml.5 $prefix/share/man/man5/refpost.toml.5
 always 644 completions-bash $prefix/share/bash-completion/completions/refpost
 always 644 completions-zsh $prefix/share/zsh/$zsh/_refpost
 always 644 completions-fish $prefix/share/fish/vendor_completions.d/refpost.fish
@@ -53,6 +58,9 @@ debian 644 ../CHANGELOG.md $prefix/share/doc/refpost/changelog
 debian 644 ../README.md $prefix/share/doc/refpost/README.md
 debian 644 refpost.cron $prefix/share/doc/refpost/examples/refpost.cron
 END
+    for page in $pages; do
+        echo "always 644 man-$page $prefix/share/man/man1/refpost-$page.1"
+    done
     (cd "$source" && find docs -type f) | LC_ALL=C sort | while read -r page; do
         echo "debian 644 ../$page $prefix/share/doc/refpost/$page"
     done
@@ -73,6 +81,8 @@ make() {
     case $1 in
     binary) cat "$built" ;;
     man) "$built" man ;;
+    # shellcheck disable=SC2046 # The words of a subcommand.
+    man-*) "$built" man $(echo "${1#man-}" | tr - ' ') ;;
     completions-*) "$built" completions "${1#completions-}" ;;
     *) sed "s|/usr/local/bin/refpost|$prefix/bin/refpost|" "$source/contrib/$1" ;;
     esac

@@ -116,8 +116,8 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Print a shell completion script
     Completions(completions::CompletionsArgs),
-    /// Print the man page
-    Man,
+    /// Print the man page, or that of a subcommand
+    Man(man::ManArgs),
     /// Become an account and run refpost as it
     #[command(hide = true)]
     AsAccount(as_account::AsAccountArgs),
@@ -192,7 +192,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Error> {
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args, ctx),
         Command::Completions(args) => Ok(completions::run(&args, &Cli::command())),
-        Command::Man => man::run(Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::AsAccount(args) => as_account::run(&args),
     }
 }

@@ -75,7 +75,9 @@ pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Exit, Error> {
     let (attempts, done) = last(&targets, args, is_server, since, ctx);
     let first = attempts.len().saturating_sub(args.lines);
     printer.print(&attempts[first..]);
-    attempts.iter().for_each(|attempt| seen.add(attempt));
+    for attempt in &attempts {
+        seen.add(attempt);
+    }
     while args.follow && !report::is_cut() {
         sleep(LOOK);
         let (attempts, _) = last(&targets, args, is_server, seen.newest.or(since), ctx);
@@ -83,7 +85,9 @@ pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Exit, Error> {
             .into_iter()
             .filter(|one| seen.is_new(one))
             .collect();
-        new.iter().for_each(|attempt| seen.add(attempt));
+        for attempt in &new {
+            seen.add(attempt);
+        }
         printer.print(&new);
     }
     Ok(done)

@@ -1,14 +1,26 @@
-//! `man`: prints the man page, one for all subcommands.
+//! `man`: prints the man page of refpost, which has all subcommands, or that of one subcommand.
 
 use std::io;
 use std::path::Path;
 
+use clap::Args;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::command::{ENVIRONMENT, EXIT_CODES, LEVELS};
 use crate::error::{Error, Exit, IoContext};
 use crate::report;
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// A subcommand, such as `queue drop`: print its page alone
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+/// The page of the configuration files, which is installed beside those that are made here.
+const CONFIGURATION: &str = "refpost.toml(5)";
 
 /// Sections that clap cannot make of the options: titles and texts.
 const SECTIONS: [(&str, &str); 4] = [
@@ -23,13 +35,57 @@ const SECTIONS: [(&str, &str); 4] = [
     ),
 ];
 
-pub(crate) fn run(command: clap::Command) -> Result<Exit, Error> {
-    report::raw(&page(command).doing("write", Path::new("the man page"))?);
+pub(crate) fn run(args: &ManArgs, mut command: clap::Command) -> Result<Exit, Error> {
+    command.build();
+    let made = if args.command.is_empty() {
+        page(&command)
+    } else {
+        page_of(named(&command, &args.command)?)
+    };
+    report::raw(&made.doing("write", Path::new("the man page"))?);
     Ok(Exit::Well)
 }
 
-fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
-    command.build();
+/// Finds a subcommand by its name, and one of it by the next.
+fn named<'a>(whole: &'a clap::Command, names: &[String]) -> Result<&'a clap::Command, Error> {
+    let mut command = whole;
+    for name in names {
+        let found = command.find_subcommand(name);
+        command = found
+            .filter(|it| !it.is_hide_set())
+            .ok_or_else(|| Error::Failed {
+                what: format!(
+                    "cannot print the man page of `{}`: there is no such command",
+                    names.join(" ")
+                ),
+                hint: Some("`refpost --help` lists the commands".to_owned()),
+            })?;
+    }
+    Ok(command)
+}
+
+/// Returns the page of one subcommand.
+fn page_of(command: &clap::Command) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    Man::new(command.clone()).render(&mut page)?;
+    let own = command
+        .get_subcommands()
+        .filter(|sub| sub.get_name() != "help");
+    let own = own.filter_map(|sub| Some(format!("{}(1)", sub.get_display_name()?)));
+    let others = ["refpost(1)".to_owned()].into_iter().chain(own);
+    see_also(&others.collect::<Vec<_>>(), &mut page)?;
+    Ok(page)
+}
+
+fn see_also(pages: &[String], page: &mut Vec<u8>) -> io::Result<()> {
+    let mut section = Roff::default();
+    section.control("SH", ["SEE ALSO"]);
+    section.text([roman(format!("{}, {CONFIGURATION}", pages.join(", ")))]);
+    section.to_writer(page)
+}
+
+/// Returns the page of refpost, with all subcommands.
+fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     let whole = Man::new(command.clone());
     whole.render_title(&mut page)?;
@@ -65,5 +121,9 @@ fn page(mut command: clap::Command) -> io::Result<Vec<u8>> {
         section.control("fi", []);
         section.to_writer(&mut page)?;
     }
+    let subs = command.get_subcommands();
+    let shown = subs.filter(|sub| sub.get_name() != "help" && !sub.is_hide_set());
+    let pages = shown.filter_map(|sub| Some(format!("{}(1)", sub.get_display_name()?)));
+    see_also(&pages.collect::<Vec<_>>(), &mut page)?;
     Ok(page)
 }

@@ -44,6 +44,15 @@ impl Loaded {
         (urls.value == "[]").then_some(urls.source)
     }
 
+    /// Returns whether no file names the instance.
+    #[must_use]
+    pub fn is_instance_guessed(&self) -> bool {
+        self.layers
+            .iter()
+            .skip(1)
+            .all(|(_, layer)| layer.instance.is_none())
+    }
+
     /// Returns whether the configuration says where messages go, or by an empty `urls` that they go
     /// nowhere. Otherwise messages that wait stay.
     #[must_use]
@@ -229,6 +238,38 @@ pub fn load(
 ) -> Result<Loaded, Error> {
     Server::read(system, required)?.load(repository, host)
 }
+
+/// Loads a configuration by itself, without the files above or below it: the settings of the file, and
+/// those with each of its sections, by name.
+///
+/// A file called `refpost.toml` is a repository's; any other is the server's.
+pub fn load_alone(path: &Path, host: &str) -> Result<Vec<Alone>, Error> {
+    let is_own = path
+        .file_name()
+        .is_some_and(|name| name == super::REPOSITORY_FILE);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = is_own.then_some(folder.unwrap_or(Path::new(".")));
+    let read = read(path, folder)?;
+    let server = Server {
+        path: path.to_owned(),
+        is_blank: read.is_blank,
+        document: Some(read.document),
+    };
+    let base = server.layers(None, host);
+    let mut all = vec![(path.display().to_string(), server.settings_of(&base))];
+    for section in server.document.iter().flat_map(|one| &one.sections) {
+        let name = section.name(path);
+        let mut layers = base.clone();
+        layers.push((name.clone(), section.layer.clone()));
+        all.push((name, server.settings_of(&layers)));
+    }
+    Ok(all)
+}
+
+/// A file or a section by its name, and its settings.
+pub type Alone = (String, Result<Settings, Error>);
 
 /// Returns the names of the sections among a server's layers: the defaults and the file come first.
 fn sections_in(layers: &[(String, Layer)]) -> Vec<String> {

@@ -40,7 +40,7 @@ mod web;
 pub use defaults::IN_FLIGHT;
 pub use error::Error;
 pub use file::Refusal;
-pub use load::{Loaded, Server, load};
+pub use load::{Alone, Loaded, Server, load, load_alone};
 pub use project::{addresses, project};
 pub use require::asks_to_require;
 pub use schema::{Mode, Origin};

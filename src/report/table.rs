@@ -2,6 +2,8 @@
 //!
 //! The first column says the state of a row, and is painted at a terminal (`NO_COLOR`, `--color`).
 
+use std::fmt::Write as _;
+
 use anstream::ColorChoice;
 use clap::builder::styling::{AnsiColor, Style};
 use comfy_table::presets::NOTHING;
@@ -108,7 +110,7 @@ impl<const N: usize> Table<N> {
         for ((line, state), tone) in drawn.lines().zip(states).zip(tones) {
             let style = tone.style();
             let rest = line.strip_prefix(&state).unwrap_or_default().trim_end();
-            text.push_str(&format!("{style}{state}{style:#}{rest}\n"));
+            writeln!(text, "{style}{state}{style:#}{rest}").expect("memory takes every byte");
         }
         text
     }

@@ -265,6 +265,6 @@ fn a_recorded_push_that_nobody_wants_any_more_is_logged() {
     site.flush().well();
     assert!(site.names("new").is_empty());
     let log = site.refpost(["log"]).dir(&site.bare).run().well().stdout;
-    let note = "dropped (1 ref not announced: no endpoint is configured)";
+    let note = "  1 ref not announced: no endpoint is configured  ";
     assert!(log.contains(note), "{log}");
 }

@@ -135,7 +135,7 @@ fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Fin
     }
 }
 
-fn check_url(endpoint: &Endpoint, settings: &Settings, findings: &mut Findings) {
+pub(crate) fn check_url(endpoint: &Endpoint, settings: &Settings, findings: &mut Findings) {
     let name = &endpoint.name;
     let url = endpoint.url.expose();
     let is_local = url

@@ -1,10 +1,13 @@
 //! Findings of `check`: told at once, or kept to be told for many repositories.
 
+use crate::error::Exit;
 use crate::report;
 
 /// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Grade {
+    /// Worth knowing, and no fault.
+    Note,
     Warning,
     Error,
 }
@@ -18,9 +21,10 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// Returns the line `error: …` or `warning: …`, without the hint.
+    /// Returns the line `error: …`, `warning: …` or `note: …`, without the hint.
     pub(crate) fn line(&self) -> String {
         let word = match self.grade {
+            Grade::Note => "note",
             Grade::Warning => "warning",
             Grade::Error => "error",
         };
@@ -40,6 +44,7 @@ impl Finding {
 pub(crate) struct Findings {
     pub(crate) errors: usize,
     pub(crate) warnings: usize,
+    pub(crate) notes: usize,
     /// Findings that are not told at once. If there is such a list, nothing good is told either.
     kept: Option<Vec<Finding>>,
 }
@@ -63,6 +68,17 @@ impl Findings {
         }
     }
 
+    /// Adds a note, which of many repositories is not told.
+    pub(crate) fn note(&mut self, text: &str, hint: &str) {
+        if self.kept.is_none() {
+            self.add(Finding {
+                grade: Grade::Note,
+                text: text.to_owned(),
+                hint: Some(hint.to_owned()),
+            });
+        }
+    }
+
     pub(crate) fn warning(&mut self, text: &str, hint: &str) {
         self.add(Finding {
             grade: Grade::Warning,
@@ -79,9 +95,26 @@ impl Findings {
         });
     }
 
+    /// Prints how many there were, and returns the outcome.
+    pub(crate) fn summary(&self) -> Exit {
+        let counts = [
+            (self.errors, "error"),
+            (self.warnings, "warning"),
+            (self.notes, "note"),
+        ];
+        let counts = counts.map(|(count, what)| report::count(count, what));
+        report::line(&counts.join(", "));
+        if self.errors == 0 {
+            Exit::Well
+        } else {
+            Exit::No
+        }
+    }
+
     /// Adds a finding: counts it, and tells or keeps it.
     pub(crate) fn add(&mut self, finding: Finding) {
         match finding.grade {
+            Grade::Note => self.notes += 1,
             Grade::Warning => self.warnings += 1,
             Grade::Error => self.errors += 1,
         }

@@ -1,6 +1,7 @@
 //! `check`: finds the faults of a repository's set-up, and tells how to correct them.
 
 mod all;
+mod alone;
 pub(super) mod disk;
 mod endpoint;
 mod filters;
@@ -38,6 +39,14 @@ pub(crate) struct CheckArgs {
 }
 
 pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Exit, Error> {
+    let is_nothing_named = matches!(args.repos.named(), Named::Nothing) && args.matches.is_empty();
+    if let Some(file) = ctx.named_config()
+        && is_nothing_named
+        && !args.show
+        && !ctx.is_given
+    {
+        return alone::run(&file, ctx);
+    }
     if let Some(folders) = many(args, ctx)? {
         let is_all = matches!(args.repos.named(), Named::Nothing | Named::Server);
         return all::run(&folders, &args.matches, is_all, ctx);
@@ -56,19 +65,10 @@ pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Exit, Error> {
             check(repo, &mut findings, &known, ctx);
         }
     }
-    if !args.show {
-        let (errors, warnings) = (findings.errors, findings.warnings);
-        report::line(&format!(
-            "{}, {}",
-            report::count(errors, "error"),
-            report::count(warnings, "warning")
-        ));
+    if args.show {
+        return Ok(Exit::Well);
     }
-    Ok(if findings.errors == 0 {
-        Exit::Well
-    } else {
-        Exit::No
-    })
+    Ok(findings.summary())
 }
 
 /// Returns the folders whose repositories are meant, if not single repositories are.

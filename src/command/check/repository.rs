@@ -112,9 +112,12 @@ fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
             "guaranteed: a push is recorded before its refs move, and moves without a push are announced",
         );
     } else if linked.contains(&"post-receive") {
-        findings.ok(
-            "a machine that dies between a ref's move and its hook loses that message \
-            (`refpost enable --guaranteed` records it before)",
+        findings.note(
+            "a machine that dies between a ref's move and its hook loses that message",
+            &format!(
+                "refpost enable --guaranteed {} records it before",
+                report::shell(repo)
+            ),
         );
     }
 }
@@ -143,6 +146,15 @@ fn check_config(
         "project `{}` of {}",
         project.fullname, settings.instance
     ));
+    if loaded.is_instance_guessed() {
+        findings.note(
+            &format!(
+                "`instance` is not set: messages name it `{}`",
+                settings.instance
+            ),
+            "set the URL of this server, by which receivers tell servers apart",
+        );
+    }
     endpoint::check_addresses(settings, &addresses, findings);
     if let Some(root) = &settings.root {
         let inside = root

@@ -127,7 +127,18 @@ fn look_into(
             "with `mode = \"spool\"`, cron must run `refpost flush`; `refpost flush` says what is wrong",
         );
     }
+    if survey.unreadable > 0 {
+        let unreadable = report::count(survey.unreadable, "entry");
+        findings.warning(
+            &format!(
+                "{unreadable} in `failed/unreadable/` of spool `{}`",
+                root.display()
+            ),
+            "`refpost queue list` shows them; once mended, `refpost queue retry`",
+        );
+    }
     let configured = Configured::new(ctx);
+    let outages = spool.stats().failures;
     for queue in survey.queues {
         if let Some(orphan) = configured.orphan_in(spool, &queue.queue) {
             let text = format!(
@@ -140,7 +151,26 @@ fn look_into(
             findings.warning(&text, &configured.ways_out(&orphan));
             continue;
         }
+        let name = &queue.queue;
+        if queue.aside > 0 {
+            let refused = report::count(queue.aside, "message");
+            findings.warning(
+                &format!("queue `{name}`: the receiver refuses {refused}"),
+                "`refpost log --failed` has its answers; once mended, `refpost queue retry`",
+            );
+        }
         let failures = queue.head.as_ref().map_or(0, |head| head.attempts);
+        let outage = outages.get(name.as_str()).filter(|it| it.by_transport);
+        if let Some(outage) = outage.filter(|_| queue.head.is_some()) {
+            let since = humantime::format_rfc3339_seconds(outage.since);
+            findings.warning(
+                &format!(
+                    "queue `{name}`: receiver `{}` is down since {since}",
+                    outage.receiver
+                ),
+                "`refpost ping` tries it; what waits is delivered once it is back",
+            );
+        }
         if failures > 0 || queue.failed > 0 {
             let text = format!(
                 "queue `{}`: {} waiting, {} given up",

@@ -115,7 +115,7 @@ fn describe_in(
             json!({
                 "old": oid(update.old),
                 "new": oid(update.new),
-                "reference": update.name.full().to_string(),
+                "reference": update.name.full(),
             })
         })),
         Content::Built(built) => {

@@ -53,7 +53,8 @@ pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Exit, Error> {
         is_healthy &= show(target, args, &configured, &mut rows, ctx)?;
         Ok(())
     });
-    if !args.json {
+    // Of what could not be examined nothing is said.
+    if !args.json && (done == Exit::Well || !rows.is_empty()) {
         rows.print(args.healthy, ctx.now());
     }
     Ok(match done {

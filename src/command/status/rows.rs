@@ -152,6 +152,10 @@ impl Rows {
         row.last.merge(last);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.arriving == 0
+    }
+
     /// Prints the table, and a line about all of it.
     pub(super) fn print(self, shows_healthy: bool, now: SystemTime) {
         let summary = self.summary(now);

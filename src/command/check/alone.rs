@@ -1,0 +1,45 @@
+//! `check --config FILE`: a configuration by itself, without any repository, as in an editor or before a
+//! push that brings it to a server.
+
+use std::path::Path;
+
+use super::findings::{Finding, Findings};
+use super::{endpoint, filters};
+use crate::config;
+use crate::context::Context;
+use crate::error::{Error, Exit};
+use crate::report;
+
+/// Checks a file: its keys and values, patterns and URLs. Keys and certificates that it names are
+/// on the server alone, and are not looked for.
+pub(crate) fn run(file: &Path, ctx: &Context) -> Result<Exit, Error> {
+    let mut told: Vec<Finding> = Vec::new();
+    let mut findings = Findings::default();
+    for (name, settings) in config::load_alone(file, ctx.host())? {
+        let mut own = Findings::kept();
+        match settings {
+            Ok(settings) => {
+                filters::check(&settings, &mut own);
+                for one in &settings.endpoints {
+                    filters::check_endpoint(one, &mut own);
+                    endpoint::check_url(one, &settings, &mut own);
+                }
+                let endpoints = report::count(settings.endpoints.len(), "endpoint");
+                findings.ok(&format!("`{name}`: {endpoints}"));
+            }
+            // Another file can have the key.
+            Err(error) => own.warning(
+                &report::chain(&error),
+                "unless the file of the server or of each repository has it",
+            ),
+        }
+        // A section has what the file has.
+        for finding in own.into_kept() {
+            if !told.contains(&finding) {
+                findings.add(finding.clone());
+                told.push(finding);
+            }
+        }
+    }
+    Ok(findings.summary())
+}
