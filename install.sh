@@ -32,8 +32,8 @@ END
 }
 
 # Subcommands that have a page of their own.
-pages='check completions demo disable emit enable flush hook keygen listen log man ping preview
-queue queue-drop queue-list queue-move queue-retry queue-show status verify work'
+pages='announce check completions demo disable emit enable flush hook key keygen listen log man
+ping preview queue queue-drop queue-list queue-move queue-retry queue-show status verify work'
 
 # Everything that is ever installed, a line each: the option that asks for it,
 # its mode, what makes it, where it goes. Installing, --dry-run, --uninstall and

@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use crate::config::{self, Endpoint, RepositoryPattern, Settings};
-use crate::context::targets::Named;
+use crate::context::named::Named;
 use crate::context::{Context, repositories};
 use crate::error::Error;
 use crate::payload::Format;

@@ -9,6 +9,7 @@ pub(crate) mod environment;
 pub(crate) mod found;
 pub(crate) mod locate;
 pub(crate) mod max_spool;
+pub(crate) mod named;
 pub(crate) mod repositories;
 pub(crate) mod signals;
 pub(crate) mod supervisor;
@@ -197,8 +198,7 @@ impl Context {
         self.tell_once(&report::chain(&error), error.hint().as_deref());
     }
 
-    /// Tells a person of an error that leaves something unexamined or undone, and notes it for
-    /// [`Context::outcome`].
+    /// Tells an error that leaves something undone, and notes it for [`Context::outcome`].
     pub(crate) fn tell_failure(&self, error: impl Into<Error>) {
         self.note_failure();
         self.tell_error(error);

@@ -7,11 +7,12 @@ use std::time::SystemTime;
 use std::vec;
 
 use super::found::{self, ByOwner};
+use super::named::{Named, here};
 use super::{Context, locate};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
+use crate::delivery;
 use crate::error::{Error, Exit};
 use crate::spool::{self, Found, Queue, Spool};
-use crate::{delivery, git};
 
 /// Folder of refpost inside a repository.
 const OWN_FOLDER: &str = "refpost";
@@ -88,27 +89,6 @@ pub(crate) struct Configured {
     pub(crate) receiver: String,
 }
 
-/// What a command line names.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Named<'a> {
-    /// Repositories, spools, or folders to search.
-    Paths(&'a [PathBuf]),
-    /// The server: the spools that its file names, and all below its `root`.
-    Server,
-    /// Nothing: the repository of the current folder is meant, or else the server.
-    Nothing,
-}
-
-impl<'a> Named<'a> {
-    pub(crate) fn new(paths: &'a [PathBuf], is_server: bool) -> Self {
-        match paths {
-            _ if is_server => Self::Server,
-            [] => Self::Nothing,
-            paths => Self::Paths(paths),
-        }
-    }
-}
-
 /// Result of a search, by owners.
 pub(crate) struct Searched {
     pub(crate) by_owner: ByOwner,
@@ -143,27 +123,6 @@ impl Searched {
             targets: BTreeMap::new(),
         }
     }
-}
-
-/// Returns the repository of the current folder, if there is one. Fails if it is another account's
-/// and git does not trust it.
-pub(crate) fn here(ctx: &Context) -> Result<Option<PathBuf>, Error> {
-    if ctx.own_uid() == 0 {
-        // Nothing is opened before its owner is known.
-        let here = absolute(Path::new("."));
-        let mut places = [here.join(".git"), here].into_iter();
-        return Ok(places.find(|at| is_repository(at)));
-    }
-    match locate::repository(None, ctx) {
-        Ok(here) => Ok(Some(here.path())),
-        Err(error @ Error::Git(git::Error::Dubious { .. })) => Err(error),
-        Err(_) => Ok(None),
-    }
-}
-
-/// Returns whether a folder is a repository, by its names alone.
-pub(crate) fn is_repository(folder: &Path) -> bool {
-    matches!(spool::what_is(folder), Ok((Found::Repository(_), _)))
 }
 
 /// Finds the spools of what a command line names.

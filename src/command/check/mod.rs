@@ -18,7 +18,7 @@ use crate::command::ReposArgs;
 use crate::command::check::findings::Findings;
 use crate::command::check::repository::{Known, check};
 use crate::config::RepositoryPattern;
-use crate::context::targets::{self, Named};
+use crate::context::named::{self, Named};
 use crate::context::{Context, locate, repositories};
 use crate::error::{Error, Exit};
 use crate::report;
@@ -79,12 +79,12 @@ fn many(args: &CheckArgs, ctx: &Context) -> Result<Option<Vec<PathBuf>>, Error> 
     if args.show {
         return Ok(None);
     }
-    let is_one = |at: &Path| targets::is_repository(at) || targets::is_repository(&at.join(".git"));
+    let is_one = |at: &Path| named::is_repository(at) || named::is_repository(&at.join(".git"));
     let is_folder = |at: &PathBuf| at.is_dir() && !is_one(at);
     let is_chosen = !args.matches.is_empty();
     Ok(match args.repos.named() {
         Named::Paths(paths) => (is_chosen || paths.iter().any(is_folder)).then(|| paths.to_vec()),
-        Named::Nothing if !is_chosen && targets::here(ctx)?.is_some() => None,
+        Named::Nothing if !is_chosen && named::here(ctx)?.is_some() => None,
         Named::Nothing | Named::Server => Some(vec![repositories::root(ctx)?]),
     })
 }
