@@ -129,6 +129,11 @@ pub(crate) enum Command {
 /// their code lies between its own.
 #[inline(never)]
 pub(crate) fn run(args: Vec<OsString>) -> Result<Exit, Error> {
+    match completions::answer(&args, Cli::command) {
+        Ok(true) => return Ok(Exit::Well),
+        Ok(false) => {}
+        Err(wrong) => wrong.exit(),
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(wrong) if wrong.use_stderr() => with_new_way(wrong).exit(),
@@ -191,7 +196,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Error> {
         Command::Listen(args) => listen::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args, ctx),
-        Command::Completions(args) => Ok(completions::run(&args, &Cli::command())),
+        Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::AsAccount(args) => as_account::run(&args),
     }

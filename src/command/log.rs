@@ -7,10 +7,12 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::queue::rows::project;
 use super::{ReposArgs, parse_duration};
 use crate::as_account::apart::{self, Job};
+use crate::command::completions::candidates;
 use crate::context::Context;
 use crate::context::targets::{self, Target};
 use crate::error::{Error, Exit};
@@ -28,7 +30,7 @@ pub(crate) struct LogArgs {
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) lines: usize,
     /// Only attempts to deliver to this endpoint
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(candidates::endpoints))]
     pub(crate) endpoint: Option<String>,
     /// Only attempts that failed
     #[arg(long)]

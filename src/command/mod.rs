@@ -29,7 +29,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use clap_complete::engine::ArgValueCompleter;
 
+use crate::command::completions::candidates;
 use crate::config::{self, Endpoint, RepositoryPattern, Settings};
 use crate::context::named::Named;
 use crate::context::{Context, repositories};
@@ -90,7 +92,7 @@ Environment:
 pub(crate) struct ReposArgs {
     /// Repositories, spools, or folders to search [default: the repository of the current folder,
     /// else the server]
-    #[arg(value_name = "REPO")]
+    #[arg(value_name = "REPO", add = ArgValueCompleter::new(candidates::repositories))]
     pub(crate) repos: Vec<PathBuf>,
     /// The whole server: its `spool`, and everything below its `root`
     #[arg(long, conflicts_with = "repos")]
@@ -108,7 +110,7 @@ impl ReposArgs {
 #[command(group(ArgGroup::new("many").args(["all", "server"])))]
 pub(crate) struct RepositoriesArgs {
     /// The repositories [default: that of the current folder]
-    #[arg(value_name = "REPO")]
+    #[arg(value_name = "REPO", add = ArgValueCompleter::new(candidates::repositories))]
     pub(crate) repos: Vec<PathBuf>,
     /// All repositories below ROOT; symbolic links are not followed
     #[arg(long, value_name = "ROOT", conflicts_with = "repos")]

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
 
 use crate::announce::compose;
 use crate::as_account::apart::{self, Job};
+use crate::command::completions::candidates;
 use crate::config::{Endpoint, EndpointUrl, Network, Settings};
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Repositories, Whose};
@@ -25,13 +27,13 @@ use crate::signature::Secret;
 #[derive(Debug, Args)]
 pub(crate) struct PingArgs {
     /// The repositories [default: that of the current folder]
-    #[arg(value_name = "REPO")]
+    #[arg(value_name = "REPO", add = ArgValueCompleter::new(candidates::repositories))]
     pub(crate) repos: Vec<PathBuf>,
     /// Test each distinct endpoint of all repositories below `root` of the server's configuration
     #[arg(long, conflicts_with = "repos")]
     pub(crate) server: bool,
     /// Test only this endpoint
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(candidates::endpoints))]
     pub(crate) endpoint: Option<String>,
     /// Print a JSON object for each endpoint
     #[arg(long)]

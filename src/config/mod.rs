@@ -25,6 +25,8 @@ mod defaults;
 mod document;
 mod error;
 mod file;
+#[cfg(test)]
+mod known_keys;
 mod load;
 mod node;
 mod project;

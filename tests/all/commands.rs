@@ -249,21 +249,11 @@ fn every_shell_gets_a_completion_script() {
     let environment = Environment::new();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ran = environment.refpost(["completions", shell]).run().well();
-        for word in ["refpost", "preview", "--key-file", "completions"] {
-            let word = if shell == "fish" {
-                word.trim_start_matches("--")
-            } else {
-                word
-            };
-            assert!(ran.stdout.contains(word), "{shell}: {word}");
-        }
-        // What refpost runs as itself was offered to people.
-        for word in ["as-account", "SPOOL", "NUL-separated"] {
-            assert!(!ran.stdout.contains(word), "{shell}: {word}");
-        }
-        for line in ["__build", "'build'", " build "] {
-            assert!(!ran.stdout.contains(line), "{shell}: {line}");
-        }
+        assert!(
+            ran.stdout.contains("REFPOST_COMPLETE"),
+            "{shell}: {}",
+            ran.stdout
+        );
         if shell == "bash" {
             let parse = environment.run("bash").args(["-n", "/dev/stdin"]);
             parse.stdin(&ran.bytes).run().well();

@@ -15,6 +15,7 @@ mod bounds_messages;
 mod bounds_refs;
 mod check_levels;
 mod commands;
+mod completions;
 mod config;
 mod config_errors;
 mod config_filters;

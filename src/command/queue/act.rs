@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 
 use clap::{ArgGroup, Args};
+use clap_complete::engine::ArgValueCompleter;
 
 use super::rows::Rows;
 use super::scope::{Asked, Choice, FilterArgs, IdPrefix, ScopeArgs};
 use super::selection::{ByLocation, Listed, select};
 use crate::as_account::apart::{self, Job};
+use crate::command::completions::candidates;
 use crate::context::Context;
 use crate::context::targets::{self, Searched, Target};
 use crate::error::{Error, Exit};
@@ -22,7 +24,7 @@ use crate::spool::{Spool, SpoolError};
     .args(["ids", "endpoint", "older_than", "all"])))]
 pub(crate) struct QueueChooseArgs {
     /// Entries, by their ids or the beginnings of these
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(candidates::ids))]
     pub(crate) ids: Vec<IdPrefix>,
     /// Where to look.
     #[command(flatten)]

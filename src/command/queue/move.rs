@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::act::{apart, nothing_chosen, nowhere};
 use super::scope::{Asked, Choice, FilterArgs, IdPrefix, ScopeArgs, absolute};
 use super::selection::select;
 use crate::announce::delivery_host::DeliveryHost;
 use crate::announce::renamed::rename;
+use crate::command::completions::candidates;
 use crate::context::named::Named;
 use crate::context::targets::{self, Target};
 use crate::context::{Context, locate};
@@ -28,13 +30,13 @@ pub(crate) struct QueueMoveArgs {
     #[arg(long, conflicts_with = "ids")]
     pub(crate) renamed: bool,
     /// The endpoint to move from
-    #[arg(value_name = "OLD")]
+    #[arg(value_name = "OLD", add = ArgValueCompleter::new(candidates::endpoints))]
     pub(crate) from: String,
     /// The endpoint to move to
-    #[arg(value_name = "NEW")]
+    #[arg(value_name = "NEW", add = ArgValueCompleter::new(candidates::endpoints))]
     pub(crate) to: String,
     /// Only these entries, by their ids or the beginnings of these
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(candidates::ids))]
     pub(crate) ids: Vec<IdPrefix>,
     /// Where to look.
     #[command(flatten)]

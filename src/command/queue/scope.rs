@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::selection::locations;
+use crate::command::completions::candidates;
 use crate::command::parse_duration;
 use crate::context::Context;
 use crate::context::named::Named;
@@ -47,7 +49,7 @@ impl FromStr for IdPrefix {
 pub(crate) struct ScopeArgs {
     /// Only entries of this repository, spool, or folder to search; can be repeated [default: the
     /// repository of the current folder, else the server]
-    #[arg(long = "repo", value_name = "REPO")]
+    #[arg(long = "repo", value_name = "REPO", add = ArgValueCompleter::new(candidates::repositories))]
     pub(crate) repos: Vec<PathBuf>,
     /// Everything of the server: its `spool`, and all below its `root`
     #[arg(long, conflicts_with = "repos")]
@@ -64,7 +66,7 @@ impl ScopeArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct FilterArgs {
     /// Only entries for this endpoint
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(candidates::endpoints))]
     pub(crate) endpoint: Option<String>,
     /// Only entries older than DURATION, such as `2d`
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Map, Value, json};
 
 use super::act::{nothing_chosen, nowhere};
@@ -11,6 +12,7 @@ use super::list::object;
 use super::scope::{Asked, FilterArgs, IdPrefix, ScopeArgs};
 use super::selection::select;
 use crate::as_account::apart::{self, Job};
+use crate::command::completions::candidates;
 use crate::context::{Context, targets};
 use crate::error::{Error, Exit};
 use crate::event::Oid;
@@ -21,7 +23,7 @@ use crate::spool::{Content, Entry, Header, Id, SpoolError};
 #[derive(Debug, Args)]
 pub(crate) struct QueueShowArgs {
     /// Entries, by their ids or the beginnings of these
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = ArgValueCompleter::new(candidates::ids))]
     pub(crate) ids: Vec<IdPrefix>,
     /// Where to look.
     #[command(flatten)]
