@@ -77,13 +77,18 @@ wanted() {
     esac
 }
 
+# Writes the page of the subcommand whose words are joined in $1.
+man_page() {
+    # shellcheck disable=SC2046 # Each word is one of its own.
+    "$built" man $(echo "$1" | tr - ' ')
+}
+
 # Writes what `files` calls $1 to stdout.
 make() {
     case $1 in
     binary) cat "$built" ;;
     man) "$built" man ;;
-    # shellcheck disable=SC2046 # The words of a subcommand.
-    man-*) "$built" man $(echo "${1#man-}" | tr - ' ') ;;
+    man-*) man_page "${1#man-}" ;;
     completions-*) "$built" completions "${1#completions-}" ;;
     *) sed "s|/usr/local/bin/refpost|$prefix/bin/refpost|" "$source/contrib/$1" ;;
     esac

@@ -90,24 +90,38 @@ fn the_page_of_the_configuration_is_its_reference() {
          Durations are strings such as \"1m 30s\", sizes strings with a unit or a number of bytes. \
          Relative file names are below the folder of their file.\n.SH KEYS\n",
     );
-    let mut count = 0;
+    let (mut count, mut heads) = (0, Vec::new());
     for line in reference.lines() {
-        if let Some(title) = line.strip_prefix("### `") {
-            writeln!(page, ".SS {}", title.trim_end_matches('`')).unwrap();
-        } else if line.starts_with("## One file") {
+        if line.starts_with("## One file") {
             break;
         }
+        if let Some(title) = line.strip_prefix("### `") {
+            writeln!(page, ".SS {}", title.trim_end_matches('`')).unwrap();
+        }
+        // It has no heading of its own.
+        if line.starts_with("`[web]` says") {
+            page.push_str(".SS [web]\n");
+        }
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [key, kind, default, meaning] = cells[..] else {
-            continue;
-        };
-        if line.starts_with("| `") {
-            let [key, kind, default, meaning] = [key, kind, default, meaning].map(roff);
-            write!(page, ".TP\n{key}\n{kind}; default: {default}.\n{meaning}\n").unwrap();
+        if cells[0] == "key" {
+            heads = cells;
+        } else if cells.len() == heads.len() && line.starts_with("| `") {
+            let of = |head| {
+                heads
+                    .iter()
+                    .position(|it| *it == head)
+                    .map(|at| roff(cells[at]))
+            };
+            write!(page, ".TP\n{}\n{}", roff(cells[0]), of("type").unwrap()).unwrap();
+            if let Some(default) = of("default") {
+                write!(page, "; default: {default}").unwrap();
+            }
+            let meaning = of("meaning").map(|meaning| meaning + "\n");
+            write!(page, ".\n{}", meaning.unwrap_or_default()).unwrap();
             count += 1;
         }
     }
-    assert!(count > 40, "{count}");
+    assert!(count > 60, "{count}");
     page.push_str(
         ".SH SECTIONS\nIn the server's file \\fB[[repository]]\\fR sections carry any key for the \
          repositories that their \\fBmatch\\fR chooses, an array of patterns of paths below \

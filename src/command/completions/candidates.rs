@@ -57,9 +57,8 @@ pub(crate) fn ids(current: &OsStr) -> Vec<CompletionCandidate> {
         let settings = loaded.map(|loaded| loaded.settings);
         vec![locate::spool_of(&here.path(), settings.as_ref())]
     } else {
-        let is_own = |root: &&Path| {
-            spool::what_is(root).is_ok_and(|(_, owner)| owner == ctx.own_uid())
-        };
+        let is_own =
+            |root: &&Path| spool::what_is(root).is_ok_and(|(_, owner)| owner == ctx.own_uid());
         let server = ctx.server().ok();
         let roots = server.iter().flat_map(Server::spools);
         roots.filter(is_own).map(locate::spool_named).collect()
