@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::file::Refusal;
+use crate::report;
 
 /// Reason for which there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +73,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Refused { path, why } => why.hint(path),
-            Self::Exposed { path, .. } => Some(format!("chmod o= {}", path.display())),
+            Self::Exposed { path, .. } => Some(format!("chmod o= {}", report::shell(path))),
             Self::NoKey { .. } => Some(
                 "make one with `refpost keygen`, and name its file as `key_file`; \
                  or say `unsigned = true`"

@@ -7,6 +7,7 @@ use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
 use crate::plain_file::{Folder, Plain, Unfit};
+use crate::report;
 
 /// Largest configuration; a larger file costs no more memory than this.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -50,7 +51,7 @@ fn nor(repository: Option<u32>) -> String {
 impl Refusal {
     /// Returns advice, if there is any.
     pub(super) fn hint(&self, path: &Path) -> Option<String> {
-        let path = path.display();
+        let path = report::shell(path);
         match self {
             Self::NotRegular | Self::TooLarge | Self::Dangling => None,
             Self::Link => Some(

@@ -209,8 +209,7 @@ impl Context {
         self.is_incomplete.set(true);
     }
 
-    /// Returns [`Exit::No`] if something could not be examined, or a part of the work not done.
-    /// That was told, and kept nothing else from being done.
+    /// Returns [`Exit::No`] if something could not be examined or done, which was told.
     pub(crate) fn outcome(&self) -> Exit {
         if self.is_incomplete.get() {
             Exit::No

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::event::Oid;
+use crate::report;
 
 /// Reason for which a repository could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +66,7 @@ impl Error {
         match self {
             // git's own words.
             Self::Dubious { path, .. } => {
-                let path = path.display();
+                let path = report::shell(path);
                 Some(format!("git config --global --add safe.directory {path}"))
             }
             Self::Open { no_git: true, .. } => Some(

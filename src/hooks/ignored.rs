@@ -27,7 +27,7 @@ impl Hook {
             }
             if access(&file, AccessFlags::X_OK).is_err() {
                 let why = format!("`{shown}` is not executable");
-                let hint = Some(format!("chmod +x {shown}"));
+                let hint = Some(format!("chmod +x {}", report::shell(&file)));
                 return Some(Ignored { why, hint });
             }
             let interpreter = interpreter(&file)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use thiserror::Error;
 
-use crate::report::chain;
+use crate::report::{chain, shell};
 
 /// A system call that failed, with its operation and path.
 #[derive(Debug, Error)]
@@ -115,12 +115,12 @@ impl Refused {
     fn hint(&self) -> String {
         match self {
             Self::Link(path) | Self::OtherNames(path) => {
-                let path = path.display();
+                let path = shell(path);
                 format!("see whose it is (ls -l {path}), then remove it: rm {path}")
             }
             Self::Writable { path, .. } => {
                 let has_entries = path.ends_with("new");
-                let path = path.display();
+                let path = shell(path);
                 if has_entries {
                     format!(
                         "of an earlier mail drop: refpost work --drain; else see whose files \
@@ -148,7 +148,7 @@ fn give_back(path: &Path) -> Option<String> {
     if its.uid() == above.uid() || above.mode() & 0o002 != 0 {
         return None;
     }
-    let (folder, path) = (folder.display(), path.display());
+    let (folder, path) = (shell(folder), shell(path));
     Some(format!(
         "it is another account's; as root: chown -h --reference={folder} {path}"
     ))

@@ -11,6 +11,7 @@ use super::sources::{SecretFile, SecretSource};
 use crate::config::file::is_strange;
 use crate::config::settings::{Endpoint, Signing};
 use crate::plain_file::{Plain, Unfit};
+use crate::report;
 use crate::signature::Secret;
 
 /// Longer files are no keys.
@@ -70,8 +71,8 @@ impl KeyError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Exposed { path, .. } => Some(format!("chmod o= {}", path.display())),
-            Self::Foreign { path, .. } => Some(format!("chown root {}", path.display())),
+            Self::Exposed { path, .. } => Some(format!("chmod o= {}", report::shell(path))),
+            Self::Foreign { path, .. } => Some(format!("chown root {}", report::shell(path))),
             Self::Empty(_) => Some("`refpost keygen` makes one".to_owned()),
             Self::NoCredentials(name) => Some(format!(
                 "`LoadCredential={name}:FILE` in the systemd unit that runs refpost"
