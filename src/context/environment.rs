@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 
+use super::Context;
 use super::binary::run_anew;
 
 /// Variables that decide whom to trust, whom to reach, where keys of connections are written,
@@ -32,7 +33,14 @@ const IGNORED_IN_HOOKS: [&str; 16] = [
 ];
 
 /// Variable that has the choice of endpoints explained, if it is `debug`.
-pub(super) const DEBUGGING: &str = "REFPOST_LOG";
+const DEBUGGING: &str = "REFPOST_LOG";
+
+impl Context {
+    /// Returns whether the choice of endpoints is to be explained. In a hook it never is.
+    pub(crate) fn is_debugging(&self) -> bool {
+        self.variable(DEBUGGING).as_deref() == Some("debug")
+    }
+}
 
 /// Returns whether git, or a hook's script, has passed its environment on to this process
 /// (githooks(5)).

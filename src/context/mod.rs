@@ -256,11 +256,6 @@ impl Context {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 
-    /// Returns whether the choice of endpoints is to be explained. In a hook it never is.
-    pub(crate) fn is_debugging(&self) -> bool {
-        self.variable(environment::DEBUGGING).as_deref() == Some("debug")
-    }
-
     /// Returns an environment variable that names a path.
     pub(crate) fn path_variable(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)

@@ -141,13 +141,13 @@ mod tests {
         );
         table.row(Tone::Plain, ["failed".into(), String::new(), "2".into()]);
         let expected = format!(
-            "STATE   NAME                   ID\nok      a\\u{{1b}}[31mb\\u{{a}}c  {long}\n\
-             failed  -                      2\n"
+            "STATE   NAME                ID\nok      a\\u{{1b}}[31mb\\u{{a}}c  {long}\n\
+             failed  -                   2\n"
         );
         assert_eq!(table.draw(), expected);
         // Later rows have the same columns, and no headings.
         table.row(Tone::Plain, ["ok".into(), "b".into(), "3".into()]);
-        assert_eq!(table.draw(), "ok      b                      3\n");
+        assert_eq!(table.draw(), "ok      b                   3\n");
         assert_eq!(table.draw(), "");
     }
 
