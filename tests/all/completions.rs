@@ -35,7 +35,10 @@ fn values_were_not_offered() {
     assert!(offered(&site, &["status", "obj"]).contains(&"objects/".to_owned()));
     let root = site.path("srv");
     fs::create_dir_all(&root).unwrap();
-    site.write("system.toml", format!("root = {:?}\n", site.path("")));
+    site.write(
+        "system.toml",
+        format!("root = \"{}\"\n", site.path("").display()),
+    );
     let typed = site.path("test");
     let repositories = offered(&site, &["flush", typed.to_str().unwrap()]);
     assert!(

@@ -36,7 +36,7 @@ fn an_option_that_is_gone_was_ignored_or_taken_for_another() {
 /// A fleet of two repositories whose messages wait, in one spool if it is shared.
 fn two(is_shared: bool) -> Fleet {
     let fleet = Fleet::new(&["a", "b"]);
-    let spool = format!("spool = {:?}\n", fleet.path("shared"));
+    let spool = format!("spool = \"{}\"\n", fleet.path("shared").display());
     let spool = if is_shared { &spool } else { "" };
     fleet.system(&format!(
         "key = \"{KEY}\"\nmode = \"spool\"\n{spool}[[endpoint]]\nname = \"ci\"\nurl = \"URL/x\"\n\
