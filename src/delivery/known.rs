@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::origin::Origin;
 use super::retry::LONGEST_PROBE;
-use crate::spool::{Failure, Queue, Spool};
+use crate::spool::{Failure, Queue, Spool, Tallies};
 
 /// Limit of requests at once to one receiver, over all its endpoints and queues.
 pub(super) const MOST: usize = 4;
@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) up: BTreeMap<Origin, SystemTime>,
     /// Queues whose failures are not yet in the spools' `stats`.
     pub(super) changed: BTreeMap<PathBuf, BTreeSet<Queue>>,
+    /// Attempts that are not yet counted there.
+    pub(super) counted: BTreeMap<PathBuf, Tallies>,
     /// Queues whose receiver is back.
     pub(super) woken: Vec<Key>,
 }

@@ -265,6 +265,7 @@ impl Work<'_> {
         let attempt = self.attempt_line(item, job, message, answer);
         let decision = decide(&answer.outcome, &situation, &job.settings.retry);
         let decision = self.learn(item, job, answer, decision);
+        self.count_attempt(item, job, answer, &attempt, (&decision, total));
         if let Decision::Done = decision {
             self.report.delivered += 1;
             if item.is_last(total) {

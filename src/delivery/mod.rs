@@ -25,6 +25,7 @@
 //! recipients the endpoints and queues that get a message (pure)
 //! known     the state of receivers and of the queues that lead to them, as values
 //! journal   the records of a delivery: the log's lines, and notices for a person
+//! tally     the attempts of a delivery, counted
 //! ```
 
 mod agenda;
@@ -51,6 +52,7 @@ mod shortage;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod simulation;
+mod tally;
 mod trial;
 mod turn;
 mod work;

@@ -8,19 +8,22 @@
 //! Flushes hand this on to each other in the spool's `stats` file.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::known::{Key, Known, PROBED_AGAIN};
 use super::origin::Origin;
 use super::result::Left;
 use super::retry::{LONGEST_PROBE, PROBE_AFTER};
-use crate::spool::{Failure, Lock, Queue, Spool};
+use crate::spool::{Failure, Lock, Queue, Sample, Spool, Stats};
 
 /// Age from which an outage is told even after few attempts.
 const LONG_OUTAGE: Duration = Duration::from_hours(1);
+/// Time in which another process has written a spool's `stats`.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(2);
 /// Interval at which an outage is told again.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
@@ -84,36 +87,56 @@ impl Receivers {
         }
     }
 
-    /// Saves changed failures, spool by spool, while `goes_on`.
+    /// Saves changed failures and counts, spool by spool, while `goes_on`.
     ///
-    /// A locked or full spool is saved the next time.
+    /// A locked spool is tried twice. One that is still locked, or full, is saved the next time.
     pub fn save<'a>(
         &self,
         spool_at: impl Fn(&Path) -> Option<&'a Spool>,
         mut goes_on: impl FnMut() -> bool,
     ) {
-        let changed = std::mem::take(&mut self.0.borrow_mut().changed);
-        let mut later = BTreeMap::new();
-        for (root, queues) in changed {
+        let mut changed = std::mem::take(&mut self.0.borrow_mut().changed);
+        let mut counted = std::mem::take(&mut self.0.borrow_mut().counted);
+        let roots: BTreeSet<_> = changed.keys().chain(counted.keys()).cloned().collect();
+        for root in roots {
             let known = self.0.borrow();
             let Some(spool) = spool_at(&root) else {
+                changed.remove(&root);
+                counted.remove(&root);
                 continue;
             };
-            let is_saved = goes_on()
-                && spool.update_stats(Lock::Try, |stats| {
-                    for queue in &queues {
-                        let key = (root.clone(), queue.clone());
-                        match known.get(&key) {
-                            Some(it) => drop(stats.failures.insert(queue.to_string(), it.clone())),
-                            None => drop(stats.failures.remove(queue.as_str())),
-                        }
+            let change = |stats: &mut Stats| {
+                for queue in changed.get(&root).into_iter().flatten() {
+                    let key = (root.clone(), queue.clone());
+                    match known.get(&key) {
+                        Some(it) => drop(stats.failures.insert(queue.to_string(), it.clone())),
+                        None => drop(stats.failures.remove(queue.as_str())),
                     }
-                });
-            if !is_saved {
-                later.insert(root, queues);
+                }
+                if let Some(newer) = counted.get(&root) {
+                    stats.count(newer);
+                }
+            };
+            let save = || spool.update_stats(Lock::Try, change);
+            // The process that has the lock only writes a small file.
+            let again = || {
+                thread::sleep(WRITTEN_WITHIN);
+                save()
+            };
+            if goes_on() && (save() || again()) {
+                changed.remove(&root);
+                counted.remove(&root);
             }
         }
-        self.0.borrow_mut().changed = later;
+        let known = &mut *self.0.borrow_mut();
+        (known.changed, known.counted) = (changed, counted);
+    }
+
+    /// Counts an attempt of an endpoint.
+    pub(super) fn count_attempt(&self, key: &Key, receiver: &str, endpoint: &str, sample: &Sample) {
+        let known = &mut *self.0.borrow_mut();
+        let tallies = known.counted.entry(key.0.clone()).or_default();
+        tallies.count(receiver, endpoint, sample);
     }
 
     /// Counts a request of a queue to its receiver. `counted` is that request if it was counted

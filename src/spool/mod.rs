@@ -65,6 +65,7 @@ mod stats;
 mod survey;
 mod sweep;
 mod taken;
+mod tally;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests;
@@ -100,6 +101,7 @@ pub use stats::{Death, Failure, Stats};
 pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
 pub use taken::Taken;
+pub use tally::{Came, Counts, DELAYS, DURATIONS, Histogram, Last, Sample, Tallies, Tally, Totals};
 pub use trial::Trial;
 pub use waiting::Waiting;
 

@@ -4,10 +4,11 @@
 //! clock     time since which the clock has gone on evenly, as far as flushes saw
 //! failures  the queues whose endpoint failed at the last attempt
 //! deaths    the entries that killed the process that built their messages
+//! counts    the attempts of each endpoint, in all and by the hour
 //! ```
 //!
-//! The file can be deleted. Then an outage is told once more, and nothing is given up or swept
-//! away for an hour. So it is not flushed to disk, and one that cannot be read counts as empty.
+//! The file can be deleted. Then an outage is told once more, nothing is given up or swept away for
+//! an hour, and counts begin at zero. So it is not flushed to disk, and one that cannot be read counts as empty.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -19,6 +20,7 @@ use super::disk::Locked;
 use super::error::IoError;
 use super::names::id::Id;
 use super::names::queue::Queue;
+use super::tally::Tallies;
 use super::{Folder, Lock, Spool, disk, encoding};
 use crate::json;
 
@@ -48,6 +50,9 @@ pub struct Stats {
     /// By the entry's id: entries that killed the process that built their messages.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub deaths: BTreeMap<String, Death>,
+    /// Attempts, counted.
+    #[serde(skip_serializing_if = "Tallies::is_empty")]
+    pub counts: Tallies,
 }
 
 /// An entry that killed the process that built its messages.
@@ -142,6 +147,17 @@ impl Death {
 }
 
 impl Stats {
+    /// Adds attempts that were made since.
+    pub fn count(&mut self, newer: &Tallies) {
+        self.counts.add(newer);
+    }
+
+    /// Returns the time at which a flush last wrote down that it was here, every ten minutes.
+    #[must_use]
+    pub fn flushed(&self) -> Option<SystemTime> {
+        self.clock.map(|clock| clock.last)
+    }
+
     /// Returns whether the clock has gone on evenly for an hour, as far as flushes saw.
     #[must_use]
     pub fn is_clock_settled(&self, now: SystemTime) -> bool {
@@ -275,6 +291,33 @@ impl Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::{Came, Sample};
+
+    #[test]
+    fn a_file_without_counts_is_read_and_keeps_all_it_has() {
+        let before =
+            br#"{"clock": {"last": "2026-11-29T12:00:00Z", "since": "2026-11-29T10:00:00Z"},
+            "deaths": {}, "failures": {"ci": {"by_transport": true, "last": "2026-11-29T12:00:00Z",
+            "next": "2026-11-29T12:00:00Z", "not_before": "1970-01-01T00:00:00Z",
+            "receiver": "https://ci:443", "since": "2026-11-29T12:00:00Z",
+            "told": "1970-01-01T00:00:00Z"}}}"#;
+        let mut stats: Stats = serde_json::from_slice(before).expect("it is as it was written");
+        let mut counts = Tallies::default();
+        let sample = Sample {
+            time: at(0),
+            came: Came::Delivered,
+            answer: "200".to_owned(),
+            took: Duration::ZERO,
+            given_up: 0,
+            delay: Duration::ZERO,
+        };
+        counts.count("https://ci:443", "ci", &sample);
+        stats.count(&counts);
+        let again = serde_json::from_slice(&json::to_bytes(&stats)).expect("it was just written");
+        assert_eq!(stats, again);
+        assert!(again.failures.contains_key("ci") && again.counts == counts);
+        assert!(again.is_clock_settled(again.clock.expect("it is there").last));
+    }
 
     fn at(minutes: i64) -> SystemTime {
         let base = SystemTime::UNIX_EPOCH + Duration::from_hours(1_000_000);
