@@ -47,6 +47,9 @@ always 644 refpost.schema.json $prefix/share/refpost/refpost.schema.json
 always 644 completions-bash $prefix/share/bash-completion/completions/refpost
 always 644 completions-zsh $prefix/share/zsh/$zsh/_refpost
 always 644 completions-fish $prefix/share/fish/vendor_completions.d/refpost.fish
+always 644 prometheus/alerts.yml $prefix/share/refpost/prometheus/alerts.yml
+always 644 prometheus/alerts.test.yml $prefix/share/refpost/prometheus/alerts.test.yml
+always 644 prometheus/dashboard.json $prefix/share/refpost/prometheus/dashboard.json
 cron 644 refpost.cron /etc/cron.d/refpost
 systemd 644 refpost-flush.service $systemd_in/systemd/system/refpost-flush.service
 systemd 644 refpost-flush.timer $systemd_in/systemd/system/refpost-flush.timer
