@@ -34,6 +34,7 @@
 //! | [`json`] | JSON in pure ASCII, as Python writes it |
 //! | [`signature`] | secrets and signatures |
 //! | [`spool`] | undelivered messages on disk: state is in names, bodies never change |
+//! | [`observe`] | the state of all spools, for metrics and the page |
 //! | [`delivery`] | sign, POST, decide, in order; the only user of hyper |
 //! | [`receiver`] | an HTTP receiver for `listen` and `demo` |
 //! | [`report`] | the only writer to the terminal |
@@ -54,6 +55,7 @@ pub mod git;
 pub mod hooks;
 pub mod host;
 pub mod json;
+pub mod observe;
 pub mod payload;
 pub mod plain_file;
 pub mod receiver;

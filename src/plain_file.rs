@@ -161,6 +161,12 @@ fn ensure_regular(found: &FileStat) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, unfit))
 }
 
+/// Opens a folder, which is no link, so that it can be locked (flock(2)).
+pub fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    Ok(File::from(open_path(path, flags, Mode::empty())?))
+}
+
 /// Opens a regular file of a repository, which is no link.
 pub fn open(path: &Path) -> io::Result<File> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;

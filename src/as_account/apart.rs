@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 
 use super::become_account::PATH;
+use super::ended::{Ended, exit_of};
 use super::forwarded::{Forwarded, Kind};
 use crate::context::Context;
 use crate::context::found::{ByOwner, MOST_BYTES};
@@ -41,6 +42,9 @@ const ROOM_FOR_AN_ATTEMPT: Duration = Duration::from_secs(65);
 
 /// Time that any other process has to end once its share of the time is over.
 const ROOM_TO_END: Duration = Duration::from_secs(5);
+
+/// Longest time that an account has for an output that root's refpost reads.
+const GATHERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Time within which all accounts must have looked at their spools.
 const GLANCE: Duration = Duration::from_secs(55);
@@ -91,10 +95,30 @@ struct Part {
 
 /// Has each account do its part, and prints their output. Returns the outcome that counts most.
 pub(crate) fn run(found: ByOwner, job: &Job, ctx: &Context) -> Result<Exit, Error> {
+    let mut ended = None;
+    let kind = if job.as_json {
+        Kind::Object
+    } else {
+        Kind::Answer
+    };
+    each(found, job, kind, ctx, &mut |one| {
+        ended = ended.max(Some(one.exit));
+    })?;
+    let own = Some(ctx.outcome()).filter(|own| *own != Exit::Well);
+    Ok(ended.max(own).unwrap_or(Exit::Well))
+}
+
+/// Has each account do its part, and hands on the end of each.
+pub(super) fn each(
+    found: ByOwner,
+    job: &Job,
+    kind: Kind,
+    ctx: &Context,
+    done: &mut dyn FnMut(Ended),
+) -> Result<(), Error> {
     // Three pipes for each, and those whose time is over keep theirs.
     ctx.descriptors();
     let parts = parts(found, ctx);
-    let mut ended = None;
     delivery::run(async {
         let what = Path::new("signals");
         let mut terminate = signal(SignalKind::terminate()).doing("wait for", what)?;
@@ -109,15 +133,12 @@ pub(crate) fn run(found: ByOwner, job: &Job, ctx: &Context) -> Result<Exit, Erro
                 let turns = (waiting.len() + 1).div_ceil(PLACES);
                 let left = job.deadline.saturating_duration_since(Instant::now());
                 let share = left / u32::try_from(turns).unwrap_or(u32::MAX);
-                running.push(work(part, share, job, ctx, (&overdue, &freed)));
+                running.push(work(part, share, (job, kind), ctx, (&overdue, &freed)));
             }
             tokio::select! {
                 one = running.next() => match one {
-                    None => {
-                        let own = Some(ctx.outcome()).filter(|own| *own != Exit::Well);
-                        return Ok(ended.max(own).unwrap_or(Exit::Well));
-                    }
-                    Some(done) => ended = ended.max(Some(done)),
+                    None => return Ok(()),
+                    Some(ended) => done(ended),
                 },
                 () = freed.notified() => {}
                 // `finish` gets the signal too, for those that run.
@@ -165,48 +186,33 @@ fn parts(found: ByOwner, ctx: &Context) -> VecDeque<Part> {
 async fn work(
     part: Part,
     share: Duration,
-    job: &Job,
+    (job, kind): (&Job, Kind),
     ctx: &Context,
     overdue: (&Cell<usize>, &Notify),
-) -> Exit {
+) -> Ended {
     let account = part.account;
     let name = || ctx.account(account).0;
-    let ended = match Working::start(part, share, job, ctx) {
+    let came = match Working::start(part, share, (job, kind), ctx) {
         Ok(working) => {
-            let room = if job.has_budget {
-                ROOM_FOR_AN_ATTEMPT
-            } else {
-                ROOM_TO_END
+            let times = match kind {
+                Kind::Gathered => (share.min(GATHERED_WITHIN), Duration::ZERO),
+                _ if job.has_budget => (share, ROOM_FOR_AN_ATTEMPT),
+                _ => (share, ROOM_TO_END),
             };
-            working.finish((share, room), &name, overdue).await
+            working.finish(times, &name, overdue).await
         }
         Err(error) => Err(error),
     };
-    let status = match ended {
-        Ok(status) => status,
+    let ended = |exit, output| Ended {
+        account,
+        exit,
+        output,
+    };
+    match came {
+        Ok((status, output)) => ended(exit_of(status, account, &name), output),
         Err(error) => {
             report::say(&format!("{}: {}", name(), report::chain(&error)));
-            return Exit::No;
-        }
-    };
-    match status.code() {
-        Some(0) => Exit::Well,
-        Some(3) => Exit::Failing,
-        Some(66) => Exit::NotHere,
-        Some(67) => {
-            report::say(&format!(
-                "what belongs to `{account}` is passed over: there is no such account"
-            ));
-            report::hint("chown it, or remove it");
-            Exit::No
-        }
-        Some(75) => Exit::Deferred,
-        // The process has told the reason itself.
-        Some(_) => Exit::No,
-        None => {
-            let name = name();
-            report::say(&format!("{name}: its refpost was killed ({status})"));
-            Exit::No
+            ended(Exit::No, None)
         }
     }
 }
@@ -222,7 +228,12 @@ struct Working {
 }
 
 impl Working {
-    fn start(part: Part, share: Duration, job: &Job, ctx: &Context) -> Result<Self, Error> {
+    fn start(
+        part: Part,
+        share: Duration,
+        (job, kind): (&Job, Kind),
+        ctx: &Context,
+    ) -> Result<Self, Error> {
         let mut args = job.args.clone();
         args.push("--found".into());
         if job.has_budget {
@@ -231,7 +242,11 @@ impl Working {
         }
         let is_root = part.account == 0;
         let mut command = if is_root {
-            ctx.refpost()?
+            let mut command = ctx.refpost()?;
+            if kind == Kind::Gathered {
+                command.stdout(Stdio::piped());
+            }
+            command
         } else {
             let mut command = Command::new(crate::context::binary::own_binary()?);
             // Root's environment may hold what that account must not have.
@@ -245,11 +260,6 @@ impl Working {
         let mut child = child.doing("run", Path::new("refpost"))?;
         let pipes = Self::pipes(&mut child);
         let (input, output, errors) = pipes.doing("talk to", Path::new("refpost"))?;
-        let kind = if job.as_json {
-            Kind::Object
-        } else {
-            Kind::Answer
-        };
         Ok(Self {
             child,
             input: Some(input),
@@ -280,7 +290,7 @@ impl Working {
         (share, room): (Duration, Duration),
         name: &dyn Fn() -> String,
         (overdue, freed): (&Cell<usize>, &Notify),
-    ) -> Result<ExitStatus, Error> {
+    ) -> Result<(ExitStatus, Option<Vec<u8>>), Error> {
         let what = Path::new("signals");
         // With a handler, ended children are noticed even where the process that started this one
         // had SIGCHLD ignored.
@@ -324,9 +334,9 @@ impl Working {
         if is_over {
             overdue.set(overdue.get() - 1);
         }
-        self.output.end(name);
+        let output = self.output.end(name);
         self.errors.end(name);
-        ended
+        ended.map(|status| (status, output))
     }
 
     fn feed(&mut self) {

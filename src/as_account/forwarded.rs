@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Object,
     /// Complaints that a person must see.
     Complaint,
+    /// Output that root's refpost reads as a whole.
+    Gathered,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
         match self {
             Self::Answer | Self::Object => 16 << 20,
             Self::Complaint => 8 << 10,
+            Self::Gathered => 4 << 20,
         }
     }
 }
@@ -47,6 +50,7 @@ impl Kind {
 pub(crate) struct Forwarded {
     pipe: Option<Receiver>,
     kind: Kind,
+    /// The line that is not complete yet; all of the output, if that is gathered.
     line: Vec<u8>,
     /// Number of bytes printed.
     told: usize,
@@ -87,15 +91,17 @@ impl Forwarded {
         }
     }
 
-    /// Prints the rest once the account's refpost has ended.
+    /// Prints the rest once the account's refpost has ended. Returns what was gathered.
     ///
     /// Other processes that hold the pipe are not waited for.
-    pub(crate) fn end(mut self, account: &dyn Fn() -> String) {
+    pub(crate) fn end(mut self, account: &dyn Fn() -> String) -> Option<Vec<u8>> {
         self.drain(account);
         if self.is_cut {
             let account = account();
             report::say(&format!("`{account}` says more than is told here"));
+            return None;
         }
+        (self.kind == Kind::Gathered).then_some(self.line)
     }
 
     /// Prints all that is in the pipe.
@@ -111,12 +117,20 @@ impl Forwarded {
                 _ => break,
             }
         }
-        if !self.line.is_empty() {
+        if !self.line.is_empty() && self.kind != Kind::Gathered {
             self.take(b"\n", account);
         }
     }
 
     fn take(&mut self, bytes: &[u8], account: &dyn Fn() -> String) {
+        if self.kind == Kind::Gathered {
+            self.line.extend_from_slice(bytes);
+            if self.line.len() > self.kind.most() {
+                self.is_cut = true;
+                self.pipe = None;
+            }
+            return;
+        }
         for &byte in bytes {
             if self.is_cut {
                 return;
@@ -153,6 +167,7 @@ impl Forwarded {
                 let line = line.strip_prefix("refpost: ").unwrap_or(line);
                 report::say(&format!("{account}: {line}"));
             }
+            Kind::Gathered => {}
         }
     }
 }

@@ -2,4 +2,6 @@
 
 pub(crate) mod apart;
 pub(crate) mod become_account;
+mod ended;
 mod forwarded;
+pub(crate) mod gathered;

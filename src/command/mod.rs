@@ -18,6 +18,7 @@ pub(crate) mod keygen;
 pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod man;
+pub(crate) mod metrics;
 pub(crate) mod ping;
 pub(crate) mod preview;
 pub(crate) mod queue;

@@ -12,10 +12,12 @@ pub(crate) mod max_spool;
 pub(crate) mod named;
 pub(crate) mod repositories;
 pub(crate) mod signals;
+pub(crate) mod state;
 pub(crate) mod supervisor;
 pub(crate) mod targets;
 pub(crate) mod told;
 mod trust;
+pub(crate) mod written;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;

@@ -12,6 +12,7 @@ use super::{Context, locate};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
 use crate::delivery;
 use crate::error::{Error, Exit};
+use crate::observe::Route;
 use crate::spool::{self, Found, Queue, Spool};
 
 /// Folder of refpost inside a repository.
@@ -33,6 +34,8 @@ pub(crate) struct Target {
     is_broken: bool,
     /// Endpoints that are configured to go through the spool, by their queues.
     pub(crate) endpoints: BTreeMap<Queue, Configured>,
+    /// Receivers of the endpoints of each repository that uses the spool.
+    pub(crate) homes: Vec<Home>,
     /// Names of all endpoints of the repositories that use the spool.
     pub(crate) names: BTreeSet<String>,
     /// Repositories that use the spool, and the most bytes that may wait for each.
@@ -42,7 +45,26 @@ pub(crate) struct Target {
     pub(crate) former: Vec<Spool>,
 }
 
+/// A repository that uses a spool.
+pub(crate) struct Home {
+    /// Endpoints that this account delivers to, by their queues.
+    pub(crate) routes: BTreeMap<Queue, Route>,
+}
+
 impl Target {
+    /// Returns whether a configuration cannot be loaded, which was told.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// Returns the endpoint of each queue, as far as it is configured.
+    pub(crate) fn routes(&self) -> BTreeMap<Queue, Route> {
+        let homes = self.homes.iter().flat_map(|home| &home.routes);
+        homes
+            .map(|(queue, route)| (queue.clone(), route.clone()))
+            .collect()
+    }
+
     /// Makes entries due that wait for endpoints which are no longer configured: their turn gives
     /// them up.
     ///
@@ -219,6 +241,7 @@ impl Gathering {
             Some(known) => {
                 known.endpoints.extend(one.endpoints);
                 known.names.extend(one.names);
+                known.homes.extend(one.homes);
                 known.former.extend(one.former);
                 known.bounds.extend(one.bounds);
                 known.is_alone = false;
@@ -276,6 +299,7 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
                 is_broken: false,
                 endpoints: BTreeMap::new(),
                 names: BTreeSet::new(),
+                homes: Vec::new(),
                 bounds: Vec::new(),
                 former: Vec::new(),
             });
@@ -305,6 +329,7 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
             .into_iter()
             .collect(),
         names: settings.iter().flat_map(endpoint_names).collect(),
+        homes: settings.iter().map(|it| home(it, &git_dir)).collect(),
         endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
         former: former.into_iter().collect(),
         repositories: [git_dir].into(),
@@ -347,6 +372,20 @@ pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
 fn endpoint_names(settings: &Settings) -> Vec<String> {
     let all = settings.endpoints.iter().map(|one| one.name.clone());
     all.chain([Queue::service().to_string()]).collect()
+}
+
+fn home(settings: &Settings, git_dir: &Path) -> Home {
+    let own = settings.endpoints.iter().filter(|one| !one.is_served);
+    let routes = own.map(|endpoint| {
+        let route = Route {
+            endpoint: endpoint.name.clone(),
+            receiver: delivery::Origin::of(&endpoint.url).to_string(),
+        };
+        (delivery::queue_of(endpoint, settings, git_dir), route)
+    });
+    Home {
+        routes: routes.collect(),
+    }
 }
 
 fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, Configured> {

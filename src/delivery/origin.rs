@@ -14,7 +14,9 @@ impl Origin {
         Self(text.to_owned())
     }
 
-    pub(super) fn of(url: &EndpointUrl) -> Self {
+    /// Returns the receiver of a URL.
+    #[must_use]
+    pub fn of(url: &EndpointUrl) -> Self {
         let url = url.expose();
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();

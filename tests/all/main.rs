@@ -68,6 +68,7 @@ mod meaning_names;
 mod meaning_tags;
 mod messages;
 mod naming;
+mod metrics;
 mod network;
 mod one_opener;
 mod outages;
