@@ -9,7 +9,7 @@ use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 use crate::command::{
     ENVIRONMENT, EXIT_CODES, FLUSH_EXIT_CODES, LEVELS, STATUS_EXIT_CODES, announce, as_account,
     build, check, completions, demo, disable, emit, enable, flush, hook, key, keygen, listen, log,
-    man, metrics, ping, preview, queue, status, verify, work,
+    man, metrics, page, ping, preview, queue, status, verify, work,
 };
 use crate::context::Context;
 use crate::error::{Error, Exit};
@@ -72,6 +72,11 @@ pub(crate) enum Command {
     /// Looks at the spools of the whole server, as a flush does. FILE is for a textfile
     /// collector, and replaced whole. docs/reference/metrics.md lists the metrics.
     Metrics(metrics::MetricsArgs),
+    /// Write a page of endpoints and recent deliveries, as HTML
+    ///
+    /// Shows the whole server, but for repositories that are private or match `[page] exclude`.
+    /// `flush --page FILE` writes it at the end of each flush.
+    Page(page::PageArgs),
     /// Show the last delivery attempts
     Log(log::LogArgs),
     /// Show the messages of ref updates without sending them
@@ -189,6 +194,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Error> {
         Command::Queue(args) => queue::run(&args, ctx),
         Command::Status(args) => status::run(&args, ctx),
         Command::Metrics(args) => metrics::run(&args, ctx),
+        Command::Page(args) => page::run(&args, ctx),
         Command::Log(args) => log::run(&args, ctx),
         Command::Preview(args) => preview::run(&args, ctx),
         Command::Check(args) => check::run(&args, ctx),

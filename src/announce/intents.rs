@@ -287,6 +287,7 @@ fn log_settled(
         endpoint: String::new(),
         msg_id: String::new(),
         topic: String::new(),
+        reference: String::new(),
         id: intent.id.to_string(),
         attempt: 0,
         status: Status::Error("settled".to_owned()),

@@ -48,6 +48,7 @@ pub(crate) fn log_unannounced(
         endpoint: String::new(),
         msg_id: String::new(),
         topic: String::new(),
+        reference: String::new(),
         id: String::new(),
         attempt: 0,
         status: Status::Error(word.to_owned()),

@@ -19,6 +19,7 @@ pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod man;
 pub(crate) mod metrics;
+pub(crate) mod page;
 pub(crate) mod ping;
 pub(crate) mod preview;
 pub(crate) mod queue;

@@ -52,6 +52,7 @@ pub(crate) fn run(args: &WorkArgs, ctx: &Context) -> Result<Exit, Error> {
         budget: None,
         strict: false,
         json: args.json,
+        page: None,
         detached: false,
     };
     flush::run(&watch, ctx)

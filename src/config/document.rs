@@ -166,6 +166,13 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
             format!("`delivery.in_flight` must be 1 to {MOST_IN_FLIGHT}"),
         ));
     }
+    let exclude = layer.page.exclude.as_ref();
+    if layer.root.is_none() && exclude.is_some_and(|it| it.first_relative().is_some()) {
+        return Err((
+            vec![Step::Key("page"), Step::Key("exclude")],
+            "`page.exclude` has a path below `root`, and there is no `root`".into(),
+        ));
+    }
     if layer.retry.schedule.as_ref().is_some_and(Vec::is_empty) {
         return Err((
             vec![Step::Key("retry"), Step::Key("schedule")],

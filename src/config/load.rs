@@ -99,6 +99,14 @@ impl Server {
         own.unwrap_or(defaults::IN_FLIGHT)
     }
 
+    /// Returns whether a repository is left out of the page (`[page] exclude`).
+    #[must_use]
+    pub fn leaves_out(&self, repository: &Path) -> bool {
+        let own = self.document.as_ref();
+        let exclude = own.and_then(|document| document.layer.page.exclude.as_ref());
+        exclude.is_some_and(|all| all.choose(&Names::new(repository, self.root())))
+    }
+
     /// The spools that it names, for all repositories or for some.
     pub fn spools(&self) -> impl Iterator<Item = &Path> {
         let layers = self.document.iter().flat_map(|document| {

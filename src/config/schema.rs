@@ -81,6 +81,7 @@ pub(super) struct Layer {
     pub(super) retry: RetryLayer,
     pub(super) network: NetworkLayer,
     pub(super) delivery: DeliveryLayer,
+    pub(super) page: PageLayer,
     /// Repositories that a section is about; in sections only.
     #[serde(rename = "match", skip_serializing)]
     pub(super) matched: Option<RepositoryPatterns>,
@@ -147,6 +148,13 @@ pub(super) struct DeliveryLayer {
     pub(super) in_flight: Option<usize>,
 }
 
+/// `[page]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct PageLayer {
+    pub(super) exclude: Option<RepositoryPatterns>,
+}
+
 /// `[project]`: what Pagure keeps in its database.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
@@ -161,6 +169,7 @@ pub(super) struct ProjectLayer {
     pub(super) parent: Option<Value>,
     pub(super) date_created: Option<u64>,
     pub(super) date_modified: Option<u64>,
+    pub(super) private: Option<bool>,
     pub(super) user: UserLayer,
     pub(super) access_users: Option<AccessUsers>,
     pub(super) access_groups: Option<AccessGroups>,
@@ -224,6 +233,7 @@ impl Layer {
         override_fields!(self.network, upper.network; allow, allow_hosts, allow_cidrs, https_only,
             proxy, no_proxy);
         override_fields!(self.delivery, upper.delivery; in_flight);
+        override_fields!(self.page, upper.page; exclude);
     }
 
     /// Returns whether a secret's text stands in the file itself: a key, a header's value, the
@@ -317,6 +327,8 @@ impl Layer {
             Some("network")
         } else if self.delivery.in_flight.is_some() {
             Some("delivery")
+        } else if self.page.exclude.is_some() {
+            Some("page")
         } else if !self.repository.is_empty() {
             Some("repository")
         } else {
@@ -328,7 +340,7 @@ impl Layer {
 impl ProjectLayer {
     fn update(&mut self, upper: Self) {
         override_fields!(self, upper; id, name, namespace, fullname, url_path, full_url,
-            description, parent, date_created, date_modified, access_users, access_groups, tags,
+            description, parent, date_created, date_modified, private, access_users, access_groups, tags,
             priorities, custom_keys, close_status, milestones);
         override_fields!(self.user, upper.user; name, fullname, url_path, full_url);
     }

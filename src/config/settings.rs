@@ -103,6 +103,12 @@ pub struct Endpoint {
 }
 
 impl Settings {
+    /// Returns whether the project is to be left out of pages (`[project] private`).
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.project.private == Some(true)
+    }
+
     /// Leaves to the service the endpoints that the server's file alone asks for, which are
     /// `served`.
     ///

@@ -62,8 +62,7 @@ pub(crate) struct Context {
 /// Largest number of open files to ask for, more than a flush needs.
 const MOST_DESCRIPTORS: u64 = 8192;
 
-/// Number of open files to count on if the limit cannot be read; every process has as many (POSIX,
-/// `OPEN_MAX`).
+/// Number of open files that every process has (POSIX, `OPEN_MAX`).
 const LEAST_DESCRIPTORS: usize = 64;
 
 /// Number of random bytes that are drawn at once.
@@ -182,9 +181,8 @@ impl Context {
         (file, required)
     }
 
-    /// Tells a person a text, unless it was told before and has held since: one broken config can
-    /// stand in the way of many commands. The text is told again each day, and when it comes back
-    /// after a while.
+    /// Tells a person a text, unless it was told before and has held since. The text is told again
+    /// each day, and when it comes back after a while.
     pub(crate) fn tell_once(&self, text: &str, hint: Option<&str>) {
         if self.told.borrow_mut().is_news(text, Instant::now()) {
             report::say(text);
@@ -367,8 +365,7 @@ impl Context {
         usize::try_from(limit).unwrap_or(LEAST_DESCRIPTORS)
     }
 
-    /// Returns bytes that cannot be guessed, each handed out once. They are drawn in advance: a
-    /// push needs some for each of its messages.
+    /// Returns bytes that cannot be guessed, each handed out once. They are drawn in advance.
     pub(crate) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
         let mut drawn = self.random.borrow_mut();
         if drawn.len() < N {

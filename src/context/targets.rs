@@ -47,6 +47,9 @@ pub(crate) struct Target {
 
 /// A repository that uses a spool.
 pub(crate) struct Home {
+    pub(crate) repository: PathBuf,
+    /// True if pages show it.
+    pub(crate) is_shown: bool,
     /// Endpoints that this account delivers to, by their queues.
     pub(crate) routes: BTreeMap<Queue, Route>,
 }
@@ -329,7 +332,10 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
             .into_iter()
             .collect(),
         names: settings.iter().flat_map(endpoint_names).collect(),
-        homes: settings.iter().map(|it| home(it, &git_dir)).collect(),
+        homes: settings
+            .iter()
+            .map(|it| home(it, server, &git_dir))
+            .collect(),
         endpoints: settings.map_or_else(BTreeMap::new, |settings| endpoints(&settings, &git_dir)),
         former: former.into_iter().collect(),
         repositories: [git_dir].into(),
@@ -374,7 +380,7 @@ fn endpoint_names(settings: &Settings) -> Vec<String> {
     all.chain([Queue::service().to_string()]).collect()
 }
 
-fn home(settings: &Settings, git_dir: &Path) -> Home {
+fn home(settings: &Settings, server: Option<&Server>, git_dir: &Path) -> Home {
     let own = settings.endpoints.iter().filter(|one| !one.is_served);
     let routes = own.map(|endpoint| {
         let route = Route {
@@ -383,7 +389,10 @@ fn home(settings: &Settings, git_dir: &Path) -> Home {
         };
         (delivery::queue_of(endpoint, settings, git_dir), route)
     });
+    let is_left_out = server.is_none_or(|server| server.leaves_out(git_dir));
     Home {
+        repository: git_dir.to_owned(),
+        is_shown: !is_left_out && !settings.is_private(),
         routes: routes.collect(),
     }
 }

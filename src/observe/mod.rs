@@ -5,12 +5,18 @@
 //! look        a spool as it stands: its queues, its counts
 //! scrape      states of many spools, added up
 //! carried     counts of spools that are gone: totals never fall
+//! board       endpoints and recent deliveries, as the page shows them
+//! gaze        the endpoints and deliveries of one spool
+//! page        the page
 //! prometheus  the text that Prometheus reads
 //! ```
 
+pub mod board;
 pub mod carried;
+pub mod gaze;
 pub mod labels;
 pub mod look;
+pub mod page;
 pub mod prometheus;
 pub mod scrape;
 

@@ -248,6 +248,7 @@ fn log(
         endpoint: Queue::service().to_string(),
         msg_id: String::new(),
         topic: String::new(),
+        reference: String::new(),
         id: item.id.to_string(),
         attempt: 0,
         status: Status::Error(word.to_owned()),

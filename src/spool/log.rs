@@ -37,6 +37,9 @@ pub struct Attempt {
     pub msg_id: String,
     /// The kind of event.
     pub topic: String,
+    /// The ref that the message is about, if it is about one.
+    #[serde(rename = "ref", default, skip_serializing_if = "String::is_empty")]
+    pub reference: String,
     /// The entry's id.
     pub id: String,
     /// Number of this attempt of the message, from 1.

@@ -73,6 +73,7 @@ mod network;
 mod one_opener;
 mod outages;
 mod ownership;
+mod page;
 mod poison;
 mod power_cuts;
 mod promises;

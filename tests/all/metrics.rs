@@ -116,7 +116,7 @@ fn promtool(text: &str) {
 }
 
 /// Makes a site's folder the whole server's.
-fn served(site: &Spooled) {
+pub(crate) fn served(site: &Spooled) {
     let root = format!("root = \"{}\"\n", site.path("").display());
     site.write("system.toml", root);
 }

@@ -17,7 +17,7 @@ use crate::announce::delivery_host::DeliveryHost;
 use crate::as_account::apart::{self, Job};
 use crate::as_account::become_account;
 use crate::command::flush::prepare::prepare;
-use crate::command::{ReposArgs, parse_duration};
+use crate::command::{ReposArgs, page, parse_duration};
 use crate::config::IN_FLIGHT;
 use crate::context::targets::{self, Target};
 use crate::context::{Context, signals};
@@ -47,6 +47,9 @@ pub(crate) struct FlushArgs {
     /// Print a JSON object for each queue that was flushed
     #[arg(long)]
     pub(crate) json: bool,
+    /// Replace FILE with a page of endpoints and recent deliveries at the end, or every 20 seconds
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
     /// Leave the session of the process that started this
     #[arg(long, hide = true)]
     pub(crate) detached: bool,
@@ -85,7 +88,11 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
     if searched.is_of_others(ctx) {
         let deadline = limits.begin_before;
         let deadline = deadline.unwrap_or_else(|| Instant::now() + ROOTS_BUDGET);
-        let ended = apart::run(searched.by_owner, &job(args, deadline), ctx)?;
+        let mut ended = apart::run(searched.by_owner, &job(args, deadline), ctx)?;
+        if let Some(file) = &args.page {
+            page::keep_fresh(file, ctx);
+            ended = ended.max(ctx.outcome());
+        }
         return Ok(match ended {
             Exit::Deferred if !args.strict => Exit::Well,
             done => done,
@@ -114,6 +121,9 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
         "{} delivered, {left} waiting",
         report::count(host.delivered.get(), "message")
     ));
+    if let Some(file) = &args.page {
+        page::keep_fresh(file, ctx);
+    }
     Ok(match ctx.outcome() {
         Exit::Well if args.strict && left > 0 => Exit::Deferred,
         done => done,

@@ -16,6 +16,7 @@ use tokio::time::{Sleep, sleep};
 use super::look::Look;
 use crate::announce::delivery_host::DeliveryHost;
 use crate::command::flush::FlushArgs;
+use crate::command::page::KeptFresh;
 use crate::context::found::ByOwner;
 use crate::context::supervisor::Supervisor;
 use crate::context::{Context, targets};
@@ -42,6 +43,7 @@ pub(crate) fn run(
         let mut followed = Followed::new()?;
         let mut supervisor = Supervisor::find();
         Supervisor::ready();
+        let mut page = KeptFresh::new(args.page.as_deref());
         loop {
             host.forget();
             // Their spools are looked into below, with all others.
@@ -63,6 +65,7 @@ pub(crate) fn run(
                 let may_look = !look.is_over() && flush.has_room();
                 if look.is_over() && rest.is_none() {
                     rest = Some(Box::pin(sleep(look.rest(LOOK_AROUND))));
+                    page.keep_fresh(ctx);
                 }
                 tokio::select! {
                     true = flush.step() => {}

@@ -12,6 +12,7 @@ pub(super) fn attempt(msg_id: &str) -> Attempt {
         endpoint: "ci".to_owned(),
         msg_id: msg_id.to_owned(),
         topic: "git.receive".to_owned(),
+        reference: String::new(),
         id: "20261123T214501.123456789Z-git1-3f2a9c1b00ab12cd".to_owned(),
         attempt: 1,
         status: Status::Http(200),
