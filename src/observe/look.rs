@@ -31,7 +31,7 @@ impl Look {
         let free = disk.map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
         Ok(Self {
             survey: spool.survey()?,
-            stats: spool.stats(),
+            stats: spool.stats_with_counts(),
             intents: spool.intents()?.len(),
             folder: spool.root().display().to_string(),
             free,
