@@ -7,6 +7,7 @@ pub(crate) mod binary;
 pub(crate) mod configured;
 pub(crate) mod environment;
 pub(crate) mod found;
+pub(crate) mod homes;
 pub(crate) mod locate;
 pub(crate) mod max_spool;
 pub(crate) mod named;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use std::vec;
 
 use super::found::{self, ByOwner};
+use super::homes::{Home, home};
 use super::named::{Named, here};
 use super::{Context, locate};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
@@ -43,15 +44,6 @@ pub(crate) struct Target {
     /// Spools inside repositories whose entries belong into this one. It was named after they were
     /// made, or could not be known when they were.
     pub(crate) former: Vec<Spool>,
-}
-
-/// A repository that uses a spool.
-pub(crate) struct Home {
-    pub(crate) repository: PathBuf,
-    /// True if pages show it.
-    pub(crate) is_shown: bool,
-    /// Endpoints that this account delivers to, by their queues.
-    pub(crate) routes: BTreeMap<Queue, Route>,
 }
 
 impl Target {
@@ -378,23 +370,6 @@ pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
 fn endpoint_names(settings: &Settings) -> Vec<String> {
     let all = settings.endpoints.iter().map(|one| one.name.clone());
     all.chain([Queue::service().to_string()]).collect()
-}
-
-fn home(settings: &Settings, server: Option<&Server>, git_dir: &Path) -> Home {
-    let own = settings.endpoints.iter().filter(|one| !one.is_served);
-    let routes = own.map(|endpoint| {
-        let route = Route {
-            endpoint: endpoint.name.clone(),
-            receiver: delivery::Origin::of(&endpoint.url).to_string(),
-        };
-        (delivery::queue_of(endpoint, settings, git_dir), route)
-    });
-    let is_left_out = server.is_none_or(|server| server.leaves_out(git_dir));
-    Home {
-        repository: git_dir.to_owned(),
-        is_shown: !is_left_out && !settings.is_private(),
-        routes: routes.collect(),
-    }
 }
 
 fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, Configured> {
