@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 impl Kind {
     fn longest(self) -> usize {
         match self {
-            Self::Object => LONGEST_OBJECT,
+            Self::Object | Self::Gathered => LONGEST_OBJECT,
             Self::Answer | Self::Complaint => LONGEST_LINE,
         }
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::as_account::gathered;
+use crate::context::named::Named;
 use crate::context::state::State;
 use crate::context::targets::{self, Searched, Target};
 use crate::context::{Context, written};
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &MetricsArgs, ctx: &Context) -> Result<Exit, Error> {
         per_endpoint: args.per_endpoint,
         per_spool: args.per_spool,
     };
-    let searched = targets::search(&[], ctx)?;
+    let searched = targets::search(Named::Server, ctx)?;
     let scrape = if searched.is_of_others(ctx) {
         of_accounts(searched, detail, ctx)?
     } else {

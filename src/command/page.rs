@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::as_account::gathered;
 use crate::config::Server;
+use crate::context::named::Named;
 use crate::context::targets::{self, Searched, Target};
 use crate::context::{Context, written};
 use crate::error::{Error, Exit, IoContext};
@@ -93,7 +94,7 @@ impl KeptFresh {
 }
 
 fn board(ctx: &Context) -> Result<Board, Error> {
-    let searched = targets::search(&[], ctx)?;
+    let searched = targets::search(Named::Server, ctx)?;
     let board = if searched.is_of_others(ctx) {
         of_accounts(searched, ctx)?
     } else {
@@ -173,7 +174,7 @@ fn shown<'a>(target: &Target, shows: &'a dyn Fn(&Path) -> bool) -> Shown<'a> {
     // In a spool that repositories share, a queue that none of them has may be that of one that is
     // left out.
     let is_open = match &target.homes[..] {
-        [] => target.repository.is_none(),
+        [] => target.repositories.is_empty(),
         [one] => one.is_shown && target.is_alone,
         _ => false,
     };
@@ -191,7 +192,7 @@ struct ByService(OnceCell<Option<Server>>);
 /// Returns whether the page shows a repository. In a spool of the service, the server's file alone
 /// decides.
 fn shows(target: &Target, repository: &Path, by_service: &ByService, ctx: &Context) -> bool {
-    if !target.homes.is_empty() || target.repository.is_some() {
+    if !target.homes.is_empty() || !target.repositories.is_empty() {
         let mut homes = target.homes.iter().filter(|home| home.is_shown);
         return homes.any(|home| home.repository == *repository);
     }
