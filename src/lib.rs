@@ -35,7 +35,7 @@
 //! | [`signature`] | secrets and signatures |
 //! | [`spool`] | undelivered messages on disk: state is in names, bodies never change |
 //! | [`observe`] | the state of all spools, for metrics and the page |
-//! | [`delivery`] | sign, POST, decide, in order; the only user of hyper |
+//! | [`delivery`] | sign, POST or publish, decide, in order; the only user of hyper and amqprs |
 //! | [`receiver`] | an HTTP receiver for `listen` and `demo` |
 //! | [`report`] | the only writer to the terminal |
 //!

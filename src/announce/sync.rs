@@ -68,7 +68,7 @@ pub(crate) fn deliver_now(
     ctx: &Context,
 ) -> Vec<Attempted> {
     let end = Instant::now() + settings.push_budget;
-    let client = Client::of_few();
+    let client = Client::of_few(ctx.host());
     let host = DeliveryHost::new(ctx, false);
     let stop = Cell::new(false);
     let limits = Limits {

@@ -84,7 +84,7 @@ pub(crate) fn run(args: &PingArgs, ctx: &Context) -> Result<Exit, Error> {
     }
     let mut all_well = true;
     delivery::run(async {
-        let client = Client::of_few();
+        let client = Client::of_few(ctx.host());
         for test in &tests {
             all_well &= ping(test, args, &client, ctx).await;
         }

@@ -8,9 +8,9 @@ use super::parse_format;
 use crate::announce::batches::Input;
 use crate::announce::compose::{self, Composer};
 use crate::announce::push_options::PushOptions;
-use crate::config::{Endpoint, Settings};
+use crate::config::{Bus, Endpoint, Settings};
 use crate::context::{Context, locate};
-use crate::delivery::{HeaderValue, Request};
+use crate::delivery::{Header, HeaderValue, Publication, Request};
 use crate::error::{Error, Exit};
 use crate::payload::Format;
 use crate::payload::Message;
@@ -27,7 +27,7 @@ pub(crate) struct PreviewArgs {
     /// A push option, as with `git push -o`; can be repeated
     #[arg(short = 'o', long = "push-option", value_name = "OPTION")]
     pub(crate) push_options: Vec<String>,
-    /// Show the whole request for each endpoint, without secrets
+    /// Show the whole request for each endpoint, or what a bus gets, without secrets
     #[arg(long)]
     pub(crate) http: bool,
     /// Show messages in this format, whether or not an endpoint uses it [default: the formats
@@ -91,6 +91,10 @@ fn show_request(
     settings: &Settings,
     ctx: &Context,
 ) -> Result<(), Error> {
+    if let Some(bus) = &endpoint.bus {
+        show_publication(message, bus);
+        return Ok(());
+    }
     let credentials = endpoint.credentials(&|name| ctx.variable(name), ctx.now())?;
     let request = Request::new(message, &settings.instance, credentials);
     let url = endpoint.url.expose();
@@ -113,4 +117,28 @@ fn show_request(
     report::raw(request.body);
     report::raw(b"\n\n");
     Ok(())
+}
+
+/// Shows what a broker gets. Properties are shown by their names in AMQP.
+fn show_publication(message: &Message, bus: &Bus) {
+    // Messages that were just made are of the format.
+    let Some(publication) = Publication::new(message, bus) else {
+        return;
+    };
+    report::line(&format!("basic.publish {}", publication.exchange));
+    report::line(&format!("routing-key: {}", publication.routing_key));
+    report::line("content-type: application/json");
+    report::line("content-encoding: utf-8");
+    report::line("delivery-mode: 2");
+    report::line(&format!("message-id: {}", publication.message_id));
+    for (name, value) in &publication.headers {
+        match value {
+            Header::Text(text) => report::line(&format!("{name}: {text}")),
+            Header::Number(number) => report::line(&format!("{name}: {number}")),
+            Header::True => report::line(&format!("{name}: true")),
+        }
+    }
+    report::raw(b"\n");
+    report::raw(publication.body);
+    report::raw(b"\n\n");
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::node;
 use super::schema::{EndpointLayer, Layer, Origin};
 use super::sections::{self, Section, Wrong};
+use super::{bus, node};
 use crate::payload::Format;
 
 /// The longest timeout of an attempt. A run ends this long after its budget at the latest.
@@ -243,6 +243,7 @@ fn check_endpoint(endpoint: &EndpointLayer, before: &[EndpointLayer]) -> Result<
         );
         return Err((Vec::new(), why));
     }
+    bus::check(endpoint).map_err(|(key, why)| (vec![Step::Key(key)], why))?;
     check_format(endpoint)?;
     let fits = |timeout: Duration| !timeout.is_zero() && timeout <= LONGEST_TIMEOUT;
     if endpoint.timeout.is_some_and(|timeout| !fits(timeout.0)) {

@@ -11,6 +11,7 @@
 //! load       reading the layers' files, and laying them on each other
 //! shown      what is in force, and which layer says so
 //! defaults   the layer below all files
+//! bus        endpoints that are a message bus
 //! settings   the merged layers made whole: endpoints with names
 //! require    whether files that cannot be loaded ask for `require`
 //! project    what [project] says and what the repository tells → Project
@@ -21,6 +22,7 @@
 //! and the repository's `refpost.toml`; each overrides those before it key by key.
 //! docs/reference/configuration.md has every key.
 
+mod bus;
 mod defaults;
 mod document;
 mod error;
@@ -39,6 +41,7 @@ mod shown;
 mod values;
 mod web;
 
+pub use bus::Bus;
 pub use defaults::IN_FLIGHT;
 pub use error::Error;
 pub use file::Refusal;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bus::{Exchange, TopicPrefix};
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::matching::RepositoryPatterns;
 use super::values::patterns::Patterns;
@@ -98,6 +99,7 @@ pub(super) struct EndpointLayer {
     /// Its owner; not a key.
     #[serde(skip)]
     pub(super) origin: Origin,
+    #[serde(deserialize_with = "super::bus::url")]
     pub(super) url: EndpointUrl,
     #[serde(default)]
     pub(super) format: Format,
@@ -118,6 +120,11 @@ pub(super) struct EndpointLayer {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) client_cert_file: Option<PathBuf>,
     pub(super) client_key_file: Option<SecretFile>,
+    pub(super) exchange: Option<Exchange>,
+    pub(super) topic_prefix: Option<TopicPrefix>,
+    pub(super) require_route: Option<bool>,
+    #[serde(default, deserialize_with = "super::bus::urls")]
+    pub(super) urls_fallback: Option<Vec<EndpointUrl>>,
 }
 
 /// `[retry]`.
@@ -244,6 +251,7 @@ impl Layer {
         let proxy = self.network.proxy.iter().map(|proxy| &proxy.0);
         let mut urls = urls
             .chain(self.endpoint.iter().map(|endpoint| &endpoint.url))
+            .chain((self.endpoint.iter()).flat_map(|own| own.urls_fallback.iter().flatten()))
             .chain(proxy);
         let keys = self
             .endpoint

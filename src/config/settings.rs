@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::bus::Bus;
 use super::schema::{EndpointLayer, Layer, Mode, Origin, ProjectLayer};
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
 use super::values::patterns::Patterns;
@@ -98,6 +99,8 @@ pub struct Endpoint {
     pub ca_file: Option<PathBuf>,
     /// Certificate of this client (TLS client authentication).
     pub client_cert: Option<ClientCert>,
+    /// Settings of a bus. `None` if messages are posted over HTTP.
+    pub bus: Option<Bus>,
     /// True if the service behind `socket` delivers to it.
     pub is_served: bool,
 }
@@ -288,6 +291,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
                 headers: Vec::new(),
                 ca_file: None,
                 client_cert: None,
+                bus: None,
                 is_served: false,
             });
         }
@@ -352,16 +356,17 @@ fn signing(
 }
 
 fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpoint, String> {
+    let bus = Bus::of(&layer);
     let own = signing(
         layer.key,
         layer.key_file,
         layer.previous_key,
         layer.unsigned,
     );
-    // A token is proof enough, and a chat knows who may post by the URL.
-    let needs_no_key = layer.token.is_some() || layer.format == Format::Slack;
+    // A token is proof enough, a chat knows who may post by the URL, and a bus by the login.
+    let needs_no_key = layer.token.is_some() || layer.format == Format::Slack || bus.is_some();
     let signing = own
-        .or_else(|| default.cloned())
+        .or_else(|| default.filter(|_| bus.is_none()).cloned())
         .or_else(|| needs_no_key.then_some(Signing::Unsigned))
         .filter(|signing| *signing != Signing::Unsigned || layer.standard_webhooks != Some(true))
         .ok_or_else(|| layer.name.0.clone())?;
@@ -391,6 +396,7 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
                 key_file,
             },
         ),
+        bus,
         is_served: false,
     })
 }

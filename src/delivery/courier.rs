@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::http::client::Transport;
 use super::receivers::Receivers;
 use super::result::{LaneReport, Notice};
+use super::transport::Transport;
 use crate::config::Settings;
 use crate::spool::{Build, Distributed, Header, Id, IoError, Queue, Spool, SpoolError};
 

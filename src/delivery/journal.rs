@@ -114,7 +114,7 @@ impl Work<'_> {
             Outcome::Gone => Status::Http(410),
             Outcome::TooLarge => Status::Http(413),
             Outcome::Down {
-                reason: Reason::Transport(word),
+                reason: Reason::Transport(word) | Reason::Answer(word),
                 ..
             } => Status::Error((*word).to_owned()),
         };

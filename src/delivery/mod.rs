@@ -1,7 +1,9 @@
 //! Delivery: signs messages, sends them, and decides what follows.
 //!
 //! ```text
+//! transport the seam of an attempt: over HTTP, to a bus, or in a simulation
 //! http      one attempt: sends a request, returns an answer or its absence
+//! bus       one attempt: publishes a message to a broker
 //! outage    the state of a receiver after an answer, for all queues that lead to it
 //! outcome   the meaning of an answer, and whose fault a failure is (pure)
 //! retry     the decision after an outcome: done, later, aside, given up (pure)
@@ -30,6 +32,7 @@
 
 mod agenda;
 mod attempt;
+mod bus;
 mod courier;
 mod crowd;
 mod distributor;
@@ -53,16 +56,17 @@ mod shortage;
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod simulation;
 mod tally;
+mod transport;
 mod trial;
 mod turn;
 mod work;
 
+pub use bus::publication::{Header, Publication};
 pub use courier::{Courier, Limits, Outside, Surveyor, Unavailable};
 pub use http::address::{Forbidden, permit_url};
 pub use http::answer::{Answer, Broken};
-pub use http::client::{Client, Transport};
 pub use http::fault::Fault;
-pub use http::proxy::ProxyFault;
+pub use http::proxy::{ProxyFault, permit_bus};
 pub use http::request::{HeaderValue, Request};
 pub use http::tls::{TlsFault, check_tls};
 pub use origin::Origin;
@@ -71,6 +75,7 @@ pub use receivers::Receivers;
 pub use recipients::{About, queue_of, recipients, recipients_of, why_unwanted};
 pub use result::{LaneReport, Left, Notice, Words};
 pub use scheduler::{STEP, Scheduler};
+pub use transport::{Client, Transport};
 
 /// A time of the runtime's clock.
 pub use tokio::time::Instant;

@@ -17,9 +17,9 @@ impl Origin {
     /// Returns the receiver of a URL.
     #[must_use]
     pub fn of(url: &EndpointUrl) -> Self {
+        let port = url.port();
         let url = url.expose();
         let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or_default();
         Self(format!("{}://{host}:{port}", url.scheme()))
     }
 }

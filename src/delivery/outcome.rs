@@ -40,7 +40,9 @@ pub enum Outcome {
 pub enum Reason {
     /// An HTTP status that means "not now".
     Status(u16),
-    /// No HTTP answer at all. The word names the failure: `timeout`, `dns`, `tls`, …
+    /// An answer without a status, of a bus: `nacked`, `unroutable`, …
+    Answer(&'static str),
+    /// No answer at all. The word names the failure: `timeout`, `dns`, `tls`, …
     Transport(&'static str),
 }
 

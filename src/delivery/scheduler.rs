@@ -24,13 +24,13 @@ use super::agenda::{Agenda, Verdict};
 use super::courier::{Limits, Surveyor};
 use super::crowd::{Admitted, Crowd};
 use super::distributor::Distributor;
-use super::http::client::Transport;
 use super::known::{Key, key};
 use super::line::Lines;
 use super::places::Places;
 use super::receivers::{Receivers, Visit};
 use super::result::{LaneReport, Left};
 use super::shortage::Shortage;
+use super::transport::Transport;
 use super::turn::{Finished, Turn, read};
 use crate::spool::{Queue, Spool, Standing};
 

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::courier::{Courier, Limits, Outside};
-use super::http::client::Transport;
 use super::receivers::{Receivers, Visit};
 use super::result::LaneReport;
+use super::transport::Transport;
 use crate::spool::{IoError, Queue, Spool, SpoolError, Standing};
 
 /// Length of a turn: no attempt begins later than this.

@@ -13,6 +13,10 @@ mod body;
 mod bounds_effort;
 mod bounds_messages;
 mod bounds_refs;
+#[cfg(feature = "amqp")]
+mod bus;
+#[cfg(feature = "amqp")]
+mod bus_config;
 mod check_levels;
 mod commands;
 mod completions;
@@ -82,6 +86,8 @@ mod push_options;
 mod readme;
 mod real_receivers;
 mod receivers_real;
+#[cfg(feature = "amqp")]
+mod receivers_real_bus;
 mod repositories;
 mod repositories_all;
 mod repositories_errors;

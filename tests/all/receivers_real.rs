@@ -22,7 +22,7 @@ const KEY: &str = "a key of more than sixteen bytes";
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A process that ends with the test.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -31,20 +31,20 @@ impl Drop for Running {
     }
 }
 
-fn data(name: &str) -> String {
+pub(crate) fn data(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/receivers");
     fs::read_to_string(folder.join(name)).unwrap()
 }
 
 /// Says that a receiver is not there.
-fn is_missing(what: &str) -> bool {
+pub(crate) fn is_missing(what: &str) -> bool {
     let must = std::env::var_os("REFPOST_TEST_RECEIVERS").is_some();
     assert!(!must, "{what} is not there");
     eprintln!("left out: {what} is not there");
     true
 }
 
-fn folder(variable: &str) -> Option<PathBuf> {
+pub(crate) fn folder(variable: &str) -> Option<PathBuf> {
     let folder = std::env::var_os(variable).map(PathBuf::from);
     if folder.is_none() {
         is_missing(variable);
@@ -52,7 +52,7 @@ fn folder(variable: &str) -> Option<PathBuf> {
     folder
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
@@ -73,7 +73,7 @@ fn exchange(port: u16, path: &str, headers: &[(String, String)], body: &[u8]) ->
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn wait_for_port(port: u16, running: &mut Running) {
+pub(crate) fn wait_for_port(port: u16, running: &mut Running) {
     let deadline = Instant::now() + PATIENCE;
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(running.0.try_wait().unwrap().is_none(), "it has ended");

@@ -197,7 +197,7 @@ fn every_recorded_scenario_is_a_test() {
     assert_eq!(names.len(), 41);
 }
 
-static RECORDED: LazyLock<Value> = LazyLock::new(|| {
+pub(crate) static RECORDED: LazyLock<Value> = LazyLock::new(|| {
     let text = std::fs::read(data("scenarios.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 });
@@ -269,7 +269,8 @@ fn preview(environment: &Environment, scenario: &Value) -> Vec<Value> {
         .collect()
 }
 
-fn repository(environment: &Environment, scenario: &Value) -> PathBuf {
+/// Makes the repository as it was after a recorded push.
+pub(crate) fn repository(environment: &Environment, scenario: &Value) -> PathBuf {
     let bare = environment.bare("test.git");
     environment.write("test.git/refpost.toml", CONFIG);
     let bundle = data("scenarios.bundle");

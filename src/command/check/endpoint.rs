@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::findings::Findings;
 use crate::config::{ClientCert, Credentials, Endpoint, Settings, Signing};
 use crate::context::Context;
+use crate::delivery::Fault;
 use crate::payload::{Addresses, Format};
 use crate::signature::Secret;
 use crate::{delivery, report};
@@ -96,6 +97,8 @@ fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Fin
     let is_short = |key: &&Secret| key.expose().len() < SHORT_KEY;
     match &credentials.key {
         None if credentials.token.is_some() || endpoint.format == Format::Slack => {}
+        // The login tells the broker who sends, and consumers trust the broker.
+        None if endpoint.bus.is_some() => {}
         None => findings.warning(
             &format!("endpoint `{name}` is sent unsigned messages"),
             "a receiver cannot tell them from anybody else's",
@@ -138,6 +141,7 @@ fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Fin
 pub(crate) fn check_url(endpoint: &Endpoint, settings: &Settings, findings: &mut Findings) {
     let name = &endpoint.name;
     let url = endpoint.url.expose();
+    let scheme = url.scheme();
     let is_local = url
         .host_str()
         .is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
@@ -146,15 +150,26 @@ pub(crate) fn check_url(endpoint: &Endpoint, settings: &Settings, findings: &mut
             &format!("endpoint `{name}`: {forbidden}"),
             Some(forbidden.hint.clone()),
         );
-    } else if url.scheme() == "http" && settings.network.https_only {
+    } else if let Err(fault) =
+        delivery::permit_bus(endpoint, &settings.network).map_err(Fault::from)
+    {
         findings.error(
-            &format!("endpoint `{name}` is plain http, which `https_only` forbids"),
-            Some("use https".to_owned()),
+            &format!("endpoint `{name}`: {}", report::chain(&fault)),
+            fault.hint(),
         );
-    } else if url.scheme() == "http" && !is_local {
+    } else if !endpoint.url.is_encrypted() && settings.network.https_only {
+        findings.error(
+            &format!("endpoint `{name}` is plain {scheme}, which `https_only` forbids"),
+            Some(format!("use {scheme}s")),
+        );
+    } else if !endpoint.url.is_encrypted() && !is_local {
+        let what = match endpoint.bus {
+            Some(_) => "messages and the login travel",
+            None => "messages travel",
+        };
         findings.warning(
-            &format!("endpoint `{name}` is plain http: messages travel in the open"),
-            "use https",
+            &format!("endpoint `{name}` is plain {scheme}: {what} in the open"),
+            &format!("use {scheme}s"),
         );
     } else {
         findings.ok(&format!("endpoint `{name}` at {}", endpoint.url));

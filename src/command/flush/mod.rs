@@ -75,7 +75,7 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
     };
     let host = DeliveryHost::new(ctx, args.json);
     let descriptors = ctx.descriptors();
-    let client = Client::new(descriptors);
+    let client = Client::new(descriptors, ctx.host());
     let stop = Cell::new(false);
     // A file that cannot be loaded is reported for each repository.
     let in_flight = ctx.server().map_or(IN_FLIGHT, |server| server.in_flight());

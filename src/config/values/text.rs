@@ -57,6 +57,11 @@ impl EndpointUrl {
         }
     }
 
+    /// Takes a URL as it is.
+    pub(in crate::config) fn of(url: url::Url) -> Self {
+        Self(url)
+    }
+
     /// Returns the secret parts, in every spelling in which a text could repeat them.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
@@ -108,7 +113,8 @@ impl EndpointUrl {
         match self.0.host()? {
             url::Host::Ipv4(v4) => Some(v4.into()),
             url::Host::Ipv6(v6) => Some(v6.into()),
-            url::Host::Domain(_) => None,
+            // Of a bus, it is not parsed (URL Standard, "opaque host").
+            url::Host::Domain(name) => name.parse().ok(),
         }
     }
 

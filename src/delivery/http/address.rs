@@ -165,12 +165,12 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 }
 
 /// The addresses of a name that may be dialled.
-pub(super) type Permitted = std::vec::IntoIter<SocketAddr>;
+pub(in crate::delivery) type Permitted = std::vec::IntoIter<SocketAddr>;
 
 /// The error of a name that cannot be looked up.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot look its name up")]
-pub(super) struct Unresolved(#[source] io::Error);
+pub(in crate::delivery) struct Unresolved(#[source] io::Error);
 
 /// Resolves names, and returns only the addresses that may be dialled.
 ///
@@ -194,7 +194,7 @@ impl Service<Name> for Resolver {
 }
 
 /// Looks up the addresses of a host, and leaves out those that must not be dialled.
-pub(super) async fn permitted(
+pub(in crate::delivery) async fn permitted(
     network: &Network,
     host: &str,
 ) -> Result<Permitted, Box<dyn Error + Send + Sync>> {

@@ -19,6 +19,9 @@ const TIMEOUT: &str = "timeout";
 /// The log's word for a handshake that failed.
 const TLS: &str = "tls";
 
+/// The log's words for an end that a broker gave its reasons for.
+const WITH_REASONS: [&str; 2] = ["channel", "closed"];
+
 /// The result of an attempt.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -34,7 +37,7 @@ pub struct Answer {
     pub took: Duration,
 }
 
-/// A failure below HTTP.
+/// A failure below HTTP, or the reason that a broker gave.
 #[derive(Clone, Debug)]
 pub struct Broken {
     /// One word, for the log.
@@ -92,6 +95,7 @@ impl Answer {
     pub fn outcome_for_pusher(&self) -> String {
         self.text(|broken| match broken.word {
             TLS => "TLS fails",
+            word if WITH_REASONS.contains(&word) => "the broker closed",
             _ => &broken.cause,
         })
     }
@@ -99,15 +103,21 @@ impl Answer {
     fn text(&self, cause: impl Fn(&Broken) -> &str) -> String {
         match &self.outcome {
             Outcome::Delivered { status } => format!("answered {status}"),
-            Outcome::Refused { status, .. } => format!("refused it with {status}"),
+            Outcome::Refused { status, .. } => match &self.broken {
+                Some(broken) => format!("refused it with {status}: {}", cause(broken)),
+                None => format!("refused it with {status}"),
+            },
             Outcome::Gone => "answered 410: it says that it is gone for good".to_owned(),
-            Outcome::TooLarge => "answered 413: the message is too large for it".to_owned(),
+            Outcome::TooLarge => match &self.broken {
+                Some(broken) => format!("refused it as too large: {}", cause(broken)),
+                None => "answered 413: the message is too large for it".to_owned(),
+            },
             Outcome::Down {
                 reason: Reason::Status(status),
                 ..
             } => format!("is down: it answered {status}"),
             Outcome::Down {
-                reason: Reason::Transport(word),
+                reason: Reason::Transport(word) | Reason::Answer(word),
                 ..
             } => {
                 let cause = self.broken.as_ref().map_or(*word, cause);
@@ -118,6 +128,15 @@ impl Answer {
 }
 
 impl Broken {
+    #[cfg(feature = "amqp")]
+    pub(in crate::delivery) fn new(
+        word: &'static str,
+        cause: String,
+        hint: Option<String>,
+    ) -> Self {
+        Self { word, cause, hint }
+    }
+
     pub(in crate::delivery) fn timeout() -> Self {
         Self {
             word: TIMEOUT,

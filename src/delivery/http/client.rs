@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::future::LocalBoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request as HttpRequest, Uri, header};
@@ -36,23 +35,8 @@ const MOST_HEADER_LINES: usize = 1000;
 /// Number of bytes of an answer that are read and kept.
 const KEPT_OF_ANSWER: usize = 8 * 1024;
 
-/// Makes attempts: over the network, or in a simulation without it.
-pub trait Transport {
-    /// Makes one attempt, which takes no longer than `limit`.
-    ///
-    /// `now` is the time from which a date in `Retry-After` counts.
-    fn post<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
-        network: &'a Arc<Network>,
-        request: &'a Request<'a>,
-        limit: Duration,
-        now: SystemTime,
-    ) -> LocalBoxFuture<'a, Result<Answer, Fault>>;
-}
-
 /// Sends requests, and keeps connections open between them.
-pub struct Client {
+pub(in crate::delivery) struct Client {
     routes: RefCell<HashMap<Route, Connections>>,
     spellings: Spellings,
     open: Open,
@@ -112,35 +96,36 @@ impl Lost {
     }
 }
 
-impl Transport for Client {
-    fn post<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
-        network: &'a Arc<Network>,
-        request: &'a Request<'a>,
+impl Client {
+    /// Makes one attempt, which takes no longer than `limit`.
+    ///
+    /// `now` is the time from which a date in `Retry-After` counts.
+    pub(in crate::delivery) async fn post(
+        &self,
+        endpoint: &Endpoint,
+        network: &Arc<Network>,
+        request: &Request<'_>,
         limit: Duration,
         now: SystemTime,
-    ) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
-        Box::pin(async move {
-            let started = Instant::now();
-            let deadline = started + limit;
-            let mut retried = None;
-            let sent = self.send(endpoint, network, request, deadline, now, &mut retried);
-            let answer = match sent.await {
-                Ok(answered) => Answer {
-                    outcome: Outcome::of_status(answered.status, answered.retry_after),
-                    broken: None,
-                    // The status has decided: a body that breaks off, or never ends, changes
-                    // nothing.
-                    body: beginning(answered.body, deadline).await,
-                    retried: None,
-                    took: started.elapsed(),
-                },
-                Err(Unanswered::Broken(broken)) => Answer::broken(broken, started.elapsed()),
-                Err(Unanswered::Fault(fault)) => return Err(fault),
-            };
-            Ok(Answer { retried, ..answer })
-        })
+    ) -> Result<Answer, Fault> {
+        let started = Instant::now();
+        let deadline = started + limit;
+        let mut retried = None;
+        let sent = self.send(endpoint, network, request, deadline, now, &mut retried);
+        let answer = match sent.await {
+            Ok(answered) => Answer {
+                outcome: Outcome::of_status(answered.status, answered.retry_after),
+                broken: None,
+                // The status has decided: a body that breaks off, or never ends, changes
+                // nothing.
+                body: beginning(answered.body, deadline).await,
+                retried: None,
+                took: started.elapsed(),
+            },
+            Err(Unanswered::Broken(broken)) => Answer::broken(broken, started.elapsed()),
+            Err(Unanswered::Fault(fault)) => return Err(fault),
+        };
+        Ok(Answer { retried, ..answer })
     }
 }
 
@@ -157,20 +142,13 @@ impl Connections {
 
 impl Client {
     /// Makes a client. An eighth of `descriptors` files is for connections that are kept.
-    #[must_use]
-    pub fn new(descriptors: usize) -> Self {
+    pub(in crate::delivery) fn new(descriptors: usize) -> Self {
         Self {
             routes: RefCell::default(),
             spellings: Spellings::default(),
             open: Open::default(),
             most_open: (descriptors / 8).max(8),
         }
-    }
-
-    /// Makes a client for a few endpoints.
-    #[must_use]
-    pub fn of_few() -> Self {
-        Self::new(0)
     }
 
     /// Closes the idle connections, if there are too many. Those in use end by
@@ -226,7 +204,10 @@ impl Client {
         let url = &endpoint.url;
         let is_https = url.expose().scheme() == "https";
         if network.https_only && !is_https {
-            return Err(Fault::NotHttps(in_network(network, "https_only = false")));
+            return Err(Fault::NotEncrypted {
+                scheme: url.expose().scheme().to_owned(),
+                allowed: in_network(network, "https_only = false"),
+            });
         }
         // The client does not ask its resolver about a host that is an address.
         permit_url(network, url)?;

@@ -10,9 +10,14 @@ pub enum Fault {
     /// `[network]` forbids the address.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// `[network] https_only` forbids the URL. The text says how to allow it.
-    #[error("`https_only` forbids plain `http`")]
-    NotHttps(String),
+    /// `[network] https_only` forbids the URL, which is not encrypted.
+    #[error("`https_only` forbids plain `{scheme}`")]
+    NotEncrypted {
+        /// The URL's scheme.
+        scheme: String,
+        /// The advice that says how to allow it.
+        allowed: String,
+    },
     /// The request cannot go through the proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyFault),
@@ -35,8 +40,10 @@ impl Fault {
             Self::Forbidden(forbidden) | Self::Proxy(ProxyFault::Forbidden(forbidden)) => {
                 Some(forbidden.hint.clone())
             }
-            Self::NotHttps(allowed) => Some(format!("use https; {allowed}")),
-            Self::Proxy(ProxyFault::ByName { hint, .. }) => Some(hint.clone()),
+            Self::NotEncrypted { scheme, allowed } => Some(format!("use {scheme}s; {allowed}")),
+            Self::Proxy(ProxyFault::ByName { hint, .. } | ProxyFault::Bus { hint }) => {
+                Some(hint.clone())
+            }
             Self::Tls(fault) => fault.hint(),
             Self::Files(_) => Some("raise the limit of open files (ulimit -n)".to_owned()),
             Self::Proxy(ProxyFault::Unusable { .. }) | Self::Prepare(_) => None,
@@ -50,7 +57,7 @@ impl Fault {
             Self::Forbidden(_) | Self::Proxy(ProxyFault::Forbidden(_)) => {
                 "its address is not allowed"
             }
-            Self::NotHttps(_) => "plain `http` is not allowed",
+            Self::NotEncrypted { .. } => "it is not encrypted, which is not allowed",
             Self::Proxy(_) => "it cannot be reached through the proxy",
             Self::Tls(_) => "TLS is not configured well",
             Self::Files(_) => "too many files are open",

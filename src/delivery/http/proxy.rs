@@ -4,10 +4,12 @@
 //! here, once. An `http` proxy is told a name and looks it up itself. Where only external addresses
 //! are allowed, an `http` proxy gets only names that the administrator lists.
 
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use super::address::{Forbidden, in_network, is_allowed_host, look_up, permit};
-use crate::config::{Allow, EndpointUrl, Network};
+use crate::config::{Allow, Endpoint, EndpointUrl, Network};
 
 /// The reason for which nothing can go through the proxy, to be corrected on this machine.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -25,6 +27,12 @@ pub enum ProxyFault {
     ByName {
         /// The receiver's name.
         host: String,
+        /// The setting that would allow it.
+        hint: String,
+    },
+    /// The receiver is a bus, which a proxy of HTTP does not carry.
+    #[error("a bus is dialled directly, and `proxy` is set")]
+    Bus {
         /// The setting that would allow it.
         hint: String,
     },
@@ -91,6 +99,31 @@ pub(in crate::delivery) async fn permit_target(
     // Often only the proxy can look names up.
     for address in look_up(host).await.unwrap_or_default() {
         permit(network, host, address.ip())?;
+    }
+    Ok(())
+}
+
+/// Fails if an endpoint is a bus that would have to be reached through the proxy.
+pub fn permit_bus(endpoint: &Endpoint, network: &Network) -> Result<(), ProxyFault> {
+    let Some((bus, proxy)) = endpoint.bus.as_ref().zip(network.proxy.as_ref()) else {
+        return Ok(());
+    };
+    let proxies = Matcher::builder().all(proxy.expose().to_string());
+    let proxies = proxies.no(network.no_proxy.join(",")).build();
+    for url in [&endpoint.url].into_iter().chain(&bus.fallbacks) {
+        let host = url.expose().host_str().unwrap_or_default();
+        let target: Option<Uri> = format!("https://{host}/").parse().ok();
+        if target.is_some_and(|target| proxies.intercept(&target).is_none()) {
+            continue;
+        }
+        let hosts = network.no_proxy.iter().map(String::as_str);
+        let hosts: Vec<String> = hosts
+            .chain([host])
+            .map(|own| format!("\"{own}\""))
+            .collect();
+        let line = format!("no_proxy = [{}]", hosts.join(", "));
+        let hint = in_network(network, &line);
+        return Err(ProxyFault::Bus { hint });
     }
     Ok(())
 }

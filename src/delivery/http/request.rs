@@ -64,6 +64,12 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Returns the message that it carries.
+    #[cfg(feature = "amqp")]
+    pub(in crate::delivery) fn message(&self) -> &Message {
+        self.message
+    }
+
     /// Returns the URL of an endpoint, with values of the message in place of names in braces.
     #[must_use]
     pub fn fill(&self, url: &EndpointUrl) -> EndpointUrl {

@@ -9,6 +9,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
+pub(in crate::delivery) use super::verifier::Noted;
 use super::verifier::{ShortKey, Verifier};
 use crate::config::{ClientCert, Endpoint, KeyError};
 use crate::plain_file;
@@ -106,14 +107,23 @@ impl Trust {
 /// Fails if an endpoint's certificates and keys cannot be used, as far as that shows without
 /// dialling.
 pub fn check_tls(endpoint: &Endpoint) -> Result<(), TlsFault> {
-    let is_https = endpoint.url.expose().scheme() == "https";
-    config(is_https.then_some(endpoint)).map(drop)
+    let is_encrypted = endpoint.url.is_encrypted();
+    config(is_encrypted.then_some(endpoint)).map(drop)
 }
 
 /// Makes the TLS configuration of connections to this endpoint.
 ///
 /// Without an endpoint, for plain http alone, no certificate is loaded.
 pub(in crate::delivery) fn config(endpoint: Option<&Endpoint>) -> Result<ClientConfig, TlsFault> {
+    config_noting(endpoint, &Noted::default())
+}
+
+/// Makes the TLS configuration of connections to this endpoint, which notes why a certificate is
+/// rejected.
+pub(in crate::delivery) fn config_noting(
+    endpoint: Option<&Endpoint>,
+    noted: &Noted,
+) -> Result<ClientConfig, TlsFault> {
     let mut roots = RootCertStore::empty();
     if let Some(endpoint) = endpoint {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -130,7 +140,7 @@ pub(in crate::delivery) fn config(endpoint: Option<&Endpoint>) -> Result<ClientC
     let config = if roots.is_empty() {
         config.with_root_certificates(roots)
     } else {
-        let verifier = Verifier::new(roots, provider)?;
+        let verifier = Verifier::new(roots, provider, noted)?;
         config
             .dangerous()
             .with_custom_certificate_verifier(verifier)

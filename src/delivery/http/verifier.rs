@@ -3,7 +3,7 @@
 //! If webpki reports a bad signature, and a key is too short for it, the short key is reported
 //! instead.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -19,23 +19,56 @@ use webpki::EndEntityCert;
 #[error("an RSA key of less than 2,048 bits")]
 pub(super) struct ShortKey;
 
+/// The error with which a certificate was rejected last. Clones share it.
+///
+/// A library that makes connections itself passes on the text of an error alone.
+#[derive(Clone, Debug, Default)]
+pub(in crate::delivery) struct Noted(Arc<Mutex<Option<Error>>>);
+
+impl Noted {
+    fn note(&self, error: &Error) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *noted = Some(error.clone());
+    }
+
+    /// Returns the error, and forgets it.
+    #[cfg(feature = "amqp")]
+    pub(in crate::delivery) fn take(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// Verifies the certificates of receivers.
 #[derive(Debug)]
 pub(super) struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
     roots: Arc<RootCertStore>,
+    noted: Noted,
 }
 
 impl Verifier {
     pub(super) fn new(
         roots: RootCertStore,
         provider: Arc<CryptoProvider>,
+        noted: &Noted,
     ) -> Result<Arc<Self>, Error> {
         let roots = Arc::new(roots);
         let webpki = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider);
         let webpki = webpki.build();
         let webpki = webpki.map_err(|error| Error::General(error.to_string()))?;
-        Ok(Arc::new(Self { webpki, roots }))
+        let noted = noted.clone();
+        Ok(Arc::new(Self {
+            webpki,
+            roots,
+            noted,
+        }))
+    }
+
+    /// Returns the error of a certificate or its signature, and notes it.
+    fn rejected(&self, error: Error, is_short: bool) -> Error {
+        let error = explained(error, is_short);
+        self.noted.note(&error);
+        error
     }
 
     fn has_short_key(&self, certificate: &CertificateDer<'_>) -> bool {
@@ -86,7 +119,7 @@ impl ServerCertVerifier for Verifier {
         let verified = self.webpki.verify_server_cert(own, others, name, ocsp, now);
         verified.map_err(|error| {
             let mut all = others.iter().chain([own]);
-            explained(error, all.any(|one| self.has_short_key(one)))
+            self.rejected(error, all.any(|one| self.has_short_key(one)))
         })
     }
 
@@ -97,7 +130,7 @@ impl ServerCertVerifier for Verifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let verified = self.webpki.verify_tls12_signature(message, own, signed);
-        verified.map_err(|error| explained(error, self.has_short_key(own)))
+        verified.map_err(|error| self.rejected(error, self.has_short_key(own)))
     }
 
     fn verify_tls13_signature(
@@ -107,7 +140,7 @@ impl ServerCertVerifier for Verifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let verified = self.webpki.verify_tls13_signature(message, own, signed);
-        verified.map_err(|error| explained(error, self.has_short_key(own)))
+        verified.map_err(|error| self.rejected(error, self.has_short_key(own)))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep};
 
 use super::super::courier::{Outside, Surveyor, Unavailable};
 use super::super::http::answer::{Answer, Broken};
-use super::super::http::client::Transport;
 use super::super::http::fault::Fault;
 use super::super::http::request::Request;
 use super::super::outcome::Outcome;
 use super::super::result::LaneReport;
+use super::super::transport::Transport;
 use super::chance::Chance;
 use crate::config::{self, Endpoint, Network, Settings};
 use crate::spool::{

@@ -1,6 +1,10 @@
 //! What the tests stand on.
 
 mod accounts;
+#[cfg(feature = "amqp")]
+mod broker;
+#[cfg(feature = "amqp")]
+mod broker_wire;
 pub(crate) mod disks;
 mod environment;
 mod fleet;
@@ -24,6 +28,8 @@ mod tls;
 mod ways;
 
 pub(crate) use accounts::Accounts;
+#[cfg(feature = "amqp")]
+pub(crate) use broker::{Broker, Opening, Word};
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use fleet::Fleet;
 pub(crate) use golden::{golden, golden_at};
@@ -44,7 +50,7 @@ pub(crate) use served::Served;
 pub(crate) use several::Several;
 pub(crate) use site::{KEY, Push, Site};
 pub(crate) use spooled::Spooled;
-pub(crate) use tls::{Authority, Identity, TlsReceiver};
+pub(crate) use tls::{Authority, Identity, TlsReceiver, server_config};
 pub(crate) use ways::{libgit2_opens, only_git_opens};
 
 /// The binary under test.

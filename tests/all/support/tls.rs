@@ -72,20 +72,7 @@ pub(crate) struct TlsReceiver {
 impl TlsReceiver {
     /// `clients` signs the certificates of those who may connect; `None`: anybody may.
     pub(crate) fn start(own: &Identity, clients: Option<&Authority>) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(authority.0.der().clone()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-                builder.with_client_cert_verifier(verifier.build().unwrap())
-            }
-        };
-        let chain = vec![own.certificate.der().clone()];
-        Self::serve(builder.with_single_cert(chain, own.key_der()).unwrap())
+        Self::serve(server_config(own, clients))
     }
 
     /// One whose certificate and key are in `tests/data/tls`.
@@ -133,6 +120,25 @@ impl TlsReceiver {
     pub(crate) fn take(&self) -> Vec<(String, bool)> {
         std::mem::take(&mut self.arrived.lock().unwrap())
     }
+}
+
+/// What a server with this certificate accepts. `clients` signs the certificates of those who may
+/// connect; `None`: anybody may.
+pub(crate) fn server_config(own: &Identity, clients: Option<&Authority>) -> ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.0.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let chain = vec![own.certificate.der().clone()];
+    builder.with_single_cert(chain, own.key_der()).unwrap()
 }
 
 /// Takes one request, and answers it.

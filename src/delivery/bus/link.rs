@@ -1,0 +1,271 @@
+//! A connection to a broker and its channel.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqprs::callbacks::{ChannelCallback, ConnectionCallback};
+use amqprs::channel::{BasicPublishArguments, Channel, ConfirmSelectArguments};
+use amqprs::connection::{Connection, OpenConnectionArguments};
+use amqprs::security::SecurityCredentials;
+use amqprs::tls::TlsAdaptor;
+use amqprs::{
+    Ack, BasicProperties, Cancel, Close, CloseChannel, DELIVERY_MODE_PERSISTENT, FieldTable,
+    FieldValue, Nack, Return,
+};
+use async_trait::async_trait;
+use rustls::ClientConfig;
+use tokio::sync::mpsc::{
+    UnboundedReceiver, UnboundedSender, error::TryRecvError, unbounded_channel,
+};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::publication::Header;
+use super::said::Said;
+use super::worker::Outgoing;
+
+/// Time between two signs of life on a connection, in seconds, unless the broker asks for less.
+const HEARTBEAT: u16 = 30;
+/// Shortest such time. amqprs halves it, and does nothing else if that is zero.
+const SHORTEST_HEARTBEAT: u16 = 2;
+/// Size of the smallest frames (AMQP 0-9-1, `frame-min-size`). amqprs panics at less.
+const SMALLEST_FRAMES: u32 = 4096;
+/// Time for taking leave of a broker.
+const LEAVE: Duration = Duration::from_millis(500);
+/// Length of the longest name of a table's field and of other short texts, in bytes.
+const SHORT: usize = 255;
+
+type AnyResult<T> = Result<T, amqprs::error::Error>;
+
+/// Data to open a connection with.
+pub(super) struct Target<'a> {
+    /// An address that may be dialled.
+    pub(super) address: SocketAddr,
+    /// The name that TLS verifies.
+    pub(super) name: &'a str,
+    /// The TLS configuration. `None`: without TLS.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+    /// Name and password. `None`: the certificate says who logs in.
+    pub(super) login: Option<(String, String)>,
+    pub(super) virtual_host: String,
+    /// Name of the connection, for people at the broker.
+    pub(super) connection: String,
+}
+
+/// An event on a connection or its channel.
+enum Heard {
+    Ack {
+        tag: u64,
+        is_multiple: bool,
+    },
+    Nack {
+        tag: u64,
+        is_multiple: bool,
+    },
+    Return,
+    ClosedChannel(u16, String),
+    ClosedConnection(u16, String),
+    /// A task that listened has ended.
+    Gone,
+}
+
+/// A connection with one channel in confirm mode.
+pub(super) struct Link {
+    // Before the connection, so that it is dropped first.
+    channel: Channel,
+    connection: Connection,
+    heard: UnboundedReceiver<Heard>,
+    /// Number of messages that were published on the channel.
+    published: u64,
+}
+
+impl Link {
+    /// Opens a connection and a channel. The error is the library's text.
+    pub(super) async fn open(target: Target<'_>) -> Result<Self, String> {
+        let opened = Self::try_open(target).await;
+        opened.map_err(|error| error.to_string())
+    }
+
+    async fn try_open(target: Target<'_>) -> AnyResult<Self> {
+        let host = match target.address {
+            SocketAddr::V4(v4) => v4.ip().to_string(),
+            SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+        };
+        let mut arguments = OpenConnectionArguments::new(&host, target.address.port(), "", "");
+        arguments
+            .virtual_host(&target.virtual_host)
+            .connection_name(&target.connection)
+            .heartbeat(HEARTBEAT)
+            .credentials(match &target.login {
+                Some((name, password)) => SecurityCredentials::new_plain(name, password),
+                None => SecurityCredentials::new_external(),
+            });
+        if let Some(tls) = target.tls {
+            let connector = TlsConnector::from(tls);
+            arguments.tls_adaptor(TlsAdaptor::new(connector, target.name.to_owned()));
+        }
+        let connection = Connection::open(&arguments).await?;
+        if connection.heartbeat() < SHORTEST_HEARTBEAT || connection.frame_max() < SMALLEST_FRAMES {
+            let error = "its heartbeats or frames are too small".to_owned();
+            return Err(amqprs::error::Error::ConnectionOpenError(error));
+        }
+        let (tell, heard) = unbounded_channel();
+        connection.register_callback(Ears(tell.clone())).await?;
+        let channel = connection.open_channel(None).await?;
+        channel.register_callback(Ears(tell)).await?;
+        let confirms = ConfirmSelectArguments::default();
+        channel.confirm_select(confirms).await?;
+        Ok(Self {
+            channel,
+            connection,
+            heard,
+            published: 0,
+        })
+    }
+
+    /// Returns whether nothing is known to be wrong with it.
+    pub(super) fn is_alive(&mut self) -> bool {
+        let is_silent = matches!(self.heard.try_recv(), Err(TryRecvError::Empty));
+        is_silent && self.connection.is_open() && self.channel.is_open()
+    }
+
+    /// Publishes a message, and waits for what the broker says to it.
+    pub(super) async fn publish(&mut self, message: &Outgoing) -> Said {
+        let mut arguments = BasicPublishArguments::new(&message.exchange, &message.routing_key);
+        arguments.mandatory(message.is_mandatory);
+        let properties = properties(message);
+        let body = message.body.clone();
+        let sent = self
+            .channel
+            .basic_publish(properties, body, arguments)
+            .await;
+        if sent.is_err() {
+            return Said::Lost;
+        }
+        self.published += 1;
+        let mut is_returned = false;
+        // Its own number, or one that covers it; zero is all of them.
+        let own = self.published;
+        let is_meant = |tag, is_multiple| tag == own || is_multiple && (tag == 0 || tag > own);
+        loop {
+            match self.heard.recv().await {
+                Some(Heard::Return) => is_returned = true,
+                Some(Heard::Ack { tag, is_multiple }) if is_meant(tag, is_multiple) => {
+                    return if is_returned {
+                        Said::Returned
+                    } else {
+                        Said::Confirmed
+                    };
+                }
+                Some(Heard::Nack { tag, is_multiple }) if is_meant(tag, is_multiple) => {
+                    return Said::Nacked;
+                }
+                Some(Heard::Ack { .. } | Heard::Nack { .. }) => {}
+                Some(Heard::ClosedChannel(code, text)) => return Said::ClosedChannel(code, text),
+                Some(Heard::ClosedConnection(code, text)) => {
+                    return Said::ClosedConnection(code, text);
+                }
+                Some(Heard::Gone) | None => return Said::Lost,
+            }
+        }
+    }
+
+    /// Takes leave of the broker, which would note a lost connection otherwise.
+    pub(super) async fn close(self) {
+        timeout(LEAVE, self.connection.close()).await.ok();
+    }
+}
+
+/// Makes the properties of a message. Texts that are too long for the wire are left out: amqprs
+/// panics at them.
+fn properties(message: &Outgoing) -> BasicProperties {
+    let mut headers = FieldTable::new();
+    for (name, value) in &message.headers {
+        let value = match value {
+            Header::Text(text) => text.as_str().try_into().map(FieldValue::S).ok(),
+            Header::Number(number) => Some(FieldValue::I(*number)),
+            Header::True => Some(FieldValue::t(true)),
+        };
+        let name = name.as_str().try_into().ok();
+        if let Some((name, value)) = name.zip(value) {
+            headers.insert(name, value);
+        }
+    }
+    let mut properties = BasicProperties::default();
+    properties
+        .with_content_type("application/json")
+        .with_content_encoding("utf-8")
+        .with_headers(headers)
+        .with_delivery_mode(DELIVERY_MODE_PERSISTENT);
+    if message.message_id.len() <= SHORT {
+        properties.with_message_id(&message.message_id);
+    }
+    properties
+}
+
+/// The listener of a task of amqprs. It is dropped with the task.
+struct Ears(UnboundedSender<Heard>);
+
+impl Ears {
+    fn tell(&self, heard: Heard) {
+        // Nobody listens to a connection that is given up.
+        self.0.send(heard).ok();
+    }
+}
+
+impl Drop for Ears {
+    fn drop(&mut self) {
+        self.tell(Heard::Gone);
+    }
+}
+
+#[async_trait]
+impl ConnectionCallback for Ears {
+    async fn close(&mut self, _: &Connection, close: Close) -> AnyResult<()> {
+        let text = close.reply_text().clone();
+        self.tell(Heard::ClosedConnection(close.reply_code(), text));
+        Ok(())
+    }
+
+    async fn blocked(&mut self, _: &Connection, _: String) {}
+
+    async fn unblocked(&mut self, _: &Connection) {}
+
+    async fn secret_updated(&mut self, _: &Connection) {}
+}
+
+#[async_trait]
+impl ChannelCallback for Ears {
+    async fn close(&mut self, _: &Channel, close: CloseChannel) -> AnyResult<()> {
+        let text = close.reply_text().clone();
+        self.tell(Heard::ClosedChannel(close.reply_code(), text));
+        Ok(())
+    }
+
+    async fn cancel(&mut self, _: &Channel, _: Cancel) -> AnyResult<()> {
+        Ok(())
+    }
+
+    async fn flow(&mut self, _: &Channel, is_active: bool) -> AnyResult<bool> {
+        Ok(is_active)
+    }
+
+    async fn publish_ack(&mut self, _: &Channel, ack: Ack) {
+        self.tell(Heard::Ack {
+            tag: ack.delivery_tag(),
+            is_multiple: ack.mutiple(),
+        });
+    }
+
+    async fn publish_nack(&mut self, _: &Channel, nack: Nack) {
+        self.tell(Heard::Nack {
+            tag: nack.delivery_tag(),
+            is_multiple: nack.multiple(),
+        });
+    }
+
+    async fn publish_return(&mut self, _: &Channel, _: Return, _: BasicProperties, _: Vec<u8>) {
+        self.tell(Heard::Return);
+    }
+}
