@@ -32,7 +32,7 @@ END
 }
 
 # Subcommands that have a page of their own.
-pages='announce check completions demo disable emit enable flush hook key keygen listen log man
+pages='announce check completions demo disable emit enable flush hook key keygen listen log man metrics page
 ping preview queue queue-drop queue-list queue-move queue-retry queue-show status verify work'
 
 # Everything that is ever installed, a line each: the option that asks for it,
