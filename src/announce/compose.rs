@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::config::{self, Settings};
+use super::templates::Templates;
+use crate::config::{self, Endpoint, Settings};
 use crate::context::Context;
 use crate::error::Error;
 use crate::event::{RefChange, RefName, RefUpdate};
@@ -27,6 +28,8 @@ enum Telling {
     Event(sent::Event),
     /// A topic, in a forge's format.
     Topic(&'static str),
+    /// A topic, as the template of the endpoint with this number has it.
+    Rendered(&'static str, usize),
 }
 
 /// Makes the messages of one push, batch by batch.
@@ -49,6 +52,7 @@ pub(crate) struct Composer<'a> {
     made: usize,
     /// The refs of the batch whose ids cannot be of this repository, with the reasons.
     misfits: Vec<String>,
+    templates: Templates,
 }
 
 impl<'a> Composer<'a> {
@@ -99,6 +103,7 @@ impl<'a> Composer<'a> {
             time,
             made: 0,
             misfits: Vec::new(),
+            templates: Templates::default(),
         }
     }
 
@@ -196,8 +201,26 @@ impl<'a> Composer<'a> {
         };
         let reference = change.update.name.full();
         let topics = forge::topics(change, format).iter();
+        if format == Format::Template {
+            let each = topics.flat_map(|&topic| self.templates_for(topic, &reference));
+            return each.collect();
+        }
         let wanted = topics.filter(|topic| self.is_wanted(format, topic, &reference));
         wanted.map(|&topic| Telling::Topic(topic)).collect()
+    }
+
+    /// Returns a message for each endpoint with a template that wants a topic of a ref. Without
+    /// such an endpoint, the facts themselves.
+    fn templates_for(&self, topic: &'static str, reference: &str) -> Vec<Telling> {
+        let all = self.settings.endpoints.iter().enumerate();
+        let mut all = all
+            .filter(|(_, one)| one.format == Format::Template)
+            .peekable();
+        if all.peek().is_none() {
+            return vec![Telling::Topic(topic)];
+        }
+        let wanted = all.filter(|(_, endpoint)| endpoint.wants(topic, reference));
+        wanted.map(|(at, _)| Telling::Rendered(topic, at)).collect()
     }
 
     /// Returns whether an endpoint of a format wants a topic of a ref. Without such an endpoint,
@@ -232,7 +255,7 @@ impl<'a> Composer<'a> {
                 };
                 Ok(pagure::message(event, context, &stamp, longest))
             }
-            (Telling::Topic(topic), Some(change)) => {
+            (Telling::Topic(topic) | Telling::Rendered(topic, _), Some(change)) => {
                 let branch = self.changes.default_branch_name()?.map(RefName::short);
                 let context = payload::Context {
                     instance: &settings.instance,
@@ -244,15 +267,32 @@ impl<'a> Composer<'a> {
                     is_sha256: change.update.is_sha256(),
                     max_commits: settings.max_commits,
                 };
-                Ok(forge::message(
-                    change,
-                    (format, topic),
-                    context,
-                    &stamp,
-                    longest,
-                ))
+                let about = (format, *topic);
+                let mut message = forge::message(change, about, context, &stamp, longest);
+                if let Telling::Rendered(_, at) = telling {
+                    let endpoint = &settings.endpoints[*at];
+                    self.templates.render(&mut message, endpoint, settings);
+                }
+                Ok(message)
             }
-            (Telling::Topic(_), None) => unreachable!("only Pagure's messages take it apart"),
+            (Telling::Topic(_) | Telling::Rendered(..), None) => {
+                unreachable!("only Pagure's messages take it apart")
+            }
+        }
+    }
+
+    /// Tells a person of the messages whose templates cannot be rendered, each reason once.
+    fn tell_unrendered(&self, messages: &[Message]) {
+        let all = messages.iter().filter_map(|message| {
+            let template = message.template.as_ref()?;
+            Some((&template.endpoint, template.fault.as_ref()?))
+        });
+        for (name, fault) in all {
+            let mut endpoints = self.settings.endpoints.iter();
+            let endpoint = endpoints.find(|endpoint| endpoint.name == *name);
+            let shown = endpoint.map(Endpoint::name_for_pusher);
+            let line = delivery::unrendered(shown.as_ref().unwrap_or(name), fault);
+            self.ctx.tell_once(&line, None);
         }
     }
 
@@ -272,6 +312,7 @@ impl<'a> Composer<'a> {
         self.tell_misfits();
         let each = messages.iter();
         each.for_each(|message| explain(message, self.settings, self.ctx));
+        self.tell_unrendered(&messages);
         Ok(Built {
             recipients: delivery::recipients(&messages, self.settings, &self.git_dir),
             messages,
@@ -284,9 +325,8 @@ pub(crate) fn explain(message: &Message, settings: &Settings, ctx: &Context) {
     if !ctx.is_debugging() {
         return;
     }
-    let about = (message.format, &*message.topic, &*message.reference);
     for endpoint in &settings.endpoints {
-        if let Some(why) = delivery::why_unwanted(endpoint, about) {
+        if let Some(why) = delivery::why_unwanted(endpoint, message.about()) {
             let (name, topic) = (&endpoint.name, &message.topic);
             report::say(&format!("debug: `{name}` does not get `{topic}`: {why}"));
         }
@@ -304,6 +344,30 @@ pub(crate) fn project(
     let project = config::project(settings, &facts, (&name, &fullname));
     let addresses = config::addresses(settings, &facts, &project);
     (project, addresses)
+}
+
+/// Calls `make` with what the messages of a repository's forge formats have in common, as for a push
+/// of this process.
+pub(crate) fn in_context<T>(
+    repository: &Repository,
+    settings: &Settings,
+    ctx: &Context,
+    make: impl FnOnce(payload::Context<'_>, &Stamp) -> T,
+) -> Result<T, Error> {
+    let (project, addresses) = project(repository, settings, ctx);
+    let pusher = pusher(ctx);
+    let branch = repository.default_branch_name()?;
+    let context = payload::Context {
+        instance: &settings.instance,
+        project: &project,
+        addresses: &addresses,
+        people: &settings.people,
+        pusher: &pusher,
+        default_branch: branch.as_deref(),
+        is_sha256: repository.is_sha256(),
+        max_commits: settings.max_commits,
+    };
+    Ok(make(context, &stamp(1, ctx.now(), ctx)?))
 }
 
 /// Returns the name of the pusher, as far as the environment tells.

@@ -19,6 +19,7 @@ pub(crate) mod push_options;
 pub(crate) mod recorder;
 pub(crate) mod renamed;
 mod sync;
+pub(crate) mod templates;
 pub(crate) mod transaction;
 mod unannounced;
 

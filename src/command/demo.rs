@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::listen;
-use super::parse_format;
+use super::parse_ready_format;
 use crate::config::REPOSITORY_FILE;
 use crate::context::Context;
 use crate::context::binary::own_binary;
@@ -28,7 +28,7 @@ use crate::signature::Secret;
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// The format of the messages [default: pagure]
-    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_ready_format)]
     pub(crate) format: Option<Format>,
 }
 

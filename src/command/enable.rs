@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{RepositoriesArgs, parse_format};
+use super::{RepositoriesArgs, parse_ready_format};
 use crate::as_account::apart::{self, Job};
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::context::binary::own_binary;
@@ -35,7 +35,7 @@ pub(crate) struct EnableArgs {
     #[arg(long = "url", value_name = "URL", conflicts_with = "many")]
     pub(crate) urls: Vec<String>,
     /// The format that these receivers expect [default: pagure]
-    #[arg(long, value_name = "FORMAT", value_parser = parse_format, requires = "urls")]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_ready_format, requires = "urls")]
     pub(crate) format: Option<Format>,
 }
 

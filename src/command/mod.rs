@@ -190,6 +190,19 @@ pub(crate) fn parse_format(text: &str) -> Result<Format, String> {
     })
 }
 
+/// A format that needs no file of a person's own, by its name.
+pub(crate) fn parse_ready_format(text: &str) -> Result<Format, String> {
+    let format = parse_format(text)?;
+    if format == Format::Template {
+        return Err(
+            "it needs a template: write an `[[endpoint]]` with `format = \"template\"` and \
+             `template = { file = \"…\" }`"
+                .to_owned(),
+        );
+    }
+    Ok(format)
+}
+
 /// A duration of at most 100 years.
 pub(crate) fn parse_duration(text: &str) -> Result<humantime::Duration, String> {
     config::parse_period(text).map(humantime::Duration::from)

@@ -9,6 +9,7 @@ use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
 
 use crate::announce::compose;
+use crate::announce::templates::Templates;
 use crate::as_account::apart::{self, Job};
 use crate::command::completions::candidates;
 use crate::config::{Endpoint, EndpointUrl, Network, Settings};
@@ -19,7 +20,7 @@ use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
 use crate::error::{Error, Exit, IoContext};
 use crate::git::Repository;
 use crate::json::Object;
-use crate::payload::{self, Message, forge, pagure};
+use crate::payload::{Format, Message, forge, pagure};
 use crate::report;
 use crate::signature::Secret;
 
@@ -155,39 +156,33 @@ fn message(
     settings: &Settings,
     ctx: &Context,
 ) -> Result<Message, Error> {
-    let (project, addresses) = compose::project(repository, settings, ctx);
-    let pusher = compose::pusher(ctx);
-    let stamp = compose::stamp(1, ctx.now(), ctx)?;
     let format = endpoint.format;
     let Some(topics) = format.topics() else {
+        let (project, _) = compose::project(repository, settings, ctx);
         let context = pagure::Context {
             instance: &settings.instance,
             project: &project,
             people: &settings.people,
-            pusher: &pusher,
+            pusher: &compose::pusher(ctx),
             note: None,
         };
+        let stamp = compose::stamp(1, ctx.now(), ctx)?;
         let msg = Object::from_iter([("content".to_owned(), CONTENT.into())]);
         return Ok(pagure::other_message(TOPIC, msg, context, &stamp));
-    };
-    let branch = repository.default_branch_name()?;
-    let context = payload::Context {
-        instance: &settings.instance,
-        project: &project,
-        addresses: &addresses,
-        people: &settings.people,
-        pusher: &pusher,
-        default_branch: branch.as_deref(),
-        is_sha256: repository.is_sha256(),
-        max_commits: settings.max_commits,
     };
     let topics = topics.iter().copied();
     let wanted: Vec<&str> = topics
         .filter(|topic| endpoint.topics.matches(topic))
         .collect();
     let receiver = endpoint.url.to_string();
-    let receiver = receiver.trim_end_matches('…');
-    Ok(forge::ping(format, context, &stamp, (receiver, &wanted)))
+    let receiver = (receiver.trim_end_matches('…'), &wanted[..]);
+    let mut message = compose::in_context(repository, settings, ctx, |context, stamp| {
+        forge::ping(format, context, stamp, receiver)
+    })?;
+    if format == Format::Template {
+        Templates::default().render(&mut message, endpoint, settings);
+    }
+    Ok(message)
 }
 
 async fn ping(test: &Test, args: &PingArgs, client: &Client, ctx: &Context) -> bool {
@@ -255,6 +250,9 @@ struct Answered {
 
 async fn attempt(test: &Test, client: &Client, ctx: &Context) -> Result<Answered, Error> {
     let endpoint = &test.endpoint;
+    if let Some(fault) = test.message.fault() {
+        return Err(Error::failed(fault));
+    }
     let credentials = endpoint.credentials(&|name| ctx.variable(name), ctx.now())?;
     let headers = credentials.headers.iter();
     let headers = headers.map(|(_, value)| value.clone());

@@ -31,7 +31,7 @@ pub(crate) struct PreviewArgs {
     #[arg(long)]
     pub(crate) http: bool,
     /// Show messages in this format, whether or not an endpoint uses it [default: the formats
-    /// of all endpoints]
+    /// of all endpoints]; `template` without such an endpoint shows the facts
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     pub(crate) format: Option<Format>,
 }
@@ -59,10 +59,18 @@ pub(crate) fn run(args: &PreviewArgs, ctx: &Context) -> Result<Exit, Error> {
     let with = (&settings, ctx);
     let mut composer = Composer::of_formats(formats, &repository, with, &pusher, note, now);
     let mut batches = Input::new(std::io::stdin().lock(), usize::MAX);
-    let mut misfits = 0;
+    let (mut misfits, mut unrendered) = (0, 0);
     for batch in &mut batches {
         composer.each(&batch?, |message| {
             compose::explain(&message, &settings, ctx);
+            if let Some((template, fault)) = message.template.as_ref().zip(message.fault()) {
+                let name = &template.endpoint;
+                report::error(&Error::failed(format!(
+                    "cannot render a message for `{name}`: {fault}"
+                )));
+                unrendered += 1;
+                return Ok(());
+            }
             if !args.http {
                 report::raw(&message.body);
                 report::raw(b"\n");
@@ -70,15 +78,13 @@ pub(crate) fn run(args: &PreviewArgs, ctx: &Context) -> Result<Exit, Error> {
             }
             let endpoints = settings.endpoints.iter();
             endpoints
-                .filter(|endpoint| {
-                    endpoint.gets((message.format, &message.topic, &message.reference))
-                })
+                .filter(|endpoint| endpoint.gets(message.about()))
                 .try_for_each(|endpoint| show_request(&message, endpoint, &settings, ctx))
         })?;
         composer.tell_misfits();
         misfits += composer.misfits();
     }
-    Ok(if batches.is_malformed() || misfits > 0 {
+    Ok(if batches.is_malformed() || misfits + unrendered > 0 {
         Exit::No
     } else {
         Exit::Well

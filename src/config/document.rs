@@ -153,6 +153,11 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
     ];
     check_keys(own)?;
     check_filled(layer)?;
+    if layer.format == Some(Format::Template) {
+        let why =
+            "format `template` is of an `[[endpoint]]`, which has a `template`, and not of `urls`";
+        return Err((vec![Step::Key("format")], why.to_owned()));
+    }
     for (at, endpoint) in layer.endpoint.iter().enumerate() {
         let in_endpoint = |(way, why): Fault| {
             let endpoint = [Step::Key("endpoint"), Step::At(at)];
@@ -271,6 +276,24 @@ fn check_format(endpoint: &EndpointLayer) -> Result<(), Fault> {
             format.name()
         );
         return Err((vec![Step::Key("token")], why));
+    }
+    if format == Format::Template && endpoint.template.is_none() {
+        let why = format!("`{name}` has format `template` and no `template = {{ file = \"…\" }}`");
+        return Err((vec![Step::Key("format")], why));
+    }
+    let of_template = [
+        ("template", endpoint.template.is_some()),
+        ("content_type", endpoint.content_type.is_some()),
+    ];
+    let mut of_template = of_template.into_iter().filter(|(_, is_set)| *is_set);
+    if format != Format::Template
+        && let Some((key, _)) = of_template.next()
+    {
+        let why = format!(
+            "`{key}` of `{name}` is of format `template` alone, and its format is `{}`",
+            format.name()
+        );
+        return Err((vec![Step::Key(key)], why));
     }
     if endpoint.standard_webhooks == Some(true) && endpoint.unsigned == Some(true) {
         let why = format!("`standard_webhooks` of `{name}` signs, and `unsigned` says not to");

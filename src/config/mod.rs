@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! values     what one value may be: URL, duration, size, pattern
-//! secrets    where a secret is, and the secret itself
+//! secrets    where a secret is, and the secret itself; templates
 //! schema     which keys there are, and how one layer overrides another
 //! file       whose file it is, what kind and how large, before it is read
 //! sections   [[repository]]: what the server's file says of some repositories
@@ -51,6 +51,7 @@ pub use require::asks_to_require;
 pub use schema::{Mode, Origin};
 pub use secrets::keys::{Credentials, KeyError};
 pub use secrets::sources::{PreviousKey, SecretFile, SecretSource};
+pub use secrets::templates::{TemplateError, TemplateSource};
 pub use settings::{Allow, ClientCert, Endpoint, Network, Retry, Settings, Signing};
 pub use shown::Shown;
 pub use values::matching::{Names, RepositoryPattern, RepositoryPatterns, below};

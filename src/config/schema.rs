@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::bus::{Exchange, TopicPrefix};
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
+use super::secrets::templates::ContentType;
 use super::values::matching::RepositoryPatterns;
 use super::values::patterns::Patterns;
 use super::values::size::{BodySize, SpoolSize};
@@ -115,6 +116,8 @@ pub(super) struct EndpointLayer {
     #[serde(default)]
     pub(super) paused: bool,
     pub(super) token: Option<SecretSource>,
+    pub(super) template: Option<TemplateLayer>,
+    pub(super) content_type: Option<ContentType>,
     #[serde(default)]
     pub(super) headers: BTreeMap<HeaderName, SecretSource>,
     pub(super) ca_file: Option<PathBuf>,
@@ -125,6 +128,13 @@ pub(super) struct EndpointLayer {
     pub(super) require_route: Option<bool>,
     #[serde(default, deserialize_with = "super::bus::urls")]
     pub(super) urls_fallback: Option<Vec<EndpointUrl>>,
+}
+
+/// `template` of an `[[endpoint]]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `{ file = \"…\" }`")]
+pub(super) struct TemplateLayer {
+    pub(super) file: SecretFile,
 }
 
 /// `[retry]`.
@@ -298,7 +308,7 @@ impl Layer {
         }
     }
 
-    /// Returns every file with a secret in it that a key names.
+    /// Returns every file with a secret or a template in it that a key names.
     fn secret_files(&mut self) -> Vec<&mut SecretFile> {
         let mut files: Vec<&mut SecretFile> = self.key_file.iter_mut().collect();
         let mut sources: Vec<&mut SecretSource> = self.key.iter_mut().collect();
@@ -306,6 +316,7 @@ impl Layer {
         for endpoint in &mut self.endpoint {
             files.extend(&mut endpoint.key_file);
             files.extend(&mut endpoint.client_key_file);
+            files.extend(endpoint.template.as_mut().map(|own| &mut own.file));
             sources.extend(&mut endpoint.key);
             sources.extend(&mut endpoint.token);
             sources.extend(endpoint.previous_key.iter_mut().map(|own| &mut own.source));

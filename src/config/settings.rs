@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::bus::Bus;
 use super::schema::{EndpointLayer, Layer, Mode, Origin, ProjectLayer};
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
+use super::secrets::templates::TemplateSource;
 use super::values::patterns::Patterns;
 use super::values::text::{EndpointUrl, Urls};
 use super::web;
-use crate::payload::{Configured, Format, People};
+use crate::payload::{About, Configured, Format, People};
 
 /// The longest that one attempt may take, unless the endpoint says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -93,6 +94,8 @@ pub struct Endpoint {
     pub paused: bool,
     /// Token that GitLab's format carries.
     pub token: Option<SecretSource>,
+    /// Template of its bodies, if its format is `template`.
+    pub template: Option<TemplateSource>,
     /// Headers to send besides the format's own.
     pub headers: Vec<(String, SecretSource)>,
     /// Certificate authorities to trust besides the platform's, as PEM.
@@ -145,10 +148,12 @@ pub struct ClientCert {
 }
 
 impl Endpoint {
-    /// Returns whether it gets a message of this format, of this topic and about this ref.
+    /// Returns whether it gets a message.
     #[must_use]
-    pub fn gets(&self, (format, topic, reference): (Format, &str, &str)) -> bool {
-        self.format == format && self.wants(topic, reference)
+    pub fn gets(&self, about: About<'_>) -> bool {
+        self.format == about.format
+            && about.endpoint.is_none_or(|name| name == self.name)
+            && self.wants(about.topic, about.reference)
     }
 
     /// Returns whether it wants a message of this topic about this ref. One about no ref (`ping`,
@@ -273,7 +278,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
         let name = url.endpoint_name();
         // The same URL twice is one endpoint.
         if endpoints.iter().all(|endpoint| endpoint.name != name) {
-            let unsigned = (format == Format::Slack).then_some(Signing::Unsigned);
+            let unsigned = format.needs_no_key().then_some(Signing::Unsigned);
             let signing = default.clone().or(unsigned);
             let signing = signing.ok_or_else(|| name.clone())?;
             endpoints.push(Endpoint {
@@ -288,6 +293,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
                 standard_webhooks: false,
                 paused: false,
                 token: None,
+                template: None,
                 headers: Vec::new(),
                 ca_file: None,
                 client_cert: None,
@@ -363,8 +369,8 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
         layer.previous_key,
         layer.unsigned,
     );
-    // A token is proof enough, a chat knows who may post by the URL, and a bus by the login.
-    let needs_no_key = layer.token.is_some() || layer.format == Format::Slack || bus.is_some();
+    // A token is proof enough, and a bus knows who sends by the login.
+    let needs_no_key = layer.token.is_some() || layer.format.needs_no_key() || bus.is_some();
     let signing = own
         .or_else(|| default.filter(|_| bus.is_none()).cloned())
         .or_else(|| needs_no_key.then_some(Signing::Unsigned))
@@ -384,6 +390,9 @@ fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpo
         standard_webhooks: layer.standard_webhooks == Some(true),
         paused: layer.paused,
         token: layer.token,
+        template: layer
+            .template
+            .map(|template| TemplateSource::new(template.file, layer.content_type)),
         headers: layer
             .headers
             .into_iter()

@@ -96,7 +96,8 @@ impl<'a> Configured<'a> {
     }
 
     /// Returns the settings of a repository, if they tell where its messages go.
-    fn settings(&self, repository: &Path) -> Option<Rc<Settings>> {
+    /// Returns the settings of a repository, if they can be loaded and this account may.
+    pub(crate) fn settings(&self, repository: &Path) -> Option<Rc<Settings>> {
         if let Some(known) = self.settings.borrow().get(repository) {
             return known.clone();
         }

@@ -23,6 +23,7 @@
 //! | the server's file | root, or the account that runs refpost; links on the way are theirs | `config/file` |
 //! | a repository's `refpost.toml` | root, the account that runs, the owner of the repository | `config/file`, `trust` (here), `announce/delivery_host` |
 //! | a key's file | root, the account that reads it, the owner of the configuration that names it | `config/secrets/keys` |
+//! | a template's file | the same | `config/secrets/templates` |
 //! | whose a repository is | `fstat` of a folder that is open | `spool/search`, `plain_file` |
 //! | what root found | nobody: it is a hint, which the account's own process checks | `context/found` |
 //! | an account | the system's entry of its number: its groups, its group, its home | `as_account/become_account`, `context/accounts` |

@@ -97,6 +97,40 @@ impl Work<'_> {
         (line, Notice::open(text, Some(hint)))
     }
 
+    /// Returns the log line and the notice for a message whose template could not be rendered.
+    pub(super) fn unrendered(
+        &self,
+        item: &Item,
+        job: &Job,
+        message: &Message,
+    ) -> (Attempt, Notice) {
+        let (endpoint, fault) = (job.endpoint(), message.fault().unwrap_or_default());
+        let line = Attempt {
+            time: self.courier.outside.now(),
+            repository: job.entry.header().repository.clone(),
+            endpoint: endpoint.name.clone(),
+            msg_id: message.msg_id.clone(),
+            topic: message.topic.clone(),
+            id: item.id.to_string(),
+            attempt: item.attempts,
+            status: Status::Error("template".to_owned()),
+            ms: 0,
+            note: Some(fault.to_owned()),
+        };
+        let hint = format!("mend the template, then: refpost queue retry {}", item.id);
+        let notice = Notice {
+            admin: Words {
+                text: unrendered(&endpoint.name, fault),
+                hint: Some(hint),
+            },
+            pusher: Words {
+                text: unrendered(&endpoint.name_for_pusher(), fault),
+                hint: None,
+            },
+        };
+        (line, notice)
+    }
+
     pub(super) fn attempt_line(
         &self,
         item: &Item,
@@ -161,4 +195,10 @@ impl Work<'_> {
             self.report.notices.push(notice);
         }
     }
+}
+
+/// Returns the line that tells of a message whose template cannot be rendered.
+#[must_use]
+pub fn unrendered(endpoint: &str, fault: &str) -> String {
+    format!("cannot render a message for `{endpoint}`, which is kept in `failed/`: {fault}")
 }

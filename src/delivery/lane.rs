@@ -199,6 +199,14 @@ impl Work<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
+            if message.fault().is_some() {
+                self.cross_off()?;
+                match self.put_by(&item, job, &message, total)? {
+                    Some(rest) => item = rest,
+                    None => return Ok(ItemOutcome::Settled),
+                }
+                continue;
+            }
             if let Some(crowded) = self.visit(job) {
                 return Ok(ItemOutcome::Held(crowded));
             }
@@ -235,6 +243,22 @@ impl Work<'_> {
                 }
             }
         }
+    }
+
+    /// Moves a message whose template could not be rendered to `failed/`. Returns the rest of the
+    /// item.
+    fn put_by(
+        &mut self,
+        item: &Item,
+        job: &Job,
+        message: &Message,
+        total: u32,
+    ) -> Result<Option<Item>, SpoolError> {
+        let (line, notice) = self.unrendered(item, job, message);
+        self.log(&line);
+        self.report.notices.push(notice);
+        self.report.failed += 1;
+        self.lane.fail_one(item, total)
     }
 
     /// Carries out the decision about an answer.

@@ -6,40 +6,35 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Endpoint, Origin, Settings};
-use crate::payload::{Format, Message};
+use crate::payload::{About, Message};
 use crate::spool::{Queue, Recipient, Selection};
 
 /// Returns who gets which of these messages: endpoints, and the service for all endpoints that it
 /// delivers to.
 #[must_use]
 pub fn recipients(messages: &[Message], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
-    let about: Vec<About<'_>> = messages
-        .iter()
-        .map(|message| (message.format, &*message.topic, &*message.reference))
-        .collect();
+    let about: Vec<About<'_>> = messages.iter().map(Message::about).collect();
     recipients_of(&about, settings, git_dir)
 }
 
 /// Returns the reason for which an endpoint does not get a message. `None`: it gets it.
 #[must_use]
 pub fn why_unwanted(endpoint: &Endpoint, message: About<'_>) -> Option<String> {
-    let (format, topic, reference) = message;
-    let (own, other) = (endpoint.format.name(), format.name());
+    let (own, other) = (endpoint.format.name(), message.format.name());
     if endpoint.gets(message) {
         None
-    } else if endpoint.format != format {
+    } else if endpoint.format != message.format {
         Some(format!("its format is `{own}`, not `{other}`"))
-    } else if !endpoint.topics.matches(topic) {
+    } else if let Some(name) = message.endpoint.filter(|name| *name != endpoint.name) {
+        Some(format!("it is made by the template of `{name}`"))
+    } else if !endpoint.topics.matches(message.topic) {
         Some("its `topics` do not match".to_owned())
     } else {
-        Some(format!("its `refs` do not match `{reference}`"))
+        Some(format!("its `refs` do not match `{}`", message.reference))
     }
 }
 
-/// Format, topic and ref of a message.
-pub type About<'a> = (Format, &'a str, &'a str);
-
-/// Returns who gets which of the messages with these formats, topics and refs.
+/// Returns who gets which of the messages with these properties.
 #[must_use]
 pub fn recipients_of(about: &[About<'_>], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
     let mut all = Vec::new();

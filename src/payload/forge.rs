@@ -3,7 +3,7 @@
 
 use super::context::{Context, Seen, commit_of};
 use super::pagure::Stamp;
-use super::{Format, Message, gitea, github, gitlab, slack};
+use super::{Format, Message, facts, gitea, github, gitlab, slack};
 use crate::event::{RefChange, RefKind};
 use crate::json;
 
@@ -19,8 +19,8 @@ pub fn topics(change: &RefChange, format: Format) -> &'static [&'static str] {
     let (old, new) = (change.update.old, change.update.new);
     match (format, kind) {
         (Format::Pagure, _) => &[],
-        (Format::Gitlab | Format::Slack, RefKind::Tag) => &["tag_push"],
-        (Format::Gitlab | Format::Slack, _) => &["push"],
+        (Format::Gitlab | Format::Slack | Format::Template, RefKind::Tag) => &["tag_push"],
+        (Format::Gitlab | Format::Slack | Format::Template, _) => &["push"],
         (Format::Gitea | Format::Forgejo, RefKind::Branch) if old.is_none() => &["create", "push"],
         (Format::Gitea | Format::Forgejo, RefKind::Branch) if new.is_none() => &["delete"],
         _ if old.is_none() => &["push", "create"],
@@ -44,6 +44,7 @@ pub fn message(
         Format::Github => github::body(topic, seen, stamp, longest),
         Format::Gitlab => gitlab::body(seen, longest),
         Format::Slack => (slack::body(seen), Vec::new()),
+        Format::Template => (facts::body(topic, seen, stamp, longest), Vec::new()),
         Format::Gitea | Format::Forgejo => gitea::body(topic, seen, longest),
         Format::Pagure => unreachable!("Pagure's messages are made of events"),
     };
@@ -66,6 +67,7 @@ pub fn ping(
         Format::Github => json::to_bytes(&github::ping(context, stamp, receiver, wanted)),
         Format::Gitlab => json::to_bytes(&gitlab::ping(context)),
         Format::Slack => slack::ping(context),
+        Format::Template => facts::ping(context, stamp),
         Format::Gitea | Format::Forgejo => json::to_bytes(&gitea::ping(context)),
         Format::Pagure => unreachable!("Pagure's test message is one of any topic"),
     };
@@ -95,7 +97,7 @@ fn frozen(
         Format::Gitlab => owned(gitlab::headers(topic, context, delivery)),
         Format::Gitea => gitea::headers(topic, &["Gitea", "Gogs"], delivery),
         Format::Forgejo => gitea::headers(topic, &["Forgejo", "Gitea", "Gogs"], delivery),
-        Format::Pagure | Format::Slack => Vec::new(),
+        Format::Pagure | Format::Slack | Format::Template => Vec::new(),
     };
     Message {
         format,
@@ -105,6 +107,7 @@ fn frozen(
         reference: String::new(),
         headers,
         ends: None,
+        template: None,
         body,
     }
 }

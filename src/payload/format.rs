@@ -21,6 +21,8 @@ pub enum Format {
     Forgejo,
     /// Slack's incoming web-hooks: a text for people.
     Slack,
+    /// A body that an endpoint's template makes of the facts.
+    Template,
 }
 
 /// Beginnings of the headers that formats set, in lower case.
@@ -44,13 +46,14 @@ pub fn is_reserved_header(name: &str) -> bool {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pagure,
         Self::Github,
         Self::Gitlab,
         Self::Gitea,
         Self::Forgejo,
         Self::Slack,
+        Self::Template,
     ];
 
     /// Returns the format of this name.
@@ -69,7 +72,15 @@ impl Format {
             Self::Gitea => "gitea",
             Self::Forgejo => "forgejo",
             Self::Slack => "slack",
+            Self::Template => "template",
         }
+    }
+
+    /// Returns whether an endpoint of this format needs no key: a chat knows by the URL who may post,
+    /// and a template's receiver may know no signature.
+    #[must_use]
+    pub fn needs_no_key(self) -> bool {
+        matches!(self, Self::Slack | Self::Template)
     }
 
     /// Returns the topics of its messages. `None` if there are others than those of pushes.
@@ -78,7 +89,7 @@ impl Format {
         match self {
             Self::Pagure => None,
             Self::Github | Self::Gitea | Self::Forgejo => Some(&["push", "create", "delete"]),
-            Self::Gitlab | Self::Slack => Some(&["push", "tag_push"]),
+            Self::Gitlab | Self::Slack | Self::Template => Some(&["push", "tag_push"]),
         }
     }
 
@@ -88,7 +99,7 @@ impl Format {
     pub fn default_topics(self) -> &'static [&'static str] {
         match self {
             Self::Github | Self::Gitea | Self::Forgejo => &["push"],
-            Self::Pagure | Self::Gitlab | Self::Slack => &[],
+            Self::Pagure | Self::Gitlab | Self::Slack | Self::Template => &[],
         }
     }
 
@@ -97,7 +108,7 @@ impl Format {
     pub fn most_commits(self) -> usize {
         match self {
             Self::Pagure => 0,
-            Self::Gitlab => 20,
+            Self::Gitlab | Self::Template => 20,
             Self::Slack => 10,
             Self::Github | Self::Gitea | Self::Forgejo => 2048,
         }

@@ -9,6 +9,9 @@
 //! wording                   dates, paths in URLs, numbers without a database
 //! github, gitlab, gitea     the formats
 //! slack                     a text for people
+//! facts, template, sample   the facts of a change; a body that a template makes of them; facts to
+//!                           try a template with
+//! escape                    texts of other people, made harmless in a chat
 //! project, allowance        the project; the length that bodies may have
 //! ```
 //!
@@ -20,6 +23,8 @@ mod allowance;
 mod authors;
 mod commits;
 mod context;
+mod escape;
+mod facts;
 pub mod forge;
 mod format;
 mod gitea;
@@ -27,8 +32,10 @@ mod github;
 mod gitlab;
 pub mod pagure;
 mod project;
+pub mod sample;
 pub mod sent;
 mod slack;
+mod template;
 mod wording;
 
 pub use addresses::{AddressPattern, Addresses, Configured};
@@ -36,6 +43,7 @@ pub use allowance::Allowance;
 pub use context::Context;
 pub use format::{Format, is_reserved_header};
 pub use project::{AccessGroups, AccessUsers, Account, People, Project, User};
+pub use template::{Template, TemplateFault};
 pub use wording::number as derived_id;
 
 /// A message, frozen: a repeat of it carries the same bytes and the same `msg_id`.
@@ -56,6 +64,51 @@ pub struct Message {
     pub headers: Vec<(String, String)>,
     /// Old and new value of the ref, as hex, if the message is about one.
     pub ends: Option<[String; 2]>,
+    /// The endpoint whose template made the body, if one did.
+    pub template: Option<Templated>,
     /// The body's bytes.
     pub body: Vec<u8>,
+}
+
+/// The endpoint whose template makes a body.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Templated {
+    /// The endpoint's name. No other endpoint gets the message.
+    pub endpoint: String,
+    /// The reason for which the template could not be rendered. The body is the facts then, and is
+    /// not to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// Properties of a message by which endpoints choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About<'a> {
+    /// See [`Message::format`].
+    pub format: Format,
+    /// See [`Message::topic`].
+    pub topic: &'a str,
+    /// See [`Message::reference`].
+    pub reference: &'a str,
+    /// The one endpoint that the message is for, if its template made the body.
+    pub endpoint: Option<&'a str>,
+}
+
+impl Message {
+    /// Returns the properties by which endpoints choose.
+    #[must_use]
+    pub fn about(&self) -> About<'_> {
+        About {
+            format: self.format,
+            topic: &self.topic,
+            reference: &self.reference,
+            endpoint: self.template.as_ref().map(|own| &*own.endpoint),
+        }
+    }
+
+    /// Returns the reason for which its template could not be rendered, if it could not.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        self.template.as_ref()?.fault.as_deref()
+    }
 }

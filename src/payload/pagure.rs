@@ -151,6 +151,7 @@ pub fn message(event: &Event, context: Context<'_>, stamp: &Stamp, longest: usiz
         reference: event.name.full(),
         headers: Vec::new(),
         ends: None,
+        template: None,
         body,
     }
 }
@@ -243,6 +244,7 @@ pub fn other_message(topic: &str, mut msg: Object, context: Context<'_>, stamp: 
         reference: String::new(),
         headers: Vec::new(),
         ends: None,
+        template: None,
         body: envelope(topic, &msg, stamp, usize::MAX).expect("memory takes every byte"),
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Format;
 use super::commits::total;
 use super::context::{Context, Seen};
+use super::escape::mrkdwn;
 use crate::event::Commit;
 use crate::json;
 
@@ -33,22 +34,8 @@ pub(super) fn body(seen: Seen<'_>) -> Vec<u8> {
     let project = link(&context.addresses.html, &context.project.fullname);
     let pusher = context.pusher();
     let who = plain(pusher.fullname.as_deref().unwrap_or(&pusher.login));
-    let (kind, name) = (seen.ref_type(), plain(&seen.change.update.name.short()));
-    let gained = seen.change.gained.as_ref();
-    let (count, is_forced) = (total(seen.change), gained.is_some_and(|one| one.forced));
-    let commits = match count {
-        1 => "1 commit".to_owned(),
-        count => format!("{count} commits"),
-    };
-    let what = match (seen.is_created(), seen.is_deleted(), seen.is_tag()) {
-        (true, _, false) if count > 0 => format!("created {kind} {name} with {commits}"),
-        (true, ..) => format!("created {kind} {name}"),
-        (_, true, _) => format!("deleted {kind} {name}"),
-        (.., true) => format!("moved {kind} {name}"),
-        _ if count == 0 => format!("rewound {kind} {name}"),
-        _ if is_forced => format!("force-pushed {commits} to {kind} {name}"),
-        _ => format!("pushed {commits} to {kind} {name}"),
-    };
+    let name = plain(&seen.change.update.name.short());
+    let (what, count) = (summary(seen, &name), total(seen.change));
     let mut text = format!("{who} {what} of {project}");
     let listed = if seen.is_tag() {
         &[]
@@ -71,6 +58,26 @@ pub(super) fn body(seen: Seen<'_>) -> Vec<u8> {
     json::to_bytes(&Post { text })
 }
 
+/// Returns a push in words, without who and where: `pushed 2 commits to branch main`.
+pub(super) fn summary(seen: Seen<'_>, name: &str) -> String {
+    let kind = seen.ref_type();
+    let gained = seen.change.gained.as_ref();
+    let (count, is_forced) = (total(seen.change), gained.is_some_and(|one| one.forced));
+    let commits = match count {
+        1 => "1 commit".to_owned(),
+        count => format!("{count} commits"),
+    };
+    match (seen.is_created(), seen.is_deleted(), seen.is_tag()) {
+        (true, _, false) if count > 0 => format!("created {kind} {name} with {commits}"),
+        (true, ..) => format!("created {kind} {name}"),
+        (_, true, _) => format!("deleted {kind} {name}"),
+        (.., true) => format!("moved {kind} {name}"),
+        _ if count == 0 => format!("rewound {kind} {name}"),
+        _ if is_forced => format!("force-pushed {commits} to {kind} {name}"),
+        _ => format!("pushed {commits} to {kind} {name}"),
+    }
+}
+
 fn line(commit: &Commit, context: Context<'_>) -> String {
     let mut id = commit.id.to_string();
     id.truncate(8);
@@ -85,30 +92,12 @@ fn link(url: &str, text: &str) -> String {
     format!("<{url}|{}>", plain(text).replace('|', "/"))
 }
 
-/// Returns a text of other people without effects: no mark-up of Slack's, no name that a chat would
-/// notify, no character that moves a cursor or turns text around. A long one is cut.
+/// Returns a text of other people without effects, cut if it is long.
 fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    for (at, c) in text.chars().enumerate() {
-        if at == LONGEST_PART {
-            plain.push('…');
-            break;
-        }
-        match c {
-            '&' => plain.push_str("&amp;"),
-            '<' => plain.push_str("&lt;"),
-            '>' => plain.push_str("&gt;"),
-            // Mattermost, Discord and Zulip notify by a bare `@name`; a word joiner is not seen.
-            '@' => plain.push_str("@\u{2060}"),
-            c if c.is_control()
-                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                plain.push(' ');
-            }
-            c => plain.push(c),
-        }
+    match text.char_indices().nth(LONGEST_PART) {
+        Some((end, _)) => format!("{}…", mrkdwn(&text[..end])),
+        None => mrkdwn(text),
     }
-    plain
 }
 
 #[cfg(test)]

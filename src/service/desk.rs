@@ -17,7 +17,8 @@ use crate::config::Settings;
 use crate::context::told::Told;
 use crate::context::{Context, locate, max_spool};
 use crate::error::Error;
-use crate::spool::{Content, Header, Id, Recipient, Spool, Taken, Unusable};
+use crate::payload::About;
+use crate::spool::{Content, Frozen, Header, Id, Recipient, Spool, Taken, Unusable};
 use crate::{delivery, report};
 
 /// Greatest size of an entry in bytes. No hook makes a larger one.
@@ -263,11 +264,7 @@ fn recipients(header: &Header, welcome: &Welcome, meant: &[String]) -> Vec<Recip
     let Content::Built(built) = &header.content else {
         return Vec::new();
     };
-    let about: Vec<delivery::About<'_>> = built
-        .messages
-        .iter()
-        .map(|message| (message.format, &*message.topic, &*message.reference))
-        .collect();
+    let about: Vec<About<'_>> = built.messages.iter().map(Frozen::about).collect();
     let settings = &welcome.settings;
     let mut all = delivery::recipients_of(&about, settings, &welcome.repository);
     all.retain(|one| meant.contains(&one.endpoint));

@@ -147,6 +147,7 @@ fn freeze_message(message: &Message) -> Frozen {
         reference: message.reference.clone(),
         headers: message.headers.clone(),
         ends: message.ends.clone(),
+        template: message.template.clone(),
         length: message.body.len() as u64,
         sha256: checksum(&message.body),
     }
@@ -315,6 +316,7 @@ impl Entry {
             reference: frozen.reference.clone(),
             headers: frozen.headers.clone(),
             ends: frozen.ends.clone(),
+            template: frozen.template.clone(),
             body,
         })
     }

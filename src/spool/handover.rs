@@ -1,4 +1,4 @@
-//! Handing a queue over to another endpoint.
+//! Handing a queue over to another endpoint, and retrying a message with another body.
 //!
 //! An entry names its recipients, and its bytes never change. So each entry of the old queue is
 //! written anew, for the new endpoint alone, with the same messages in it. The new entry has an id
@@ -8,14 +8,17 @@
 //! Crash at any point: an entry is in its old place, in its new one, or in both. The next run makes
 //! the same names and finds those that exist; the worst result is a repeat.
 
+use std::time::SystemTime;
+
 use super::entry::{self, Entry};
 use super::error::{EntryError, IoError, SpoolError};
 use super::lane::Lane;
 use super::names::id::Id;
 use super::names::item::{Failed, Item, Part};
 use super::names::queue::Queue;
+use super::names::stamp;
 use super::record::{Built, Content, Header, Recipient, Selection};
-use super::{Lock, Name, Spool, disk};
+use super::{Lock, Spool, disk};
 use crate::payload::Message;
 
 /// Entries that share the flush of the queue that they go to.
@@ -143,9 +146,38 @@ impl Spool {
             part,
             ..Item::first(&id)
         };
-        let new = self.retry_dir(&to.queue).entry(item.to_string());
-        self.write_anew(&entry, messages, to, &id, &new)?;
+        self.write_anew(&entry, messages, to, &item)?;
         Ok(true)
+    }
+
+    /// Puts a failed item back into its queue, due at once, with these messages in place of those
+    /// that its endpoint gets of the entry.
+    ///
+    /// Crash between the two steps: it is in the queue and in `failed/`, as after
+    /// [`Spool::retry_failed`].
+    pub fn retry_anew(
+        &self,
+        failed: &Failed,
+        messages: Vec<Message>,
+        now: SystemTime,
+    ) -> Result<(), SpoolError> {
+        let entry = self.open_failed(failed)?;
+        let queue = &failed.queue;
+        let recipient = Recipient {
+            queue: queue.clone(),
+            endpoint: entry
+                .header()
+                .endpoint(queue)
+                .unwrap_or_default()
+                .to_owned(),
+            messages: Selection::All,
+        };
+        let id = failed.id.handed_over(queue.as_str());
+        let item = Item::due_at(&id, failed.part, stamp::round_down(now));
+        self.write_anew(&entry, messages, &recipient, &item)?;
+        Self::flush_queue_dir(&self.retry_dir(queue))?;
+        self.drop_failed(failed)?;
+        Ok(())
     }
 
     fn write_anew(
@@ -153,21 +185,23 @@ impl Spool {
         entry: &Entry,
         messages: Vec<Message>,
         to: &Recipient,
-        id: &Id,
-        new: &Name,
+        item: &Item,
     ) -> Result<(), SpoolError> {
         let draft = entry.header().with(Content::Built(Built {
             messages,
             recipients: vec![to.clone()],
         }));
-        let tmp = self.work_dir()?.entry(format!("{id}.moved"));
+        let tmp = self.work_dir()?.entry(format!("{}.moved", item.id));
         // A crash may have left this name in an earlier try.
         disk::unlink(&tmp)?;
         let file = disk::create(&tmp, self.access)?;
         // Crash before the link: it is in its old place alone.
         entry::write(&draft, &file, &tmp)?;
         disk::flush(&file, &tmp)?;
-        disk::link(&tmp, new)?;
+        let name = item.to_string();
+        self.link_into(&self.retry_dir(&to.queue), |dir| {
+            disk::link(&tmp, &dir.entry(&name))
+        })?;
         Ok(disk::unlink(&tmp)?)
     }
 

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::encoding;
 use super::folder_id::FolderId;
 use super::names::id::Id;
+use super::names::item::Part;
 use super::names::queue::Queue;
 use crate::event::RefUpdate;
-use crate::payload::{Format, Message};
+use crate::payload::{About, Format, Message, Templated};
 
 /// A process, identified so that a later one with the same number is not taken for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,10 +163,26 @@ pub struct Frozen {
     /// See [`Message::ends`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<[String; 2]>,
+    /// See [`Message::template`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Templated>,
     /// The length of the body, in bytes.
     pub length: u64,
     /// The SHA-256 of the body, in hex.
     pub sha256: String,
+}
+
+impl Frozen {
+    /// Returns the properties by which endpoints choose.
+    #[must_use]
+    pub fn about(&self) -> About<'_> {
+        About {
+            format: self.format,
+            topic: &self.topic,
+            reference: &self.reference,
+            endpoint: self.template.as_ref().map(|own| &*own.endpoint),
+        }
+    }
 }
 
 impl<M> Record<M> {
@@ -255,6 +272,22 @@ impl Header {
             Some(Selection::All) => (0..self.frozen().len()).collect(),
             Some(Selection::Only(numbers)) => numbers.clone(),
         }
+    }
+
+    /// Returns whether a part of a queue's messages has one whose template could not be rendered.
+    #[must_use]
+    pub fn is_unrendered(&self, queue: &Queue, part: Part) -> bool {
+        let numbers = self.messages_for(queue);
+        let (first, all) = (part.first() as usize, self.frozen());
+        let numbers = match part {
+            Part::From(_) => numbers.get(first..),
+            Part::Only(_) => numbers.get(first..=first),
+        };
+        let mut messages = numbers.unwrap_or_default().iter();
+        messages.any(|&number| {
+            let template = all.get(number).and_then(|frozen| frozen.template.as_ref());
+            template.is_some_and(|template| template.fault.is_some())
+        })
     }
 
     /// Returns the endpoints that get any of the entry's messages.

@@ -126,6 +126,7 @@ mod spool_watch;
 mod start;
 mod supervised;
 mod support;
+mod templates;
 mod tls;
 mod tutorial;
 mod upgrade;

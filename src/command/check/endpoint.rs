@@ -96,7 +96,7 @@ fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Fin
     let name = &endpoint.name;
     let is_short = |key: &&Secret| key.expose().len() < SHORT_KEY;
     match &credentials.key {
-        None if credentials.token.is_some() || endpoint.format == Format::Slack => {}
+        None if credentials.token.is_some() || endpoint.format.needs_no_key() => {}
         // The login tells the broker who sends, and consumers trust the broker.
         None if endpoint.bus.is_some() => {}
         None => findings.warning(

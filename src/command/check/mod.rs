@@ -9,6 +9,7 @@ mod findings;
 mod repository;
 mod service;
 mod spool;
+mod template;
 
 use std::path::{Path, PathBuf};
 

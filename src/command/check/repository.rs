@@ -5,7 +5,7 @@ use std::path::Path;
 use super::endpoint::Trusts;
 use super::findings::Findings;
 use super::spool::Spools;
-use super::{endpoint, filters, service, spool};
+use super::{endpoint, filters, service, spool, template};
 use crate::announce::compose;
 use crate::config::Loaded;
 use crate::context::{Context, locate};
@@ -194,6 +194,7 @@ fn check_config(
     filters::check(settings, findings);
     for endpoint in &settings.endpoints {
         filters::check_endpoint(endpoint, findings);
+        template::check(endpoint, settings, repository, findings, ctx);
         if !endpoint.is_served {
             endpoint::check(endpoint, settings, &known.trusts, findings, ctx);
         }

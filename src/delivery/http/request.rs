@@ -8,6 +8,9 @@ use crate::payload::pagure::delivery;
 use crate::payload::{Format, Message, is_reserved_header};
 use crate::signature::{self, Secret};
 
+/// The header that a message of format `template` has stored.
+pub const CONTENT_TYPE: &str = "Content-Type";
+
 /// A header's value.
 #[derive(Clone, Debug)]
 pub enum HeaderValue {
@@ -35,7 +38,12 @@ impl<'a> Request<'a> {
             headers: Vec::with_capacity(16 + credentials.headers.len()),
             body: &message.body,
         };
-        signed.plain("Content-Type", "application/json");
+        // A template's bodies have the type that they were rendered as.
+        let own = message.headers.iter();
+        let own = own.filter(|_| message.format == Format::Template);
+        let own = own.filter(|(name, _)| name == CONTENT_TYPE);
+        let content_type = own.map(|(_, value)| value.as_str()).next();
+        signed.plain(CONTENT_TYPE, content_type.unwrap_or("application/json"));
         signed.plain("Accept", "*/*");
         let agent = match message.format {
             Format::Github => concat!("GitHub-Hookshot/refpost-", env!("CARGO_PKG_VERSION")),
@@ -122,7 +130,7 @@ impl Signed<'_> {
     fn as_forge(&mut self, format: Format, credentials: &Credentials) {
         let own: &[&'static str] = match format {
             Format::Slack => return,
-            Format::Pagure | Format::Github => &[],
+            Format::Pagure | Format::Github | Format::Template => &[],
             Format::Gitea => &["X-Gitea-Signature", "X-Gogs-Signature"],
             Format::Forgejo => &[
                 "X-Forgejo-Signature",
@@ -201,6 +209,7 @@ mod tests {
             reference: String::new(),
             headers: Vec::new(),
             ends: None,
+            template: None,
             body: b"{}".to_vec(),
         };
         let unsigned = Credentials {

@@ -50,6 +50,7 @@ pub(super) fn message(number: u64) -> Message {
         reference: "refs/heads/main".to_owned(),
         headers: Vec::new(),
         ends: None,
+        template: None,
         body: number.to_string().into_bytes(),
     }
 }

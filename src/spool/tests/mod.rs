@@ -216,6 +216,7 @@ fn message(id: &str) -> Message {
         reference: "refs/heads/main".to_owned(),
         headers: Vec::new(),
         ends: None,
+        template: None,
         body: format!("{{\"body of\": {id:?}}}").repeat(3).into_bytes(),
     }
 }
