@@ -50,6 +50,11 @@ always 644 completions-fish $prefix/share/fish/vendor_completions.d/refpost.fish
 always 644 prometheus/alerts.yml $prefix/share/refpost/prometheus/alerts.yml
 always 644 prometheus/alerts.test.yml $prefix/share/refpost/prometheus/alerts.test.yml
 always 644 prometheus/dashboard.json $prefix/share/refpost/prometheus/dashboard.json
+always 644 templates/discord.j2 $prefix/share/refpost/templates/discord.j2
+always 644 templates/matrix.j2 $prefix/share/refpost/templates/matrix.j2
+always 644 templates/msteams.j2 $prefix/share/refpost/templates/msteams.j2
+always 644 templates/ntfy.j2 $prefix/share/refpost/templates/ntfy.j2
+always 644 templates/zulip.j2 $prefix/share/refpost/templates/zulip.j2
 cron 644 refpost.cron /etc/cron.d/refpost
 systemd 644 refpost-flush.service $systemd_in/systemd/system/refpost-flush.service
 systemd 644 refpost-flush.timer $systemd_in/systemd/system/refpost-flush.timer
