@@ -1,5 +1,7 @@
 //! No secret is ever shown: in no output, log, spool, dump or title of a process.
 
+use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
@@ -103,6 +105,106 @@ fn no_secret_is_in_any_output_or_in_the_spool() {
     }
 }
 
+/// An endpoint of each format at a live receiver and at a dead one, with each secret that it can
+/// have.
+fn started_in_each_format() -> Site {
+    let site = Site::new();
+    let live = site.receiver.url("");
+    let live = live.replace("http://", "http://hidden-user:hidden-word@");
+    let dead = "http://hidden-user:hidden-word@127.0.0.1:9";
+    site.write("test.git/token", "hidden-file\n");
+    site.write("test.git/own.j2", "{{ summary|tojson }}");
+    site.write("test.git/bad.j2", "{{ summary.oops|tojson }}");
+    let template = |name: &str| format!("template = {{ file = \"{name}.j2\" }}\n");
+    let key = "key = \"hidden-key\"\nstandard_webhooks = true\n\
+               previous_key = { text = \"hidden-old\", until = 2999-01-01 }\n";
+    let formats = [
+        ("pagure", "pagure", key.to_owned()),
+        ("github", "github", format!("{key}topics = [\"*\"]\n")),
+        ("gitea", "gitea", format!("{key}topics = [\"*\"]\n")),
+        ("forgejo", "forgejo", key.to_owned()),
+        (
+            "gitlab",
+            "gitlab",
+            format!("{key}token = \"hidden-token\"\n"),
+        ),
+        (
+            "lab-file",
+            "gitlab",
+            "token = { file = \"token\" }\n".to_owned(),
+        ),
+        (
+            "lab-env",
+            "gitlab",
+            "token = { env = \"HIDDEN\" }\n".to_owned(),
+        ),
+        ("slack", "slack", key.to_owned()),
+        ("template", "template", key.to_owned() + &template("own")),
+        ("bad", "template", key.to_owned() + &template("bad")),
+    ];
+    let mut config = String::new();
+    for (name, format, more) in formats {
+        for (kind, host) in [("live", &*live), ("dead", dead)] {
+            writeln!(
+                config,
+                "[[endpoint]]\nname = \"{name}-{kind}\"\nformat = \"{format}\"\n\
+                 url = \"{host}/hidden-path/{{ref}}?hidden-query={{fullname}}\"\n{more}\
+                 [endpoint.headers]\nX-Auth = \"hidden-header\"",
+            )
+            .unwrap();
+        }
+    }
+    site.config_alone(&config);
+    site
+}
+
+#[test]
+fn no_secret_of_any_format_is_in_any_output_or_in_the_spool() {
+    let site = started_in_each_format();
+    let answers: [fn(&Request) -> Answer; 3] =
+        [|_| Answer::status(200), repeat, |_| Answer::status(404)];
+    for (at, answer) in answers.into_iter().enumerate() {
+        site.receiver.script(answer);
+        site.commit("a");
+        let refspecs = [
+            format!("HEAD:refs/heads/b{at}"),
+            format!("HEAD:refs/tags/t{at}"),
+        ];
+        let push = site.git_run(&["push", "origin"]).args(refspecs);
+        let ran = push.env("HIDDEN", "hidden-env").run();
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        assert_hidden(&ran.stderr, "push");
+        let requests = site.receiver.take();
+        let has_token = |token: &str| {
+            let mut all = requests.iter();
+            all.any(|one| one.header("X-Gitlab-Token") == Some(token))
+        };
+        let tokens = ["hidden-token", "hidden-file", "hidden-env"];
+        assert!(at > 0 || tokens.into_iter().all(has_token));
+    }
+    site.receiver.script(repeat);
+    let ping = || {
+        site.refpost(["ping", "test.git"])
+            .env("HIDDEN", "hidden-env")
+            .run()
+    };
+    let ran = ping();
+    assert_hidden(&(ran.stdout + &ran.stderr), "ping");
+    all_commands(&site);
+    let loaded = config::load(&site.path("system.toml"), true, Some(&site.bare), "host").unwrap();
+    assert_hidden(
+        &format!("{:#?} {:#?}", loaded.settings, loaded.shown()),
+        "the settings",
+    );
+    let spooled = read_all(&site.bare.join("refpost"));
+    let failed = |(path, _): &&(String, String)| path.contains("/failed/bad-live/");
+    assert!(spooled.iter().any(|file| failed(&file)), "nothing failed");
+    for (path, text) in spooled {
+        assert_hidden(&path, "a name in the spool");
+        assert_hidden(&text, &path);
+    }
+}
+
 fn all_commands(site: &Site) {
     let commands: &[&[&str]] = &[
         &["check", "test.git"],
@@ -130,11 +232,9 @@ fn all_commands(site: &Site) {
         ran.stdout
     };
     let listed = shown(&["queue", "list", "test.git"]);
-    for id in listed
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split(' ').next_back())
-    {
+    let rows = listed.lines().skip(1);
+    let ids = rows.filter_map(|line| line.split(' ').next_back());
+    for id in ids.collect::<BTreeSet<_>>() {
         shown(&["queue", "show", id, "--repo", "test.git"]);
     }
     for args in commands {
