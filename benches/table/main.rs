@@ -11,6 +11,7 @@
 mod bounds;
 mod entries;
 mod flush;
+mod formats;
 mod hook;
 mod latency;
 mod measure;
@@ -25,9 +26,10 @@ mod walk;
 type Part = (&'static str, fn());
 
 /// In their order.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("hook", hook::measure),
     ("walk", walk::measure),
+    ("formats", formats::measure),
     ("flush", flush::measure),
     ("latency", latency::measure),
     ("spool", spool::measure),

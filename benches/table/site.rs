@@ -39,10 +39,13 @@ impl Site {
 
     /// Writes the configuration: spooled, signed, for these URLs, and what `more` says.
     pub(crate) fn configure(&self, urls: &[&str], more: &str) {
-        let text = format!(
-            "mode = \"spool\"\nquiet = true\nkey = \"0123456789abcdef0123\"\n\
-             urls = {urls:?}\n{more}"
-        );
+        self.configure_alone(&format!("urls = {urls:?}\n{more}"));
+    }
+
+    /// Writes the configuration: spooled, signed, and what `text` says.
+    pub(crate) fn configure_alone(&self, text: &str) {
+        let text =
+            format!("mode = \"spool\"\nquiet = true\nkey = \"0123456789abcdef0123\"\n{text}");
         let file = self.bare.join("refpost.toml");
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
