@@ -127,6 +127,8 @@ mod start;
 mod supervised;
 mod support;
 mod templates;
+mod templates_checked;
+mod templates_contrib;
 mod tls;
 mod tutorial;
 mod upgrade;

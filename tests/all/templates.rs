@@ -1,19 +1,14 @@
 //! `format = "template"`: a body of one's own.
 
 use std::fs;
-use std::path::Path;
-
-use serde_json::Value;
+use std::os::unix::fs::{MetadataExt, chown};
 
 use super::formats_rules::{KEY, body, pushed};
 use crate::support::spooled::eventually;
-use crate::support::{Answer, Request, Site, set_mode};
-
-/// Names, subjects and branches that have an effect where they are not escaped.
-const HOSTILE: &str = "@everyone \"O'Neil\" \\ <b>&amp;</b> **x** [a](http://x) `id` \u{202e}";
+use crate::support::{Answer, Request, Served, Site, set_mode};
 
 /// An endpoint with a template.
-fn endpoint(site: &Site, name: &str, template: &str, more: &str) -> String {
+pub(crate) fn endpoint(site: &Site, name: &str, template: &str, more: &str) -> String {
     let url = site.receiver.url(&format!("/{name}"));
     let file = site.write(format!("{name}.j2"), template);
     format!(
@@ -23,13 +18,13 @@ fn endpoint(site: &Site, name: &str, template: &str, more: &str) -> String {
     )
 }
 
-fn site_of(endpoints: &[String]) -> Site {
+pub(crate) fn site_of(endpoints: &[String]) -> Site {
     let site = Site::new();
     configure(&site, endpoints);
     site
 }
 
-fn configure(site: &Site, endpoints: &[String]) {
+pub(crate) fn configure(site: &Site, endpoints: &[String]) {
     site.config_alone(&format!(
         "instance = \"https://git.example.org\"\n{}",
         endpoints.concat()
@@ -37,7 +32,7 @@ fn configure(site: &Site, endpoints: &[String]) {
 }
 
 /// The requests to one endpoint.
-fn to<'a>(name: &str, requests: &'a [Request]) -> Vec<&'a Request> {
+pub(crate) fn to<'a>(name: &str, requests: &'a [Request]) -> Vec<&'a Request> {
     let start = format!("POST /{name} ");
     let all = requests.iter();
     all.filter(|one| one.line.starts_with(&start)).collect()
@@ -186,286 +181,41 @@ fn a_rendered_body_stays_as_it_was_frozen() {
 }
 
 #[test]
-fn check_ping_and_preview_render_a_template() {
-    let site = site_of(&[]);
-    site.commit("a");
-    site.git(&["push", "-q", "origin", "HEAD:refs/heads/main"]);
-    let check = || {
-        let ran = site.refpost(["check", "test.git"]).run();
-        ran.stdout + &ran.stderr
+fn a_service_sends_what_templates_made_at_the_push() {
+    let Some(served) = Served::new() else { return };
+    let endpoint = |name: &str| {
+        let url = served.receiver.url(&format!("/{name}"));
+        format!(
+            "[[endpoint]]\nname = \"{name}\"\nurl = \"{url}\"\nformat = \"template\"\n\
+             template = {{ file = \"{name}.j2\" }}\nunsigned = true\n"
+        )
     };
-    let table = [
-        (
-            "{\"text\": \"{{ head.subject if head else summary }}\"}",
-            "with a new branch with commits, a new branch, ",
-        ),
-        (
-            "{{ repository.nme|tojson }}",
-            "undefined value (in own.j2:1)",
-        ),
-        (
-            "{{ ref.name|tojson }}",
-            "with a test message: cannot render the template: undefined value",
-        ),
-        ("\n{% if %}", "cannot use template `"),
-    ];
-    for (template, expected) in table {
-        configure(&site, &[endpoint(&site, "own", template, "")]);
-        let said = check();
-        assert!(said.contains(expected), "{template}: {said}");
-    }
-    let ping = || site.refpost(["ping", "test.git"]).run();
-    let said = ping();
-    assert_eq!(said.status, 1);
-    assert!(
-        said.stderr
-            .contains("cannot ping `own`: cannot use template `"),
-        "{}",
-        said.stderr
-    );
-
-    configure(
-        &site,
-        &[endpoint(
-            &site,
-            "own",
-            "[{{ event|tojson }}, {{ summary|tojson }}]",
-            "",
-        )],
-    );
-    let said = check();
-    assert!(
-        said.contains("its template renders every kind of push"),
-        "{said}"
-    );
-    ping().well();
-    let told = body(&site.receiver.take()[0]);
-    assert_eq!(told, serde_json::json!(["ping", "tested the web-hook"]));
-
-    let head = site.git(&["rev-parse", "HEAD"]);
-    let line = format!("{} {head} refs/heads/main\n", "0".repeat(40));
-    let preview = || {
-        let preview = site.refpost(["preview", "--repo", "test.git", "--format", "template"]);
-        preview.stdin(line.as_bytes()).run()
-    };
-    let said = preview().well().stdout;
-    assert_eq!(said, "[\"push\", \"created branch main with 1 commit\"]\n");
-    // Without an endpoint: the facts.
-    configure(&site, &[]);
-    let said = preview().well().stdout;
-    let facts: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(facts["head"]["id"], head.as_str());
-    assert_documented(&facts);
-
-    let url = ["--url", "https://x/"];
-    for (command, more) in [("enable", &url[..]), ("demo", &[])] {
-        let ran = site
-            .refpost([command, "--format", "template"])
-            .args(more)
-            .run();
-        assert_eq!(ran.status, 2);
-        let expected = "it needs a template: write an `[[endpoint]]`";
-        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
-    }
-}
-
-/// Every key of the facts is in the page about them.
-fn assert_documented(facts: &Value) {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/templates.md");
-    let page = fs::read_to_string(page).unwrap();
-    let mut keys = Vec::new();
-    collect("", facts, &mut keys);
-    assert!(keys.len() > 40, "{keys:?}");
-    for key in keys {
-        assert!(page.contains(&format!("`{key}`")), "the page lacks `{key}`");
-    }
-}
-
-fn collect(above: &str, value: &Value, keys: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                // A commit is one table of the page, a person in it another.
-                let is_part = ["head", "commits", "author", "committer"].contains(&name.as_str());
-                let key = format!("{above}{name}");
-                let below = if is_part {
-                    String::new()
-                } else {
-                    format!("{key}.")
-                };
-                keys.push(key);
-                collect(&below, value, keys);
-            }
-        }
-        Value::Array(all) => all.iter().for_each(|value| collect(above, value, keys)),
-        _ => {}
-    }
-}
-
-#[test]
-fn a_template_that_others_can_change_is_not_used() {
-    let site = site_of(&[]);
-    let file = site.path("own.j2");
-    configure(&site, &[endpoint(&site, "own", "\"x\"", "")]);
-    let check = || {
-        let ran = site.refpost(["check", "test.git"]).run();
-        ran.stdout + &ran.stderr
-    };
-    set_mode(&file, 0o644);
-    assert!(!check().contains("own.j2"), "{}", check());
-    set_mode(&file, 0o646);
-    assert!(
-        check().contains("mode 0646 lets others write it"),
-        "{}",
-        check()
-    );
-    fs::remove_file(&file).unwrap();
-    assert!(check().contains("cannot read template `"), "{}", check());
-    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert!(check().contains("it is no regular file"), "{}", check());
-    fs::remove_file(&file).unwrap();
-    fs::write(&file, "x".repeat((64 << 10) + 1)).unwrap();
-    assert!(check().contains("it is longer than 64 KiB"), "{}", check());
-}
-
-#[test]
-fn the_templates_of_contrib_make_json_of_every_push() {
-    let site = site_of(&[]);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/templates");
-    let mut names: Vec<String> = fs::read_dir(folder.clone())
-        .unwrap()
-        .map(|entry| {
-            entry
-                .unwrap()
-                .path()
-                .file_stem()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned()
-        })
-        .collect();
-    names.sort();
-    assert_eq!(names, ["discord", "matrix", "msteams", "ntfy", "zulip"]);
-    let endpoints: Vec<String> = names
-        .iter()
-        .map(|name| {
-            let text = fs::read_to_string(folder.join(format!("{name}.j2"))).unwrap();
-            endpoint(&site, name, &text, "")
-        })
-        .collect();
-    configure(&site, &endpoints);
-    // A push of each kind, with what a template must escape.
-    let ran = site.refpost(["check", "test.git"]).run();
-    for name in &names {
-        let expected = format!("endpoint `{name}`: its template renders every kind of push");
-        assert!(
-            ran.stdout.contains(&expected),
-            "{}{}",
-            ran.stdout,
-            ran.stderr
-        );
-    }
-    let commit = |number: usize| {
-        site.file("file", number.to_string());
-        site.git(&["add", "-A"]);
-        let message = format!("{HOSTILE}\u{7} {}\n\nbody\t@here", "long ".repeat(30));
-        site.git_run(&["commit", "-q", "-m", &message])
-            .env("GIT_AUTHOR_NAME", HOSTILE.replace(['<', '>'], ""))
-            .run()
-            .well();
-    };
-    (0..12).for_each(commit);
-    site.git(&["tag", "-a", "-m", HOSTILE, "v\"1@here"]);
-    for refspec in [
-        "HEAD:refs/heads/@everyone\"b",
-        "+HEAD~2:refs/heads/@everyone\"b",
-        "HEAD:refs/heads/@everyone\"b",
-        ":refs/heads/@everyone\"b",
-        "v\"1@here",
-        ":v\"1@here",
-    ] {
-        let requests = pushed(&site, refspec);
-        assert_eq!(requests.len(), names.len(), "{refspec}");
-        for name in &names {
-            let told = body(to(name, &requests)[0]);
-            assert_harmless(&told, name);
-            if name == "discord" {
-                assert!(told["content"].as_str().unwrap().chars().count() <= 2000);
-            }
-        }
-    }
-    site.refpost(["ping", "test.git"]).run().well();
-    let requests = site.receiver.take();
-    let told: Vec<Value> = requests.iter().map(body).collect();
-    assert_eq!(told.len(), names.len());
-}
-
-/// No text for people in a body notifies anybody or has a control character; texts in mark-up have
-/// none of other people's.
-fn assert_harmless(value: &Value, name: &str) {
-    match value {
-        Value::String(text) if text.starts_with("http") => {}
-        Value::String(text) => {
-            assert!(
-                !text.contains("@everyone") && !text.contains("@here"),
-                "{name}: {text}"
-            );
-            let is_bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
-            assert!(!text.contains(is_bad), "{name}: {text:?}");
-            if name == "discord" {
-                assert!(!text.contains("[a](http://x)"), "{text}");
-            }
-        }
-        Value::Array(all) => all.iter().for_each(|value| assert_harmless(value, name)),
-        Value::Object(all) => all.values().for_each(|value| {
-            assert_harmless(value, name);
-            if let Some(html) = all.get("html").and_then(Value::as_str) {
-                assert!(!html.contains("<b>&"), "{html}");
-            }
-        }),
-        _ => {}
-    }
-}
-
-#[test]
-fn a_template_belongs_to_its_format_and_is_named_by_it() {
-    let site = Site::new();
-    let head = "[[endpoint]]\nname = \"own\"\nurl = \"https://x/\"\nunsigned = true\n";
-    for (more, expected) in [
-        (
-            "format = \"template\"",
-            "line 7: `own` has format `template` and no `template = { file = \"…\" }`",
-        ),
-        (
-            "template = { file = \"x\" }",
-            "line 7: `template` of `own` is of format `template` alone, and its format is `pagure`",
-        ),
-        (
-            "format = \"slack\"\ncontent_type = \"text/plain\"",
-            "line 8: `content_type` of `own` is of format `template` alone, and its format is `slack`",
-        ),
-        (
-            "format = \"template\"\ntemplate = { file = \"x\" }\ncontent_type = \"text\\n\"",
-            "this is no content type, expected one like `application/json`",
-        ),
-        (
-            "format = \"template\"\ntemplate = { file = \"x\" }\ntopics = [\"create\"]",
-            "format `template` has no topic `create`",
-        ),
-        ("template = \"x\"", "expected a table, `{ file = \"…\" }`"),
-    ] {
-        site.config_alone(&format!("{head}{more}\n"));
-        let ran = site.refpost(["preview", "--repo", "test.git"]).run();
-        assert_eq!(ran.status, 78, "{more}");
-        assert!(ran.stderr.contains(expected), "{more}: {}", ran.stderr);
-    }
-    site.config_alone("format = \"template\"\nurls = [\"https://x/\"]\n");
-    let ran = site.refpost(["preview", "--repo", "test.git"]).run();
-    assert!(
-        ran.stderr
-            .contains("format `template` is of an `[[endpoint]]`"),
-        "{}",
-        ran.stderr
-    );
+    let template = "[{{ new|tojson }}]";
+    served.accounts.public("open.j2", template);
+    // Accounts that push cannot read this one, and the service can.
+    let closed = served.accounts.environment.write("closed.j2", template);
+    let group = fs::metadata(&served.service.home).unwrap().gid();
+    chown(&closed, Some(0), Some(group)).unwrap();
+    set_mode(&closed, 0o640);
+    served.configure("", &(endpoint("open") + &endpoint("closed")));
+    let _service = served.start();
+    let (head, said) = served.push(&served.alice, "alice/a");
+    let expected = "refpost: cannot render a message for `closed`, which is kept in `failed/`: \
+                    cannot read template `";
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with(expected), "{said:?}");
+    let requests = served.arrived(2);
+    assert_eq!(to("ci", &requests).len(), 1);
+    assert_eq!(body(to("open", &requests)[0]), serde_json::json!([head]));
+    let failed = served.spool().join("failed/closed");
+    eventually("it is put by", || {
+        fs::read_dir(&failed).is_ok_and(|mut all| all.next().is_some())
+    });
+    let retried = served
+        .as_service(&["queue", "retry", "--all"])
+        .output()
+        .unwrap();
+    assert!(retried.status.success(), "{retried:?}");
+    let requests = served.arrived(1);
+    assert_eq!(body(to("closed", &requests)[0]), serde_json::json!([head]));
 }

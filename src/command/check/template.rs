@@ -24,8 +24,10 @@ pub(crate) fn check(
         let text = format!("endpoint `{name}`: {}", report::chain(&error));
         return findings.error(&text, error.hint());
     }
-    let samples = compose::in_context(repository, settings, ctx, sample::facts);
-    let samples = match samples {
+    let samples = compose::in_context(repository, settings, ctx, |context, stamp| {
+        (sample::facts(context, stamp), sample::ping(context, stamp))
+    });
+    let (samples, ping) = match samples {
         Ok(samples) => samples,
         Err(error) => return findings.error(&report::chain(&error), error.hint()),
     };
@@ -51,5 +53,11 @@ pub(crate) fn check(
         findings.ok(&format!(
             "endpoint `{name}`: its template renders every kind of push"
         ));
+        if let Err(fault) = templates.rendered(&ping, endpoint, settings) {
+            findings.warning(
+                &format!("endpoint `{name}`: `ping` cannot test it: {fault}"),
+                "a test message has the `event` `ping` and no `ref`",
+            );
+        }
     }
 }
