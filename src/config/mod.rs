@@ -12,7 +12,8 @@
 //! shown      what is in force, and which layer says so
 //! defaults   the layer below all files
 //! bus        endpoints that are a message bus
-//! settings   the merged layers made whole: endpoints with names
+//! endpoint   one receiver of messages
+//! settings   the merged layers made whole
 //! require    whether files that cannot be loaded ask for `require`
 //! project    what [project] says and what the repository tells → Project
 //! web        where a project is cloned from and looked at
@@ -25,6 +26,7 @@
 mod bus;
 mod defaults;
 mod document;
+mod endpoint;
 mod error;
 mod file;
 #[cfg(test)]
@@ -43,6 +45,7 @@ mod web;
 
 pub use bus::Bus;
 pub use defaults::IN_FLIGHT;
+pub use endpoint::{ClientCert, Endpoint, Signing};
 pub use error::Error;
 pub use file::Refusal;
 pub use load::{Alone, Loaded, Server, load, load_alone};
@@ -52,7 +55,7 @@ pub use schema::{Mode, Origin};
 pub use secrets::keys::{Credentials, KeyError};
 pub use secrets::sources::{PreviousKey, SecretFile, SecretSource};
 pub use secrets::templates::{TemplateError, TemplateSource};
-pub use settings::{Allow, ClientCert, Endpoint, Network, Retry, Settings, Signing};
+pub use settings::{Allow, Network, Retry, Settings};
 pub use shown::Shown;
 pub use values::matching::{Names, RepositoryPattern, RepositoryPatterns, below};
 pub use values::patterns::Patterns;

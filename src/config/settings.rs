@@ -8,17 +8,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::bus::Bus;
-use super::schema::{EndpointLayer, Layer, Mode, Origin, ProjectLayer};
-use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
-use super::secrets::templates::TemplateSource;
+use super::endpoint::{Endpoint, Signing, TIMEOUT, own_endpoint, signing};
+use super::schema::{Layer, Mode, Origin, ProjectLayer};
 use super::values::patterns::Patterns;
 use super::values::text::{EndpointUrl, Urls};
 use super::web;
-use crate::payload::{About, Configured, Format, People};
-
-/// The longest that one attempt may take, unless the endpoint says otherwise.
-const TIMEOUT: Duration = Duration::from_secs(15);
+use crate::payload::{Configured, Format, People};
 
 /// Settings of one repository.
 #[derive(Clone, Debug)]
@@ -69,45 +64,6 @@ pub struct Settings {
     pub(super) project: ProjectLayer,
 }
 
-/// A receiver: where, and which messages, signed with what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Name in logs and for people.
-    pub name: String,
-    /// Its owner. Endpoints of one name and different owners are different.
-    pub origin: Origin,
-    /// URL of the receiver.
-    pub url: EndpointUrl,
-    /// Format that it understands.
-    pub format: Format,
-    /// Topics that it wants.
-    pub topics: Patterns,
-    /// Refs that it wants messages of; full names.
-    pub refs: Patterns,
-    /// The longest that one attempt may take.
-    pub timeout: Duration,
-    /// Keys to sign with.
-    pub signing: Signing,
-    /// True if messages are also signed as Standard Webhooks has it.
-    pub standard_webhooks: bool,
-    /// True if messages are queued and none is attempted.
-    pub paused: bool,
-    /// Token that GitLab's format carries.
-    pub token: Option<SecretSource>,
-    /// Template of its bodies, if its format is `template`.
-    pub template: Option<TemplateSource>,
-    /// Headers to send besides the format's own.
-    pub headers: Vec<(String, SecretSource)>,
-    /// Certificate authorities to trust besides the platform's, as PEM.
-    pub ca_file: Option<PathBuf>,
-    /// Certificate of this client (TLS client authentication).
-    pub client_cert: Option<ClientCert>,
-    /// Settings of a bus. `None` if messages are posted over HTTP.
-    pub bus: Option<Bus>,
-    /// True if the service behind `socket` delivers to it.
-    pub is_served: bool,
-}
-
 impl Settings {
     /// Returns whether the project is to be left out of pages (`[project] private`).
     #[must_use]
@@ -136,59 +92,6 @@ impl Settings {
         let served = self.endpoints.iter().filter(|one| one.is_served);
         served.map(|one| one.name.clone()).collect()
     }
-}
-
-/// A certificate of our own, and its key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ClientCert {
-    /// The certificate and those that lead to its authority, as PEM.
-    pub cert_file: PathBuf,
-    /// Its private key, as PEM.
-    pub key_file: SecretFile,
-}
-
-impl Endpoint {
-    /// Returns whether it gets a message.
-    #[must_use]
-    pub fn gets(&self, about: About<'_>) -> bool {
-        self.format == about.format
-            && about.endpoint.is_none_or(|name| name == self.name)
-            && self.wants(about.topic, about.reference)
-    }
-
-    /// Returns whether it wants a message of this topic about this ref. One about no ref (`ping`,
-    /// `emit`) is chosen by its topic alone.
-    #[must_use]
-    pub fn wants(&self, topic: &str, reference: &str) -> bool {
-        self.topics.matches(topic) && (reference.is_empty() || self.refs.matches(reference))
-    }
-
-    /// Returns its name for pushers. An endpoint that has its address as name is `receiver-` and
-    /// the digits of its name, since pushers must not learn the address.
-    #[must_use]
-    pub fn name_for_pusher(&self) -> String {
-        let is_from_url = self.name == self.url.endpoint_name();
-        match self.name.rsplit_once('-') {
-            Some((_, digits)) if is_from_url && self.url.address().is_some() => {
-                format!("receiver-{digits}")
-            }
-            _ => self.name.clone(),
-        }
-    }
-}
-
-/// Keys that messages are signed with, if they are signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Signing {
-    /// With this key.
-    Key {
-        /// The key.
-        current: SecretSource,
-        /// The one before it.
-        previous: Option<PreviousKey>,
-    },
-    /// Not at all: `unsigned = true`.
-    Unsigned,
 }
 
 impl Settings {
@@ -345,67 +248,5 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
             no_proxy: network.no_proxy.expect(DEFAULTED),
         }),
         project: layer.project,
-    })
-}
-
-/// Returns the signing of one table; `None` if it has no key for that.
-fn signing(
-    key: Option<SecretSource>,
-    key_file: Option<SecretFile>,
-    previous: Option<PreviousKey>,
-    unsigned: Option<bool>,
-) -> Option<Signing> {
-    match key.or(key_file.map(SecretSource::File)) {
-        Some(current) => Some(Signing::Key { current, previous }),
-        None => (unsigned == Some(true)).then_some(Signing::Unsigned),
-    }
-}
-
-fn own_endpoint(layer: EndpointLayer, default: Option<&Signing>) -> Result<Endpoint, String> {
-    let bus = Bus::of(&layer);
-    let own = signing(
-        layer.key,
-        layer.key_file,
-        layer.previous_key,
-        layer.unsigned,
-    );
-    // A token is proof enough, and a bus knows who sends by the login.
-    let needs_no_key = layer.token.is_some() || layer.format.needs_no_key() || bus.is_some();
-    let signing = own
-        .or_else(|| default.filter(|_| bus.is_none()).cloned())
-        .or_else(|| needs_no_key.then_some(Signing::Unsigned))
-        .filter(|signing| *signing != Signing::Unsigned || layer.standard_webhooks != Some(true))
-        .ok_or_else(|| layer.name.0.clone())?;
-    Ok(Endpoint {
-        name: layer.name.0,
-        origin: layer.origin,
-        url: layer.url,
-        format: layer.format,
-        topics: layer
-            .topics
-            .unwrap_or_else(|| Patterns::of(layer.format.default_topics())),
-        refs: layer.refs,
-        timeout: layer.timeout.map_or(TIMEOUT, |period| period.0),
-        signing,
-        standard_webhooks: layer.standard_webhooks == Some(true),
-        paused: layer.paused,
-        token: layer.token,
-        template: layer
-            .template
-            .map(|template| TemplateSource::new(template.file, layer.content_type)),
-        headers: layer
-            .headers
-            .into_iter()
-            .map(|(name, value)| (name.0, value))
-            .collect(),
-        ca_file: layer.ca_file,
-        client_cert: layer.client_cert_file.zip(layer.client_key_file).map(
-            |(cert_file, key_file)| ClientCert {
-                cert_file,
-                key_file,
-            },
-        ),
-        bus,
-        is_served: false,
     })
 }

@@ -111,6 +111,7 @@ impl Work<'_> {
             endpoint: endpoint.name.clone(),
             msg_id: message.msg_id.clone(),
             topic: message.topic.clone(),
+            reference: message.reference.clone(),
             id: item.id.to_string(),
             attempt: item.attempts,
             status: Status::Error("template".to_owned()),

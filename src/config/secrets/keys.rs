@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use super::sources::{SecretFile, SecretSource};
+use crate::config::endpoint::{Endpoint, Signing};
 use crate::config::file::is_strange;
-use crate::config::settings::{Endpoint, Signing};
 use crate::plain_file::{Plain, Unfit};
 use crate::report;
 use crate::signature::Secret;

@@ -7,8 +7,8 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use super::sources::SecretFile;
+use crate::config::endpoint::Endpoint;
 use crate::config::file::is_strange;
-use crate::config::settings::Endpoint;
 use crate::payload::{Template, TemplateFault};
 use crate::plain_file::{Plain, Unfit};
 

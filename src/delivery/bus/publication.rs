@@ -249,6 +249,7 @@ mod tests {
             reference: String::new(),
             headers: Vec::new(),
             ends: None,
+            template: None,
             body: body.into_bytes(),
         }
     }
