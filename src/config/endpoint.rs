@@ -151,7 +151,7 @@ pub(super) fn own_endpoint(
         timeout: layer.timeout.map_or(TIMEOUT, |period| period.0),
         signing,
         standard_webhooks: layer.standard_webhooks == Some(true),
-        paused: layer.paused,
+        paused: layer.paused == Some(true),
         token: layer.token,
         template: layer
             .template

@@ -8,7 +8,8 @@ use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
 use super::schema::{
-    DeliveryLayer, EndpointLayer, Layer, NetworkLayer, ProjectLayer, RetryLayer, UserLayer,
+    DeliveryLayer, EndpointLayer, Layer, NetworkLayer, PageLayer, ProjectLayer, RetryLayer,
+    UserLayer,
 };
 use super::web::WebLayer;
 
@@ -70,6 +71,7 @@ fn the_schema_has_the_keys_that_the_parser_knows() {
         ("/definitions/retry", keys::<RetryLayer>()),
         ("/definitions/network", keys::<NetworkLayer>()),
         ("/definitions/delivery", keys::<DeliveryLayer>()),
+        ("/definitions/page", keys::<PageLayer>()),
         ("/definitions/project", keys::<ProjectLayer>()),
         ("/definitions/user", keys::<UserLayer>()),
         ("/definitions/web", keys::<WebLayer>()),

@@ -113,8 +113,7 @@ pub(super) struct EndpointLayer {
     pub(super) previous_key: Option<PreviousKey>,
     pub(super) unsigned: Option<bool>,
     pub(super) standard_webhooks: Option<bool>,
-    #[serde(default)]
-    pub(super) paused: bool,
+    pub(super) paused: Option<bool>,
     pub(super) token: Option<SecretSource>,
     pub(super) template: Option<TemplateLayer>,
     pub(super) content_type: Option<ContentType>,

@@ -150,14 +150,18 @@ impl Stats {
     fn with_counts(bytes: &[u8]) -> Self {
         #[derive(Default, Deserialize)]
         #[serde(default)]
-        struct Counted {
+        struct Whole {
+            clock: Option<Clock>,
+            failures: BTreeMap<String, Failure>,
+            deaths: BTreeMap<String, Death>,
             counts: Tallies,
         }
-        let stats: Option<Self> = serde_json::from_slice(bytes).ok();
-        let counted: Option<Counted> = serde_json::from_slice(bytes).ok();
+        let whole: Whole = serde_json::from_slice(bytes).unwrap_or_default();
         Self {
-            counts: counted.unwrap_or_default().counts,
-            ..stats.unwrap_or_default()
+            clock: whole.clock,
+            failures: whole.failures,
+            deaths: whole.deaths,
+            counts: whole.counts,
         }
     }
 

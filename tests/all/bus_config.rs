@@ -165,9 +165,7 @@ fn check_and_preview_know_a_bus() {
     let commit = site.commit("file");
     site.git(&["push", "-q", "origin", "main"]);
     let line = format!("{} {commit} refs/heads/main\n", crate::support::ZEROS);
-    let run = site
-        .refpost(["preview", "--http", "--repo"])
-        .arg(&site.bare);
+    let run = site.refpost(["preview", "--http"]).arg(&site.bare);
     let ran = run.stdin(line).run().well();
     let (head, rest) = ran.stdout.split_once("\n\n").unwrap();
     assert!(head.starts_with("basic.publish amq.topic\n"), "{head}");

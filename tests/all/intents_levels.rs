@@ -29,7 +29,7 @@ fn guaranteed_links_three_hooks_and_disable_unlinks_them() {
     site.refpost(["enable", "test.git"]).run().well();
     let text = check();
     assert!(
-        text.contains("`refpost enable --guaranteed` records it before"),
+        text.contains("refpost enable --guaranteed test.git records it before"),
         "{text}"
     );
     assert!(!text.contains("ok: guaranteed"), "{text}");

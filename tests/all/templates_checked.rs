@@ -69,7 +69,7 @@ fn check_ping_and_preview_render_a_template() {
     let head = site.git(&["rev-parse", "HEAD"]);
     let line = format!("{} {head} refs/heads/main\n", "0".repeat(40));
     let preview = || {
-        let preview = site.refpost(["preview", "--repo", "test.git", "--format", "template"]);
+        let preview = site.refpost(["preview", "test.git", "--format", "template"]);
         preview.stdin(line.as_bytes()).run()
     };
     let said = preview().well().stdout;
@@ -180,12 +180,12 @@ fn a_template_belongs_to_its_format_and_is_named_by_it() {
         ("template = \"x\"", "expected a table, `{ file = \"…\" }`"),
     ] {
         site.config_alone(&format!("{head}{more}\n"));
-        let ran = site.refpost(["preview", "--repo", "test.git"]).run();
+        let ran = site.refpost(["preview", "test.git"]).run();
         assert_eq!(ran.status, 78, "{more}");
         assert!(ran.stderr.contains(expected), "{more}: {}", ran.stderr);
     }
     site.config_alone("format = \"template\"\nurls = [\"https://x/\"]\n");
-    let ran = site.refpost(["preview", "--repo", "test.git"]).run();
+    let ran = site.refpost(["preview", "test.git"]).run();
     assert!(
         ran.stderr
             .contains("format `template` is of an `[[endpoint]]`"),

@@ -138,7 +138,8 @@ impl Asked<'_> {
                 .is_ok_and(|server| server.spools().next().is_some())
         };
         if ctx.is_given || !paths.iter().any(is_there) && has_spools() {
-            return paths.iter().map(|path| absolute(path)).collect();
+            let gone = paths.iter().filter(|path| !is_there(path));
+            return gone.map(|path| absolute(path)).collect();
         }
         Vec::new()
     }
@@ -159,6 +160,9 @@ impl Asked<'_> {
         }
         if choice.gone.is_empty() && choice.is_server {
             line.push("--server".into());
+        } else if choice.gone.is_empty() && verb == "drop" {
+            // A placeholder: `drop` must be told where.
+            line.extend(["--repo".into(), "/".into()]);
         }
         line
     }

@@ -66,7 +66,7 @@ impl Several {
     pub(crate) fn push(&self, account: u32, bare: &Path) {
         let line = format!(
             "w=$(mktemp -d) && cd $w && git init -q -b main && git commit -q --allow-empty -m x \
-             && git push -q {} +HEAD:refs/heads/$(basename $w) && rm -rf $w",
+             && git push -q '{}' +HEAD:refs/heads/$(basename $w) && rm -rf $w",
             bare.display()
         );
         let ran = self.accounts.shell(account, &line);
