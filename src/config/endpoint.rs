@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::bus::Bus;
 use super::schema::{EndpointLayer, Origin};
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
-use super::secrets::templates::TemplateSource;
+use super::secrets::templates::{TemplateError, TemplateSource};
 use super::values::patterns::Patterns;
 use super::values::text::EndpointUrl;
-use crate::payload::{About, Format};
+use crate::payload::{About, Format, Template};
 
 /// The longest that one attempt may take, unless the endpoint says otherwise.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
@@ -69,6 +69,11 @@ impl Endpoint {
         self.format == about.format
             && about.endpoint.is_none_or(|name| name == self.name)
             && self.wants(about.topic, about.reference)
+    }
+
+    /// Reads the endpoint's template, if it has one.
+    pub fn template(&self) -> Option<Result<Template, TemplateError>> {
+        self.template.as_ref().map(TemplateSource::read)
     }
 
     /// Returns whether it wants a message of this topic about this ref. One about no ref (`ping`,

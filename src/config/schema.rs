@@ -7,9 +7,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::bus::{Exchange, TopicPrefix};
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
 use super::secrets::templates::ContentType;
+use super::values::bus::{Exchange, TopicPrefix};
 use super::values::matching::RepositoryPatterns;
 use super::values::patterns::Patterns;
 use super::values::size::{BodySize, SpoolSize};
@@ -100,7 +100,7 @@ pub(super) struct EndpointLayer {
     /// Its owner; not a key.
     #[serde(skip)]
     pub(super) origin: Origin,
-    #[serde(deserialize_with = "super::bus::url")]
+    #[serde(deserialize_with = "super::values::bus::url")]
     pub(super) url: EndpointUrl,
     #[serde(default)]
     pub(super) format: Format,
@@ -125,7 +125,7 @@ pub(super) struct EndpointLayer {
     pub(super) exchange: Option<Exchange>,
     pub(super) topic_prefix: Option<TopicPrefix>,
     pub(super) require_route: Option<bool>,
-    #[serde(default, deserialize_with = "super::bus::urls")]
+    #[serde(default, deserialize_with = "super::values::bus::urls")]
     pub(super) urls_fallback: Option<Vec<EndpointUrl>>,
 }
 

@@ -5,6 +5,7 @@ mod describe;
 mod drop;
 mod list;
 mod r#move;
+mod resolve;
 mod retry;
 pub(super) mod rows;
 mod scope;

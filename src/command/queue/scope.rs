@@ -1,6 +1,5 @@
 //! What a command line of `queue` is about: which spools, and which of their entries.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,25 +7,20 @@ use std::str::FromStr;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
-use super::selection::locations;
 use crate::command::completions::candidates;
 use crate::command::parse_duration;
 use crate::context::Context;
 use crate::context::named::Named;
-use crate::context::targets::{self, Searched, Target};
+use crate::context::targets::{self, Searched};
 use crate::error::Error;
-use crate::report;
 use crate::spool::Id;
 
 /// Length of the shortest beginning of an id that is taken, as in git.
 const SHORTEST: usize = 4;
 
-/// Greatest number of ids that are listed because a beginning fits them.
-const MOST_CANDIDATES: usize = 5;
-
 /// The beginning of an id, or a whole one.
 #[derive(Clone, Debug)]
-pub(crate) struct IdPrefix(String);
+pub(crate) struct IdPrefix(pub(super) String);
 
 impl FromStr for IdPrefix {
     type Err = &'static str;
@@ -166,56 +160,6 @@ impl Asked<'_> {
         }
         line
     }
-
-    /// Finds the ids that are meant. Fails if a beginning fits several. Returns false if ids are
-    /// named and none is here.
-    pub(super) fn resolve(
-        &self,
-        choice: &mut Choice,
-        targets: &[Target],
-        ctx: &Context,
-    ) -> Result<bool, Error> {
-        let mut fits = vec![BTreeSet::new(); self.ids.len()];
-        for target in targets.iter().filter(|_| !self.ids.is_empty()) {
-            for id in ids(target, ctx)? {
-                for (prefix, fits) in self.ids.iter().zip(&mut fits) {
-                    if id.as_str().starts_with(&prefix.0) {
-                        fits.insert(id.clone());
-                    }
-                }
-            }
-        }
-        for (prefix, fits) in self.ids.iter().zip(fits) {
-            match fits.len() {
-                // Another account may have it.
-                0 if ctx.is_given || self.ids.len() == 1 => {}
-                0 => ctx.tell_failure(Error::failed(format!("cannot find entry `{}`", prefix.0))),
-                1 => choice.ids.extend(fits),
-                _ => return Err(ambiguous(&prefix.0, &fits)),
-            }
-        }
-        Ok(self.ids.is_empty() || !choice.ids.is_empty())
-    }
-}
-
-fn ambiguous(prefix: &str, fits: &BTreeSet<Id>) -> Error {
-    let mut candidates: Vec<&str> = fits.iter().map(Id::as_str).take(MOST_CANDIDATES).collect();
-    if fits.len() > MOST_CANDIDATES {
-        candidates.push("…");
-    }
-    Error::Failed {
-        what: format!(
-            "cannot tell which entry `{prefix}` is: {} begin with it",
-            report::count(fits.len(), "id")
-        ),
-        hint: Some(format!("one of: {}", candidates.join(", "))),
-    }
-}
-
-/// Returns the ids of all entries of a spool, in every place.
-fn ids(target: &Target, ctx: &Context) -> Result<Vec<Id>, Error> {
-    let locations = locations(&target.spool, ctx)?;
-    Ok(locations.iter().map(|one| one.id().clone()).collect())
 }
 
 /// Returns the path as entries name it, its links resolved. If the path is gone, those of the

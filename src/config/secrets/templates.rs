@@ -7,7 +7,6 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use super::sources::SecretFile;
-use crate::config::endpoint::Endpoint;
 use crate::config::file::is_strange;
 use crate::payload::{Template, TemplateFault};
 use crate::plain_file::{Plain, Unfit};
@@ -145,12 +144,5 @@ impl TemplateSource {
             path: path.clone(),
             source,
         })
-    }
-}
-
-impl Endpoint {
-    /// Reads the endpoint's template, if it has one.
-    pub fn template(&self) -> Option<Result<Template, TemplateError>> {
-        self.template.as_ref().map(TemplateSource::read)
     }
 }

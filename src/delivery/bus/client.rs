@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::link::Outgoing;
 use super::publication::Publication;
 use super::said;
-use super::worker::{Outgoing, Route, Told, Worker};
+use super::worker::{Route, Told, Worker};
 use crate::config::{Bus, Endpoint, EndpointUrl, Network};
 use crate::delivery::http::address::in_network;
 use crate::delivery::http::answer::{Answer, Broken, Unanswered};

@@ -1,5 +1,6 @@
 //! A connection to a broker and its channel.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +22,8 @@ use tokio::sync::mpsc::{
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::publication::Header;
+use super::publication::{Header, Publication};
 use super::said::Said;
-use super::worker::Outgoing;
 
 /// Time between two signs of life on a connection, in seconds, unless the broker asks for less.
 const HEARTBEAT: u16 = 30;
@@ -174,6 +174,30 @@ impl Link {
     /// Takes leave of the broker, which would note a lost connection otherwise.
     pub(super) async fn close(self) {
         timeout(LEAVE, self.connection.close()).await.ok();
+    }
+}
+
+/// A message on its way.
+pub(super) struct Outgoing {
+    pub(super) exchange: String,
+    pub(super) routing_key: String,
+    pub(super) message_id: String,
+    pub(super) headers: BTreeMap<String, Header>,
+    pub(super) body: Vec<u8>,
+    /// True if the broker must say so when no queue is bound for it.
+    pub(super) is_mandatory: bool,
+}
+
+impl Outgoing {
+    pub(super) fn new(publication: Publication<'_>, is_mandatory: bool) -> Self {
+        Self {
+            exchange: publication.exchange.to_owned(),
+            routing_key: publication.routing_key,
+            message_id: publication.message_id,
+            headers: publication.headers,
+            body: publication.body.to_vec(),
+            is_mandatory,
+        }
     }
 }
 

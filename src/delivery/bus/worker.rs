@@ -1,6 +1,5 @@
 //! A thread of its own for each connection to a broker.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::panic;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -11,8 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::link::{Link, Target};
-use super::publication::{Header, Publication};
+use super::link::{Link, Outgoing, Target};
 use super::said::{Said, unopened};
 use crate::config::{Endpoint, EndpointUrl, Network};
 use crate::delivery::http::address::{Unresolved, permit_url, permitted};
@@ -25,30 +23,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Name of the threads, by which a panic on one is told from others.
 const THREAD: &str = "bus";
-
-/// A message on its way.
-pub(super) struct Outgoing {
-    pub(super) exchange: String,
-    pub(super) routing_key: String,
-    pub(super) message_id: String,
-    pub(super) headers: BTreeMap<String, Header>,
-    pub(super) body: Vec<u8>,
-    /// True if the broker must say so when no queue is bound for it.
-    pub(super) is_mandatory: bool,
-}
-
-impl Outgoing {
-    pub(super) fn new(publication: Publication<'_>, is_mandatory: bool) -> Self {
-        Self {
-            exchange: publication.exchange.to_owned(),
-            routing_key: publication.routing_key,
-            message_id: publication.message_id,
-            headers: publication.headers,
-            body: publication.body.to_vec(),
-            is_mandatory,
-        }
-    }
-}
 
 /// Result of an attempt.
 pub(super) struct Told {
