@@ -103,7 +103,7 @@ pub(crate) fn deliver_now(
         });
         futures_util::future::join_all(attempts).await
     });
-    receivers.save(|_| Some(spool), || true);
+    receivers.save(|_| Some(spool), || true, true);
     attempted.unwrap_or_else(|error| {
         report::say(&format!("cannot wait for answers: {error}"));
         let untried = |recipient: &Recipient| Attempted {

@@ -99,11 +99,12 @@ impl Target {
 }
 
 /// An endpoint, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Configured {
     pub(crate) name: String,
     /// Scheme, host and port; empty for the service.
     pub(crate) receiver: String,
+    pub(crate) is_paused: bool,
 }
 
 /// Result of a search, by owners.
@@ -380,16 +381,17 @@ fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, Configured>
         let configured = Configured {
             name: endpoint.name.clone(),
             receiver: receiver.trim_end_matches("/…").to_owned(),
+            is_paused: endpoint.paused,
         };
         (queue, configured)
     });
     let service = Queue::service();
     let is_served = !settings.served().is_empty();
-    let served = is_served.then(|| {
-        let name = service.to_string();
-        let receiver = String::new();
-        (service, Configured { name, receiver })
+    let served = is_served.then(|| Configured {
+        name: service.to_string(),
+        ..Configured::default()
     });
+    let served = served.map(|served| (service, served));
     own.chain(served).collect()
 }
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use super::origin::Origin;
 use super::retry::LONGEST_PROBE;
 use crate::spool::{Failure, Queue, Spool, Tallies};
@@ -33,6 +35,8 @@ pub(super) struct Known {
     pub(super) changed: BTreeMap<PathBuf, BTreeSet<Queue>>,
     /// Attempts that are not yet counted there.
     pub(super) counted: BTreeMap<PathBuf, Tallies>,
+    /// Time of the first of them.
+    pub(super) counted_since: Option<Instant>,
     /// Queues whose receiver is back.
     pub(super) woken: Vec<Key>,
 }

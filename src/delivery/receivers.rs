@@ -14,6 +14,8 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use super::known::{Key, Known, PROBED_AGAIN};
 use super::origin::Origin;
 use super::result::Left;
@@ -24,6 +26,8 @@ use crate::spool::{Failure, Lock, Queue, Sample, Spool, Stats};
 const LONG_OUTAGE: Duration = Duration::from_hours(1);
 /// Time in which another process has written a spool's `stats`.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(2);
+/// Longest time after an attempt in which it is counted.
+const COUNTED_WITHIN: Duration = Duration::from_mins(1);
 /// Interval at which an outage is told again.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
@@ -89,15 +93,20 @@ impl Receivers {
 
     /// Saves changed failures and counts, spool by spool, while `goes_on`.
     ///
+    /// Counts alone are saved once a minute, and when a run ends (`ends`).
     /// A locked spool is tried twice. One that is still locked, or full, is saved the next time.
     pub fn save<'a>(
         &self,
         spool_at: impl Fn(&Path) -> Option<&'a Spool>,
         mut goes_on: impl FnMut() -> bool,
+        ends: bool,
     ) {
+        let since = self.0.borrow().counted_since;
+        let is_time = ends || since.is_some_and(|since| since.elapsed() >= COUNTED_WITHIN);
         let mut changed = std::mem::take(&mut self.0.borrow_mut().changed);
         let mut counted = std::mem::take(&mut self.0.borrow_mut().counted);
-        let roots: BTreeSet<_> = changed.keys().chain(counted.keys()).cloned().collect();
+        let counts = counted.keys().filter(|_| is_time);
+        let roots: BTreeSet<_> = changed.keys().chain(counts).cloned().collect();
         for root in roots {
             let known = self.0.borrow();
             let Some(spool) = spool_at(&root) else {
@@ -129,12 +138,16 @@ impl Receivers {
             }
         }
         let known = &mut *self.0.borrow_mut();
+        if counted.is_empty() || is_time {
+            known.counted_since = None;
+        }
         (known.changed, known.counted) = (changed, counted);
     }
 
     /// Counts an attempt of an endpoint.
     pub(super) fn count_attempt(&self, key: &Key, receiver: &str, endpoint: &str, sample: &Sample) {
         let known = &mut *self.0.borrow_mut();
+        known.counted_since.get_or_insert_with(Instant::now);
         let tallies = known.counted.entry(key.0.clone()).or_default();
         tallies.count(receiver, endpoint, sample);
     }

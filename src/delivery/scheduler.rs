@@ -116,11 +116,9 @@ impl<'a> Scheduler<'a> {
         self.wake();
         self.distributor.add(spool);
         match spool.queues() {
-            Ok(queues) => {
-                for queue in queues {
-                    self.look_into(spool, queue);
-                }
-            }
+            Ok(queues) => queues
+                .into_iter()
+                .for_each(|one| self.look_into(spool, one)),
             Err(error) => self.world.distributed(spool, Err(error)),
         }
     }
@@ -130,9 +128,8 @@ impl<'a> Scheduler<'a> {
         !self.stop.get() && self.distributor.has_room() && self.unseen.is_empty()
     }
 
-    /// Works until nothing is left that could be delivered now.
-    ///
-    /// Takes the spools one by one, as there is room, and calls `worked` after each step.
+    /// Delivers from spools, taken one by one, until nothing is left that could be delivered now.
+    /// Calls `worked` after each step.
     pub async fn drain(
         &mut self,
         spools: impl IntoIterator<Item = Spool>,
@@ -145,7 +142,7 @@ impl<'a> Scheduler<'a> {
             {
                 self.add(&spool);
             } else if !self.step().await {
-                return;
+                return self.end();
             }
             worked();
         }
@@ -160,7 +157,7 @@ impl<'a> Scheduler<'a> {
             self.distributor.wait_no_longer();
         }
         if self.handed_on.elapsed() >= HANDED_ON {
-            self.hand_on(Instant::now() + STEP);
+            self.hand_on(Instant::now() + STEP, false);
         }
         if !self.is_over() {
             self.start();
@@ -173,7 +170,7 @@ impl<'a> Scheduler<'a> {
         }
         let is_idle = self.running.is_empty() && self.distributor.is_idle();
         if is_idle && !has_work && self.shortage.until().is_none() {
-            self.hand_on(Instant::now() + HANDED_ON);
+            self.hand_on(Instant::now() + HANDED_ON, false);
             return false;
         }
         let wake = self.next_wake().unwrap_or(now + STALLED);
@@ -205,11 +202,16 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Saves the state of receivers for other flushes, for one step.
-    fn hand_on(&mut self, end: Instant) {
+    fn hand_on(&mut self, end: Instant, ends: bool) {
         self.handed_on = Instant::now();
-        let spools = &self.spools;
-        let spool_at = |root: &Path| spools.get(root).map(|(spool, _)| spool);
-        self.receivers.save(spool_at, || Instant::now() <= end);
+        let spool_at = |root: &Path| self.spools.get(root).map(|(spool, _)| spool);
+        self.receivers
+            .save(spool_at, || Instant::now() <= end, ends);
+    }
+
+    /// Saves everything for other flushes.
+    pub fn end(&mut self) {
+        self.hand_on(Instant::now() + HANDED_ON, true);
     }
 
     /// Looks into queues whose receiver is back.
@@ -362,7 +364,6 @@ impl<'a> Scheduler<'a> {
             return self.lines.push(spool, queue, false);
         }
         let standing = spool.standing(&queue).unwrap_or_default();
-        // A queue that a problem on this machine stops is tried when things change.
         let is_stopped = report.left == Some(Left::Fault) && !self.agenda.is_fresh(&key);
         let is_due = Agenda::is_due(&standing, self.world.now());
         if report.has_progressed() || !is_due {

@@ -264,6 +264,11 @@ fn an_endpoint_could_not_be_paused() {
             "{commit}"
         );
     }
+    let status = site
+        .refpost(["status", "test.git", "--exit-code"])
+        .run()
+        .well();
+    assert!(status.stdout.contains("paused"), "{}", status.stdout);
     site.configure("mode = \"spool\"", "paused = false");
     assert_eq!(site.flush_well().len(), 2);
 }

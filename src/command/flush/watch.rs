@@ -91,6 +91,7 @@ pub(crate) fn run(
                     while flush.step().await {
                         supervisor.tick(|| status(flush));
                     }
+                    flush.end();
                     return Ok(());
                 }
             }

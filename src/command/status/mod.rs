@@ -139,12 +139,14 @@ fn show(
         let name = known.map(|known| &known.name).or(orphaned);
         let name = name.map_or(queue.queue.as_str(), String::as_str);
         let receiver = known.map_or("", |known| &known.receiver);
-        is_healthy &= orphan.is_some() || !is_failing(&queue);
+        let is_paused = known.is_some_and(|known| known.is_paused);
+        is_healthy &= orphan.is_some() || is_paused || !is_failing(&queue);
         let outage = failures
             .get(queue.queue.as_str())
             .filter(|it| it.by_transport);
         let state = match orphan {
             Some(_) => State::Unconfigured,
+            None if is_paused => State::Paused,
             None => state(&queue),
         };
         let is_shown = as_json || args.healthy || state != State::Healthy || queue.failed > 0;
@@ -166,7 +168,7 @@ fn show(
         // The head failed for the first time soon after it was enqueued.
         let head = queue.head.as_ref().filter(|_| state == State::Failing);
         let state_since = match outage {
-            Some(outage) if orphan.is_none() && queue.head.is_some() => {
+            Some(outage) if orphan.is_none() && !is_paused && queue.head.is_some() => {
                 (State::Down, Some(outage.since))
             }
             _ => (state, head.map(|head| head.id.time())),

@@ -13,6 +13,7 @@ use crate::spool::{Attempt, QueueSurvey, Spool};
 pub(super) enum State {
     Healthy,
     Waiting,
+    Paused,
     Unconfigured,
     Refusing,
     Failing,
@@ -24,6 +25,7 @@ impl State {
         match self {
             Self::Healthy => "healthy",
             Self::Waiting => "waiting",
+            Self::Paused => "paused",
             Self::Unconfigured => "unconfigured",
             Self::Refusing => "refusing",
             Self::Failing => "failing",
@@ -35,7 +37,7 @@ impl State {
         match self {
             Self::Healthy => Tone::Good,
             Self::Waiting => Tone::Plain,
-            Self::Unconfigured => Tone::Doubtful,
+            Self::Paused | Self::Unconfigured => Tone::Doubtful,
             Self::Refusing | Self::Failing | Self::Down => Tone::Bad,
         }
     }

@@ -173,6 +173,7 @@ impl Script {
         let (began, sent) = (Instant::now(), self.world.sent.borrow().len());
         stop.set(true);
         while engine.step().await {}
+        engine.end();
         stop.set(false);
         assert!(began.elapsed() <= Duration::from_mins(1), "it does not end");
         assert_eq!(self.world.sent.borrow().len(), sent, "an attempt began");
