@@ -150,11 +150,8 @@ fn show(
             None => state(&queue),
         };
         let is_shown = as_json || args.healthy || state != State::Healthy || queue.failed > 0;
-        let last = if is_shown {
-            Last::of(&target.spool, name)
-        } else {
-            Last::default()
-        };
+        let last = is_shown.then(|| Last::of(&target.spool, name));
+        let last = last.unwrap_or_default();
         if as_json {
             report::json(&object(
                 &spool,
