@@ -1,14 +1,14 @@
 //! Leaves recorded entries to delivery, as the mode says, and tells the result.
 
-use std::time::SystemTime;
+use std::cell::LazyCell;
 
 use super::recorder::{Recorded, Share};
 use super::sync::{self, Attempted, Submitted};
-use crate::config::{Endpoint, Mode, Settings};
+use crate::config::{Mode, Settings};
 use crate::context::Context;
 use crate::error::Error;
 use crate::report;
-use crate::spool::{Queue, Spool};
+use crate::spool::Spool;
 
 /// The person who is told the result.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ const ENDPOINTS_TOLD: usize = 10;
 
 /// Returns whether a share is the service's, for all endpoints that the service delivers to.
 fn is_services(share: &Share) -> bool {
-    share.endpoint == Queue::service().as_str()
+    share.queue.is_service()
 }
 
 /// Prints the notices that need a person, and one line with the result.
@@ -77,13 +77,10 @@ fn tell(
         };
         ctx.tell_once(&words.text, words.hint.as_deref());
     }
-    let shown = |name: &str| {
-        let mut endpoints = settings.endpoints.iter();
-        let endpoint = endpoints.find(|endpoint| endpoint.name == name && !verbose);
-        endpoint.map_or_else(|| name.to_owned(), Endpoint::name_for_pusher)
-    };
     let now = ctx.now();
     let total = recorded.messages;
+    // Most pushes attempt each endpoint, or find none that fails.
+    let failures = LazyCell::new(|| spool.stats().failures);
     let mut sent = Vec::new();
     let mut queued = Vec::new();
     for share in &recorded.shares {
@@ -100,9 +97,13 @@ fn tell(
             }
             continue;
         }
-        let name = shown(&share.endpoint);
         let mut endpoints = settings.endpoints.iter();
-        if endpoints.any(|one| one.paused && one.name == share.endpoint) {
+        let endpoint = endpoints.find(|one| one.name == share.endpoint);
+        let name = match endpoint {
+            Some(endpoint) if !verbose => &endpoint.name_for_pusher(),
+            _ => &share.endpoint,
+        };
+        if endpoint.is_some_and(|endpoint| endpoint.paused) {
             queued.push(format!("`{name}`{part} (paused)"));
             continue;
         }
@@ -110,9 +111,15 @@ fn tell(
         match attempt {
             Some(one) if one.report.delivered >= wanted => sent.push(format!("`{name}`{part}")),
             Some(one) => queued.push(format!("`{name}`{part}{}", one.state(now, verbose))),
+            // Of those that are only counted nothing is looked up.
+            None if queued.len() >= ENDPOINTS_TOLD => queued.push(String::new()),
             None => {
-                let state = outlook(&share.endpoint, recorded, spool, now);
-                queued.push(format!("`{name}`{part}{state}"));
+                let failure = failures.get(share.queue.as_str());
+                let state = failure.map(|failure| {
+                    let standing = spool.standing(&share.queue).unwrap_or_default();
+                    sync::failing(failure.since, now, standing.waiting)
+                });
+                queued.push(format!("`{name}`{part}{}", state.unwrap_or_default()));
             }
         }
     }
@@ -133,23 +140,6 @@ fn tell(
         Listener::Pusher => report::say(&line),
         Listener::Admin => report::line(&line),
     }
-}
-
-/// Returns the reason for which messages will wait at an endpoint that was not attempted, if one
-/// is known.
-fn outlook(name: &str, recorded: &Recorded, spool: &Spool, now: SystemTime) -> String {
-    let recipients = recorded.entry.iter().flat_map(|(_, recipients)| recipients);
-    let mut queues = recipients.filter(|one| one.endpoint == name);
-    let Some(queue) = queues.next().map(|one| &one.queue) else {
-        return String::new();
-    };
-    let failures = spool.stats().failures;
-    failures
-        .get(queue.as_str())
-        .map_or_else(String::new, |failure| {
-            let standing = spool.standing(queue).unwrap_or_default();
-            sync::failing(failure.since, now, standing.waiting)
-        })
 }
 
 /// Joins the first of these names with commas, and counts the others.

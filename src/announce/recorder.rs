@@ -22,7 +22,9 @@ use crate::context::{Context, locate, max_spool};
 use crate::error::Error;
 use crate::event::RefUpdate;
 use crate::payload::Message;
-use crate::spool::{Claim, Content, Draft, Id, Intent, Recipient, Selection, Spool, SpoolError};
+use crate::spool::{
+    Claim, Content, Draft, Id, Intent, Queue, Recipient, Selection, Spool, SpoolError,
+};
 use crate::{git, report};
 
 /// Records a push, and keeps account of the result.
@@ -67,6 +69,7 @@ pub(crate) struct Recorded {
 /// Number of messages for an endpoint.
 pub(crate) struct Share {
     pub(crate) endpoint: String,
+    pub(crate) queue: Queue,
     pub(crate) wanted: usize,
 }
 
@@ -357,6 +360,7 @@ impl Recorded {
                 Some(share) => share.wanted += wanted,
                 None => self.shares.push(Share {
                     endpoint: endpoint.clone(),
+                    queue: recipient.queue.clone(),
                     wanted,
                 }),
             }

@@ -107,7 +107,9 @@ fn board(ctx: &Context) -> Result<Board, Error> {
 fn of_accounts(searched: Searched, ctx: &Context) -> Result<Board, Error> {
     let args: Vec<OsString> = vec!["page".into()];
     let mut all = Board::default();
-    for one in gathered::gather(searched.by_owner, args, Board::is_valid, ctx)? {
+    let now = look::seconds(ctx.now());
+    let is_valid = |board: &Board| board.is_valid(now);
+    for one in gathered::gather(searched.by_owner, args, is_valid, ctx)? {
         match one.found {
             Some(board) => all.add(board),
             None => all.unread.push(one.account),
@@ -180,6 +182,7 @@ fn shown<'a>(target: &Target, shows: &'a dyn Fn(&Path) -> bool) -> Shown<'a> {
     };
     Shown {
         routes,
+        paused: target.paused(),
         is_open,
         shows,
     }

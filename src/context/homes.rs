@@ -17,6 +17,15 @@ pub(crate) struct Home {
     pub(crate) routes: BTreeMap<Queue, Route>,
 }
 
+/// An endpoint, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Configured {
+    pub(crate) name: String,
+    /// Scheme, host and port; empty for the service.
+    pub(crate) receiver: String,
+    pub(crate) is_paused: bool,
+}
+
 /// Returns a repository with these settings.
 pub(super) fn home(settings: &Settings, server: Option<&Server>, git_dir: &Path) -> Home {
     let own = settings.endpoints.iter().filter(|one| !one.is_served);
@@ -33,4 +42,33 @@ pub(super) fn home(settings: &Settings, server: Option<&Server>, git_dir: &Path)
         is_shown: !is_left_out && !settings.is_private(),
         routes: routes.collect(),
     }
+}
+
+/// Returns the names of all endpoints, and that of the queue to the service.
+pub(super) fn endpoint_names(settings: &Settings) -> Vec<String> {
+    let all = settings.endpoints.iter().map(|one| one.name.clone());
+    all.chain([Queue::service().to_string()]).collect()
+}
+
+/// Returns the endpoints that this account delivers to, and the service, by their queues.
+pub(super) fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, Configured> {
+    let own = settings.endpoints.iter().filter(|one| !one.is_served);
+    let own = own.map(|endpoint| {
+        let queue = delivery::queue_of(endpoint, settings, git_dir);
+        let receiver = endpoint.url.to_string();
+        let configured = Configured {
+            name: endpoint.name.clone(),
+            receiver: receiver.trim_end_matches("/…").to_owned(),
+            is_paused: endpoint.paused,
+        };
+        (queue, configured)
+    });
+    let service = Queue::service();
+    let is_served = !settings.served().is_empty();
+    let served = is_served.then(|| Configured {
+        name: service.to_string(),
+        ..Configured::default()
+    });
+    let served = served.map(|served| (service, served));
+    own.chain(served).collect()
 }

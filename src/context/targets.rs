@@ -7,11 +7,10 @@ use std::time::SystemTime;
 use std::vec;
 
 use super::found::{self, ByOwner};
-use super::homes::{Home, home};
+use super::homes::{Configured, Home, endpoint_names, endpoints, home};
 use super::named::{Named, here};
 use super::{Context, locate};
-use crate::config::{self, Loaded, REPOSITORY_FILE, Server, Settings};
-use crate::delivery;
+use crate::config::{self, Loaded, REPOSITORY_FILE, Server};
 use crate::error::{Error, Exit};
 use crate::observe::Route;
 use crate::spool::{self, Found, Queue, Spool};
@@ -60,6 +59,12 @@ impl Target {
             .collect()
     }
 
+    /// Returns the queues whose endpoints are paused.
+    pub(crate) fn paused(&self) -> BTreeSet<Queue> {
+        let paused = self.endpoints.iter().filter(|(_, one)| one.is_paused);
+        paused.map(|(queue, _)| queue.clone()).collect()
+    }
+
     /// Makes entries due that wait for endpoints which are no longer configured: their turn gives
     /// them up.
     ///
@@ -96,15 +101,6 @@ impl Target {
             .iter()
             .try_for_each(|former| self.spool.adopt(former).map(drop))
     }
-}
-
-/// An endpoint, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Configured {
-    pub(crate) name: String,
-    /// Scheme, host and port; empty for the service.
-    pub(crate) receiver: String,
-    pub(crate) is_paused: bool,
 }
 
 /// Result of a search, by owners.
@@ -365,34 +361,6 @@ fn is_for_us(spool: &Spool, ctx: &Context) -> bool {
 
 pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     one == other || absolute(one) == absolute(other)
-}
-
-/// Returns the names of all endpoints, and that of the queue to the service.
-fn endpoint_names(settings: &Settings) -> Vec<String> {
-    let all = settings.endpoints.iter().map(|one| one.name.clone());
-    all.chain([Queue::service().to_string()]).collect()
-}
-
-fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, Configured> {
-    let own = settings.endpoints.iter().filter(|one| !one.is_served);
-    let own = own.map(|endpoint| {
-        let queue = delivery::queue_of(endpoint, settings, git_dir);
-        let receiver = endpoint.url.to_string();
-        let configured = Configured {
-            name: endpoint.name.clone(),
-            receiver: receiver.trim_end_matches("/…").to_owned(),
-            is_paused: endpoint.paused,
-        };
-        (queue, configured)
-    });
-    let service = Queue::service();
-    let is_served = !settings.served().is_empty();
-    let served = is_served.then(|| Configured {
-        name: service.to_string(),
-        ..Configured::default()
-    });
-    let served = served.map(|served| (service, served));
-    own.chain(served).collect()
 }
 
 fn absolute(path: &Path) -> PathBuf {

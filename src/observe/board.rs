@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::labels::Labels;
+use super::scrape::{MOST, Receiver};
 use crate::spool::{Counts, Id};
 
 /// Upper bounds of the ages of waiting messages, in minutes; qshape(1) has the same.
@@ -14,8 +15,6 @@ pub const AGES: [u64; 9] = [5, 10, 20, 40, 80, 160, 320, 640, 1280];
 pub const MOST_WELL: usize = 200;
 /// Number of the last deliveries that are shown, and of the last failures.
 pub const RECENT: usize = 40;
-/// Largest number that another account's refpost may say.
-const MOST: u64 = 1 << 53;
 /// Number of rows that another account's refpost may say.
 const MOST_ROWS: usize = 20_000;
 /// Length of the longest text in bytes.
@@ -45,22 +44,8 @@ pub struct Board {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointRow {
-    /// Its name and receiver.
-    pub labels: Labels,
-    /// Number of entries that wait in order.
-    pub waiting: u64,
-    /// Number of refused messages that wait for themselves.
-    pub refused: u64,
-    /// Number of messages that were given up.
-    pub failed: u64,
-    /// Failed attempts of the first message.
-    pub attempts: u64,
-    /// Time of the oldest push that waits.
-    pub oldest: Option<u64>,
-    /// Time of the next attempt.
-    pub next: Option<u64>,
-    /// Time of the last delivery.
-    pub delivered: Option<u64>,
+    /// The same row as in the metrics, without totals.
+    pub receiver: Receiver,
     /// Time and answer of the last attempt.
     pub last: Option<(u64, String)>,
     /// Attempts of the last hour, day and week.
@@ -101,18 +86,11 @@ impl EndpointRow {
     /// Returns whether the endpoint does not take messages.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.refused > 0 || self.attempts > 0
+        self.receiver.refused > 0 || self.receiver.failed_attempts > 0
     }
 
     fn add(&mut self, other: &Self) {
-        let earlier = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
-        self.waiting = self.waiting.saturating_add(other.waiting);
-        self.refused = self.refused.saturating_add(other.refused);
-        self.failed = self.failed.saturating_add(other.failed);
-        self.attempts = self.attempts.max(other.attempts);
-        self.oldest = earlier(self.oldest, other.oldest);
-        self.next = earlier(self.next, other.next);
-        self.delivered = self.delivered.max(other.delivered);
+        self.receiver.add(&other.receiver);
         self.last = self.last.take().max(other.last.clone());
         for (own, other) in self.counts.iter_mut().zip(&other.counts) {
             own.add(other);
@@ -122,13 +100,9 @@ impl EndpointRow {
         }
     }
 
-    fn is_valid(&self) -> bool {
-        let own = [self.waiting, self.refused, self.failed, self.attempts];
-        let times = [self.oldest, self.next, self.delivered];
+    fn is_valid(&self, now: u64) -> bool {
         let counts = self.counts.iter().flat_map(|it| it.0);
-        let mut numbers = own.into_iter().chain(times.into_iter().flatten());
-        self.labels.are_valid()
-            && numbers.all(|number| number <= MOST)
+        self.receiver.is_valid(now)
             && counts.chain(self.ages).all(|number| number <= MOST)
             && self
                 .last
@@ -156,16 +130,16 @@ impl Delivery {
 }
 
 impl Board {
-    /// Returns whether this may be what another account's refpost found.
+    /// Returns whether this may be what another account's refpost found, at the time `now`.
     #[must_use]
-    pub fn is_valid(&self) -> bool {
+    pub fn is_valid(&self, now: u64) -> bool {
         self.endpoints.len() <= MOST_ROWS
             && self.recent.len() <= 4 * RECENT
             && self.unread.is_empty()
             && [self.new, self.unreadable, self.unrecorded]
                 .iter()
                 .all(|number| *number <= MOST)
-            && self.endpoints.iter().all(EndpointRow::is_valid)
+            && self.endpoints.iter().all(|row| row.is_valid(now))
             && self.recent.iter().all(Delivery::is_valid)
     }
 
@@ -186,16 +160,20 @@ impl Board {
     pub fn settled(self) -> Self {
         let mut endpoints: BTreeMap<Labels, EndpointRow> = BTreeMap::new();
         for row in self.endpoints {
-            match endpoints.get_mut(&row.labels) {
+            match endpoints.get_mut(&row.receiver.labels) {
                 Some(known) => known.add(&row),
-                None => drop(endpoints.insert(row.labels.clone(), row)),
+                None => drop(endpoints.insert(row.receiver.labels.clone(), row)),
             }
         }
         let mut endpoints: Vec<_> = endpoints.into_values().collect();
         endpoints.sort_by_key(|row| {
-            let given_up = Reverse(row.failed);
-            let worst = (Reverse(row.is_failing()), row.oldest.unwrap_or(u64::MAX));
-            (worst, Reverse(row.waiting + row.refused), given_up)
+            let own = &row.receiver;
+            let worst = (Reverse(row.is_failing()), own.oldest.unwrap_or(u64::MAX));
+            (
+                worst,
+                Reverse(own.waiting + own.refused),
+                Reverse(own.failed),
+            )
         });
         let mut recent = self.recent;
         recent.sort_by_key(|one| Reverse(one.time));
@@ -218,9 +196,8 @@ impl Board {
     pub fn sentence(&self, now: u64) -> String {
         let total = self.endpoints.len();
         let failing = self.endpoints.iter().filter(|row| row.is_failing()).count();
-        let sum = |of: fn(&EndpointRow) -> u64| {
-            self.endpoints.iter().map(of).fold(0, u64::saturating_add)
-        };
+        let rows = || self.endpoints.iter().map(|one| &one.receiver);
+        let sum = |of: fn(&Receiver) -> u64| rows().map(of).fold(0, u64::saturating_add);
         let waiting = sum(|row| row.waiting.saturating_add(row.refused)).saturating_add(self.new);
         let first = match (failing, total) {
             (_, 0) => "No endpoint is configured".to_owned(),
@@ -230,7 +207,7 @@ impl Board {
             (1, _) => format!("1 of {total} endpoints fails"),
             _ => format!("{failing} of {total} endpoints fail"),
         };
-        let oldest = self.endpoints.iter().filter_map(|row| row.oldest).min();
+        let oldest = rows().filter_map(|row| row.oldest).min();
         let oldest = oldest.map_or(String::new(), |oldest| {
             format!(", the oldest {}", age(now.saturating_sub(oldest)))
         });
@@ -272,10 +249,13 @@ mod tests {
 
     fn row(name: &str, waiting: u64, attempts: u64, oldest: Option<u64>) -> EndpointRow {
         EndpointRow {
-            labels: Labels::new("https://ci:443", name, ""),
-            waiting,
-            attempts,
-            oldest,
+            receiver: Receiver {
+                labels: Labels::new("https://ci:443", name, ""),
+                waiting,
+                failed_attempts: attempts,
+                oldest,
+                ..Receiver::default()
+            },
             ..EndpointRow::default()
         }
     }
@@ -302,10 +282,11 @@ mod tests {
                 "The endpoint fails; 1 message waits, 5 s.",
             ),
             (
-                vec![EndpointRow {
-                    failed: 2,
-                    ..row("a", 0, 0, None)
-                }],
+                {
+                    let mut one = row("a", 0, 0, None);
+                    one.receiver.failed = 2;
+                    vec![one]
+                },
                 "The endpoint takes messages; nothing waits; 2 were given up.",
             ),
         ];
@@ -340,10 +321,10 @@ mod tests {
         let names: Vec<_> = board
             .endpoints
             .iter()
-            .map(|it| &*it.labels.endpoint)
+            .map(|it| &*it.receiver.labels.endpoint)
             .collect();
         assert_eq!(names, ["later", "late", "well"]);
-        assert_eq!(board.endpoints[1].waiting, 3);
+        assert_eq!(board.endpoints[1].receiver.waiting, 3);
         assert_eq!(
             (board.recent.len(), board.recent[0].time),
             (RECENT + 1, 299)

@@ -7,12 +7,15 @@ use std::time::SystemTime;
 use super::board::{Board, Delivery, EndpointRow, RECENT, place};
 use super::labels::{Labels, Route};
 use super::look::{Look, seconds};
-use crate::spool::{Attempt, IoError, Queue, Spool, Status};
+use super::scrape::Receiver;
+use crate::spool::{Attempt, IoError, Queue, Spool, Status, Totals};
 
 /// What the page may show of a spool.
 pub struct Shown<'a> {
     /// Endpoints of repositories that are shown.
     pub routes: BTreeMap<Queue, Route>,
+    /// Queues whose endpoints are paused.
+    pub paused: BTreeSet<Queue>,
     /// True if all queues are shown: the spool is that of one repository, or of the service.
     pub is_open: bool,
     /// Whether a repository is shown.
@@ -34,32 +37,28 @@ pub fn endpoints(
     shown: &Shown<'_>,
     now: SystemTime,
 ) -> Result<(Board, Option<Active>), IoError> {
-    let spare = look.survey.spare;
+    let own = look.row(true);
     let mut board = Board {
-        new: look.row(true).new,
-        unreadable: look.row(true).unreadable,
-        unrecorded: spare.and_then(|it| it.lost).map_or(0, |lost| lost.pushes),
+        new: own.new,
+        unreadable: own.unreadable,
+        unrecorded: own.unrecorded,
         is_partial: !look.survey.unseen.is_empty(),
         ..Board::default()
     };
     let routes: BTreeSet<&Route> = shown.routes.values().collect();
     let labels = |receiver: &str, endpoint: &str| Labels::new(receiver, endpoint, "");
-    // The same rows as in the metrics, by name and receiver.
-    for row in look.receivers(spool, &shown.routes) {
+    for row in look.receivers(spool, &shown.routes, &shown.paused) {
         let route = Route {
-            endpoint: row.labels.endpoint,
-            receiver: row.labels.receiver,
+            endpoint: row.labels.endpoint.clone(),
+            receiver: row.labels.receiver.clone(),
         };
         if shown.is_open || routes.contains(&route) {
             board.endpoints.push(EndpointRow {
-                labels: labels(&route.receiver, &route.endpoint),
-                waiting: row.waiting,
-                refused: row.refused,
-                failed: row.failed,
-                attempts: row.failed_attempts,
-                oldest: row.oldest,
-                next: row.next,
-                delivered: row.delivered,
+                receiver: Receiver {
+                    labels: labels(&route.receiver, &route.endpoint),
+                    totals: Totals::default(),
+                    ..row
+                },
                 ..EndpointRow::default()
             });
         }
@@ -69,7 +68,10 @@ pub fn endpoints(
         let time = tally.last.as_ref().map(|last| last.time);
         newest = newest.max(time);
         let labels = labels(receiver, endpoint);
-        let row = board.endpoints.iter_mut().find(|row| row.labels == labels);
+        let row = board
+            .endpoints
+            .iter_mut()
+            .find(|one| one.receiver.labels == labels);
         if let Some(row) = row {
             row.counts = [1, 24, 168].map(|hours| tally.within(hours, now));
             let last = tally.last.as_ref();
@@ -81,7 +83,10 @@ pub fn endpoints(
         let waiting = spool.peek(queue)?;
         let Route { endpoint, receiver } = look.route(queue, &shown.routes);
         let labels = labels(&receiver, &endpoint);
-        let mut row = board.endpoints.iter_mut().find(|row| row.labels == labels);
+        let mut row = board
+            .endpoints
+            .iter_mut()
+            .find(|one| one.receiver.labels == labels);
         for item in waiting.in_order.iter().chain(&waiting.refused) {
             kept.insert(item.id.to_string());
             if let Some(row) = &mut row {

@@ -79,7 +79,7 @@ fn is_receiver(text: &str) -> bool {
         let is_host = |byte: u8| byte.is_ascii_graphic() && !b"/?#@\\\"".contains(&byte);
         let is_number = |byte: u8| byte.is_ascii_digit();
         Some(
-            matches!(scheme, "http" | "https")
+            matches!(scheme, "http" | "https" | "amqp" | "amqps")
                 && !host.is_empty()
                 && host.bytes().all(is_host)
                 && port.len() <= 5
@@ -95,9 +95,12 @@ mod tests {
 
     #[test]
     fn a_receiver_is_scheme_host_and_port_and_never_a_path() {
+        // An account with a bus lost its rows on root's page and in root's metrics.
         let cases = [
             ("https://ci.example.org:443", true),
             ("http://[::1]:8080", true),
+            ("amqps://bus.example.org:5671", true),
+            ("amqp://127.0.0.1:5672", true),
             ("unknown", true),
             ("https://ci.example.org:443/hook?token=x", false),
             ("https://user:secret@ci.example.org:443", false),

@@ -1,6 +1,6 @@
 //! A spool as it stands: its queues, and the counts in its `stats`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use nix::sys::statvfs::statvfs;
@@ -62,7 +62,12 @@ impl Look {
     ///
     /// `spool` is asked for the times of queues in which only refused messages wait.
     #[must_use]
-    pub fn receivers(&self, spool: &Spool, routes: &BTreeMap<Queue, Route>) -> Vec<Receiver> {
+    pub fn receivers(
+        &self,
+        spool: &Spool,
+        routes: &BTreeMap<Queue, Route>,
+        paused: &BTreeSet<Queue>,
+    ) -> Vec<Receiver> {
         let mut rows = BTreeMap::new();
         for route in routes.values() {
             self.row_of(&mut rows, route);
@@ -78,7 +83,10 @@ impl Look {
             row.failed_attempts = row.failed_attempts.max(attempts.into());
             let earlier = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
             row.oldest = earlier(row.oldest, queue.oldest.map(seconds));
-            row.next = earlier(row.next, next(spool, queue, failure).map(seconds));
+            // A queue that is paused has no next attempt, which nobody is late with.
+            if !paused.contains(&queue.queue) {
+                row.next = earlier(row.next, next(spool, queue, failure).map(seconds));
+            }
         }
         for (receiver, endpoint, tally) in self.stats.counts.each() {
             let route = Route {

@@ -77,7 +77,8 @@ fn notices(board: &Board) -> Markup {
 }
 
 fn endpoints(rows: &[EndpointRow], now: u64) -> Markup {
-    let is_well = |row: &&EndpointRow| !row.is_failing() && row.waiting + row.failed == 0;
+    let is_well =
+        |row: &&EndpointRow| !row.is_failing() && row.receiver.waiting + row.receiver.failed == 0;
     let folded = rows
         .iter()
         .filter(is_well)
@@ -95,17 +96,17 @@ fn endpoints(rows: &[EndpointRow], now: u64) -> Markup {
                 @for row in rows.iter().take(rows.len() - folded) {
                     tr {
                         td.x {
-                            (text(&row.labels.endpoint))
-                            div.dim { (text(&row.labels.receiver)) }
+                            (text(&row.receiver.labels.endpoint))
+                            div.dim { (text(&row.receiver.labels.receiver)) }
                         }
                         td.t { (state(row, now)) }
-                        td.n { (row.waiting) }
-                        td.n { (row.refused) }
-                        td.n { (row.failed) }
+                        td.n { (row.receiver.waiting) }
+                        td.n { (row.receiver.refused) }
+                        td.n { (row.receiver.failed) }
                         td.t { @if let Some((at, answer)) = &row.last {
                             (text(answer)) div.dim { (since(*at, now)) }
                         } }
-                        td.t { @if let Some(next) = row.next {
+                        td.t { @if let Some(next) = row.receiver.next {
                             @if next > now { "in " (age(next - now)) } @else { "due now" }
                         } }
                         @for counts in &row.counts { td.n { (attempts(counts)) } }
@@ -120,12 +121,15 @@ fn endpoints(rows: &[EndpointRow], now: u64) -> Markup {
 
 fn state(row: &EndpointRow, now: u64) -> Markup {
     let (class, word) = match row {
-        _ if row.attempts > 0 => ("bad", "failing"),
-        _ if row.refused > 0 => ("bad", "refusing"),
-        _ if row.waiting > 0 => ("", "waiting"),
+        _ if row.receiver.failed_attempts > 0 => ("bad", "failing"),
+        _ if row.receiver.refused > 0 => ("bad", "refusing"),
+        _ if row.receiver.waiting > 0 => ("", "waiting"),
         _ => ("good", "healthy"),
     };
-    let oldest = row.oldest.map(|oldest| age(now.saturating_sub(oldest)));
+    let oldest = row
+        .receiver
+        .oldest
+        .map(|oldest| age(now.saturating_sub(oldest)));
     html! {
         span class=(class) { (word) }
         @if let Some(oldest) = oldest { div.dim { "oldest " (oldest) } }
@@ -156,7 +160,7 @@ fn ages(rows: &[EndpointRow]) -> Markup {
                     th.n { (AGES[8]) "+" }
                 } }
                 tbody { @for row in waiting { tr {
-                    td.x { (text(&row.labels.endpoint)) div.dim { (text(&row.labels.receiver)) } }
+                    td.x { (text(&row.receiver.labels.endpoint)) div.dim { (text(&row.receiver.labels.receiver)) } }
                     td.n { (sum(row)) }
                     @for count in row.ages { td.n { (count) } }
                 } } }
@@ -217,12 +221,16 @@ fn since(time: u64, now: u64) -> String {
 mod tests {
     use super::*;
     use crate::observe::Labels;
+    use crate::observe::scrape::Receiver;
 
     #[test]
     fn names_and_answers_of_others_are_text() {
         let hostile = "<script>alert(1)</script>\"'&\u{202e}\n";
         let row = EndpointRow {
-            labels: Labels::new(hostile, hostile, ""),
+            receiver: Receiver {
+                labels: Labels::new(hostile, hostile, ""),
+                ..Receiver::default()
+            },
             last: Some((1, hostile.to_owned())),
             ages: [1; 10],
             ..EndpointRow::default()

@@ -8,7 +8,7 @@ use super::labels::{Detail, Labels};
 use crate::spool::Totals;
 
 /// Largest number that another account's refpost may say: larger ones are no counts.
-const MOST: u64 = 1 << 53;
+pub(super) const MOST: u64 = 1 << 53;
 
 /// All that is known of receivers and spools.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,7 @@ pub struct Receiver {
     /// Time of the last delivery.
     pub delivered: Option<u64>,
     /// Counts that only grow.
+    #[serde(default, skip_serializing_if = "Totals::is_empty")]
     pub totals: Totals,
 }
 
@@ -71,7 +72,7 @@ pub struct SpoolRow {
 }
 
 impl Receiver {
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.waiting = self.waiting.saturating_add(other.waiting);
         self.refused = self.refused.saturating_add(other.refused);
         self.failed = self.failed.saturating_add(other.failed);
@@ -82,7 +83,7 @@ impl Receiver {
         self.totals.add(&other.totals);
     }
 
-    fn is_valid(&self, now: u64) -> bool {
+    pub(super) fn is_valid(&self, now: u64) -> bool {
         let Totals {
             counts,
             durations,

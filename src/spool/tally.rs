@@ -132,6 +132,12 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Returns whether nothing is counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Adds other totals.
     pub fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);

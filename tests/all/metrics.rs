@@ -306,3 +306,25 @@ fn root_adds_up_what_accounts_say_and_believes_none_of_them() {
     let all = parse(&server.root(&["metrics"]));
     assert!(all.get("refpost_attempts_total", &delivered) >= Some(3.0));
 }
+
+#[test]
+fn a_paused_endpoint_looked_as_if_nobody_flushed() {
+    let site = Spooled::new();
+    site.write(
+        "system.toml",
+        format!("root = \"{}\"\n", site.path("").display()),
+    );
+    let next = |more: &str| {
+        site.configure("mode = \"spool\"", more);
+        site.flush().well();
+        let all = Metrics::parse(&site.refpost(["metrics"]).run().well().stdout);
+        let waiting = all.sum("refpost_queue_entries");
+        let name = "refpost_queue_next_attempt_timestamp_seconds";
+        let times = all.values.keys().filter(|(own, _)| own == name).count();
+        (waiting > 0.0, times)
+    };
+    site.announce();
+    assert_eq!(next("paused = true"), (true, 0));
+    site.receiver.script(|_| Answer::status(503));
+    assert_eq!(next("paused = false"), (true, 1));
+}

@@ -1,6 +1,7 @@
 //! Acts on the entries that a command line selects, here or as the accounts that own them.
 
 use std::ffi::OsString;
+use std::ops::ControlFlow;
 
 use clap::{ArgGroup, Args};
 use clap_complete::engine::ArgValueCompleter;
@@ -102,6 +103,28 @@ pub(super) fn nothing_chosen() -> Error {
     }
 }
 
+/// Finds the spools and what is chosen in them. Breaks if nothing is, or once other accounts have
+/// run `verb` with `option` for their parts.
+fn chosen(
+    args: &QueueChooseArgs,
+    (verb, option): (&str, Option<&str>),
+    ctx: &Context,
+) -> Result<ControlFlow<Exit, (Vec<Target>, Choice)>, Error> {
+    let asked = args.asked();
+    let (searched, mut choice) = asked.search(ctx)?;
+    if searched.is_of_others(ctx) {
+        let mut line = asked.line(verb, &choice);
+        line.extend(args.all.then(|| "--all".into()));
+        line.extend(option.map(Into::into));
+        return apart(searched, line, ctx).map(ControlFlow::Break);
+    }
+    let targets = searched.targets(ctx);
+    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
+        return nowhere(ctx, nothing_chosen).map(ControlFlow::Break);
+    }
+    Ok(ControlFlow::Continue((targets, choice)))
+}
+
 /// Acts on the entries of each spool that are chosen and wanted, and prints how many there were.
 /// Starts a flush of each spool for those that are due then.
 pub(super) fn act_on_selected(
@@ -111,18 +134,11 @@ pub(super) fn act_on_selected(
     is_wanted: impl Fn(&Listed) -> bool,
     act: impl Fn(&Spool, &ByLocation) -> Result<usize, SpoolError>,
 ) -> Result<Exit, Error> {
-    let asked = args.asked();
-    let (searched, mut choice) = asked.search(ctx)?;
-    if searched.is_of_others(ctx) {
-        let mut line = asked.line(verb, &choice);
-        line.extend(args.all.then(|| "--all".into()));
-        return apart(searched, line, ctx);
-    }
+    let (targets, choice) = match chosen(args, (verb, None), ctx)? {
+        ControlFlow::Continue(chosen) => chosen,
+        ControlFlow::Break(done) => return Ok(done),
+    };
     let (mut count, mut is_any, mut has_acted) = (0, false, args.all);
-    let targets = searched.targets(ctx);
-    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
-        return nowhere(ctx, nothing_chosen);
-    }
     let done = targets::each(&targets, ctx, |target| {
         let mut selected = select(target, &choice, ctx)?;
         is_any |= !selected.is_empty();
@@ -153,18 +169,10 @@ pub(super) fn show_selected(
     ctx: &Context,
     (verb, what): (&str, &str),
 ) -> Result<Exit, Error> {
-    let asked = args.asked();
-    let (searched, mut choice) = asked.search(ctx)?;
-    if searched.is_of_others(ctx) {
-        let mut line = asked.line(verb, &choice);
-        line.extend(args.all.then(|| "--all".into()));
-        line.push("--dry-run".into());
-        return apart(searched, line, ctx);
-    }
-    let targets = searched.targets(ctx);
-    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
-        return nowhere(ctx, nothing_chosen);
-    }
+    let (targets, choice) = match chosen(args, (verb, Some("--dry-run")), ctx)? {
+        ControlFlow::Continue(chosen) => chosen,
+        ControlFlow::Break(done) => return Ok(done),
+    };
     let (mut rows, mut count) = (Rows::new(ctx), 0);
     let done = targets::each(&targets, ctx, |target| {
         for listed in select(target, &choice, ctx)? {

@@ -7,15 +7,10 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::sources::{SecretFile, SecretSource};
+use super::sources::{SecretFile, SecretSource, Unusable};
 use crate::config::endpoint::{Endpoint, Signing};
-use crate::config::file::is_strange;
-use crate::plain_file::{Plain, Unfit};
 use crate::report;
 use crate::signature::Secret;
-
-/// Longer files are no keys.
-const LONGEST: u64 = 64 * 1024;
 
 /// Variable with the folder of a service's credentials (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
@@ -125,23 +120,13 @@ impl SecretFile {
     /// Reads the whole file, if its mode and owner keep it secret.
     pub fn read_whole(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let path = self.path.clone();
-        let failed = |source| KeyError::Read {
-            path: self.path.clone(),
-            source,
-        };
-        let file = match Plain::named(&path) {
-            Err(error) if Unfit::of(&error).is_some() => return Err(KeyError::NotRegular(path)),
-            opened => opened.map_err(failed)?,
-        };
-        let (mode, owner) = (file.mode(), file.owner());
-        if mode & 0o007 != 0 {
-            Err(KeyError::Exposed { path, mode })
-        } else if is_strange(&file) && self.named_by != Some(owner) {
-            Err(KeyError::Foreign { path, owner })
-        } else {
-            let bytes = file.read(LONGEST).map_err(failed)?;
-            bytes.ok_or(KeyError::TooLong(path))
-        }
+        self.bytes(0o007).map_err(|unusable| match unusable {
+            Unusable::Read(source) => KeyError::Read { path, source },
+            Unusable::Mode(mode) => KeyError::Exposed { path, mode },
+            Unusable::Foreign(owner) => KeyError::Foreign { path, owner },
+            Unusable::NotRegular => KeyError::NotRegular(path),
+            Unusable::TooLong => KeyError::TooLong(path),
+        })
     }
 }
 

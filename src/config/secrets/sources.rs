@@ -1,14 +1,21 @@
 //! Where a secret is to be found when it is needed, as the configuration says it.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 use toml::value::{Datetime, Offset};
+use zeroize::Zeroizing;
 
+use crate::config::file::is_strange;
+use crate::plain_file::{Plain, Unfit};
 use crate::signature::Secret;
+
+/// Longer files are no keys and no templates.
+const LONGEST: u64 = 64 * 1024;
 
 /// Place of a secret text, read at each use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +65,40 @@ impl SecretFile {
     pub(in crate::config) fn rebase(&mut self, folder: &Path, owner: u32) {
         self.path = folder.join(&self.path);
         self.named_by = Some(owner);
+    }
+}
+
+/// Reason for which a file of secrets or of a template is not used.
+pub(super) enum Unusable {
+    /// It cannot be read.
+    Read(io::Error),
+    /// Its permission bits allow others too much.
+    Mode(u32),
+    /// This other account owns it, and can change it.
+    Foreign(u32),
+    /// It is a folder, a pipe, a device.
+    NotRegular,
+    /// It is longer than 64 KiB.
+    TooLong,
+}
+
+impl SecretFile {
+    /// Reads the whole file, unless its mode has one of the `forbidden` bits or another account
+    /// owns it than root, this one, or the owner of the configuration that names it.
+    pub(super) fn bytes(&self, forbidden: u32) -> Result<Zeroizing<Vec<u8>>, Unusable> {
+        let file = match Plain::named(&self.path) {
+            Err(error) if Unfit::of(&error).is_some() => return Err(Unusable::NotRegular),
+            opened => opened.map_err(Unusable::Read)?,
+        };
+        let (mode, owner) = (file.mode(), file.owner());
+        if mode & forbidden != 0 {
+            Err(Unusable::Mode(mode))
+        } else if is_strange(&file) && self.named_by != Some(owner) {
+            Err(Unusable::Foreign(owner))
+        } else {
+            let bytes = file.read(LONGEST).map_err(Unusable::Read)?;
+            bytes.ok_or(Unusable::TooLong)
+        }
     }
 }
 

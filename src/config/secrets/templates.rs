@@ -6,13 +6,8 @@ use std::path::PathBuf;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
-use super::sources::SecretFile;
-use crate::config::file::is_strange;
+use super::sources::{SecretFile, Unusable};
 use crate::payload::{Template, TemplateFault};
-use crate::plain_file::{Plain, Unfit};
-
-/// Longer files are no templates.
-const LONGEST: u64 = 64 * 1024;
 
 /// A template, and the content type of its bodies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,28 +112,20 @@ impl TemplateSource {
     /// Other accounts may read it, unlike a key: it holds no secret.
     pub fn read(&self) -> Result<Template, TemplateError> {
         let path = self.file.path.clone();
-        let failed = |source| TemplateError::Read {
-            path: self.file.path.clone(),
-            source,
-        };
-        let file = match Plain::named(&path) {
-            Err(error) if Unfit::of(&error).is_some() => {
-                return Err(TemplateError::NotRegular(path));
+        let bytes = self.file.bytes(0o002).map_err(|unusable| {
+            let path = path.clone();
+            match unusable {
+                Unusable::Read(source) => TemplateError::Read { path, source },
+                Unusable::Mode(mode) => TemplateError::Writable { path, mode },
+                Unusable::Foreign(owner) => TemplateError::Foreign { path, owner },
+                Unusable::NotRegular => TemplateError::NotRegular(path),
+                Unusable::TooLong => TemplateError::TooLong(path),
             }
-            opened => opened.map_err(failed)?,
-        };
-        let (mode, owner) = (file.mode(), file.owner());
-        if mode & 0o002 != 0 {
-            return Err(TemplateError::Writable { path, mode });
-        }
-        if is_strange(&file) && self.file.named_by != Some(owner) {
-            return Err(TemplateError::Foreign { path, owner });
-        }
-        let bytes = file.read(LONGEST).map_err(failed)?;
-        let bytes = bytes.ok_or_else(|| TemplateError::TooLong(path.clone()))?;
-        let text = String::from_utf8(bytes.to_vec());
-        let text =
-            text.map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        })?;
+        let text = String::from_utf8(bytes.to_vec()).map_err(|error| TemplateError::Read {
+            path: path.clone(),
+            source: io::Error::new(io::ErrorKind::InvalidData, error),
+        })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Template::parse(&name, text, &self.content_type).map_err(|source| TemplateError::Invalid {
             path: path.clone(),
