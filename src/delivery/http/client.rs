@@ -314,9 +314,14 @@ async fn exchange(
 ) -> Result<Answered, Lost> {
     let captured = capture_connection(&mut post);
     let sent = timeout_at(deadline, client.request(post)).await;
-    let seen = captured.connection_metadata().as_ref().and_then(seen_on);
+    let connected = captured.connection_metadata();
+    let seen = connected.as_ref().and_then(seen_on);
     if let Ok(Ok(response)) = sent {
-        seen.inspect(Seen::answered);
+        seen.as_ref().inspect(|seen| seen.answered());
+        // To hyper, a failed write is a done one, and its connection can be kept.
+        if seen.is_some_and(|seen| seen.is_broken()) {
+            connected.as_ref().inspect(|connected| connected.poison());
+        }
         let wait = response.headers().get(header::RETRY_AFTER);
         return Ok(Answered {
             status: response.status().as_u16(),

@@ -28,8 +28,6 @@ pub(super) struct Wire {
     stream: Box<dyn Stream>,
     /// True if requests on it name the whole URL, as a proxy requires.
     is_proxied: bool,
-    /// True if a write has failed.
-    is_broken: bool,
     seen: Seen,
     _counted: Counted,
 }
@@ -63,6 +61,8 @@ struct Known {
     is_used: bool,
     /// True if the next bytes read begin an answer.
     is_answered: bool,
+    /// True if a write has failed.
+    is_broken: bool,
     /// The first bytes of the answer to the request under way.
     beginning: Vec<u8>,
 }
@@ -88,6 +88,11 @@ impl Seen {
     /// Returns the status of an answer whose status line was read.
     pub(super) fn status(&self) -> Option<u16> {
         final_status(&self.known().beginning)
+    }
+
+    /// Returns whether a write has failed, after which nothing more can be sent.
+    pub(super) fn is_broken(&self) -> bool {
+        self.known().is_broken
     }
 
     fn has_written(&self) {
@@ -132,7 +137,6 @@ impl Wire {
             _counted: Counted(open.clone()),
             stream: Box::new(stream),
             is_proxied,
-            is_broken: false,
             seen: Seen::default(),
         }
     }
@@ -143,7 +147,7 @@ impl Wire {
             return Poll::Pending;
         };
         Poll::Ready(Ok(result.unwrap_or_else(|_| {
-            self.is_broken = true;
+            self.seen.known().is_broken = true;
             length
         })))
     }
@@ -181,7 +185,7 @@ impl Write for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.seen.has_written();
-        if this.is_broken {
+        if this.seen.is_broken() {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -200,7 +204,7 @@ impl Write for Wire {
         let this = self.get_mut();
         this.seen.has_written();
         let length = slices.iter().map(|slice| slice.len()).sum();
-        if this.is_broken {
+        if this.seen.is_broken() {
             return Poll::Ready(Ok(length));
         }
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
@@ -209,7 +213,7 @@ impl Write for Wire {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.is_broken {
+        if this.seen.is_broken() {
             return Poll::Ready(Ok(()));
         }
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
