@@ -337,3 +337,25 @@ fn a_member_of_the_repositorys_group_may_submit() {
         ran.stderr
     );
 }
+
+/// What was to be submitted can be delivered by the repository's owner instead.
+#[test]
+fn what_waited_for_a_service_that_is_gone_is_moved_to_an_endpoint() {
+    let Some(served) = Served::new() else { return };
+    let (commit, _) = served.push(&served.alice, "alice/a");
+    assert_eq!(waiting(&served, "alice/a"), 1);
+    let bare = served.bare("alice/a");
+    let repo = bare.to_str().unwrap();
+    let own = format!(
+        "unsigned = true\n[[endpoint]]\nname = \"own\"\nurl = \"{}\"\n",
+        served.receiver.url("/own")
+    );
+    served.accounts.public("system.toml", &own);
+    let refpost = |args: &[&str]| served.accounts.refpost(served.alice.uid, args);
+    let listed = refpost(&["queue", "list", repo]).stdout;
+    assert!(listed.contains("not configured"), "{listed}");
+    let moved = refpost(&["queue", "move", "@service", "own", "--repo", repo]);
+    assert_eq!(moved.stdout, "1 entry moved to `own`\n", "{}", moved.stderr);
+    let arrived = served.arrived(1);
+    assert_eq!(commits(&to("/own", &arrived)), [commit]);
+}

@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::spooled::{announce_to, commits, files_below, late, objects, sibling};
-use crate::support::{Request, Spooled};
+use crate::support::spooled::{
+    announce_to, commits, eventually, files_below, late, objects, sibling,
+};
+use crate::support::{Accounts, Answer, Request, Served, Spooled};
 
 /// How many bytes are in a folder.
 fn size(folder: &Path) -> u64 {
@@ -148,4 +150,49 @@ fn one_repository_does_not_fill_the_room_of_another() {
     let commit = announce_to(&site, &other);
     site.refpost(["flush"]).arg(site.path("spool")).run();
     assert!(commits(&site.receiver.take()).contains(&commit));
+}
+
+/// One account fills the service's disk no further than its gibibyte.
+#[test]
+fn an_account_may_let_a_gibibyte_wait_and_no_more() {
+    let Some(served) = Served::new() else { return };
+    served.configure("max_spool = \"4 GiB\"", "");
+    served.receiver.script(|_| Answer::status(503));
+    let service = served.start();
+    let (first, _) = served.push(&served.alice, "alice/a");
+    eventually("it waits", || {
+        !files_below(&served.spool().join("retry")).is_empty()
+    });
+    served.stop(service);
+    // As if the entry that waits had a gibibyte.
+    let sizes = served.spool().join("sizes");
+    for file in fs::read_dir(&sizes).unwrap() {
+        let path = file.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let id = text.split(' ').nth(1).unwrap();
+        fs::write(&path, format!("{0} {id} {0}\n", 1_u64 << 30)).unwrap();
+    }
+    let service = served.start();
+    let (second, said) = served.push(&served.alice, "alice/a");
+    assert!(
+        said[0].contains("1073741824 bytes that the account submitted wait"),
+        "{said:?}"
+    );
+    let (bobs, said) = served.push(&served.bob, "bob/b");
+    assert_eq!(said, ["refpost: 1 message sent to the service"]);
+    // Once there is room, what waited is taken.
+    served.receiver.script(|_| Answer::status(200));
+    let retry = ["queue", "retry", "--all", "--server"];
+    Accounts::run(&mut served.as_service(&retry)).well();
+    let bare = served.bare("alice/a");
+    let flush = ["flush", bare.to_str().unwrap()];
+    served.accounts.refpost(served.alice.uid, &flush).well();
+    let mut arrived = Vec::new();
+    eventually("all arrive", || {
+        arrived.extend(commits(&served.receiver.take()));
+        [&first, &bobs, &second]
+            .iter()
+            .all(|one| arrived.contains(one))
+    });
+    served.stop(service);
 }
