@@ -260,7 +260,7 @@ fn number(variable: &str) -> Option<u64> {
 
 #[test]
 fn hostile_pushes_mean_what_they_mean_to_git() {
-    let pushes = number("REFPOST_PUSHES").unwrap_or(192);
+    let pushes = number("REFPOST_PUSHES").unwrap_or(256);
     let first = number("REFPOST_SEED").unwrap_or(1);
     let (mut told, mut wrong) = (0, Vec::new());
     for seed in first..first + pushes.div_ceil(OF_EACH) {
