@@ -14,7 +14,7 @@ fn the_page_quotes_what_is_no_longer_said() {
     read(&root.join("src"), &mut sources);
     let page = fs::read_to_string(root.join("docs/reference/messages.md")).unwrap();
     let quoted = quoted(&page);
-    assert!(quoted.len() > 200, "{} messages", quoted.len());
+    assert!(quoted.len() > 100, "{} messages", quoted.len());
     let is_said = |message: &String| {
         let parts = message.split('…').map(str::trim);
         let mut long = parts.filter(|part| part.len() >= SHORTEST);
