@@ -15,6 +15,9 @@ use crate::context::Context;
 use crate::error::{Error, Exit};
 use crate::report;
 
+/// Heading of the options that every command has.
+const GLOBAL: &str = "Global options";
+
 /// Send signed web-hook messages for pushes to bare git repositories
 ///
 /// Linked as `hooks/post-receive` of a repository, refpost records each push in a spool on
@@ -25,11 +28,12 @@ use crate::report;
 #[command(after_long_help = format!("{EXIT_CODES}\n\n{ENVIRONMENT}"))]
 pub(crate) struct Cli {
     /// The server's configuration [default: `$REFPOST_CONFIG` or /etc/refpost/config.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
     /// Paint the states in tables
-    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    #[arg(value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     pub(crate) color: ColorChoice,
 
     /// Read the paths from standard input, NUL-separated, in place of REPOs or the folder: root's
@@ -55,8 +59,8 @@ pub(crate) enum Command {
     Flush(flush::FlushArgs),
     /// Run the delivery service, to which accounts submit messages through `socket`
     ///
-    /// Runs as an account of its own that owns `spool` and can read the keys. Uses the socket
-    /// that systemd passes, or creates it. docs/guides/accounts.md, "A service account".
+    /// Runs as an account that owns `spool` and can read the keys. Uses the socket that systemd
+    /// passes, or creates it. docs/guides/accounts.md, "A service account".
     Work(work::WorkArgs),
     /// Build messages of pushes that were recorded as ref updates, for a flush
     #[command(hide = true)]
@@ -82,9 +86,7 @@ pub(crate) enum Command {
     /// Show the messages of ref updates without sending them
     ///
     /// Reads `OLD NEW REF` lines from standard input, as post-receive does, and prints the
-    /// body of each message on one line, exactly as it would be sent. Which ref updates reach
-    /// refpost depends on the level that is enabled.
-    #[command(after_long_help = LEVELS)]
+    /// body of each message on one line. `refpost help enable` says which updates reach refpost.
     Preview(preview::PreviewArgs),
     /// Check configuration, hooks, keys, URLs and spool
     ///
@@ -94,9 +96,8 @@ pub(crate) enum Command {
     Ping(ping::PingArgs),
     /// Send a message of any topic, such as `issue.new`
     ///
-    /// The message is signed, spooled, retried and logged like those of pushes. `agent` and
-    /// `project` are added to the object if it lacks them. Endpoints whose `topics` match
-    /// get it, whatever their `refs`.
+    /// Signs, spools, retries and logs it as messages of pushes. Adds `agent` and `project` to
+    /// an object that lacks them. Endpoints whose `topics` match get it, whatever their `refs`.
     Emit(emit::EmitArgs),
     /// Send the messages of a ref update again
     ///
@@ -120,7 +121,7 @@ pub(crate) enum Command {
     /// Verify the signature of a body on standard input
     ///
     /// Takes the HMAC-SHA-1 or HMAC-SHA-256 of Pagure, GitHub and Gitea, or the signature of
-    /// Standard Webhooks, as GitLab sends it. Exits with 0 if it is valid and 1 if it is not.
+    /// Standard Webhooks, as GitLab sends it. Exits with 0 if it is valid, else with 1.
     Verify(verify::VerifyArgs),
     /// Run an end-to-end demo in a temporary directory
     Demo(demo::DemoArgs),

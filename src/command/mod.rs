@@ -67,7 +67,7 @@ A hook exits with 0, unless `require` refuses.";
 pub(crate) const STATUS_EXIT_CODES: &str = "\
 Exit codes:
    0  shown; with --exit-code, no endpoint fails or refuses messages
-   1  something could not be examined, which is told on standard error
+   1  something could not be examined
    3  with --exit-code: an endpoint fails or refuses messages, or a disk or `max_spool` has no
       room for pushes
   78  the server's configuration cannot be read";

@@ -311,14 +311,20 @@ fn help_is_what_the_golden_file_says() {
 fn the_page_of_commands_is_their_help() {
     let environment = Environment::new();
     let mut page = "# Commands\n\n\
-                    The help of `refpost` and of each command, as `refpost help COMMAND` prints it.\n"
+                    The help of each command, as `refpost help COMMAND` prints it, without `--help` \
+                    and the global\noptions, which are below [refpost](#refpost).\n"
         .to_owned();
     let mut add = |command: &[&str]| {
         let mut args = command.to_vec();
         args.push("--help");
         let help = environment.refpost(args).run().well().stdout;
         let title = [&["refpost"], command].concat().join(" ");
-        write!(page, "\n## {title}\n\n```text\n{}\n```\n", help.trim_end()).unwrap();
+        let text = if command.is_empty() {
+            help.clone()
+        } else {
+            without_common(&help)
+        };
+        write!(page, "\n## {title}\n\n```text\n{}\n```\n", text.trim_end()).unwrap();
         let (_, commands) = help.split_once("Commands:\n").unwrap_or_default();
         let commands = commands.lines().take_while(|line| !line.is_empty());
         let names = commands.filter_map(|line| line.split_whitespace().next());
@@ -331,6 +337,28 @@ fn the_page_of_commands_is_their_help() {
         }
     }
     golden_at(Path::new("docs/reference/commands.md"), &page);
+}
+
+/// A command's help without `--help`, which ends the options, and the global options.
+fn without_common(help: &str) -> String {
+    let (mut text, mut is_common) = (String::new(), false);
+    for line in help.lines() {
+        let was_common = is_common;
+        if line.starts_with("  -h, --help") {
+            is_common = true;
+        } else if !line.is_empty() && !line.starts_with(' ') {
+            is_common = line == "Global options:";
+        }
+        if !is_common {
+            if was_common && !text.ends_with("\n\n") {
+                text += "\n";
+            }
+            text += line;
+            text += "\n";
+        }
+    }
+    let text = text.trim_end();
+    text.strip_suffix("\nOptions:").unwrap_or(text).to_owned()
 }
 
 #[test]

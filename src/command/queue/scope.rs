@@ -45,7 +45,7 @@ pub(crate) struct ScopeArgs {
     /// repository of the current folder, else the server]
     #[arg(long = "repo", value_name = "REPO", add = ArgValueCompleter::new(candidates::repositories))]
     pub(crate) repos: Vec<PathBuf>,
-    /// Everything of the server: its `spool`, and all below its `root`
+    /// The whole server: its `spool`, and everything below its `root`
     #[arg(long, conflicts_with = "repos")]
     pub(crate) server: bool,
 }
