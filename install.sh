@@ -19,8 +19,6 @@ usage: ./install.sh [OPTION…]
   --systemd      the same as systemd units, in /etc/systemd/system
   --service      also install a service account `refpost`, a socket to which
                  all accounts submit messages, and a service that delivers them
-  --debian       install what the Debian package holds, below DESTDIR, for
-                 contrib/release
   --no-build     install the binary that was built before
   --dry-run      show what would be done, and do nothing
   --uninstall    remove what was installed, after disabling each --repo
@@ -36,8 +34,8 @@ pages='announce check completions demo disable emit enable flush hook key keygen
 ping preview queue queue-drop queue-list queue-move queue-retry queue-show status verify work'
 
 # Everything that is ever installed, a line each: the option that asks for it,
-# its mode, what makes it, where it goes. Installing, --dry-run, --uninstall and
-# the Debian package all read this.
+# its mode, what makes it, where it goes. Installing, --dry-run and --uninstall
+# read this; the Debian package has a list of its own, in Cargo.toml.
 files() {
     cat <<END
 always 755 binary $prefix/bin/refpost
@@ -45,7 +43,7 @@ always 644 man $prefix/share/man/man1/refpost.1
 always 644 refpost.toml.5 $prefix/share/man/man5/refpost.toml.5
 always 644 refpost.schema.json $prefix/share/refpost/refpost.schema.json
 always 644 completions-bash $prefix/share/bash-completion/completions/refpost
-always 644 completions-zsh $prefix/share/zsh/$zsh/_refpost
+always 644 completions-zsh $prefix/share/zsh/site-functions/_refpost
 always 644 completions-fish $prefix/share/fish/vendor_completions.d/refpost.fish
 always 644 prometheus/alerts.yml $prefix/share/refpost/prometheus/alerts.yml
 always 644 prometheus/alerts.test.yml $prefix/share/refpost/prometheus/alerts.test.yml
@@ -56,22 +54,15 @@ always 644 templates/msteams.j2 $prefix/share/refpost/templates/msteams.j2
 always 644 templates/ntfy.j2 $prefix/share/refpost/templates/ntfy.j2
 always 644 templates/zulip.j2 $prefix/share/refpost/templates/zulip.j2
 cron 644 refpost.cron /etc/cron.d/refpost
-systemd 644 refpost-flush.service $systemd_in/systemd/system/refpost-flush.service
-systemd 644 refpost-flush.timer $systemd_in/systemd/system/refpost-flush.timer
-systemd 644 refpost-flush.path $systemd_in/systemd/system/refpost-flush.path
-service 644 refpost.sysusers $systemd_in/sysusers.d/refpost.conf
-service 644 refpost.socket $systemd_in/systemd/system/refpost.socket
-service 644 refpost-work.service $systemd_in/systemd/system/refpost-work.service
-debian 644 debian/config.toml /etc/refpost/config.toml
-debian 644 ../CHANGELOG.md $prefix/share/doc/refpost/changelog
-debian 644 ../README.md $prefix/share/doc/refpost/README.md
-debian 644 refpost.cron $prefix/share/doc/refpost/examples/refpost.cron
+systemd 644 refpost-flush.service /etc/systemd/system/refpost-flush.service
+systemd 644 refpost-flush.timer /etc/systemd/system/refpost-flush.timer
+systemd 644 refpost-flush.path /etc/systemd/system/refpost-flush.path
+service 644 refpost.sysusers /etc/sysusers.d/refpost.conf
+service 644 refpost.socket /etc/systemd/system/refpost.socket
+service 644 refpost-work.service /etc/systemd/system/refpost-work.service
 END
     for page in $pages; do
         echo "always 644 man-$page $prefix/share/man/man1/refpost-$page.1"
-    done
-    (cd "$source" && find docs -type f) | LC_ALL=C sort | while read -r page; do
-        echo "debian 644 ../$page $prefix/share/doc/refpost/$page"
     done
 }
 
@@ -81,7 +72,6 @@ wanted() {
     cron) [ "$cron" = yes ] ;;
     systemd) [ "$systemd" = yes ] ;;
     service) [ "$service" = yes ] ;;
-    debian) [ "$debian" = yes ] ;;
     esac
 }
 
@@ -98,7 +88,7 @@ make() {
     man) "$built" man ;;
     man-*) man_page "${1#man-}" ;;
     completions-*) "$built" completions "${1#completions-}" ;;
-    *) sed "s|/usr/local/bin/refpost|$prefix/bin/refpost|" "$source/contrib/$1" ;;
+    *) sed "s|/usr/bin/refpost|$prefix/bin/refpost|" "$source/contrib/$1" ;;
     esac
 }
 
@@ -289,9 +279,6 @@ install() {
         trap 'exit 1' HUP INT TERM
     fi
     install_files
-    if [ "$debian" = yes ]; then
-        return
-    fi
     if [ "$systemd" = yes ]; then
         start_units
     fi
@@ -337,9 +324,6 @@ uninstall() {
 }
 
 prefix=${PREFIX:-/usr/local}
-# Where zsh looks, below share/zsh, and where systemd does.
-zsh=site-functions
-systemd_in=/etc
 DESTDIR=${DESTDIR-}
 DESTDIR=${DESTDIR%/}
 action=install
@@ -347,7 +331,6 @@ build=yes
 cron=no
 systemd=no
 service=no
-debian=no
 dry_run=no
 
 # Takes the options from the front and puts each repository at the back.
@@ -374,7 +357,6 @@ while [ "$left" -gt 0 ]; do
     --cron) cron=yes ;;
     --systemd) systemd=yes ;;
     --service) service=yes ;;
-    --debian) debian=yes ;;
     --no-build) build=no ;;
     --dry-run) dry_run=yes ;;
     --uninstall) action=uninstall ;;
@@ -385,17 +367,6 @@ while [ "$left" -gt 0 ]; do
     *) misused "unknown option \`$option\`" ;;
     esac
 done
-
-if [ "$debian" = yes ]; then
-    [ -n "$DESTDIR" ] ||
-        misused 'cannot install the files of a package without DESTDIR: they would be in its way'
-    prefix=/usr
-    zsh=vendor-completions
-    systemd_in=/usr/lib
-    cron=no
-    systemd=yes
-    service=yes
-fi
 
 case $prefix in
 /*) prefix=${prefix%/} ;;
