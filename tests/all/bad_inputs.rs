@@ -1,16 +1,14 @@
-//! The table of bad inputs in docs/explanation/security.md: each is tried, and what it gets is
+//! The tables of bad inputs in docs/explanation/security.md: each is tried, and what it gets is
 //! written there as it was said.
 
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use crate::bad_inputs_tried::{CONFIGURATIONS, NETWORK, PUSHERS, SPOOLS};
+use crate::bad_inputs_tried::{
+    ADDRESSES, ANSWERS, CERTIFICATES, CONFIGURATIONS, Case, KEY_FILES, PUSHES, SPOOLS,
+};
 use crate::support::Spooled;
-
-/// Stands around the table in the document.
-const BEGIN: &str = "<!-- tried by tests/all/bad_inputs.rs -->\n";
-const END: &str = "<!-- end -->\n";
 
 /// The same for everything that is a number of this run.
 fn plain(text: &str) -> String {
@@ -54,42 +52,71 @@ fn without_time(text: &str) -> String {
     }
 }
 
-#[test]
-fn what_bad_input_gets_is_what_the_document_says() {
-    let mut table = String::new();
-    for (title, cases) in [
-        ("From whoever pushes", PUSHERS),
-        ("In files", CONFIGURATIONS),
-        ("From the network", NETWORK),
-        ("In a spool", SPOOLS),
-    ] {
-        write!(
-            table,
-            "\n### {title}\n\n| input | what it gets |\n|---|---|\n"
-        )
-        .unwrap();
-        for (input, tried) in cases {
-            let site = Spooled::new();
-            let text = plain(&tried(&site));
-            let lines: Vec<String> = text
-                .lines()
-                .map(|line| format!("`` {} ``", without_time(line).replace('|', r"\|")))
-                .collect();
-            assert!(!lines.is_empty(), "{input}: nothing is said");
-            writeln!(table, "| {input} | {} |", lines.join("<br>")).unwrap();
-        }
+/// Held while a table is compared or written: tests of other subjects can be writing theirs.
+static DOCUMENT: Mutex<()> = Mutex::new(());
+
+/// Tries each input and compares the table below this heading of the document with what was said.
+fn compare(title: &str, cases: &[Case]) {
+    let mut table = vec![
+        "| input | what it gets |".to_owned(),
+        "|---|---|".to_owned(),
+    ];
+    for (input, tried) in cases {
+        let text = plain(&tried(&Spooled::new()));
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| format!("`` {} ``", without_time(line).replace('|', r"\|")))
+            .collect();
+        assert!(!lines.is_empty(), "{input}: nothing is said");
+        table.push(format!("| {input} | {} |", lines.join("<br>")));
     }
+    let _held = DOCUMENT.lock().unwrap_or_else(PoisonError::into_inner);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/explanation/security.md");
     let document = fs::read_to_string(&path).unwrap();
-    let (before, rest) = document.split_once(BEGIN).unwrap();
-    let (written, after) = rest.split_once(END).unwrap();
+    let heading = format!("### {title}\n\n");
+    let (before, rest) = document.split_once(&heading).unwrap();
+    let end = rest.find("\n\n").unwrap_or(rest.len() - 1);
+    let (written, after) = rest.split_at(end);
     if std::env::var_os("REFPOST_UPDATE_GOLDEN").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{table}\n{END}{after}")).unwrap();
+        let table = table.join("\n");
+        fs::write(&path, format!("{before}{heading}{table}{after}")).unwrap();
     } else {
-        assert_eq!(
-            written,
-            format!("{table}\n"),
-            "REFPOST_UPDATE_GOLDEN=1 takes the new text"
-        );
+        let written: Vec<&str> = written.lines().collect();
+        assert_eq!(written, table, "REFPOST_UPDATE_GOLDEN=1 takes the new text");
     }
+}
+
+#[test]
+fn bad_pushes() {
+    compare("Pushes", PUSHES);
+}
+
+#[test]
+fn bad_configurations() {
+    compare("Configuration files", CONFIGURATIONS);
+}
+
+#[test]
+fn bad_key_files() {
+    compare("Key files", KEY_FILES);
+}
+
+#[test]
+fn bad_addresses() {
+    compare("Addresses", ADDRESSES);
+}
+
+#[test]
+fn bad_answers() {
+    compare("Answers", ANSWERS);
+}
+
+#[test]
+fn bad_certificates() {
+    compare("Certificates", CERTIFICATES);
+}
+
+#[test]
+fn bad_spools() {
+    compare("Spools", SPOOLS);
 }

@@ -1,4 +1,4 @@
-//! Bad inputs, each tried on a site of its own; `bad_inputs.rs` makes a table of them.
+//! Bad inputs, each tried on a site of its own; `bad_inputs.rs` makes tables of them.
 
 use std::fs;
 use std::io::Write;
@@ -13,10 +13,10 @@ use crate::support::{
     Authority, Identity, KEY, Push, Ran, Runner, Spooled, TlsReceiver, ZEROS, set_mode,
 };
 
-/// What somebody sends or leaves, and what it gets.
+/// An input, and the function that tries it and returns the answer.
 pub(crate) type Case = (&'static str, fn(&Spooled) -> String);
 
-pub(crate) const PUSHERS: &[Case] = &[
+pub(crate) const PUSHES: &[Case] = &[
     ("a line that is no ref update, among others", |site| {
         let tip = site.bare_git(&["rev-parse", "main"]);
         hook(site, &format!("garbage\n{ZEROS} {tip} refs/heads/x\n"))
@@ -110,6 +110,9 @@ pub(crate) const CONFIGURATIONS: &[Case] = &[
         fifo(&file);
         preview(site)
     }),
+];
+
+pub(crate) const KEY_FILES: &[Case] = &[
     ("a key's file that everybody can read", |site| {
         let key = site.write("key", KEY);
         set_mode(&key, 0o644);
@@ -125,7 +128,7 @@ pub(crate) const CONFIGURATIONS: &[Case] = &[
     }),
 ];
 
-pub(crate) const NETWORK: &[Case] = &[
+pub(crate) const ADDRESSES: &[Case] = &[
     ("the metadata service of a cloud", |site| {
         ping(site, "http://169.254.169.254/latest")
     }),
@@ -146,6 +149,9 @@ pub(crate) const NETWORK: &[Case] = &[
         site.write("system.toml", "[network]\nhttps_only = true\n");
         ping(site, "http://ci.example.org/")
     }),
+];
+
+pub(crate) const ANSWERS: &[Case] = &[
     ("a redirect", |_| {
         odd(
             "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n",
@@ -167,6 +173,9 @@ pub(crate) const NETWORK: &[Case] = &[
     ("an answer that is no HTTP", |_| {
         odd("220 mail.example.org ESMTP\r\n", "")
     }),
+];
+
+pub(crate) const CERTIFICATES: &[Case] = &[
     ("a self-signed certificate", |site| {
         let own = Identity::self_signed("localhost", IsCa::NoCa);
         tls(site, &own)
