@@ -5,7 +5,6 @@
 //! (githooks(5)).
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -13,6 +12,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::json;
@@ -193,87 +193,38 @@ pub fn to_person(text: &str) {
     }
 }
 
-/// The progress of long work: a line for a person at a terminal, drawn anew at each hundredth.
-pub struct Progress {
-    /// Number of steps. `None` if standard error is no terminal, or the work is short.
-    total: Option<usize>,
-    done: Cell<usize>,
-    /// The line that is shown now.
-    shown: RefCell<String>,
-}
-
-/// Width of the bar of a [`Progress`].
-const BAR: usize = 40;
+/// The progress of long work: a bar on standard error, at a terminal only.
+pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// Makes a progress line.
+    /// Makes a bar.
     ///
     /// `total` is called only at a terminal; fewer than 100 steps are not shown.
     #[must_use]
     pub fn new(total: impl FnOnce() -> usize) -> Self {
         let total = io::stderr().is_terminal().then(total);
-        Self {
-            total: total.filter(|total| *total >= 100),
-            done: Cell::default(),
-            shown: RefCell::default(),
-        }
+        let Some(total) = total.filter(|total| *total >= 100) else {
+            return Self(ProgressBar::hidden());
+        };
+        let style = ProgressStyle::with_template("[{bar:40}] {human_pos}/{human_len}");
+        let style = style.expect("the template has no faults");
+        Self(ProgressBar::new(total as u64).with_style(style.progress_chars("=> ")))
     }
 
     /// Sets the number of steps that are done.
     pub fn set(&self, done: usize) {
-        let Some(total) = self.total else {
-            return;
-        };
-        let before = self.done.replace(done.min(total));
-        if self.shown.borrow().is_empty() || hundredths(before, total) != hundredths(done, total) {
-            self.draw();
-        }
+        self.0.set_position(done as u64);
     }
 
-    /// Calls `tell`, which prints a message, above the progress line.
+    /// Calls `tell`, which prints a message, above the bar.
     pub fn aside(&self, tell: impl FnOnce()) {
-        self.clear();
-        tell();
-        self.draw();
+        self.0.suspend(tell);
     }
 
-    /// Removes the progress line.
+    /// Removes the bar.
     pub fn finish(self) {
-        self.clear();
+        self.0.finish_and_clear();
     }
-
-    fn draw(&self) {
-        if let Some(total) = self.total {
-            let line = bar(self.done.get(), total);
-            put(&format!("\r{line}"));
-            self.shown.replace(line);
-        }
-    }
-
-    /// Overwrites the line with blanks, which works on every terminal.
-    fn clear(&self) {
-        let shown = self.shown.take();
-        if !shown.is_empty() {
-            put(&format!("\r{}\r", " ".repeat(shown.len())));
-        }
-    }
-}
-
-fn put(text: &str) {
-    io::stderr().lock().write_all(text.as_bytes()).ok();
-}
-
-fn hundredths(done: usize, total: usize) -> usize {
-    done.saturating_mul(100) / total
-}
-
-/// Formats `[=====>    ] 4,937/9,874`, always in the same width.
-fn bar(done: usize, total: usize) -> String {
-    let full = done.saturating_mul(BAR) / total;
-    let head = if full < BAR { ">" } else { "" };
-    let full = "=".repeat(full) + head;
-    let (done, total) = (number(done), number(total));
-    format!("[{full:BAR$}] {done:>width$}/{total}", width = total.len())
 }
 
 /// Formats a number as `9,874`.
@@ -349,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_commas_and_a_bar_is_as_wide_at_its_end() {
+    fn numbers_have_commas() {
         for (of, text) in [
             (0, "0"),
             (999, "999"),
@@ -358,11 +309,6 @@ mod tests {
         ] {
             assert_eq!(number(of), text);
         }
-        let half = "=".repeat(20);
-        let blank = " ".repeat(19);
-        assert_eq!(bar(500, 1000), format!("[{half}>{blank}]   500/1,000"));
-        assert_eq!(bar(1000, 1000), format!("[{half}{half}] 1,000/1,000"));
-        assert_eq!(bar(0, 1000).len(), bar(1000, 1000).len());
     }
 
     #[test]
