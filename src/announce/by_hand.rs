@@ -39,7 +39,7 @@ pub(crate) fn send(
     let (messages, recipients) = (built.messages.len(), built.recipients.clone());
     let draft = push.draft(Content::Built(built));
     let id = spool
-        .enqueue(&draft, &ctx.stamp())
+        .enqueue(&draft, &ctx.id_parts())
         .map_err(|source| Error::Enqueue { messages, source })?;
     let recorded = Recorded::one(id, recipients, messages);
     leave(&recorded, &spool, settings, Listener::Admin, ctx)

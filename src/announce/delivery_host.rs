@@ -311,13 +311,13 @@ impl Surveyor for DeliveryHost<'_> {
         if is_over {
             self.builders.forget(spool);
         }
-        for notice in &done.notices {
-            match notice {
-                spool::Notice::SetAside(error) => {
+        for problem in &done.problems {
+            match problem {
+                spool::Problem::SetAside(error) => {
                     let error = report::chain(error);
                     self.tell(&format!("{error}: it lies in `failed/unreadable/` now"));
                 }
-                spool::Notice::Kills(id, why) => {
+                spool::Problem::Kills(id, why) => {
                     let text = format!(
                         "cannot build the messages of entry `{id}`, tried twice: {why}: it lies \
                          in `failed/unreadable/` now"
@@ -325,8 +325,8 @@ impl Surveyor for DeliveryHost<'_> {
                     let hint = format!("to try again: refpost queue retry {id}");
                     self.ctx.tell_once(&text, Some(&hint));
                 }
-                spool::Notice::Unopened(error) => self.tell_entry(error),
-                spool::Notice::Refused(repository, error) => {
+                spool::Problem::Unopened(error) => self.tell_entry(error),
+                spool::Problem::Refused(repository, error) => {
                     self.tell_io(error);
                     let held = repository.display();
                     self.tell(&format!("pushes to `{held}` wait for that"));

@@ -30,7 +30,7 @@ pub(crate) fn intend(
     ctx: &Context,
 ) -> Result<Id, Error> {
     draft.process = caller.map(|caller| caller.process.clone());
-    Ok(spool.intend(&draft, &ctx.stamp())?)
+    Ok(spool.intend(&draft, &ctx.id_parts())?)
 }
 
 /// Returns the intents of one repository, or of one namespace of it.

@@ -173,7 +173,7 @@ impl<'a> Recorder<'a> {
         let updates = batch.filter(|_| self.claims)?.as_ref().ok()?;
         // A batch that is not full is the last. Whether another follows is not waited for.
         let draft = self.claimed(updates, !git::is_full(updates));
-        self.spool.claim(&draft, &self.ctx.stamp(), after).ok()
+        self.spool.claim(&draft, &self.ctx.id_parts(), after).ok()
     }
 
     /// Returns the draft of a claim; `ends` is true for the push's last refs. A claim stays if the
@@ -290,7 +290,7 @@ impl<'a> Recorder<'a> {
         let claim = self.claim.take();
         let enqueued = match &claim {
             Some(claim) => self.spool.enqueue_claimed(&draft, claim),
-            None => self.spool.enqueue(&draft, &self.ctx.stamp()),
+            None => self.spool.enqueue(&draft, &self.ctx.id_parts()),
         };
         let id = match enqueued {
             Ok(id) => Some(id),
@@ -298,8 +298,8 @@ impl<'a> Recorder<'a> {
                 let is_no_room = source.is_no_room();
                 let why = Error::Enqueue { messages, source };
                 draft.content = Content::Deferred(updates.to_vec());
-                let stamp = self.ctx.stamp();
-                let spare = || self.spool.enqueue_spare(&draft, &stamp, claim.as_ref());
+                let parts = self.ctx.id_parts();
+                let spare = || self.spool.enqueue_spare(&draft, &parts, claim.as_ref());
                 if !is_no_room || spare().is_err() {
                     // The parts of a batch that is too large have its place.
                     self.claim = claim.filter(|_| why.is_too_large());

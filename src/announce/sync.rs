@@ -87,11 +87,8 @@ pub(crate) fn deliver_now(
         let own = recipients.iter().filter(|one| !one.queue.is_service());
         let attempts = own.map(async |recipient| {
             let report = match ran {
-                None => out_of_time(),
-                Some(()) if is_held => LaneReport {
-                    left: Some(Left::Older),
-                    ..LaneReport::default()
-                },
+                None => LaneReport::of(Left::OutOfTime),
+                Some(()) if is_held => LaneReport::of(Left::Older),
                 Some(()) => attempt(&courier, spool, &recipient.queue, end).await,
             };
             let waiting = spool.standing(&recipient.queue).unwrap_or_default();
@@ -108,7 +105,7 @@ pub(crate) fn deliver_now(
         report::say(&format!("cannot wait for answers: {error}"));
         let untried = |recipient: &Recipient| Attempted {
             endpoint: recipient.endpoint.clone(),
-            report: out_of_time(),
+            report: LaneReport::of(Left::OutOfTime),
             waiting: spool.standing(&recipient.queue).unwrap_or_default(),
         };
         recipients.iter().map(untried).collect()
@@ -172,32 +169,22 @@ async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Insta
     let lane = match wait_until(end, ask).await {
         Some(Some(lane)) => lane,
         Some(None) => return LaneReport::default(),
-        None => return out_of_time(),
+        None => return LaneReport::of(Left::OutOfTime),
     };
     loop {
-        let report = courier
-            .run(&lane, None)
-            .await
-            .unwrap_or_else(|error| LaneReport {
-                left: Some(Left::Failed {
-                    why: report::chain(&error),
-                    for_pusher: report::chain(&error),
-                }),
-                ..LaneReport::default()
-            });
+        let ran = courier.run(&lane, None).await;
+        let report = ran.unwrap_or_else(|error| {
+            LaneReport::of(Left::Failed {
+                why: report::chain(&error),
+                for_pusher: report::chain(&error),
+            })
+        });
         // The attempt for another endpoint of the same receiver is over soon.
         let is_crowded = matches!(report.left, Some(Left::Crowded));
         if !is_crowded || Instant::now() + LOOK_AGAIN >= end {
             return report;
         }
         delivery::pause(LOOK_AGAIN).await;
-    }
-}
-
-fn out_of_time() -> LaneReport {
-    LaneReport {
-        left: Some(Left::OutOfTime),
-        ..LaneReport::default()
     }
 }
 

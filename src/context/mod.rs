@@ -38,7 +38,7 @@ use crate::error::{Error, Exit, IoContext};
 use crate::git::{Everywhere, Repository, WHERE_CONFIG_IS};
 use crate::report;
 use crate::signature::Secret;
-use crate::spool::Stamp;
+use crate::spool::IdParts;
 
 /// Inputs from outside for one run of a command.
 pub(crate) struct Context {
@@ -83,7 +83,7 @@ pub(crate) struct ReadOnce {
 
 #[allow(
     clippy::unused_self,
-    reason = "a command takes the world only from the value it is handed"
+    reason = "a command takes its inputs from outside only from the value it is handed"
 )]
 impl Context {
     /// Returns the inputs of a run. `config` is the server's file as the command line names it.
@@ -309,8 +309,8 @@ impl Context {
     }
 
     /// Returns the time, the host and the random number of which an id is made.
-    pub(crate) fn stamp(&self) -> Stamp<'_> {
-        Stamp {
+    pub(crate) fn id_parts(&self) -> IdParts<'_> {
+        IdParts {
             now: self.now(),
             host: self.host(),
             // The random number only tells apart events at one time on one host.

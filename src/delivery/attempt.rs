@@ -23,7 +23,7 @@ impl Work<'_> {
         job: &Job,
         message: &Message,
     ) -> (Result<Answer, Unsent>, Result<(), SpoolError>) {
-        let courier = self.courier;
+        let sent = Self::send(self.courier, job, message);
         let meanwhile = async {
             // Lets the request go out first.
             tokio::task::yield_now().await;
@@ -31,7 +31,6 @@ impl Work<'_> {
             self.look_ahead();
             Ok(())
         };
-        let sent = Self::send(&courier, job, message);
         let (sent, crossed_off) = futures_util::future::join(sent, meanwhile).await;
         if let Ok(answer) = &sent {
             self.log_retried(item, job, message, answer);

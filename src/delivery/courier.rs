@@ -105,21 +105,17 @@ impl Limits {
 }
 
 /// Delivers from the queues of one spool.
-#[derive(Clone, Copy)]
 pub struct Courier<'a> {
     /// The spool.
-    pub(super) spool: &'a Spool,
+    pub(super) spool: Spool,
     /// The client that sends requests.
     pub(super) client: &'a dyn Transport,
     /// The inputs from outside.
     pub(super) outside: &'a dyn Outside,
     /// The time limits.
     pub(super) limits: Limits,
-    /// Time after the first attempt from which on no other one begins. The queue's other messages
-    /// wait for the next turn.
-    pub(super) turn: Option<Duration>,
     /// The state of receivers.
-    pub(super) receivers: &'a Receivers,
+    pub(super) receivers: Receivers,
     /// True if messages in order are attempted before they are due. A failure then leaves their
     /// schedule unchanged.
     pub(super) is_probe: bool,
@@ -127,7 +123,8 @@ pub struct Courier<'a> {
     pub(super) may_expire: bool,
     /// Once this is set, no attempt begins: the run is to end.
     pub(super) stop: &'a Cell<bool>,
-    /// Delivers this entry alone, and only if nothing older waits.
+    /// Delivers this entry alone, and only if nothing older waits. `None`: delivers all, for a
+    /// turn.
     pub(super) only: Option<&'a Id>,
 }
 
@@ -135,21 +132,20 @@ impl<'a> Courier<'a> {
     /// Delivers one entry alone while a pusher waits.
     #[must_use]
     pub fn of_push(
-        spool: &'a Spool,
+        spool: &Spool,
         id: &'a Id,
         client: &'a dyn Transport,
         outside: &'a dyn Outside,
-        receivers: &'a Receivers,
+        receivers: &Receivers,
         limits: Limits,
         stop: &'a Cell<bool>,
     ) -> Self {
         Self {
-            spool,
+            spool: spool.clone(),
             client,
             outside,
             limits,
-            turn: None,
-            receivers,
+            receivers: receivers.clone(),
             is_probe: true,
             may_expire: false,
             stop,

@@ -27,7 +27,7 @@ const DESCRIPTORS: usize = 16;
 
 /// The spools whose `new/` is being distributed.
 pub(super) struct Distributor<'a> {
-    world: &'a dyn Surveyor,
+    host: &'a dyn Surveyor,
     spools: VecDeque<Distributing<'a>>,
     /// Spools that are open at once, at most.
     most: usize,
@@ -54,9 +54,9 @@ struct Distributing<'a> {
 
 impl<'a> Distributor<'a> {
     /// Makes a distributor that opens about an eighth of `descriptors` files at most.
-    pub(super) fn new(world: &'a dyn Surveyor, descriptors: usize) -> Self {
+    pub(super) fn new(host: &'a dyn Surveyor, descriptors: usize) -> Self {
         Self {
-            world,
+            host,
             spools: VecDeque::new(),
             most: (descriptors / 8 / DESCRIPTORS).clamp(1, SPOOLS),
         }
@@ -110,8 +110,7 @@ impl<'a> Distributor<'a> {
     pub(super) fn end(&mut self) {
         for one in std::mem::take(&mut self.spools) {
             if let Some(distribution) = one.distribution {
-                self.world
-                    .distributed(&one.spool, Ok(distribution.finish()));
+                self.host.distributed(&one.spool, Ok(distribution.finish()));
             }
         }
     }
@@ -128,11 +127,11 @@ impl<'a> Distributor<'a> {
         let (at, _) = self.open_or_may_be().find(|(_, one)| one.ready <= now)?;
         let mut one = self.spools.remove(at)?;
         let spool = one.spool.clone();
-        let (queues, done) = match one.step(self.world, end) {
+        let (queues, done) = match one.step(self.host, end) {
             Ok(Some(mut done)) if !done.is_over() => {
                 let queues = std::mem::take(&mut done.queues);
                 one.wait(&done);
-                self.world.distributed(&spool, Ok(done));
+                self.host.distributed(&spool, Ok(done));
                 self.spools.push_back(one);
                 return Some((spool, queues));
             }
@@ -151,7 +150,7 @@ impl<'a> Distributor<'a> {
             }
             Err(error) => (BTreeSet::new(), Err(error)),
         };
-        self.world.distributed(&spool, done);
+        self.host.distributed(&spool, done);
         if one.again {
             self.add(&spool);
         }
@@ -177,13 +176,13 @@ impl<'a> Distributing<'a> {
     /// Makes a step. Returns the result of the distribution after the last one.
     fn step(
         &mut self,
-        world: &'a dyn Surveyor,
+        host: &'a dyn Surveyor,
         end: Instant,
     ) -> Result<Option<Distributed>, IoError> {
         if self.distribution.is_none() {
             self.begun = Instant::now();
             let spool = self.spool.clone();
-            let build = move |id: &Id, header: &Header| world.build(&spool, id, header);
+            let build = move |id: &Id, header: &Header| host.build(&spool, id, header);
             let distribution = self.spool.distribution(Lock::Try, build)?;
             let waited = self.waits_since.map(|since| since.elapsed());
             self.distribution = if waited.is_some_and(|waited| waited >= PATIENCE) {

@@ -15,6 +15,7 @@ use super::outcome::Outcome;
 use super::receivers::Visit;
 use super::result::{LaneReport, Left};
 use super::retry::{Decision, Situation, decide};
+use super::turn::TURN;
 use super::work::{Delivered, ItemOutcome, Job, Work};
 use crate::config::Retry;
 use crate::payload::Message;
@@ -25,7 +26,7 @@ impl Courier<'_> {
     ///
     /// `counted` is a request that is counted already, if its receiver is the one of the queue.
     pub async fn run(&self, lane: &Lane, counted: Option<Visit>) -> Result<LaneReport, SpoolError> {
-        let mut work = Work::new(*self, lane, counted);
+        let mut work = Work::new(self, lane, counted);
         let done = self.work(&mut work).await;
         // After any end a delivered message is crossed off, and the rest waits.
         let crossed_off = work.cross_off();
@@ -45,9 +46,9 @@ impl Courier<'_> {
 impl Work<'_> {
     /// Returns whether no further attempt begins in this turn.
     fn is_over(&self) -> bool {
-        let turn = self.began.zip(self.courier.turn);
-        let is_turn_over = turn.is_some_and(|(began, turn)| began.elapsed() >= turn);
-        is_turn_over || self.is_ending()
+        let has_turn = self.courier.only.is_none();
+        let is_turn_over = self.began.is_some_and(|began| began.elapsed() >= TURN);
+        has_turn && is_turn_over || self.is_ending()
     }
 
     /// Returns whether the run is to end.

@@ -12,7 +12,7 @@ use crate::spool::Item;
 
 impl Work<'_> {
     pub(super) fn key(&self) -> Key {
-        key(self.courier.spool, self.lane.queue())
+        key(&self.courier.spool, self.lane.queue())
     }
 
     /// Records the state of the receiver after an answer. Returns the decision.
@@ -25,7 +25,7 @@ impl Work<'_> {
         answer: &Answer,
         decision: Decision,
     ) -> Decision {
-        let (receivers, key) = (self.courier.receivers, self.key());
+        let (receivers, key) = (&self.courier.receivers, self.key());
         let now = self.courier.outside.now();
         let origin = Origin::of(&job.endpoint().url);
         if !answer.outcome.is_about_the_endpoint() {

@@ -45,16 +45,17 @@ pub struct LaneReport {
     /// The reason for which messages are left, if any are.
     pub left: Option<Left>,
     /// The receiver of the last message that was attempted, or could be when there is room.
-    pub receiver: Option<Origin>,
+    pub(super) receiver: Option<Origin>,
     /// Problems that a person must correct.
     pub notices: Vec<Notice>,
 }
 
 impl LaneReport {
-    /// Returns the report of a turn that a problem on this machine ended.
-    pub(super) fn of_fault() -> Self {
+    /// Returns the report of work that left all messages for this reason.
+    #[must_use]
+    pub fn of(left: Left) -> Self {
         Self {
-            left: Some(Left::Fault),
+            left: Some(left),
             ..Self::default()
         }
     }

@@ -21,7 +21,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Verdict};
-use super::courier::{Limits, Surveyor};
+use super::courier::{Courier, Limits, Surveyor};
 use super::crowd::{Admitted, Crowd};
 use super::distributor::Distributor;
 use super::known::{Key, key};
@@ -31,7 +31,7 @@ use super::receivers::{Receivers, Visit};
 use super::result::{LaneReport, Left};
 use super::shortage::Shortage;
 use super::transport::Transport;
-use super::turn::{Finished, Turn, read};
+use super::turn::{Finished, read, take_turn};
 use crate::spool::{Queue, Spool, Standing};
 
 /// Time for the disk before answers are taken in.
@@ -46,7 +46,7 @@ const HANDED_ON: Duration = Duration::from_secs(1);
 /// A flush under way.
 pub struct Scheduler<'a> {
     client: &'a dyn Transport,
-    world: &'a dyn Surveyor,
+    host: &'a dyn Surveyor,
     limits: Limits,
     stop: &'a Cell<bool>,
     distributor: Distributor<'a>,
@@ -78,7 +78,7 @@ impl<'a> Scheduler<'a> {
     /// are open. Once `stop` is set, no attempt begins.
     pub fn new(
         client: &'a dyn Transport,
-        world: &'a dyn Surveyor,
+        host: &'a dyn Surveyor,
         limits: Limits,
         stop: &'a Cell<bool>,
         in_flight: usize,
@@ -86,10 +86,10 @@ impl<'a> Scheduler<'a> {
     ) -> Self {
         Self {
             client,
-            world,
+            host,
             limits,
             stop,
-            distributor: Distributor::new(world, descriptors),
+            distributor: Distributor::new(host, descriptors),
             unseen: VecDeque::new(),
             lines: Lines::new(Places::new(in_flight, descriptors)),
             crowd: Crowd::default(),
@@ -109,7 +109,7 @@ impl<'a> Scheduler<'a> {
     /// Schedules a spool: the entries in `new/`, and each of its queues.
     pub fn add(&mut self, spool: &Spool) {
         let stats = spool.stats();
-        let is_settled = stats.is_clock_settled(self.world.now());
+        let is_settled = stats.is_clock_settled(self.host.now());
         let known = (spool.clone(), is_settled);
         self.spools.insert(spool.root().to_owned(), known);
         self.receivers.learn(spool, stats.failures);
@@ -119,7 +119,7 @@ impl<'a> Scheduler<'a> {
             Ok(queues) => queues
                 .into_iter()
                 .for_each(|one| self.look_into(spool, one)),
-            Err(error) => self.world.distributed(spool, Err(error)),
+            Err(error) => self.host.distributed(spool, Err(error)),
         }
     }
 
@@ -185,7 +185,7 @@ impl<'a> Scheduler<'a> {
 
     /// Schedules the queues whose time has come. Returns the time of the next.
     pub fn line_up_due(&mut self) -> Option<SystemTime> {
-        for (spool, key) in self.agenda.take_come(self.world.now()) {
+        for (spool, key) in self.agenda.take_come(self.host.now()) {
             self.look_into(&spool, key.1);
         }
         self.agenda.next()
@@ -237,7 +237,7 @@ impl<'a> Scheduler<'a> {
 
     fn look_into(&mut self, spool: &Spool, queue: Queue) {
         if queue.is_service() {
-            self.world.waits_for_service(spool);
+            self.host.waits_for_service(spool);
         // A busy queue is looked into when its turn is over.
         } else if self.busy.insert(key(spool, &queue)) {
             self.unseen.push_back((spool.clone(), queue));
@@ -252,7 +252,7 @@ impl<'a> Scheduler<'a> {
             && Instant::now() < end
             && let Some((spool, queue)) = self.unseen.pop_front()
         {
-            let (key, now) = (key(&spool, &queue), self.world.now());
+            let (key, now) = (key(&spool, &queue), self.host.now());
             if self.agenda.waits(&spool, &key, &self.receivers, now) {
                 self.busy.remove(&key);
                 continue;
@@ -264,14 +264,14 @@ impl<'a> Scheduler<'a> {
                 }
                 Err(error) => {
                     self.busy.remove(&key);
-                    self.world.worked(&spool, &queue, &Err(error.into()));
+                    self.host.worked(&spool, &queue, &Err(error.into()));
                 }
             }
         }
         if let Some((spool, queues)) = self.distributor.step(end) {
             for queue in queues {
                 let key = key(&spool, &queue);
-                if self.agenda.came(&key, self.world.now()) {
+                if self.agenda.came(&key, self.host.now()) {
                     self.look_into(&spool, queue);
                 }
             }
@@ -281,7 +281,7 @@ impl<'a> Scheduler<'a> {
 
     /// Schedules a queue by its contents.
     fn place(&mut self, spool: Spool, queue: Queue, standing: &Standing) {
-        let (key, now) = (key(&spool, &queue), self.world.now());
+        let (key, now) = (key(&spool, &queue), self.host.now());
         let verdict = self
             .agenda
             .judge(&spool, &key, standing, &self.receivers, now);
@@ -315,19 +315,19 @@ impl<'a> Scheduler<'a> {
     fn start_one(&mut self, spool: Spool, queue: Queue, counted: Option<Visit>) {
         let key = key(&spool, &queue);
         let known = self.spools.get(&key.0);
-        let turn = Turn {
+        let courier = Courier {
             spool,
-            queue,
             client: self.client,
-            outside: self.world,
+            outside: self.host,
             limits: self.limits,
             receivers: self.receivers.clone(),
             is_probe: self.probes.remove(&key),
             may_expire: known.is_some_and(|(_, is_settled)| *is_settled),
             stop: self.stop,
-            counted,
+            only: None,
         };
-        self.running.push(Box::pin(turn.run()));
+        let turn = take_turn(courier, queue, counted);
+        self.running.push(Box::pin(turn));
     }
 
     fn finish(&mut self, finished: Finished) {
@@ -345,9 +345,9 @@ impl<'a> Scheduler<'a> {
         if result.is_ok() {
             self.shortage.ends();
         }
-        self.world.worked(&spool, &queue, &result);
+        self.host.worked(&spool, &queue, &result);
         self.wake();
-        let report = result.unwrap_or_else(|_| LaneReport::of_fault());
+        let report = result.unwrap_or_else(|_| LaneReport::of(Left::Fault));
         if let Some(Left::Down { until }) = report.left {
             self.busy.remove(&key);
             let from = self.receivers.held(&key).map(|(_, from)| from);
@@ -365,7 +365,7 @@ impl<'a> Scheduler<'a> {
         }
         let standing = spool.standing(&queue).unwrap_or_default();
         let is_stopped = report.left == Some(Left::Fault) && !self.agenda.is_fresh(&key);
-        let is_due = Agenda::is_due(&standing, self.world.now());
+        let is_due = Agenda::is_due(&standing, self.host.now());
         if report.has_progressed() || !is_due {
             self.stalled.remove(&key);
         }
@@ -377,7 +377,7 @@ impl<'a> Scheduler<'a> {
             && !self.stalled.insert(key.clone())
         {
             self.busy.remove(&key);
-            let time = self.world.now() + STALLED;
+            let time = self.host.now() + STALLED;
             self.agenda.wait(&spool, &key, time, None);
         } else {
             // Another process may have found the queue taken, and left it.
@@ -392,7 +392,7 @@ impl<'a> Scheduler<'a> {
         // That process looks once more after letting go. A queue that is gone is forgotten.
         let standing = spool.standing(queue).unwrap_or_default();
         if standing.next_due().is_some() {
-            let time = self.world.now() + BUSY;
+            let time = self.host.now() + BUSY;
             self.agenda.wait(spool, &key, time, None);
         }
     }

@@ -39,7 +39,7 @@ impl Work<'_> {
         };
         let endpoint = job.endpoint();
         let receiver = Origin::of(&endpoint.url).to_string();
-        let receivers = self.courier.receivers;
+        let receivers = &self.courier.receivers;
         receivers.count_attempt(&self.key(), &receiver, &endpoint.name, &sample);
     }
 }

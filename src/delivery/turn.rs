@@ -1,33 +1,14 @@
 //! One turn of a queue: due messages are delivered, for a quarter of a second.
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use super::courier::{Courier, Limits, Outside};
-use super::receivers::{Receivers, Visit};
+use super::courier::Courier;
+use super::receivers::Visit;
 use super::result::LaneReport;
-use super::transport::Transport;
 use crate::spool::{IoError, Queue, Spool, SpoolError, Standing};
 
 /// Length of a turn: no attempt begins later than this.
-const TURN: Duration = Duration::from_millis(250);
-
-/// A turn and the data that it needs.
-pub(super) struct Turn<'a> {
-    pub(super) spool: Spool,
-    pub(super) queue: Queue,
-    pub(super) client: &'a dyn Transport,
-    pub(super) outside: &'a dyn Outside,
-    pub(super) limits: Limits,
-    pub(super) receivers: Receivers,
-    /// As in [`Courier`].
-    pub(super) is_probe: bool,
-    /// As in [`Courier`].
-    pub(super) may_expire: bool,
-    pub(super) stop: &'a Cell<bool>,
-    /// A request to the queue's receiver, if that is known.
-    pub(super) counted: Option<Visit>,
-}
+pub(super) const TURN: Duration = Duration::from_millis(250);
 
 /// A finished turn and its result.
 pub(super) struct Finished {
@@ -47,33 +28,22 @@ impl Finished {
     }
 }
 
-impl Turn<'_> {
-    pub(super) async fn run(self) -> Finished {
-        let result = match self.spool.lane(&self.queue) {
-            Ok(None) => None,
-            Err(error) => Some(Err(error.into())),
-            Ok(Some(lane)) => {
-                let courier = Courier {
-                    spool: &self.spool,
-                    client: self.client,
-                    outside: self.outside,
-                    limits: self.limits,
-                    turn: Some(TURN),
-                    receivers: &self.receivers,
-                    is_probe: self.is_probe,
-                    may_expire: self.may_expire,
-                    stop: self.stop,
-                    only: None,
-                };
-                Some(courier.run(&lane, self.counted).await)
-            }
-        };
-        Finished {
-            spool: self.spool,
-            queue: self.queue,
-            result,
-            is_probe: self.is_probe,
-        }
+/// Works on a queue for a turn. `counted` is a request to its receiver, if that is known.
+pub(super) async fn take_turn(
+    courier: Courier<'_>,
+    queue: Queue,
+    counted: Option<Visit>,
+) -> Finished {
+    let result = match courier.spool.lane(&queue) {
+        Ok(None) => None,
+        Err(error) => Some(Err(error.into())),
+        Ok(Some(lane)) => Some(courier.run(&lane, counted).await),
+    };
+    Finished {
+        spool: courier.spool,
+        queue,
+        result,
+        is_probe: courier.is_probe,
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) enum ItemOutcome {
 
 /// One queue being worked on.
 pub(super) struct Work<'a> {
-    pub(super) courier: Courier<'a>,
+    pub(super) courier: &'a Courier<'a>,
     pub(super) lane: &'a Lane,
     pub(super) report: LaneReport,
     /// Repositories whose messages are stopped by a problem on this machine.
@@ -70,7 +70,7 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(courier: Courier<'a>, lane: &'a Lane, counted: Option<Visit>) -> Self {
+    pub(super) fn new(courier: &'a Courier<'a>, lane: &'a Lane, counted: Option<Visit>) -> Self {
         Self {
             courier,
             lane,

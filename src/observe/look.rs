@@ -77,7 +77,7 @@ impl Look {
             let failure = self.stats.failures.get(queue.queue.as_str());
             let row = self.row_of(&mut rows, &route);
             row.waiting += number(queue.waiting);
-            row.refused += number(queue.aside);
+            row.refused += number(queue.refused);
             row.failed += number(queue.failed);
             let attempts = queue.head.as_ref().map_or(0, |head| head.attempts);
             row.failed_attempts = row.failed_attempts.max(attempts.into());
@@ -155,7 +155,7 @@ impl Look {
 fn next(spool: &Spool, queue: &QueueSurvey, failure: Option<&Failure>) -> Option<SystemTime> {
     let due = match &queue.head {
         Some(head) => Some(head.due),
-        None if queue.aside > 0 => spool.standing(&queue.queue).ok()?.next_due(),
+        None if queue.refused > 0 => spool.standing(&queue.queue).ok()?.next_due(),
         None => None,
     };
     let held = failure.filter(|failure| !failure.is_woken);

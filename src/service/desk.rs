@@ -205,7 +205,7 @@ impl<'a> Desk<'a> {
         let entry =
             entry.map_err(|error| later(Error::failed(format!("cannot read it: {error}"))))?;
         let arrival = spool
-            .receive(entry, request.length, &self.ctx.stamp())
+            .receive(entry, request.length, &self.ctx.id_parts())
             .map_err(|error| match error {
                 Unusable::Fault(_) | Unusable::Deferred => Answer::Never(report::chain(&error)),
                 Unusable::Unread(_) | Unusable::Io(_) => Answer::Later(report::chain(&error)),
@@ -213,7 +213,7 @@ impl<'a> Desk<'a> {
         let recipients = recipients(arrival.header(), welcome, &request.endpoints);
         if !recipients.is_empty() {
             let id = spool
-                .take_in(&arrival, recipients, repository, &self.ctx.stamp())
+                .take_in(&arrival, recipients, repository, &self.ctx.id_parts())
                 .map_err(|error| later(error.into()))?;
             spool.count_size(repository, &id, request.length);
             spool.count_size(&account(asker), &id, request.length);

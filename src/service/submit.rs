@@ -197,9 +197,9 @@ pub(crate) fn probe(
     endpoints: Vec<String>,
     ctx: &Context,
 ) -> io::Result<Answer> {
-    let stamp = ctx.stamp();
+    let parts = ctx.id_parts();
     let request = Request {
-        id: Id::new(stamp.now, stamp.host, stamp.random),
+        id: Id::new(parts.now, parts.host, parts.random),
         repository: repository.to_owned(),
         endpoints,
         length: 0,

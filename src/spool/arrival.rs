@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::enqueue::Stamp;
+use super::enqueue::IdParts;
 use super::entry::{self, Entry};
 use super::error::{EntryFault, IoError, SpoolError};
 use super::names::id::Id;
@@ -59,9 +59,9 @@ impl Spool {
         &self,
         from: &mut dyn Read,
         length: u64,
-        stamp: &Stamp<'_>,
+        parts: &IdParts<'_>,
     ) -> Result<Arrival, Unusable> {
-        let id = Id::new(stamp.now, stamp.host, stamp.random);
+        let id = Id::new(parts.now, parts.host, parts.random);
         let name = self.work_dir()?.entry(format!("{id}.sent"));
         let file = disk::create(&name, self.access)?;
         let received = Self::fill_arrival(&file, from, length, &name);
@@ -116,7 +116,7 @@ impl Spool {
         arrival: &Arrival,
         recipients: Vec<Recipient>,
         repository: &Path,
-        stamp: &Stamp<'_>,
+        parts: &IdParts<'_>,
     ) -> Result<Id, SpoolError> {
         let mut header = arrival.header().clone();
         repository.clone_into(&mut header.repository);
@@ -129,7 +129,7 @@ impl Spool {
             built.recipients = recipients;
         }
         let root = self.root_dir();
-        let id = Self::next_id(&root, stamp);
+        let id = Self::next_id(&root, parts);
         let (tmp, new) = (self.tmp_dir(), self.new_dir());
         let (tmp, new) = (tmp.entry(id.as_str()), new.entry(id.as_str()));
         let file = disk::create(&tmp, self.access)?;

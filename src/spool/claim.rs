@@ -23,7 +23,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::disk;
-use super::enqueue::Stamp;
+use super::enqueue::IdParts;
 use super::entry::{self, Entry};
 use super::error::{IoError, SpoolError};
 use super::names::id::Id;
@@ -91,12 +91,12 @@ impl Spool {
     pub fn claim(
         &self,
         draft: &Draft,
-        stamp: &Stamp<'_>,
+        parts: &IdParts<'_>,
         after: Option<&Claim>,
     ) -> Result<Claim, SpoolError> {
         let id = match after {
             Some(claim) => claim.id.behind(ROOM),
-            None => Self::next_id(&self.root_dir(), stamp),
+            None => Self::next_id(&self.root_dir(), parts),
         };
         self.claim_at(id, draft, ROOM)
     }

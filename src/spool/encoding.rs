@@ -127,7 +127,7 @@ pub(super) mod path {
 
 /// Times, as RFC 3339 with nanoseconds.
 pub(super) mod time {
-    use super::super::names::stamp;
+    use super::super::names::times;
     use super::{Cow, Deserialize, Deserializer, Serializer, de};
     use std::time::SystemTime;
 
@@ -135,7 +135,7 @@ pub(super) mod time {
         time: &SystemTime,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        to.collect_str(&humantime::format_rfc3339_nanos(stamp::clamp(*time)))
+        to.collect_str(&humantime::format_rfc3339_nanos(times::clamp(*time)))
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(

@@ -13,7 +13,7 @@ use super::{Access, Folder, NEW, Name, Spool, TMP};
 
 /// The parts of an id: time, host, and 64 random bits.
 #[derive(Clone, Copy, Debug)]
-pub struct Stamp<'a> {
+pub struct IdParts<'a> {
     /// The time now.
     pub now: SystemTime,
     /// The host's name.
@@ -27,8 +27,8 @@ impl Spool {
     ///
     /// After an error the entry may exist all the same: its name was made but could not be flushed.
     /// After success it exists.
-    pub fn enqueue(&self, draft: &Draft, stamp: &Stamp<'_>) -> Result<Id, SpoolError> {
-        self.enqueue_in(NEW, draft, stamp)
+    pub fn enqueue(&self, draft: &Draft, parts: &IdParts<'_>) -> Result<Id, SpoolError> {
+        self.enqueue_in(NEW, draft, parts)
     }
 
     /// Makes `draft` durable in `new/` or in `intent/`.
@@ -36,10 +36,10 @@ impl Spool {
         &self,
         dir: &str,
         draft: &Draft,
-        stamp: &Stamp<'_>,
+        parts: &IdParts<'_>,
     ) -> Result<Id, SpoolError> {
         let root = self.root_dir();
-        let id = Self::next_id(&root, stamp);
+        let id = Self::next_id(&root, parts);
         let (tmp, new) = (root.child(TMP), root.child(dir));
         let (tmp, new) = (tmp.entry(id.as_str()), new.entry(id.as_str()));
         let file = match disk::create(&tmp, self.access) {
@@ -90,10 +90,10 @@ impl Spool {
     /// The time of modification of the spool's directory is that of the newest id. Two pushes at
     /// the same instant may read the same mark; their order is unknown. If the mark cannot be set
     /// because another member of the group owns the directory, the clock decides the order.
-    pub(super) fn next_id(root: &Folder, stamp: &Stamp<'_>) -> Id {
+    pub(super) fn next_id(root: &Folder, parts: &IdParts<'_>) -> Id {
         let after_mark = disk::modified(root).map(|mark| mark + Duration::from_nanos(1));
-        let time = after_mark.map_or(stamp.now, |after| after.max(stamp.now));
-        Id::new(time, stamp.host, stamp.random)
+        let time = after_mark.map_or(parts.now, |after| after.max(parts.now));
+        Id::new(time, parts.host, parts.random)
     }
 
     /// Creates the spool's directories if they do not exist.

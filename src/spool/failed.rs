@@ -7,7 +7,7 @@ use super::lane::queues_in;
 use super::names::id::Id;
 use super::names::item::{Failed, Item, Part};
 use super::names::queue::Queue;
-use super::names::stamp;
+use super::names::times;
 use super::{Name, Spool, disk};
 
 impl Spool {
@@ -33,8 +33,8 @@ impl Spool {
     /// with the way it died.
     pub fn killers(&self) -> Result<Vec<(Id, String)>, IoError> {
         let mut deaths = self.stats().deaths;
-        let aside = self.failed(&Queue::unreadable())?;
-        let known = aside.into_iter().filter_map(|failed| {
+        let unreadable = self.failed(&Queue::unreadable())?;
+        let known = unreadable.into_iter().filter_map(|failed| {
             let death = deaths.remove(failed.id.as_str())?;
             Some((failed.id, death.why))
         });
@@ -66,7 +66,7 @@ impl Spool {
             disk::flush_dir(new.folder())?;
         } else {
             let dir = self.retry_dir(&failed.queue);
-            let due = stamp::round_down(now);
+            let due = times::round_down(now);
             let item = Item::due_at(&failed.id, failed.part, due).to_string();
             self.link_into(&dir, |dir| disk::link(&from, &dir.entry(&item)))?;
             Self::flush_queue_dir(&dir)?;

@@ -16,7 +16,7 @@ use super::lane::Lane;
 use super::names::id::Id;
 use super::names::item::{Failed, Item, Part};
 use super::names::queue::Queue;
-use super::names::stamp;
+use super::names::times;
 use super::record::{Built, Content, Header, Recipient, Selection};
 use super::{Lock, Spool, disk};
 use crate::payload::Message;
@@ -173,7 +173,7 @@ impl Spool {
             messages: Selection::All,
         };
         let id = failed.id.handed_over(queue.as_str());
-        let item = Item::due_at(&id, failed.part, stamp::round_down(now));
+        let item = Item::due_at(&id, failed.part, times::round_down(now));
         self.write_anew(&entry, messages, &recipient, &item)?;
         Self::flush_queue_dir(&self.retry_dir(queue))?;
         self.drop_failed(failed)?;

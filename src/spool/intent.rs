@@ -11,7 +11,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use super::disk;
-use super::enqueue::Stamp;
+use super::enqueue::IdParts;
 use super::entry::Entry;
 use super::error::{IoError, SpoolError};
 use super::names::id::Id;
@@ -63,13 +63,13 @@ impl Intent {
 
 impl Spool {
     /// Records an intent durably.
-    pub fn intend(&self, draft: &Draft, stamp: &Stamp<'_>) -> Result<Id, SpoolError> {
-        match self.enqueue_in(INTENT, draft, stamp) {
+    pub fn intend(&self, draft: &Draft, parts: &IdParts<'_>) -> Result<Id, SpoolError> {
+        match self.enqueue_in(INTENT, draft, parts) {
             Err(SpoolError::Io(error)) if error.source.kind() == io::ErrorKind::NotFound => {
                 let root = self.root_dir();
                 disk::ensure_dir(&root.child(INTENT), self.access)?;
                 disk::flush_dir(&root)?;
-                self.enqueue_in(INTENT, draft, stamp)
+                self.enqueue_in(INTENT, draft, parts)
             }
             recorded => recorded,
         }

@@ -8,7 +8,7 @@ use super::error::{EntryError, IoError, SpoolError};
 use super::names::id::Id;
 use super::names::item::{Failed, Item, Part};
 use super::names::queue::Queue;
-use super::names::stamp;
+use super::names::times;
 use super::waiting::{Names, Waiting};
 use super::{Folder, Lock, Name, Spool, disk};
 
@@ -189,7 +189,7 @@ impl Lane {
     /// To try again at once as if it had never failed, pass the current time and 0.
     pub fn defer(&self, item: &Item, due: SystemTime, attempts: u32) -> Result<Item, IoError> {
         let later = Item {
-            due: stamp::round_up(due),
+            due: times::round_up(due),
             attempts,
             ..item.clone()
         };
@@ -197,10 +197,10 @@ impl Lane {
         self.rename(item, later)
     }
 
-    /// Moves the item's next message aside, so that the others can pass it. Returns the rest of the
-    /// item, if any.
+    /// Makes the item's next message one that was refused, so that the others can pass it. Returns the
+    /// rest of the item, if any.
     ///
-    /// A message that was aside before stays so.
+    /// A message that was refused before stays so.
     pub fn step_aside(
         &self,
         item: &Item,
@@ -212,17 +212,17 @@ impl Lane {
             self.defer(item, due, attempts)?;
             return Ok(None);
         }
-        let aside = Item {
-            due: stamp::round_up(due),
+        let refused = Item {
+            due: times::round_up(due),
             attempts,
             part: Part::Only(item.part.first()),
             ..item.clone()
         };
-        disk::link(&self.name(item), &self.name(&aside))?;
-        // The main's name is changed only after the aside's is durable.
+        disk::link(&self.name(item), &self.name(&refused))?;
+        // The item in order is renamed only after the refused one is durable.
         disk::flush_dir(&self.dir)?;
-        // Crash here: an aside of a message that the main has yet to deliver. The
-        // next listing removes the aside, and the main's attempt is repeated.
+        // Crash here: a refused item of a message that the item in order has yet to deliver. The
+        // next listing removes the refused one, and the attempt is repeated.
         self.advance(item, total)
     }
 

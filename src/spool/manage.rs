@@ -11,7 +11,7 @@ use super::error::IoError;
 use super::names::id::Id;
 use super::names::item::{Item, Part};
 use super::names::queue::Queue;
-use super::names::stamp;
+use super::names::times;
 use super::{Lock, Name, Spool, disk};
 
 impl Spool {
@@ -23,7 +23,7 @@ impl Spool {
         now: SystemTime,
     ) -> Result<usize, IoError> {
         // Due times are whole seconds, rounded up: "now" must not become later.
-        let now = stamp::round_down(now);
+        let now = times::round_down(now);
         let count = self.each_chosen(queue, chosen, &mut |item, name| {
             if item.attempts == 0 && item.due <= now {
                 return Ok(false);

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::claim::Claim;
-use super::enqueue::Stamp;
+use super::enqueue::IdParts;
 use super::error::{IoContext, IoError, SpoolError};
 use super::names::id::Id;
 use super::record::{Content, Draft, Header};
@@ -122,7 +122,7 @@ impl Spool {
     pub fn enqueue_spare(
         &self,
         deferred: &Draft,
-        stamp: &Stamp<'_>,
+        parts: &IdParts<'_>,
         claim: Option<&Claim>,
     ) -> Result<Id, SpoolError> {
         if let Some(claim) = claim
@@ -130,7 +130,7 @@ impl Spool {
         {
             return Ok(claim.id.clone());
         }
-        let recorded = self.use_slots(deferred, stamp, claim);
+        let recorded = self.use_slots(deferred, parts, claim);
         // Crash before: the claim becomes an entry, and its slot is found to be that entry.
         claim.map(|claim| self.withdraw_claim(claim).ok());
         recorded
@@ -139,7 +139,7 @@ impl Spool {
     fn use_slots(
         &self,
         deferred: &Draft,
-        stamp: &Stamp<'_>,
+        parts: &IdParts<'_>,
         claim: Option<&Claim>,
     ) -> Result<Id, SpoolError> {
         let (root, name) = (self.root_dir(), self.spare_name());
@@ -148,7 +148,7 @@ impl Spool {
         let file = file.context("open", || name.path())?;
         let id = match claim {
             Some(claim) => claim.id.clone(),
-            None => Self::next_id(&root, stamp),
+            None => Self::next_id(&root, parts),
         };
         let length = file.metadata().context("read", || name.path())?.len();
         let used = used(length);

@@ -38,12 +38,12 @@ pub struct QueueSurvey {
     /// Number of entries that wait in order.
     pub waiting: usize,
     /// Number of refused messages that wait for themselves.
-    pub aside: usize,
+    pub refused: usize,
     /// Number of failed entries and parts of entries.
     pub failed: usize,
     /// The item that holds up all others: its due time and its attempts are the queue's.
     pub head: Option<Item>,
-    /// Time of the oldest waiting entry, in order or aside.
+    /// Time of the oldest waiting entry, in order or refused.
     pub oldest: Option<SystemTime>,
 }
 
@@ -53,13 +53,13 @@ pub struct Standing {
     /// Number of entries that wait in order.
     pub waiting: usize,
     /// Number of refused messages that wait for themselves.
-    pub aside: usize,
+    pub refused: usize,
     /// The item that holds up all others: its due time and its attempts are the queue's.
     pub head: Option<Item>,
-    /// Time of the oldest waiting entry, in order or aside.
+    /// Time of the oldest waiting entry, in order or refused.
     pub oldest: Option<SystemTime>,
     /// Time at which the first refused message is to be tried again.
-    aside_due: Option<SystemTime>,
+    refused_due: Option<SystemTime>,
 }
 
 impl Standing {
@@ -70,7 +70,7 @@ impl Standing {
     #[must_use]
     pub fn next_due(&self) -> Option<SystemTime> {
         let head = self.head.as_ref().map(|head| head.due);
-        head.or(self.aside_due)
+        head.or(self.refused_due)
     }
 
     /// Returns whether an item is to be tried now: the head or, without one, the first refused
@@ -82,7 +82,7 @@ impl Standing {
         match &self.head {
             Some(head) => head.is_due(now, longest),
             None => self
-                .aside_due
+                .refused_due
                 .is_some_and(|due| has_come(due, now, longest)),
         }
     }
@@ -97,8 +97,8 @@ impl Standing {
         let oldest = self.oldest.get_or_insert(item.id.time());
         *oldest = item.id.time().min(*oldest);
         if let Part::Only(_) = item.part {
-            self.aside += 1;
-            let due = self.aside_due.get_or_insert(item.due);
+            self.refused += 1;
+            let due = self.refused_due.get_or_insert(item.due);
             *due = item.due.min(*due);
             return;
         }
@@ -138,7 +138,7 @@ impl Spool {
             unseen.push(error);
             None
         });
-        queues.retain(|one| one.waiting + one.aside + one.failed > 0);
+        queues.retain(|one| one.waiting + one.refused + one.failed > 0);
         Ok(Survey {
             new,
             oldest_new: oldest_new.as_ref().map(Id::time),
@@ -153,7 +153,7 @@ impl Spool {
         let standing = self.standing(&queue)?;
         Ok(QueueSurvey {
             waiting: standing.waiting,
-            aside: standing.aside,
+            refused: standing.refused,
             failed: self.count_failed(&queue)?,
             oldest: standing.oldest,
             head: standing.head,
@@ -234,7 +234,7 @@ impl Spool {
         Ok(foreign)
     }
 
-    /// Returns the number of waiting entries and messages: in order, aside, in `new/` and in
+    /// Returns the number of waiting entries and messages: in order, refused, in `new/` and in
     /// `spare`.
     pub fn count_waiting(&self) -> Result<usize, IoError> {
         // An error is reported by the command that shows the reserve.
@@ -244,7 +244,7 @@ impl Spool {
         for queue in self.queues()? {
             // An error is reported by the process that works on the queue, or shows it.
             let standing = self.standing(&queue).unwrap_or_default();
-            count += standing.waiting + standing.aside;
+            count += standing.waiting + standing.refused;
         }
         Ok(count)
     }

@@ -34,7 +34,7 @@ pub struct Waiting {
 pub(super) struct Names<'a> {
     after: Option<&'a Id>,
     most: usize,
-    /// The furthest name of each main (`None`) and each aside.
+    /// The furthest name of each item in order (`None`) and of each refused message.
     furthest: BTreeMap<(Id, Option<u32>), Item>,
     leftovers: Vec<Item>,
     /// The first entry that was left out for lack of room: it and all after it stay out.
@@ -85,11 +85,11 @@ impl<'a> Names<'a> {
     }
 
     fn put(&mut self, item: Item) {
-        let aside = match item.part {
+        let refused = match item.part {
             Part::From(_) => None,
             Part::Only(n) => Some(n),
         };
-        let key = (item.id.clone(), aside);
+        let key = (item.id.clone(), refused);
         let leftover = match self.furthest.get_mut(&key) {
             None => return drop(self.furthest.insert(key, item)),
             Some(known) if is_further(&item, known) => std::mem::replace(known, item),
@@ -129,10 +129,10 @@ impl<'a> Names<'a> {
         }
         // In order of ids, and the item in order before the refused ones of its entry.
         for item in self.furthest.into_values() {
-            let main = waiting.in_order.last().filter(|main| main.id == item.id);
+            let last = waiting.in_order.last().filter(|last| last.id == item.id);
             match item.part {
                 Part::From(_) => waiting.in_order.push(item),
-                Part::Only(n) if main.is_some_and(|main| main.part.first() <= n) => {
+                Part::Only(n) if last.is_some_and(|last| last.part.first() <= n) => {
                     leftovers.push(item);
                 }
                 Part::Only(_) => waiting.refused.push(item),

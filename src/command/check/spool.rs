@@ -144,7 +144,7 @@ fn look_into(
             let text = format!(
                 "queue `{}`: {} waiting, {} given up: not configured for `{}`",
                 queue.queue,
-                queue.waiting + queue.aside,
+                queue.waiting + queue.refused,
                 queue.failed,
                 orphan.repository.display()
             );
@@ -152,8 +152,8 @@ fn look_into(
             continue;
         }
         let name = &queue.queue;
-        if queue.aside > 0 {
-            let refused = report::count(queue.aside, "message");
+        if queue.refused > 0 {
+            let refused = report::count(queue.refused, "message");
             findings.warning(
                 &format!("queue `{name}`: the receiver refuses {refused}"),
                 "`refpost log --failed` has its answers; once mended, `refpost queue retry`",
@@ -175,7 +175,7 @@ fn look_into(
             let text = format!(
                 "queue `{}`: {} waiting, {} given up",
                 queue.queue,
-                queue.waiting + queue.aside,
+                queue.waiting + queue.refused,
                 queue.failed
             );
             findings.warning(&text, "`refpost status` and `refpost log` tell more");
@@ -187,7 +187,7 @@ fn look_into(
 /// Does with a spool what pushes and flushes do. Returns whether to check the rest.
 fn try_out(spool: &Spool, above: &Path, findings: &mut Findings, ctx: &Context) -> bool {
     let root = spool.root().display();
-    let error = match spool.try_out(above, ctx.stamp().random) {
+    let error = match spool.try_out(above, ctx.id_parts().random) {
         Ok(tried) => {
             if !tried.flushes_folders {
                 findings.warning(

@@ -203,14 +203,14 @@ fn show_bounds(target: &Target, as_json: bool, spool: &str) -> bool {
 
 /// Returns whether the endpoint of a queue does not take messages.
 fn is_failing(queue: &QueueSurvey) -> bool {
-    queue.aside > 0 || queue.head.as_ref().is_some_and(|head| head.attempts > 0)
+    queue.refused > 0 || queue.head.as_ref().is_some_and(|head| head.attempts > 0)
 }
 
 fn empty(queue: &Queue) -> QueueSurvey {
     QueueSurvey {
         queue: queue.clone(),
         waiting: 0,
-        aside: 0,
+        refused: 0,
         failed: 0,
         head: None,
         oldest: None,
@@ -221,7 +221,7 @@ fn state(queue: &QueueSurvey) -> State {
     match &queue.head {
         Some(head) if head.attempts > 0 => State::Failing,
         Some(_) => State::Waiting,
-        None if queue.aside > 0 => State::Refusing,
+        None if queue.refused > 0 => State::Refusing,
         None => State::Healthy,
     }
 }
@@ -244,7 +244,7 @@ fn object(
         "down_since": outage.map(|outage| rfc3339(outage.since)),
         "attempts": failing.map_or(0, |head| head.attempts),
         "waiting": queue.waiting,
-        "refused": queue.aside,
+        "refused": queue.refused,
         "failed": queue.failed,
         "oldest": queue.oldest.map(rfc3339),
         "last_answer": last.answer.as_ref().map(|(_, answer)| answer),

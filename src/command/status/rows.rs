@@ -147,7 +147,7 @@ impl Rows {
         row.queues.0 += usize::from(!is_idle);
         row.queues.1 += 1;
         row.waiting += queue.waiting;
-        row.refused += queue.aside;
+        row.refused += queue.refused;
         row.failed += queue.failed;
         row.oldest = earliest(row.oldest, queue.oldest);
         row.next = earliest(row.next, head.map(|head| head.due));

@@ -9,7 +9,7 @@ use super::messages::{config, host, message, recipient};
 use super::script::{Composing, Push, Script};
 use super::world::{ENDPOINTS, Manner, REPOSITORIES};
 use crate::event::{Oid, RefName, RefUpdate};
-use crate::spool::{Built, Content, Draft, Queue, Stamp};
+use crate::spool::{Built, Content, Draft, IdParts, Queue};
 
 impl Script {
     /// Makes an event happen. Returns whether the kernel tells the engine.
@@ -46,8 +46,8 @@ impl Script {
         }
     }
 
-    fn stamp(&self) -> Stamp<'static> {
-        Stamp {
+    fn id_parts(&self) -> IdParts<'static> {
+        IdParts {
             now: self.world.now(),
             host: "host",
             random: self.world.chance.borrow_mut().below(1 << 31),
@@ -119,7 +119,7 @@ impl Script {
             let claim = self
                 .world
                 .spool
-                .claim(&deferred, &self.stamp(), None)
+                .claim(&deferred, &self.id_parts(), None)
                 .unwrap();
             self.composing.push(Composing {
                 claim,
@@ -127,7 +127,7 @@ impl Script {
                 events: 0,
             });
         } else {
-            self.world.spool.enqueue(&draft, &self.stamp()).unwrap();
+            self.world.spool.enqueue(&draft, &self.id_parts()).unwrap();
         }
         let is_watched = !is_slow && !self.world.chance.borrow_mut().one_in(4);
         let quick = if is_watched { quick } else { vec![] };
@@ -163,7 +163,7 @@ impl Script {
         let first = self.composed(repository, number, endpoints);
         let second = self.composed(repository, number + 1, endpoints);
         for draft in [second, first] {
-            self.world.spool.enqueue(&draft, &self.stamp()).unwrap();
+            self.world.spool.enqueue(&draft, &self.id_parts()).unwrap();
             self.pushes.push(Push {
                 repository,
                 endpoints: Some(endpoints.to_owned()),
@@ -205,7 +205,7 @@ impl Script {
         let repository = self.world.chance.borrow_mut().index(REPOSITORIES);
         let number = self.pushes.len() as u64 + 1;
         let draft = self.draft(repository, Self::deferred(number));
-        self.world.spool.enqueue(&draft, &self.stamp()).unwrap();
+        self.world.spool.enqueue(&draft, &self.id_parts()).unwrap();
         self.pushes.push(Push {
             repository,
             endpoints: None,

@@ -25,8 +25,8 @@ pub struct Distributed {
     pub entries: usize,
     /// The queues that they went to.
     pub queues: BTreeSet<Queue>,
-    /// Events that a person should know.
-    pub notices: Vec<Notice>,
+    /// Problems that a person must correct.
+    pub problems: Vec<Problem>,
     /// The repositories whose entries stay, in the order of their paths.
     pub blocked: BTreeMap<PathBuf, Blocked>,
     /// True if an entry stays until the hook of an older push is done.
@@ -103,7 +103,7 @@ pub enum Unbuilt {
 
 /// An event in `new/` that a person should know.
 #[derive(Debug)]
-pub enum Notice {
+pub enum Problem {
     /// This entry cannot be interpreted. It is in `failed/unreadable/` now.
     SetAside(EntryError),
     /// Building the messages of this entry kills the process, in this way. It is in
@@ -196,7 +196,7 @@ impl<'a> Intake<'a> {
                 }
                 Build::Kills(why) => {
                     spool.set_aside(&spool.new_name(id), id)?;
-                    self.report.notices.push(Notice::Kills(id.clone(), why));
+                    self.report.problems.push(Problem::Kills(id.clone(), why));
                     return Ok(None);
                 }
                 Build::Unbuilt(why) => return self.unbuilt(spool, id, &header, why).map(|()| None),
@@ -273,17 +273,17 @@ impl<'a> Intake<'a> {
     pub(in crate::spool) fn hold(&mut self, header: &Header, error: IoError) {
         let repository = header.repository.clone();
         self.held.insert(repository.clone());
-        let notice = Notice::Refused(repository, error);
-        self.report.notices.push(notice);
+        let problem = Problem::Refused(repository, error);
+        self.report.problems.push(problem);
     }
 
     fn unreadable(&mut self, spool: &Spool, id: &Id, error: EntryError) -> Result<(), SpoolError> {
         if error.is_corrupt() {
             match spool.set_aside(&spool.new_name(id), id) {
-                Ok(()) => self.report.notices.push(Notice::SetAside(error)),
+                Ok(()) => self.report.problems.push(Problem::SetAside(error)),
                 // A folder, or another's file: it stays, and the others pass.
                 Err(SpoolError::Io(cause)) if concerns_one_file(&cause.source) => {
-                    self.report.notices.push(Notice::Unopened(error));
+                    self.report.problems.push(Problem::Unopened(error));
                 }
                 Err(cause) => return Err(cause),
             }
@@ -294,7 +294,7 @@ impl<'a> Intake<'a> {
             EntryFault::Io(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             // Only this one cannot be read: it is another account's, or on a bad sector.
             EntryFault::Io(cause) if concerns_one_file(cause) => {
-                self.report.notices.push(Notice::Unopened(error));
+                self.report.problems.push(Problem::Unopened(error));
             }
             // Too many open files, for example: going on would break the order.
             _ => return Err(error.into()),

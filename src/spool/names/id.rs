@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::stamp;
+use super::times;
 
 /// The length of `20261123T214501.123456789Z`.
 const TIME_LEN: usize = 26;
@@ -33,12 +33,12 @@ impl Id {
     /// The host's name is cut, and cleaned to letters, digits and `-`.
     #[must_use]
     pub fn new(time: SystemTime, host: &str, random: u64) -> Self {
-        let time = stamp::clamp(time);
+        let time = times::clamp(time);
         let mut clean: String = host.chars().take(HOST_LEN).map(clean).collect();
         if clean.is_empty() {
             clean.push_str("localhost");
         }
-        let text = format!("{}-{clean}-{random:016x}", stamp::nanoseconds(time));
+        let text = format!("{}-{clean}-{random:016x}", times::nanoseconds(time));
         Self { text, time }
     }
 
@@ -72,7 +72,7 @@ impl Id {
     /// Parses an id. Returns `None` for any text that [`Id::new`] does not write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let time = stamp::parse(text.get(..TIME_LEN)?)?;
+        let time = times::parse(text.get(..TIME_LEN)?)?;
         let rest = text.get(TIME_LEN..)?.strip_prefix('-')?;
         let (host, random) = rest.rsplit_once('-')?;
         let host_fits = (1..=HOST_LEN).contains(&host.len()) && host.chars().all(|c| clean(c) == c);

@@ -2,8 +2,8 @@
 //!
 //! | in | name | is |
 //! |---|---|---|
-//! | `retry/` | `<due>.<attempts>.<n>.<id>` | *main*: message n and all after it |
-//! | `retry/` | `<due>.<attempts>.<n>.<id>,<n>` | *aside*: message n alone |
+//! | `retry/` | `<due>.<attempts>.<n>.<id>` | *in order*: message n and all after it |
+//! | `retry/` | `<due>.<attempts>.<n>.<id>,<n>` | *refused*: message n alone |
 //! | `failed/` | `<id>` | every message |
 //! | `failed/` | `<id>,<n>-` | message n and all after it |
 //! | `failed/` | `<id>,<n>` | message n alone |
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use super::id::Id;
 use super::queue::Queue;
-use super::stamp;
+use super::times;
 
 /// A part of an entry's messages for one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +54,7 @@ impl Item {
     /// The item is due at the id's own time, so that each process makes the same name, and none is
     /// made twice.
     pub(in crate::spool) fn first(id: &Id) -> Self {
-        Self::due_at(id, Part::From(0), stamp::round_down(id.time()))
+        Self::due_at(id, Part::From(0), times::round_down(id.time()))
     }
 
     /// Returns an item that was not tried since `due`, or never.
@@ -78,7 +78,7 @@ impl Item {
     pub(in crate::spool) fn parse(name: &str) -> Option<Self> {
         // The id holds a dot too, and comes last.
         let mut fields = name.splitn(4, '.');
-        let due = stamp::parse(fields.next()?)?;
+        let due = times::parse(fields.next()?)?;
         let attempts = number(fields.next()?)?;
         let first = number(fields.next()?)?;
         let id = fields.next()?;
@@ -131,7 +131,7 @@ pub(in crate::spool) fn has_come(due: SystemTime, now: SystemTime, longest: Dura
 
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let due = stamp::seconds(self.due);
+        let due = times::seconds(self.due);
         let (attempts, id) = (self.attempts, &self.id);
         match self.part {
             Part::From(n) => write!(f, "{due}.{attempts}.{n}.{id}"),

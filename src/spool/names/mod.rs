@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! id      the name of an entry: the time of its push, and data that make it unique
-//! stamp   a time in a name
+//! times   a time in a name
 //! queue   the name of an endpoint's queue
 //! item    the name of an entry in a queue: due, attempts, the part of it that waits
 //! ```
@@ -10,4 +10,4 @@
 pub(super) mod id;
 pub(super) mod item;
 pub(super) mod queue;
-pub(super) mod stamp;
+pub(super) mod times;

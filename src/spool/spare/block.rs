@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::super::entry;
 use super::super::names::id::Id;
-use super::super::names::stamp;
+use super::super::names::times;
 use super::super::record::{Content, Draft, Header};
 use crate::event::RefUpdate;
 
@@ -32,7 +32,7 @@ pub struct Lost {
 
 impl Lost {
     pub(super) fn to_block(self) -> Vec<u8> {
-        let text = format!("{} {}", self.pushes, stamp::seconds(self.last));
+        let text = format!("{} {}", self.pushes, times::seconds(self.last));
         block(text.as_bytes()).expect("a number and a time are short")
     }
 
@@ -41,7 +41,7 @@ impl Lost {
         let (pushes, last) = text.split_once(' ')?;
         Some(Self {
             pushes: pushes.parse().ok()?,
-            last: stamp::parse(last)?,
+            last: times::parse(last)?,
         })
     }
 }

@@ -6,7 +6,7 @@ fn place(name: &str, fixture: &Fixture) -> Spool {
     Spool::new(fixture.dir.path().join(name), Access::Owner)
 }
 
-/// Makes items in `new/`, in `retry/`, aside, and in `failed/`.
+/// Makes items in `new/`, in `retry/`, in order and refused, and in `failed/`.
 fn of_everything() -> Fixture {
     let fixture = Fixture::new();
     fixture.push("/srv/a.git", &["1", "2", "3", "4"], &["ci", "deploy"]);

@@ -8,7 +8,10 @@ use super::*;
 fn claim(fixture: &Fixture, branch: &str) -> Claim {
     fixture.tick();
     let draft = deferred("/srv/a.git", branch);
-    fixture.spool.claim(&draft, &fixture.stamp(), None).unwrap()
+    fixture
+        .spool
+        .claim(&draft, &fixture.id_parts(), None)
+        .unwrap()
 }
 
 #[test]
@@ -60,7 +63,7 @@ fn the_batches_of_a_push_sort_at_their_claim() {
     let draft_of_second = deferred("/srv/a.git", "2");
     let second = fixture
         .spool
-        .claim(&draft_of_second, &fixture.stamp(), Some(&first))
+        .claim(&draft_of_second, &fixture.id_parts(), Some(&first))
         .unwrap();
     fixture.push("/srv/a.git", &["3"], &["ci"]);
     drop((first, second));
@@ -75,7 +78,7 @@ fn the_parts_of_a_push_that_is_split_sort_at_its_claim() {
     let draft = |branch| deferred("/srv/a.git", branch);
     let next = fixture
         .spool
-        .claim(&draft("5"), &fixture.stamp(), Some(&first));
+        .claim(&draft("5"), &fixture.id_parts(), Some(&first));
     fixture.push("/srv/a.git", &["6"], &["ci"]);
     let mut third = fixture.spool.split_claim(&mut first, &draft("3")).unwrap();
     let second = fixture.spool.split_claim(&mut first, &draft("2")).unwrap();
@@ -102,7 +105,7 @@ fn a_claimed_push_is_recorded_once_through_every_crash() {
             let draft_of_claim = deferred("/srv/a.git", "1");
             let claim = fixture
                 .spool
-                .claim(&draft_of_claim, &fixture.stamp(), None)?;
+                .claim(&draft_of_claim, &fixture.id_parts(), None)?;
             let composed = draft("/srv/a.git", &["1"], &["ci"]);
             fixture.spool.enqueue_claimed(&composed, &claim)
         },
@@ -121,15 +124,15 @@ fn a_claimed_push_is_recorded_once_through_every_crash() {
 fn a_folder_that_is_made_does_not_turn_the_order_of_ids() {
     let fixture = Fixture::new();
     let ahead = SystemTime::now() + Duration::from_hours(24 * 400);
-    let stamp = |now| Stamp {
+    let parts = |now| IdParts {
         now,
         host: "host",
         random: 7,
     };
     // The first claim makes its folder; then the clock is set right.
     let draft = deferred("/srv/a.git", "1");
-    let first = fixture.spool.claim(&draft, &stamp(ahead), None).unwrap();
-    let now = stamp(SystemTime::now());
+    let first = fixture.spool.claim(&draft, &parts(ahead), None).unwrap();
+    let now = parts(SystemTime::now());
     let second = fixture.spool.claim(&draft, &now, None).unwrap();
     let composed = super::draft("/srv/a.git", &["1"], &["ci"]);
     let first = fixture.spool.enqueue_claimed(&composed, &first).unwrap();

@@ -218,9 +218,9 @@ fn fail() {
                 assert_eq!(fixture.kept(), everything());
                 // It fails again if the step did not complete, and is there once.
                 let lane = fixture.lane("ci");
-                for main in lane.waiting().unwrap().in_order {
-                    if main.part == Part::From(0) {
-                        act(&lane, &main);
+                for item in lane.waiting().unwrap().in_order {
+                    if item.part == Part::From(0) {
+                        act(&lane, &item);
                     }
                 }
                 drop(lane);

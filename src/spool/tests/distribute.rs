@@ -11,7 +11,7 @@ fn each_recipient_gets_a_link_and_new_is_empty() {
     let second = fixture.push("/srv/b.git", &["2"], &["ci"]);
     let (report, steps) = fixture.traced(|| fixture.distribute());
     assert_eq!(report.entries, 2);
-    assert!(report.notices.is_empty() && report.blocked.is_empty());
+    assert!(report.problems.is_empty() && report.blocked.is_empty());
     assert!(fixture.ls("new").is_empty());
     let name = |id: &Id| Item::first(id).to_string();
     assert_eq!(fixture.ls("retry/ci"), [name(&first), name(&second)]);
@@ -220,8 +220,8 @@ fn an_unreadable_entry_is_set_aside_and_the_others_pass() {
 
     let report = fixture.distribute();
     assert_eq!(report.entries, 1);
-    let [Notice::SetAside(error)] = &report.notices[..] else {
-        panic!("{:?}", report.notices);
+    let [Problem::SetAside(error)] = &report.problems[..] else {
+        panic!("{:?}", report.problems);
     };
     assert!(matches!(error.fault, EntryFault::Length { .. }));
     assert_eq!(fixture.ls("failed/unreadable"), [bad.as_str()]);
@@ -248,7 +248,7 @@ fn a_planted_symbolic_link_is_set_aside_and_not_followed() {
     fs::rename(&path, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
     let report = fixture.distribute();
-    assert!(matches!(&report.notices[..], [Notice::SetAside(_)]));
+    assert!(matches!(&report.problems[..], [Problem::SetAside(_)]));
     assert!(fixture.ls("new").is_empty());
     assert!(fixture.ls("retry").is_empty());
     assert!(elsewhere.exists());

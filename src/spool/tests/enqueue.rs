@@ -45,13 +45,13 @@ fn the_first_push_makes_the_spool() {
 fn a_shared_spool_is_the_groups_whatever_the_umask() {
     let fixture = Fixture::new();
     let spool = Spool::new(fixture.path("x/y"), Access::Group);
-    let stamp = Stamp {
+    let parts = IdParts {
         now: noon(),
         host: "git1",
         random: 1,
     };
     let id = spool
-        .enqueue(&draft("/a", &["1"], &["ci"]), &stamp)
+        .enqueue(&draft("/a", &["1"], &["ci"]), &parts)
         .unwrap();
     assert_eq!(mode(&spool.root().join("new").join(id.as_str())), 0o660);
     spool.distribute(Lock::Try, cannot_build).unwrap();
@@ -89,14 +89,14 @@ fn an_id_that_is_taken_overwrites_nothing() {
     let id = fixture.push("/srv/a.git", &["1"], &["ci"]);
     let before = UNIX_EPOCH + Duration::from_secs(1);
     disk::set_modified(&fixture.spool.root_dir(), before);
-    let stamp = Stamp {
+    let parts = IdParts {
         now: id.time(),
         host: "git1",
         random: 1,
     };
     let error = fixture
         .spool
-        .enqueue(&draft("/b", &["2"], &["ci"]), &stamp)
+        .enqueue(&draft("/b", &["2"], &["ci"]), &parts)
         .unwrap_err();
     assert!(error.to_string().starts_with("cannot link `"), "{error}");
     assert_eq!(fixture.kept(), kept(&[("ci", &["1"])]));

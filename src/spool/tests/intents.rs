@@ -32,12 +32,12 @@ impl Fixture {
     fn intend(&self, updates: &[RefUpdate]) -> Result<Id, SpoolError> {
         self.now.set(self.now.get() + Duration::from_secs(1));
         self.pushes.set(self.pushes.get() + 1);
-        let stamp = Stamp {
+        let parts = IdParts {
             now: self.now.get(),
             host: "git1",
             random: self.pushes.get(),
         };
-        self.spool.intend(&intent_of(updates), &stamp)
+        self.spool.intend(&intent_of(updates), &parts)
     }
 
     /// Returns the ref updates of each intent.

@@ -74,7 +74,7 @@ fn a_refused_message_steps_aside_and_comes_back() {
         in_order, refused, ..
     } = lane.waiting().unwrap();
     assert_eq!(in_order.len(), 1);
-    let parts: Vec<_> = refused.iter().map(|aside| aside.part).collect();
+    let parts: Vec<_> = refused.iter().map(|one| one.part).collect();
     assert_eq!(parts, [Part::Only(2), Part::Only(1)], "by due time");
     assert_eq!(next_message(&lane, &refused[0]).0.msg_id, "3");
     // If refused again, it waits longer; if delivered, it alone is gone.
@@ -150,13 +150,13 @@ fn of_two_names_for_one_thing_the_one_further_on_stays() {
     });
     let head = lane.advance(&head, 3).unwrap().unwrap();
     let head = lane.step_aside(&head, 3, later(60), 1).unwrap().unwrap();
-    let aside = lane.waiting().unwrap().refused.remove(0);
+    let refused = lane.waiting().unwrap().refused.remove(0);
     let again = path(&Item {
         attempts: 7,
         due: later(30),
-        ..aside.clone()
+        ..refused.clone()
     });
-    fs::hard_link(path(&aside), &again).unwrap();
+    fs::hard_link(path(&refused), &again).unwrap();
     // Brought back from `failed/`, after a crash.
     fs::hard_link(path(&head), &first).unwrap();
     let waiting = lane.waiting().unwrap();
@@ -186,7 +186,7 @@ fn a_survey_needs_names_only() {
     let expected = QueueSurvey {
         queue: queue("ci"),
         waiting: 2,
-        aside: 1,
+        refused: 1,
         failed: 1,
         head: Some(head),
         oldest: Some(oldest),

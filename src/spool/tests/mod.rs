@@ -61,7 +61,7 @@ impl Fixture {
 
     fn enqueue(&self, draft: &Draft) -> Result<Id, SpoolError> {
         self.tick();
-        self.spool.enqueue(draft, &self.stamp())
+        self.spool.enqueue(draft, &self.id_parts())
     }
 
     /// Moves the clock by a second.
@@ -70,8 +70,8 @@ impl Fixture {
         self.pushes.set(self.pushes.get() + 1);
     }
 
-    fn stamp(&self) -> Stamp<'static> {
-        Stamp {
+    fn id_parts(&self) -> IdParts<'static> {
+        IdParts {
             now: self.now.get(),
             host: "git1",
             random: self.pushes.get(),

@@ -42,7 +42,7 @@ enum Act {
         answer: Answer,
         retried: bool,
     },
-    Aside {
+    Refused {
         queue: usize,
         answer: Answer,
         retried: bool,
@@ -75,7 +75,7 @@ fn act() -> impl Strategy<Value = (Act, usize)> {
         8 => (0..2usize, answer(), prop::bool::weighted(0.2))
             .prop_map(|(queue, answer, retried)| Act::Head { queue, answer, retried }),
         2 => (0..2usize, answer(), prop::bool::weighted(0.2))
-            .prop_map(|(queue, answer, retried)| Act::Aside { queue, answer, retried }),
+            .prop_map(|(queue, answer, retried)| Act::Refused { queue, answer, retried }),
         1 => (0..2usize).prop_map(|queue| Act::RetryFailed { queue }),
         1 => (-50..50i8).prop_map(|hours| Act::SetClock { hours }),
     ];
@@ -166,13 +166,13 @@ fn run(fixture: &Fixture, model: &mut Model, act: &Act, life: usize) {
             answer,
             retried,
         }
-        | Act::Aside {
+        | Act::Refused {
             queue,
             answer,
             retried,
         } => {
-            let aside = matches!(act, Act::Aside { .. });
-            attempt(fixture, model, queue, aside, (answer, retried), life);
+            let refused = matches!(act, Act::Refused { .. });
+            attempt(fixture, model, queue, refused, (answer, retried), life);
         }
         Act::RetryFailed { queue: number } => {
             let failed = fixture.spool.failed(&queue(QUEUES[number])).unwrap();
@@ -247,7 +247,7 @@ fn attempt(
     fixture: &Fixture,
     model: &mut Model,
     number: usize,
-    aside: bool,
+    refused: bool,
     (answer, retried): (Answer, bool),
     life: usize,
 ) {
@@ -255,7 +255,7 @@ fn attempt(
         return;
     };
     let waiting = lane.waiting().unwrap();
-    let items = if aside {
+    let items = if refused {
         waiting.refused
     } else {
         waiting.in_order

@@ -57,12 +57,12 @@ impl Planted {
 impl Fixture {
     fn intend_x(&self) -> Result<Id, SpoolError> {
         self.pushes.set(self.pushes.get() + 1);
-        let stamp = Stamp {
+        let parts = IdParts {
             now: self.now.get(),
             host: "git1",
             random: self.pushes.get(),
         };
-        self.spool.intend(&deferred("/srv/a.git", "x"), &stamp)
+        self.spool.intend(&deferred("/srv/a.git", "x"), &parts)
     }
 }
 
@@ -122,8 +122,8 @@ fn everything(fixture: &Fixture) -> Vec<IoError> {
         Err(error) => note(Err(error.into())),
         Ok(None) => {}
         Ok(Some(report)) => {
-            for notice in report.notices {
-                if let Notice::Refused(_, error) = notice {
+            for problem in report.problems {
+                if let Problem::Refused(_, error) = problem {
                     note(Err(error.into()));
                 }
             }
@@ -138,8 +138,8 @@ fn everything(fixture: &Fixture) -> Vec<IoError> {
             Ok(Some(lane)) => {
                 let in_order = lane.waiting().map(|waiting| waiting.in_order);
                 for item in in_order.unwrap_or_default() {
-                    let aside = lane.step_aside(&item, 3, noon(), 1);
-                    note(aside.map(drop).map_err(Into::into));
+                    let stepped = lane.step_aside(&item, 3, noon(), 1);
+                    note(stepped.map(drop).map_err(Into::into));
                 }
                 let in_order = lane.waiting().map(|waiting| waiting.in_order);
                 for item in in_order.unwrap_or_default() {
@@ -253,8 +253,8 @@ fn one_planted_queue_stops_no_other() {
     let report = report.unwrap();
     // Of `/srv/a.git`, the entry for `ci` stays; that of `/srv/b.git` has left.
     assert!(report.stopped.is_none());
-    let [Notice::Refused(repository, error)] = &report.notices[..] else {
-        panic!("{:?}", report.notices)
+    let [Problem::Refused(repository, error)] = &report.problems[..] else {
+        panic!("{:?}", report.problems)
     };
     assert_eq!(repository, Path::new("/srv/a.git"));
     refused(error, &fixture.path("retry/ci"));

@@ -19,7 +19,9 @@ fn flushed() -> Fixture {
 fn spare(fixture: &Fixture, repository: &str, branch: &str) -> Result<Id, SpoolError> {
     fixture.tick();
     let draft = deferred(repository, branch);
-    fixture.spool.enqueue_spare(&draft, &fixture.stamp(), None)
+    fixture
+        .spool
+        .enqueue_spare(&draft, &fixture.id_parts(), None)
 }
 
 /// Makes a push of these branches, and of no other.
@@ -155,11 +157,11 @@ fn a_push_of_many_refs_takes_several_slots() {
     let branches: Vec<String> = (0..100).map(|n| format!("{n:02}")).collect();
     fixture.tick();
     let mut draft = owed_all(&branches);
-    let intent = fixture.spool.intend(&draft, &fixture.stamp()).unwrap();
+    let intent = fixture.spool.intend(&draft, &fixture.id_parts()).unwrap();
     draft.confirms.push(intent);
     let id = fixture
         .spool
-        .enqueue_spare(&draft, &fixture.stamp(), None)
+        .enqueue_spare(&draft, &fixture.id_parts(), None)
         .unwrap();
     let later = fixture.push("/srv/a.git", &["later"], &["ci"]);
     let used = state(&fixture).used;
@@ -180,7 +182,9 @@ fn a_push_of_many_refs_takes_several_slots() {
     // More than there are slots for: none of it is recorded.
     let branches: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
     let draft = owed_all(&branches);
-    let full = fixture.spool.enqueue_spare(&draft, &fixture.stamp(), None);
+    let full = fixture
+        .spool
+        .enqueue_spare(&draft, &fixture.id_parts(), None);
     assert!(full.unwrap_err().is_no_room());
     assert_eq!(state(&fixture).used, 0);
 }
@@ -268,10 +272,13 @@ fn a_claim_that_holds_the_push_is_as_good_as_a_slot() {
     let fixture = flushed();
     fixture.tick();
     let draft = deferred("/srv/a.git", "1");
-    let claim = fixture.spool.claim(&draft, &fixture.stamp(), None).unwrap();
+    let claim = fixture
+        .spool
+        .claim(&draft, &fixture.id_parts(), None)
+        .unwrap();
     let id = fixture
         .spool
-        .enqueue_spare(&draft, &fixture.stamp(), Some(&claim))
+        .enqueue_spare(&draft, &fixture.id_parts(), Some(&claim))
         .unwrap();
     assert_eq!(state(&fixture).used, 0);
     drop(claim);
@@ -285,12 +292,15 @@ fn a_part_of_a_claim_takes_a_slot_in_its_place() {
     let fixture = flushed();
     fixture.tick();
     let both = owed_all(&["1".to_owned(), "2".to_owned()]);
-    let claim = fixture.spool.claim(&both, &fixture.stamp(), None).unwrap();
+    let claim = fixture
+        .spool
+        .claim(&both, &fixture.id_parts(), None)
+        .unwrap();
     fixture.push("/srv/a.git", &["3"], &["ci"]);
     let one = deferred("/srv/a.git", "1");
     fixture
         .spool
-        .enqueue_spare(&one, &fixture.stamp(), Some(&claim))
+        .enqueue_spare(&one, &fixture.id_parts(), Some(&claim))
         .unwrap();
     drop(claim);
     assert!(fixture.ls("claim").is_empty());
