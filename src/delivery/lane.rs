@@ -22,9 +22,9 @@ use crate::payload::Message;
 use crate::spool::{Item, Lane, Part, SpoolError};
 
 impl Courier<'_> {
-    /// Delivers the due messages of a queue, until it is empty, held, or out of time.
+    /// Delivers the due messages of a queue, until the queue is empty or held, or time is up.
     ///
-    /// `counted` is a request that is counted already, if its receiver is the one of the queue.
+    /// `counted` is a request that was counted before, for the case that its receiver is the queue's.
     pub async fn run(&self, lane: &Lane, counted: Option<Visit>) -> Result<LaneReport, SpoolError> {
         let mut work = Work::new(self, lane, counted);
         let done = self.work(&mut work).await;
@@ -57,7 +57,7 @@ impl Work<'_> {
     }
 
     /// Delivers in push order. Entries that arrive meanwhile are delivered too.
-    pub(super) async fn deliver_in_order(&mut self) -> Result<(), SpoolError> {
+    async fn deliver_in_order(&mut self) -> Result<(), SpoolError> {
         let mut settled = false;
         let mut after = None;
         loop {
@@ -99,7 +99,7 @@ impl Work<'_> {
     }
 
     /// Tries refused messages again. Each waits for itself.
-    pub(super) async fn retry_refused(&mut self) -> Result<(), SpoolError> {
+    async fn retry_refused(&mut self) -> Result<(), SpoolError> {
         let mut after = None;
         self.next = None;
         loop {

@@ -1,10 +1,9 @@
 //! The keys of an endpoint that is a message bus: AMQP URLs, and what only they have.
 
-use percent_encoding::percent_decode_str;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
-use super::text::EndpointUrl;
+use super::text::{EndpointUrl, decoded};
 
 /// Length of the longest text of AMQP's wire, in bytes (AMQP 0-9-1, 4.2.5.3).
 const LONGEST: usize = 255;
@@ -63,7 +62,7 @@ impl EndpointUrl {
         Ok(url)
     }
 
-    /// Returns whether it is the URL of a bus.
+    /// Returns whether a URL is that of a bus.
     #[must_use]
     pub fn is_bus(&self) -> bool {
         is_bus(self.expose().scheme())
@@ -115,10 +114,6 @@ fn is_bus(scheme: &str) -> bool {
 
 fn is_short(text: &str) -> bool {
     text.len() <= LONGEST && !text.contains(char::is_control)
-}
-
-fn decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// Reads an endpoint's `url`.

@@ -57,7 +57,7 @@ impl EndpointUrl {
         }
     }
 
-    /// Takes a URL as it is.
+    /// Takes a URL unchanged.
     pub(in crate::config) fn of(url: url::Url) -> Self {
         Self(url)
     }
@@ -203,7 +203,8 @@ impl<'de> Deserialize<'de> for EndpointUrl {
 }
 
 /// `%41` → `A`.
-fn decoded(text: &str) -> String {
+/// Decodes `%41` and the like.
+pub(super) fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 

@@ -107,7 +107,7 @@ impl Item {
     }
 
     /// Returns whether it was never tried or changed since distribution made it.
-    pub(in crate::spool) fn is_untried(&self) -> bool {
+    fn is_untried(&self) -> bool {
         self.attempts == 0 && self.due == Self::first(&self.id).due
     }
 
