@@ -50,7 +50,7 @@ impl fmt::Debug for Oid {
     }
 }
 
-/// The kind of a ref, by the folder in which it is (gitglossary(7), "ref").
+/// The kind of a ref, by its folder (gitglossary(7), "ref").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefKind {
     /// Below `refs/heads/`.

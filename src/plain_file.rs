@@ -21,7 +21,7 @@ pub const LONGEST_PATH: u64 = 8 << 10;
 
 /// The reason for which a file is not opened.
 ///
-/// It is carried inside an [`io::Error`].
+/// Carried inside an [`io::Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// A folder, a FIFO, a device or another special file.

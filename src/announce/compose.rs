@@ -320,7 +320,7 @@ impl<'a> Composer<'a> {
     }
 }
 
-/// Says why endpoints do not get a message, if that is asked for (`REFPOST_LOG=debug`).
+/// Says why endpoints do not get a message, with `REFPOST_LOG=debug`.
 pub(crate) fn explain(message: &Message, settings: &Settings, ctx: &Context) {
     if !ctx.is_debugging() {
         return;

@@ -9,7 +9,7 @@ use crate::report;
 pub(super) struct Ended {
     pub(super) account: u32,
     pub(super) exit: Exit,
-    /// Its output, if that is gathered and complete.
+    /// Its output, if gathered and complete.
     pub(super) output: Option<Vec<u8>>,
 }
 

@@ -50,7 +50,7 @@ impl Kind {
 pub(crate) struct Forwarded {
     pipe: Option<Receiver>,
     kind: Kind,
-    /// The line that is not complete yet; all of the output, if that is gathered.
+    /// The last line, while incomplete; all of the output, if gathered.
     line: Vec<u8>,
     /// Number of bytes printed.
     told: usize,
@@ -104,7 +104,7 @@ impl Forwarded {
         (self.kind == Kind::Gathered).then_some(self.line)
     }
 
-    /// Prints all that is in the pipe.
+    /// Prints everything in the pipe.
     fn drain(&mut self, account: &dyn Fn() -> String) {
         // Without the runtime, which learns only when it waits that there is something to read.
         let pipe = self.pipe.take().map(Receiver::into_nonblocking_fd);

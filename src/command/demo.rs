@@ -40,7 +40,7 @@ const PAGURES: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Parts of a body that are shown, whatever its format. The others are left out.
+/// Parts of a body that are shown, in any format. The others are left out.
 const SHOWN: [&str; 14] = [
     "after",
     "agent",
@@ -223,7 +223,7 @@ impl Site {
         }
     }
 
-    /// Removes the folder. A flush that is about to end may still make files in it.
+    /// Removes the folder. A flush near its end may still make files in it.
     fn remove(&self, folder: tempfile::TempDir) -> Result<(), Error> {
         let path = folder.keep();
         let mut removed = fs::remove_dir_all(&path);

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ListenArgs) -> Result<Exit, Error> {
     Ok(Exit::Well)
 }
 
-/// Returns the address if it is `HOST:PORT` or `:PORT`.
+/// Reads an address, `HOST:PORT` or `:PORT`.
 fn parse_addr(text: &str) -> Result<String, &'static str> {
     let port = text
         .rsplit_once(':')

@@ -157,7 +157,7 @@ fn of_accounts(searched: Searched, detail: Detail, ctx: &Context) -> Result<Scra
     Ok(all)
 }
 
-/// Returns the counts of what is not there any more, and remembers those of what is.
+/// Returns the counts of spools that are gone, and remembers those of the others.
 fn carried(name: &str, there: BTreeMap<String, Vec<Counted>>, ctx: &Context) -> Vec<Receiver> {
     let now = look::seconds(ctx.now());
     match settle(name, there, now, ctx) {

@@ -4,7 +4,7 @@ use super::schema::EndpointLayer;
 use super::values::text::EndpointUrl;
 use crate::payload::Format;
 
-/// Settings of an endpoint that is a bus.
+/// Settings of a bus endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bus {
     /// The exchange that messages are published to.

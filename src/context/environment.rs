@@ -32,7 +32,7 @@ const IGNORED_IN_HOOKS: [&str; 16] = [
     DEBUGGING,
 ];
 
-/// Variable that has the choice of endpoints explained, if it is `debug`.
+/// Variable that has the choice of endpoints explained, if its value is `debug`.
 const DEBUGGING: &str = "REFPOST_LOG";
 
 impl Context {

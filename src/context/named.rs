@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::git;
 use crate::spool::{self, Found};
 
-/// What a command line names.
+/// The names in a command line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Named<'a> {
     /// Repositories, spools, or folders to search.
@@ -28,8 +28,8 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Returns the repository of the current folder, if there is one. Fails if it is another account's
-/// and git does not trust it.
+/// Returns the repository of the current folder, if there is one. Fails for one of another
+/// account that git does not trust.
 pub(crate) fn here(ctx: &Context) -> Result<Option<PathBuf>, Error> {
     if ctx.own_uid() == 0 {
         // Nothing is opened before its owner is known.

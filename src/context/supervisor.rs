@@ -41,7 +41,7 @@ impl Supervisor {
         tell(&[NotifyState::Stopping]);
     }
 
-    /// Tells that the service is alive, and how it stands, if it is time for that.
+    /// Tells at intervals that the service is alive, and its state.
     pub(crate) fn tick(&mut self, status: impl FnOnce() -> String) {
         if Instant::now() < self.next {
             return;

@@ -32,7 +32,7 @@ pub(super) enum Verdict {
     Due,
     /// The queue has a turn although nothing is due: entries came, or its receiver is back.
     Probe,
-    /// The queue is empty, or nothing in it is due.
+    /// The queue is empty, or has nothing that is due.
     Waits,
 }
 

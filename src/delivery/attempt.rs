@@ -15,8 +15,8 @@ use crate::spool::{Item, SpoolError};
 impl Work<'_> {
     /// Makes an attempt.
     ///
-    /// While the answer is awaited, the message before it is logged and crossed off, and the entry
-    /// after it is opened, so that neither waits for the other.
+    /// While the answer is awaited, the message before this one is logged and crossed off, and the
+    /// entry after this one is opened, so that neither waits for the other.
     pub(super) async fn attempt(
         &mut self,
         item: &Item,

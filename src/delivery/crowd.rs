@@ -25,14 +25,14 @@ pub(super) enum Admitted {
 }
 
 impl Crowd {
-    /// Notes the receiver of a queue that is to have another turn.
+    /// Notes the receiver of a queue before its next turn.
     pub(super) fn note(&mut self, key: &Key, origin: Origin) {
         self.origins.insert(key.clone(), origin);
     }
 
     /// Decides whether a queue has a turn now.
     ///
-    /// A turn reads its whole queue before it can find its receiver crowded, so that is asked first.
+    /// A turn reads its whole queue before it can find its receiver crowded, so this is checked first.
     pub(super) fn admit(
         &mut self,
         spool: &Spool,

@@ -14,7 +14,7 @@ use crate::spool::{Distributed, Distribution, Header, Id, IoError, Lock, Queue, 
 
 /// Longest time for which `new/` is locked again and again.
 const HOLD: Duration = Duration::from_millis(250);
-/// Time for which it is left alone then: longer than a waiting process sleeps.
+/// Time for which `new/` is left alone then: longer than a waiting process sleeps.
 const GIVE_WAY: Duration = Duration::from_millis(3);
 /// Interval at which a lock on `new/` that another process holds is tried again.
 const ASK_AGAIN: Duration = Duration::from_millis(20);

@@ -12,7 +12,7 @@ use crate::spool::{Queue, Spool};
 /// Queues of one kind.
 ///
 /// Spools take turns, so that no repository with a spool of its own has more than its share,
-/// whatever the number of its endpoints.
+/// however many endpoints it has.
 #[derive(Default)]
 struct Line {
     queues: BTreeMap<PathBuf, VecDeque<(Spool, Queue)>>,

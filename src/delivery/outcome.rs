@@ -29,7 +29,7 @@ pub enum Outcome {
     },
     /// 410: the receiver says it has gone for good.
     ///
-    /// Only a person knows if that is true, so its queue is held.
+    /// Only a person can confirm this, so its queue is held.
     Gone,
     /// 413: the receiver would refuse these bytes again.
     TooLarge,

@@ -26,7 +26,7 @@ use crate::spool::{Failure, Lock, Queue, Sample, Spool, Stats};
 const LONG_OUTAGE: Duration = Duration::from_hours(1);
 /// Time in which another process has written a spool's `stats`.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(2);
-/// Longest time after an attempt in which it is counted.
+/// Longest time after an attempt in which the attempt is counted.
 const COUNTED_WITHIN: Duration = Duration::from_mins(1);
 /// Interval at which an outage is told again.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
@@ -94,7 +94,7 @@ impl Receivers {
     /// Saves changed failures and counts, spool by spool, while `goes_on`.
     ///
     /// Counts alone are saved once a minute, and when a run ends (`ends`).
-    /// A locked spool is tried twice. One that is still locked, or full, is saved the next time.
+    /// A locked spool is tried twice. One still locked, or full, is saved the next time.
     pub fn save<'a>(
         &self,
         spool_at: impl Fn(&Path) -> Option<&'a Spool>,

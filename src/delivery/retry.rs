@@ -75,7 +75,7 @@ pub(super) enum Decision {
 
 /// Decides about a message after an attempt.
 ///
-/// A message is not given up at its first failure, whatever its age: a server
+/// A message is not given up at its first failure, at any age: a server
 /// that was switched off for a week would otherwise fail its whole spool
 /// because the network came up a second late.
 #[must_use]

@@ -8,7 +8,7 @@ use super::work::{Job, Work};
 use crate::spool::{Attempt, Came, Item, Sample, Status};
 
 impl Work<'_> {
-    /// Counts an attempt. It is written down with the state of receivers.
+    /// Counts an attempt. The count is saved with the state of receivers.
     pub(super) fn count_attempt(
         &self,
         item: &Item,

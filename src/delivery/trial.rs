@@ -32,7 +32,7 @@ struct Candidate {
 impl Outcome {
     /// Returns the status if the answer is about the endpoint, and may be about the message.
     ///
-    /// Statuses of gateways, and those from 520 on, which are theirs too, mean that no receiver
+    /// Statuses of gateways, among them those from 520 on, mean that no receiver
     /// looked at the message.
     fn may_be_about_the_message(&self) -> Option<u16> {
         match self {

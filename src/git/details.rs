@@ -14,13 +14,13 @@ use super::repository::{DefaultBranch, Repository};
 use super::tree_diff::{self, Budget, Wants};
 use crate::event::{self, ChangedFiles, Commit, Oid, RefChange, RefKind, RefName};
 
-/// So many commits are told one by one in one push.
+/// Largest number of commits of one push that are listed.
 const MOST_COMMITS: usize = 100_000;
 
-/// Once as much is told as is wanted, so many bytes of a message are.
+/// Longest message, in bytes, once the wanted bytes of a ref are used up.
 const SHORT_MESSAGE: usize = 4 * 1024;
 
-/// No more branches are looked at for one that is where another ref is.
+/// Largest number of branches that are searched for one at the same commit as another ref.
 const MOST_BRANCHES: usize = 200_000;
 
 /// The bounds of single commits that are wanted.
@@ -31,7 +31,7 @@ pub struct WantedDetails {
     /// The most bytes of a ref's messages and paths: from there on paths are left out, and
     /// messages cut.
     pub bytes: usize,
-    /// Whether it is wanted which branch is where a created ref is.
+    /// True if a branch at the same commit as a created ref is looked for.
     pub same_as: bool,
 }
 
@@ -44,13 +44,13 @@ pub(super) struct Details<'repo> {
     shallow: OnceCell<Shallow>,
     /// By the commits that they are at, the first two by name.
     branches: OnceCell<HashMap<Oid, (RefName, Option<RefName>)>>,
-    /// The budget that is left for comparing trees.
+    /// The rest of the budget for comparing trees.
     budget: Budget,
     /// The number of commits that may still be told.
     left: Cell<usize>,
 }
 
-/// What may yet be told of a ref.
+/// The rest of the bounds of a ref.
 struct Room {
     bytes: usize,
     has_files: bool,
@@ -73,7 +73,7 @@ impl<'repo> Details<'repo> {
         }
     }
 
-    /// What is told of a change besides; `default` reads the default branch.
+    /// Returns the details of a change; `default` reads the default branch.
     pub(super) fn of<'a>(
         &self,
         change: &RefChange,
@@ -158,8 +158,8 @@ impl<'repo> Details<'repo> {
         }))
     }
 
-    /// The files that differ from the first parent; `None`: that is not known, or they are
-    /// too many.
+    /// Returns the files that differ from the first parent; `None` if that is unknown, or they
+    /// are too many.
     fn files(&self, parent: Option<Id>, tree: Id, bytes: usize) -> Result<Option<Files>, Error> {
         let old = parent.map(|parent| self.repository.commit(parent, |commit| commit.tree));
         let Some(old) = present(old.transpose())? else {
@@ -212,7 +212,7 @@ impl<'repo> Details<'repo> {
         })
     }
 
-    /// A branch, not this ref itself, that is at this commit.
+    /// Returns a branch at this commit, other than this ref itself.
     fn same_as(
         &self,
         name: &RefName,

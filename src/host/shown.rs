@@ -96,7 +96,7 @@ fn shown(cgitrc: &str, config: &dyn Fn(&str) -> Vec<String>) -> Shown {
     }
 }
 
-/// Returns whether it is an address that only git opens, without a password.
+/// Returns whether only git opens this address, without a password.
 fn is_of_git(url: &str) -> bool {
     let rest = url.strip_prefix("ssh://").or(url.strip_prefix("git://"));
     let (login, _) = rest.unwrap_or(url).split_once('@').unwrap_or_default();

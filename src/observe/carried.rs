@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::labels::Labels;
 use crate::spool::Totals;
 
-/// Number of seconds for which a spool that is not there is remembered by itself.
+/// Number of seconds for which a missing spool is remembered by itself.
 const REMEMBERED: u64 = 8 * 86400;
 
 /// The totals of an endpoint.
@@ -44,8 +44,8 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// Takes in the counts of all that is there. Returns those of what is not, by the spool's
-    /// folder; it is empty for what is gone.
+    /// Takes in the counts of all spools that were found. Returns those of the others, by the
+    /// spool's folder, which is empty for those that are gone.
     pub fn settle(
         &mut self,
         there: BTreeMap<String, Vec<Counted>>,

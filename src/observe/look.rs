@@ -12,9 +12,9 @@ use crate::spool::{Failure, IoError, Queue, QueueSurvey, Spool, Stats, Survey};
 
 /// A spool as it stands.
 pub struct Look {
-    /// What its folders hold.
+    /// The contents of its folders.
     pub survey: Survey,
-    /// What flushes have written down.
+    /// The notes of flushes.
     pub stats: Stats,
     /// Number of pushes under way.
     intents: usize,
@@ -150,7 +150,7 @@ impl Look {
     }
 }
 
-/// Returns the time of a queue's next attempt. While its receiver is down, that is no earlier than
+/// Returns the time of a queue's next attempt. While its receiver is down, no earlier than
 /// flushes agreed.
 fn next(spool: &Spool, queue: &QueueSurvey, failure: Option<&Failure>) -> Option<SystemTime> {
     let due = match &queue.head {

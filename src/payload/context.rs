@@ -188,7 +188,7 @@ impl Lists<'_> {
     }
 }
 
-/// Returns the commit that a tip leads to; for one that cannot be read, the object that it is at.
+/// Returns the commit that a tip leads to; for one that cannot be read, its object.
 pub(super) fn commit_of(tip: &Tip) -> Option<Oid> {
     tip.commit.or(tip.incomplete.then_some(tip.object))
 }

@@ -92,7 +92,7 @@ pub fn is_want_of_files(error: &io::Error) -> bool {
 /// An object in a spool that refpost does not use, because it may have been planted to lead refpost
 /// elsewhere.
 ///
-/// It is carried inside an [`io::Error`].
+/// Carried inside an [`io::Error`].
 #[derive(Debug, Error)]
 pub enum Refused {
     /// A symbolic link in the place of a folder or of the log.
@@ -156,7 +156,7 @@ fn give_back(path: &Path) -> Option<String> {
 
 /// The error of a file system that cannot make a second name for a file.
 ///
-/// It is carried inside an [`io::Error`].
+/// Carried inside an [`io::Error`].
 #[derive(Debug, Error)]
 #[error("the file system has no hard links, and a spool needs them")]
 pub(super) struct NoLinks;

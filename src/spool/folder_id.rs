@@ -19,8 +19,8 @@ pub struct FolderId {
 }
 
 impl FolderId {
-    /// Returns that of the folder at this path; `None`: it is not there, or the file system does
-    /// not tell when it was made.
+    /// Returns that of the folder at this path; `None` if there is none, or the file system does
+    /// not tell when the folder was made.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let meta = path.metadata().ok()?;

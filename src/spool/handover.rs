@@ -110,8 +110,8 @@ impl Spool {
         Ok(sources)
     }
 
-    /// Gives an item of the old queue its name in the new one. Returns whether that is done, so
-    /// that the old name can go.
+    /// Gives an item of the old queue its name in the new one. Returns whether the old name
+    /// can go.
     fn hand(
         &self,
         from: &Queue,

@@ -242,7 +242,7 @@ impl Lane {
         Ok(self.advance(item, total)?)
     }
 
-    /// Moves all that is left of the item to `failed/`.
+    /// Moves the rest of the item to `failed/`.
     pub fn fail_rest(&self, item: &Item) -> Result<(), SpoolError> {
         let failed = self.failed(item, item.part);
         self.spool.move_to_failed(&self.name(item), &failed)
@@ -253,7 +253,7 @@ impl Lane {
         self.spool.set_aside(&self.name(item), &item.id)
     }
 
-    /// Removes the item: all that is left of it is done, or no longer wanted.
+    /// Removes the item, whose rest is done, or no longer wanted.
     pub fn remove(&self, item: &Item) -> Result<(), IoError> {
         // Crash before: delivered again, as with `advance`.
         if !disk::unlinked(&self.name(item))? {

@@ -30,7 +30,7 @@ pub struct Record<M> {
     /// The repository's directory.
     #[serde(with = "encoding::path")]
     pub repository: PathBuf,
-    /// The folder that the repository is, whatever its path, if the file system tells.
+    /// The folder of the repository, independent of its path, if the file system tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<FolderId>,
     /// The namespace of the repository that its refs are in (gitnamespaces(7)), if any.

@@ -86,7 +86,7 @@ pub fn search(
     Walk::new(&mut visit, &mut unlisted).start(folder)
 }
 
-/// Finds every repository in `folder` or below it, whatever its contents.
+/// Finds every repository in `folder` or below it, with any contents.
 ///
 /// `unlisted` gets an error for each folder below that cannot be listed.
 pub fn repositories(

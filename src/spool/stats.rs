@@ -284,7 +284,7 @@ impl Spool {
         (death.count >= most).then_some(death.why)
     }
 
-    /// Forgets the deaths by an entry: it is built, or a person wants it tried again.
+    /// Forgets the deaths by an entry that is built, or that a person wants tried again.
     pub fn forget_deaths(&self, id: &Id) {
         if self.stats().deaths.contains_key(id.as_str()) {
             self.update_stats(Lock::Wait, |stats| drop(stats.deaths.remove(id.as_str())));

@@ -27,7 +27,7 @@ pub(crate) struct QueueChooseArgs {
     /// Entries, by their ids or the beginnings of these
     #[arg(value_name = "ID", add = ArgValueCompleter::new(candidates::ids))]
     pub(crate) ids: Vec<IdPrefix>,
-    /// Where to look.
+    /// The spools in which entries are looked for.
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
     /// The selection.

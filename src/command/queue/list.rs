@@ -19,7 +19,7 @@ use crate::spool::{Spool, SpoolError};
 /// Arguments of `queue list`.
 #[derive(Debug, Args)]
 pub(crate) struct QueueListArgs {
-    /// Where to look.
+    /// The spools in which entries are looked for.
     #[command(flatten)]
     pub(crate) repos: ReposArgs,
     /// The selection.

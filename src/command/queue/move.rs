@@ -38,7 +38,7 @@ pub(crate) struct QueueMoveArgs {
     /// Only these entries, by their ids or the beginnings of these
     #[arg(value_name = "ID", add = ArgValueCompleter::new(candidates::ids))]
     pub(crate) ids: Vec<IdPrefix>,
-    /// Where to look.
+    /// The spools in which entries are looked for.
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
 }

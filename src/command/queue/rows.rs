@@ -32,7 +32,7 @@ impl Rows {
         }
     }
 
-    /// Adds an entry. The reason for which it is not tried stands in the place of its next attempt.
+    /// Adds an entry. A reason for which no attempt is made replaces the time of the next one.
     pub(super) fn add(&mut self, listed: &Listed, reason: Option<&str>) {
         let header = listed.header.as_ref();
         let time = header.map_or(listed.location.id().time(), |header| header.time);

@@ -15,7 +15,7 @@ use crate::context::targets::{self, Searched};
 use crate::error::Error;
 use crate::spool::Id;
 
-/// Length of the shortest beginning of an id that is taken, as in git.
+/// Shortest length of an abbreviated id, as in git.
 const SHORTEST: usize = 4;
 
 /// The beginning of an id, or a whole one.
@@ -38,7 +38,7 @@ impl FromStr for IdPrefix {
     }
 }
 
-/// Where to look for entries.
+/// The spools in which entries are looked for.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ScopeArgs {
     /// Only entries of this repository, spool, or folder to search; can be repeated [default: the
@@ -67,21 +67,21 @@ pub(crate) struct FilterArgs {
     pub(crate) older_than: Option<humantime::Duration>,
 }
 
-/// What a command line asks for.
+/// The request of a command line.
 pub(super) struct Asked<'a> {
     pub(super) ids: &'a [IdPrefix],
     pub(super) filter: FilterArgs,
     pub(super) named: Named<'a>,
 }
 
-/// Which entries of the spools that were found are meant.
+/// The selected entries of the spools that were found.
 pub(super) struct Choice {
     /// Their ids; all if there are none.
     pub(super) ids: Vec<Id>,
     pub(super) filter: FilterArgs,
     /// Repositories that were named and are gone: only what waits for them is meant.
     pub(super) gone: Vec<PathBuf>,
-    /// True if entries of any repository are meant, whatever spool they are in.
+    /// True if entries of all repositories are meant, in all spools.
     pub(super) is_server: bool,
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct QueueShowArgs {
     /// Entries, by their ids or the beginnings of these
     #[arg(value_name = "ID", required = true, add = ArgValueCompleter::new(candidates::ids))]
     pub(crate) ids: Vec<IdPrefix>,
-    /// Where to look.
+    /// The spools in which entries are looked for.
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
     /// Print a JSON object for each entry

@@ -50,9 +50,9 @@ impl State {
 /// The last attempts of an endpoint, as the log of a spool has them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Last {
-    /// When the last one ended, and its result.
+    /// Time at which the last one ended, and its result.
     pub(super) answer: Option<(SystemTime, String)>,
-    /// When the last one that succeeded ended.
+    /// Time at which the last successful one ended.
     pub(super) success: Option<SystemTime>,
 }
 
@@ -242,7 +242,7 @@ impl Row {
     }
 }
 
-/// Returns the time that has passed, which is none for a time that is to come.
+/// Returns the time since then, zero for a time in the future.
 pub(super) fn since(time: SystemTime, now: SystemTime) -> String {
     age(now.duration_since(time).unwrap_or_default())
 }

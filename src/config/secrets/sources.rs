@@ -76,9 +76,9 @@ pub(super) enum Unusable {
     Mode(u32),
     /// This other account owns it, and can change it.
     Foreign(u32),
-    /// It is a folder, a pipe, a device.
+    /// The file is a folder, a pipe or a device.
     NotRegular,
-    /// It is longer than 64 KiB.
+    /// The file is longer than 64 KiB.
     TooLong,
 }
 

@@ -19,7 +19,7 @@ use crate::delivery::http::proxy;
 use crate::delivery::http::tls::Trust;
 use crate::payload::Message;
 
-/// Time after which a connection that is not used is closed.
+/// Time after which an unused connection is closed.
 const IDLE: Duration = Duration::from_mins(10);
 /// Longest time for taking leave of all brokers.
 const LEAVE: Duration = Duration::from_secs(1);
@@ -86,7 +86,7 @@ impl Client {
         })
     }
 
-    /// Returns a connection that was kept, or one that is yet to be made.
+    /// Returns a connection that was kept, or a new one that is not open yet.
     fn worker(
         &self,
         key: &Key,

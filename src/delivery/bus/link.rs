@@ -27,7 +27,7 @@ use super::said::Said;
 
 /// Time between two signs of life on a connection, in seconds, unless the broker asks for less.
 const HEARTBEAT: u16 = 30;
-/// Shortest such time. amqprs halves it, and does nothing else if that is zero.
+/// Shortest such time. amqprs halves it, and does nothing else at zero.
 const SHORTEST_HEARTBEAT: u16 = 2;
 /// Size of the smallest frames (AMQP 0-9-1, `frame-min-size`). amqprs panics at less.
 const SMALLEST_FRAMES: u32 = 4096;
@@ -228,7 +228,7 @@ fn properties(message: &Outgoing) -> BasicProperties {
     properties
 }
 
-/// The listener of a task of amqprs. It is dropped with the task.
+/// The listener of a task of amqprs, dropped with the task.
 struct Ears(UnboundedSender<Heard>);
 
 impl Ears {

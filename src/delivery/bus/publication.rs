@@ -87,7 +87,7 @@ pub enum Header {
     True,
 }
 
-/// A message as it is published.
+/// A published message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication<'a> {
     /// The exchange.
@@ -102,7 +102,7 @@ pub struct Publication<'a> {
     pub body: &'a [u8],
 }
 
-/// Parts of `msg` by which consumers filter. What is not there, or something else, is left out.
+/// Parts of `msg` by which consumers filter. Those that are missing, or of another type, are left out.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Facts {

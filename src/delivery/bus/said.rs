@@ -116,7 +116,7 @@ pub(super) fn not_pagures(took: Duration) -> Answer {
     }
 }
 
-/// Returns the failure of a connection that broke, or that sent what is not AMQP.
+/// Returns the failure of a connection that broke, or that sent something other than AMQP.
 pub(super) fn lost() -> Broken {
     Broken::new(
         "connection",
@@ -125,7 +125,7 @@ pub(super) fn lost() -> Broken {
     )
 }
 
-/// Returns the failure of a connection on which something came that is not AMQP.
+/// Returns the failure of a connection on which something other than AMQP came.
 pub(super) fn garbled() -> Broken {
     Broken::new(
         "connection",

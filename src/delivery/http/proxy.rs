@@ -68,7 +68,7 @@ pub(in crate::delivery) async fn resolve(network: &Network) -> Result<Option<Url
     Ok(Some(url))
 }
 
-/// Fails if a receiver must not be reached through an `http` proxy, as far as that is known here.
+/// Fails if a receiver must not be reached through an `http` proxy, as far as known here.
 pub(in crate::delivery) async fn permit_target(
     network: &Network,
     url: &EndpointUrl,

@@ -87,7 +87,7 @@ impl<'a> Commit<'a> {
         }
     }
 
-    /// The commit in UTF-8, if it says that it is in another encoding.
+    /// Returns the commit in UTF-8, if it declares another encoding.
     pub(in crate::git) fn converted(&self) -> Option<Vec<u8>> {
         let mut encodings = headers(self.rest).filter_map(|line| line.strip_prefix(b"encoding "));
         let encoding = encodings.next()?;
@@ -160,7 +160,7 @@ fn seconds(text: &[u8]) -> u64 {
     }
 }
 
-/// What stands behind `field` in the last line of a header that begins with it.
+/// Returns the rest of the last line of a header that begins with `field`.
 pub(super) fn last_line<'a>(header: &'a [u8], field: &[u8]) -> &'a [u8] {
     let lines = headers(header).filter_map(|line| line.strip_prefix(field));
     lines.last().unwrap_or_default()

@@ -3,7 +3,7 @@
 use super::header::{self, Commit, last_line};
 use crate::event::{Author, Signature};
 
-/// How tags are signed: by the line that such a signature begins with (gpg-interface.c).
+/// The first lines of signatures of tags (gpg-interface.c).
 const SIGNATURES: [&[u8]; 4] = [
     b"-----BEGIN PGP SIGNATURE-----",
     b"-----BEGIN PGP MESSAGE-----",
@@ -11,7 +11,7 @@ const SIGNATURES: [&[u8]; 4] = [
     b"-----BEGIN SSH SIGNATURE-----",
 ];
 
-/// What a commit says.
+/// The contents of a commit.
 pub(in crate::git) struct Said {
     pub(in crate::git) author: Signature,
     pub(in crate::git) committer: Signature,
@@ -57,7 +57,7 @@ fn before_zero(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
 
-/// What stands behind the first empty line.
+/// Returns everything after the first empty line.
 fn message(object: &[u8]) -> Option<&[u8]> {
     let start = memchr::memmem::find(object, b"\n\n")?;
     Some(&object[start + 2..])
