@@ -6,10 +6,12 @@ use toml::de::DeTable;
 
 use super::file;
 use super::load::Server;
+use crate::host;
 
 /// Returns whether files that cannot be loaded ask for `require`: the repository's, or else the
 /// server's. Of a broken server's file, the part above its sections counts. A file that other
-/// accounts can write does not count.
+/// accounts can write does not count, nor does the server's file in the repository that brings it:
+/// the push that mends it is let through.
 #[must_use]
 pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
     let says = |path: &Path, repository| {
@@ -28,6 +30,6 @@ pub fn asks_to_require(system: &Path, repository: &Path) -> bool {
     };
     own()
         .or_else(sections)
-        .or_else(|| says(system, None))
+        .or_else(|| says(system, None).filter(|_| !host::brings(repository, system)))
         .unwrap_or(false)
 }

@@ -15,4 +15,4 @@ mod software;
 pub use facts::Facts;
 pub use pusher::pusher;
 pub use shown::Shown;
-pub use software::{Host, HostKind};
+pub use software::{Host, HostKind, brings};

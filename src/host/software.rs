@@ -131,6 +131,24 @@ impl Repository {
     }
 }
 
+/// Returns whether pushes to a repository bring a file to its place.
+///
+/// True for gitolite's own repository and files in gitolite's folder: its `post-update` checks out
+/// there what is pushed. Only the administrator can make that link.
+#[must_use]
+pub fn brings(git_dir: &Path, file: &Path) -> bool {
+    let Ok(hook) = fs::read_link(git_dir.join("hooks/post-update")) else {
+        return false;
+    };
+    let mut above = hook.ancestors();
+    let base = above
+        .nth(3)
+        .filter(|_| hook.ends_with("hooks/gitolite-admin/post-update"))
+        .and_then(|base| base.canonicalize().ok());
+    let file = file.canonicalize();
+    base.is_some_and(|base| file.is_ok_and(|file| file.starts_with(base)))
+}
+
 fn base_of_gitolite(path: &Path) -> Option<PathBuf> {
     let mut above = path.ancestors().skip(1);
     above

@@ -298,3 +298,66 @@ fn a_single_repository_is_enabled_and_gitolite_leaves_it_alone() {
         checked.stdout
     );
 }
+
+#[test]
+fn a_typo_in_gitolite_admin_locks_out_the_push_that_mends_it() {
+    let Some(site) = Gitolite::new("typo") else {
+        return;
+    };
+    let (binary, admin) = (site.accounts.binary.display(), site.accounts.path("admin"));
+    let hooks = ["pre-receive", "post-receive", "reference-transaction"];
+    let links = hooks.map(|hook| format!("ln -s {binary} ~/.gitolite/hooks/common/{hook}"));
+    let links = links.join(" && ");
+    site.git
+        .shell(&format!("{links} && gitolite setup --hooks-only"));
+    let environment = &site.accounts.environment;
+    let good = fs::read_to_string(admin.join("conf/refpost.toml")).unwrap();
+    let administer = |name: &str, text: &str| {
+        fs::create_dir_all(admin.join(name).parent().unwrap()).unwrap();
+        fs::write(admin.join(name), text).unwrap();
+        environment.git(&admin, &["add", "-A", "--chmod=+x", name]);
+        environment.git(&admin, &["commit", "-q", "-m", "change"]);
+        let push = ["push", "-q", "origin", "HEAD"];
+        site.sshd.git(&site.accounts, "alice", &admin, &push).run()
+    };
+    let accepted = |ran: Ran| {
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        ran.stderr
+    };
+    let typo = format!("require = true\nulrs = []\n{good}");
+    accepted(administer("conf/refpost.toml", &typo));
+    let url = site.sshd.url(&site.git, "infra/tools");
+    let push = |url: &str| {
+        let push = ["push", url, "HEAD:refs/heads/copy"];
+        site.sshd.git(&site.accounts, "bob", &admin, &push).run()
+    };
+    let refused = push(&url);
+    assert!(
+        refused.status != 0 && refused.stderr.contains("(the push is refused, as `require`"),
+        "{}",
+        refused.stderr
+    );
+    let mended = administer("conf/refpost.toml", &format!("require = true\n{good}"));
+    let mended = accepted(mended);
+    let recorded = "recorded, to be announced once that is mended";
+    assert!(mended.contains(recorded), "{mended}");
+    accepted(push(&url));
+
+    // As docs/guides/hosts/gitolite.md has it, the typo does not get there.
+    let check = format!(
+        "#!/bin/sh\nfile=$(mktemp) && trap 'rm -f \"$file\"' EXIT &&\n\
+         git show \"$3:conf/refpost.toml\" > \"$file\" && {binary} check --config \"$file\" >&2\n"
+    );
+    accepted(administer("local/VREF/refpost-config", &check));
+    let conf = fs::read_to_string(admin.join("conf/gitolite.conf")).unwrap();
+    let rule = "    RW+ = alice\n    - VREF/refpost-config = @all\n";
+    let conf = conf.replacen("    RW+ = alice\n", rule, 1);
+    accepted(administer("conf/gitolite.conf", &conf));
+    let refused = administer("conf/refpost.toml", &typo);
+    assert!(
+        refused.status != 0 && refused.stderr.contains("unknown key `ulrs`"),
+        "{}",
+        refused.stderr
+    );
+    accepted(administer("conf/refpost.toml", &good));
+}
