@@ -4,6 +4,8 @@
 //! into bytes.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// An object id: 40 or 64 lower-case hex digits, never all zeros.
 ///
@@ -108,6 +110,17 @@ impl RefName {
             (RefKind::Other, &self.0)
         }
     }
+}
+
+/// Returns the beginning of the names by which git keeps the refs of a namespace
+/// (gitnamespaces(7)).
+#[must_use]
+pub fn namespace_prefix(namespace: &Path) -> Vec<u8> {
+    let parts = namespace.as_os_str().as_bytes().split(|&byte| byte == b'/');
+    let parts = parts.filter(|part| !part.is_empty());
+    parts.fold(Vec::new(), |before, part| {
+        [&before, &b"refs/namespaces/"[..], part, b"/"].concat()
+    })
 }
 
 /// A moved ref: a line of `post-receive`'s standard input (githooks(5)).

@@ -8,26 +8,71 @@ use super::intents;
 use super::leave::{Listener, leave};
 use super::push::Push;
 use super::recorder::Recorded;
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
 use crate::context::{Context, locate};
 use crate::error::Error;
+use crate::event::RefUpdate;
 use crate::git::Repository;
 use crate::payload::Message;
 use crate::spool::{Built, Content, Spool};
 
 /// Records messages behind all older ones of the repository, and tells the person where they are.
 ///
-/// No move of a ref goes with them: the order of moves that hooks have recorded stays.
+/// With them go the moves that are announced for the first time. Messages that are sent again come
+/// with none: the order of moves that hooks have recorded stays.
 pub(crate) fn send(
     push: &Push,
     repository: &Repository,
     settings: &Settings,
-    built: Built<Message>,
+    (built, moved): (Built<Message>, &[RefUpdate]),
     ctx: &Context,
 ) -> Result<(), Error> {
+    let spool = prepared(push, repository, settings, ctx)?;
+    let (messages, recipients) = (built.messages.len(), built.recipients.clone());
+    let place = (&*push.git_dir, &*push.namespace);
+    if recipients.is_empty() && spool.note_at_once(place, moved) {
+        return Ok(());
+    }
+    let draft = push.draft(Content::Built(built)).of_moves(moved);
+    let id = spool
+        .enqueue(&draft, &ctx.id_parts())
+        .map_err(|source| Error::Enqueue { messages, source })?;
+    if recipients.is_empty() {
+        return Ok(());
+    }
+    let recorded = Recorded::one(id, recipients, messages);
+    leave(&recorded, &spool, settings, Listener::Admin, ctx)
+}
+
+/// Records moves whose messages cannot be made now, behind all older ones of the repository.
+pub(crate) fn defer(
+    push: &Push,
+    repository: &Repository,
+    settings: &Settings,
+    updates: &[RefUpdate],
+    ctx: &Context,
+) -> Result<(), Error> {
+    let spool = prepared(push, repository, settings, ctx)?;
+    let draft = push.draft(Content::Deferred(updates.to_vec()));
+    let messages = updates.len();
+    spool
+        .enqueue(&draft, &ctx.id_parts())
+        .map_err(|source| Error::Enqueue { messages, source })?;
+    if settings.mode == Mode::Spool {
+        return Ok(());
+    }
+    ctx.flush_detached(spool.root())
+}
+
+/// Returns the spool of a repository, in which older messages come before the next entry.
+fn prepared(
+    push: &Push,
+    repository: &Repository,
+    settings: &Settings,
+    ctx: &Context,
+) -> Result<Spool, Error> {
     let spool = locate::spool_of(&push.git_dir, Some(settings)).held_open();
     ensure_usable_by_its_owner(&spool, &push.git_dir, ctx)?;
-    // Older messages must leave before these.
     intents::settle(
         &spool,
         repository,
@@ -36,13 +81,7 @@ pub(crate) fn send(
         ctx,
     )?;
     locate::adopt_former(&push.git_dir, &spool)?;
-    let (messages, recipients) = (built.messages.len(), built.recipients.clone());
-    let draft = push.draft(Content::Built(built));
-    let id = spool
-        .enqueue(&draft, &ctx.id_parts())
-        .map_err(|source| Error::Enqueue { messages, source })?;
-    let recorded = Recorded::one(id, recipients, messages);
-    leave(&recorded, &spool, settings, Listener::Admin, ctx)
+    Ok(spool)
 }
 
 /// Fails as root in another account's spool: hooks of that account could not use root's files.

@@ -14,6 +14,7 @@ pub(crate) mod git_process;
 pub(crate) mod intend;
 pub(crate) mod intents;
 pub(crate) mod leave;
+pub(crate) mod missing;
 pub(crate) mod push;
 pub(crate) mod push_options;
 pub(crate) mod recorder;

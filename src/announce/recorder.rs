@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::event::RefUpdate;
 use crate::payload::Message;
 use crate::spool::{
-    Claim, Content, Draft, Id, Intent, Queue, Recipient, Selection, Spool, SpoolError,
+    Built, Claim, Content, Draft, Id, Intent, Queue, Recipient, Selection, Spool, SpoolError,
 };
 use crate::{git, report};
 
@@ -315,6 +315,15 @@ impl<'a> Recorder<'a> {
 
     /// Settles the intents of updates that no endpoint gets a message of.
     fn forget(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
+        let place = (&*self.push.git_dir, &*self.push.namespace);
+        if !self.spool.note_at_once(place, updates) {
+            let (messages, recipients) = (Vec::new(), Vec::new());
+            let nothing = Content::Built(Built {
+                messages,
+                recipients,
+            });
+            return self.enqueue(updates, nothing, 0, ends).map(drop);
+        }
         let intents = self.push.intents(self.spool);
         let settled = self.settled(updates, &intents, ends);
         intents::withdraw(self.spool, &intents, &settled, updates, self.caller)

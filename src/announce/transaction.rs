@@ -60,8 +60,7 @@ fn is_received(spool: &Spool, git_dir: &Path, moves: &[RefUpdate]) -> bool {
 fn moved(mut named: Vec<RefUpdate>, repository: &Repository, refs: Option<&Patterns>) -> Batch {
     named.retain(|update| {
         let name = update.name.full();
-        let of_all = !OF_A_WORKTREE.iter().any(|prefix| name.starts_with(prefix));
-        of_all && refs.is_none_or(|refs| refs.matches(&name))
+        !is_of_a_worktree(&name) && refs.is_none_or(|refs| refs.matches(&name))
     });
     let at = repository.ref_values(named.iter().map(|update| &update.name))?;
     for update in &mut named {
@@ -71,6 +70,11 @@ fn moved(mut named: Vec<RefUpdate>, repository: &Repository, refs: Option<&Patte
     }
     named.retain(|update| update.old != update.new);
     Ok(named)
+}
+
+/// Returns whether a ref belongs to one worktree.
+pub(super) fn is_of_a_worktree(name: &str) -> bool {
+    OF_A_WORKTREE.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Announces the moves of a finished transaction: the refs of its intents that are not where they

@@ -1,29 +1,41 @@
-//! `announce`: builds the messages of a ref update again, and sends them.
+//! `announce`: builds the messages of a ref update again, and sends them; shows or sends those of
+//! moves that were not announced.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::endpoints_named;
-use crate::announce::by_hand;
 use crate::announce::compose::{self, Composer};
 use crate::announce::push::Push;
 use crate::announce::push_options::PushOptions;
+use crate::announce::{by_hand, missing};
 use crate::context::{Context, locate};
 use crate::error::{Error, Exit};
-use crate::event::{RefName, RefUpdate};
+use crate::event::{RefName, RefUpdate, namespace_prefix};
+use crate::git::Repository;
 use crate::report;
 
 /// Arguments of `announce`.
 #[derive(Debug, Args)]
 pub(crate) struct AnnounceArgs {
     /// The object or revision before the update; zeros for a ref that was created
-    pub(crate) old: String,
+    #[arg(required_unless_present = "missing")]
+    pub(crate) old: Option<String>,
     /// The object or revision after the update; zeros for a ref that was deleted
-    pub(crate) new: String,
+    #[arg(required_unless_present = "missing")]
+    pub(crate) new: Option<String>,
     /// The full name of the ref, such as refs/heads/main
-    #[arg(value_name = "REF", value_parser = parse_ref)]
-    pub(crate) reference: String,
+    #[arg(value_name = "REF", value_parser = parse_ref, required_unless_present = "missing")]
+    pub(crate) reference: Option<String>,
+    /// Show the refs of the repository that moved since `enable` without being announced, as OLD NEW
+    /// REF [default: the current directory]
+    #[arg(long, value_name = "REPO", num_args = 0..=1,
+          conflicts_with_all = ["old", "repo", "endpoint"])]
+    pub(crate) missing: Option<Option<PathBuf>>,
+    /// With --missing: announce these refs
+    #[arg(long, requires = "missing")]
+    pub(crate) send: bool,
     /// The repository [default: the current directory]
     #[arg(long, value_name = "REPO")]
     pub(crate) repo: Option<PathBuf>,
@@ -47,6 +59,12 @@ fn parse_ref(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn run(args: &AnnounceArgs, ctx: &Context) -> Result<Exit, Error> {
+    if let Some(named) = &args.missing {
+        return run_missing(named.as_deref(), args, ctx);
+    }
+    let (Some(old), Some(new), Some(reference)) = (&args.old, &args.new, &args.reference) else {
+        unreachable!("clap requires them")
+    };
     let repository = locate::repository(args.repo.as_deref(), ctx)?;
     let git_dir = repository.path();
     let mut settings = ctx.load_to_send(&git_dir)?.settings;
@@ -55,32 +73,71 @@ pub(crate) fn run(args: &AnnounceArgs, ctx: &Context) -> Result<Exit, Error> {
         .cloned()
         .collect();
     let update = RefUpdate {
-        old: repository.revision(&args.old)?,
-        new: repository.revision(&args.new)?,
-        name: RefName::new(args.reference.as_str()),
+        old: repository.revision(old)?,
+        new: repository.revision(new)?,
+        name: RefName::new(reference.as_str()),
     };
     if update.old == update.new {
         return Err(Error::failed(format!(
-            "cannot announce `{}`: its old and new value are the same",
-            args.reference
+            "cannot announce `{reference}`: its old and new value are the same"
         )));
     }
-    let push = Push {
-        namespace: repository.namespace().to_owned(),
-        git_dir,
-        pusher: args.pusher.clone().unwrap_or_else(|| compose::pusher(ctx)),
-        time: ctx.now(),
-        options: PushOptions::default(),
-    };
+    let push = push(&repository, args, ctx);
     let mut composer = Composer::new(&repository, &settings, ctx, &push.pusher, None, push.time);
     let built = composer.built(&[update])?;
     if built.recipients.is_empty() {
-        report::line(&format!(
-            "nothing sent: no endpoint wants `{}`",
-            args.reference
-        ));
+        report::line(&format!("nothing sent: no endpoint wants `{reference}`"));
         return Ok(Exit::Well);
     }
-    by_hand::send(&push, &repository, &settings, built, ctx)?;
+    by_hand::send(&push, &repository, &settings, (built, &[]), ctx)?;
     Ok(Exit::Well)
+}
+
+fn push(repository: &Repository, args: &AnnounceArgs, ctx: &Context) -> Push {
+    Push {
+        namespace: repository.namespace().to_owned(),
+        git_dir: repository.path(),
+        pusher: args.pusher.clone().unwrap_or_else(|| compose::pusher(ctx)),
+        time: ctx.now(),
+        options: PushOptions::default(),
+    }
+}
+
+/// Shows moves that were not announced, or sends them.
+fn run_missing(named: Option<&Path>, args: &AnnounceArgs, ctx: &Context) -> Result<Exit, Error> {
+    let repository = locate::repository(named, ctx)?;
+    let git_dir = repository.path();
+    let settings = ctx.load_to_send(&git_dir)?.settings;
+    let missing = missing::find(&repository, &settings)?;
+    let count: usize = missing.values().map(Vec::len).sum();
+    if count == 0 {
+        report::line("nothing is missing");
+        return Ok(Exit::Well);
+    }
+    for (namespace, updates) in &missing {
+        if args.send {
+            let within = locate::repository(Some(&git_dir), ctx)?.in_namespace(namespace);
+            let push = push(&within, args, ctx);
+            missing::send(&push, &within, &settings, updates, ctx)?;
+            continue;
+        }
+        let prefix = RefName::new(namespace_prefix(namespace)).full();
+        for update in updates {
+            let [old, new] = [update.old, update.new].map(|id| update.digits(id));
+            let name = update.name.full();
+            report::line(&format!("{old} {new} {prefix}{name}"));
+        }
+    }
+    if args.send {
+        report::line(&format!("announced {}", report::count(count, "ref")));
+    } else {
+        let verb = if count == 1 { "was" } else { "were" };
+        report::say(&format!(
+            "{} {verb} not announced",
+            report::count(count, "move")
+        ));
+        let repo = report::shell(named.unwrap_or(Path::new(".")));
+        report::hint(&format!("refpost announce --missing {repo} --send"));
+    }
+    Ok(ctx.outcome())
 }

@@ -78,7 +78,7 @@ pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Exit, Error> {
         messages: vec![message],
         recipients,
     };
-    by_hand::send(&push, &repository, &settings, built, ctx)?;
+    by_hand::send(&push, &repository, &settings, (built, &[]), ctx)?;
     Ok(Exit::Well)
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{RepositoriesArgs, parse_ready_format};
+use crate::announce::missing;
 use crate::as_account::apart::{self, Job};
 use crate::config::{EndpointUrl, REPOSITORY_FILE};
 use crate::context::binary::own_binary;
@@ -81,6 +82,7 @@ fn enable_named(
         report::line(&format!("{verb} `{}`", hook.ours().display()));
     })?;
     let loaded = ctx.load(Some(&git_dir))?;
+    missing::keep(&repository, &loaded.settings);
     if is_kept {
         let endpoints = &loaded.settings.endpoints;
         let has = |url: &EndpointUrl| endpoints.iter().any(|one| one.url == *url);
@@ -156,7 +158,9 @@ fn enable_all(root: PathBuf, args: &EnableArgs, ctx: &Context) -> Result<Exit, E
         link(&repository, &binary, args.guaranteed, ctx, |_, is_new| {
             is_any_new |= is_new;
         })?;
-        silent += usize::from(ctx.load(Some(&repository.path()))?.files.is_empty());
+        let loaded = ctx.load(Some(&repository.path()))?;
+        missing::keep(&repository, &loaded.settings);
+        silent += usize::from(loaded.files.is_empty());
         Ok(is_any_new)
     });
     if silent > 0 {

@@ -165,6 +165,21 @@ impl Repository {
         Ok(lines.filter_map(|line| self.listed_ref(line)).collect())
     }
 
+    /// Returns all refs by the names that git keeps them by, with their values. A symbolic ref has
+    /// none of its own.
+    pub fn all_refs(&self) -> Result<Vec<(RefName, Option<Oid>)>, Error> {
+        let format = "--format=%(objectname) %(refname) %(symref)";
+        let listing = self.ask_git(&["for-each-ref", format])?;
+        let lines = listing.split(|&byte| byte == b'\n');
+        let refs = lines.filter_map(|line| {
+            let mut words = line.split(|&byte| byte == b' ');
+            let (id, name, symbolic) = (words.next()?, words.next()?, words.next()?);
+            let id = self.hash().id_of_digits(id)?.into();
+            Some((RefName::new(name), symbolic.is_empty().then_some(id)))
+        });
+        Ok(refs.collect())
+    }
+
     /// The first branches by name, and where they are, as git lists them.
     pub(super) fn branches(&self, most: usize) -> Result<Vec<(RefName, Oid)>, Error> {
         let heads = self.full_name(b"refs/heads/");

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use git2::ErrorCode;
 
-use crate::event::{Author, Oid, RefKind, RefName};
+use crate::event::{Author, Oid, RefKind, RefName, namespace_prefix};
 use crate::git::error::{Cause, Error, ReadContext, damaged};
 use crate::git::objects::alternates;
 use crate::git::objects::bytes::{Bytes, Kind};
@@ -86,14 +86,9 @@ impl Repository {
     /// without it.
     #[must_use]
     pub fn in_namespace(self, namespace: &Path) -> Self {
-        let parts = namespace.as_os_str().as_bytes().split(|&byte| byte == b'/');
-        let parts = parts.filter(|part| !part.is_empty());
-        let prefix = parts.fold(Vec::new(), |before, part| {
-            [&before, &b"refs/namespaces/"[..], part, b"/"].concat()
-        });
         Self {
             namespace: namespace.to_owned(),
-            prefix,
+            prefix: namespace_prefix(namespace),
             ..self
         }
     }

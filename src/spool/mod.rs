@@ -36,6 +36,7 @@
 //! host's name or randomness.
 
 mod adopt;
+mod announced;
 mod arrival;
 mod claim;
 mod disk;
@@ -77,6 +78,7 @@ use std::path::{Path, PathBuf};
 use folder::{Folder, Name, Writers};
 
 pub use adopt::Adopted;
+pub use announced::{Ends, Refs};
 pub use arrival::{Arrival, Unusable};
 pub use claim::Claim;
 pub use distribute::Distribution;
@@ -93,7 +95,9 @@ pub use log::{Attempt, Log, Status};
 pub use names::id::Id;
 pub use names::item::{Failed, Item, Part};
 pub use names::queue::{Queue, QueueNameError};
-pub use record::{Built, Content, Draft, Frozen, Header, Process, Recipient, Record, Selection};
+pub use record::{
+    Built, Content, Draft, Frozen, Header, MOST_MOVED, Process, Recipient, Record, Selection,
+};
 pub use renamed::Renaming;
 pub use search::{Found, repositories, search, what_is};
 pub use spare::{Lost, Spare};

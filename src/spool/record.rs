@@ -83,7 +83,7 @@ fn is_empty(path: &Path) -> bool {
 }
 
 /// Number of moved refs above which a push has its place in the order by its id alone.
-const MOST_MOVED: usize = 100;
+pub const MOST_MOVED: usize = 100;
 
 /// Approximate number of bytes that an entry takes for a message besides the body.
 const BESIDE_BODY: u64 = 512;
@@ -102,6 +102,13 @@ pub enum Content<M> {
     /// Ref updates whose messages could not be built yet.
     #[serde(rename = "owed")]
     Deferred(#[serde(with = "encoding::updates")] Vec<RefUpdate>),
+}
+
+impl<M> Content<M> {
+    /// Returns whether it is a push of which nothing is sent.
+    fn has_no_message(&self) -> bool {
+        matches!(self, Self::Built(built) if built.messages.is_empty())
+    }
 }
 
 /// Messages and their recipients.
@@ -197,11 +204,16 @@ impl<M> Record<M> {
     /// Returns the refs that the push moved, if they are few. Its place in the order depends on
     /// them.
     pub(super) fn moves(&self) -> &[RefUpdate] {
-        let moves = match &self.content {
+        let moves = self.all_moves();
+        if moves.len() > MOST_MOVED { &[] } else { moves }
+    }
+
+    /// Returns the refs that the push moved, as far as the entry lists them.
+    pub(super) fn all_moves(&self) -> &[RefUpdate] {
+        match &self.content {
             Content::Deferred(updates) => updates,
             Content::Built(_) => &self.moved,
-        };
-        if moves.len() > MOST_MOVED { &[] } else { moves }
+        }
     }
 
     /// Returns the same push with another content.
@@ -219,6 +231,8 @@ impl<M> Record<M> {
             missing_since: self.missing_since,
             moved: match content {
                 Content::Deferred(_) => vec![],
+                // Nothing else says which refs it is about.
+                Content::Built(_) if content.has_no_message() => self.all_moves().to_vec(),
                 Content::Built(_) => self.moves().to_vec(),
             },
             content,
@@ -242,7 +256,7 @@ impl Draft {
     /// Sets the refs that the push moved.
     #[must_use]
     pub fn of_moves(mut self, moved: &[RefUpdate]) -> Self {
-        if moved.len() <= MOST_MOVED {
+        if moved.len() <= MOST_MOVED || self.content.has_no_message() {
             self.moved = moved.to_vec();
         }
         self

@@ -79,6 +79,7 @@ impl Spool {
                 self.give(renaming, &entry, place, &Failed::name(&failed), &mut done)?;
             }
         }
+        self.rename_announced(renaming.old, renaming.new)?;
         Ok(done)
     }
 

@@ -333,7 +333,10 @@ fn a_typo_in_gitolite_admin_locks_out_the_push_that_mends_it() {
     };
     let refused = push(&url);
     assert!(
-        refused.status != 0 && refused.stderr.contains("(the push is refused, as `require`"),
+        refused.status != 0
+            && refused
+                .stderr
+                .contains("(the push is refused, as `require`"),
         "{}",
         refused.stderr
     );

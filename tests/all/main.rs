@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod announce;
+mod announce_missing;
 mod bad_inputs;
 mod bad_inputs_tried;
 mod body;

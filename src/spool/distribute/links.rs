@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::intake::Distributed;
+use crate::spool::announced::Moves;
 use crate::spool::error::IoError;
 use crate::spool::names::id::Id;
 use crate::spool::names::item::Item;
 use crate::spool::names::queue::Queue;
+use crate::spool::record::Header;
 use crate::spool::{Spool, disk};
 
 /// Number of queues that are linked into before they are flushed. One entry can make it more.
@@ -22,6 +24,8 @@ pub(in crate::spool) struct Links {
     flushed: BTreeSet<Queue>,
     /// Entries that have all their links, and can leave `new/` once those are durable.
     ready: Vec<Id>,
+    /// The moves of these entries.
+    moves: Moves,
 }
 
 impl Links {
@@ -55,8 +59,9 @@ impl Links {
     }
 
     /// Marks an entry that needs no further link.
-    pub(in crate::spool) fn complete(&mut self, id: Id) {
+    pub(in crate::spool) fn complete(&mut self, id: Id, header: &Header) {
         self.ready.push(id);
+        self.moves.add(header);
     }
 
     /// Returns whether it is time to flush: `most` entries are ready, or many queues were linked
@@ -118,6 +123,8 @@ impl Links {
             disk::flush_dir(&retry)?;
         }
         to.queues.append(&mut self.flushed);
+        // Crash here: the entries are in `new/`, and their moves are noted once more.
+        spool.note_announced(&std::mem::take(&mut self.moves));
         for id in self.ready.drain(..) {
             if disk::unlinked(&spool.new_name(&id))? {
                 to.entries += 1;

@@ -196,7 +196,7 @@ impl Distribution<'_> {
             Err(error) if error.refused().is_some() => self.intake.hold(&header, error),
             linked => {
                 linked?;
-                self.links.complete(id);
+                self.links.complete(id, &header);
             }
         }
         Ok(())
