@@ -29,8 +29,8 @@ pub(crate) fn send(
 ) -> Result<(), Error> {
     let spool = prepared(push, repository, settings, ctx)?;
     let (messages, recipients) = (built.messages.len(), built.recipients.clone());
-    let place = (&*push.git_dir, &*push.namespace);
-    if recipients.is_empty() && spool.note_at_once(place, moved) {
+    let is_noted = || spool.note_at_once(&push.git_dir, &push.namespace, moved);
+    if recipients.is_empty() && is_noted() {
         return Ok(());
     }
     let draft = push.draft(Content::Built(built)).of_moves(moved);

@@ -57,7 +57,7 @@ fn begin(repository: &Repository, spool: &Spool, git_dir: &Path) -> Result<(), E
 pub(crate) fn find(repository: &Repository, settings: &Settings) -> Result<Missing, Error> {
     let git_dir = repository.path();
     let spool = locate::spool_of(&git_dir, Some(settings));
-    // The refs first: a move that is made after this is not told, rather than told too early.
+    // The refs first: what moved them is recorded by the time that the spool is looked at.
     let refs = repository.all_refs()?;
     let intended = intended(&spool, &git_dir)?;
     let recorded = spool.moves_to_note(&git_dir)?;
@@ -86,12 +86,20 @@ pub(crate) fn find(repository: &Repository, settings: &Settings) -> Result<Missi
     let now = refs.iter().filter_map(|(name, id)| Some((name, (*id)?)));
     let now: BTreeMap<&RefName, _> = now.collect();
     let names: BTreeSet<&RefName> = known.keys().chain(now.keys().copied()).collect();
-    let mut missing = Missing::new();
-    for full in names {
+    let moved = names.into_iter().filter_map(|full| {
         let (old, new) = (known.get(full).copied(), now.get(full).copied());
-        if old == new || symbolic.contains(full) || intended.contains(&(full.clone(), new)) {
-            continue;
-        }
+        let is_told = old == new || symbolic.contains(full);
+        let is_intended = || intended.contains(&(full.clone(), new));
+        (!is_told && !is_intended()).then_some((full, old, new))
+    });
+    let mut moved: Vec<_> = moved.collect();
+    if !moved.is_empty() {
+        // A push may have been announced between the two looks.
+        let again: BTreeMap<RefName, Option<Oid>> = repository.all_refs()?.into_iter().collect();
+        moved.retain(|(full, _, new)| again.get(*full).copied().flatten() == *new);
+    }
+    let mut missing = Missing::new();
+    for (full, old, new) in moved {
         let (namespace, name) = split(full);
         let text = name.full();
         let mut endpoints = settings.endpoints.iter();

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::event::RefUpdate;
 use crate::payload::Message;
 use crate::spool::{
-    Built, Claim, Content, Draft, Id, Intent, Queue, Recipient, Selection, Spool, SpoolError,
+    Claim, Content, Draft, Id, Intent, Queue, Recipient, Selection, Spool, SpoolError,
 };
 use crate::{git, report};
 
@@ -315,14 +315,11 @@ impl<'a> Recorder<'a> {
 
     /// Settles the intents of updates that no endpoint gets a message of.
     fn forget(&mut self, updates: &[RefUpdate], ends: bool) -> Result<(), Error> {
-        let place = (&*self.push.git_dir, &*self.push.namespace);
-        if !self.spool.note_at_once(place, updates) {
-            let (messages, recipients) = (Vec::new(), Vec::new());
-            let nothing = Content::Built(Built {
-                messages,
-                recipients,
-            });
-            return self.enqueue(updates, nothing, 0, ends).map(drop);
+        if !self
+            .spool
+            .note_at_once(&self.push.git_dir, &self.push.namespace, updates)
+        {
+            return self.enqueue(updates, Content::nothing(), 0, ends).map(drop);
         }
         let intents = self.push.intents(self.spool);
         let settled = self.settled(updates, &intents, ends);

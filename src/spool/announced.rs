@@ -84,11 +84,7 @@ impl Spool {
 
     /// Notes moves of which no entry is made. Returns false if older pushes wait in `new/`: then an
     /// entry behind them must note these.
-    pub fn note_at_once(
-        &self,
-        (repository, namespace): (&Path, &Path),
-        updates: &[RefUpdate],
-    ) -> bool {
+    pub fn note_at_once(&self, repository: &Path, namespace: &Path, updates: &[RefUpdate]) -> bool {
         let name = self.announced_of(repository);
         if disk::stat(&name).is_err() {
             return true;
@@ -146,7 +142,13 @@ impl Spool {
         };
         let end = file.metadata().context("open", || name.path())?.len();
         let (header, sorted) = header(&file).context("read", || name.path())?;
-        if end > header + sorted + sorted.max(ROOM) {
+        let Some(later) = end
+            .checked_sub(header)
+            .and_then(|all| all.checked_sub(sorted))
+        else {
+            return Err(damaged()).context("read", || name.path());
+        };
+        if later > sorted.max(ROOM) {
             let mut refs = read(&file).context("read", || name.path())?;
             apply(&mut refs, moves.iter().cloned());
             return self.put_announced(name, &refs);
@@ -319,9 +321,8 @@ mod tests {
     fn a_move_is_appended_and_sorted_in_when_there_are_many() {
         let folder = tempfile::tempdir().expect("a folder");
         let spool = Spool::new(folder.path().join("spool"), Access::Owner);
-        let place = (Path::new("/srv/a.git"), Path::new("team"));
-        let repository = place.0;
-        assert!(spool.note_at_once(place, &[update("refs/heads/a", Some(1))]));
+        let (repository, team) = (Path::new("/srv/a.git"), Path::new("team"));
+        assert!(spool.note_at_once(repository, team, &[update("refs/heads/a", Some(1))]));
         assert_eq!(spool.announced(repository).expect("none"), None);
 
         let begun: Refs = [(RefName::new("refs/heads/a"), id(1))].into();
@@ -335,7 +336,7 @@ mod tests {
             let name = format!("refs/heads/{}", n % 7);
             let new = (!n.is_multiple_of(7)).then_some(n + 1);
             let before = length();
-            assert!(spool.note_at_once(place, &[update(&name, new)]));
+            assert!(spool.note_at_once(repository, team, &[update(&name, new)]));
             longest = longest.max(length());
             times += usize::from(length() < before);
         }
@@ -350,7 +351,7 @@ mod tests {
         let mut text = std::fs::read(&path).expect("a file");
         text.extend_from_slice(b"0123");
         std::fs::write(&path, &text).expect("a file");
-        assert!(spool.note_at_once(place, &[update("refs/tags/x", Some(9))]));
+        assert!(spool.note_at_once(repository, team, &[update("refs/tags/x", Some(9))]));
         let known = spool.announced(repository).expect("read").expect("kept");
         assert_eq!((known.len(), known[&in_team("refs/tags/x")]), (8, id(9)));
 
@@ -362,8 +363,8 @@ mod tests {
             std::fs::write(&path, text).expect("a file");
             let error = spool.announced(repository).expect_err("damaged");
             assert_eq!(error.source.to_string(), "it is damaged", "{text}");
-            spool.note_at_once(place, &[update("refs/tags/x", Some(9))]);
-            assert_eq!(std::fs::read_to_string(&path).expect("a file"), text);
+            spool.note_at_once(repository, team, &[update("refs/tags/x", Some(9))]);
+            spool.announced(repository).expect_err("damaged still");
         }
     }
 }

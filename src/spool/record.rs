@@ -105,6 +105,15 @@ pub enum Content<M> {
 }
 
 impl<M> Content<M> {
+    /// Makes the content of a push of which nothing is sent.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::Built(Built {
+            messages: Vec::new(),
+            recipients: Vec::new(),
+        })
+    }
+
     /// Returns whether it is a push of which nothing is sent.
     fn has_no_message(&self) -> bool {
         matches!(self, Self::Built(built) if built.messages.is_empty())
