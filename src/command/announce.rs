@@ -30,9 +30,9 @@ pub(crate) struct AnnounceArgs {
     pub(crate) reference: Option<String>,
     /// Show the refs of the repository that moved since `enable` without being announced, as OLD NEW
     /// REF [default: the current directory]
-    #[arg(long, value_name = "REPO", num_args = 0..=1,
+    #[arg(long, value_name = "REPO", num_args = 0..=1, default_missing_value = ".",
           conflicts_with_all = ["old", "repo", "endpoint"])]
-    pub(crate) missing: Option<Option<PathBuf>>,
+    pub(crate) missing: Option<PathBuf>,
     /// With --missing: announce these refs
     #[arg(long, requires = "missing")]
     pub(crate) send: bool,
@@ -60,7 +60,7 @@ fn parse_ref(text: &str) -> Result<String, String> {
 
 pub(crate) fn run(args: &AnnounceArgs, ctx: &Context) -> Result<Exit, Error> {
     if let Some(named) = &args.missing {
-        return run_missing(named.as_deref(), args, ctx);
+        return run_missing(named, args, ctx);
     }
     let (Some(old), Some(new), Some(reference)) = (&args.old, &args.new, &args.reference) else {
         unreachable!("clap requires them")
@@ -104,8 +104,8 @@ fn push(repository: &Repository, args: &AnnounceArgs, ctx: &Context) -> Push {
 }
 
 /// Shows moves that were not announced, or sends them.
-fn run_missing(named: Option<&Path>, args: &AnnounceArgs, ctx: &Context) -> Result<Exit, Error> {
-    let repository = locate::repository(named, ctx)?;
+fn run_missing(named: &Path, args: &AnnounceArgs, ctx: &Context) -> Result<Exit, Error> {
+    let repository = locate::repository(Some(named), ctx)?;
     let git_dir = repository.path();
     let settings = ctx.load_to_send(&git_dir)?.settings;
     let missing = missing::find(&repository, &settings)?;
@@ -136,7 +136,7 @@ fn run_missing(named: Option<&Path>, args: &AnnounceArgs, ctx: &Context) -> Resu
             "{} {verb} not announced",
             report::count(count, "move")
         ));
-        let repo = report::shell(named.unwrap_or(Path::new(".")));
+        let repo = report::shell(named);
         report::hint(&format!("refpost announce --missing {repo} --send"));
     }
     Ok(ctx.outcome())

@@ -84,6 +84,7 @@ impl Spool {
 
     /// Notes moves of which no entry is made. Returns false if older pushes wait in `new/`: then an
     /// entry behind them must note these.
+    #[must_use]
     pub fn note_at_once(&self, repository: &Path, namespace: &Path, updates: &[RefUpdate]) -> bool {
         let name = self.announced_of(repository);
         if disk::stat(&name).is_err() {
@@ -363,7 +364,7 @@ mod tests {
             std::fs::write(&path, text).expect("a file");
             let error = spool.announced(repository).expect_err("damaged");
             assert_eq!(error.source.to_string(), "it is damaged", "{text}");
-            spool.note_at_once(repository, team, &[update("refs/tags/x", Some(9))]);
+            assert!(spool.note_at_once(repository, team, &[update("refs/tags/x", Some(9))]));
             spool.announced(repository).expect_err("damaged still");
         }
     }

@@ -122,6 +122,10 @@ impl Site {
     pub(crate) fn guarantee(&self) {
         let enable = ["enable", "--guaranteed", "test.git"];
         self.refpost(enable).run().well();
+        // Where a test begins without a spool, it goes on without one: what is announced is not kept.
+        if names(&self.spool()) == ["announced"] {
+            fs::remove_dir_all(self.bare.join("refpost")).unwrap();
+        }
     }
 
     pub(crate) fn spool(&self) -> PathBuf {
