@@ -162,3 +162,11 @@ fn unwrapped(text: &str) -> String {
     });
     lines.collect::<Vec<_>>().join(" ").replace("\\\"", "\"")
 }
+
+#[test]
+fn the_spec_of_the_rpm_has_the_version_of_the_crate() {
+    let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/rpm/refpost.spec");
+    let spec = fs::read_to_string(spec).unwrap();
+    let version = spec.lines().find_map(|line| line.strip_prefix("Version:"));
+    assert_eq!(version.map(str::trim), Some(env!("CARGO_PKG_VERSION")));
+}
