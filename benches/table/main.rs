@@ -15,6 +15,7 @@ mod formats;
 mod hook;
 mod latency;
 mod measure;
+mod overview;
 mod peers;
 mod receiver;
 mod site;
@@ -26,13 +27,14 @@ mod walk;
 type Part = (&'static str, fn());
 
 /// In their order.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("hook", hook::measure),
     ("walk", walk::measure),
     ("formats", formats::measure),
     ("flush", flush::measure),
     ("latency", latency::measure),
     ("spool", spool::measure),
+    ("overview", overview::measure),
     ("bounds", bounds::measure),
 ];
 

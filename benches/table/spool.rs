@@ -63,7 +63,7 @@ fn dead() {
 }
 
 /// What the two take, by turns.
-fn in_turn(ours: &mut Command, peer: &mut Command) -> (Duration, Duration) {
+pub(crate) fn in_turn(ours: &mut Command, peer: &mut Command) -> (Duration, Duration) {
     let (mut costs, mut peer_costs) = (vec![], vec![]);
     for _ in 0..ROUNDS {
         costs.push(time(|| assert!(ours.status().unwrap().success())));
@@ -73,7 +73,7 @@ fn in_turn(ours: &mut Command, peer: &mut Command) -> (Duration, Duration) {
 }
 
 /// Bare repositories, a hundred in a folder.
-fn repositories(root: &Path, count: usize) -> Vec<PathBuf> {
+pub(crate) fn repositories(root: &Path, count: usize) -> Vec<PathBuf> {
     let repository = |n: usize| {
         let bare = root.join(format!("{:03}/{n}.git", n / 100));
         for folder in ["objects/info", "objects/pack", "refs/heads", "refs/tags"] {
