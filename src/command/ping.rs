@@ -12,7 +12,7 @@ use crate::announce::compose;
 use crate::announce::templates::Templates;
 use crate::as_account::apart::{self, Job};
 use crate::command::completions::candidates;
-use crate::config::{Endpoint, EndpointUrl, Network, Settings};
+use crate::config::{Endpoint, Network, Settings};
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Repositories, Whose};
 use crate::context::{Context, locate};
@@ -22,7 +22,6 @@ use crate::git::Repository;
 use crate::json::Object;
 use crate::payload::{Format, Message, forge, pagure};
 use crate::report;
-use crate::signature::Secret;
 
 /// Arguments of `ping`.
 #[derive(Debug, Args)]
@@ -197,12 +196,9 @@ async fn ping(test: &Test, args: &PingArgs, client: &Client, ctx: &Context) -> b
         report::json(&object(test, attempted.as_ref()));
     }
     match attempted {
-        Ok(answered) if args.json => {
-            matches!(answered.answer.outcome, Outcome::Delivered { .. })
-        }
-        Ok(answered) => {
-            report::line(&format!("`{name}`{of} {}", describe(&answered)));
-            let answer = answered.answer;
+        Ok(answer) if args.json => matches!(answer.outcome, Outcome::Delivered { .. }),
+        Ok(answer) => {
+            report::line(&format!("`{name}`{of} {}", describe(&answer)));
             if let Some(hint) = answer.broken.as_ref().and_then(|own| own.hint.as_ref()) {
                 report::hint(hint);
             }
@@ -218,8 +214,8 @@ async fn ping(test: &Test, args: &PingArgs, client: &Client, ctx: &Context) -> b
     }
 }
 
-fn object(test: &Test, attempted: Result<&Answered, &Error>) -> serde_json::Value {
-    let answer = attempted.ok().map(|answered| &answered.answer);
+fn object(test: &Test, attempted: Result<&Answer, &Error>) -> serde_json::Value {
+    let answer = attempted.ok();
     let outcome = answer.map(|answer| &answer.outcome);
     let broken = answer.and_then(|answer| answer.broken.as_ref());
     let hint = match attempted {
@@ -236,64 +232,26 @@ fn object(test: &Test, attempted: Result<&Answered, &Error>) -> serde_json::Valu
         "error": attempted.err().map(|error| report::chain(error)),
         "hint": hint,
         "ms": answer.map(|answer| answer.took.as_millis()),
-        "words": attempted.ok().and_then(words),
+        "words": answer.and_then(|answer| answer.words.as_ref()),
     })
 }
 
-/// An answer, and the header values that must not be shown when it repeats them.
-struct Answered {
-    answer: Answer,
-    headers: Vec<Secret>,
-    /// URL of the request.
-    url: EndpointUrl,
-}
-
-async fn attempt(test: &Test, client: &Client, ctx: &Context) -> Result<Answered, Error> {
+async fn attempt(test: &Test, client: &Client, ctx: &Context) -> Result<Answer, Error> {
     let endpoint = &test.endpoint;
     if let Some(fault) = test.message.fault() {
         return Err(Error::failed(fault));
     }
     let credentials = endpoint.credentials(&|name| ctx.variable(name), ctx.now())?;
-    let headers = credentials.headers.iter();
-    let headers = headers.map(|(_, value)| value.clone());
-    let headers = headers.chain(credentials.token.clone()).collect();
     let request = Request::new(&test.message, &test.instance, credentials);
-    let answer = client
-        .post(
-            endpoint,
-            &test.network,
-            &request,
-            endpoint.timeout,
-            ctx.now(),
-        )
-        .await?;
-    let url = request.fill(&endpoint.url);
-    Ok(Answered {
-        answer,
-        headers,
-        url,
-    })
+    let network = &test.network;
+    let answer = client.post(endpoint, network, &request, endpoint.timeout, ctx.now());
+    Ok(answer.await?)
 }
 
 /// Returns one line: the answer, and the time that it took.
-fn describe(answered: &Answered) -> String {
-    let answer = &answered.answer;
+fn describe(answer: &Answer) -> String {
     let took = answer.took.as_millis();
-    let words = words(answered).map_or_else(String::new, |words| format!(": {words}"));
+    let words = answer.words.iter();
+    let words: String = words.map(|words| format!(": {words}")).collect();
     format!("{} in {took} ms{words}", answer.outcome_text())
-}
-
-/// Returns the beginning of what the receiver says.
-///
-/// Some receivers repeat the request: secrets in it are not shown.
-fn words(answered: &Answered) -> Option<String> {
-    let mut body = String::from_utf8_lossy(&answered.answer.body).into_owned();
-    for secret in answered.url.secrets() {
-        body = body.replace(&secret, "…");
-    }
-    for header in &answered.headers {
-        body = body.replace(header.expose(), "…");
-    }
-    let line = body.lines().next()?.trim();
-    (!line.is_empty()).then(|| line.chars().take(200).collect())
 }

@@ -154,6 +154,7 @@ impl Work<'_> {
             } => Status::Error((*word).to_owned()),
         };
         let cause = answer.broken.as_ref().map(|broken| broken.cause.clone());
+        let words = (answer.words.clone()).filter(|_| !status.is_success());
         Attempt {
             time: self.courier.outside.now(),
             repository: job.entry.header().repository.clone(),
@@ -165,7 +166,7 @@ impl Work<'_> {
             attempt: item.attempts.saturating_add(1),
             status,
             ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
-            note: cause,
+            note: cause.or(words),
         }
     }
 

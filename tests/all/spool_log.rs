@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::spool_manage::mixed;
 use crate::support::spooled::{late, names, objects, to};
-use crate::support::{Background, REFPOST, Spooled};
+use crate::support::{Answer, Background, REFPOST, Spooled};
 
 #[test]
 fn the_log_has_a_line_for_each_attempt() {
@@ -174,4 +174,27 @@ fn a_line_cut_off_in_the_log_costs_only_itself() {
     site.announce();
     site.flush_well();
     assert_eq!(site.objects(&["log", "--json"]).len(), 2);
+}
+
+#[test]
+fn the_reason_that_a_receiver_gave_for_a_refusal_was_in_no_log() {
+    let site = Spooled::new();
+    site.configure("mode = \"spool\"", "headers = { X-Token = \"t0ken\" }");
+    site.receiver.script(|_| {
+        let body = format!("no \u{1b}[31m t0ken at /one{}\nmore", "é".repeat(300));
+        Answer::Reply(403, Vec::new(), body.into_bytes())
+    });
+    site.announce();
+    site.flush();
+    let attempts = site.attempts();
+    let note = attempts[0]["note"].as_str().unwrap();
+    assert!(note.starts_with("no \u{1b}[31m … at …é"), "{note}");
+    assert_eq!(note.chars().count(), 200);
+    let raw = fs::read(site.spool().join("log")).unwrap();
+    assert!(raw.is_ascii() && !raw.contains(&0x1b));
+    site.receiver
+        .script(|_| Answer::Reply(200, Vec::new(), b"thanks".to_vec()));
+    site.retry_all();
+    site.flush();
+    assert_eq!(site.attempts().last().unwrap()["note"], Value::Null);
 }

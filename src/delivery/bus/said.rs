@@ -94,7 +94,7 @@ impl Said {
         Answer {
             outcome,
             broken,
-            body: Vec::new(),
+            words: None,
             retried: None,
             took,
         }
@@ -110,7 +110,7 @@ pub(super) fn not_pagures(took: Duration) -> Answer {
             retry_after: None,
         },
         broken: Some(Broken::new("body", cause, None)),
-        body: Vec::new(),
+        words: None,
         retried: None,
         took,
     }

@@ -29,8 +29,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// The failure, if there was no answer.
     pub broken: Option<Broken>,
-    /// The beginning of the answer's body.
-    pub body: Vec<u8>,
+    /// The first line of the answer's body, without secrets; not yet made printable.
+    pub words: Option<String>,
     /// The failure of a kept connection, before the request was made anew.
     pub retried: Option<Broken>,
     /// Duration of the attempt.
@@ -70,7 +70,7 @@ impl Answer {
                 retry_after: None,
             },
             broken: Some(broken),
-            body: Vec::new(),
+            words: None,
             retried: None,
             took,
         }

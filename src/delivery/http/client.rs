@@ -118,7 +118,10 @@ impl Client {
                 broken: None,
                 // The status has decided: a body that breaks off, or never ends, changes
                 // nothing.
-                body: beginning(answered.body, deadline).await,
+                words: {
+                    let body = beginning(answered.body, deadline).await;
+                    request.words(&body, &endpoint.url)
+                },
                 retried: None,
                 took: started.elapsed(),
             },

@@ -11,6 +11,9 @@ use crate::signature::{self, Secret};
 /// The header that a message of format `template` has stored.
 pub const CONTENT_TYPE: &str = "Content-Type";
 
+/// Length of the longest words of a receiver, in characters.
+const LONGEST_WORDS: usize = 200;
+
 /// A header's value.
 #[derive(Clone, Debug)]
 pub enum HeaderValue {
@@ -93,6 +96,25 @@ impl<'a> Request<'a> {
             ("old", end(0)),
             ("new", end(1)),
         ])
+    }
+}
+
+impl Request<'_> {
+    /// Returns the first line of an answer's body, of at most 200 characters.
+    ///
+    /// Some receivers repeat the request: secrets in it are replaced.
+    pub(super) fn words(&self, body: &[u8], url: &EndpointUrl) -> Option<String> {
+        let mut body = String::from_utf8_lossy(body).into_owned();
+        for secret in self.fill(url).secrets() {
+            body = body.replace(&secret, "…");
+        }
+        for (_, value) in &self.headers {
+            if let HeaderValue::Hidden(secret) = value {
+                body = body.replace(secret.expose(), "…");
+            }
+        }
+        let line = body.lines().next()?.trim();
+        (!line.is_empty()).then(|| line.chars().take(LONGEST_WORDS).collect())
     }
 }
 

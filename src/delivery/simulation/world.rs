@@ -147,7 +147,7 @@ impl World {
         let answer = |outcome| Answer {
             outcome,
             broken: None,
-            body: vec![],
+            words: None,
             retried: None,
             took: began.elapsed(),
         };
