@@ -11,6 +11,7 @@ use serde_json::json;
 use super::builders::Builders;
 use super::compose::Composer;
 use super::deferred::{self, Judged};
+use super::held::Held;
 use super::push_options::PushOptions;
 use super::unannounced::{Unannounced, log_misfits, log_unannounced};
 use crate::config::Settings;
@@ -48,6 +49,8 @@ pub(crate) struct DeliveryHost<'a> {
     for_service: RefCell<BTreeMap<PathBuf, Spool>>,
     /// True if the service did not answer.
     pub(crate) is_service_down: Cell<bool>,
+    /// What is not printed yet.
+    pub(crate) held: Held,
 }
 
 impl<'a> DeliveryHost<'a> {
@@ -62,6 +65,7 @@ impl<'a> DeliveryHost<'a> {
             delivered: Cell::default(),
             for_service: RefCell::default(),
             is_service_down: Cell::default(),
+            held: Held::default(),
         }
     }
 
@@ -337,7 +341,8 @@ impl Surveyor for DeliveryHost<'_> {
             if self.is_to_be_moved(spool, repository) {
                 continue;
             }
-            self.tell(&blocked.error);
+            self.held.blocks(spool, &blocked.error);
+            self.held.tell(&blocked.error, None, self.ctx);
             // Before the distribution is over, the number may still grow.
             if !is_over {
                 continue;
@@ -349,7 +354,7 @@ impl Surveyor for DeliveryHost<'_> {
                 text = format!("{text}: pushes of other refs pass");
                 hint = format!("{hint}; after `retry.build_after` it is told without");
             }
-            self.ctx.tell_once(&text, Some(&hint));
+            self.held.tell(&text, Some(&hint), self.ctx);
         }
         if let Some(error) = &done.stopped {
             self.tell_spool(error);
@@ -368,8 +373,12 @@ impl Surveyor for DeliveryHost<'_> {
         };
         self.delivered.set(self.delivered.get() + report.delivered);
         for notice in &report.notices {
-            let words = &notice.admin;
-            self.ctx.tell_once(&words.text, words.hint.as_deref());
+            let (text, hint) = (&notice.admin.text, notice.admin.hint.as_deref());
+            if notice.is_alert {
+                self.held.tell(text, hint, self.ctx);
+            } else {
+                self.ctx.tell_once(text, hint);
+            }
         }
         if self.as_json {
             let line = json!({

@@ -11,6 +11,7 @@ mod consumed;
 pub(crate) mod deferred;
 pub(crate) mod delivery_host;
 pub(crate) mod git_process;
+pub(crate) mod held;
 pub(crate) mod intend;
 pub(crate) mod intents;
 pub(crate) mod leave;

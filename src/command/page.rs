@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 
 use clap::Args;
 
@@ -13,7 +12,7 @@ use crate::config::Server;
 use crate::context::named::Named;
 use crate::context::targets::{self, Searched, Target};
 use crate::context::{Context, written};
-use crate::error::{Error, Exit, IoContext};
+use crate::error::{Error, Exit};
 use crate::observe::board::{Board, RECENT};
 use crate::observe::gaze::{self, Active, Shown};
 use crate::observe::look::{self, Look};
@@ -54,42 +53,6 @@ pub(crate) fn keep_fresh(file: &Path, ctx: &Context) {
     };
     if let Err(error) = write() {
         ctx.tell_failure(error);
-    }
-}
-
-/// The page of a watch, which a process of its own writes: no delivery waits for it.
-pub(crate) struct KeptFresh {
-    file: Option<PathBuf>,
-    process: Option<Child>,
-}
-
-impl KeptFresh {
-    /// Makes nothing of no file.
-    pub(crate) fn new(file: Option<&Path>) -> Self {
-        let absolute = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        Self {
-            file: file.map(absolute),
-            process: None,
-        }
-    }
-
-    /// Has the page written, unless the process that did so last is still at it.
-    pub(crate) fn keep_fresh(&mut self, ctx: &Context) {
-        let Some(file) = &self.file else { return };
-        let last = self.process.as_mut().map(Child::try_wait);
-        if matches!(last, Some(Ok(None))) {
-            return;
-        }
-        let start = || {
-            let mut command = ctx.refpost()?;
-            command.args(["page", "--output"]).arg(file);
-            let started = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-            started.doing("run", Path::new("refpost"))
-        };
-        match start() {
-            Ok(process) => self.process = Some(process),
-            Err(error) => ctx.tell_failure(error),
-        }
     }
 }
 

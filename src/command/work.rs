@@ -53,6 +53,7 @@ pub(crate) fn run(args: &WorkArgs, ctx: &Context) -> Result<Exit, Error> {
         strict: false,
         json: args.json,
         page: None,
+        alerts: false,
         detached: false,
     };
     flush::run(&watch, ctx)

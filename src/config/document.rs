@@ -171,6 +171,10 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
             format!("`delivery.in_flight` must be 1 to {MOST_IN_FLIGHT}"),
         ));
     }
+    layer.alerts.check().map_err(|(key, why)| {
+        let way = [Some("alerts"), key].into_iter().flatten();
+        (way.map(Step::Key).collect(), why)
+    })?;
     let exclude = layer.page.exclude.as_ref();
     if layer.root.is_none() && exclude.is_some_and(|it| it.first_relative().is_some()) {
         return Err((

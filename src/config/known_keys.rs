@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
+use super::alerts::AlertsLayer;
 use super::schema::{
     DeliveryLayer, EndpointLayer, Layer, NetworkLayer, PageLayer, ProjectLayer, RetryLayer,
     UserLayer,
@@ -72,6 +73,7 @@ fn the_schema_has_the_keys_that_the_parser_knows() {
         ("/definitions/network", keys::<NetworkLayer>()),
         ("/definitions/delivery", keys::<DeliveryLayer>()),
         ("/definitions/page", keys::<PageLayer>()),
+        ("/definitions/alerts", keys::<AlertsLayer>()),
         ("/definitions/project", keys::<ProjectLayer>()),
         ("/definitions/user", keys::<UserLayer>()),
         ("/definitions/web", keys::<WebLayer>()),

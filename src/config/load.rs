@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::iter;
 use std::path::{self, Path, PathBuf};
 
+use super::alerts::Alerts;
 use super::defaults;
 use super::document::{self, Document, Whose};
 use super::error::Error;
@@ -97,6 +98,12 @@ impl Server {
         let own = self.document.as_ref();
         let own = own.and_then(|document| document.layer.delivery.in_flight);
         own.unwrap_or(defaults::IN_FLIGHT)
+    }
+
+    /// Returns who is told that receivers fail (`[alerts]`), if anyone is.
+    #[must_use]
+    pub fn alerts(&self) -> Option<Alerts> {
+        self.document.as_ref()?.layer.alerts.settled()
     }
 
     /// Returns whether a repository is left out of the page (`[page] exclude`).

@@ -11,6 +11,7 @@
 //! load       reading the layers' files, and laying them on each other
 //! shown      what is in force, and which layer says so
 //! defaults   the layer below all files
+//! alerts     [alerts]
 //! bus        endpoints that are a message bus
 //! endpoint   one receiver of messages
 //! settings   the merged layers made whole
@@ -23,6 +24,7 @@
 //! and the repository's `refpost.toml`; each overrides those before it key by key.
 //! docs/reference/configuration.md has every key.
 
+mod alerts;
 mod bus;
 mod defaults;
 mod document;
@@ -43,6 +45,7 @@ mod shown;
 mod values;
 mod web;
 
+pub use alerts::Alerts;
 pub use bus::Bus;
 pub use defaults::IN_FLIGHT;
 pub use endpoint::{ClientCert, Endpoint, Signing};

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::alerts::AlertsLayer;
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
 use super::secrets::templates::ContentType;
 use super::values::bus::{Exchange, TopicPrefix};
@@ -84,6 +85,7 @@ pub(super) struct Layer {
     pub(super) network: NetworkLayer,
     pub(super) delivery: DeliveryLayer,
     pub(super) page: PageLayer,
+    pub(super) alerts: AlertsLayer,
     /// Repositories that a section is about; in sections only.
     #[serde(rename = "match", skip_serializing)]
     pub(super) matched: Option<RepositoryPatterns>,
@@ -250,6 +252,7 @@ impl Layer {
             proxy, no_proxy);
         override_fields!(self.delivery, upper.delivery; in_flight);
         override_fields!(self.page, upper.page; exclude);
+        override_fields!(self.alerts, upper.alerts; command, alert_after);
     }
 
     /// Returns whether a secret's text stands in the file itself: a key, a header's value, the
@@ -347,6 +350,8 @@ impl Layer {
             Some("delivery")
         } else if self.page.exclude.is_some() {
             Some("page")
+        } else if self.alerts != AlertsLayer::default() {
+            Some("alerts")
         } else if !self.repository.is_empty() {
             Some("repository")
         } else {

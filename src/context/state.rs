@@ -33,13 +33,26 @@ impl State {
     /// Locks the folder, and makes it if need be.
     pub(crate) fn lock(ctx: &Context) -> Result<Self, Error> {
         let folder = Self::folder(ctx)?;
+        Self::lock_within(folder.clone(), PATIENCE).doing("lock", &folder)
+    }
+
+    /// Locks a folder in it, and makes it if need be. Returns `None` if another process has it.
+    pub(crate) fn try_lock(name: &str, ctx: &Context) -> Result<Option<Self>, Error> {
+        let folder = Self::folder(ctx)?.join(name);
+        match Self::lock_within(folder.clone(), Duration::ZERO) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            locked => locked.map(Some).doing("lock", &folder),
+        }
+    }
+
+    fn lock_within(folder: PathBuf, patience: Duration) -> io::Result<Self> {
         let lock = || {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(&folder)?;
             let opened = plain_file::open_folder(&folder)?;
-            let end = Instant::now() + PATIENCE;
+            let end = Instant::now() + patience;
             while let Err(error) = opened.try_lock() {
                 match error {
                     TryLockError::WouldBlock if Instant::now() < end => thread::sleep(AGAIN),
@@ -48,9 +61,8 @@ impl State {
             }
             Ok(opened)
         };
-        let lock = lock().doing("lock", &folder)?;
         Ok(Self {
-            _lock: lock,
+            _lock: lock()?,
             folder,
         })
     }

@@ -102,6 +102,7 @@ impl Unsent {
         Notice {
             admin: to(&endpoint.name, self.admin),
             pusher: to(&endpoint.name_for_pusher(), self.pusher),
+            is_alert: false,
         }
     }
 }

@@ -54,6 +54,7 @@ impl Work<'_> {
                 text: text(&endpoint.name_for_pusher(), &answer.outcome_for_pusher()),
                 hint: None,
             },
+            is_alert: true,
         });
     }
 
@@ -128,6 +129,7 @@ impl Work<'_> {
                 text: unrendered(&endpoint.name_for_pusher(), fault),
                 hint: None,
             },
+            is_alert: false,
         };
         (line, notice)
     }

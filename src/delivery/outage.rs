@@ -69,6 +69,7 @@ impl Work<'_> {
         self.report.notices.push(Notice {
             admin: words(text(&endpoint.name)),
             pusher: words(text(&endpoint.name_for_pusher())),
+            is_alert: true,
         });
     }
 }

@@ -11,6 +11,8 @@ pub struct Notice {
     pub admin: Words,
     /// For the pusher: without addresses, and without names from a certificate.
     pub pusher: Words,
+    /// True if an alert says it too: the receiver fails, refuses, or takes messages again.
+    pub is_alert: bool,
 }
 
 /// A text for a person, with advice.
@@ -29,6 +31,7 @@ impl Notice {
         Self {
             admin: words.clone(),
             pusher: words,
+            is_alert: false,
         }
     }
 }

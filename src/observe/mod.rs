@@ -8,9 +8,12 @@
 //! board       endpoints and recent deliveries, as the page shows them
 //! gaze        the endpoints and deliveries of one spool
 //! page        the page
+//! alerts      what a person is to be told of (pure)
+//! situation   the receivers and spools of an account, for alerts
 //! prometheus  the text that Prometheus reads
 //! ```
 
+pub mod alerts;
 pub mod board;
 pub mod carried;
 pub mod gaze;
@@ -19,5 +22,6 @@ pub mod look;
 pub mod page;
 pub mod prometheus;
 pub mod scrape;
+pub mod situation;
 
 pub use labels::{Detail, Labels, Route};

@@ -101,6 +101,10 @@ fn an_error_names_file_line_and_key() {
             "line 1: `delivery` can only be set in the server's file, not by a repository",
         ),
         (
+            "[alerts]\ncommand = [\"true\"]",
+            "line 1: `alerts` can only be set in the server's file, not by a repository",
+        ),
+        (
             "key = \"hidden\"\nkey_file = \"k\"",
             "line 2: `key` and `key_file` are two answers to one question: take one",
         ),

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod alerts;
 mod announce;
 mod announce_missing;
 mod bad_inputs;

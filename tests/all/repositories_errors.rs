@@ -104,6 +104,18 @@ fn an_error_in_a_section_names_its_own_line() {
             "line 9: `delivery` is the whole server's, and cannot be set in a `[[repository]]`",
         ),
         (
+            "[[repository]]\nmatch = [\"b\"]\n[repository.alerts]\ncommand = [\"true\"]",
+            "line 9: `alerts` is the whole server's, and cannot be set in a `[[repository]]`",
+        ),
+        (
+            "[alerts]\ncommand = []",
+            "line 8: `alerts.command` is empty: leave the key out",
+        ),
+        (
+            "[alerts]\nalert_after = \"1h\"",
+            "line 7: `alerts` needs a `command`",
+        ),
+        (
             "[[repository]]\nmatch = [\"b\"]\n[[repository.endpoint]]\nname = \"ci\"\n\
              url = \"https://x/\"\ntimeout = \"0s\"",
             "line 12: `timeout` of `ci` must be longer than nothing, and 60s at most",

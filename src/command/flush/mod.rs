@@ -1,5 +1,8 @@
 //! `flush`: delivers due messages.
 
+mod alert_command;
+mod alerts;
+mod beside;
 mod look;
 mod prepare;
 mod watch;
@@ -50,6 +53,9 @@ pub(crate) struct FlushArgs {
     /// Replace FILE with a page of endpoints and recent deliveries at the end, or every 20 seconds
     #[arg(long, value_name = "FILE")]
     pub(crate) page: Option<PathBuf>,
+    /// Tell the alerts that are due, and deliver nothing
+    #[arg(long, hide = true, conflicts_with_all = ["watch", "repos"])]
+    pub(crate) alerts: bool,
     /// Leave the session of the process that started this
     #[arg(long, hide = true)]
     pub(crate) detached: bool,
@@ -85,10 +91,22 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
         return Ok(Exit::Well);
     }
     let searched = targets::search(args.repos.named(), ctx)?;
+    // An alert is about all of an account's spools, and a hook's flush is about one.
+    let is_all = searched.is_server && !args.detached;
+    let server = is_all.then(|| ctx.server().ok()).flatten();
+    let alerts = server.and_then(|server| server.alerts());
+    host.held.is_holding.set(alerts.is_some());
+    if args.alerts {
+        if let Some(alerts) = &alerts {
+            alerts::tell(&searched.targets(ctx), &host.held, alerts, ctx);
+        }
+        return Ok(ctx.outcome());
+    }
     if searched.is_of_others(ctx) {
         let deadline = limits.begin_before;
         let deadline = deadline.unwrap_or_else(|| Instant::now() + ROOTS_BUDGET);
-        let mut ended = apart::run(searched.by_owner, &job(args, deadline), ctx)?;
+        let job = job(args, is_all, deadline);
+        let mut ended = apart::run(searched.by_owner, &job, ctx)?;
         if let Some(file) = &args.page {
             page::keep_fresh(file, ctx);
             ended = ended.max(ctx.outcome());
@@ -121,6 +139,9 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
         "{} delivered, {left} waiting",
         report::count(host.delivered.get(), "message")
     ));
+    if let Some(alerts) = &alerts {
+        alerts::tell(&all, &host.held, alerts, ctx);
+    }
     if let Some(file) = &args.page {
         page::keep_fresh(file, ctx);
     }
@@ -131,8 +152,9 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
 }
 
 /// Makes the job of each account's refpost, where root flushes for all of them.
-fn job(args: &FlushArgs, deadline: Instant) -> Job {
+fn job(args: &FlushArgs, is_server: bool, deadline: Instant) -> Job {
     let mut line: Vec<OsString> = vec!["flush".into(), "--strict".into()];
+    line.extend(is_server.then(|| "--server".into()));
     line.extend(args.json.then(|| "--json".into()));
     Job {
         args: line,

@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 use super::look::Look;
 use crate::announce::delivery_host::DeliveryHost;
 use crate::command::flush::FlushArgs;
-use crate::command::page::KeptFresh;
+use crate::command::flush::beside::Beside;
 use crate::context::found::ByOwner;
 use crate::context::supervisor::Supervisor;
 use crate::context::{Context, targets};
@@ -28,6 +28,8 @@ use crate::spool::Spool;
 /// Least time after which all spools are searched for again, with or without a change that the kernel
 /// reports: inotify(7) knows nothing of other hosts on a network file system.
 const LOOK_AROUND: Duration = Duration::from_secs(20);
+/// Least time between two looks at what alerts are due.
+const ALERTS_AGAIN: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(
     flush: &mut Scheduler<'_>,
@@ -43,7 +45,8 @@ pub(crate) fn run(
         let mut followed = Followed::new()?;
         let mut supervisor = Supervisor::find();
         Supervisor::ready();
-        let mut page = KeptFresh::new(args.page.as_deref());
+        let mut page = args.page.as_deref().map(Beside::page);
+        let mut alerts = Alerting::default();
         loop {
             host.forget();
             // Their spools are looked into below, with all others.
@@ -53,6 +56,7 @@ pub(crate) fn run(
             if ctx.own_uid() == 0 {
                 tell_others(&searched.by_owner, ctx);
             }
+            let is_server = searched.is_server;
             let mut look = Look::at(searched.gathering(ctx), begun);
             host.is_service_down.set(false);
             let mut rest = None;
@@ -65,7 +69,12 @@ pub(crate) fn run(
                 let may_look = !look.is_over() && flush.has_room();
                 if look.is_over() && rest.is_none() {
                     rest = Some(Box::pin(sleep(look.rest(LOOK_AROUND))));
-                    page.keep_fresh(ctx);
+                    if let Some(page) = &mut page {
+                        page.start(ctx);
+                    }
+                    if is_server {
+                        alerts.start(ctx);
+                    }
                 }
                 tokio::select! {
                     true = flush.step() => {}
@@ -98,6 +107,24 @@ pub(crate) fn run(
         }
     })
     .doing("wait for", Path::new("changes"))?
+}
+
+/// The alerts of a watch, which another process tells, once a minute at most.
+#[derive(Default)]
+struct Alerting(Option<(Instant, Beside)>);
+
+impl Alerting {
+    /// Has alerts told if the server's file asks for it.
+    fn start(&mut self, ctx: &Context) {
+        let is_wanted = || ctx.server().is_ok_and(|server| server.alerts().is_some());
+        let last = self.0.as_ref().map(|(last, _)| last.elapsed());
+        if last.is_none_or(|since| since >= ALERTS_AGAIN) && is_wanted() {
+            let before = self.0.take().map(|(_, process)| process);
+            let mut process = before.unwrap_or_else(Beside::alerts);
+            process.start(ctx);
+            self.0 = Some((Instant::now(), process));
+        }
+    }
 }
 
 /// Returns how deliveries stand, in a line.

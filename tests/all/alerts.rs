@@ -1,0 +1,221 @@
+//! `[alerts]`: who is told that receivers fail, when, and how often.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use crate::support::spooled::eventually;
+use crate::support::{Answer, Background, Ran, Several, Spooled, set_mode};
+
+/// Lets a script be told alerts, which notes its arguments, its environment and its input.
+fn alerted(site: &Spooled, more: &str) {
+    let told = site.path("told");
+    let script = format!(
+        "#!/bin/sh\n{{ echo \"subject: $1\"; env; cat; }} >>'{}'\n",
+        told.display()
+    );
+    let script = site.script("tell", &script);
+    let text = format!(
+        "root = \"{}\"\n[alerts]\ncommand = [\"{}\", \"{{subject}}\"]\n{more}",
+        site.path("").display(),
+        script.display(),
+    );
+    site.write("system.toml", text);
+}
+
+/// What was told since the last call.
+fn told(site: &Spooled) -> String {
+    let text = fs::read_to_string(site.path("told")).unwrap_or_default();
+    fs::remove_file(site.path("told")).ok();
+    text
+}
+
+fn subjects(text: &str) -> Vec<String> {
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("subject: "));
+    lines.map(str::to_owned).collect()
+}
+
+/// A flush as of cron: of the whole server.
+fn cron(site: &Spooled) -> Ran {
+    site.refpost(["flush", "--server"]).run()
+}
+
+#[track_caller]
+fn quiet(ran: &Ran) {
+    let said = (ran.status, ran.stdout.as_str(), ran.stderr.as_str());
+    assert_eq!(said, (0, "", ""));
+}
+
+#[test]
+fn a_wrong_key_was_seen_by_nobody() {
+    let site = Spooled::with("mode = \"background\"");
+    alerted(&site, "");
+    let refuse = || {
+        site.receiver
+            .script(|_| Answer::Reply(403, Vec::new(), b"bad signature".to_vec()));
+    };
+    refuse();
+    site.announce();
+    // The flush that the hook started tells nobody, whatever is due.
+    let refused = || {
+        site.names("retry/one")
+            .iter()
+            .any(|name| name.contains(','))
+    };
+    eventually("it is refused", || site.attempts().len() == 1 && refused());
+    assert_eq!(told(&site), "");
+    quiet(&cron(&site));
+    let text = told(&site);
+    let receiver = site.receiver.url("");
+    assert_eq!(subjects(&text), [format!("endpoint.failing {receiver}")]);
+    assert!(
+        text.contains("\nendpoints: one\n") && text.contains("\nrefused messages: 1\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nlast answer: 403 at "), "{text}");
+    let foreign = ["HOME=", "REFPOST_", "LC_ALL", "TMPDIR"];
+    assert!(!foreign.iter().any(|name| text.contains(name)), "{text}");
+    // More of it is the same outage.
+    site.announce();
+    eventually("it is refused", || site.attempts().len() == 2);
+    quiet(&cron(&site));
+    assert_eq!(told(&site), "");
+    site.receiver.script(|_| Answer::status(200));
+    site.retry_all();
+    eventually("all is delivered", || site.files().is_empty());
+    quiet(&cron(&site));
+    let recovered = [format!("endpoint.recovered {receiver}")];
+    assert_eq!(subjects(&told(&site)), recovered);
+    quiet(&cron(&site));
+    assert_eq!(told(&site), "");
+    // A flush of one repository, and a hook that delivers, tell nobody either.
+    site.configure("mode = \"sync\"", "");
+    refuse();
+    site.announce();
+    site.flush();
+    assert_eq!(told(&site), "");
+    quiet(&cron(&site));
+    assert_eq!(subjects(&told(&site)).len(), 1);
+}
+
+#[test]
+fn an_outage_printed_line_after_line_and_its_end_was_silent() {
+    let site = Spooled::new();
+    alerted(&site, "");
+    site.receiver.script(|_| Answer::status(503));
+    site.announce();
+    quiet(&cron(&site));
+    assert_eq!(told(&site), "");
+    let ago = |minutes| {
+        let time = SystemTime::now() - Duration::from_mins(minutes);
+        humantime::format_rfc3339_nanos(time).to_string()
+    };
+    site.change_stats(|stats| stats["failures"]["one"]["since"] = ago(16).into());
+    quiet(&cron(&site));
+    let text = told(&site);
+    let receiver = site.receiver.url("");
+    assert_eq!(subjects(&text), [format!("endpoint.failing {receiver}")]);
+    assert!(text.contains("\ndown since: "), "{text}");
+    // A flush would print this one: it is an hour old.
+    site.change_stats(|stats| stats["failures"]["one"]["since"] = ago(120).into());
+    site.retry_all();
+    quiet(&cron(&site));
+    assert_eq!(told(&site), "");
+    site.receiver.script(|_| Answer::status(200));
+    site.retry_all();
+    quiet(&cron(&site));
+    let recovered = [format!("endpoint.recovered {receiver}")];
+    assert_eq!(subjects(&told(&site)), recovered);
+    // Given up at once: too large.
+    site.receiver.script(|_| Answer::status(413));
+    site.announce();
+    quiet(&cron(&site));
+    let text = told(&site);
+    assert_eq!(subjects(&text), [format!("message.given_up {receiver}")]);
+    assert!(text.contains("\nmessages given up: 1\n"), "{text}");
+}
+
+#[test]
+fn an_alert_whose_command_fails_is_not_lost() {
+    let site = Spooled::new();
+    alerted(&site, "");
+    let script = fs::read(site.path("tell")).unwrap();
+    site.script("tell", "#!/bin/sh\nexit 7\n");
+    site.receiver.script(|_| Answer::status(403));
+    site.announce();
+    let ran = cron(&site);
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    let why = format!(
+        "cannot tell an alert by `{}` of `alerts.command`: it ended with exit status: 7\n",
+        site.path("tell").display()
+    );
+    assert_eq!(ran.stderr.matches(&why).count(), 1, "{}", ran.stderr);
+    // What it was to say is printed.
+    assert!(
+        ran.stderr.contains("it refused it with 403"),
+        "{}",
+        ran.stderr
+    );
+    fs::write(site.path("tell"), script).unwrap();
+    quiet(&cron(&site));
+    assert_eq!(subjects(&told(&site)).len(), 1);
+}
+
+#[test]
+fn pushes_that_waited_for_a_broken_repository_were_not_told() {
+    let site = Spooled::new();
+    alerted(&site, "alert_after = \"1ms\"\n");
+    site.announce();
+    let config = site.bare.join("config");
+    let well = fs::read_to_string(&config).unwrap();
+    site.settings("mode = \"spool\"\nurls = \"");
+    site.announce();
+    let ran = cron(&site);
+    let text = told(&site);
+    let spool = site.spool();
+    let blocked = [format!("spool.blocked {}", spool.display())];
+    assert_eq!(subjects(&text), blocked, "{}", ran.stderr);
+    fs::write(config, well).unwrap();
+}
+
+#[test]
+fn a_watch_tells_alerts_too() {
+    let site = Spooled::new();
+    alerted(&site, "");
+    site.receiver.script(|_| Answer::status(403));
+    site.announce();
+    site.flush();
+    let _watch = Background::start(site.refpost(["flush", "--server", "--watch"]));
+    let is_told = || fs::read_to_string(site.path("told")).is_ok_and(|it| it.contains("account: "));
+    eventually("it is told", is_told);
+    assert_eq!(subjects(&told(&site)).len(), 1);
+}
+
+#[test]
+fn as_root_each_account_tells_of_its_own_receivers() {
+    let Some(server) = Several::new() else { return };
+    server.receiver.script(|_| Answer::status(403));
+    let (alice, bob) = (server.alice.uid, server.bob.uid);
+    server.repository(alice, "alice/a.git", "");
+    server.repository(bob, "bob/b.git", "");
+    let told = server.accounts.path("told");
+    fs::create_dir(&told).unwrap();
+    set_mode(&told, 0o777);
+    let text = format!(
+        "root = \"{}\"\n[alerts]\ncommand = [\"sh\", \"-c\", \"cat >{}/$(id -u)\"]\n",
+        server.path("").display(),
+        told.display()
+    );
+    server.accounts.public("system.toml", &text);
+    let ran = server.root(&["flush", "--server"]).well();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+    for account in [&server.alice, &server.bob] {
+        let told = fs::read_to_string(told.join(account.uid.to_string())).unwrap();
+        let own = format!("\naccount: {}\n", account.name);
+        assert!(
+            told.contains("refused messages: 1\n") && told.contains(&own),
+            "{told}"
+        );
+    }
+}
