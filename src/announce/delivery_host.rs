@@ -374,7 +374,7 @@ impl Surveyor for DeliveryHost<'_> {
         self.delivered.set(self.delivered.get() + report.delivered);
         for notice in &report.notices {
             let (text, hint) = (&notice.admin.text, notice.admin.hint.as_deref());
-            if notice.is_alert {
+            if notice.is_alert && !self.held.is_of_alerts(queue) {
                 self.held.tell(text, hint, self.ctx);
             } else {
                 self.ctx.tell_once(text, hint);

@@ -3,6 +3,7 @@
 //! A push is one entry, unless it moves more refs than a batch holds: then each batch is one entry.
 //! The line for the pusher, and the flush that delivers, cover all of them together.
 
+pub(crate) mod alert;
 pub(crate) mod batches;
 mod builders;
 pub(crate) mod by_hand;

@@ -251,7 +251,7 @@ async fn attempt(test: &Test, client: &Client, ctx: &Context) -> Result<Answer, 
 /// Returns one line: the answer, and the time that it took.
 fn describe(answer: &Answer) -> String {
     let took = answer.took.as_millis();
-    let words = answer.words.iter();
-    let words: String = words.map(|words| format!(": {words}")).collect();
+    let words = answer.words.as_ref();
+    let words = words.map_or_else(String::new, |words| format!(": {words}"));
     format!("{} in {took} ms{words}", answer.outcome_text())
 }

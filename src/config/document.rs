@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::schema::{EndpointLayer, Layer, Origin};
 use super::sections::{self, Section, Wrong};
+use super::values::text::EndpointName;
 use super::{bus, node};
 use crate::payload::Format;
 
@@ -171,7 +172,12 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
             format!("`delivery.in_flight` must be 1 to {MOST_IN_FLIGHT}"),
         ));
     }
-    layer.alerts.check().map_err(|(key, why)| {
+    let format_of = |name: &EndpointName| {
+        let own = layer.endpoint.iter().find(|one| one.name.0 == name.0);
+        own.map(|own| own.format)
+    };
+    let alerts = layer.alerts.check(layer.socket.is_some(), format_of);
+    alerts.map_err(|(key, why)| {
         let way = [Some("alerts"), key].into_iter().flatten();
         (way.map(Step::Key).collect(), why)
     })?;

@@ -16,6 +16,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A receiver: where, and which messages, signed with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Endpoint {
     /// Name in logs and for people.
     pub name: String,
@@ -51,6 +52,8 @@ pub struct Endpoint {
     pub bus: Option<Bus>,
     /// True if the service behind `socket` delivers to it.
     pub is_served: bool,
+    /// True if it gets alerts, and no message of a push (`[alerts] endpoint`).
+    pub is_for_alerts: bool,
 }
 
 /// A certificate of our own, and its key.
@@ -66,7 +69,8 @@ impl Endpoint {
     /// Returns whether it gets a message.
     #[must_use]
     pub fn gets(&self, about: About<'_>) -> bool {
-        self.format == about.format
+        !self.is_for_alerts
+            && self.format == about.format
             && about.endpoint.is_none_or(|name| name == self.name)
             && self.wants(about.topic, about.reference)
     }
@@ -175,5 +179,6 @@ pub(super) fn own_endpoint(
         ),
         bus,
         is_served: false,
+        is_for_alerts: false,
     })
 }

@@ -252,7 +252,7 @@ impl Layer {
             proxy, no_proxy);
         override_fields!(self.delivery, upper.delivery; in_flight);
         override_fields!(self.page, upper.page; exclude);
-        override_fields!(self.alerts, upper.alerts; command, alert_after);
+        override_fields!(self.alerts, upper.alerts; command, endpoint, alert_after);
     }
 
     /// Returns whether a secret's text stands in the file itself: a key, a header's value, the
@@ -350,7 +350,7 @@ impl Layer {
             Some("delivery")
         } else if self.page.exclude.is_some() {
             Some("page")
-        } else if self.alerts != AlertsLayer::default() {
+        } else if self.alerts.is_set() {
             Some("alerts")
         } else if !self.repository.is_empty() {
             Some("repository")

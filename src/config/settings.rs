@@ -98,7 +98,8 @@ impl Settings {
     /// Returns the formats that endpoints understand, each once; without endpoints, Pagure's.
     #[must_use]
     pub fn formats(&self) -> BTreeSet<Format> {
-        let formats = self.endpoints.iter().map(|endpoint| endpoint.format);
+        let endpoints = self.endpoints.iter().filter(|one| !one.is_for_alerts);
+        let formats = endpoints.map(|endpoint| endpoint.format);
         let mut formats: BTreeSet<_> = formats.collect();
         if formats.is_empty() {
             formats.insert(Format::default());
@@ -202,11 +203,16 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
                 client_cert: None,
                 bus: None,
                 is_served: false,
+                is_for_alerts: false,
             });
         }
     }
-    for endpoint in layer.endpoint {
-        endpoints.push(own_endpoint(endpoint, default.as_ref())?);
+    for layered in layer.endpoint {
+        let mut endpoint = own_endpoint(layered, default.as_ref())?;
+        // A repository's own endpoint of that name is another one.
+        let is_named = (layer.alerts.endpoint.as_ref()).is_some_and(|own| own.0 == endpoint.name);
+        endpoint.is_for_alerts = is_named && endpoint.origin == Origin::Server;
+        endpoints.push(endpoint);
     }
     Ok(Settings {
         instance: layer.instance.expect(DEFAULTED).0,

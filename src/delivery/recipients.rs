@@ -23,6 +23,8 @@ pub fn why_unwanted(endpoint: &Endpoint, message: About<'_>) -> Option<String> {
     let (own, other) = (endpoint.format.name(), message.format.name());
     if endpoint.gets(message) {
         None
+    } else if endpoint.is_for_alerts {
+        Some("it gets alerts alone".to_owned())
     } else if endpoint.format != message.format {
         Some(format!("its format is `{own}`, not `{other}`"))
     } else if let Some(name) = message.endpoint.filter(|name| *name != endpoint.name) {

@@ -84,13 +84,40 @@ impl Alert {
     }
 }
 
-/// Returns the subjects and texts of alerts: many of them are one.
+/// A text that tells alerts.
+#[derive(Clone, Debug)]
+pub struct Letter<'a> {
+    /// The text in a line.
+    pub subject: String,
+    /// The text, of several lines.
+    pub text: String,
+    /// The alerts that it tells.
+    pub alerts: &'a [Alert],
+}
+
+impl Letter<'_> {
+    /// Returns the name of its event, or the word for several.
+    #[must_use]
+    pub fn topic(&self) -> &'static str {
+        match self.alerts {
+            [one] => one.event.name(),
+            _ => "alerts",
+        }
+    }
+}
+
+/// Returns a text for each alert, or one for many of them.
 #[must_use]
-pub fn letters(alerts: &[Alert]) -> Vec<(String, String, &[Alert])> {
+pub fn letters(alerts: &[Alert]) -> Vec<Letter<'_>> {
     if alerts.len() <= MOST {
-        let each = alerts.chunks(1);
+        let letter = |alert: &Alert| (alert.subject(), alert.text());
+        let each = alerts.chunks(1).map(|one| (letter(&one[0]), one));
         return each
-            .map(|one| (one[0].subject(), one[0].text(), one))
+            .map(|((subject, text), alerts)| Letter {
+                subject,
+                text,
+                alerts,
+            })
             .collect();
     }
     let mut text = String::new();
@@ -102,7 +129,11 @@ pub fn letters(alerts: &[Alert]) -> Vec<(String, String, &[Alert])> {
         }
         text += &next;
     }
-    vec![(count(alerts.len(), "alert"), text, alerts)]
+    vec![Letter {
+        subject: count(alerts.len(), "alert"),
+        text,
+        alerts,
+    }]
 }
 
 /// What was told, as the account's state file has it. Times are in seconds since 1970.
@@ -300,7 +331,9 @@ mod tests {
         let now = NOON + at;
         told.settle(situation, now, AFTER);
         let due = told.due(situation, now, AFTER);
-        due.iter().for_each(|alert| told.mark(alert, now));
+        for alert in &due {
+            told.mark(alert, now);
+        }
         due.iter().map(|alert| alert.event.name()).collect()
     }
 
@@ -438,13 +471,16 @@ mod tests {
         }
         let due = Told::default().due(&all, NOON, AFTER);
         let all = letters(&due);
-        let [(subject, text, of)] = &all[..] else {
+        let [one] = &all[..] else {
             panic!("{}", all.len())
         };
-        assert_eq!((subject.as_str(), of.len()), ("1000 alerts", 1000));
-        assert!(text.len() <= LONGEST + 10 && text.ends_with("\n…\n"));
+        assert_eq!(
+            (one.subject.as_str(), one.alerts.len()),
+            ("1000 alerts", 1000)
+        );
+        assert!(one.text.len() <= LONGEST + 10 && one.text.ends_with("\n…\n"));
         let few = letters(&due[..5]);
         assert_eq!(few.len(), 5);
-        assert_eq!(few[0].0, "endpoint.failing https://0\\u{a}:443");
+        assert_eq!(few[0].subject, "endpoint.failing https://0\\u{a}:443");
     }
 }

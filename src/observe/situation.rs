@@ -56,12 +56,13 @@ pub struct SpoolStanding {
 }
 
 impl Situation {
-    /// Adds a spool. Queues in `left_out` do not count: nothing is attempted there.
+    /// Adds a spool. Queues in `left_out` do not count, nor do attempts of the endpoint `alerts`.
     pub fn add(
         &mut self,
         look: &Look,
         routes: &BTreeMap<Queue, Route>,
         left_out: &BTreeSet<Queue>,
+        alerts: Option<&str>,
         why: BTreeSet<String>,
     ) {
         let row = look.row(true);
@@ -86,7 +87,8 @@ impl Situation {
             let since = failure.map(|failure| seconds(failure.since));
             own.down_since = own.down_since.into_iter().chain(since).min();
         }
-        for (receiver, _, tally) in look.stats.counts.each() {
+        let counts = look.stats.counts.each();
+        for (receiver, _, tally) in counts.filter(|(_, name, _)| alerts != Some(*name)) {
             let own = self.receivers.entry(receiver.to_owned()).or_default();
             own.given_up = own.given_up.saturating_add(tally.totals.counts.given_up());
             let last = tally.last.as_ref();

@@ -43,6 +43,7 @@ pub use allowance::Allowance;
 pub use context::Context;
 pub use format::{Format, is_reserved_header};
 pub use project::{AccessGroups, AccessUsers, Account, People, Project, User};
+pub use slack::text as slack_text;
 pub use template::{Template, TemplateFault};
 pub use wording::number as derived_id;
 

@@ -236,16 +236,22 @@ pub fn other_message(topic: &str, mut msg: Object, context: Context<'_>, stamp: 
     for (key, value) in own_keys(context) {
         msg.insert(key.to_owned(), value.into());
     }
+    about_no_push(topic, &msg, &context.project.fullname, stamp)
+}
+
+/// Returns a message that is about no push, with `msg` as it is.
+#[must_use]
+pub fn about_no_push(topic: &str, msg: &Object, project: &str, stamp: &Stamp) -> Message {
     Message {
         format: Format::Pagure,
         topic: topic.to_owned(),
         msg_id: stamp.msg_id.clone(),
-        project: context.project.fullname.clone(),
+        project: project.to_owned(),
         reference: String::new(),
         headers: Vec::new(),
         ends: None,
         template: None,
-        body: envelope(topic, &msg, stamp, usize::MAX).expect("memory takes every byte"),
+        body: envelope(topic, msg, stamp, usize::MAX).expect("memory takes every byte"),
     }
 }
 

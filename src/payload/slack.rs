@@ -29,6 +29,17 @@ pub(super) fn ping(context: Context<'_>) -> Vec<u8> {
     json::to_bytes(&Post { text })
 }
 
+/// Returns the body of a text of refpost's own.
+#[must_use]
+pub fn text(text: &str) -> Vec<u8> {
+    let cut: String = text.chars().take(LONGEST_TEXT).collect();
+    // Mark-up is for one line at a time.
+    let lines: Vec<_> = cut.lines().map(mrkdwn).collect();
+    json::to_bytes(&Post {
+        text: lines.join("\n"),
+    })
+}
+
 pub(super) fn body(seen: Seen<'_>) -> Vec<u8> {
     let context = seen.context;
     let project = link(&context.addresses.html, &context.project.fullname);

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use crate::support::spooled::eventually;
-use crate::support::{Answer, Background, Ran, Several, Spooled, set_mode};
+use crate::support::spooled::{eventually, to};
+use crate::support::{Answer, Background, Ran, Receiver, Several, Spooled, set_mode};
 
 /// Lets a script be told alerts, which notes its arguments, its environment and its input.
 fn alerted(site: &Spooled, more: &str) {
@@ -218,4 +218,69 @@ fn as_root_each_account_tells_of_its_own_receivers() {
             "{told}"
         );
     }
+}
+
+#[test]
+fn alerts_through_an_endpoint_are_all_that_it_gets() {
+    let (site, ops) = (Spooled::new(), Receiver::start());
+    let config = |format: &str| {
+        let text = format!(
+            "root = \"{}\"\n[alerts]\nendpoint = \"ops\"\n\
+             alert_after = \"1ms\"\n[[endpoint]]\nname = \"ops\"\n\
+             url = \"{}\"\nformat = \"{format}\"\nunsigned = true\n",
+            site.path("").display(),
+            ops.url("/ops"),
+        );
+        site.write("system.toml", text);
+    };
+    config("github");
+    let ran = cron(&site);
+    let why = "alerts have formats `pagure` and `slack`, and that of `ops` is `github`\n";
+    assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    config("pagure");
+    site.receiver.script(|_| Answer::status(403));
+    ops.script(|_| Answer::status(503));
+    site.announce();
+    // Its own failures raise nothing, and a flush prints them.
+    quiet(&cron(&site));
+    let is_tried = || {
+        let attempts = site.attempts();
+        attempts
+            .iter()
+            .filter(|one| one["endpoint"] == "ops")
+            .count()
+            == 1
+    };
+    eventually("it is tried", is_tried);
+    assert_eq!(to("/one", &site.receiver.take()).len(), 1);
+    let alert = ops.take()[0].message();
+    assert_eq!(alert.whole["topic"], "endpoint.failing");
+    let receiver = site.receiver.url("");
+    let msg = &alert.whole["msg"];
+    assert_eq!(msg["subject"], format!("endpoint.failing {receiver}"));
+    assert_eq!(msg["events"][0]["about"], receiver);
+    let text = msg["text"].as_str().unwrap();
+    assert!(text.contains("\nendpoints: one\n"), "{text}");
+    quiet(&cron(&site));
+    assert_eq!(site.names("retry/ops").len(), 1, "and no other");
+    assert!(site.names("new").is_empty());
+    ops.take();
+    config("slack");
+    site.receiver.script(|_| Answer::status(200));
+    ops.script(|_| Answer::status(200));
+    site.retry_all();
+    quiet(&cron(&site));
+    let posted = || {
+        let attempts = site.attempts();
+        attempts
+            .iter()
+            .any(|one| one["topic"] == "endpoint.recovered")
+    };
+    eventually("it is posted", posted);
+    let requests = ops.take();
+    let body = String::from_utf8_lossy(&requests.last().unwrap().body).into_owned();
+    assert!(
+        body.starts_with(&format!("{{\"text\": \"endpoint.recovered {receiver}\\n")),
+        "{body}"
+    );
 }

@@ -109,11 +109,15 @@ fn an_error_in_a_section_names_its_own_line() {
         ),
         (
             "[alerts]\ncommand = []",
-            "line 8: `alerts.command` is empty: leave the key out",
+            "line 8: `alerts.command` has no program: leave the key out",
         ),
         (
             "[alerts]\nalert_after = \"1h\"",
-            "line 7: `alerts` needs a `command`",
+            "line 7: `alerts` needs a `command` or an `endpoint`",
+        ),
+        (
+            "[alerts]\nendpoint = \"no\"",
+            "line 8: `alerts.endpoint`: no `[[endpoint]]` of this file is named `no`",
         ),
         (
             "[[repository]]\nmatch = [\"b\"]\n[[repository.endpoint]]\nname = \"ci\"\n\

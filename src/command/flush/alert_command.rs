@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::error::{Error, IoContext};
+use crate::observe::alerts::Letter;
 
 /// Longest time that the command has.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
@@ -25,16 +26,11 @@ const SUBJECT: &str = "{subject}";
 /// it prints is ignored.
 ///
 /// After `longest` it is killed, and all that it started in its process group.
-pub(super) fn run(
-    command: &[String],
-    subject: &str,
-    text: String,
-    longest: Duration,
-) -> Result<(), Error> {
+pub(super) fn run(command: &[String], letter: &Letter<'_>, longest: Duration) -> Result<(), Error> {
     let [program, args @ ..] = command else {
         return Ok(());
     };
-    let args = args.iter().map(|arg| arg.replace(SUBJECT, subject));
+    let args = args.iter().map(|arg| arg.replace(SUBJECT, &letter.subject));
     let mut child = Command::new(program)
         .args(args)
         .env_clear()
@@ -47,6 +43,7 @@ pub(super) fn run(
         .spawn()
         .doing("run", Path::new(program))?;
     if let Some(mut input) = child.stdin.take() {
+        let text = letter.text.clone();
         // A command that reads nothing is not waited for here.
         thread::spawn(move || input.write_all(text.as_bytes()).ok());
     }
@@ -97,12 +94,16 @@ mod tests {
         let command = ["sh", "-c", &script].map(str::to_owned);
         let begun = Instant::now();
         // Longer than any pipe takes at once.
-        let text = "x".repeat(4 << 20);
+        let letter = Letter {
+            subject: String::new(),
+            text: "x".repeat(4 << 20),
+            alerts: &[],
+        };
         let mut error = None;
         let is_there = || std::fs::read_to_string(&file).is_ok_and(|pid| pid.ends_with('\n'));
         while !is_there() {
             let longest = Duration::from_millis(300);
-            error = run(&command, "", text.clone(), longest).err();
+            error = run(&command, &letter, longest).err();
         }
         let why = "cannot tell an alert by `sh` of `alerts.command`: it took longer than 300ms, \
                    and was killed";

@@ -1,6 +1,7 @@
 //! Tells people, by the server's `[alerts]`, what fails and what has ended.
 
 use super::alert_command;
+use crate::announce::alert;
 use crate::announce::held::Held;
 use crate::config::Alerts;
 use crate::context::Context;
@@ -8,36 +9,57 @@ use crate::context::state::State;
 use crate::context::targets::Target;
 use crate::error::Error;
 use crate::json;
-use crate::observe::alerts::{Told, letters};
+use crate::observe::alerts::{Letter, Told, letters};
 use crate::observe::look::{self, Look};
 use crate::observe::situation::Situation;
-use crate::spool::SpoolError;
+use crate::spool::{Queue, SpoolError};
 
 /// Folder of the account's state that flushes lock, one after another, to tell alerts.
 const FOLDER: &str = "alerts";
-/// What was told.
-const TOLD: &str = "told.json";
+/// What was told by the command, and what by the endpoint.
+const TOLD: [&str; 2] = ["command.json", "endpoint.json"];
 
 /// Hands over the alerts that are due. Where that fails, prints the texts that alerts were to
 /// replace; the alerts stay due.
 ///
 /// While another flush is at it, nothing is done.
 pub(super) fn tell(targets: &[Target], held: &Held, alerts: &Alerts, ctx: &Context) {
-    let situation = situation(targets, held, ctx);
-    if let Err(error) = hand_over(&situation, alerts, ctx) {
+    let situation = situation(targets, held, alerts.endpoint.as_deref(), ctx);
+    let told = || -> Result<(), Error> {
+        let Some(state) = State::try_lock(FOLDER, ctx)? else {
+            return Ok(());
+        };
+        let [by_command, by_endpoint] = TOLD;
+        let tell = |file, by: &dyn Fn(&Letter<'_>) -> Result<(), Error>| {
+            hand_over(&situation, alerts, &state, file, by, ctx)
+        };
+        let commanded = alerts.command.as_ref().map_or(Ok(()), |command| {
+            tell(by_command, &|letter| {
+                alert_command::run(command, letter, alert_command::LONGEST)
+            })
+        });
+        let posted = alerts.endpoint.as_ref().map_or(Ok(()), |name| {
+            tell(by_endpoint, &|letter| post(letter, name, targets, ctx))
+        });
+        commanded.and(posted)
+    };
+    if let Err(error) = told() {
         held.tell_all(ctx);
         ctx.tell_failure(error);
     }
 }
 
-/// Looks at the spools of this account.
-fn situation(targets: &[Target], held: &Held, ctx: &Context) -> Situation {
+/// Looks at the spools of this account. What fails at the endpoint for alerts does not count.
+fn situation(targets: &[Target], held: &Held, endpoint: Option<&str>, ctx: &Context) -> Situation {
+    let queue = endpoint.and_then(|name| Queue::new(name.to_owned()).ok());
     let mut situation = Situation::default();
     for target in targets {
         match Look::at(&target.spool) {
             Ok(look) => {
                 let reasons = held.reasons(&target.spool);
-                situation.add(&look, &target.routes(), &target.paused(), reasons);
+                let mut left_out = target.paused();
+                left_out.extend(queue.clone());
+                situation.add(&look, &target.routes(), &left_out, endpoint, reasons);
             }
             Err(error) => {
                 situation.is_partial = true;
@@ -48,11 +70,16 @@ fn situation(targets: &[Target], held: &Held, ctx: &Context) -> Situation {
     situation
 }
 
-fn hand_over(situation: &Situation, alerts: &Alerts, ctx: &Context) -> Result<(), Error> {
-    let Some(state) = State::try_lock(FOLDER, ctx)? else {
-        return Ok(());
-    };
-    let before = state.read(TOLD)?;
+/// Hands over the alerts that are due by one way, and remembers in `file` what was told.
+fn hand_over(
+    situation: &Situation,
+    alerts: &Alerts,
+    state: &State,
+    file: &str,
+    by: &dyn Fn(&Letter<'_>) -> Result<(), Error>,
+    ctx: &Context,
+) -> Result<(), Error> {
+    let before = state.read(file)?;
     // One that cannot be read is begun anew.
     let before: Option<Told> = before.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let now = look::seconds(ctx.now());
@@ -61,17 +88,32 @@ fn hand_over(situation: &Situation, alerts: &Alerts, ctx: &Context) -> Result<()
     let due = told.due(situation, now, alerts.after);
     // Nothing is told that could not be remembered.
     if before.as_ref() != Some(&told) || !due.is_empty() {
-        state.write(TOLD, &json::to_bytes(&told))?;
+        state.write(file, &json::to_bytes(&told))?;
     }
-    for (subject, text, of) in letters(&due) {
-        let text = format!(
-            "{text}host: {}\naccount: {}\n",
-            ctx.host(),
-            ctx.own_account()
-        );
-        alert_command::run(&alerts.command, &subject, text, alert_command::LONGEST)?;
-        of.iter().for_each(|alert| told.mark(alert, now));
-        state.write(TOLD, &json::to_bytes(&told))?;
+    for mut letter in letters(&due) {
+        let (host, account) = (ctx.host(), ctx.own_account());
+        let from = format!("host: {host}\naccount: {account}\n");
+        letter.text.push_str(&from);
+        by(&letter)?;
+        for alert in letter.alerts {
+            told.mark(alert, now);
+        }
+        state.write(file, &json::to_bytes(&told))?;
     }
     Ok(())
+}
+
+/// Records a message for the endpoint, in the spool of the first repository that has it.
+fn post(letter: &Letter<'_>, name: &str, targets: &[Target], ctx: &Context) -> Result<(), Error> {
+    let has_it = |target: &&Target| target.endpoints.values().any(|one| one.name == name);
+    let targets = targets.iter().filter(has_it);
+    for repository in targets.flat_map(|target| &target.repositories) {
+        if alert::record(letter, repository, ctx)? {
+            return Ok(());
+        }
+    }
+    Err(Error::Failed {
+        what: format!("cannot tell an alert by endpoint `{name}`: no repository has it"),
+        hint: Some("name a `command` below `[alerts]`".to_owned()),
+    })
 }

@@ -95,6 +95,8 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
     let is_all = searched.is_server && !args.detached;
     let server = is_all.then(|| ctx.server().ok()).flatten();
     let alerts = server.and_then(|server| server.alerts());
+    let queue = alerts.as_ref().and_then(|alerts| alerts.endpoint.clone());
+    host.held.alerts_queue.replace(queue);
     host.held.is_holding.set(alerts.is_some());
     if args.alerts {
         if let Some(alerts) = &alerts {

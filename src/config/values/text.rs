@@ -300,7 +300,7 @@ pub fn parse_period(text: &str) -> Result<Duration, String> {
 }
 
 /// A duration as people write it: `15s`, `1m 30s`, `5d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(in crate::config) struct Period(pub(in crate::config) Duration);
 
 impl Serialize for Period {
