@@ -8,7 +8,8 @@
 //! board       endpoints and recent deliveries, as the page shows them
 //! gaze        the endpoints and deliveries of one spool
 //! page        the page
-//! alerts      what a person is to be told of (pure)
+//! alerts      alerts, and the texts that tell them
+//! told        what a person is to be told of, after what was told before (pure)
 //! situation   the receivers and spools of an account, for alerts
 //! prometheus  the text that Prometheus reads
 //! ```
@@ -23,5 +24,6 @@ pub mod page;
 pub mod prometheus;
 pub mod scrape;
 pub mod situation;
+pub mod told;
 
 pub use labels::{Detail, Labels, Route};

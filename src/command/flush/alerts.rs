@@ -9,9 +9,10 @@ use crate::context::state::State;
 use crate::context::targets::Target;
 use crate::error::Error;
 use crate::json;
-use crate::observe::alerts::{Letter, Told, letters};
+use crate::observe::alerts::{Letter, letters};
 use crate::observe::look::{self, Look};
 use crate::observe::situation::Situation;
+use crate::observe::told::Told;
 use crate::spool::{Queue, SpoolError};
 
 /// Folder of the account's state that flushes lock, one after another, to tell alerts.
