@@ -284,3 +284,12 @@ fn alerts_through_an_endpoint_are_all_that_it_gets() {
         "{body}"
     );
 }
+
+#[test]
+fn a_repository_cannot_ask_for_a_command() {
+    let site = Spooled::new();
+    site.settings("[alerts]\ncommand = [\"true\"]\n");
+    let checked = site.refpost(["check", "test.git"]).run();
+    let error = "`alerts` can only be set in the server's file, not by a repository";
+    assert!(checked.stdout.contains(error), "{}", checked.stdout);
+}

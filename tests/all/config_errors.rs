@@ -101,10 +101,6 @@ fn an_error_names_file_line_and_key() {
             "line 1: `delivery` can only be set in the server's file, not by a repository",
         ),
         (
-            "[alerts]\ncommand = [\"true\"]",
-            "line 1: `alerts` can only be set in the server's file, not by a repository",
-        ),
-        (
             "key = \"hidden\"\nkey_file = \"k\"",
             "line 2: `key` and `key_file` are two answers to one question: take one",
         ),
@@ -396,8 +392,8 @@ fn a_key_that_is_none_is_found_by_check() {
 #[test]
 fn a_number_that_json_has_not_is_an_error() {
     for number in ["nan", "inf", "-inf"] {
-        let text = format!("[project]\n[project.milestones]\nx = {{ y = [{number}] }}\n");
-        let error = "line 3: `project.milestones.x.y[0]`: `nan` and `inf` cannot be sent";
+        let text = format!("[project.milestones]\nx = {{ y = [{number}] }}\n");
+        let error = "line 2: `project.milestones.x.y[0]`: `nan` and `inf` cannot be sent";
         each_says(&[(&text, error)]);
     }
 }

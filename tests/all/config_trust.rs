@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::spooled::commits;
-use crate::support::{Ran, Spooled, set_mode};
+use crate::support::{Ran, Site, Spooled, set_mode};
 
 /// Accounts that need no name.
 const OWNER: u32 = 4201;
@@ -173,4 +173,38 @@ fn a_link_that_leads_nowhere_is_no_config_that_is_not_there() {
     assert!(said.contains("it is a link that leads nowhere"), "{said}");
     fs::rename(&away, &file).unwrap();
     assert_eq!(commits(&site.flush_well()), [commit]);
+}
+
+#[test]
+fn a_typo_in_the_servers_file_refused_the_push_that_mends_it() {
+    let site = Site::guaranteed();
+    site.write("system.toml", "require = true\nulrs = []\n");
+    site.commit("a");
+    let refused = "(the push is refused, as `require` has it)";
+    let push = site.try_push(&["origin", "main"]);
+    assert!(
+        push.status != 0 && push.said.contains(refused),
+        "{}",
+        push.said
+    );
+
+    // gitolite's own repository, whose pushes get to the folder of the server's file.
+    let link = |base: &Path| {
+        let hook = site.bare.join("hooks/post-update");
+        fs::remove_file(&hook).ok();
+        symlink(base.join("hooks/gitolite-admin/post-update"), hook).unwrap();
+    };
+    link(&site.bare);
+    assert_ne!(site.try_push(&["origin", "main"]).status, 0, "another's");
+    link(&site.path(""));
+    let push = site.try_push(&["origin", "main"]);
+    let recorded = "recorded, to be announced once that is mended (your push was accepted)";
+    assert!(
+        push.status == 0 && push.said.contains(recorded),
+        "{}",
+        push.said
+    );
+    site.write("system.toml", "require = true\n");
+    assert_eq!(site.flush().len(), 2);
+    site.assert_quiet();
 }

@@ -2,8 +2,6 @@
 //! and hosts that offer `update` or `post-update` only.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
 
 use crate::enable::{bare_site, snapshot};
 use crate::support::{Push, Site};
@@ -321,40 +319,6 @@ fn require_lets_a_push_that_is_recorded_through() {
         site.push(&["main"]).about(),
         [(CREATED, "main"), (RECEIVED, "main")]
     );
-    site.assert_quiet();
-}
-
-#[test]
-fn a_typo_in_the_servers_file_refused_the_push_that_mends_it() {
-    let site = Site::guaranteed();
-    site.write("system.toml", "require = true\nulrs = []\n");
-    site.commit("a");
-    let refused = "(the push is refused, as `require` has it)";
-    let push = site.try_push(&["origin", "main"]);
-    assert!(
-        push.status != 0 && push.said.contains(refused),
-        "{}",
-        push.said
-    );
-
-    // gitolite's own repository, whose pushes get to the folder of the server's file.
-    let link = |base: &Path| {
-        let hook = site.bare.join("hooks/post-update");
-        fs::remove_file(&hook).ok();
-        symlink(base.join("hooks/gitolite-admin/post-update"), hook).unwrap();
-    };
-    link(&site.bare);
-    assert_ne!(site.try_push(&["origin", "main"]).status, 0, "another's");
-    link(&site.path(""));
-    let push = site.try_push(&["origin", "main"]);
-    let recorded = "recorded, to be announced once that is mended (your push was accepted)";
-    assert!(
-        push.status == 0 && push.said.contains(recorded),
-        "{}",
-        push.said
-    );
-    site.write("system.toml", "require = true\n");
-    assert_eq!(site.flush().len(), 2);
     site.assert_quiet();
 }
 
