@@ -214,7 +214,7 @@ fn as_root_each_account_tells_of_its_own_receivers() {
         let told = fs::read_to_string(told.join(account.uid.to_string())).unwrap();
         let own = format!("\naccount: {}\n", account.name);
         assert!(
-            told.contains("refused messages: 1\n") && told.contains(&own),
+            told.contains("refused messages: 2\n") && told.contains(&own),
             "{told}"
         );
     }
@@ -269,8 +269,9 @@ fn alerts_through_an_endpoint_are_all_that_it_gets() {
     site.receiver.script(|_| Answer::status(200));
     ops.script(|_| Answer::status(200));
     site.retry_all();
-    quiet(&cron(&site));
     let posted = || {
+        // What is under way is no recovery yet.
+        quiet(&cron(&site));
         let attempts = site.attempts();
         attempts
             .iter()
