@@ -20,6 +20,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// Length of the shortest piece of a path or query that is taken for a secret by itself, in bytes.
+const SHORTEST: usize = 4;
+
 /// The URL of a receiver. Its path, query and userinfo can be secrets: nothing
 /// shows more of it than scheme and host.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -71,6 +74,11 @@ impl EndpointUrl {
             url.path().to_owned(),
             url.query().unwrap_or_default().to_owned(),
         ];
+        let values = url.query().unwrap_or_default().split('&');
+        let values = values.filter_map(|pair| Some(pair.split_once('=')?.1));
+        let segments = url.path_segments().into_iter().flatten();
+        let pieces = values.chain(segments).map(str::to_owned);
+        parts.extend(pieces.filter(|piece| piece.len() >= SHORTEST));
         if self.has_userinfo() {
             let (name, password) = (decoded(url.username()), decoded(password));
             parts.push(BASE64_STANDARD.encode(format!("{name}:{password}")));
