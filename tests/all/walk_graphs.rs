@@ -270,7 +270,7 @@ fn has(bare: &Path, name: &str) -> bool {
 
 fn run(format: &str) {
     let config = ProptestConfig {
-        cases: 12,
+        cases: 6,
         failure_persistence: None,
         max_shrink_iters: 60,
         ..ProptestConfig::default()
