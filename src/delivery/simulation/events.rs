@@ -266,10 +266,11 @@ impl Script {
 
     /// Sets the clock, for good or until the next jump.
     fn jump(&mut self) {
-        self.jumped = true;
         let days = self.world.chance.borrow_mut().below(80);
         let days = i64::try_from(days).unwrap() - 40;
-        self.world.ahead.set(days * 24 * 3600);
+        let before = self.world.ahead.replace(days * 24 * 3600);
+        let by = before.abs_diff(self.world.ahead.get());
+        self.jumps.push((Instant::now(), Duration::from_secs(by)));
     }
 
     /// Retries everything, as an operator does.

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use super::script::{CHOKES, Script};
 use super::world::ENDPOINTS;
+use crate::config::Retry;
 use crate::spool::Queue;
 
 /// No endpoint waits longer because of others.
 const QUICK: Duration = Duration::from_secs(1);
+/// Longest time between two looks at the clock that agree.
+const DAY: Duration = Duration::from_hours(24);
+/// Nothing is given up for its age sooner after a jump of the clock.
+const SETTLED: Duration = Duration::from_hours(1);
 
 impl Script {
     pub(super) fn judge(&self) {
@@ -24,6 +29,7 @@ impl Script {
         self.judge_order();
         self.judge_counts();
         self.judge_delays();
+        self.judge_expiry();
         for name in ENDPOINTS {
             let lane = self.world.spool.lane(&Queue::new(name).unwrap());
             drop(lane.expect("no lock is left"));
@@ -38,14 +44,7 @@ impl Script {
             .filter(|one| one.taken)
             .map(|one| (one.endpoint.clone(), one.number))
             .collect();
-        let spool = &self.world.spool;
-        for queue in spool.failed_queues().unwrap() {
-            for failed in spool.failed(&queue).unwrap() {
-                let entry = spool.open_failed(&failed).unwrap();
-                let number = entry.message(0).unwrap().msg_id["2026-".len()..].parse();
-                had.insert((queue.to_string(), number.unwrap()));
-            }
-        }
+        had.extend(self.failed());
         for (n, push) in self.pushes.iter().enumerate() {
             let number = n as u64 + 1;
             for name in push.endpoints.iter().flatten() {
@@ -55,6 +54,52 @@ impl Script {
             let of_this = had.iter().filter(|(_, one)| *one == number);
             assert!(of_this.count() > 0, "push {number} is lost");
         }
+    }
+
+    /// Asserts that no process gives a message up because it sees a clock that has jumped.
+    fn judge_expiry(&self) {
+        let give_up_after = Retry::default().give_up_after;
+        let sent = self.world.sent.borrow();
+        let refused = self.world.refused.borrow();
+        for (name, number) in self.failed() {
+            let attempts = sent
+                .iter()
+                .filter(|one| one.endpoint == name && one.number == number);
+            let is_odd =
+                refused.contains(&(name.clone(), number)) || self.disturbed.contains(&name);
+            let Some(last) = attempts.map(|one| one.began).last().filter(|_| !is_odd) else {
+                continue;
+            };
+            // A day more or less is no jump to the engine.
+            let jumps = self.jumps.iter().filter(|(_, by)| *by > DAY);
+            let jump = jumps.map(|(at, _)| *at).rfind(|at| *at <= last);
+            let begun = self.begun.iter().rfind(|at| **at <= last).copied();
+            let pushed = self.pushes[usize::try_from(number).unwrap() - 1].at;
+            if let Some((jump, begun)) = jump.zip(begun)
+                && begun > jump
+                && last - pushed < give_up_after
+            {
+                let since = last - jump;
+                assert!(
+                    since >= SETTLED,
+                    "{name}: {number} given up {since:?} after a jump"
+                );
+            }
+        }
+    }
+
+    /// Returns the messages in `failed/`, by the name of their endpoint and their number.
+    fn failed(&self) -> BTreeSet<(String, u64)> {
+        let spool = &self.world.spool;
+        let mut all = BTreeSet::new();
+        for queue in spool.failed_queues().unwrap() {
+            for failed in spool.failed(&queue).unwrap() {
+                let entry = spool.open_failed(&failed).unwrap();
+                let number = entry.message(0).unwrap().msg_id["2026-".len()..].parse();
+                all.insert((queue.to_string(), number.unwrap()));
+            }
+        }
+        all
     }
 
     /// Asserts that messages that were not refused arrive in push order in each repository.
@@ -82,7 +127,7 @@ impl Script {
     /// Asserts that a message that a receiver chokes at delays no other.
     pub(super) fn judge_choking(&self) {
         let spool = &self.world.spool;
-        for name in ENDPOINTS.iter().filter(|_| !self.jumped) {
+        for name in ENDPOINTS.iter().filter(|_| self.jumps.is_empty()) {
             let waiting = spool.peek(&Queue::new(*name).unwrap()).unwrap();
             for item in &waiting.in_order {
                 let entry = spool.open_item(&Queue::new(*name).unwrap(), item).unwrap();

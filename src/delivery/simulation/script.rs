@@ -65,8 +65,10 @@ pub(super) struct Script {
     /// Endpoints that were not configured for a while: what waited is in `failed/`, or was
     /// retried from there.
     pub(super) disturbed: BTreeSet<String>,
-    /// True if the clock ever jumped: messages of a wrong clock can wait for long.
-    pub(super) jumped: bool,
+    /// Jumps of the clock: when, and how far. After one, messages can wait for long.
+    pub(super) jumps: Vec<(Instant, Duration)>,
+    /// Beginnings of processes.
+    pub(super) begun: Vec<Instant>,
     /// Hooks that compose: each has its place in the order.
     pub(super) composing: Vec<Composing>,
     /// Times of events after a push, and of ends of processes.
@@ -85,7 +87,8 @@ impl Script {
             branches: BTreeMap::new(),
             unlogged: 0,
             disturbed: BTreeSet::new(),
-            jumped: false,
+            jumps: vec![],
+            begun: vec![],
             composing: vec![],
             events: vec![],
         }
@@ -99,6 +102,7 @@ impl Script {
             let mut engine = Scheduler::new(&*world, &*world, Limits::default(), &stop, 64, 8192);
             let (sent, logged) = (world.sent.borrow().len(), self.logged());
             let _ = world.spool.see_clock(world.now());
+            self.begun.push(Instant::now());
             engine.add(&world.spool);
             loop {
                 let long = if self.composing.is_empty() {
