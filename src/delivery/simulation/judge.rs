@@ -67,7 +67,11 @@ impl Script {
                 .filter(|one| one.endpoint == name && one.number == number);
             let is_odd =
                 refused.contains(&(name.clone(), number)) || self.disturbed.contains(&name);
-            let Some(last) = attempts.map(|one| one.began).last().filter(|_| !is_odd) else {
+            let Some(last) = attempts
+                .map(|one| one.began)
+                .next_back()
+                .filter(|_| !is_odd)
+            else {
                 continue;
             };
             // A day more or less is no jump to the engine.
