@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::event::{Oid, RefName, RefUpdate, namespace_prefix};
 use crate::git::Repository;
 use crate::report;
-use crate::spool::{MOST_MOVED, Refs, Spool, SpoolError};
+use crate::spool::{self, MOST_MOVED, Refs, Spool, SpoolError};
 
 /// Moves that were not announced, by the namespace of their refs.
 pub(crate) type Missing = BTreeMap<PathBuf, Vec<RefUpdate>>;
@@ -75,12 +75,7 @@ pub(crate) fn find(repository: &Repository, settings: &Settings) -> Result<Missi
             report::shell(&git_dir)
         )),
     })?;
-    for (name, id) in recorded {
-        match id {
-            Some(id) => drop(known.insert(name, id)),
-            None => drop(known.remove(&name)),
-        }
-    }
+    spool::apply(&mut known, recorded);
     let symbolic = refs.iter().filter(|(_, id)| id.is_none());
     let symbolic: HashSet<&RefName> = symbolic.map(|(name, _)| name).collect();
     let now = refs.iter().filter_map(|(name, id)| Some((name, (*id)?)));

@@ -148,8 +148,7 @@ impl Told {
 
 impl Standing {
     fn is_failing(&self, now: u64, after: Duration) -> bool {
-        let is_long = |since: u64| now.saturating_sub(since) >= after.as_secs();
-        self.refused > 0 || self.down_since.is_some_and(is_long)
+        self.refused > 0 || is_long(self.down_since, now, after)
     }
 
     fn facts(&self) -> String {
@@ -178,8 +177,7 @@ impl Standing {
 
 impl SpoolStanding {
     fn is_blocked(&self, now: u64, after: Duration) -> bool {
-        let is_long = |since: u64| now.saturating_sub(since) >= after.as_secs();
-        self.oldest_new.is_some_and(is_long)
+        is_long(self.oldest_new, now, after)
     }
 
     fn facts(&self) -> String {
@@ -192,6 +190,11 @@ impl SpoolStanding {
         }
         facts
     }
+}
+
+/// Returns whether a state has lasted for so long.
+fn is_long(since: Option<u64>, now: u64, after: Duration) -> bool {
+    since.is_some_and(|since| now.saturating_sub(since) >= after.as_secs())
 }
 
 /// Returns whether so many seconds have passed. A time in the future was written by a clock that

@@ -130,16 +130,10 @@ impl Spool {
     }
 
     fn append_announced(&self, name: &Name, moves: &Ends) -> Result<(), IoError> {
-        let file = loop {
-            let file = match disk::open_both(name) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                opened => opened.context("open", || name.path())?,
-            };
-            disk::lock_file(&file, name)?;
-            // The process that had the lock may have put another file in its place.
-            if disk::is_named(&file, name) {
-                break file;
-            }
+        let open = || disk::open_both(name).context("open", || name.path());
+        let file = match disk::open_locked(name, open) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
         };
         let end = file.metadata().context("open", || name.path())?.len();
         let (header, sorted) = header(&file).context("read", || name.path())?;
@@ -224,7 +218,8 @@ fn ends<'a>(
     })
 }
 
-fn apply(refs: &mut Refs, moves: impl IntoIterator<Item = (RefName, Option<Oid>)>) {
+/// Moves refs.
+pub fn apply(refs: &mut Refs, moves: impl IntoIterator<Item = (RefName, Option<Oid>)>) {
     for (name, id) in moves {
         match id {
             Some(id) => drop(refs.insert(name, id)),

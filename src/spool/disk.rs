@@ -30,7 +30,7 @@ use super::error::{IoContext, IoError, Refused};
 use super::folder::{Folder, Name};
 
 pub(super) use lacking::{is_scarce, rename_open};
-pub(super) use locks::{Locked, is_at_its_path, is_locked, is_named, lock, lock_file};
+pub(super) use locks::{Locked, is_at_its_path, is_locked, is_named, lock, lock_file, open_locked};
 pub(super) use names::{each_folder, each_name, names};
 
 /// Flags with which opening a planted symbolic link fails, and opening a planted fifo does not

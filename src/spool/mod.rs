@@ -78,7 +78,7 @@ use std::path::{Path, PathBuf};
 use folder::{Folder, Name, Writers};
 
 pub use adopt::Adopted;
-pub use announced::{Ends, Refs};
+pub use announced::{Ends, Refs, apply};
 pub use arrival::{Arrival, Unusable};
 pub use claim::Claim;
 pub use distribute::Distribution;

@@ -43,15 +43,8 @@ impl Spool {
     }
 
     fn append_size(&self, name: &Name, id: &Id, bytes: u64) -> Result<(), IoError> {
-        let file = loop {
-            let file = self.open_sizes(name)?;
-            // So that each line has the sum of all before it.
-            disk::lock_file(&file, name)?;
-            // The process that had the lock may have put another file in its place, or removed it.
-            if disk::is_named(&file, name) {
-                break file;
-            }
-        };
+        // Locked, so that each line has the sum of all before it.
+        let file = disk::open_locked(name, || self.open_sizes(name))?;
         let end = file.metadata().context("open", || name.path())?.len();
         let (start, sum) = match sum_so_far(&file) {
             Some(sum) => ("", sum),

@@ -79,6 +79,21 @@ pub(in crate::spool) fn lock_file(file: &File, name: &Name) -> Result<(), IoErro
     wait_for(file).context("lock", || name.path()).map(drop)
 }
 
+/// Opens and locks the file of a name. Calls `open` again if another file has taken its place by
+/// the time that the lock is free.
+pub(in crate::spool) fn open_locked(
+    name: &Name,
+    open: impl Fn() -> Result<File, IoError>,
+) -> Result<File, IoError> {
+    loop {
+        let file = open()?;
+        lock_file(&file, name)?;
+        if is_named(&file, name) {
+            return Ok(file);
+        }
+    }
+}
+
 /// Returns whether a name is that of an open file, rather than of another one that took its place.
 pub(in crate::spool) fn is_named(file: &File, name: &Name) -> bool {
     match (fstat(file), stat(name)) {
