@@ -297,6 +297,12 @@ impl Header {
         }
     }
 
+    /// Returns the formats of the messages that this queue gets.
+    pub fn formats_for(&self, queue: &Queue) -> impl Iterator<Item = Format> {
+        let numbers = self.messages_for(queue).into_iter();
+        numbers.filter_map(|number| Some(self.frozen().get(number)?.format))
+    }
+
     /// Returns whether a part of a queue's messages has one whose template could not be rendered.
     #[must_use]
     pub fn is_unrendered(&self, queue: &Queue, part: Part) -> bool {

@@ -251,6 +251,25 @@ fn a_move_to_what_is_not_configured_is_an_error_and_changes_nothing() {
     assert_eq!(site.files(), before);
 }
 
+/// A receiver of GitHub's format got Pagure's bodies.
+#[test]
+fn a_queue_was_moved_to_an_endpoint_of_another_format() {
+    let (site, _, old, _) = mistyped();
+    site.flush();
+    let github = site.endpoint("github");
+    site.configure(
+        "mode = \"spool\"",
+        &format!("{github}format = \"github\"\n"),
+    );
+    let before = site.files();
+    site.queue(&["move", &old, "github"]).fails(
+        1,
+        "refpost: cannot move messages in format `pagure` to `github`, which has `github`\n\
+         hint: move them to an endpoint with `format = \"pagure\"`\n",
+    );
+    assert_eq!(site.files(), before);
+}
+
 #[test]
 fn in_a_shared_spool_each_repository_moves_to_an_endpoint_of_its_own() {
     let site = Spooled::new();

@@ -20,6 +20,7 @@ use crate::context::targets::{self, Target};
 use crate::context::{Context, locate};
 use crate::delivery::{self, Surveyor};
 use crate::error::{Error, Exit};
+use crate::payload::Format;
 use crate::report;
 use crate::spool::{Header, Id, Lock, Queue, Spool, SpoolError};
 
@@ -239,15 +240,35 @@ fn plan(
             let to = destination(repository, args, ctx)?;
             destinations.insert(repository.clone(), to);
         }
-        let hop = (from.clone(), destinations[repository].clone());
+        let (to, format) = &destinations[repository];
+        let mut formats = header.formats_for(from);
+        if let Some(other) = formats.find(|one| one != format) {
+            return Err(Error::Failed {
+                what: format!(
+                    "cannot move messages in format `{}` to `{}`, which has `{}`",
+                    other.name(),
+                    args.to,
+                    format.name()
+                ),
+                hint: Some(format!(
+                    "move them to an endpoint with `format = \"{}\"`",
+                    other.name()
+                )),
+            });
+        }
+        let hop = (from.clone(), to.clone());
         plan.entry(hop).or_default().insert(repository.clone());
     }
     Ok(plan)
 }
 
-/// Returns the queue of the endpoint that gets the entries of this repository. Fails if the
-/// endpoint is not configured for it.
-fn destination(repository: &Path, args: &QueueMoveArgs, ctx: &Context) -> Result<Queue, Error> {
+/// Returns the queue and the format of the endpoint that gets the entries of this repository.
+/// Fails if the endpoint is not configured for it.
+fn destination(
+    repository: &Path,
+    args: &QueueMoveArgs,
+    ctx: &Context,
+) -> Result<(Queue, Format), Error> {
     ctx.ensure_trusted(repository)?;
     let settings = ctx.load_to_send(repository)?.settings;
     let mut endpoints = settings.endpoints.iter();
@@ -264,5 +285,6 @@ fn destination(repository: &Path, args: &QueueMoveArgs, ctx: &Context) -> Result
             report::shell(repository)
         )),
     })?;
-    Ok(delivery::queue_of(endpoint, &settings, repository))
+    let queue = delivery::queue_of(endpoint, &settings, repository);
+    Ok((queue, endpoint.format))
 }
