@@ -18,7 +18,8 @@ const HOLD: Duration = Duration::from_millis(250);
 const GIVE_WAY: Duration = Duration::from_millis(3);
 /// Interval at which a lock on `new/` that another process holds is tried again.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
-/// Longest time for which an entry waits for an older push of its repository.
+/// Longest time for which an entry waits for an older push of its repository, since that claimed
+/// its place.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Spools that are distributed side by side, at most, and the file descriptors that each takes:
 /// folders, locks and an entry.
@@ -45,10 +46,8 @@ struct Distributing<'a> {
     ready: Instant,
     /// True if entries came that this distribution does not see.
     again: bool,
-    /// True if messages are being built, which need not be waited for.
-    builds: bool,
-    /// Time since which entries have waited for an older push, whose hook composes.
-    waits_since: Option<Instant>,
+    /// True if messages are being built, or an older push composes: another run may do the rest.
+    may_be_left: bool,
     shortage: Shortage,
 }
 
@@ -74,8 +73,7 @@ impl<'a> Distributor<'a> {
                 held_since: None,
                 ready: Instant::now(),
                 again: false,
-                builds: false,
-                waits_since: None,
+                may_be_left: false,
                 shortage: Shortage::default(),
             }),
         }
@@ -115,10 +113,10 @@ impl<'a> Distributor<'a> {
         }
     }
 
-    /// Stops waiting for messages that are being built.
+    /// Stops waiting for messages that are being built, and for older pushes that compose.
     pub(super) fn wait_no_longer(&mut self) {
         self.spools
-            .retain(|one| !one.builds || one.distribution.is_some());
+            .retain(|one| !one.may_be_left || one.distribution.is_some());
     }
 
     /// Works until `end`. Returns the queues that got entries.
@@ -165,9 +163,7 @@ impl<'a> Distributing<'a> {
         let now = Instant::now();
         self.distribution = None;
         self.held_since = None;
-        let since = self.waits_since.unwrap_or(now);
-        self.waits_since = done.waits.then_some(since);
-        self.builds = done.builds;
+        self.may_be_left = done.builds || done.waits;
         // Reading many entries again and again must leave time for other work.
         let looked = now.duration_since(self.begun);
         self.ready = now + ASK_AGAIN.max(looked * 4);
@@ -184,12 +180,8 @@ impl<'a> Distributing<'a> {
             let spool = self.spool.clone();
             let build = move |id: &Id, header: &Header| host.build(&spool, id, header);
             let distribution = self.spool.distribution(Lock::Try, build)?;
-            let waited = self.waits_since.map(|since| since.elapsed());
-            self.distribution = if waited.is_some_and(|waited| waited >= PATIENCE) {
-                distribution.map(Distribution::without_patience)
-            } else {
-                distribution
-            };
+            let since = host.now() - PATIENCE;
+            self.distribution = distribution.map(|it| it.past_claims_before(since));
         }
         let now = Instant::now();
         let Some(distribution) = &mut self.distribution else {

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Child;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::spooled::{commits, eventually};
 use crate::support::{Background, Spooled, may_take_minutes};
@@ -59,6 +59,22 @@ fn a_push_that_takes_long_to_compose_is_not_overtaken() {
     assert!(flush.0.wait().unwrap().success());
     assert_eq!(commits(&site.receiver.take()), [first.commit, second]);
     assert!(site.files().is_empty(), "{:?}", site.files());
+}
+
+/// A flush waited for the older push for a minute, whatever its budget.
+#[test]
+fn a_hook_that_composes_held_a_flush_beyond_its_budget() {
+    let site = site();
+    let mut first = compose(&site);
+    let (second, _) = site.announce();
+    let begun = Instant::now();
+    let flush = site.refpost(["flush", "--budget", "1s"]);
+    flush.arg(&site.bare).run().well();
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert!(site.receiver.take().is_empty(), "the second came first");
+    drop(first.hook.stdin.take());
+    assert!(first.hook.wait().unwrap().success());
+    assert_eq!(commits(&site.flush_well()), [first.commit, second]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub(super) mod waiting_refs;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::ahead::Ahead;
 use self::intake::{After, Build, Distributed, Intake};
@@ -42,8 +43,8 @@ pub struct Distribution<'a> {
     listing: Listing,
     ahead: Ahead,
     links: Links,
-    /// True if entries wait for an older push of their repository.
-    patience: bool,
+    /// Entries wait for older pushes of their repository that claimed their places since then.
+    claimed_since: SystemTime,
 }
 
 impl Spool {
@@ -62,7 +63,7 @@ impl Spool {
             listing: Listing::default(),
             ahead: Ahead::default(),
             links: Links::default(),
-            patience: true,
+            claimed_since: UNIX_EPOCH,
         };
         let mut is_empty = true;
         disk::each_name(&self.new_dir(), &mut |_| is_empty = false)?;
@@ -103,11 +104,11 @@ impl Spool {
 }
 
 impl Distribution<'_> {
-    /// Makes the distribution wait for no older push.
+    /// Makes the distribution wait for no push that claimed its place before `since`.
     #[must_use]
-    pub fn without_patience(self) -> Self {
+    pub fn past_claims_before(self, since: SystemTime) -> Self {
         Self {
-            patience: false,
+            claimed_since: since,
             ..self
         }
     }
@@ -179,12 +180,12 @@ impl Distribution<'_> {
             return Ok(());
         };
         let id = next.id.clone();
-        let (listing, waits) = (&self.listing, self.patience);
+        let (listing, since) = (&self.listing, self.claimed_since);
         let comes_after = |repository: &Path| {
             if listing.is_spare(&id, repository) {
                 Some(After::Spare)
             } else {
-                let is_claimed = waits && listing.is_claimed(&id, repository);
+                let is_claimed = listing.is_claimed(&id, repository, since);
                 is_claimed.then_some(After::Claim)
             }
         };
