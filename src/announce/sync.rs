@@ -81,15 +81,22 @@ pub(crate) fn deliver_now(
     signals::panic_ends("cannot wait for answers", 0);
     let attempted = delivery::run(async {
         let ran = distribute(spool, &host, end).await;
-        // An older push that cannot be announced yet holds this one in `new/`: no queue is worth
-        // waiting for.
-        let is_held = ran.is_some() && spool.open_new(id).is_ok();
+        // An older push that cannot be announced yet holds this one in `new/`, or the backlog takes
+        // longer than the pusher waits: no queue is worth waiting for.
+        let held = (ran.is_some() && spool.open_new(id).is_ok()).then(|| {
+            let is_late = Instant::now() >= end;
+            if is_late {
+                Left::OutOfTime
+            } else {
+                Left::Older
+            }
+        });
         let own = recipients.iter().filter(|one| !one.queue.is_service());
         let attempts = own.map(async |recipient| {
-            let report = match ran {
-                None => LaneReport::of(Left::OutOfTime),
-                Some(()) if is_held => LaneReport::of(Left::Older),
-                Some(()) => attempt(&courier, spool, &recipient.queue, end).await,
+            let report = match (ran, &held) {
+                (None, _) => LaneReport::of(Left::OutOfTime),
+                (_, Some(left)) => LaneReport::of(left.clone()),
+                _ => attempt(&courier, spool, &recipient.queue, end).await,
             };
             let waiting = spool.standing(&recipient.queue).unwrap_or_default();
             Attempted {
