@@ -96,6 +96,7 @@ mod repositories_errors;
 mod root_apart;
 mod root_asks;
 mod root_bounds;
+mod root_elsewhere;
 mod scenarios;
 mod secrets;
 mod service;
