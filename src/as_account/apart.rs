@@ -4,15 +4,13 @@
 //! the others.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -26,8 +24,9 @@ use tokio::time::{sleep, sleep_until};
 use super::become_account::PATH;
 use super::ended::{Ended, exit_of};
 use super::forwarded::{Forwarded, Kind};
+use super::parts::{Part, parts};
 use crate::context::Context;
-use crate::context::found::{ByOwner, MOST_BYTES};
+use crate::context::found::ByOwner;
 use crate::delivery::{self, Instant};
 use crate::error::{Error, Exit, IoContext};
 use crate::report;
@@ -86,13 +85,6 @@ impl Job {
     }
 }
 
-/// An account, and the paths of its repositories and spools.
-struct Part {
-    account: u32,
-    /// Paths, each followed by a NUL byte.
-    found: Vec<u8>,
-}
-
 /// Has each account do its part, and prints their output. Returns the outcome that counts most.
 pub(crate) fn run(found: ByOwner, job: &Job, ctx: &Context) -> Result<Exit, Error> {
     let mut ended = None;
@@ -148,38 +140,6 @@ pub(super) fn each(
         }
     })
     .doing("wait for", Path::new("accounts"))?
-}
-
-/// Returns the accounts, another one first each minute.
-///
-/// An account gets less than [`MOST_BYTES`] of paths: the rest is left out, and a person is told.
-fn parts(found: ByOwner, ctx: &Context) -> VecDeque<Part> {
-    let mut parts = VecDeque::new();
-    for (account, all) in found.0 {
-        let mut part = Part {
-            account,
-            found: Vec::new(),
-        };
-        for one in all {
-            let path = one.path().as_os_str().as_bytes();
-            if part.found.len() + path.len() >= usize::try_from(MOST_BYTES).unwrap_or(usize::MAX) {
-                let (name, _) = ctx.account(account);
-                let text =
-                    format!("`{name}` has more than is handed over: the rest is passed over");
-                ctx.note_failure();
-                ctx.tell_once(&text, None);
-                break;
-            }
-            part.found.extend(path);
-            part.found.push(0);
-        }
-        parts.push_back(part);
-    }
-    let minutes = ctx.now().duration_since(UNIX_EPOCH);
-    let minutes = minutes.map_or(0, |since| since.as_secs() / 60);
-    let first = minutes % (parts.len().max(1) as u64);
-    parts.rotate_left(usize::try_from(first).unwrap_or_default());
-    parts
 }
 
 /// Runs the part of one account. A failure is told, and does not affect the other accounts.

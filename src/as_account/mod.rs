@@ -5,3 +5,4 @@ pub(crate) mod become_account;
 mod ended;
 mod forwarded;
 pub(crate) mod gathered;
+mod parts;
