@@ -46,15 +46,15 @@ fn run_as(account: &Account, args: &[OsString]) -> Error {
     }
 }
 
-/// Runs a hook anew as the account that owns the repository, in place of this process.
+/// Runs a hook as the account that owns the repository, in place of this process, which
+/// [`super::owners_hook`] has started.
 ///
 /// Returns only if that fails.
-pub(crate) fn run_hook(owner: u32, args: &[OsString]) -> Result<(), Error> {
+pub(crate) fn run_hook(owner: u32, args: &[OsString]) -> Result<Exit, Error> {
+    detach();
     // A push must not be lost because the account has no name, as in a container.
     let account = Account::find(owner)?.unwrap_or_else(|| Account::nameless(owner));
     account.take_on()?;
-    // The terminal is root's, and that account must not type into it.
-    detach();
     Err(run_as(&account, args))
 }
 

@@ -5,4 +5,5 @@ pub(crate) mod become_account;
 mod ended;
 mod forwarded;
 pub(crate) mod gathered;
+pub(crate) mod owners_hook;
 mod parts;

@@ -24,7 +24,7 @@ use crate::announce::git_process::{self};
 use crate::announce::intend::{intend, wanted};
 use crate::announce::push::Push;
 use crate::announce::{announce, intents, push_options, transaction};
-use crate::as_account::become_account;
+use crate::as_account::owners_hook;
 use crate::config::{self, Loaded};
 use crate::context::{Context, locate, signals};
 use crate::error::{Error, Exit};
@@ -56,17 +56,32 @@ pub(crate) struct HookArgs {
     pub(crate) args: Vec<String>,
 }
 
+impl HookArgs {
+    /// Returns whether git runs this hook after refs have moved, or have not.
+    fn follows_a_move(&self) -> bool {
+        match self.name {
+            HookName::PreReceive | HookName::Update => false,
+            HookName::PostReceive | HookName::PostUpdate => true,
+            HookName::ReferenceTransaction => {
+                let state = self.args.first().map(String::as_str);
+                matches!(state, Some("committed" | "aborted"))
+            }
+        }
+    }
+}
+
 /// Number of malformed lines that are told one by one.
 const MALFORMED_TOLD: usize = 5;
 
 pub(crate) fn run(args: &HookArgs, ctx: &Context) -> Exit {
-    if let Err(error) = become_owner(args, ctx) {
-        // Whether it may be refused, only that account's configuration could say.
-        report::say(&format!(
-            "cannot announce what moves: {}",
-            report::chain(&error)
-        ));
-        return Exit::Well;
+    if let Some(owner) = other_owner(ctx) {
+        if args.follows_a_move() {
+            signals::outlive_after_refs_moved();
+        }
+        return owners_hook::run(owner, &command_line(args), ctx).unwrap_or_else(|error| {
+            tell_unannounced(&error);
+            Exit::Well
+        });
     }
     match args.name {
         HookName::PreReceive => before("push", || pre_receive(ctx), ctx),
@@ -82,23 +97,34 @@ pub(crate) fn run(args: &HookArgs, ctx: &Context) -> Exit {
     }
 }
 
-/// Starts the hook anew as the owner of the repository, if root runs it in another account's.
+/// Returns the account that owns the repository, if root runs the hook in another account's.
 /// Nothing in the repository is opened before.
-fn become_owner(args: &HookArgs, ctx: &Context) -> Result<(), Error> {
+fn other_owner(ctx: &Context) -> Option<u32> {
     if ctx.own_uid() != 0 {
-        return Ok(());
+        return None;
     }
-    let folder = locate::hook_folder(ctx);
-    let owner = fs::metadata(&folder).map_or(0, |meta| meta.uid());
-    if owner == 0 {
-        return Ok(());
-    }
+    let owner = fs::metadata(locate::hook_folder(ctx)).ok()?.uid();
+    (owner != 0).then_some(owner)
+}
+
+/// Returns the arguments that run the same hook.
+fn command_line(args: &HookArgs) -> Vec<OsString> {
     let name = args.name.to_possible_value();
     let name = name.map(|name| name.get_name().into());
     let args = args.args.iter().map(OsString::from);
-    let line = std::iter::once("hook".into()).chain(name).chain(args);
-    let args: Vec<OsString> = line.collect();
-    become_account::run_hook(owner, &args)
+    std::iter::once("hook".into())
+        .chain(name)
+        .chain(args)
+        .collect()
+}
+
+/// Tells why the owner of the repository cannot run its hook. Whether the move may be refused for
+/// it, only that account's configuration could say, so it goes on.
+pub(crate) fn tell_unannounced(error: &Error) {
+    report::say(&format!(
+        "cannot announce what moves: {}",
+        report::chain(error)
+    ));
 }
 
 /// Runs `record` before refs move, and tells its error. Returns [`Exit::No`], which refuses the

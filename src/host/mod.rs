@@ -13,6 +13,6 @@ mod shown;
 mod software;
 
 pub use facts::Facts;
-pub use pusher::pusher;
+pub use pusher::{VARIABLES as PUSHER_VARIABLES, pusher};
 pub use shown::Shown;
 pub use software::{Host, HostKind, brings};

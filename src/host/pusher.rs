@@ -3,7 +3,7 @@
 /// The variables in which hosts name the account that pushes, in the order in
 /// which they are believed: refpost's own, gitolite and Pagure, GitLab, Gitea and
 /// Forgejo, Soft Serve, and HTTP (git-http-backend(1)).
-const VARIABLES: [&str; 6] = [
+pub const VARIABLES: [&str; 6] = [
     "REFPOST_PUSHER",
     "GL_USER",
     "GL_USERNAME",

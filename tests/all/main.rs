@@ -97,6 +97,7 @@ mod root_apart;
 mod root_asks;
 mod root_bounds;
 mod root_elsewhere;
+mod root_hooks;
 mod scenarios;
 mod secrets;
 mod service;

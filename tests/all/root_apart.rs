@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::spooled::{eventually, late};
@@ -96,40 +95,15 @@ fn the_flush_that_runs_as_the_account_had_roots_terminal_and_files() {
     let mut flush = flush.spawn().unwrap();
     let mut seen = None;
     eventually("the account's flush is at work", || {
-        seen = process_of(server.alice.uid);
+        seen = Several::process_of(server.alice.uid, "--found");
         seen.is_some()
     });
-    let pid = seen.unwrap();
-    let proc = PathBuf::from(format!("/proc/{pid}"));
-    let environment = fs::read(proc.join("environ")).unwrap();
-    let mut names: Vec<_> = environment
-        .split(|&byte| byte == 0)
-        .filter_map(|one| one.split(|&byte| byte == b'=').next())
-        .map(|name| String::from_utf8_lossy(name).into_owned())
-        .filter(|name| !name.is_empty())
-        .collect();
-    names.sort();
-    assert_eq!(names, ["HOME", "PATH"]);
-    let status = fs::read_to_string(proc.join("status")).unwrap();
-    let uid = server.alice.uid;
-    assert!(
-        status.contains(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n")),
-        "{status}"
-    );
-    let stat = fs::read_to_string(proc.join("stat")).unwrap();
-    let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    assert_eq!(
-        (fields[3], fields[4]),
-        (&*pid.to_string(), "0"),
-        "a session of its own"
-    );
-    for fd in fs::read_dir(proc.join("fd")).unwrap() {
-        // It may have been closed since it was listed.
-        let Ok(target) = fs::read_link(fd.unwrap().path()) else {
-            continue;
-        };
-        assert_ne!(target, secret);
-        assert!(!target.starts_with("/dev"), "{}", target.display());
+    let flushing = seen.unwrap();
+    assert_eq!(flushing.variables(), ["HOME", "PATH"]);
+    flushing.is_apart_as(server.alice.uid);
+    for file in flushing.files() {
+        assert_ne!(file, secret);
+        assert!(!file.starts_with("/dev"), "{}", file.display());
     }
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(flush.id().try_into().unwrap()),
@@ -137,21 +111,6 @@ fn the_flush_that_runs_as_the_account_had_roots_terminal_and_files() {
     )
     .unwrap();
     flush.wait().unwrap();
-}
-
-/// The refpost that runs as an account, once it has dropped root's rights.
-fn process_of(uid: u32) -> Option<u32> {
-    let mut all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let owner = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
-        let is_flush = line.split(|&byte| byte == 0).any(|arg| arg == b"--found");
-        let is_become = line
-            .split(|&byte| byte == 0)
-            .any(|arg| arg == b"as-account");
-        (owner == uid && is_flush && !is_become).then_some(pid)
-    });
-    all.next()
 }
 
 #[test]
@@ -260,37 +219,6 @@ fn status_queue_and_check_as_root_are_each_accounts_own() {
     let nothing = "refpost: nothing of that kind waits or has failed\n\
                    hint: `refpost queue list` shows what does\n";
     server.root(&["queue", "drop", id]).fails(1, nothing);
-}
-
-/// What root's hook made there, the account's own could not use.
-#[test]
-fn a_hook_that_root_ran_in_anothers_repository_was_roots() {
-    let Some(server) = Several::new() else { return };
-    let bare = server.repository(server.alice.uid, "alice/a.git", "");
-    server.root(&["flush"]).well();
-    server.arrived();
-    let text = bare.to_str().unwrap();
-    server.root(&["enable", text, "--guaranteed"]).well();
-    let trust = format!("[safe]\n\tdirectory = {text}\n");
-    server.accounts.public("gitconfig", &trust);
-    server.push(0, &bare);
-    let spool = bare.join("refpost/spool");
-    let all = server.accounts.shell(
-        0,
-        &format!("find {} ! -uid {}", spool.display(), server.alice.uid),
-    );
-    assert_eq!(all.stdout, "");
-    let config = fs::read_to_string(bare.join("refpost.toml")).unwrap();
-    let background = config.replace("\"spool\"", "\"background\"");
-    Several::file(server.alice.uid, &bare.join("refpost.toml"), &background);
-    server.push(0, &bare);
-    // A new branch is two messages.
-    assert_eq!(server.receiver.wait_for(4).len(), 4);
-    let all = server.accounts.shell(
-        0,
-        &format!("find {} ! -uid {}", spool.display(), server.alice.uid),
-    );
-    assert_eq!(all.stdout, "");
 }
 
 #[test]

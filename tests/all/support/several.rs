@@ -1,7 +1,7 @@
 //! A server that several accounts share, below one folder of root's.
 
 use std::fs;
-use std::os::unix::fs::{chown, symlink};
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use super::accounts::group_of;
@@ -13,6 +13,48 @@ pub(crate) struct Several {
     pub(crate) alice: SystemAccount,
     pub(crate) bob: SystemAccount,
     pub(crate) receiver: Receiver,
+}
+
+/// A process that runs.
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+}
+
+impl Process {
+    fn proc(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.pid))
+    }
+
+    /// The names of its variables.
+    pub(crate) fn variables(&self) -> Vec<String> {
+        let environment = fs::read(self.proc("environ")).unwrap();
+        let all = environment.split(|&byte| byte == 0);
+        let names = all.filter_map(|one| one.split(|&byte| byte == b'=').next());
+        let names = names.map(|name| String::from_utf8_lossy(name).into_owned());
+        let mut names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
+        names.sort();
+        names
+    }
+
+    /// It is this account for good, in a session without a terminal.
+    #[track_caller]
+    pub(crate) fn is_apart_as(&self, uid: u32) {
+        let status = fs::read_to_string(self.proc("status")).unwrap();
+        let is = format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n");
+        assert!(status.contains(&is), "{status}");
+        let stat = fs::read_to_string(self.proc("stat")).unwrap();
+        let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        let own = (&*self.pid.to_string(), "0");
+        assert_eq!((fields[3], fields[4]), own, "a session of its own");
+    }
+
+    /// What its file descriptors lead to.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let all = fs::read_dir(self.proc("fd")).unwrap();
+        // One may have been closed since it was listed.
+        all.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok())
+            .collect()
+    }
 }
 
 impl Several {
@@ -81,6 +123,20 @@ impl Several {
 
     pub(crate) fn root(&self, args: &[&str]) -> Ran {
         self.accounts.refpost(0, args)
+    }
+
+    /// The refpost that runs as an account with this argument, once it has dropped root's rights.
+    pub(crate) fn process_of(uid: u32, word: &str) -> Option<Process> {
+        let mut all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let owner = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+            let mut args = line.split(|&byte| byte == 0);
+            let becomes = args.clone().any(|arg| arg == b"as-account");
+            let is_it = owner == uid && args.any(|arg| arg == word.as_bytes()) && !becomes;
+            is_it.then_some(Process { pid })
+        });
+        all.next()
     }
 
     /// The paths that messages came to, each once.
