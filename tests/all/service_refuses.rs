@@ -8,38 +8,9 @@ use std::path::Path;
 
 use sha2::Digest;
 
+use crate::support::served::{ID, ask};
 use crate::support::spooled::{commits, eventually, files_below};
 use crate::support::{Accounts, Served, set_mode};
-
-/// Says things to the service as an account, and prints what it answers.
-const SAY: &str = "
-import json, socket, sys
-path, repository, entry = sys.argv[1:4]
-data = open(entry, 'rb').read() if entry else b''
-s = socket.socket(socket.AF_UNIX)
-s.settimeout(20)
-s.connect(path)
-request = {'refpost': 1, 'id': sys.argv[4], 'repository': repository, 'endpoints': sys.argv[5:], 'length': len(data)}
-s.sendall((json.dumps(request) + '\\n').encode())
-answer = s.recv(2000).decode()
-if answer == 'send\\n' and data:
-    s.sendall(data)
-    answer = s.recv(2000).decode()
-print(answer, end='')
-";
-
-const ID: &str = "20261129T093552.210173650Z-git1-e46ee3017b72a310";
-
-/// An account asks, with a request that it made itself.
-fn ask(served: &Served, account: u32, repository: &str, entry: &str, endpoint: &str) -> String {
-    let script = served.accounts.public("say.py", SAY);
-    let socket = served.accounts.path("run/submit");
-    let mut python = served.accounts.command(account, "python3");
-    python.arg(script).arg(socket);
-    let ran = Accounts::run(python.args([repository, entry, ID, endpoint]));
-    assert_eq!(ran.status, 0, "{}", ran.stderr);
-    ran.stdout
-}
 
 /// An entry of alice's, with a header that she wrote.
 fn forged(served: &Served, change: impl Fn(String) -> String) -> String {
@@ -280,38 +251,40 @@ fn the_service_opened_files_of_those_who_push() {
     fs::remove_file(served.accounts.path("run/submit")).unwrap();
     let trace = served.accounts.path("state/trace");
     let mut strace = served.accounts.command(served.service.uid, "strace");
-    strace.args(["-f", "-qq", "-e", "trace=open,openat,openat2,execve", "-o"]);
+    let calls = "trace=open,openat,openat2,execve";
+    // With the path of the folder in which a name is opened.
+    strace.args(["-f", "-y", "-qq", "-e", calls, "-o"]);
     strace.arg(&trace).arg(&served.accounts.binary).arg("work");
     let _traced = crate::support::Background(strace.spawn().unwrap());
     let socket = served.accounts.path("run/submit");
     eventually("it listens", || {
         UnixStream::connect(&socket).is_ok_and(|mut it| it.write(b"").is_ok())
     });
-    // What lies in wait there: a file that hangs whoever opens it.
+    // What could be read there, beside `HEAD`, `config` and `description`.
     let bare = served.bare("alice/a");
-    for name in ["refpost.toml.x", "description"] {
-        let line = format!("rm -f {0}/{name} && mkfifo {0}/{name}", bare.display());
-        served.alice.shell(&line);
+    let line = format!(
+        "cd {} && echo '# x' >refpost.toml && echo desc=x >cgitrc && : >shallow",
+        bare.display()
+    );
+    served.alice.shell(&line);
+    for name in ["HEAD", "config", "description", "cgitrc", "shallow"] {
+        assert!(bare.join(name).is_file(), "{name}");
     }
     let (commit, said) = served.push(&served.alice, "alice/a");
     assert_eq!(said, ["refpost: 1 message sent to the service"]);
     assert_eq!(commits(&served.arrived(1)), [commit]);
     let text = fs::read_to_string(&trace).unwrap();
     assert_eq!(text.matches("execve(").count(), 1, "it runs nothing");
-    let srv = served.accounts.path("srv").display().to_string();
     // What is opened below `root` is a path alone (`O_PATH`), and a folder.
-    let mut opened = text.lines().filter(|line| {
-        line.contains(&srv) || line.contains("\"alice\"") || line.contains("\"a.git\"")
-    });
-    let files: Vec<_> = opened
-        .by_ref()
-        .filter(|line| !(line.contains("O_PATH") && line.contains("O_DIRECTORY")))
-        .collect();
+    let srv = served.accounts.path("srv").display().to_string();
+    let (folders, files): (Vec<_>, Vec<_>) = text
+        .lines()
+        .filter(|line| line.contains(&srv))
+        .partition(|line| line.contains("O_PATH") && line.contains("O_DIRECTORY"));
     assert!(files.is_empty(), "{files:#?}");
-    assert!(
-        text.contains("\"a.git\", O_"),
-        "it looked at the repository"
-    );
+    let repository = format!("{srv}/alice>, \"a.git\", ");
+    let looked = folders.iter().any(|line| line.contains(&repository));
+    assert!(looked, "it looked at the repository: {text}");
 }
 
 /// As an earlier refpost left it: a folder into which everybody put entries.

@@ -20,7 +20,7 @@ mod outside;
 mod preload;
 mod python;
 mod receiver;
-mod served;
+pub(crate) mod served;
 mod several;
 mod site;
 pub(crate) mod spooled;

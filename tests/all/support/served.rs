@@ -11,6 +11,42 @@ use super::{Accounts, Background, KEY, Ran, Receiver, Request, SystemAccount, se
 /// What starts a service as systemd's socket units do.
 const ACTIVATE: (&str, &str) = ("systemd-socket-activate", "systemd");
 
+/// Says things to the service as an account, and prints what it answers.
+const SAY: &str = "
+import json, socket, sys
+path, repository, entry = sys.argv[1:4]
+data = open(entry, 'rb').read() if entry else b''
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect(path)
+request = {'refpost': 1, 'id': sys.argv[4], 'repository': repository, 'endpoints': sys.argv[5:], 'length': len(data)}
+s.sendall((json.dumps(request) + '\\n').encode())
+answer = s.recv(2000).decode()
+if answer == 'send\\n' and data:
+    s.sendall(data)
+    answer = s.recv(2000).decode()
+print(answer, end='')
+";
+
+pub(crate) const ID: &str = "20261129T093552.210173650Z-git1-e46ee3017b72a310";
+
+/// An account asks, with a request that it made itself.
+pub(crate) fn ask(
+    served: &Served,
+    account: u32,
+    repository: &str,
+    entry: &str,
+    endpoint: &str,
+) -> String {
+    let script = served.accounts.public("say.py", SAY);
+    let socket = served.accounts.path("run/submit");
+    let mut python = served.accounts.command(account, "python3");
+    python.arg(script).arg(socket);
+    let ran = Accounts::run(python.args([repository, entry, ID, endpoint]));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    ran.stdout
+}
+
 pub(crate) struct Served {
     pub(crate) accounts: Accounts,
     pub(crate) service: SystemAccount,
