@@ -217,8 +217,8 @@ impl<'a> Desk<'a> {
                 .map_err(|error| later(error.into()))?;
             spool.count_size(repository, &id, request.length);
             spool.count_size(&account(asker), &id, request.length);
+            self.note(asker, spool, repository, &request.id);
         }
-        self.note(spool, repository, &request.id);
         Ok(())
     }
 
@@ -227,11 +227,11 @@ impl<'a> Desk<'a> {
         self.taken_of(&mut taken, spool).has(repository, id)
     }
 
-    fn note(&self, spool: &Spool, repository: &Path, id: &Id) {
+    fn note(&self, asker: &Asker, spool: &Spool, repository: &Path, id: &Id) {
         let mut taken = lock(&self.shared.taken);
         let taken = self.taken_of(&mut taken, spool);
         // If this cannot be written, it is known until this process ends.
-        if let Err(error) = taken.note(repository, id, self.ctx.now()) {
+        if let Err(error) = taken.note(asker.uid, repository, id, self.ctx.now()) {
             self.ctx.tell_error(crate::spool::SpoolError::from(error));
         }
     }

@@ -2,14 +2,16 @@
 //! once.
 //!
 //! ```text
-//! taken   a line for each: when, in seconds since 1970, and a hash of its repository and its id
+//! taken   a line for each: when, in seconds since 1970, the account that sent it, and a hash of
+//!         its repository and its id
 //! ```
 //!
-//! Ids are kept for 5 days, the newest 262,144 at most. Nothing is flushed to disk: after a power
+//! Ids are kept for 5 days, 262,144 at most. Where there are more, the oldest one of the account
+//! that has most is forgotten, so that no account affects others. Nothing is flushed to disk: after a power
 //! failure an entry may be recorded twice, with the same `msg_id`. One process at a time uses the
 //! file.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
@@ -28,7 +30,8 @@ const TAKEN: &str = "taken";
 const LIFE: Duration = Duration::from_hours(5 * 24);
 /// Number of ids kept: more than any one server receives in 5 days. They take some 12 MB.
 const MOST: usize = 1 << 18;
-/// Number of bytes of the file that are read. A line is 10 digits, a blank, 32 digits and an end.
+/// Number of bytes of the file that are read. A line is twice at most 10 digits and a blank, 32
+/// digits and an end.
 const LONGEST: u64 = 64 * 2 * MOST as u64;
 
 type Hash = [u8; 16];
@@ -38,9 +41,11 @@ type Hash = [u8; 16];
 pub struct Taken {
     spool: Spool,
     name: Name,
-    /// Times and hashes, in the order in which they came.
-    all: VecDeque<(u64, Hash)>,
+    /// Times and hashes of each account, in the order in which they came.
+    all: HashMap<u32, VecDeque<(u64, Hash)>>,
     known: HashSet<Hash>,
+    /// Number of ids kept.
+    most: usize,
     /// Number of lines in the file.
     lines: usize,
     file: Option<File>,
@@ -58,15 +63,16 @@ impl Taken {
         let mut taken = Self {
             spool: spool.clone(),
             name,
-            all: VecDeque::new(),
+            all: HashMap::new(),
             known: HashSet::new(),
+            most: MOST,
             lines: 0,
             file: None,
         };
         for line in text.split(|&byte| byte == b'\n') {
             taken.lines += 1;
-            if let Some((time, hash)) = parse(line) {
-                taken.put(time, hash);
+            if let Some((account, time, hash)) = parse(line) {
+                taken.put(account, time, hash);
             }
         }
         taken.forget_old(now);
@@ -79,17 +85,23 @@ impl Taken {
         self.known.contains(&hash(repository, id))
     }
 
-    /// Records that this entry of this repository was received.
-    pub fn note(&mut self, repository: &Path, id: &Id, now: SystemTime) -> Result<(), IoError> {
+    /// Records that this entry of this repository was received from an account.
+    pub fn note(
+        &mut self,
+        account: u32,
+        repository: &Path,
+        id: &Id,
+        now: SystemTime,
+    ) -> Result<(), IoError> {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (time, hash) = (since.as_secs(), hash(repository, id));
-        self.put(time, hash);
+        self.put(account, time, hash);
         self.forget_old(now);
-        if self.lines >= 2 * MOST.min(self.all.len().max(1024)) {
+        if self.lines >= 2 * self.most.min(self.known.len().max(1024)) {
             return self.write_all();
         }
         self.lines += 1;
-        let line = line(time, hash);
+        let line = line(account, time, hash);
         let file = match &self.file {
             Some(file) => file,
             None => self.file.insert(self.open()?),
@@ -97,19 +109,25 @@ impl Taken {
         disk::write(file, &self.name, &[line.as_bytes()])
     }
 
-    fn put(&mut self, time: u64, hash: Hash) {
+    fn put(&mut self, account: u32, time: u64, hash: Hash) {
         if self.known.insert(hash) {
-            self.all.push_back((time, hash));
+            self.all.entry(account).or_default().push_back((time, hash));
         }
     }
 
     fn forget_old(&mut self, now: SystemTime) {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let oldest = since.saturating_sub(LIFE).as_secs();
-        while let Some(&(time, hash)) = self.all.front()
-            && (time < oldest || self.all.len() > MOST)
+        self.all.retain(|_, ids| {
+            while let Some((_, hash)) = ids.pop_front_if(|(time, _)| *time < oldest) {
+                self.known.remove(&hash);
+            }
+            !ids.is_empty()
+        });
+        while self.known.len() > self.most
+            && let Some(ids) = self.all.values_mut().max_by_key(|ids| ids.len())
+            && let Some((_, hash)) = ids.pop_front()
         {
-            self.all.pop_front();
             self.known.remove(&hash);
         }
     }
@@ -127,8 +145,10 @@ impl Taken {
     /// Writes the file anew, without expired lines.
     fn write_all(&mut self) -> Result<(), IoError> {
         let mut text = String::new();
-        for &(time, hash) in &self.all {
-            text.push_str(&line(time, hash));
+        for (&account, ids) in &self.all {
+            for &(time, hash) in ids {
+                text.push_str(&line(account, time, hash));
+            }
         }
         let tmp = self.spool.work_dir()?.entry(TAKEN);
         disk::unlink(&tmp)?;
@@ -136,7 +156,7 @@ impl Taken {
         disk::write(&file, &tmp, &[text.as_bytes()])?;
         // Crash before: the old file stands.
         disk::rename(&tmp, &self.name)?;
-        (self.file, self.lines) = (Some(file), self.all.len());
+        (self.file, self.lines) = (Some(file), self.known.len());
         Ok(())
     }
 }
@@ -152,24 +172,28 @@ fn hash(repository: &Path, id: &Id) -> Hash {
     hash
 }
 
-fn line(time: u64, hash: Hash) -> String {
+fn line(account: u32, time: u64, hash: Hash) -> String {
     let mut line = String::new();
     // Writing to text does not fail.
-    let _ = writeln!(line, "{time} {}", hex::encode(hash));
+    let _ = writeln!(line, "{time} {account} {}", hex::encode(hash));
     line
 }
 
-fn parse(line: &[u8]) -> Option<(u64, Hash)> {
-    let (time, digits) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+fn parse(line: &[u8]) -> Option<(u32, u64, Hash)> {
+    let (time, rest) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    let (account, digits) = rest.split_once(' ')?;
     let mut hash = [0; 16];
     hex::decode_to_slice(digits, &mut hash).ok()?;
-    Some((time.parse().ok()?, hash))
+    Some((account.parse().ok()?, time.parse().ok()?, hash))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::spool::Access;
+
+    const ALICE: u32 = 1001;
+    const BOB: u32 = 1002;
 
     fn id(n: u64) -> Id {
         Id::new(UNIX_EPOCH + Duration::from_secs(n), "git1", n)
@@ -182,14 +206,38 @@ mod tests {
         let start = UNIX_EPOCH + Duration::from_hours(24 * 365);
         let (one, other) = (Path::new("/srv/one.git"), Path::new("/srv/other.git"));
         let mut taken = Taken::of(&spool, start);
-        taken.note(one, &id(1), start).expect("it is written");
-        taken.note(one, &id(2), start).expect("it is written");
+        taken
+            .note(ALICE, one, &id(1), start)
+            .expect("it is written");
+        taken
+            .note(ALICE, one, &id(2), start)
+            .expect("it is written");
         for later in [taken, Taken::of(&spool, start)] {
             assert!(later.has(one, &id(1)) && later.has(one, &id(2)));
             assert!(!later.has(other, &id(1)) && !later.has(one, &id(3)));
         }
         let later = Taken::of(&spool, start + LIFE + Duration::from_secs(1));
         assert!(!later.has(one, &id(1)));
+    }
+
+    #[test]
+    fn the_ids_of_one_account_displaced_those_of_all_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::new(folder.path(), Access::Owner);
+        let now = UNIX_EPOCH + Duration::from_hours(24 * 365);
+        let (alices, bobs) = (Path::new("/srv/alice.git"), Path::new("/srv/bob.git"));
+        let mut taken = Taken::of(&spool, now);
+        taken.most = 100;
+        for n in 0..40 {
+            taken.note(ALICE, alices, &id(n), now).expect("written");
+        }
+        for n in 0..1000 {
+            taken.note(BOB, bobs, &id(n), now).expect("written");
+        }
+        assert!((0..40).all(|n| taken.has(alices, &id(n))));
+        assert!((940..1000).all(|n| taken.has(bobs, &id(n))));
+        assert!(!taken.has(bobs, &id(939)));
+        assert_eq!(taken.known.len(), 100);
     }
 
     #[test]
@@ -200,7 +248,9 @@ mod tests {
         let at = |n: u64| UNIX_EPOCH + Duration::from_hours(n);
         let mut taken = Taken::of(&spool, at(0));
         for n in 0..5000 {
-            taken.note(one, &id(n), at(n)).expect("it is written");
+            taken
+                .note(ALICE, one, &id(n), at(n))
+                .expect("it is written");
         }
         let text = std::fs::read_to_string(folder.path().join(TAKEN)).expect("it is there");
         assert!(text.lines().count() < 2100, "{}", text.lines().count());

@@ -335,6 +335,32 @@ fn a_member_of_the_repositorys_group_may_submit() {
     assert_eq!(submit(), "later the account may not write the repository\n");
 }
 
+/// An account could displace the ids of all others by entries that cost it nothing.
+#[test]
+fn an_entry_that_no_endpoint_wants_was_remembered() {
+    let Some(served) = Served::new() else { return };
+    served.configure("mode = \"spool\"", "");
+    served.push(&served.alice, "alice/a");
+    served.configure("", "refs = [\"refs/tags/*\"]\n");
+    let _service = served.start();
+    let own = served.own_spool("alice/a").join("retry/@service");
+    let entry = fs::read_dir(own).unwrap().next().unwrap().unwrap().path();
+    let entry = fs::read(entry).unwrap();
+    let entry = served.accounts.environment.write("entry", entry);
+    set_mode(&entry, 0o644);
+    let bare = served.bare("alice/a");
+    let submit = || {
+        let paths = [&bare, &entry].map(|path| path.to_str().unwrap());
+        ask(&served, served.alice.uid, paths[0], paths[1], "ci")
+    };
+    assert_eq!(submit(), "durable\n");
+    assert!(!served.spool().join("taken").exists());
+    served.configure("", "");
+    assert_eq!(submit(), "durable\n");
+    assert_eq!(served.arrived(1).len(), 1);
+    assert!(served.spool().join("taken").exists());
+}
+
 /// What was to be submitted can be delivered by the repository's owner instead.
 #[test]
 fn what_waited_for_a_service_that_is_gone_is_moved_to_an_endpoint() {
