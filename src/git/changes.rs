@@ -2,6 +2,7 @@
 //! tell of it is for the wire formats to say (`payload`).
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use crate::event::{
     self, Author, ChangedFiles, Gained, Oid, RefChange, RefKind, RefName, RefUpdate, Tip,
@@ -10,6 +11,7 @@ use crate::git::details::{Details, WantedDetails};
 use crate::git::error::{Error, present};
 use crate::git::history::gained::{self, Authors};
 use crate::git::history::graph::Graph;
+use crate::git::history::shallow::Shallow;
 use crate::git::objects::id::Id;
 use crate::git::repository::{DefaultBranch, Peeled, Repository};
 use crate::git::tree_diff::{self, Budget, Wants};
@@ -17,6 +19,7 @@ use crate::git::tree_diff::{self, Budget, Wants};
 /// State that the updates of one push are measured against.
 pub struct Changes<'repo> {
     repository: &'repo Repository,
+    shallow: Rc<Shallow>,
     graph: Graph<'repo>,
     /// Read at its first use: only new refs are measured against it.
     default: OnceCell<DefaultBranch>,
@@ -37,14 +40,16 @@ impl Repository {
     /// updates themselves say where the others were and are.
     #[must_use]
     pub fn changes(&self, wants: Wants) -> Changes<'_> {
+        let shallow = Rc::new(Shallow::of(self));
         Changes {
             repository: self,
-            graph: Graph::new(self),
+            shallow: Rc::clone(&shallow),
+            graph: Graph::new(self, Rc::clone(&shallow)),
             default: OnceCell::new(),
             wants,
             waits: true,
             budget: Budget::default(),
-            details: Details::new(self),
+            details: Details::new(self, shallow),
             wanted: None,
         }
     }
@@ -71,6 +76,7 @@ impl Changes<'_> {
         for id in [update.old, update.new].into_iter().flatten() {
             self.repository.id(id)?;
         }
+        self.shallow.ensure_read()?;
         self.graph.begin_ref();
         match self.whole(update) {
             Err(error) if error.is_of_absent_object() && !self.waits => Ok(self.known(update)),

@@ -4,6 +4,7 @@
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::rc::Rc;
 
 use super::error::{Error, present};
 use super::history::shallow::Shallow;
@@ -41,7 +42,7 @@ type Files = Vec<(Vec<u8>, event::FileStatus)>;
 /// Tells of the commits of one push.
 pub(super) struct Details<'repo> {
     repository: &'repo Repository,
-    shallow: OnceCell<Shallow>,
+    shallow: Rc<Shallow>,
     /// By the commits that they are at, the first two by name.
     branches: OnceCell<HashMap<Oid, (RefName, Option<RefName>)>>,
     /// The rest of the budget for comparing trees.
@@ -63,10 +64,10 @@ impl Room {
 }
 
 impl<'repo> Details<'repo> {
-    pub(super) fn new(repository: &'repo Repository) -> Self {
+    pub(super) fn new(repository: &'repo Repository, shallow: Rc<Shallow>) -> Self {
         Self {
             repository,
-            shallow: OnceCell::new(),
+            shallow,
             branches: OnceCell::new(),
             budget: Budget::default(),
             left: Cell::new(MOST_COMMITS),
@@ -138,7 +139,11 @@ impl<'repo> Details<'repo> {
         };
         room.take(said.message.len());
         let files = if room.has_files {
-            self.files(parent.filter(|_| !self.ends_at(id)), tree, room.bytes)?
+            self.files(
+                parent.filter(|_| !self.shallow.ends_at(id)),
+                tree,
+                room.bytes,
+            )?
         } else {
             None
         };
@@ -182,18 +187,13 @@ impl<'repo> Details<'repo> {
         Ok((!more && !is_cut && listed.len() == total).then_some(listed))
     }
 
-    fn ends_at(&self, id: Id) -> bool {
-        let shallow = self.shallow.get_or_init(|| Shallow::of(self.repository));
-        shallow.ends_at(id)
-    }
-
     fn first_parent(&self, id: Oid) -> Result<Option<Oid>, Error> {
         let id = self.repository.id(id)?;
         let read = self
             .repository
             .commit(id, |commit| commit.parents.first().copied());
         let parent = present(read)?.flatten();
-        Ok(parent.filter(|_| !self.ends_at(id)).map(Oid::from))
+        Ok(parent.filter(|_| !self.shallow.ends_at(id)).map(Oid::from))
     }
 
     fn tag_text(&self, change: &RefChange, wanted: WantedDetails) -> Result<Option<String>, Error> {

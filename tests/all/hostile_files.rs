@@ -111,6 +111,42 @@ fn a_fifo_in_a_repository_keeps_no_command_waiting() {
     preview.stdin(&line).run().well();
 }
 
+/// It was taken for no edge at all, and all that is behind it was told as new.
+#[test]
+fn a_shallow_file_that_git_refuses_had_no_edge() {
+    let site = Site::new();
+    let ids = ["a", "b", "c"].map(|file| site.commit(file));
+    site.push(&["main"]);
+    // No branch is the default one, so that a new one lists all that it has.
+    site.head("ref: refs/heads/none");
+    let shallow = site.bare.join("shallow");
+    let hook = || site.refpost(["hook", "post-receive"]).dir(&site.bare);
+    let line = format!("{ZEROS} {} refs/heads/other\n", ids[2]);
+    for bad in [&b"garbage"[..], b"", b"\xff\xfe", b"1111"] {
+        fs::write(&shallow, [ids[1].as_bytes(), b"\n", bad, b"\n"].concat()).unwrap();
+        let list = site.run("git").dir(&site.bare).args(["rev-list", "main"]);
+        assert_eq!(list.run().status, 128);
+        let said = hook().stdin(&line).run().stderr;
+        let why = "/shallow`: line 2 begins with no id: recorded, to be announced";
+        assert!(said.contains(why), "{said}");
+    }
+    // A file of zeros that takes no place on the disk, and none in memory.
+    fs::File::create(&shallow)
+        .unwrap()
+        .set_len(700 << 20)
+        .unwrap();
+    let said = hook().stdin(&line).run().stderr;
+    let why = "/shallow` is larger than 64 MiB: recorded, to be announced";
+    assert!(said.contains(why), "{said}");
+    assert!(site.receiver.take().is_empty());
+    fs::write(&shallow, format!("{}\n", ids[1])).unwrap();
+    site.refpost(["flush", "test.git"]).run().well();
+    let arrived = site.receiver.take();
+    // A new branch is two messages.
+    assert_eq!(arrived.len(), 10);
+    assert!(arrived.iter().all(|it| it.message()["total_commits"] != 3));
+}
+
 /// libgit2 and git wait at a FIFO, each in its own place: a ref, its log, what HEAD leads to,
 /// an object, a pack, an index.
 #[test]

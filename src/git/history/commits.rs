@@ -5,6 +5,7 @@
 //! kept.
 
 use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
 
 use hashbrown::HashTable;
 
@@ -50,7 +51,7 @@ pub(in crate::git) enum Writer {
 /// The commits of a repository.
 pub(in crate::git) struct Commits<'repo> {
     repository: &'repo Repository,
-    shallow: Shallow,
+    shallow: Rc<Shallow>,
     file: Option<CommitFile>,
     /// Numbers below this are positions in the file.
     filed: u32,
@@ -67,8 +68,7 @@ pub(in crate::git) struct Commits<'repo> {
 }
 
 impl<'repo> Commits<'repo> {
-    pub(in crate::git) fn new(repository: &'repo Repository) -> Self {
-        let shallow = Shallow::of(repository);
+    pub(in crate::git) fn new(repository: &'repo Repository, shallow: Rc<Shallow>) -> Self {
         // The file tells of parents as commits name them (commit-graph.c,
         // `commit_graph_compatible`).
         let file = (!shallow.is_there()).then(|| CommitFile::of(repository));

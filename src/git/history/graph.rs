@@ -6,11 +6,13 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
+use std::rc::Rc;
 
 use crate::git::error::Error;
 use crate::git::history::commits::Commits;
 use crate::git::history::flags::{Flags, Next, Queue};
 use crate::git::history::merge_base::MergeBases;
+use crate::git::history::shallow::Shallow;
 use crate::git::objects::id::Id;
 use crate::git::repository::Repository;
 
@@ -292,10 +294,10 @@ struct State<'repo> {
 }
 
 impl<'repo> Graph<'repo> {
-    pub(in crate::git) fn new(repository: &'repo Repository) -> Self {
+    pub(in crate::git) fn new(repository: &'repo Repository, shallow: Rc<Shallow>) -> Self {
         Self {
             state: RefCell::new(State {
-                commits: Commits::new(repository),
+                commits: Commits::new(repository, shallow),
                 walk: Walk::default(),
                 merge_base: MergeBases::default(),
                 base: None,

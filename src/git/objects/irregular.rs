@@ -12,13 +12,19 @@ use crate::plain_file;
 /// No more of a configuration is looked at.
 const LONGEST_CONFIG: u64 = 16 << 20;
 
+/// Size in bytes of the largest file that libgit2 reads as a whole when it opens a repository.
+const LARGEST: u64 = 64 << 20;
+
+/// The only one of them that grows with what is pushed.
+const REFS: &str = "packed-refs";
+
 /// Files that libgit2 and git read of each repository that they open.
 const READ_AT_ONCE: [&str; 8] = [
     "HEAD",
     "commondir",
     "config",
     "config.worktree",
-    "packed-refs",
+    REFS,
     "shallow",
     "info/grafts",
     "objects/info/alternates",
@@ -33,12 +39,23 @@ fn within(path: &Path) -> PathBuf {
     }
 }
 
-/// Fails for the repository in this folder, or in a `.git` in it, if one of those is no file.
+/// Fails for the repository in this folder, or in a `.git` in it, if one of those is no file or
+/// would fill the memory.
 /// git looks into both to see which of them is one.
 pub(in crate::git) fn ensure_none_at_once(path: &Path) -> Result<(), Cause> {
     let both = [path.join(".git"), path.to_owned()];
     let files = |git_dir: &PathBuf| READ_AT_ONCE.map(|name| git_dir.join(name));
-    ensure_none(both.iter().flat_map(files))
+    for file in both.iter().flat_map(files) {
+        let Ok(meta) = fs::metadata(&file) else {
+            continue;
+        };
+        ensure_regular(&file, &meta)?;
+        if meta.is_file() && meta.len() > LARGEST && !file.ends_with(REFS) {
+            let most = LARGEST >> 20;
+            return Err(format!("`{}` is larger than {most} MiB", file.display()).into());
+        }
+    }
+    Ok(())
 }
 
 /// Fails if a file that its configuration includes is never read to its end: at a FIFO libgit2
@@ -74,12 +91,17 @@ pub(in crate::git) fn ensure_none_in_packs(objects: &Path) -> Result<(), Cause> 
 /// Fails if one of these exists and is no regular file. A folder is allowed: opening it returns at
 /// once, and it may stand in the place of a ref whose name others begin with.
 pub(in crate::git) fn ensure_none(files: impl IntoIterator<Item = PathBuf>) -> Result<(), Cause> {
-    let is_odd = |file: &PathBuf| {
-        let meta = fs::metadata(file);
-        meta.is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
-    };
-    match files.into_iter().find(is_odd) {
-        Some(odd) => Err(format!("`{}` is no regular file", odd.display()).into()),
-        None => Ok(()),
+    let mut files = files.into_iter();
+    files.try_for_each(|file| match fs::metadata(&file) {
+        Ok(meta) => ensure_regular(&file, &meta),
+        Err(_) => Ok(()),
+    })
+}
+
+fn ensure_regular(file: &Path, meta: &fs::Metadata) -> Result<(), Cause> {
+    if meta.is_file() || meta.is_dir() {
+        Ok(())
+    } else {
+        Err(format!("`{}` is no regular file", file.display()).into())
     }
 }
