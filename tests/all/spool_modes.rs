@@ -120,13 +120,32 @@ fn the_next_push_takes_along_what_failed() {
     assert_eq!(commits(&arrived), pushed);
 }
 
+/// The variables that hooks ignore, as the sources list them.
+fn ignored_in_hooks() -> Vec<String> {
+    let source = include_str!("../../src/context/environment.rs");
+    let (_, list) = source.split_once("const IGNORED_IN_HOOKS").unwrap();
+    let (list, _) = list.split_once("];").unwrap();
+    let names: Vec<_> = list
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect();
+    assert!(names.contains(&"SSL_CERT_FILE".to_owned()) && names.len() > 10);
+    names
+}
+
 #[test]
 fn a_background_flush_holds_nothing_of_the_push() {
     let site = Spooled::with("");
     site.configure("", "timeout = \"60s\"");
     site.receiver.script(|_| Answer::Nothing);
     let commit = site.commit("file");
-    let push = site.git_run(&["push", "-q", "origin", "main"]);
+    let mut push = site.git_run(&["push", "-q", "origin", "main"]);
+    let ignored = ignored_in_hooks();
+    for name in &ignored {
+        push = push.env(name, "/nowhere");
+    }
     let (sender, done) = mpsc::channel();
     thread::spawn(move || sender.send(push.run()));
     // The receiver never answers. Who waited for the flush, or for the end of a
@@ -157,6 +176,11 @@ fn a_background_flush_holds_nothing_of_the_push() {
     assert_eq!(fs::read_link(process.join("cwd")).unwrap(), Path::new("/"));
     let environment = fs::read(process.join("environ")).unwrap();
     let environment = String::from_utf8_lossy(&environment);
+    let names = environment.split('\0').filter_map(|it| it.split_once('='));
+    let kept: Vec<_> = names
+        .filter(|(name, _)| ignored.iter().any(|one| one == name))
+        .collect();
+    assert!(kept.is_empty(), "{kept:?}");
     // Where git's configuration is tells which repositories are trusted; everything
     // else of git's is about the push.
     let about_the_push: Vec<_> = environment
