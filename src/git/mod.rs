@@ -39,6 +39,7 @@ pub use error::Error;
 pub use everywhere::Everywhere;
 pub use objects::header::{commit_header, tag_header};
 pub use objects::settings::Setting;
+pub use objects::text::commit_text;
 pub use ownership::ensure_trusted;
 pub use ref_lines::{BATCH_UPDATES, Malformed, RefLines, is_full};
 pub use refs::LogLine;

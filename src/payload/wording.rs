@@ -75,8 +75,9 @@ pub(super) fn date(signature: &Signature, utc: Utc) -> String {
     rfc3339(signature.seconds, signature.offset, utc)
 }
 
-/// Returns seconds since the epoch as a date (RFC 3339), `minutes` east of UTC. A time that no
-/// calendar shows becomes the last date that one does.
+/// Returns seconds since the epoch as a date (RFC 3339), `minutes` east of UTC. A date after the
+/// year 9999, which has no spelling there, becomes the last day of it, and an offset of a day or
+/// more, which has none either, becomes UTC.
 pub(super) fn rfc3339(seconds: u64, minutes: i32, utc: Utc) -> String {
     let last = Date::from_calendar_date(9999, Month::December, 31);
     let last = last.map(|date| date.with_time(Time::MIDNIGHT).assume_utc());
@@ -84,7 +85,8 @@ pub(super) fn rfc3339(seconds: u64, minutes: i32, utc: Utc) -> String {
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     let moment = moment.or(last.ok()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let offset = UtcOffset::from_whole_seconds(minutes * 60).ok();
+    let offset = (minutes.unsigned_abs() < 24 * 60).then(|| minutes * 60);
+    let offset = offset.and_then(|seconds| UtcOffset::from_whole_seconds(seconds).ok());
     let local = offset.and_then(|offset| moment.checked_to_offset(offset));
     let local = local.filter(|local| (0..10_000).contains(&local.year()));
     let at = local.unwrap_or(moment);
@@ -150,7 +152,9 @@ mod tests {
             (253_402_300_799, 0, "9999-12-31T23:59:59Z"),
             (253_402_300_799, 60, "9999-12-31T23:59:59Z"),
             (u64::MAX, 60, "9999-12-31T01:00:00+01:00"),
-            (1, 100_000, "1970-01-01T00:00:01Z"),
+            (1, 24 * 60 - 1, "1970-01-01T23:59:01+23:59"),
+            (1, 24 * 60, "1970-01-01T00:00:01Z"),
+            (1, 1_288_490_226, "1970-01-01T00:00:01Z"),
         ] {
             assert_eq!(rfc3339(seconds, minutes, Utc::Zulu), expected);
         }

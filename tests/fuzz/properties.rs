@@ -175,6 +175,7 @@ pub(crate) fn commit(data: &[u8]) {
         let length = "parent ".len() + tree.to_string().len();
         assert!(!rest.starts_with(b"parent ") || rest.len() <= length);
         person(&author);
+        said(data, sha256, &author);
         let end = data.iter().position(|&byte| byte == 0);
         let text = &data[..end.unwrap_or(data.len())];
         let again = git::commit_header(text, sha256).expect("no id has a zero byte");
@@ -182,6 +183,22 @@ pub(crate) fn commit(data: &[u8]) {
         assert_eq!(again.3, author);
         assert!(time == 0 || rest.starts_with(b"author"));
     }
+}
+
+/// The same author, dates that git can show, and a message that is no longer than it may be.
+fn said(data: &[u8], sha256: bool, author: &Author) {
+    let most = data.len() / 2;
+    let said = git::commit_text(data, sha256, most).expect("it is a commit");
+    let (by, committer, message) = said;
+    let (name, email) = (by.name.clone(), by.email.clone());
+    assert_eq!(Author::Person { name, email }, *author);
+    for signature in [by, committer] {
+        assert!(i64::try_from(signature.seconds).is_ok());
+        let (name, email) = (signature.name, signature.email);
+        person(&Author::Person { name, email });
+    }
+    // U+FFFD is three bytes, and stands for one.
+    assert!(message.len() <= 3 * most);
 }
 
 /// An annotated tag: its target is its first line.

@@ -144,7 +144,7 @@ fn id_line<'a>(object: &'a [u8], field: &[u8], hash: HashKind) -> Option<(Id, &'
 
 /// Reads a number as strtoumax(3) does, and so git: up to the first byte that is no digit, with the
 /// largest number for one beyond it, and wrapped around below zero.
-fn seconds(text: &[u8]) -> u64 {
+pub(super) fn seconds(text: &[u8]) -> u64 {
     let (digits, is_negative) = match text.strip_prefix(b"-") {
         Some(digits) => (digits, true),
         None => (text, false),
@@ -191,16 +191,16 @@ impl<'a> Signature<'a> {
         }
     }
 
-    /// Returns the person. Bytes that are no UTF-8 become U+FFFD.
+    /// Returns the person. Bytes that are no UTF-8 become U+FFFD. For git, blanks behind the name
+    /// are no part of it, and all others are (ident.c, `split_ident_line`).
     pub(in crate::git) fn person(&self) -> Author {
         let text = |bytes: &[u8]| {
-            let bytes = bytes.trim_ascii();
             let start = &bytes[..bytes.len().min(LONGEST_BYTES)];
             let text = String::from_utf8_lossy(start);
-            cut(text.trim(), start.len() < bytes.len())
+            cut(&text, start.len() < bytes.len())
         };
         Author::Person {
-            name: text(&self.name),
+            name: text(trim_end(&self.name)),
             email: text(&self.email),
         }
     }
@@ -229,6 +229,21 @@ fn headers(object: &[u8]) -> impl Iterator<Item = &[u8]> {
         has_ended = object.get(end) == Some(&0);
         (!is_over).then_some(line)
     })
+}
+
+/// Whether git takes a byte for a blank (`isspace` of `sane_ctype.h`).
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+pub(super) fn trim_start(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|&&byte| is_blank(byte)).count();
+    &text[blanks..]
+}
+
+fn trim_end(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|&byte| !is_blank(byte));
+    &text[..end.map_or(0, |at| at + 1)]
 }
 
 fn split_at_byte(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {

@@ -2,6 +2,7 @@
 
 use super::header::{self, Commit, last_line};
 use crate::event::{Author, Signature};
+use crate::git::objects::id::HashKind;
 
 /// The first lines of signatures of tags (gpg-interface.c).
 const SIGNATURES: [&[u8]; 4] = [
@@ -37,6 +38,19 @@ impl Commit<'_> {
             is_cut,
         }
     }
+}
+
+/// Returns the contents of a commit, for the tests of hostile bytes: author, committer, and no more
+/// of the message than `most` bytes.
+#[must_use]
+pub fn commit_text(
+    bytes: &[u8],
+    sha256: bool,
+    most: usize,
+) -> Option<(Signature, Signature, String)> {
+    let commit = Commit::parse(bytes, HashKind::of(sha256))?;
+    let said = commit.said(most);
+    Some((said.author, said.committer, said.message))
 }
 
 /// The text of a tag, without a signature, as far as `most` bytes.
@@ -88,31 +102,38 @@ fn signature(line: &[u8]) -> Signature {
     }
 }
 
-/// `SECONDS ZONE` behind the last `>` (ident.c, `split_ident_line`); the zone in minutes.
+/// Returns the date of a line as git reads it: seconds since the epoch, and minutes by which its
+/// zone is ahead of UTC (ident.c, `split_ident_line`; pretty.c, `show_ident_date`). Without an
+/// address or a zone nothing is a date, and a time beyond 63 bits is the epoch.
 fn date(line: &[u8]) -> Option<(u64, i32)> {
-    let behind = &line[memchr::memrchr(b'>', line)? + 1..];
-    let text = std::str::from_utf8(behind.trim_ascii()).ok()?;
-    let (seconds, zone) = text.split_once(' ').unwrap_or((text, ""));
-    let seconds = seconds.parse().ok()?;
-    Some((seconds, minutes(zone.trim()).unwrap_or_default()))
-}
-
-/// `+HHMM`, `-HHMM`; `None` for what no clock shows.
-fn minutes(zone: &str) -> Option<i32> {
-    let (sign, digits) = match zone.as_bytes().first()? {
-        b'+' => (1, &zone[1..]),
-        b'-' => (-1, &zone[1..]),
+    let address = &line[memchr::memchr(b'<', line)?..];
+    let behind = &address[memchr::memrchr(b'>', address)? + 1..];
+    let (seconds, zone) = digits(header::trim_start(behind))?;
+    let (sign, zone) = match header::trim_start(zone).split_first()? {
+        (b'+', zone) => (1, zone),
+        (b'-', zone) => (-1, zone),
         _ => return None,
     };
-    let number: i32 = digits.parse().ok().filter(|number| *number >= 0)?;
-    let (hours, minutes) = (number / 100, number % 100);
-    (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes))
+    let (zone, _) = digits(zone)?;
+    if i64::try_from(seconds).is_err() {
+        return Some((0, 0));
+    }
+    // `HHMM`, whatever the numbers; git drops what is no `int`.
+    let zone = i32::try_from(zone).ok().filter(|&zone| zone < i32::MAX);
+    let zone = zone.unwrap_or_default();
+    Some((seconds, sign * (zone / 100 * 60 + zone % 100)))
+}
+
+/// Splits a number off a text, the largest one for a larger one.
+fn digits(text: &[u8]) -> Option<(u64, &[u8])> {
+    let end = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at(end);
+    (end > 0).then(|| (header::seconds(digits), rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::objects::id::HashKind;
 
     fn said(lines: &[u8], most: usize) -> Said {
         let tree = format!("tree {}\n", "1".repeat(40));
@@ -146,16 +167,31 @@ mod tests {
     }
 
     #[test]
-    fn a_date_that_is_none_is_the_epoch() {
+    fn dates_are_read_as_git_reads_them() {
         for (line, expected) in [
             ("A <a> 5 +0100", (5, 60)),
-            ("A <a> 5", (5, 0)),
+            ("A <a>5+0100 x", (5, 60)),
+            ("A <a> 5", (0, 0)),
             ("A <a>", (0, 0)),
+            ("A <a 5 +0100", (0, 0)),
+            ("A a> 5 +0100", (0, 0)),
+            ("A > <a 5 +0100", (0, 0)),
             ("A <a> x +0100", (0, 0)),
-            ("A <a> 5 +9999", (5, 0)),
-            ("A <a> 5 +0160", (5, 0)),
+            ("A <a> +5 +0100", (0, 0)),
+            ("A <a> 5 0100", (0, 0)),
+            ("A <a> 5 -9999", (5, -6039)),
+            ("A <a> 5 +0160", (5, 120)),
+            ("A <a> 5 +1", (5, 1)),
+            ("A <a> 5 +2147483646", (5, 1_288_490_226)),
+            ("A <a> 5 +2147483647", (5, 0)),
             ("A <a> b> 5 -0001", (5, -1)),
-            ("A <a> 99999999999999999999 +0000", (0, 0)),
+            ("A <a> 253402300800 +0100", (253_402_300_800, 60)),
+            (
+                "A <a> 9223372036854775807 +0100",
+                (i64::MAX.unsigned_abs(), 60),
+            ),
+            ("A <a> 9223372036854775808 +0100", (0, 0)),
+            ("A <a> 99999999999999999999 +0100", (0, 0)),
         ] {
             let read = signature(line.as_bytes());
             assert_eq!((read.seconds, read.offset), expected, "{line}");
