@@ -139,6 +139,7 @@ mod upgrade;
 mod walk_by_git;
 mod walk_graphs;
 mod walk_hostile;
+mod walk_hostile_commits;
 mod walk_repositories;
 mod walk_trees;
 mod ways;

@@ -4,38 +4,58 @@
 //! `walk_graphs` has histories of any shape; this has objects of any form. So many pushes are
 //! made (`REFPOST_PUSHES`), from this seed on (`REFPOST_SEED`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use refpost::event::{Author, ChangedFiles, RefKind, RefUpdate};
-use refpost::git::{Repository, Wants};
+use refpost::git::{Repository, WantedDetails, Wants};
 use refpost::payload::sent::{self, Change, Event};
 
-use crate::support::Hostile;
+use crate::support::{FLAWS, Hostile, KINDS};
+use crate::walk_hostile_commits::Commits;
 
 const WANTS: Wants = Wants {
     files: 100_000,
     path_bytes: 10_000_000,
 };
 
+const DETAILS: WantedDetails = WantedDetails {
+    commits: 1000,
+    bytes: 10_000_000,
+    same_as: false,
+};
+
 /// So many pushes are made of each repository.
 const OF_EACH: u64 = 8;
 
+/// So many pushes are of every kind.
+const ORDINARY: u64 = 256;
+
 /// The judge.
-struct Judge<'a>(&'a Hostile);
+struct Judge<'a> {
+    made: &'a Hostile,
+    commits: &'a mut Commits,
+    /// The objects that the push was about.
+    seen: BTreeSet<String>,
+}
 
 impl Judge<'_> {
     fn commit_of(&self, id: &str) -> Option<String> {
         let peeled = format!("{id}^{{commit}}");
-        self.0.line(&["rev-parse", "-q", "--verify", &peeled])
+        self.made.line(&["rev-parse", "-q", "--verify", &peeled])
     }
 
     /// What the last event of an update says, held to git. Whether there was something to hold
     /// to it.
     #[expect(clippy::too_many_lines, reason = "one fact after another")]
-    fn judge(&self, update: &RefUpdate) -> Result<bool, String> {
-        let repository = Repository::open(&self.0.bare).map_err(|error| error.to_string())?;
-        let told = repository.changes(WANTS).of(update).map(sent::events);
+    fn judge(&mut self, update: &RefUpdate) -> Result<bool, String> {
+        let repository = Repository::open(&self.made.bare).map_err(|error| error.to_string())?;
+        let changes = repository.changes(WANTS).with_details(Some(DETAILS));
+        let told = changes.of(update);
+        let details = told.as_ref().ok().and_then(|told| told.details.clone());
+        let told = told.map(sent::events);
         let new = update.new.unwrap().to_string();
+        let ids = [update.old, update.new].into_iter().flatten();
+        self.seen.extend(ids.map(|id| id.to_string()));
         let is_thin = told
             .as_ref()
             .map_or(true, |events| events.iter().any(|event| event.incomplete));
@@ -50,8 +70,12 @@ impl Judge<'_> {
         let Some(new_commit) = self.commit_of(&new) else {
             return none();
         };
+        self.seen.insert(new_commit.clone());
         let old = update.old.map(|old| old.to_string());
         let kind = update.name.kind();
+        if let Some(details) = &details {
+            self.commits.hold(self.made, details, &new_commit)?;
+        }
         if old.is_none() && kind == RefKind::Tag {
             let Some(author) = self.authors(&["--no-walk", &new_commit]) else {
                 return Ok(false);
@@ -66,7 +90,7 @@ impl Judge<'_> {
                 None => return none(),
             },
             None if update.name.as_bytes() == self.head().as_bytes() => None,
-            None => self.0.line(&["rev-parse", "-q", "--verify", "HEAD"]),
+            None => self.made.line(&["rev-parse", "-q", "--verify", "HEAD"]),
         };
         let hidden = against.as_ref().map(|id| format!("^{id}"));
         let mut range = vec![new_commit.as_str()];
@@ -78,7 +102,7 @@ impl Judge<'_> {
                 Err(format!("git cannot tell of {what}, and we do: {told:?}"))
             }
         };
-        let Some(listed) = self.0.git(&[&["rev-list"], &range[..]].concat()) else {
+        let Some(listed) = self.made.git(&[&["rev-list"], &range[..]].concat()) else {
             // git reads the parents of what turns out to be hidden; whatever they are, they are
             // hidden, too.
             let is_hidden = || against.is_some_and(|it| self.is_ancestor(&new_commit, &it));
@@ -89,6 +113,10 @@ impl Judge<'_> {
         };
         let listed = String::from_utf8(listed).unwrap();
         let listed: Vec<_> = listed.lines().collect();
+        self.seen.extend(listed.iter().map(|&id| id.to_owned()));
+        if let Some(details) = details.filter(|_| !is_thin) {
+            self.commits.hold_list(self.made, &details, &listed)?;
+        }
         let base = against.as_ref().map(|id| self.merge_base(id, &new_commit));
         let Ok(base) = base.unwrap_or(Ok(None)) else {
             return Ok(false);
@@ -104,7 +132,7 @@ impl Judge<'_> {
                 told => Err(format!("git has no commits: {told:?}")),
             };
         }
-        let Some(files) = self.diff(from.as_deref(), &new_commit) else {
+        let Some(files) = self.made.files(from.as_deref(), &new_commit) else {
             return fails("files");
         };
         let authors = if listed.is_empty() {
@@ -148,7 +176,7 @@ impl Judge<'_> {
     /// The best common ancestor, if there is one, or the status of a git that cannot tell.
     fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>, i32> {
         let args = ["-c", "core.commitGraph=false", "merge-base", one, other];
-        let base = self.0.run().args(args).run();
+        let base = self.made.run().args(args).run();
         match base.status {
             0 | 1 => Ok(base.stdout.lines().next().map(str::to_owned)),
             failed => Err(failed),
@@ -161,7 +189,7 @@ impl Judge<'_> {
         let mut stack = vec![of.to_owned()];
         while let Some(id) = stack.pop() {
             if seen.insert(id.clone()) {
-                let parents = self.0.line(&["rev-parse", &format!("{id}^@")]);
+                let parents = self.made.line(&["rev-parse", &format!("{id}^@")]);
                 stack.extend(parents.unwrap_or_default().lines().map(str::to_owned));
             }
         }
@@ -169,53 +197,30 @@ impl Judge<'_> {
     }
 
     fn head(&self) -> String {
-        self.0.line(&["symbolic-ref", "HEAD"]).unwrap_or_default()
+        self.made
+            .line(&["symbolic-ref", "HEAD"])
+            .unwrap_or_default()
     }
 
     /// Names and addresses of those who wrote commits, from the oldest.
     fn authors(&self, range: &[&str]) -> Option<Vec<(String, String)>> {
         let log = ["log", "--encoding=UTF-8", "-z", "--format=%an%n%ae"];
-        let log = self.0.git(&[&log, range].concat())?;
+        let log = self.made.git(&[&log, range].concat())?;
         let log = log.strip_suffix(b"\0").unwrap_or(&log);
         let one = |entry: &[u8]| {
             let entry = String::from_utf8_lossy(entry);
             let (name, email) = entry.split_once('\n').unwrap_or_default();
-            (name.trim().to_owned(), email.trim().to_owned())
+            (name.to_owned(), email.to_owned())
         };
         Some(log.split(|&byte| byte == 0).rev().map(one).collect())
     }
-
-    fn diff(&self, from: Option<&str>, new: &str) -> Option<Vec<(Vec<u8>, String)>> {
-        let tree = |id| self.0.line(&["log", "--no-walk", "--format=%T", id]);
-        if from.is_some_and(|from| tree(from) == tree(new)) {
-            // Be it there or not.
-            return Some(Vec::new());
-        }
-        let empty = self.0.line(&["hash-object", "-t", "tree", "/dev/null"])?;
-        let from = from.map_or(empty, |from| format!("{from}^{{tree}}"));
-        let to = format!("{new}^{{tree}}");
-        let args = [
-            "diff-tree",
-            "--root",
-            "-r",
-            "-z",
-            "--name-status",
-            &from,
-            &to,
-        ];
-        let listed = self.0.git(&args)?;
-        let mut fields = listed.split(|&byte| byte == 0);
-        let mut files = Vec::new();
-        while let (Some(letter), Some(path)) = (fields.next(), fields.next()) {
-            let letter = String::from_utf8(letter.to_vec()).unwrap();
-            files.push((path.to_vec(), letter));
-        }
-        files.sort();
-        Some(files)
-    }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, gits: &T) -> Result<(), String> {
+pub(crate) fn same<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    ours: &T,
+    gits: &T,
+) -> Result<(), String> {
     if ours == gits {
         return Ok(());
     }
@@ -263,13 +268,30 @@ fn hostile_pushes_mean_what_they_mean_to_git() {
     let pushes = number("REFPOST_PUSHES").unwrap_or(256);
     let first = number("REFPOST_SEED").unwrap_or(1);
     let (mut told, mut wrong) = (0, Vec::new());
+    let mut judged: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in first..first + pushes.div_ceil(OF_EACH) {
         let mut made = Hostile::new(seed);
+        let mut commits = Commits::default();
         for _ in 0..OF_EACH {
             let update = made.update();
-            match Judge(&made).judge(&update) {
-                Ok(is_told) => told += u64::from(is_told),
-                Err(why) => wrong.push(format!("{}: {update:?}\n{why}", made.story)),
+            let mut judge = Judge {
+                made: &made,
+                commits: &mut commits,
+                seen: BTreeSet::new(),
+            };
+            let is_told = match judge.judge(&update) {
+                Ok(is_told) => is_told,
+                Err(why) => {
+                    wrong.push(format!("{}: {update:?}\n{why}", made.story));
+                    continue;
+                }
+            };
+            told += u64::from(is_told);
+            // Of a flaw for which git reads nothing, it is judged that we read nothing either.
+            let flaws: BTreeSet<_> = judge.seen.iter().flat_map(|id| made.flaws(id)).collect();
+            let kinds = made.kinds.iter().copied().filter(|_| is_told);
+            for kind in kinds.chain(flaws) {
+                *judged.entry(kind).or_default() += 1;
             }
         }
     }
@@ -280,4 +302,16 @@ fn hostile_pushes_mean_what_they_mean_to_git() {
         wrong.join("\n\n")
     );
     assert!(told * 4 > pushes, "only {told} of {pushes} were told");
+    let known: Vec<_> = FLAWS.concat().into_iter().chain(KINDS).collect();
+    let unknown: Vec<_> = judged.keys().filter(|kind| !known.contains(kind)).collect();
+    assert!(unknown.is_empty(), "not in the list of kinds: {unknown:?}");
+    let missing: Vec<_> = known
+        .iter()
+        .filter(|kind| !judged.contains_key(*kind))
+        .collect();
+    let is_ordinary = pushes >= ORDINARY;
+    assert!(
+        !is_ordinary || missing.is_empty(),
+        "never judged: {missing:?} of {judged:#?}"
+    );
 }

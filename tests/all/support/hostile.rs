@@ -1,5 +1,6 @@
 //! Repositories of objects that nobody made in earnest, drawn from a seed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,6 +13,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::Environment;
+use super::hostile_commits::COMMIT_FLAWS;
+use super::hostile_trees::TREE_FLAWS;
 use super::spooled::Chance;
 
 /// A bare repository of hostile objects.
@@ -19,25 +22,47 @@ pub(crate) struct Hostile {
     pub(super) environment: Environment,
     pub(crate) bare: PathBuf,
     pub(super) chance: Chance,
+    pub(super) seed: u64,
     sha256: bool,
     pub(super) blobs: Vec<String>,
     pub(super) trees: Vec<String>,
     pub(super) commits: Vec<String>,
     pub(super) tags: Vec<String>,
-    /// What was done, for whoever looks into a failure.
+    /// By the ids of objects.
+    flaws: BTreeMap<String, BTreeSet<&'static str>>,
+    /// What kinds of a repository this is.
+    pub(crate) kinds: BTreeSet<&'static str>,
+    /// The same, for whoever looks into a failure.
     pub(crate) story: String,
 }
 
+/// So many are made in a repository.
+const TREES: usize = 8;
+const COMMITS: usize = 14;
+const TAGS: usize = 5;
+
+/// What is wrong with objects.
+pub(crate) const FLAWS: [&[&str]; 3] = [&TREE_FLAWS, &COMMIT_FLAWS, &TAG_FLAWS];
+
+/// What is wrong with a tag.
+const TAG_FLAWS: [&str; 5] = [
+    "tag: of nothing",
+    "tag: a line left out",
+    "tag: a line twice",
+    "tag: two lines swapped",
+    "tag: of no commit",
+];
+
 impl Hostile {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut chance = Chance::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let chance = Chance::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let environment = Environment::new();
-        let sha256 = chance.below(4) == 0;
+        let sha256 = seed % 4 == 3;
         let format = if sha256 { "sha256" } else { "sha1" };
         let format = format!("--object-format={format}");
         let root = environment.path("");
         let mut init = vec!["init", "-q", "--bare", "-b", "main", &format];
-        let has_reftable = chance.below(6) == 0;
+        let has_reftable = seed % 19 < 3;
         init.extend(has_reftable.then_some("--ref-format=reftable"));
         init.push("test.git");
         environment.git(&root, &init);
@@ -45,13 +70,18 @@ impl Hostile {
             bare: environment.path("test.git"),
             environment,
             chance,
+            seed,
             sha256,
             blobs: Vec::new(),
             trees: Vec::new(),
             commits: Vec::new(),
             tags: Vec::new(),
-            story: format!("seed {seed}, {format}, reftable: {has_reftable}"),
+            flaws: BTreeMap::new(),
+            kinds: BTreeSet::new(),
+            story: String::new(),
         };
+        made.kinds.extend(sha256.then_some("SHA-256"));
+        made.kinds.extend(has_reftable.then_some("reftable"));
         made.fill();
         made.store();
         made
@@ -67,13 +97,13 @@ impl Hostile {
     }
 
     /// One that is not there.
-    fn nowhere(&mut self) -> String {
+    pub(super) fn nowhere(&mut self) -> String {
         let digit = self.any(&["1", "a", "f"]);
         digit.repeat(if self.sha256 { 64 } else { 40 })
     }
 
     /// Writes an object that lies by itself.
-    fn write(&self, kind: &str, content: &[u8]) -> String {
+    pub(super) fn write(&self, kind: &str, content: &[u8]) -> String {
         let object = [format!("{kind} {}\0", content.len()).as_bytes(), content].concat();
         let id = if self.sha256 {
             hex::encode(Sha256::digest(&object))
@@ -97,198 +127,80 @@ impl Hostile {
             let blob = self.write("blob", format!("{at}\n").as_bytes());
             self.blobs.push(blob);
         }
-        for _ in 0..8 {
-            let tree = self.tree();
+        // Numbers go on through all seeds, so that kinds take turns.
+        let before = usize::try_from(self.seed).unwrap();
+        for at in 0..TREES {
+            let tree = self.tree(before.wrapping_mul(TREES).wrapping_add(at));
             self.trees.push(tree);
         }
-        for _ in 0..14 {
-            let commit = self.commit();
+        for at in 0..COMMITS {
+            let commit = self.commit(before.wrapping_mul(COMMITS).wrapping_add(at));
             self.commits.push(commit);
         }
-        for _ in 0..5 {
-            let tag = self.tag();
+        for at in 0..TAGS {
+            let tag = self.tag(before.wrapping_mul(TAGS).wrapping_add(at));
             self.tags.push(tag);
         }
     }
 
-    fn tree(&mut self) -> String {
-        let mut entries = Vec::new();
-        for name in ["a", "a.b", "b", "sub", "z"] {
-            if self.one_in(3) {
-                continue;
-            }
-            let is_folder = self.one_in(3) && !self.trees.is_empty();
-            let (mut mode, mut id) = if is_folder {
-                ("40000", self.any(&self.trees.clone()))
-            } else {
-                let mode = self.any(&["100644", "100644", "100755", "120000"]);
-                (mode, self.any(&self.blobs.clone()))
-            };
-            let mut name = name.as_bytes().to_vec();
-            match self.chance.below(30) {
-                0 => (mode, id) = ("160000", self.nowhere()),
-                1 => name = b".git".to_vec(),
-                2 => name = b"x/y".to_vec(),
-                3 => name = b"\xff\xfe".to_vec(),
-                4 => mode = "100664",
-                5 => mode = "7777777777777100644",
-                6 => mode = "644",
-                7 => mode = "040000",
-                8 => mode = "50000",
-                9 if self.one_in(8) => id = self.nowhere(),
-                10 if self.one_in(8) => mode = "10064x",
-                11 if self.one_in(8) => name.clear(),
-                _ => {}
-            }
-            let raw = hex::decode(&id).unwrap();
-            let entry = [mode.as_bytes(), b" ", &name, b"\0", &raw].concat();
-            let sorts_as = [&name[..], if is_folder { b"/" } else { b"" }].concat();
-            entries.push((sorts_as, entry));
-        }
-        if !entries.is_empty() && self.one_in(8) {
-            let twice = self.any(&entries);
-            entries.push(twice);
-        }
-        entries.sort();
-        if self.one_in(8) {
-            entries.reverse();
-        }
-        let mut content: Vec<u8> = entries.into_iter().flat_map(|it| it.1).collect();
-        if self.one_in(120) {
-            content.pop();
-        }
-        self.write("tree", &content)
+    /// Notes what is wrong with an object, and with those that it leads to.
+    pub(super) fn has_flaws(
+        &mut self,
+        id: &str,
+        flaws: impl IntoIterator<Item = &'static str>,
+        of: &[String],
+    ) {
+        let mut all: BTreeSet<_> = flaws.into_iter().collect();
+        all.extend(of.iter().flat_map(|id| self.flaws(id)));
+        self.flaws.entry(id.to_owned()).or_default().extend(all);
     }
 
-    fn commit(&mut self) -> String {
-        let tree = self.any(&self.trees.clone());
-        let mut lines = vec![format!("tree {tree}")];
-        let parents = if self.commits.is_empty() {
-            0
-        } else {
-            [0, 1, 1, 1, 1, 2, 2, 3][usize::try_from(self.chance.below(8)).unwrap()]
-        };
-        for _ in 0..parents {
-            let late = self.commits.len().saturating_sub(5);
-            let parent = self.any(&self.commits.clone()[late..]);
-            lines.push(format!("parent {parent}"));
-        }
-        let at = 1_700_000_000 + self.commits.len();
-        let wrong = [
-            "0",
-            "-1",
-            "99999999999999999999",
-            "17179869184",
-            "x",
-            "4294967296",
+    /// What is wrong with an object, and with the tree of a commit or the target of a tag.
+    pub(crate) fn flaws(&self, id: &str) -> impl Iterator<Item = &'static str> {
+        self.flaws.get(id).into_iter().flatten().copied()
+    }
+
+    /// Every second tag has a flaw, one after the other.
+    fn tag(&mut self, number: usize) -> String {
+        let flaw = (number % 2 == 1).then(|| TAG_FLAWS[number / 2 % TAG_FLAWS.len()]);
+        let kinds = [
+            ("commit", &self.commits),
+            ("tag", &self.tags),
+            ("commit", &self.commits),
+            ("blob", &self.blobs),
+            ("commit", &self.commits),
+            ("tree", &self.trees),
         ];
-        let date = match self.chance.below(20) {
-            0 => self.any(&wrong).to_owned(),
-            1 => (at - 1000).to_string(),
-            _ => at.to_string(),
-        };
-        let who = self.any(&[
-            "Ada <a@x>",
-            "Bob <b@x>",
-            "Bob <b@y>",
-            "Jos\u{e9} <j@x>",
-            "<only@x>",
-            "No Mail <>",
-            "  Spaces   <  s@x >",
-            "\"Q\" <q@x>",
-            "Two <one@x> <two@x>",
-        ]);
-        let mut author = format!("author {who} {date} +0000");
-        match self.chance.below(30) {
-            0 => author = format!("author {who}"),
-            1 => author.truncate("author".len()),
-            2 => author = ["author", "nobody at all"].join(" "),
-            3 => author = format!("author {who} {date}"),
-            _ => {}
-        }
-        lines.push(author);
-        lines.push(format!("committer C <c@x> {date} +0000"));
-        if self.one_in(10) {
-            let encoding = self.any(&["ISO-8859-1", "UTF-8", "latin-1", "nonsense", "CP949"]);
-            lines.push(format!("encoding {encoding}"));
-        }
-        self.twist(&mut lines);
-        let text = format!("{}\n\nmessage {}\n", lines.join("\n"), self.commits.len());
-        let mut text = text.into_bytes();
-        if self.one_in(20) {
-            let at = self.chance.below(text.len() as u64);
-            text[usize::try_from(at).unwrap()] ^= 0x80;
-        }
-        if self.one_in(80) {
-            let length = self.chance.below(text.len() as u64);
-            text.truncate(usize::try_from(length).unwrap());
-        }
-        self.write("commit", &text)
-    }
-
-    /// Does something to a header that no git writes.
-    fn twist(&mut self, lines: &mut Vec<String>) {
-        if !self.one_in(6) {
-            return;
-        }
-        let at = usize::try_from(self.chance.below(lines.len() as u64)).unwrap();
-        let to = usize::try_from(self.chance.below(lines.len() as u64)).unwrap();
-        let parent = match self.commits.last() {
-            Some(last) => last.clone(),
-            None => self.nowhere(),
-        };
-        match self.chance.below(8) {
-            0 => lines.insert(to, lines[at].clone()),
-            1 => lines.swap(at, to),
-            2 => drop(lines.remove(at)),
-            3 => lines.push(format!("parent {parent}")),
-            4 => lines.push(format!("parent {}", self.nowhere())),
-            5 => lines.insert(1, format!("parent {}", self.nowhere())),
-            6 => lines.insert(1, format!("parent {parent}{parent}")),
-            _ => {
-                let length = lines[at].len() / 2;
-                if lines[at].is_char_boundary(length) {
-                    lines[at].truncate(length);
-                }
-            }
-        }
-    }
-
-    fn tag(&mut self) -> String {
-        let kinds: Vec<_> = ["commit", "commit", "commit", "blob", "tree", "tag"].to_vec();
-        let kind = self.any(&kinds);
-        let target = match kind {
-            "blob" => self.any(&self.blobs.clone()),
-            "tree" => self.any(&self.trees.clone()),
-            "tag" if !self.tags.is_empty() => self.any(&self.tags.clone()),
-            _ => self.any(&self.commits.clone()),
-        };
-        let kind = if kind == "tag" && self.tags.is_empty() {
-            "commit"
+        let (kind, targets) = kinds[usize::try_from(self.chance.below(6)).unwrap()];
+        let (kind, targets) = if targets.is_empty() {
+            ("commit", self.commits.clone())
         } else {
-            kind
+            (kind, targets.clone())
         };
-        let target = if self.one_in(10) {
-            self.nowhere()
-        } else {
-            target
-        };
+        let mut target = self.any(&targets);
+        let of = [target.clone()];
+        if flaw == Some("tag: of nothing") {
+            target = self.nowhere();
+        }
         let mut lines = vec![
             format!("object {target}"),
             format!("type {kind}"),
             "tag x".to_owned(),
             "tagger T <t@x> 1700000000 +0000".to_owned(),
         ];
-        if self.one_in(4) {
-            let at = usize::try_from(self.chance.below(4)).unwrap();
-            let twice = lines[at].clone();
-            match self.chance.below(3) {
-                0 => drop(lines.remove(at)),
-                1 => lines.insert(at, twice),
-                _ => lines.swap(at, 3 - at),
-            }
+        let at = usize::try_from(self.chance.below(4)).unwrap();
+        match flaw {
+            Some("tag: a line left out") => drop(lines.remove(at)),
+            Some("tag: a line twice") => lines.insert(at, lines[at].clone()),
+            Some("tag: two lines swapped") => lines.swap(at, 3 - at),
+            _ => {}
         }
-        self.write("tag", format!("{}\n\nx\n", lines.join("\n")).as_bytes())
+        let tag = self.write("tag", format!("{}\n\nx\n", lines.join("\n")).as_bytes());
+        let flaws = flaw
+            .into_iter()
+            .chain((kind != "commit").then_some("tag: of no commit"));
+        self.has_flaws(&tag, flaws, &of);
+        tag
     }
 
     /// One ref update.

@@ -10,7 +10,9 @@ mod environment;
 mod fleet;
 mod golden;
 mod hostile;
+mod hostile_commits;
 mod hostile_store;
+mod hostile_trees;
 mod hosts;
 mod intents;
 mod left_out;
@@ -33,7 +35,8 @@ pub(crate) use broker::{Broker, Opening, Word};
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use fleet::Fleet;
 pub(crate) use golden::{golden, golden_at};
-pub(crate) use hostile::Hostile;
+pub(crate) use hostile::{FLAWS, Hostile};
+pub(crate) use hostile_store::KINDS;
 pub(crate) use hosts::{
     Server, Sshd, SystemAccount, find, free_port, has_host, has_host_and_accounts,
 };
