@@ -74,6 +74,7 @@ mod meaning_names;
 mod meaning_tags;
 mod messages;
 mod metrics;
+mod module_order;
 mod naming;
 mod network;
 mod one_opener;
