@@ -102,11 +102,30 @@ fn an_id_of_another_hash_is_told_and_holds_nothing() {
     }
 }
 
-/// An entry with such an id was owed, and with it every later push of the repository.
+/// An entry with such an id was owed, and with it every later push of the repository; where
+/// repositories share a spool, a flush died of it, and sent nothing of any.
 #[test]
 fn an_id_of_another_hash_in_a_spool_holds_nothing() {
-    let (site, _) = started();
-    site.spooled();
+    for (is_guaranteed, is_shared) in [(false, false), (true, false), (true, true)] {
+        let (site, _) = started();
+        let mut spool = site.spool();
+        if is_shared {
+            spool = site.path("shared");
+            let server = format!("spool = \"{}\"\n", spool.display());
+            site.write("system.toml", server);
+        }
+        if is_guaranteed {
+            site.guarantee();
+        }
+        site.spooled();
+        holds_nothing(&site);
+        for folder in ["new", "intent", "failed/unreadable"] {
+            assert_eq!(names(&spool.join(folder)), [""; 0]);
+        }
+    }
+}
+
+fn holds_nothing(site: &Site) {
     let config = std::fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
     site.write("test.git/refpost.toml", "broken");
     let (id, zeros) = ("ab".repeat(32), "0".repeat(64));
