@@ -4,8 +4,9 @@
 //! in time and memory, and what should be JSON is parsed before it counts.
 
 use std::io;
+use std::sync::Arc;
 
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value};
 use serde::de::IgnoredAny;
 
@@ -14,8 +15,41 @@ use super::{escape, wording};
 /// Bound of a render: about as many instructions, or 64 times as many bytes.
 const FUEL: u64 = 1_000_000;
 
-/// Depth to which macros call each other.
+/// Widest indentation of JSON. `minijinja` makes the whole text before it counts its length.
+const WIDEST: usize = 8;
+
+/// Depth to which macros call each other, and to which lists are in each other.
 const DEPTH: usize = 64;
+
+/// A filter of a text, after its name.
+type TextFilter = (&'static str, fn(&str) -> String);
+
+/// The filters of a text.
+const TEXT_FILTERS: [TextFilter; 4] = [
+    ("plain", escape::plain),
+    ("mrkdwn", escape::mrkdwn),
+    ("markdown", escape::markdown),
+    ("urlencode", wording::text),
+];
+
+/// Filters of `minijinja` that make a text of any value before they spend fuel.
+const OF_ANY_VALUE: [&str; 15] = [
+    "capitalize",
+    "e",
+    "escape",
+    "format",
+    "indent",
+    "join",
+    "lines",
+    "lower",
+    "pprint",
+    "replace",
+    "split",
+    "string",
+    "title",
+    "trim",
+    "upper",
+];
 
 /// Reason for which a template makes no body.
 #[derive(Debug, thiserror::Error)]
@@ -48,15 +82,21 @@ pub struct Template {
 impl Template {
     /// Compiles a template; errors name it by `name`. Bodies of a JSON `content_type` must be JSON.
     pub fn parse(name: &str, text: String, content_type: &str) -> Result<Self, TemplateFault> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_fuel(Some(FUEL));
-        environment.set_recursion_limit(DEPTH);
-        environment.add_filter("plain", |text: &Value| of_text(text, escape::plain));
-        environment.add_filter("mrkdwn", |text: &Value| of_text(text, escape::mrkdwn));
-        environment.add_filter("markdown", |text: &Value| of_text(text, escape::markdown));
-        environment.add_filter("urlencode", |text: &Value| of_text(text, wording::text));
+        let mut environment = bounded();
+        let original = Arc::new(bounded());
+        for filter in OF_ANY_VALUE {
+            let original = Arc::clone(&original);
+            environment.add_filter(filter, move |state: &State<'_, '_>, args: Rest<Value>| {
+                args.iter().try_for_each(|value| spend(state, value, 0))?;
+                let made = original.empty_state().apply_filter(filter, &args)?;
+                spend(state, &made, 0)?;
+                Ok::<_, minijinja::Error>(made)
+            });
+        }
+        for (name, filter) in TEXT_FILTERS {
+            let own = move |state: &State<'_, '_>, text: &Value| of_text(state, text, filter);
+            environment.add_filter(name, own);
+        }
         environment.add_filter("tojson", to_json);
         let added = environment.add_template_owned(name.to_owned(), text);
         added.map_err(TemplateFault::Invalid)?;
@@ -94,15 +134,26 @@ impl Template {
     }
 }
 
+/// Returns an environment whose renders are bounded, with the filters of `minijinja`.
+fn bounded() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(DEPTH);
+    environment
+}
+
 const UNDEFINED: ErrorKind = ErrorKind::UndefinedError;
 
 /// Passes a value as text to a filter.
-fn of_text(value: &Value, filter: fn(&str) -> String) -> Result<String, minijinja::Error> {
-    if is_defined(value) {
-        Ok(filter(&value.to_string()))
-    } else {
-        Err(UNDEFINED.into())
-    }
+fn of_text(
+    state: &State<'_, '_>,
+    value: &Value,
+    filter: fn(&str) -> String,
+) -> Result<String, minijinja::Error> {
+    spend(state, value, 0)?;
+    Ok(filter(&value.to_string()))
 }
 
 /// Writes a value as JSON. The filter of `minijinja` writes an undefined value as null.
@@ -112,27 +163,43 @@ fn to_json(
     indent: Option<Value>,
     args: Kwargs,
 ) -> Result<Value, minijinja::Error> {
-    if !is_defined(value) {
-        return Err(UNDEFINED.into());
+    let named: Option<Value> = args.peek("indent")?;
+    let width = indent.clone().or(named).map(usize::try_from);
+    if width.is_some_and(|width| width.is_ok_and(|width| width > WIDEST)) {
+        return Err(refused(format!("`tojson` indents by {WIDEST} at most")));
     }
+    spend(state, value, 0)?;
     let json = minijinja::filters::tojson(value, indent, args)?;
     // As its own filter costs, besides the text itself.
     state.consume_fuel(json.as_str().map_or(0, str::len) as u64 / 4)?;
     Ok(json)
 }
 
-/// Returns whether a value, and each in it, stands for something.
-fn is_defined(value: &Value) -> bool {
-    match value.kind() {
-        ValueKind::Undefined => false,
-        ValueKind::Seq => value
-            .try_iter()
-            .is_ok_and(|mut all| all.all(|one| is_defined(&one))),
-        ValueKind::Map => value.try_iter().is_ok_and(|mut keys| {
-            keys.all(|key| value.get_item(&key).is_ok_and(|one| is_defined(&one)))
-        }),
-        _ => true,
+/// Consumes fuel for a value and each in it, before anything is made of them. Fails if one of them
+/// stands for nothing.
+///
+/// A list that was multiplied has its parts in memory once, and in a text each time.
+fn spend(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), minijinja::Error> {
+    if depth > DEPTH {
+        return Err(refused("lists are too deep in each other".to_owned()));
     }
+    // A line of JSON begins with spaces.
+    let length = value.as_bytes().map_or(0, <[u8]>::len) + depth * WIDEST;
+    state.consume_fuel(1 + length as u64 / 64)?;
+    let part = |one: &Value| spend(state, one, depth + 1);
+    match value.kind() {
+        ValueKind::Undefined => Err(UNDEFINED.into()),
+        ValueKind::Seq | ValueKind::Iterable => value.try_iter()?.try_for_each(|one| part(&one)),
+        ValueKind::Map => value.try_iter()?.try_for_each(|key| {
+            part(&key)?;
+            part(&value.get_item(&key)?)
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn refused(why: String) -> minijinja::Error {
+    minijinja::Error::new(ErrorKind::InvalidOperation, why)
 }
 
 /// A writer of a limited number of bytes.
@@ -181,11 +248,49 @@ mod tests {
                 "\"1,2,\"",
             ),
             ("{{ (n is none and l|length == 2)|tojson }}", "true"),
+            ("{{ l|tojson(1) }}", "[\n 1,\n 2\n]"),
+            ("{{ l|tojson(true) }}", "[\n  1,\n  2\n]"),
+            ("{{ l|tojson(indent=false) }}", "[1, 2]"),
         ] {
             assert_eq!(rendered(text, "application/json").as_deref(), Ok(expected));
         }
         let text = rendered(" <{{ a }}> ", "text/plain");
         assert_eq!(text.as_deref(), Ok(" <x\"\n@y> "));
+    }
+
+    /// A list in lists, each multiplied, has milliards of parts and a few bytes.
+    #[test]
+    fn a_filter_made_a_text_of_any_length_before_it_spent_fuel() {
+        let list = "{% set n = namespace(x=[1]) %}{% for i in range(4) %}{% set n.x = [n.x] * 999 %}{% endfor %}";
+        let filters = OF_ANY_VALUE.iter().chain(["tojson"].iter());
+        for filter in filters.chain(TEXT_FILTERS.iter().map(|(name, _)| name)) {
+            let args = match *filter {
+                "replace" => "('a', 'b')",
+                _ => "",
+            };
+            let text = format!("{list}{{{{ n.x|{filter}{args} }}}}");
+            let fault = rendered(&text, "text/plain").expect_err(filter);
+            assert!(
+                fault.contains("engine ran out of fuel"),
+                "{filter}: {fault}"
+            );
+        }
+        // What they make is as before.
+        for (text, expected) in [
+            ("{{ a|upper }}", "X\"\n@Y"),
+            ("{{ l|join('-') }}", "1-2"),
+            ("{{ '%s of %s'|format(1, 2) }}", "1 of 2"),
+            ("{{ 'a\nb'|indent(width=2, first=true) }}", "  a\n  b"),
+            ("{{ ['a', 'b']|map('upper')|join }}", "AB"),
+            ("{{ '<a>'|e }}", "&lt;a&gt;"),
+            ("{{ 'a b'|split|length }}", "2"),
+        ] {
+            assert_eq!(
+                rendered(text, "text/plain").as_deref(),
+                Ok(expected),
+                "{text}"
+            );
+        }
     }
 
     #[test]
@@ -237,6 +342,34 @@ mod tests {
             ),
             (
                 "{% set x = 'x' * 65000 %}{% for i in range(9999) %}{% set y = x ~ x %}{% endfor %}",
+                "engine ran out of fuel",
+            ),
+            ("{{ l|tojson(9) }}", "`tojson` indents by 8 at most"),
+            (
+                "{{ l|tojson(indent=1000000000) }}",
+                "`tojson` indents by 8 at most",
+            ),
+            ("{{ l|tojson(99999999999999999999) }}", "cannot render"),
+            (
+                "{% set n = namespace(x=1) %}{% for i in range(99) %}{% set n.x = [n.x] %}\
+                 {% endfor %}{{ n.x|tojson }}",
+                "lists are too deep in each other",
+            ),
+            ("{{ l|tojson(-1) }}", "cannot render"),
+            ("{{ ([1] * 90000000)|tojson }}", "engine ran out of fuel"),
+            ("{{ ([1] * 90000000)|plain }}", "engine ran out of fuel"),
+            (
+                "{{ ({'x': ['x' * 9999999] * 999})|tojson }}",
+                "engine ran out of fuel",
+            ),
+            (
+                "{{ ({'x': ['x' * 9999999] * 999})|mrkdwn }}",
+                "engine ran out of fuel",
+            ),
+            ("{{ l|tojson(2, indent=2) }}", "cannot render"),
+            (
+                "{% set n = namespace(x=[1]) %}{% for i in range(9) %}{% set n.x = [n.x] * 9 %}\
+                 {% endfor %}{{ n.x ~ '' }}",
                 "engine ran out of fuel",
             ),
             (
