@@ -8,6 +8,7 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use nix::libc;
 use nix::sys::signal::Signal;
 
 use crate::report;
@@ -16,8 +17,9 @@ use crate::report;
 /// instead: EFBIG.
 const ALWAYS: [Signal; 1] = [Signal::SIGXFSZ];
 
-/// All other signals that end a process by default (signal(7)), except those of its own faults,
-/// SIGKILL, and SIGPIPE, which Rust ignores.
+/// All other signals with a name that end a process by default (signal(7)), except those of its own
+/// faults, SIGKILL, and SIGPIPE, which Rust ignores. Real-time signals, which end one too, have
+/// numbers.
 ///
 /// A pusher's ^C and a session that ends reach the whole process group. Refs have moved by then,
 /// and the rest of the work has its own time limits.
@@ -39,19 +41,20 @@ const AFTER_REFS_MOVED: [Signal; 13] = [
 
 /// Installs handlers for the signals that end no command.
 pub(crate) fn outlive_always() {
-    outlive(&ALWAYS);
+    outlive(ALWAYS.map(|signal| signal as i32));
 }
 
 /// Installs handlers for the signals that end other processes, in a hook that runs after refs have
 /// moved.
 pub(crate) fn outlive_after_refs_moved() {
-    outlive(&AFTER_REFS_MOVED);
+    let named = AFTER_REFS_MOVED.map(|signal| signal as i32);
+    outlive(named.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()));
 }
 
-fn outlive(signals: &[Signal]) {
+fn outlive(signals: impl IntoIterator<Item = i32>) {
     for signal in signals {
         // Registering fails for none of these signals; if it did, the default would stay.
-        signal_hook::flag::register(*signal as i32, Arc::new(AtomicBool::new(false))).ok();
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).ok();
     }
 }
 

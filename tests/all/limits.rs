@@ -40,7 +40,7 @@ fn a_signal_ended_the_hook_after_refs_had_moved() {
     site.hook("post-receive", "exit 0");
     for name in [
         "HUP", "INT", "QUIT", "TERM", "ALRM", "VTALRM", "PROF", "USR1", "USR2", "IO", "PWR",
-        "STKFLT", "XCPU", "XFSZ", "PIPE",
+        "STKFLT", "XCPU", "XFSZ", "PIPE", "34", "64",
     ] {
         let (commit, _) = site.announce();
         let before = site.names("new").len();
