@@ -31,7 +31,7 @@ use super::{Name, Spool, disk};
 use crate::event::{Oid, RefName, RefUpdate, namespace_prefix};
 
 /// Directory of the files.
-const ANNOUNCED: &str = "announced";
+pub(super) const ANNOUNCED: &str = "announced";
 /// Beginning of the header. The length of the sorted part follows.
 const MAGIC: &str = "refpost-announced 1 ";
 /// Length that no header reaches, in bytes.

@@ -32,7 +32,7 @@ use super::record::Draft;
 use super::{Folder, Name, Spool};
 
 /// Directory of the claims.
-const CLAIM: &str = "claim";
+pub(super) const CLAIM: &str = "claim";
 /// Length of the part of a repository's hash in a name, in hex digits.
 const HASH_LEN: usize = 16;
 /// Number of ids behind its own that belong to a claim, before the id of the next batch.

@@ -9,7 +9,7 @@ use super::entry;
 use super::error::{IoContext, IoError, SpoolError};
 use super::names::id::Id;
 use super::record::Draft;
-use super::{Access, Folder, NEW, Name, Spool, TMP};
+use super::{Access, FAILED, Folder, NEW, Name, RETRY, Spool, TMP};
 
 /// The parts of an id: time, host, and 64 random bits.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +107,7 @@ impl Spool {
     /// not look at them.
     pub(super) fn create_layout(&self) -> Result<(), IoError> {
         let root = self.root_dir();
-        for name in ["failed", "retry", NEW] {
+        for name in [FAILED, RETRY, NEW] {
             disk::ensure_dir(&root.child(name), self.access)?;
         }
         disk::flush_dir(&root)?;

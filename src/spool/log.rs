@@ -16,8 +16,8 @@ use super::{Name, Spool, disk};
 use crate::json;
 
 /// Name of the log, and of a full one.
-const LOG: &str = "log";
-const OLD_LOG: &str = "log.1";
+pub(super) const LOG: &str = "log";
+pub(super) const OLD_LOG: &str = "log.1";
 
 /// Size at which a log is rotated, in bytes.
 const ROTATE_AT: u64 = 1024 * 1024;

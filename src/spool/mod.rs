@@ -117,6 +117,8 @@ const NEW: &str = "new";
 const INTENT: &str = "intent";
 /// Directory of the queues, one for each endpoint.
 const RETRY: &str = "retry";
+/// Directory of what was given up, by endpoint.
+const FAILED: &str = "failed";
 
 /// The accounts that may use a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,7 +311,7 @@ impl Spool {
     }
 
     fn failed_root(&self) -> Folder {
-        self.root_dir().child("failed")
+        self.root_dir().child(FAILED)
     }
 
     fn new_name(&self, id: &Id) -> Name {

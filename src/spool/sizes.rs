@@ -24,7 +24,7 @@ use super::names::item::Item;
 use super::{Folder, Name, Spool, disk};
 
 /// Directory of the files.
-const SIZES: &str = "sizes";
+pub(super) const SIZES: &str = "sizes";
 /// Size of the largest file read, in bytes.
 const LARGEST: u64 = 256 << 20;
 

@@ -34,7 +34,7 @@ use block::{BLOCK, SIZE, SLOTS, Slot, fill, is_whole, read_lost, read_slots, use
 
 pub use block::Lost;
 
-const SPARE: &str = "spare";
+pub(super) const SPARE: &str = "spare";
 
 /// The state of the reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

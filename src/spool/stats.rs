@@ -24,7 +24,7 @@ use super::tally::Tallies;
 use super::{Folder, Lock, Spool, disk, encoding};
 use crate::json;
 
-const STATS: &str = "stats";
+pub(super) const STATS: &str = "stats";
 /// Size of the largest file read, in bytes.
 const LARGEST: u64 = 16 << 20;
 /// Number of deaths that are kept.

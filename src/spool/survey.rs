@@ -5,13 +5,38 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::announced::ANNOUNCED;
+use super::claim::CLAIM;
 use super::error::IoError;
+use super::log::{LOG, OLD_LOG};
 use super::names::id::Id;
 use super::names::item::{Failed, Item, Part, has_come};
 use super::names::queue::Queue;
-use super::spare::Spare;
+use super::sizes::SIZES;
+use super::spare::{SPARE, Spare};
+use super::stats::STATS;
+use super::taken::TAKEN;
 use super::waiting::is_further;
-use super::{Access, Folder, INTENT, NEW, Spool, TMP, disk};
+use super::{Access, FAILED, Folder, INTENT, NEW, RETRY, Spool, TMP, disk};
+
+/// Names in the root of a spool: its own, and the folder that fsck(8) makes where a file system is
+/// mounted.
+const IN_ROOT: [&str; 14] = [
+    TMP,
+    CLAIM,
+    INTENT,
+    NEW,
+    SPARE,
+    TAKEN,
+    RETRY,
+    FAILED,
+    SIZES,
+    ANNOUNCED,
+    STATS,
+    LOG,
+    OLD_LOG,
+    "lost+found",
+];
 
 /// The state of a spool.
 #[derive(Debug)]
@@ -178,7 +203,7 @@ impl Spool {
             _ => return Ok(vec![]),
         };
         let mut folders = vec![root.clone(), self.retry_root(), self.failed_root()];
-        folders.extend([TMP, NEW, INTENT, "claim"].map(|name| root.child(name)));
+        folders.extend([TMP, NEW, INTENT, CLAIM].map(|name| root.child(name)));
         folders.extend(self.queues()?.iter().map(|queue| self.retry_dir(queue)));
         folders.extend(
             self.failed_queues()?
@@ -211,6 +236,7 @@ impl Spool {
     pub fn foreign(&self) -> Result<Vec<PathBuf>, IoError> {
         let mut foreign = vec![];
         let root = self.root_dir();
+        foreign_in(&root, &|name| IN_ROOT.contains(&name), &mut foreign)?;
         for name in [NEW, INTENT] {
             let is_known = |name: &str| Id::parse(name).is_some();
             foreign_in(&root.child(name), &is_known, &mut foreign)?;

@@ -25,7 +25,7 @@ use super::error::{IoContext, IoError};
 use super::names::id::Id;
 use super::{Name, Spool, disk};
 
-const TAKEN: &str = "taken";
+pub(super) const TAKEN: &str = "taken";
 /// Time for which a sender may hold an entry that it has had no answer for.
 const LIFE: Duration = Duration::from_hours(5 * 24);
 /// Number of ids kept: more than any one server receives in 5 days. They take some 12 MB.

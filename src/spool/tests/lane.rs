@@ -112,12 +112,18 @@ fn names_that_are_no_entries_are_left_and_listed_but_for_those_with_a_dot() {
     let others = [
         "failed/ci/b",
         "failed/notes",
+        "junk",
         "new/README",
+        "notes.txt",
         "retry/README",
         "retry/ci/core",
     ];
     fs::create_dir_all(fixture.path("failed/ci")).unwrap();
-    for name in others.iter().chain(&["retry/ci/.nfs1", "new/.DS_Store"]) {
+    fs::create_dir(fixture.path("lost+found")).unwrap();
+    for name in others
+        .iter()
+        .chain(&["retry/ci/.nfs1", "new/.DS_Store", ".DS_Store"])
+    {
         fs::write(fixture.path(name), "").unwrap();
     }
     assert_eq!(fixture.lane("ci").waiting().unwrap().in_order.len(), 2);
