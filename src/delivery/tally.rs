@@ -34,6 +34,7 @@ impl Work<'_> {
                 Status::Error(word) => word.clone(),
             },
             took: answer.took,
+            is_remade: answer.retried.is_some(),
             given_up: given_up.into(),
             delay: delay.unwrap_or_default(),
         };

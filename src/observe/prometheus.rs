@@ -210,9 +210,10 @@ fn counters(rows: &[Receiver], text: &mut String) {
     );
     for row in rows {
         let (labels, totals) = (names(&row.labels), &row.totals);
-        for came in Came::ALL {
-            let labels = [&labels[..], &[("outcome", came.word())]].concat();
-            attempts.sample("", &labels, &totals.counts.of(came).to_string());
+        let outcomes = Came::ALL.map(|came| (came.word(), totals.counts.of(came)));
+        for (outcome, count) in outcomes.into_iter().chain([("remade", totals.remade)]) {
+            let labels = [&labels[..], &[("outcome", outcome)]].concat();
+            attempts.sample("", &labels, &count.to_string());
         }
         given_up.sample("", &labels, &totals.counts.given_up().to_string());
         durations.histogram(&row.labels, &totals.durations, &DURATIONS);

@@ -88,6 +88,7 @@ impl Receiver {
             counts,
             durations,
             delays,
+            remade,
         } = &self.totals;
         let mut numbers = [
             self.waiting,
@@ -98,7 +99,8 @@ impl Receiver {
         .into_iter()
         .chain(counts.0)
         .chain(durations.counts.into_iter().chain([durations.sum]))
-        .chain(delays.counts.into_iter().chain([delays.sum]));
+        .chain(delays.counts.into_iter().chain([delays.sum]))
+        .chain([*remade]);
         self.labels.are_valid()
             && numbers.all(|number| number <= MOST)
             && are_times([self.oldest, self.next, self.delivered], now)
@@ -223,10 +225,11 @@ mod tests {
             Scrape { receivers, spools }
         };
         assert!(scrape(&|_| ()).is_valid(1000));
-        let wrong: [&dyn Fn(&mut Receiver); 5] = [
+        let wrong: [&dyn Fn(&mut Receiver); 6] = [
             &|one| one.waiting = u64::MAX,
             &|one| one.totals.counts.0[4] = u64::MAX,
             &|one| one.totals.delays.sum = u64::MAX,
+            &|one| one.totals.remade = u64::MAX,
             &|one| one.oldest = Some(u64::MAX),
             &|one| one.labels.receiver = "https://ci:443/path".to_owned(),
         ];

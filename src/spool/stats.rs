@@ -68,8 +68,8 @@ pub struct Death {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives the field")]
-fn is_zero(seconds: &u64) -> bool {
-    *seconds == 0
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The clock, as flushes saw it.
@@ -339,6 +339,7 @@ mod tests {
             came: Came::Delivered,
             answer: "200".to_owned(),
             took: Duration::ZERO,
+            is_remade: true,
             given_up: 0,
             delay: Duration::ZERO,
         };

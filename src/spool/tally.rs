@@ -129,6 +129,10 @@ pub struct Totals {
     pub durations: Histogram,
     /// Times from push to delivery.
     pub delays: Histogram,
+    /// Requests that were repeated at once, since a kept connection broke before any answer. They
+    /// are part of an attempt. An older version does not read them.
+    #[serde(default, skip_serializing_if = "super::stats::is_zero")]
+    pub remade: u64,
 }
 
 impl Totals {
@@ -143,6 +147,7 @@ impl Totals {
         self.counts.add(&other.counts);
         self.durations.add(&other.durations);
         self.delays.add(&other.delays);
+        self.remade = self.remade.saturating_add(other.remade);
     }
 
     /// Returns whether none of these is less than in `before`.
@@ -152,7 +157,7 @@ impl Totals {
             let counts = one.counts.0.into_iter();
             let durations = one.durations.counts.into_iter().chain([one.durations.sum]);
             let delays = one.delays.counts.into_iter().chain([one.delays.sum]);
-            counts.chain(durations).chain(delays)
+            counts.chain(durations).chain(delays).chain([one.remade])
         };
         all(self)
             .zip(all(before))
@@ -197,6 +202,8 @@ pub struct Sample {
     pub answer: String,
     /// Its duration.
     pub took: Duration,
+    /// True if its request was repeated, since a kept connection broke.
+    pub is_remade: bool,
     /// Number of messages that were given up by it.
     pub given_up: u64,
     /// Time since the push.
@@ -209,6 +216,7 @@ impl Tally {
         counts.0[sample.came as usize] = 1;
         counts.0[4] = sample.given_up;
         self.totals.counts.add(&counts);
+        self.totals.remade += u64::from(sample.is_remade);
         self.totals.durations.count(sample.took, &DURATIONS);
         self.hours
             .entry(hour(sample.time))
@@ -327,6 +335,7 @@ mod tests {
             came,
             answer: "200".to_owned(),
             took: Duration::from_millis(60),
+            is_remade: false,
             given_up: 0,
             delay: Duration::from_secs(2),
         }

@@ -76,6 +76,16 @@ fn a_kept_connection_that_the_receiver_closed_cost_a_minute() {
         let delivered = attempts.iter().filter(|line| line["status"] == 200);
         assert_eq!(delivered.count(), 12, "{attempts:?}");
         assert!(site.files().is_empty(), "{:?}", site.files());
+        let remade = attempts.len() - 12;
+        let root = format!("root = \"{}\"\n", site.path("").display());
+        site.write("system.toml", root);
+        let metrics = site.refpost(["metrics"]).run().well();
+        let counted = format!(",outcome=\"remade\"}} {remade}\n");
+        assert!(
+            metrics.stdout.contains(&counted),
+            "{remade}: {}",
+            metrics.stdout
+        );
         for line in &attempts {
             assert_eq!(line["attempt"], 1, "{line}");
             if line["status"] != 200 {
