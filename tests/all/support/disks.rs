@@ -16,7 +16,7 @@ impl Mount {
         let ran = mount.args(args).arg(&at).output().unwrap();
         if !ran.status.success() {
             let why = String::from_utf8_lossy(&ran.stderr);
-            super::leave_out_anyway(&format!(
+            super::leave_out_mount(&format!(
                 "cannot mount, so a part of a test is left out: {why}"
             ));
             return None;
@@ -34,7 +34,7 @@ impl Mount {
             .arg(&image)
             .output();
         if !made.as_ref().is_ok_and(|made| made.status.success()) {
-            super::leave_out_anyway(&format!(
+            super::leave_out_mount(&format!(
                 "cannot make {kind}, so a part of a test is left out: {made:?}"
             ));
             return None;

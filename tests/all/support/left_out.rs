@@ -1,5 +1,7 @@
 //! Tests that cannot run on this machine.
 
+use std::process::Command;
+
 /// Set by `.ci/run`: the programs and accounts that tests need must be there.
 const OBLIGATORY: &str = "REFPOST_TEST_ALL";
 
@@ -20,8 +22,21 @@ pub(crate) fn leave_out(why: &str) {
     eprintln!("warning: {why}");
 }
 
-/// Says that the kernel does not allow something here, such as a mount in a container, so that it
-/// is not tested.
+/// Says that a mount failed, so that something is not tested.
+///
+/// With `REFPOST_TEST_ALL` that is a failure where mounts are allowed, as they are not in many
+/// containers.
+#[track_caller]
+pub(crate) fn leave_out_mount(why: &str) {
+    let unshare = Command::new("unshare").args(["-m", "true"]).output();
+    if unshare.is_ok_and(|ran| ran.status.success()) {
+        leave_out(why);
+    } else {
+        leave_out_anyway(why);
+    }
+}
+
+/// Says that the kernel does not have something here, so that it is not tested.
 pub(crate) fn leave_out_anyway(why: &str) {
     eprintln!("warning: {why}");
 }

@@ -40,7 +40,9 @@ pub(crate) use hostile_store::KINDS;
 pub(crate) use hosts::{
     Server, Sshd, SystemAccount, find, free_port, has_host, has_host_and_accounts,
 };
-pub(crate) use left_out::{is_long, leave_out, leave_out_anyway, may_take_minutes};
+pub(crate) use left_out::{
+    is_long, leave_out, leave_out_anyway, leave_out_mount, may_take_minutes,
+};
 pub(crate) use message::{Message, parse_bodies};
 
 pub(crate) use intents::{Git, names, read_bodies, read_entry, take_entries};
