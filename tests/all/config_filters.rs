@@ -15,6 +15,7 @@ fn refs_that_no_ref_can_match_are_an_error_of_check_with_what_was_meant() {
         ("heads/main", "refs/heads/main"),
         ("!main", "!refs/heads/main"),
         ("tags/v*", "refs/tags/v*"),
+        ("refs/heads/main/", "refs/heads/main"),
     ] {
         let ran = checked(&format!("refs = [\"{refs}\"]"));
         let said = format!(
@@ -32,6 +33,25 @@ fn refs_that_no_ref_can_match_are_an_error_of_check_with_what_was_meant() {
             "{}",
             ran.stdout
         );
+    }
+}
+
+#[test]
+fn refs_of_which_a_format_tells_nothing_are_an_error_of_check() {
+    for (format, refs, is_idle) in [
+        ("github", "refs/notes/*", true),
+        ("slack", "refs/remotes/x", true),
+        ("github", "refs/*", false),
+        ("gitlab", "!refs/notes/*", false),
+        ("pagure", "refs/notes/*", false),
+    ] {
+        let ran = checked(&format!("format = \"{format}\"\nrefs = [\"{refs}\"]"));
+        let said = format!(
+            "error: endpoint `one`: `refs`: no branch or tag matches `{refs}`\n\
+             hint: only format `pagure` tells of other refs\n"
+        );
+        assert_eq!(ran.stdout.contains(&said), is_idle, "{}", ran.stdout);
+        assert_eq!(ran.status, i32::from(is_idle), "{}", ran.stdout);
     }
 }
 

@@ -8,13 +8,17 @@ use crate::payload::pagure::PUSH_TOPICS;
 /// Beginning of every full name of a ref.
 const REFS: &str = "refs/";
 
+/// Beginnings of the full names of refs that messages of forges' formats tell of.
+const TOLD_BY_FORGES: [&str; 2] = ["refs/heads/", "refs/tags/"];
+
 pub(crate) fn check(settings: &Settings, findings: &mut Findings) {
-    check_refs(&settings.refs, "", findings);
+    let formats = settings.formats();
+    check_refs(&settings.refs, "", formats.iter().copied(), findings);
 }
 
 pub(crate) fn check_endpoint(endpoint: &Endpoint, findings: &mut Findings) {
     let of = format!("endpoint `{}`: ", endpoint.name);
-    check_refs(&endpoint.refs, &of, findings);
+    check_refs(&endpoint.refs, &of, [endpoint.format], findings);
     // The topics of other formats are checked when the configuration is loaded.
     if endpoint.format != Format::Pagure {
         return;
@@ -33,18 +37,36 @@ pub(crate) fn check_endpoint(endpoint: &Endpoint, findings: &mut Findings) {
     }
 }
 
-fn check_refs(refs: &Patterns, of: &str, findings: &mut Findings) {
+fn check_refs(
+    refs: &Patterns,
+    of: &str,
+    formats: impl IntoIterator<Item = Format>,
+    findings: &mut Findings,
+) {
+    let is_for_forges = formats.into_iter().all(|format| format != Format::Pagure);
+
     for pattern in refs.texts() {
         let (not, glob) = match pattern.strip_prefix('!') {
             Some(glob) => ("!", glob),
             None => ("", &*pattern),
         };
-        if !can_begin_with(glob, REFS) {
+        let is_folder = glob.ends_with('/') || ["refs/heads", "refs/tags"].contains(&glob);
+        if is_folder || !can_begin_with(glob, REFS) {
             let text = format!("{of}`refs`: no ref matches `{pattern}`");
             let hint = format!("full names are meant, such as `{not}{}`", meant_ref(glob));
             findings.error(&text, Some(hint));
+        } else if is_for_forges && not.is_empty() && !told_by_forges(glob) {
+            let text = format!("{of}`refs`: no branch or tag matches `{pattern}`");
+            let hint = "only format `pagure` tells of other refs";
+            findings.error(&text, Some(hint.to_owned()));
         }
     }
+}
+
+fn told_by_forges(glob: &str) -> bool {
+    TOLD_BY_FORGES
+        .iter()
+        .any(|beginning| can_begin_with(glob, beginning))
 }
 
 /// Returns whether a glob can match a text that begins with `beginning` and goes on.
@@ -65,11 +87,12 @@ fn can_begin_with(glob: &str, beginning: &str) -> bool {
 }
 
 fn meant_ref(glob: &str) -> String {
-    let glob = glob.trim_start_matches('/');
+    let glob = glob.trim_matches('/');
+    let glob = glob.strip_prefix(REFS).unwrap_or(glob);
     let kinds = ["heads", "tags", "notes", "remotes"];
     let kind = glob.split('/').next().unwrap_or_default();
     match glob {
-        "" | "ref" | "refs" | "refs/" => "refs/heads/*".to_owned(),
+        "" | "ref" | "refs" => "refs/heads/*".to_owned(),
         _ if glob.contains('/') && kinds.contains(&kind) => format!("{REFS}{glob}"),
         _ if kinds.contains(&glob) => format!("{REFS}{glob}/*"),
         _ => format!("{REFS}heads/{glob}"),
@@ -115,12 +138,23 @@ mod tests {
 
     #[test]
     fn what_was_meant_is_named() {
-        let refs = ["main", "heads/main", "tags/v*", "heads", "refs", "/refs"];
+        let refs = [
+            "main",
+            "heads/main",
+            "tags/v*",
+            "refs/heads/main/",
+            "heads",
+            "refs",
+            "/refs",
+            "refs/heads",
+        ];
         let meant = refs.map(meant_ref);
         let expected = [
             "heads/main",
             "heads/main",
             "tags/v*",
+            "heads/main",
+            "heads/*",
             "heads/*",
             "heads/*",
             "heads/*",
