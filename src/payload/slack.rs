@@ -99,7 +99,7 @@ fn line(commit: &Commit, context: Context<'_>) -> String {
 }
 
 fn link(url: &str, text: &str) -> String {
-    let url = url.replace(['<', '>', '|'], "");
+    let url = url.replace(['<', '>', '|'], "").replace('&', "&amp;");
     format!("<{url}|{}>", plain(text).replace('|', "/"))
 }
 
@@ -124,5 +124,7 @@ mod tests {
         assert_eq!(plain("a\r\n\u{202e}b"), "a   b");
         assert_eq!(plain(&"é".repeat(101)), format!("{}…", "é".repeat(100)));
         assert_eq!(link("https://x/<y>|z", "a|b>"), "<https://x/yz|a/b&gt;>");
+        let gitweb = link("https://x/?p=a.git;a=commit&h=1", "1");
+        assert_eq!(gitweb, "<https://x/?p=a.git;a=commit&amp;h=1|1>");
     }
 }
