@@ -1,5 +1,7 @@
 //! Chooses the commits that a body lists: as many as it has room for.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::event::{Commit, FileStatus, RefChange};
@@ -7,6 +9,11 @@ use crate::json;
 
 /// Number of characters of a commit's message that has no room.
 const SHORT_MESSAGE: usize = 1024;
+
+/// Numbers of characters of a text and of a name if otherwise not one commit has room: of either,
+/// JSON needs twelve bytes for a character at most, and 16 KiB hold the head and one commit.
+const LEAST_TEXT: usize = 128;
+const LEAST_NAME: usize = 32;
 
 /// Extent to which commits are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +24,8 @@ pub(super) struct Extent {
     pub(super) files: bool,
     /// True if their messages are whole.
     pub(super) messages: bool,
+    /// True if messages and names are as short as may be.
+    pub(super) is_least: bool,
 }
 
 /// The paths of a commit's files.
@@ -50,11 +59,41 @@ impl Extent {
         if self.messages {
             return message.clone();
         }
-        match message.char_indices().nth(SHORT_MESSAGE) {
-            Some((end, _)) => format!("{}…", &message[..end]),
-            None if commit.is_cut => format!("{message}…"),
-            None => message.clone(),
+        let most = if self.is_least {
+            LEAST_TEXT
+        } else {
+            SHORT_MESSAGE
+        };
+        match cut(message, most) {
+            Cow::Borrowed(whole) if commit.is_cut => format!("{whole}…"),
+            text => text.into_owned(),
         }
+    }
+
+    /// Returns a person's name or e-mail.
+    pub(super) fn name(self, name: &str) -> Cow<'_, str> {
+        if self.is_least {
+            cut(name, LEAST_NAME)
+        } else {
+            name.into()
+        }
+    }
+
+    /// Returns another text of strangers: that of a tag.
+    pub(super) fn text(self, text: &str) -> Cow<'_, str> {
+        if self.is_least {
+            cut(text, LEAST_TEXT)
+        } else {
+            text.into()
+        }
+    }
+}
+
+/// Returns a text of at most `most` characters; `…` stands in place of the others.
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 
@@ -72,7 +111,8 @@ pub(super) fn total(change: &RefChange) -> usize {
 /// Returns the body with the most in it that is no longer than `longest`, and its extent.
 ///
 /// The files of all `commits` are left out first, then the ends of their messages, then the oldest
-/// of the `most` that may be listed. A body that lists none may be longer.
+/// of the `most` that may be listed, then the ends of names. What strangers do not write is never
+/// left out, nor is the name of a ref: with that a body may be longer.
 pub(super) fn within<T: Serialize>(
     commits: &[&Commit],
     most: usize,
@@ -81,10 +121,11 @@ pub(super) fn within<T: Serialize>(
 ) -> (Vec<u8>, Extent) {
     let has_files = commits.iter().all(|commit| commit.files.is_some());
     let is_whole = commits.iter().all(|commit| !commit.is_cut);
-    let extent = |commits, files, messages| Extent {
-        commits,
-        files,
-        messages,
+    let short = Extent {
+        commits: most,
+        files: false,
+        messages: false,
+        is_least: false,
     };
     let made = |extent| {
         let bytes = json::to_bytes_within(&body(extent), longest)?;
@@ -92,19 +133,32 @@ pub(super) fn within<T: Serialize>(
     };
     let tried = [(true, true), (false, true), (false, false)].into_iter();
     let tried = tried.filter(|(files, messages)| (has_files || !files) && (is_whole || !messages));
-    let fitting = tried
-        .map(|(files, messages)| extent(most, files, messages))
-        .find_map(made);
-    fitting.unwrap_or_else(|| {
-        let (mut fits, mut exceeds) = (0, most);
+    let extents = tried.map(|(files, messages)| Extent {
+        files,
+        messages,
+        ..short
+    });
+    let fewer = |extent: Extent| {
+        let (mut fits, mut exceeds) = (0, most + 1);
         while exceeds - fits > 1 {
-            let middle = fits.midpoint(exceeds);
-            match made(extent(middle, false, false)) {
-                Some(_) => fits = middle,
-                None => exceeds = middle,
+            let commits = fits.midpoint(exceeds);
+            match made(Extent { commits, ..extent }) {
+                Some(_) => fits = commits,
+                None => exceeds = commits,
             }
         }
-        let extent = extent(fits, false, false);
+        Extent {
+            commits: fits,
+            ..extent
+        }
+    };
+    let least = Extent {
+        is_least: true,
+        ..short
+    };
+    extents.into_iter().find_map(made).unwrap_or_else(|| {
+        let extent = Some(fewer(short)).filter(|extent| extent.commits > 0);
+        let extent = extent.unwrap_or_else(|| fewer(least));
         (json::to_bytes(&body(extent)), extent)
     })
 }

@@ -1,6 +1,8 @@
 //! The facts of a change in no forge's words, for templates: one JSON document
 //! (docs/reference/templates.md lists its keys).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::Format;
@@ -40,7 +42,7 @@ struct Facts<'a> {
     repository: Repository<'a>,
     instance: &'a str,
     head: Option<FactCommit<'a>>,
-    tag_message: Option<&'a str>,
+    tag_message: Option<Cow<'a, str>>,
     commits: Vec<FactCommit<'a>>,
     counts: Counts,
 }
@@ -92,8 +94,8 @@ struct FactCommit<'a> {
 
 #[derive(Serialize)]
 struct Author<'a> {
-    name: &'a str,
-    email: &'a str,
+    name: Cow<'a, str>,
+    email: Cow<'a, str>,
     account: Option<&'a str>,
     time: String,
 }
@@ -127,6 +129,7 @@ pub(super) fn body(topic: &str, seen: Seen<'_>, stamp: &Stamp, longest: usize) -
     let ends = change.old.as_ref().and_then(commit_of);
     let ends = ends.zip(change.new.as_ref().and_then(commit_of));
     let details = change.details.as_ref();
+    let tag_text = details.and_then(|details| details.tag_text.as_deref());
     let lists = Lists {
         commits,
         head: head.as_ref(),
@@ -155,7 +158,7 @@ pub(super) fn body(topic: &str, seen: Seen<'_>, stamp: &Stamp, longest: usize) -
             compare_url: ends
                 .and_then(|(old, new)| context.addresses.compare(old, new, &name.full())),
             head: head.as_ref().map(fact),
-            tag_message: details.and_then(|details| details.tag_text.as_deref()),
+            tag_message: tag_text.map(|text| extent.text(text)),
             commits: commits[..extent.commits].iter().rev().map(fact).collect(),
             counts: Counts {
                 commits: total,
@@ -242,18 +245,18 @@ fn commit_facts<'a>(commit: &'a Commit, context: Context<'a>, extent: Extent) ->
         subject: subject.trim_end().to_owned(),
         message: message.trim_end_matches('\n').to_owned(),
         url: context.addresses.commit(commit.id, "/commit/"),
-        author: author(&commit.author, context),
-        committer: author(&commit.committer, context),
+        author: author(&commit.author, context, extent),
+        committer: author(&commit.committer, context, extent),
         added: paths.added,
         removed: paths.removed,
         modified: paths.modified,
     }
 }
 
-fn author<'a>(signature: &'a Signature, context: Context<'a>) -> Author<'a> {
+fn author<'a>(signature: &'a Signature, context: Context<'a>, extent: Extent) -> Author<'a> {
     Author {
-        name: &signature.name,
-        email: &signature.email,
+        name: extent.name(&signature.name),
+        email: extent.name(&signature.email),
         account: context.login(signature),
         time: wording::date(signature, Utc::Zulu),
     }

@@ -43,7 +43,7 @@ pub fn message(
     let (body, left_out) = match format {
         Format::Github => github::body(topic, seen, stamp, longest),
         Format::Gitlab => gitlab::body(seen, longest),
-        Format::Slack => (slack::body(seen), Vec::new()),
+        Format::Slack => (slack::body(seen, longest), Vec::new()),
         Format::Template => (facts::body(topic, seen, stamp, longest), Vec::new()),
         Format::Gitea | Format::Forgejo => gitea::body(topic, seen, longest),
         Format::Pagure => unreachable!("Pagure's messages are made of events"),

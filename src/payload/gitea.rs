@@ -3,6 +3,8 @@
 
 mod repository;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use repository::{Repository, User, repository, user};
@@ -71,8 +73,8 @@ struct ListedCommit<'a> {
 
 #[derive(Serialize)]
 struct Author<'a> {
-    name: &'a str,
-    email: &'a str,
+    name: Cow<'a, str>,
+    email: Cow<'a, str>,
     username: &'a str,
 }
 
@@ -205,8 +207,8 @@ fn listed<'a>(commit: &'a Commit, context: Context<'a>, extent: Extent) -> Liste
         id: commit.id.to_string(),
         message: extent.message(commit),
         url: context.addresses.commit(commit.id, "/commit/"),
-        author: author(&commit.author, context),
-        committer: author(&commit.committer, context),
+        author: author(&commit.author, context, extent),
+        committer: author(&commit.committer, context, extent),
         verification: None,
         timestamp: wording::date(&commit.author, Utc::Zulu),
         added: paths.added,
@@ -215,10 +217,10 @@ fn listed<'a>(commit: &'a Commit, context: Context<'a>, extent: Extent) -> Liste
     }
 }
 
-fn author<'a>(signature: &'a Signature, context: Context<'a>) -> Author<'a> {
+fn author<'a>(signature: &'a Signature, context: Context<'a>, extent: Extent) -> Author<'a> {
     Author {
-        name: &signature.name,
-        email: &signature.email,
+        name: extent.name(&signature.name),
+        email: extent.name(&signature.email),
         username: context.login(signature).unwrap_or_default(),
     }
 }

@@ -3,6 +3,8 @@
 
 mod repository;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use repository::{Repository, User, api, description, email, repository, user};
@@ -112,8 +114,8 @@ struct ListedCommit<'a> {
 
 #[derive(Serialize)]
 struct Author<'a> {
-    name: &'a str,
-    email: &'a str,
+    name: Cow<'a, str>,
+    email: Cow<'a, str>,
     date: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
@@ -295,18 +297,18 @@ fn listed<'a>(commit: &'a Commit, context: Context<'a>, extent: Extent) -> Liste
         message: extent.message(commit).trim_end_matches('\n').to_owned(),
         timestamp: wording::date(&commit.committer, Utc::Zulu),
         url: context.addresses.commit(commit.id, "/commit/"),
-        author: author(&commit.author, context),
-        committer: author(&commit.committer, context),
+        author: author(&commit.author, context, extent),
+        committer: author(&commit.committer, context, extent),
         added: paths.added,
         removed: paths.removed,
         modified: paths.modified,
     }
 }
 
-fn author<'a>(signature: &'a Signature, context: Context<'a>) -> Author<'a> {
+fn author<'a>(signature: &'a Signature, context: Context<'a>, extent: Extent) -> Author<'a> {
     Author {
-        name: &signature.name,
-        email: &signature.email,
+        name: extent.name(&signature.name),
+        email: extent.name(&signature.email),
         date: wording::date(signature, Utc::Zulu),
         username: context.login(signature),
     }

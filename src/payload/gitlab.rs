@@ -1,5 +1,7 @@
 //! GitLab's web-hook format: `push`, `tag_push`, and a test that builds nothing.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::Format;
@@ -24,7 +26,7 @@ struct Push<'a> {
     reference: String,
     ref_protected: bool,
     checkout_sha: Option<String>,
-    message: Option<&'a str>,
+    message: Option<Cow<'a, str>>,
     user_id: u64,
     user_name: String,
     user_username: String,
@@ -100,8 +102,8 @@ struct ListedCommit<'a> {
 
 #[derive(Serialize)]
 struct Author<'a> {
-    name: &'a str,
-    email: &'a str,
+    name: Cow<'a, str>,
+    email: Cow<'a, str>,
 }
 
 /// Visibility of a project that all people may see.
@@ -172,7 +174,7 @@ pub(super) fn body(seen: Seen<'_>, longest: usize) -> (Vec<u8>, Vec<(String, Str
             reference: seen.change.update.name.full(),
             ref_protected: false,
             checkout_sha: head.as_ref().map(|head| head.id.to_string()),
-            message: text.map(|text| text.trim_end_matches('\n')),
+            message: text.map(|text| extent.text(text.trim_end_matches('\n'))),
             user_id: pusher.id,
             user_name: pusher.fullname.unwrap_or_else(|| pusher.login.clone()),
             user_email: pusher
@@ -199,8 +201,8 @@ fn listed<'a>(commit: &'a Commit, context: Context<'a>, extent: Extent) -> Liste
         timestamp: wording::date(&commit.committer, Utc::Zeros),
         url: context.addresses.commit(commit.id, "/-/commit/"),
         author: Author {
-            name: &commit.author.name,
-            email: &commit.author.email,
+            name: extent.name(&commit.author.name),
+            email: extent.name(&commit.author.email),
         },
         added: paths.added,
         modified: paths.modified,

@@ -18,6 +18,9 @@ const LONGEST_TEXT: usize = 1900;
 /// Largest number of characters of a subject or a name in it, which other people wrote.
 const LONGEST_PART: usize = 100;
 
+/// Number of bytes of a body around its text: the key, and the number of commits that are left out.
+const AROUND: usize = 64;
+
 #[derive(Serialize)]
 struct Post {
     text: String,
@@ -40,7 +43,8 @@ pub fn text(text: &str) -> Vec<u8> {
     })
 }
 
-pub(super) fn body(seen: Seen<'_>) -> Vec<u8> {
+/// Returns the body with the most in it that is no longer than `longest`.
+pub(super) fn body(seen: Seen<'_>, longest: usize) -> Vec<u8> {
     let context = seen.context;
     let project = link(&context.addresses.html, &context.project.fullname);
     let pusher = context.pusher();
@@ -53,10 +57,11 @@ pub(super) fn body(seen: Seen<'_>) -> Vec<u8> {
     } else {
         seen.newest(context.most_commits(Format::Slack))
     };
-    let mut told = 0;
+    let (mut told, mut length) = (0, json::to_bytes(&text).len() + AROUND);
     for commit in listed.iter().rev() {
         let line = line(commit, context);
-        if text.chars().count() + line.chars().count() > LONGEST_TEXT {
+        length += json::to_bytes(&line).len();
+        if text.chars().count() + line.chars().count() > LONGEST_TEXT || length > longest {
             break;
         }
         text.push_str(&line);

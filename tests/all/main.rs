@@ -37,6 +37,7 @@ mod exit_codes;
 mod failing_calls;
 mod forgotten;
 mod formats;
+mod formats_bounds;
 mod formats_commands;
 mod formats_random;
 mod formats_rules;
