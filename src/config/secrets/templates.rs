@@ -126,6 +126,8 @@ impl TemplateSource {
             path: path.clone(),
             source: io::Error::new(io::ErrorKind::InvalidData, error),
         })?;
+        // A byte order mark of an editor is no part of the body.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Template::parse(&name, text, &self.content_type).map_err(|source| TemplateError::Invalid {
             path: path.clone(),
