@@ -81,15 +81,13 @@ fn tell(
     let total = recorded.messages;
     // Most pushes attempt each endpoint, or find none that fails.
     let failures = LazyCell::new(|| spool.stats().failures);
-    let mut sent = Vec::new();
-    let mut queued = Vec::new();
+    let (mut sent, mut queued, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let part_of = |count: usize| match count {
+        count if count == total => String::new(),
+        count => format!(" ({count} of them)"),
+    };
     for share in &recorded.shares {
-        let wanted = share.wanted;
-        let part = if wanted == total {
-            String::new()
-        } else {
-            format!(" ({wanted} of them)")
-        };
+        let part = part_of(share.wanted);
         if is_services(share) {
             match submitted {
                 Some(Submitted::Left(why)) => queued.push(format!("the service{part} ({why})")),
@@ -109,8 +107,19 @@ fn tell(
         }
         let attempt = attempted.iter().find(|one| one.endpoint == share.endpoint);
         match attempt {
-            Some(one) if one.report.delivered >= wanted => sent.push(format!("`{name}`{part}")),
-            Some(one) => queued.push(format!("`{name}`{part}{}", one.state(now, verbose))),
+            Some(one) => {
+                let given_up = one.given_up(share.wanted);
+                let rest = share.wanted - given_up;
+                let (part, state) = (part_of(rest), one.state(now, verbose));
+                if given_up > 0 {
+                    failed.push(format!("`{name}`{}", part_of(given_up)));
+                }
+                if one.report.delivered < rest {
+                    queued.push(format!("`{name}`{part}{state}"));
+                } else if rest > 0 {
+                    sent.push(format!("`{name}`{part}"));
+                }
+            }
             // Of those that are only counted nothing is looked up.
             None if queued.len() >= ENDPOINTS_TOLD => queued.push(String::new()),
             None => {
@@ -124,12 +133,16 @@ fn tell(
         }
     }
     let tried = attempted.len() + usize::from(submitted.is_some());
-    if settings.quiet && tried == sent.len() {
+    if settings.quiet && failed.is_empty() && tried == sent.len() {
         return;
     }
-    let mut parts: Vec<String> = [("sent to", sent), ("queued for", queued)]
-        .iter()
-        .filter(|(_, names)| !names.is_empty())
+    let told = [
+        ("sent to", sent),
+        ("queued for", queued),
+        ("kept in `failed/` for", failed),
+    ];
+    let told = told.iter().filter(|(_, names)| !names.is_empty());
+    let mut parts: Vec<String> = told
         .map(|(verb, names)| format!("{verb} {}", some_of(names)))
         .collect();
     if settings.mode == Mode::Sync && !recorded.is_one_entry() {

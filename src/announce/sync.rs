@@ -29,6 +29,15 @@ impl Attempted {
         self.waiting.waiting == 0 && self.report.left.is_none()
     }
 
+    /// Returns how many of the push's messages were given up, and wait no more.
+    pub(crate) fn given_up(&self, wanted: usize) -> usize {
+        // Those of older pushes count as well.
+        if self.report.left.is_some() || self.report.delivered >= wanted {
+            return 0;
+        }
+        self.report.failed.min(wanted)
+    }
+
     /// Returns the reason why messages wait, for the pusher: ` (failing for 3h, 14 waiting)`. With
     /// `verbose`, it has details that are the administrator's to know.
     pub(crate) fn state(&self, now: SystemTime, verbose: bool) -> String {
@@ -43,7 +52,6 @@ impl Attempted {
                 format!(" (it {})", if verbose { why } else { for_pusher })
             }
             (Some(Left::OutOfTime | Left::Crowded), _) => " (no time left)".to_owned(),
-            (None, _) if self.report.failed > 0 => " (given up)".to_owned(),
             (None, _) if self.report.refused > 0 => {
                 format!(" ({} refused)", self.report.refused)
             }

@@ -112,6 +112,9 @@ fn a_template_that_fails_is_put_by_with_its_facts_and_holds_up_nothing() {
     let expected = "cannot render a message for `own`, which is kept in `failed/`: cannot render \
                     the template: undefined value (in own.j2:1)";
     assert!(lines[0].contains(expected), "{}", lines[0]);
+    let told = "4 messages sent to `own` (1 of them), `other` (2 of them), kept in `failed/` for \
+                `own` (1 of them)";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
     // What came with it was delivered, and what comes after it is.
     let requests = site.receiver.take();
     assert_eq!(to("other", &requests).len(), 2);
