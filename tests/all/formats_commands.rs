@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::formats_rules::{body, pushed, site_of};
+use super::formats_rules::{KEY, body, pushed, site_of};
 use crate::support::Site;
 
 #[test]
@@ -44,6 +44,18 @@ fn check_shows_the_addresses_that_receivers_compare() {
         said.contains("names no host that a receiver can know it by"),
         "{said}"
     );
+}
+
+#[test]
+fn a_chats_previous_key_had_one_signature() {
+    let keys = format!(
+        "key = \"{KEY}\"\nprevious_key = {{ text = \"the key before that, as long\", until = 2999-01-01 }}"
+    );
+    let site = site_of("slack", &keys);
+    let said = site.refpost(["check", "test.git"]).run().stdout;
+    let expected = "its `previous_key` signs nothing: format `slack` has no signature\n\
+                    hint: remove `previous_key`\n";
+    assert!(said.contains(expected), "{said}");
 }
 
 #[test]

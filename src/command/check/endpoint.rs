@@ -117,14 +117,18 @@ fn check_keys(endpoint: &Endpoint, credentials: &Credentials, findings: &mut Fin
         let until = humantime::format_rfc3339_seconds(previous.until);
         let has_place = matches!(endpoint.format, Format::Pagure | Format::Gitlab);
         if !has_place && !endpoint.standard_webhooks {
-            findings.warning(
-                &format!(
-                    "endpoint `{name}`: its `previous_key` signs nothing: format `{}` has one \
-                     signature, the new key's",
-                    endpoint.format.name()
+            let (signed, hint) = match endpoint.format {
+                Format::Slack => ("no signature", "remove `previous_key`"),
+                _ => (
+                    "one signature, the new key's",
+                    "give the receiver the new key, and remove `previous_key`",
                 ),
-                "give the receiver the new key, and remove `previous_key`",
+            };
+            let format = endpoint.format.name();
+            let text = format!(
+                "endpoint `{name}`: its `previous_key` signs nothing: format `{format}` has {signed}"
             );
+            findings.warning(&text, hint);
         } else if credentials.previous.is_none() {
             findings.warning(
                 &format!("endpoint `{name}`: its `previous_key` signed until {until}"),
