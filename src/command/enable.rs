@@ -188,7 +188,8 @@ fn named(urls: &[EndpointUrl]) -> Vec<(String, &EndpointUrl)> {
     named
 }
 
-/// Writes a first configuration with a fresh key. Fails if a file is in its place.
+/// Writes a first configuration, with a fresh key if the format needs one. Fails if a file is in its
+/// place.
 ///
 /// Only the owner can read the file; in a shared repository (git-config(1), core.sharedRepository)
 /// the group can too, since hooks run as the account that pushes.
@@ -205,20 +206,20 @@ fn write_config(
     let folder = fs::metadata(git_dir).doing("read", git_dir)?;
     let is_shared = folder.mode() & 0o2020 == 0o2020;
     let key = ctx.fresh_key()?;
-    // Few receivers of GitLab's format know a signature.
-    let secret = if format == Format::Gitlab {
-        "token"
-    } else {
-        "key"
+    let secret = match format {
+        // Few receivers of GitLab's format know a signature.
+        Format::Gitlab => Some("token"),
+        other => Some("key").filter(|_| !other.needs_no_key()),
     };
     let endpoint = |(name, url): (String, &EndpointUrl)| {
         let url = toml::Value::from(url.expose().as_str());
-        let key = key.expose();
+        let key = secret.map(|secret| format!("{secret} = \"{}\"\n", key.expose()));
+        let key = key.unwrap_or_default();
         let words = match format {
             Format::Pagure => String::new(),
             other => format!("format = \"{}\"\n", other.name()),
         };
-        format!("\n[[endpoint]]\nname = \"{name}\"\nurl = {url}\n{words}{secret} = \"{key}\"\n")
+        format!("\n[[endpoint]]\nname = \"{name}\"\nurl = {url}\n{words}{key}")
     };
     let endpoints: String = named(urls).into_iter().map(endpoint).collect();
     let text = format!(
@@ -232,9 +233,9 @@ fn write_config(
         .open(&path)
         .doing("write", &path)?;
     file.write_all(text.as_bytes()).doing("write", &path)?;
-    report::line(&format!(
-        "wrote `{}` with a fresh {secret}: the receiver needs the same one",
-        path.display()
-    ));
+    let with = secret.map_or_else(String::new, |secret| {
+        format!(" with a fresh {secret}: the receiver needs the same one")
+    });
+    report::line(&format!("wrote `{}`{with}", path.display()));
     Ok(())
 }

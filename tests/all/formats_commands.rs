@@ -124,10 +124,14 @@ fn verify_takes_the_signatures_of_all_formats() {
 }
 
 #[test]
-fn enable_writes_a_format_and_gitlabs_secret_is_a_token() {
+fn enable_writes_a_format_and_its_own_secret() {
     let site = Site::new();
     let url = site.receiver.url("/hook");
-    for (format, secret) in [("github", "key = "), ("gitlab", "token = ")] {
+    for (format, secret) in [
+        ("github", Some("key")),
+        ("gitlab", Some("token")),
+        ("slack", None),
+    ] {
         let name = format!("{format}.git");
         site.bare(&name);
         let args = ["enable", &name, "--url", &url, "--format", format];
@@ -138,7 +142,12 @@ fn enable_writes_a_format_and_gitlabs_secret_is_a_token() {
             config.contains(&format!("format = \"{format}\"\n")),
             "{config}"
         );
-        assert!(config.contains(secret), "{config}");
+        for one in ["key", "token"] {
+            let is_written = config.contains(&format!("\n{one} = "));
+            let is_told = ran.stdout.contains(&format!("with a fresh {one}: "));
+            let is_own = secret == Some(one);
+            assert_eq!([is_written, is_told], [is_own; 2], "{config}{}", ran.stdout);
+        }
         assert_eq!(site.refpost(["check", "--show", &name]).run().status, 0);
     }
 }
