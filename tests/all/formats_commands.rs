@@ -90,6 +90,10 @@ fn demo_verifies_what_each_format_signs() {
             ran.stdout
         );
     }
+    // A chat's messages have no signature.
+    let ran = site.refpost(["demo", "--format", "slack"]).run();
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("taken unsigned"), "{}", ran.stdout);
 }
 
 #[test]
