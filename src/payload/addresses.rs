@@ -2,7 +2,7 @@
 
 use crate::event::Oid;
 
-use super::wording;
+use super::{Format, wording};
 
 /// An address with names in braces, for which values are filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +199,43 @@ impl Addresses {
     /// Returns whether the configuration names a page that compares commits.
     pub(super) fn has_compare(&self) -> bool {
         self.compare.is_some()
+    }
+
+    /// Returns the pages of a commit and of a comparison that a format sends, with names in braces
+    /// for what differs. A format that has no comparison of its own sends the configured one alone.
+    #[must_use]
+    pub fn pages(&self, format: Format) -> [Option<String>; 2] {
+        let filling = Filling {
+            oid: "{oid}",
+            old: "{old}",
+            new: "{new}",
+            reference: "{ref}",
+            ..self.filling()
+        };
+        // What is escaped in a URL is not in a text for people.
+        let shown = |pattern: &AddressPattern| pattern.fill(filling).replace("%7Bref%7D", "{ref}");
+        let way = match format {
+            Format::Gitlab => "/-/commit/",
+            _ => "/commit/",
+        };
+        let compared = match format {
+            Format::Github | Format::Gitea | Format::Forgejo => {
+                Some(format!("{}/compare/{{old}}...{{new}}", self.html))
+            }
+            _ => None,
+        };
+        let commit = self.commit.as_ref().map(shown);
+        [
+            commit.or_else(|| Some(format!("{}{way}{{oid}}", self.html))),
+            self.compare.as_ref().map(shown).or(compared),
+        ]
+    }
+
+    /// Returns whether every commit has the same page, as the configuration has it.
+    #[must_use]
+    pub fn has_one_page(&self) -> bool {
+        let commit = self.commit.as_ref();
+        commit.is_some_and(|commit| !commit.as_str().contains("{oid}"))
     }
 
     fn filling(&self) -> Filling<'_> {

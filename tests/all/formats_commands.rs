@@ -14,7 +14,8 @@ fn check_shows_the_addresses_that_receivers_compare() {
     site.write(
         "test.git/refpost.toml",
         format!(
-            "clone_http = \"https://git.example.org/x/{{fullname}}.git\"\n\
+            "instance = \"https://git.example.org\"\n\
+             clone_http = \"https://git.example.org/x/{{fullname}}.git\"\n\
              clone_ssh = \"git@ssh.example.org:{{name}}.git\"\n{config}\
              [web]\npreset = \"cgit\"\n"
         ),
@@ -22,6 +23,10 @@ fn check_shows_the_addresses_that_receivers_compare() {
     let said = site.refpost(["check", "test.git"]).run().stdout;
     let line = "receivers know it by `https://git.example.org/x/test`, and clone \
                 `https://git.example.org/x/test.git` or `git@ssh.example.org:test.git`";
+    assert!(said.contains(line), "{said}");
+    let line = "they are sent `git://git.example.org/test.git` too, commits at \
+                `https://git.example.org/test/commit/?id={oid}`, comparisons at \
+                `https://git.example.org/test/diff/?id={new}&id2={old}`";
     assert!(said.contains(line), "{said}");
     let head = site.commit("a");
     let told = body(&pushed(&site, "HEAD:refs/heads/main")[0]);
@@ -34,16 +39,24 @@ fn check_shows_the_addresses_that_receivers_compare() {
         told["repository"]["ssh_url"],
         "git@ssh.example.org:test.git"
     );
-    site.write(
-        "test.git/refpost.toml",
-        format!("instance = \"http://localhost\"\n{config}"),
-    );
-    let said = site.refpost(["check", "test.git"]).run();
-    let said = said.stdout + &said.stderr;
-    assert!(
-        said.contains("names no host that a receiver can know it by"),
-        "{said}"
-    );
+    for url in [
+        "http://localhost/",
+        "http://127.0.0.1:8080/",
+        "http://[::1]/",
+    ] {
+        site.write(
+            "test.git/refpost.toml",
+            format!("instance = \"{url}\"\n{config}[web]\ncommit = \"{{url}}/c/{{new}}\"\n"),
+        );
+        let said = site.refpost(["check", "test.git"]).run();
+        let said = said.stdout + &said.stderr;
+        for warning in [
+            "names no host that a receiver can know it by",
+            "warning: `commit` in `[web]` has no `{oid}`: every commit has the same page",
+        ] {
+            assert!(said.contains(warning), "{said}");
+        }
+    }
 }
 
 #[test]

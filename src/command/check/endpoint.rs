@@ -1,7 +1,7 @@
 //! `check` of one endpoint: its secrets, its certificates and its URL.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::findings::Findings;
@@ -65,28 +65,61 @@ pub(crate) fn check(
     check_url(endpoint, settings, findings);
 }
 
-/// Shows the addresses by which receivers of forges' formats know the repository.
+/// Shows the addresses that receivers of other formats than Pagure's are sent.
 ///
 /// Such receivers find their job by comparing these.
 pub(crate) fn check_addresses(settings: &Settings, addresses: &Addresses, findings: &mut Findings) {
-    if settings
-        .formats()
-        .iter()
-        .all(|&format| format == Format::Pagure)
-    {
+    let mut formats = settings.formats();
+    formats.remove(&Format::Pagure);
+    if formats.is_empty() {
         return;
     }
     let Addresses {
-        http, ssh, html, ..
+        http,
+        ssh,
+        git,
+        html,
+        ..
     } = addresses;
     findings.ok(&format!(
         "receivers know it by `{html}`, and clone `{http}` or `{ssh}`"
     ));
+    let pages: BTreeSet<[Option<String>; 2]> = formats
+        .iter()
+        .map(|&format| addresses.pages(format))
+        .collect();
+    let of = |which: usize| {
+        let pages: BTreeSet<String> = pages.iter().filter_map(|of| of[which].clone()).collect();
+        let pages: Vec<String> = pages.iter().map(|page| format!("`{page}`")).collect();
+        pages.join(" or ")
+    };
+    let compared = Some(of(1)).filter(|pages| !pages.is_empty());
+    let compared = compared.map_or_else(String::new, |pages| format!(", comparisons at {pages}"));
+    findings.ok(&format!(
+        "they are sent `{git}` too, commits at {}{compared}",
+        of(0)
+    ));
+    if addresses.has_one_page() {
+        findings.warning(
+            "`commit` in `[web]` has no `{oid}`: every commit has the same page",
+            "write `{oid}` in place of the commit's id",
+        );
+    }
+    let unknown = [html, &settings.instance].into_iter().find(|url| {
+        let url = url::Url::parse(url).ok();
+        match url.as_ref().and_then(url::Url::host) {
+            Some(url::Host::Domain(host)) => host == "localhost" || host.ends_with(".localhost"),
+            Some(url::Host::Ipv4(host)) => host.is_loopback() || host.is_unspecified(),
+            Some(url::Host::Ipv6(host)) => host.is_loopback() || host.is_unspecified(),
+            None => false,
+        }
+    });
     let host = url::Url::parse(html).ok();
     let host = host.as_ref().and_then(url::Url::host_str);
-    if host.is_none_or(|host| !host.contains(['.', ':'])) {
+    let is_bare = host.is_none_or(|host| !host.contains(['.', ':']));
+    if let Some(url) = unknown.or(is_bare.then_some(html)) {
         findings.warning(
-            &format!("`{html}` names no host that a receiver can know it by"),
+            &format!("`{url}` names no host that a receiver can know it by"),
             "set `instance`, or `clone_http`, `clone_ssh` and `html_url`, as receivers have them",
         );
     }
