@@ -136,7 +136,7 @@ impl Spool {
         disk::set_modified(&root, id.time());
         let recorded = entry::write_again(&header, &arrival.entry, &file, &tmp)
             .map_err(SpoolError::from)
-            .and_then(|()| Self::publish(&file, &tmp, &new));
+            .and_then(|()| self.publish(&file, &tmp, &new));
         let _ = disk::unlink(&tmp);
         recorded.map(|()| id)
     }

@@ -181,7 +181,11 @@ impl Spool {
         disk::rename_open(&file, tmp, &claim.name)?;
         // Crash here: the process that distributes makes the next step.
         let new = self.new_name(&claim.id);
-        disk::unless_gone(disk::rename(&claim.name, &new))?;
+        if disk::unless_gone(disk::rename(&claim.name, &new))?.is_none() {
+            // That process has made it, or `new/` is not there.
+            self.make_anew(new.folder())?;
+            disk::unless_gone(disk::rename(&claim.name, &new))?;
+        }
         Ok(disk::flush_dir(new.folder())?)
     }
 

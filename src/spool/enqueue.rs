@@ -50,7 +50,7 @@ impl Spool {
             other => other?,
         };
         disk::set_modified(&root, id.time());
-        let recorded = Self::record(draft, &file, &tmp, &new);
+        let recorded = self.record(draft, &file, &tmp, &new);
         // The name in `tmp/` is useless now, recorded or not, and takes room on a full disk. If it
         // cannot be removed here, the sweep removes it.
         let _ = disk::unlink(&tmp);
@@ -59,6 +59,7 @@ impl Spool {
 
     /// Writes an entry and gives it its name.
     pub(super) fn record(
+        &self,
         draft: &Draft,
         file: &File,
         tmp: &Name,
@@ -67,14 +68,21 @@ impl Spool {
         // Crash before the link: a part of an entry in `tmp/`, which no process reads and the sweep
         // removes. The push was not recorded, and the pusher was not told that it was.
         entry::write(draft, file, tmp)?;
-        Self::publish(file, tmp, new)
+        self.publish(file, tmp, new)
     }
 
     /// Makes a written file durable and gives it its name.
-    pub(super) fn publish(file: &File, tmp: &Name, new: &Name) -> Result<(), SpoolError> {
+    pub(super) fn publish(&self, file: &File, tmp: &Name, new: &Name) -> Result<(), SpoolError> {
         disk::flush(file, tmp)?;
         // A link never overwrites, a rename would.
-        if !disk::link(tmp, new)? {
+        let linked = match disk::link(tmp, new) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                self.make_anew(new.folder())?;
+                disk::link(tmp, new)?
+            }
+            linked => linked?,
+        };
+        if !linked {
             let taken = io::Error::from(io::ErrorKind::AlreadyExists);
             return Err(taken)
                 .context("link", || new.path())
@@ -104,7 +112,7 @@ impl Spool {
     /// Creates the spool's directories.
     ///
     /// `tmp/` comes last: once it exists the others are durable, so a process that finds it need
-    /// not look at them.
+    /// not look at them, unless one of them is not found.
     pub(super) fn create_layout(&self) -> Result<(), IoError> {
         let root = self.root_dir();
         for name in [FAILED, RETRY, NEW] {
@@ -116,6 +124,13 @@ impl Spool {
             let _ = disk::flush_above(above);
         }
         disk::ensure_dir(&root.child(TMP), self.access)
+    }
+
+    /// Creates a folder of the spool that is not there: the first use needs it, or it was empty and
+    /// a backup left it out.
+    pub(super) fn make_anew(&self, folder: &Folder) -> Result<(), IoError> {
+        disk::ensure_dir(folder, self.access)?;
+        disk::flush_dir(&self.root_dir())
     }
 }
 

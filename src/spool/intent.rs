@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io;
 use std::time::{Duration, SystemTime};
 
 use super::disk;
@@ -64,15 +63,7 @@ impl Intent {
 impl Spool {
     /// Records an intent durably.
     pub fn intend(&self, draft: &Draft, parts: &IdParts<'_>) -> Result<Id, SpoolError> {
-        match self.enqueue_in(INTENT, draft, parts) {
-            Err(SpoolError::Io(error)) if error.source.kind() == io::ErrorKind::NotFound => {
-                let root = self.root_dir();
-                disk::ensure_dir(&root.child(INTENT), self.access)?;
-                disk::flush_dir(&root)?;
-                self.enqueue_in(INTENT, draft, parts)
-            }
-            recorded => recorded,
-        }
+        self.enqueue_in(INTENT, draft, parts)
     }
 
     /// Returns the intents that are not settled, in the order of their ids.
@@ -140,7 +131,7 @@ impl Spool {
             let tmp = self.tmp_dir().entry(format!("{}.settled", intent.id));
             disk::unlink(&tmp)?;
             let file = disk::create(&tmp, self.access)?;
-            Self::record(&draft, &file, &tmp, &new)?;
+            self.record(&draft, &file, &tmp, &new)?;
             disk::unlink(&tmp)?;
         }
         Ok(self.withdraw(&intent.id)?)

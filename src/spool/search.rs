@@ -15,6 +15,7 @@ use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
 use super::error::{IoContext, IoError};
+use super::names::id::Id;
 
 /// Largest depth of a search: deeper than any server keeps repositories. Links are not followed
 /// anyway.
@@ -30,6 +31,9 @@ const MOST_FOLDERS: usize = 500_000;
 const FOR_NAMES: OFlag = OFlag::O_PATH
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_CLOEXEC);
+
+/// Names in a spool that few other folders have.
+const OWN: [&str; 6] = ["announced", "claim", "intent", "sizes", "spare", "stats"];
 
 /// A folder that may have waiting entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +122,10 @@ pub fn what_is(folder: &Path) -> Result<(Found, u32), IoError> {
     Ok((found, open.owner))
 }
 
+fn is_id(name: &str) -> bool {
+    Id::parse(name).is_some()
+}
+
 /// An open folder and the account that owns it.
 struct Open {
     fd: OwnedFd,
@@ -152,8 +160,24 @@ impl Open {
             .all(|name| self.has(name))
     }
 
+    /// Returns whether this is a spool, also one whose empty folders a backup left out.
+    ///
+    /// Other folders have a `new` or a `failed` too (maildir(5)), so one of a spool's is not enough.
     fn is_spool(&self) -> bool {
-        ["new", "retry", "failed"].iter().all(|name| self.has(name))
+        let folders = ["new", "retry", "failed"].map(|name| self.has(name));
+        let is_any = folders.contains(&true);
+        !folders.contains(&false)
+            || is_any && OWN.iter().any(|name| self.has(name))
+            || folders[0] && self.has_entries("new")
+    }
+
+    /// Returns whether a folder in this one has a name that only an entry has.
+    fn has_entries(&self, name: &str) -> bool {
+        let listed = self.below(OsStr::new(name)).and_then(|it| it.list());
+        listed.is_ok_and(|listed| {
+            let mut names = listed.into_iter().filter_map(Result::ok);
+            names.any(|entry| entry.file_name().to_str().is_ok_and(is_id))
+        })
     }
 }
 

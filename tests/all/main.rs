@@ -127,6 +127,7 @@ mod spool_owners;
 mod spool_planted;
 mod spool_receivers;
 mod spool_renamed;
+mod spool_restored;
 mod spool_sizes;
 mod spool_watch;
 mod start;

@@ -70,10 +70,13 @@ impl Spool {
         if is_empty && !self.has_claims()? && !self.has_spare_pushes() {
             return Ok(Some(distribution));
         }
-        let _lock = match disk::lock(&self.new_dir(), lock)? {
-            Locked::Held(lock) => lock,
-            Locked::Busy => return Ok(None),
-            Locked::Gone => return Ok(Some(distribution)),
+        let mut locked = disk::lock(&self.new_dir(), lock)?;
+        if matches!(locked, Locked::Gone) {
+            self.make_anew(&self.new_dir())?;
+            locked = disk::lock(&self.new_dir(), lock)?;
+        }
+        let Some(_lock) = locked.held() else {
+            return Ok(None);
         };
         // An entry that cannot be removed from `new/` would be delivered again at each run.
         disk::ensure_writable(&self.new_dir())?;
