@@ -100,9 +100,7 @@ impl Repositories {
             })
             .map_err(|error| Error::Spool(error.into()))?;
             if total == before {
-                let root = root.display();
-                let what = format!("cannot find any repository below `{root}`");
-                return Err(Error::failed(what));
+                return Err(none_below(&root));
             }
         }
         if chosen == 0 {
@@ -204,6 +202,12 @@ fn tell(git_dir: &Path, error: &Error) {
     if let Some(hint) = error.hint() {
         report::hint(&hint);
     }
+}
+
+/// Returns the error of a folder in which no repository is.
+pub(super) fn none_below(folder: &Path) -> Error {
+    let folder = folder.display();
+    Error::failed(format!("cannot find any repository below `{folder}`"))
 }
 
 /// Returns `root` of the server's file, below which all repositories are.

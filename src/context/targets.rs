@@ -9,7 +9,7 @@ use std::vec;
 use super::found::{self, ByOwner};
 use super::homes::{Configured, Home, endpoint_names, endpoints, home};
 use super::named::{Named, here};
-use super::{Context, locate};
+use super::{Context, locate, repositories};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server};
 use crate::error::{Error, Exit};
 use crate::observe::Route;
@@ -164,9 +164,11 @@ pub(crate) fn search(named: Named<'_>, ctx: &Context) -> Result<Searched, Error>
         let tell = &mut |error| ctx.tell_failure(spool::SpoolError::from(error));
         // The path is made absolute: another refpost works in another folder.
         let path = &absolute(path);
-        if let Err(error) = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take, tell) {
+        let found = spool::search(path, REPOSITORY_FILE, OWN_FOLDER, take, tell);
+        found.unwrap_or_else(|error| {
             tell(error);
-        }
+            true
+        })
     };
     if is_server {
         let server = ctx.server()?;
@@ -199,7 +201,9 @@ pub(crate) fn search(named: Named<'_>, ctx: &Context) -> Result<Searched, Error>
     for path in paths {
         let git_dir = path.join(".git");
         let path = if git_dir.is_dir() { &git_dir } else { path };
-        look_into(path, &mut by_owner);
+        if !look_into(path, &mut by_owner) {
+            ctx.tell_failure(repositories::none_below(path));
+        }
     }
     Ok(Searched {
         by_owner,

@@ -60,21 +60,26 @@ impl Found {
 /// `config_name` nor a folder called `spool_name` does not use refpost and is skipped, which is the
 /// whole cost of most of ten thousand. `tell` gets an error for each folder that is skipped because
 /// there are too many.
+///
+/// Returns whether there is any, one that is skipped too.
 pub fn search(
     folder: &Path,
     config_name: &str,
     spool_name: &str,
     take: &mut dyn FnMut(Found, u32),
     tell: &mut dyn FnMut(IoError),
-) -> Result<(), IoError> {
+) -> Result<bool, IoError> {
+    let mut is_any = false;
     let mut visit = |found: &Path, open: &Open| {
         if open.is_repository() {
+            is_any = true;
             // A repository that is named explicitly is meant: its spool may be the server's.
             if found == folder || open.has(config_name) || open.has(spool_name) {
                 take(Found::Repository(found.to_owned()), open.owner);
             }
             Way::Past
         } else if open.is_spool() {
+            is_any = true;
             take(Found::Spool(found.to_owned()), open.owner);
             Way::Past
         } else {
@@ -87,7 +92,8 @@ pub fn search(
             tell(error);
         }
     };
-    Walk::new(&mut visit, &mut unlisted).start(folder)
+    Walk::new(&mut visit, &mut unlisted).start(folder)?;
+    Ok(is_any)
 }
 
 /// Finds every repository in `folder` or below it, with any contents.

@@ -210,6 +210,35 @@ fn a_folder_that_cannot_be_read_is_not_examined() {
 }
 
 #[test]
+fn a_folder_without_repositories_was_examined_well() {
+    let site = Site::new();
+    let empty = site.path("empty");
+    fs::create_dir_all(empty.join("below")).unwrap();
+    let told = format!(
+        "refpost: cannot find any repository below `{}`\n",
+        empty.display()
+    );
+    for line in ABOUT {
+        let run = site.refpost(line.iter()).arg(&empty).run();
+        assert_eq!(run.stdout, "", "{line:?}");
+        run.fails(1, &told);
+    }
+    // One in which no repository uses refpost is nothing to complain of, nor is an empty `root`.
+    site.git(&[
+        "init",
+        "-q",
+        "--bare",
+        empty.join("a.git").to_str().unwrap(),
+    ]);
+    site.refpost(["flush"]).arg(&empty).run().well();
+    let root = format!("root = \"{}\"\n", empty.join("below").display());
+    let system = site.write("system.toml", root);
+    site.refpost(["--config", system.to_str().unwrap(), "flush", "--server"])
+        .run()
+        .well();
+}
+
+#[test]
 fn root_passes_nothing_over_with_exit_code_0() {
     let Some(server) = Several::new() else { return };
     let bare = server.repository(server.alice.uid, "alice/a.git", "");
