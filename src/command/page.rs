@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::as_account::gathered;
 use crate::config::Server;
+use crate::context::configured::Configured;
 use crate::context::named::Named;
 use crate::context::targets::{self, Searched, Target};
 use crate::context::{Context, written};
@@ -16,7 +17,7 @@ use crate::error::{Error, Exit};
 use crate::observe::board::{Board, RECENT};
 use crate::observe::gaze::{self, Active, Shown};
 use crate::observe::look::{self, Look};
-use crate::observe::page;
+use crate::observe::{State, page};
 use crate::report;
 use crate::spool::{IoError, SpoolError};
 
@@ -86,16 +87,17 @@ fn of_spools(targets: &[Target], ctx: &Context) -> Board {
     let mut all = Board::default();
     let mut active = Vec::new();
     let by_service = ByService::default();
+    let configured = Configured::new(ctx);
     for target in targets {
         if target.is_broken() {
             ctx.note_failure();
         }
         let is_shown = |repository: &Path| shows(target, repository, &by_service, ctx);
-        let shown = shown(target, &is_shown);
+        let mut shown = shown(target, &is_shown);
         if !shown.is_open && shown.routes.is_empty() {
             continue;
         }
-        match look(target, &shown, ctx) {
+        match look(target, &mut shown, &configured, ctx) {
             Ok((board, one)) => {
                 all.add(board);
                 active.extend(one.map(|one| (one, target)));
@@ -121,10 +123,17 @@ fn of_spools(targets: &[Target], ctx: &Context) -> Board {
 
 fn look(
     target: &Target,
-    shown: &Shown<'_>,
+    shown: &mut Shown<'_>,
+    configured: &Configured<'_>,
     ctx: &Context,
 ) -> Result<(Board, Option<Active>), IoError> {
     let look = Look::at(&target.spool)?;
+    for queue in look.survey.queues.iter().map(|one| &one.queue) {
+        let is_known = target.endpoints.contains_key(queue);
+        if !is_known && configured.orphan_in(&target.spool, queue).is_some() {
+            shown.marked.insert(queue.clone(), State::Unconfigured);
+        }
+    }
     let found = gaze::endpoints(&target.spool, &look, shown, ctx.now())?;
     for error in look.survey.unseen {
         ctx.tell_failure(SpoolError::from(error));
@@ -145,7 +154,7 @@ fn shown<'a>(target: &Target, shows: &'a dyn Fn(&Path) -> bool) -> Shown<'a> {
     };
     Shown {
         routes,
-        paused: target.paused(),
+        marked: target.marked(),
         is_open,
         shows,
     }

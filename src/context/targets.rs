@@ -12,7 +12,7 @@ use super::named::{Named, here};
 use super::{Context, locate, repositories};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server};
 use crate::error::{Error, Exit};
-use crate::observe::Route;
+use crate::observe::{Route, State};
 use crate::spool::{self, Found, Queue, Spool};
 
 /// Folder of refpost inside a repository.
@@ -63,6 +63,12 @@ impl Target {
     pub(crate) fn paused(&self) -> BTreeSet<Queue> {
         let paused = self.endpoints.iter().filter(|(_, one)| one.is_paused);
         paused.map(|(queue, _)| queue.clone()).collect()
+    }
+
+    /// Returns the queues that are paused, with that state.
+    pub(crate) fn marked(&self) -> BTreeMap<Queue, State> {
+        let paused = self.paused().into_iter();
+        paused.map(|queue| (queue, State::Paused)).collect()
     }
 
     /// Makes entries due that wait for endpoints which are no longer configured: their turn gives

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::labels::Labels;
 use super::scrape::{MOST, Receiver};
+use super::state::State;
 use crate::spool::{Counts, Id};
 
 /// Upper bounds of the ages of waiting messages, in minutes; qshape(1) has the same.
@@ -86,7 +87,7 @@ impl EndpointRow {
     /// Returns whether the endpoint does not take messages.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.receiver.refused > 0 || self.receiver.failed_attempts > 0
+        self.receiver.state.is_bad()
     }
 
     fn add(&mut self, other: &Self) {
@@ -195,18 +196,37 @@ impl Board {
     #[must_use]
     pub fn sentence(&self, now: u64) -> String {
         let total = self.endpoints.len();
-        let failing = self.endpoints.iter().filter(|row| row.is_failing()).count();
+        let count = |is: fn(State) -> bool| {
+            let states = self.endpoints.iter().map(|row| row.receiver.state);
+            states.filter(|state| is(*state)).count()
+        };
+        let failing = count(State::is_bad);
+        let paused = count(|state| state == State::Paused);
+        let gone = count(|state| state == State::Unconfigured);
         let rows = || self.endpoints.iter().map(|one| &one.receiver);
         let sum = |of: fn(&Receiver) -> u64| rows().map(of).fold(0, u64::saturating_add);
         let waiting = sum(|row| row.waiting.saturating_add(row.refused)).saturating_add(self.new);
         let first = match (failing, total) {
             (_, 0) => "No endpoint is configured".to_owned(),
+            (0, 1) if paused == 1 => "The endpoint is paused".to_owned(),
+            (0, 1) if gone == 1 => "The endpoint is not configured any more".to_owned(),
             (0, 1) => "The endpoint takes messages".to_owned(),
+            (0, _) if paused + gone > 0 => {
+                format!(
+                    "{} of {total} endpoints take messages",
+                    total - paused - gone
+                )
+            }
             (0, _) => format!("All {total} endpoints take messages"),
             (1, 1) => "The endpoint fails".to_owned(),
             (1, _) => format!("1 of {total} endpoints fails"),
             _ => format!("{failing} of {total} endpoints fail"),
         };
+        let also = [(paused, "paused"), (gone, "not configured any more")];
+        let also = also.map(|(count, what)| match count {
+            1.. if total > 1 => format!(", {count} {what}"),
+            _ => String::new(),
+        });
         let oldest = rows().filter_map(|row| row.oldest).min();
         let oldest = oldest.map_or(String::new(), |oldest| {
             format!(", the oldest {}", age(now.saturating_sub(oldest)))
@@ -221,7 +241,7 @@ impl Board {
             1 => "; 1 was given up".to_owned(),
             failed => format!("; {failed} were given up"),
         };
-        format!("{first}; {second}{given_up}.")
+        format!("{first}{}; {second}{given_up}.", also.concat())
     }
 }
 
@@ -253,6 +273,11 @@ mod tests {
                 labels: Labels::new("https://ci:443", name, ""),
                 waiting,
                 failed_attempts: attempts,
+                state: match (waiting, attempts) {
+                    (_, 1..) => State::Failing,
+                    (1.., 0) => State::Waiting,
+                    (0, 0) => State::Healthy,
+                },
                 oldest,
                 ..Receiver::default()
             },
@@ -290,7 +315,26 @@ mod tests {
                 "The endpoint takes messages; nothing waits; 2 were given up.",
             ),
         ];
-        for (endpoints, sentence) in cases {
+        let paused = |name| {
+            let mut one = row(name, 1, 0, Some(now - 60));
+            one.receiver.state = State::Paused;
+            one
+        };
+        let with_paused = [
+            (
+                vec![paused("a")],
+                "The endpoint is paused; 1 message waits, 1 min.",
+            ),
+            (
+                vec![paused("a"), row("b", 0, 0, None), row("c", 0, 0, None)],
+                "2 of 3 endpoints take messages, 1 paused; 1 message waits, 1 min.",
+            ),
+            (
+                vec![paused("a"), row("b", 1, 1, Some(now - 60))],
+                "1 of 2 endpoints fails, 1 paused; 2 messages wait, the oldest 1 min.",
+            ),
+        ];
+        for (endpoints, sentence) in cases.into_iter().chain(with_paused) {
             let board = Board {
                 endpoints,
                 ..Board::default()

@@ -8,14 +8,15 @@ use super::board::{Board, Delivery, EndpointRow, RECENT, place};
 use super::labels::{Labels, Route};
 use super::look::{Look, seconds};
 use super::scrape::Receiver;
+use super::state::State;
 use crate::spool::{Attempt, IoError, Queue, Spool, Status, Totals};
 
 /// What the page may show of a spool.
 pub struct Shown<'a> {
     /// Endpoints of repositories that are shown.
     pub routes: BTreeMap<Queue, Route>,
-    /// Queues whose endpoints are paused.
-    pub paused: BTreeSet<Queue>,
+    /// Queues that are paused or of no endpoint.
+    pub marked: BTreeMap<Queue, State>,
     /// True if all queues are shown: the spool is that of one repository, or of the service.
     pub is_open: bool,
     /// Whether a repository is shown.
@@ -47,7 +48,7 @@ pub fn endpoints(
     };
     let routes: BTreeSet<&Route> = shown.routes.values().collect();
     let labels = |receiver: &str, endpoint: &str| Labels::new(receiver, endpoint, "");
-    for row in look.receivers(spool, &shown.routes, &shown.paused) {
+    for row in look.receivers(spool, &shown.routes, &shown.marked) {
         let route = Route {
             endpoint: row.labels.endpoint.clone(),
             receiver: row.labels.receiver.clone(),

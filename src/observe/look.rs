@@ -1,6 +1,6 @@
 //! A spool as it stands: its queues, and the counts in its `stats`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use nix::sys::statvfs::statvfs;
@@ -8,6 +8,7 @@ use nix::sys::statvfs::statvfs;
 use super::carried::Counted;
 use super::labels::{Labels, Route, SERVICE, UNKNOWN};
 use super::scrape::{Receiver, SpoolRow};
+use super::state::State;
 use crate::spool::{Failure, IoError, Queue, QueueSurvey, Spool, Stats, Survey};
 
 /// A spool as it stands.
@@ -60,22 +61,30 @@ impl Look {
     /// Returns a row for each endpoint: those that are configured, those that have a queue, and
     /// those that messages were sent to.
     ///
-    /// `spool` is asked for the times of queues in which only refused messages wait.
+    /// `spool` is asked for the times of queues in which only refused messages wait. `marked` has
+    /// the queues that are paused or of no endpoint.
     #[must_use]
     pub fn receivers(
         &self,
         spool: &Spool,
         routes: &BTreeMap<Queue, Route>,
-        paused: &BTreeSet<Queue>,
+        marked: &BTreeMap<Queue, State>,
     ) -> Vec<Receiver> {
         let mut rows = BTreeMap::new();
-        for route in routes.values() {
-            self.row_of(&mut rows, route);
+        for (queue, route) in routes {
+            let row = self.row_of(&mut rows, route);
+            row.state = row
+                .state
+                .max(marked.get(queue).copied().unwrap_or_default());
         }
         for queue in &self.survey.queues {
             let route = self.route(&queue.queue, routes);
             let failure = self.stats.failures.get(queue.queue.as_str());
             let row = self.row_of(&mut rows, &route);
+            let mark = marked.get(&queue.queue).copied();
+            let is_down = failure.is_some_and(|failure| failure.by_transport);
+            let state = mark.unwrap_or_else(|| State::of(queue, is_down));
+            row.state = row.state.max(state);
             row.waiting += number(queue.waiting);
             row.refused += number(queue.refused);
             row.failed += number(queue.failed);
@@ -84,7 +93,7 @@ impl Look {
             let earlier = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
             row.oldest = earlier(row.oldest, queue.oldest.map(seconds));
             // A queue that is paused has no next attempt, which nobody is late with.
-            if !paused.contains(&queue.queue) {
+            if mark != Some(State::Paused) {
                 row.next = earlier(row.next, next(spool, queue, failure).map(seconds));
             }
         }

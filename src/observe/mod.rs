@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! labels      the names by which states are told apart
+//! state       the states of endpoints
 //! look        a spool as it stands: its queues, its counts
 //! scrape      states of many spools, added up
 //! carried     counts of spools that are gone: totals never fall
@@ -24,6 +25,8 @@ pub mod page;
 pub mod prometheus;
 pub mod scrape;
 pub mod situation;
+pub mod state;
 pub mod told;
 
 pub use labels::{Detail, Labels, Route};
+pub use state::State;

@@ -12,6 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::board::{AGES, Board, Delivery, EndpointRow, MOST_WELL, age};
+use super::state::State;
 use crate::report::printable;
 use crate::spool::{Came, Counts};
 
@@ -78,7 +79,7 @@ fn notices(board: &Board) -> Markup {
 
 fn endpoints(rows: &[EndpointRow], now: u64) -> Markup {
     let is_well =
-        |row: &&EndpointRow| !row.is_failing() && row.receiver.waiting + row.receiver.failed == 0;
+        |row: &&EndpointRow| row.receiver.state == State::Healthy && row.receiver.failed == 0;
     let folded = rows
         .iter()
         .filter(is_well)
@@ -120,18 +121,18 @@ fn endpoints(rows: &[EndpointRow], now: u64) -> Markup {
 }
 
 fn state(row: &EndpointRow, now: u64) -> Markup {
-    let (class, word) = match row {
-        _ if row.receiver.failed_attempts > 0 => ("bad", "failing"),
-        _ if row.receiver.refused > 0 => ("bad", "refusing"),
-        _ if row.receiver.waiting > 0 => ("", "waiting"),
-        _ => ("good", "healthy"),
+    let state = row.receiver.state;
+    let class = match state {
+        State::Healthy => "good",
+        state if state.is_bad() => "bad",
+        _ => "",
     };
     let oldest = row
         .receiver
         .oldest
         .map(|oldest| age(now.saturating_sub(oldest)));
     html! {
-        span class=(class) { (word) }
+        span class=(class) { (state.word()) }
         @if let Some(oldest) = oldest { div.dim { "oldest " (oldest) } }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::labels::{Detail, Labels};
+use super::state::State;
 use crate::spool::Totals;
 
 /// Largest number that another account's refpost may say: larger ones are no counts.
@@ -26,6 +27,8 @@ pub struct Scrape {
 pub struct Receiver {
     /// Its names.
     pub labels: Labels,
+    /// The worst state of its queues.
+    pub state: State,
     /// Number of entries that wait in order.
     pub waiting: u64,
     /// Number of refused messages that wait for themselves.
@@ -73,6 +76,7 @@ pub struct SpoolRow {
 
 impl Receiver {
     pub(super) fn add(&mut self, other: &Self) {
+        self.state = self.state.max(other.state);
         self.waiting = self.waiting.saturating_add(other.waiting);
         self.refused = self.refused.saturating_add(other.refused);
         self.failed = self.failed.saturating_add(other.failed);
@@ -183,6 +187,7 @@ mod tests {
     fn row(spool: &str, numbers: [u64; 4], times: [Option<u64>; 3]) -> Receiver {
         Receiver {
             labels: Labels::new("https://ci:443", "ci", spool),
+            state: State::default(),
             waiting: numbers[0],
             refused: numbers[1],
             failed: numbers[2],

@@ -268,7 +268,16 @@ fn an_endpoint_could_not_be_paused() {
         .refpost(["status", "test.git", "--exit-code"])
         .run()
         .well();
-    assert!(status.stdout.contains("paused"), "{}", status.stdout);
+    let row = status.stdout.lines().nth(1).unwrap();
+    assert!(
+        row.starts_with("paused") && row.trim_end().ends_with('-'),
+        "{row}"
+    );
+    let objects = site.objects(&["status", "--json"]);
+    assert_eq!(objects[0]["next_try"], Value::Null);
+    let check = site.refpost(["check", "test.git"]).run().stdout;
+    let note = "note: endpoint `one` is paused: its messages wait\n";
+    assert!(check.contains(note), "{check}");
     site.configure("mode = \"spool\"", "paused = false");
     assert_eq!(site.flush_well().len(), 2);
 }

@@ -179,3 +179,27 @@ fn stats(bare: &std::path::Path) -> String {
     }
     stats.to_string()
 }
+
+#[test]
+fn a_paused_endpoint_waited_and_took_messages() {
+    let site = Spooled::new();
+    served(&site);
+    let shows = |sentence: &str, state: &str| {
+        let text = cells(&site.refpost(["page"]).run().well().stdout);
+        assert!(text.starts_with(&format!("\n{sentence}; ")), "{text}");
+        assert!(text.contains(&format!("\n{state}oldest ")), "{text}");
+        let status = site.refpost(["status"]).run().well().stdout;
+        let row = status.lines().nth(1).unwrap();
+        assert!(row.starts_with(state), "{row}");
+    };
+    site.configure("mode = \"spool\"", "paused = true");
+    site.announce();
+    site.flush();
+    shows("The endpoint is paused", "paused");
+    let down = "name = \"one\"\nurl = \"http://127.0.0.1:9/\"";
+    site.settings(&format!("unsigned = true\n[[endpoint]]\n{down}\n"));
+    site.flush();
+    shows("The endpoint fails", "down");
+    site.settings("urls = []\n");
+    shows("The endpoint is not configured any more", "unconfigured");
+}

@@ -193,6 +193,12 @@ fn check_config(
     }
     filters::check(settings, findings);
     for endpoint in &settings.endpoints {
+        if endpoint.paused {
+            findings.note(
+                &format!("endpoint `{}` is paused: its messages wait", endpoint.name),
+                "remove `paused` to have them delivered",
+            );
+        }
         filters::check_endpoint(endpoint, findings);
         template::check(endpoint, settings, repository, findings, ctx);
         if !endpoint.is_served {

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use clap::Args;
 use serde_json::json;
 
-use self::rows::{Last, Rows, State, rfc3339};
+use self::rows::{Last, Rows, rfc3339};
 use super::ReposArgs;
 use super::check::disk;
 use crate::as_account::apart::{self, Job};
@@ -15,6 +15,7 @@ use crate::context::configured::Configured;
 use crate::context::targets::{self, Target};
 use crate::context::{Context, max_spool};
 use crate::error::{Error, Exit};
+use crate::observe::State;
 use crate::report;
 use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
 
@@ -140,14 +141,14 @@ fn show(
         let name = name.map_or(queue.queue.as_str(), String::as_str);
         let receiver = known.map_or("", |known| &known.receiver);
         let is_paused = known.is_some_and(|known| known.is_paused);
-        is_healthy &= orphan.is_some() || is_paused || !is_failing(&queue);
+        is_healthy &= orphan.is_some() || is_paused || !State::of(&queue, false).is_bad();
         let outage = failures
             .get(queue.queue.as_str())
             .filter(|it| it.by_transport);
         let state = match orphan {
             Some(_) => State::Unconfigured,
             None if is_paused => State::Paused,
-            None => state(&queue),
+            None => State::of(&queue, false),
         };
         let is_shown = as_json || args.healthy || state != State::Healthy || queue.failed > 0;
         let last = is_shown.then(|| Last::of(&target.spool, name));
@@ -201,11 +202,6 @@ fn show_bounds(target: &Target, as_json: bool, spool: &str) -> bool {
     has_room
 }
 
-/// Returns whether the endpoint of a queue does not take messages.
-fn is_failing(queue: &QueueSurvey) -> bool {
-    queue.refused > 0 || queue.head.as_ref().is_some_and(|head| head.attempts > 0)
-}
-
 fn empty(queue: &Queue) -> QueueSurvey {
     QueueSurvey {
         queue: queue.clone(),
@@ -217,15 +213,6 @@ fn empty(queue: &Queue) -> QueueSurvey {
     }
 }
 
-fn state(queue: &QueueSurvey) -> State {
-    match &queue.head {
-        Some(head) if head.attempts > 0 => State::Failing,
-        Some(_) => State::Waiting,
-        None if queue.refused > 0 => State::Refusing,
-        None => State::Healthy,
-    }
-}
-
 fn object(
     spool: &str,
     (endpoint, receiver): (&str, &str),
@@ -234,6 +221,7 @@ fn object(
     last: &Last,
 ) -> serde_json::Value {
     let failing = queue.head.as_ref().filter(|head| head.attempts > 0);
+    let next = queue.head.as_ref().filter(|_| state != State::Paused);
     json!({
         "spool": spool,
         "endpoint": endpoint,
@@ -250,6 +238,6 @@ fn object(
         "last_answer": last.answer.as_ref().map(|(_, answer)| answer),
         "last_attempt": last.answer.as_ref().map(|(time, _)| rfc3339(*time)),
         "last_success": last.success.map(rfc3339),
-        "next_try": queue.head.as_ref().map(|head| rfc3339(head.due)),
+        "next_try": next.map(|head| rfc3339(head.due)),
     })
 }

@@ -4,46 +4,17 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use crate::observe::State;
 use crate::report::table::{Table, Tone};
 use crate::report::{self, age};
 use crate::spool::{Attempt, QueueSurvey, Spool};
 
-/// The state of an endpoint's queue, from the best to the worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
-    Healthy,
-    Waiting,
-    Paused,
-    Unconfigured,
-    Refusing,
-    Failing,
-    Down,
-}
-
-impl State {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Waiting => "waiting",
-            Self::Paused => "paused",
-            Self::Unconfigured => "unconfigured",
-            Self::Refusing => "refusing",
-            Self::Failing => "failing",
-            Self::Down => "down",
-        }
-    }
-
-    fn tone(self) -> Tone {
-        match self {
-            Self::Healthy => Tone::Good,
-            Self::Waiting => Tone::Plain,
-            Self::Paused | Self::Unconfigured => Tone::Doubtful,
-            Self::Refusing | Self::Failing | Self::Down => Tone::Bad,
-        }
-    }
-
-    fn is_bad(self) -> bool {
-        self >= Self::Refusing
+fn tone(state: State) -> Tone {
+    match state {
+        State::Healthy => Tone::Good,
+        State::Waiting => Tone::Plain,
+        State::Paused | State::Unconfigured => Tone::Doubtful,
+        State::Refusing | State::Failing | State::Down => Tone::Bad,
     }
 }
 
@@ -150,6 +121,8 @@ impl Rows {
         row.refused += queue.refused;
         row.failed += queue.failed;
         row.oldest = earliest(row.oldest, queue.oldest);
+        // What is paused has no next attempt.
+        let head = head.filter(|_| state != State::Paused);
         row.next = earliest(row.next, head.map(|head| head.due));
         row.last.merge(last);
     }
@@ -166,7 +139,7 @@ impl Rows {
         let mut table = Table::new(HEADS);
         for ((name, receiver), row) in rows {
             if row.queues.0 > 0 || shows_healthy {
-                table.row(row.state.tone(), row.cells(name, receiver, now));
+                table.row(tone(row.state), row.cells(name, receiver, now));
             }
         }
         table.print();
