@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
+use super::queue::act::nowhere;
 use super::queue::rows::project;
 use super::{ReposArgs, parse_duration};
 use crate::as_account::apart::{self, Job};
@@ -68,13 +69,19 @@ pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Exit, Error> {
             });
         }
         let job = Job::looking(line(args, is_server), args.json);
-        return apart::run(searched.by_owner, &job, ctx);
+        return match apart::run(searched.by_owner, &job, ctx)? {
+            Exit::NotHere => Err(no_such_endpoint(args)),
+            done => Ok(done),
+        };
     }
     let targets = searched.targets(ctx);
     let mut printer = Printer::new(args, ctx);
     let mut seen = Seen::default();
     let since = args.since.map(|since| ctx.now() - *since);
     let (attempts, done) = last(&targets, args, is_server, since, ctx);
+    if attempts.is_empty() && done == Exit::Well && is_typo(&targets, args) {
+        return nowhere(ctx, || no_such_endpoint(args));
+    }
     let first = attempts.len().saturating_sub(args.lines);
     printer.print(&attempts[first..]);
     for attempt in &attempts {
@@ -93,6 +100,27 @@ pub(crate) fn run(args: &LogArgs, ctx: &Context) -> Result<Exit, Error> {
         printer.print(&new);
     }
     Ok(done)
+}
+
+/// Returns whether an endpoint is named that nothing configures, and no log has it.
+fn is_typo(targets: &[Target], args: &LogArgs) -> bool {
+    let Some(name) = &args.endpoint else {
+        return false;
+    };
+    let has_attempts = |target: &Target| {
+        let last = target.spool.log().last(1, |one| one.endpoint == *name);
+        last.is_ok_and(|last| !last.is_empty())
+    };
+    let is_unknown = |target: &Target| !target.may_have(name) && !has_attempts(target);
+    targets.iter().all(is_unknown)
+}
+
+fn no_such_endpoint(args: &LogArgs) -> Error {
+    let name = args.endpoint.as_deref().unwrap_or_default();
+    Error::Failed {
+        what: format!("cannot find endpoint `{name}`: it is not configured, and no log has it"),
+        hint: Some("`refpost status` lists the endpoints".to_owned()),
+    }
 }
 
 /// Returns the command line for another account.

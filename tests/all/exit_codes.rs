@@ -349,6 +349,11 @@ fn an_endpoint_that_is_misspelt_is_an_error() {
         let ran = queue(line).fails(1, told);
         assert_eq!(ran.stdout, "", "{line}");
     }
+    let log = |name: &str| site.refpost(["log", "--endpoint", name]).arg(bare).run();
+    log("deploy").well();
+    let told = "refpost: cannot find endpoint `typo`: it is not configured, and no log has it\n\
+                hint: `refpost status` lists the endpoints\n";
+    assert_eq!(log("typo").fails(1, told).stdout, "");
     // One that is not configured any more is listed while something waits for it.
     site.receiver.script(|_| Answer::status(500));
     site.commit("a");
@@ -356,4 +361,5 @@ fn an_endpoint_that_is_misspelt_is_an_error() {
     site.config("");
     assert_ne!(queue("list --endpoint deploy").well().stdout, "");
     queue("list --endpoint deploy --older-than 1h").well();
+    assert_ne!(log("deploy").well().stdout, "");
 }

@@ -59,7 +59,7 @@ pub(super) fn apart(searched: Searched, line: Vec<OsString>, ctx: &Context) -> R
 
 /// Returns the error that nothing of what was asked for is here. If root's refpost asks several
 /// accounts, returns [`Exit::NotHere`] instead.
-pub(super) fn nowhere(ctx: &Context, error: impl Fn() -> Error) -> Result<Exit, Error> {
+pub(in crate::command) fn nowhere(ctx: &Context, error: impl Fn() -> Error) -> Result<Exit, Error> {
     if ctx.is_given {
         return Ok(Exit::NotHere);
     }

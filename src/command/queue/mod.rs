@@ -1,6 +1,6 @@
 //! `queue`: lists, shows, retries, drops and moves entries that wait or have failed.
 
-mod act;
+pub(super) mod act;
 mod describe;
 mod drop;
 mod list;
