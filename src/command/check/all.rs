@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
+use super::CheckArgs;
 use super::findings::{Finding, Findings};
 use super::repository::{Known, check};
-use crate::as_account::apart::{self, Job};
-use crate::config::RepositoryPattern;
+use crate::as_account::apart;
 use crate::context::Context;
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Repositories, Whose};
@@ -15,22 +15,26 @@ use crate::report;
 
 pub(crate) fn run(
     folders: &[PathBuf],
-    patterns: &[RepositoryPattern],
+    args: &CheckArgs,
     is_all: bool,
     ctx: &Context,
 ) -> Result<Exit, Error> {
     let server = ctx.for_many()?;
-    let is_all = is_all && patterns.is_empty() && !ctx.is_given;
-    let repositories = match Repositories::find(folders, patterns, ctx)? {
+    let is_all = is_all && args.matches.is_empty() && !ctx.is_given;
+    let repositories = match Repositories::find(folders, &args.matches, ctx)? {
         Whose::Ours(repositories) => repositories,
-        Whose::Several(found) => return apart(found, is_all, ctx),
+        Whose::Several(found) => return apart(found, args, is_all, ctx),
     };
     let known = Known::default();
     let mut seen = Seen::default();
     let mut idle: BTreeSet<String> = server.sections(None).into_iter().collect();
     let (mut wrong, mut doubtful) = (0, 0);
     repositories.each(|git_dir, progress| {
-        let mut findings = Findings::kept();
+        let mut findings = if args.json {
+            Findings::told(true)
+        } else {
+            Findings::kept()
+        };
         check(git_dir, &mut findings, &known, ctx);
         match (findings.errors, findings.warnings) {
             (0, 0) => {}
@@ -51,7 +55,11 @@ pub(crate) fn run(
     });
     seen.tell_more();
     if is_all {
-        tell_idle(&idle);
+        tell_idle(&idle, args.json);
+    }
+    let exit = if wrong == 0 { Exit::Well } else { Exit::No };
+    if args.json {
+        return Ok(exit);
     }
     let mut parts = vec![format!(
         "checked {}",
@@ -66,13 +74,13 @@ pub(crate) fn run(
         parts.push("all is well".to_owned());
     }
     report::line(&parts.join(", "));
-    Ok(if wrong == 0 { Exit::Well } else { Exit::No })
+    Ok(exit)
 }
 
 /// Has each account check its own repositories.
 ///
 /// Sections without a repository are found here, since they depend on paths alone.
-fn apart(found: ByOwner, is_all: bool, ctx: &Context) -> Result<Exit, Error> {
+fn apart(found: ByOwner, args: &CheckArgs, is_all: bool, ctx: &Context) -> Result<Exit, Error> {
     let server = ctx.for_many()?;
     let mut idle: BTreeSet<String> = server.sections(None).into_iter().collect();
     for one in found.0.values().flatten() {
@@ -80,18 +88,20 @@ fn apart(found: ByOwner, is_all: bool, ctx: &Context) -> Result<Exit, Error> {
             idle.remove(&section);
         }
     }
-    let line = vec!["check".into()];
-    let ended = apart::run(found, &Job::for_a_person(line), ctx)?;
+    let ended = apart::run(found, &args.job(), ctx)?;
     if is_all {
-        tell_idle(&idle);
+        tell_idle(&idle, args.json);
     }
     Ok(ended)
 }
 
-fn tell_idle(sections: &BTreeSet<String>) {
+fn tell_idle(sections: &BTreeSet<String>, as_json: bool) {
+    let mut findings = Findings::told(as_json);
     for section in sections {
-        report::line(&format!("warning: no repository is in section `{section}`"));
-        report::line("hint: a pattern is the whole path below `root`, without `.git`");
+        findings.warning(
+            &format!("no repository is in section `{section}`"),
+            "a pattern is the whole path below `root`, without `.git`",
+        );
     }
 }
 

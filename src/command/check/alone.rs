@@ -12,9 +12,9 @@ use crate::report;
 
 /// Checks a file: its keys and values, patterns and URLs. Keys and certificates that it names are
 /// on the server alone, and are not looked for.
-pub(crate) fn run(file: &Path, ctx: &Context) -> Result<Exit, Error> {
+pub(crate) fn run(file: &Path, as_json: bool, ctx: &Context) -> Result<Exit, Error> {
     let mut told: Vec<Finding> = Vec::new();
-    let mut findings = Findings::default();
+    let mut findings = Findings::told(as_json);
     for (name, settings) in config::load_alone(file, ctx.host())? {
         let mut own = Findings::kept();
         match settings {

@@ -1,4 +1,8 @@
-//! Findings of `check`: told at once, or kept to be told for many repositories.
+//! Findings of `check`: told at once, as text or JSON, or kept to be told for many repositories.
+
+use std::path::Path;
+
+use serde_json::json;
 
 use crate::error::Exit;
 use crate::report;
@@ -12,6 +16,16 @@ pub(crate) enum Grade {
     Error,
 }
 
+impl Grade {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// A problem that a person should know of, with advice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Finding {
@@ -23,12 +37,17 @@ pub(crate) struct Finding {
 impl Finding {
     /// Returns the line `error: …`, `warning: …` or `note: …`, without the hint.
     pub(crate) fn line(&self) -> String {
-        let word = match self.grade {
-            Grade::Note => "note",
-            Grade::Warning => "warning",
-            Grade::Error => "error",
-        };
-        format!("{word}: {}", self.text)
+        format!("{}: {}", self.grade.word(), self.text)
+    }
+
+    /// Prints it as an object. One without a repository is about the configuration alone.
+    fn tell_object(&self, repository: Option<&str>) {
+        report::json(&json!({
+            "repository": repository,
+            "level": self.grade.word(),
+            "text": self.text,
+            "hint": self.hint,
+        }));
     }
 
     pub(crate) fn tell(&self) {
@@ -39,38 +58,71 @@ impl Finding {
     }
 }
 
+/// The fate of findings.
+#[derive(Default, PartialEq, Eq)]
+enum Telling {
+    /// Each is printed at once, and so is what is well.
+    #[default]
+    Lines,
+    /// Each is printed at once as an object.
+    Objects,
+    /// They are kept. Notes and what is well are passed over.
+    Kept(Vec<Finding>),
+}
+
 /// The findings so far.
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) errors: usize,
     pub(crate) warnings: usize,
     pub(crate) notes: usize,
-    /// Findings that are not told at once. If there is such a list, nothing good is told either.
-    kept: Option<Vec<Finding>>,
+    telling: Telling,
+    /// The repository that is examined, for objects.
+    repository: Option<String>,
 }
 
 impl Findings {
     /// Makes an empty list of findings that are kept.
     pub(crate) fn kept() -> Self {
         Self {
-            kept: Some(Vec::new()),
+            telling: Telling::Kept(Vec::new()),
             ..Self::default()
         }
     }
 
+    /// Makes an empty list of findings that are printed at once, as text or as objects.
+    pub(crate) fn told(as_json: bool) -> Self {
+        Self {
+            telling: if as_json {
+                Telling::Objects
+            } else {
+                Telling::Lines
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Says which repository the next findings are about.
+    pub(crate) fn are_about(&mut self, repository: &Path) {
+        self.repository = Some(repository.display().to_string());
+    }
+
     pub(crate) fn into_kept(self) -> Vec<Finding> {
-        self.kept.unwrap_or_default()
+        match self.telling {
+            Telling::Kept(kept) => kept,
+            Telling::Lines | Telling::Objects => Vec::new(),
+        }
     }
 
     pub(crate) fn ok(&self, text: &str) {
-        if self.kept.is_none() {
+        if self.telling == Telling::Lines {
             report::line(&format!("ok: {text}"));
         }
     }
 
     /// Adds a note, which of many repositories is not told.
     pub(crate) fn note(&mut self, text: &str, hint: &str) {
-        if self.kept.is_none() {
+        if !matches!(self.telling, Telling::Kept(_)) {
             self.add(Finding {
                 grade: Grade::Note,
                 text: text.to_owned(),
@@ -95,7 +147,7 @@ impl Findings {
         });
     }
 
-    /// Prints how many there were, and returns the outcome.
+    /// Prints how many there were, unless as objects, and returns the outcome.
     pub(crate) fn summary(&self) -> Exit {
         let counts = [
             (self.errors, "error"),
@@ -103,7 +155,9 @@ impl Findings {
             (self.notes, "note"),
         ];
         let counts = counts.map(|(count, what)| report::count(count, what));
-        report::line(&counts.join(", "));
+        if self.telling == Telling::Lines {
+            report::line(&counts.join(", "));
+        }
         if self.errors == 0 {
             Exit::Well
         } else {
@@ -118,9 +172,10 @@ impl Findings {
             Grade::Warning => self.warnings += 1,
             Grade::Error => self.errors += 1,
         }
-        match &mut self.kept {
-            Some(kept) => kept.push(finding),
-            None => finding.tell(),
+        match &mut self.telling {
+            Telling::Lines => finding.tell(),
+            Telling::Objects => finding.tell_object(self.repository.as_deref()),
+            Telling::Kept(kept) => kept.push(finding),
         }
     }
 }

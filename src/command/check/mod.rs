@@ -7,14 +7,17 @@ mod endpoint;
 mod filters;
 mod findings;
 mod repository;
+mod routes;
 mod service;
 mod spool;
 mod template;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::as_account::apart::Job;
 use crate::command::ReposArgs;
 use crate::command::check::findings::Findings;
 use crate::command::check::repository::{Known, check};
@@ -37,6 +40,25 @@ pub(crate) struct CheckArgs {
     /// Print the effective settings and their sources
     #[arg(long, conflicts_with_all = ["server", "matches"])]
     pub(crate) show: bool,
+    /// Print only where each repository sends, and why others send nowhere
+    #[arg(long, conflicts_with = "show")]
+    pub(crate) routes: bool,
+    /// Print a JSON object for each finding, or with --routes for each repository
+    #[arg(long, conflicts_with = "show")]
+    pub(crate) json: bool,
+}
+
+impl CheckArgs {
+    /// Makes the job of each account's refpost, where root checks for all of them.
+    fn job(&self) -> Job {
+        let options = [(self.routes, "--routes"), (self.json, "--json")];
+        let options = options.iter().filter(|(is_on, _)| *is_on);
+        let line = ["check"].into_iter().chain(options.map(|(_, name)| *name));
+        Job {
+            as_json: self.json,
+            ..Job::for_a_person(line.map(OsString::from).collect())
+        }
+    }
 }
 
 pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Exit, Error> {
@@ -44,20 +66,27 @@ pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Exit, Error> {
     if let Some(file) = ctx.named_config()
         && is_nothing_named
         && !args.show
+        && !args.routes
         && !ctx.is_given
     {
-        return alone::run(&file, ctx);
+        return alone::run(&file, args.json, ctx);
     }
     if let Some(folders) = many(args, ctx)? {
         let is_all = matches!(args.repos.named(), Named::Nothing | Named::Server);
-        return all::run(&folders, &args.matches, is_all, ctx);
+        if args.routes {
+            return routes::of_many(&folders, args, ctx);
+        }
+        return all::run(&folders, args, is_all, ctx);
     }
     let here = [PathBuf::from(".")];
     let repos = match args.repos.named() {
         Named::Paths(repos) => repos,
         Named::Nothing | Named::Server => &here,
     };
-    let mut findings = Findings::default();
+    if args.routes {
+        return Ok(routes::of_named(repos, args.json, ctx));
+    }
+    let mut findings = Findings::told(args.json);
     let known = Known::default();
     for repo in repos {
         if args.show {

@@ -22,6 +22,7 @@ pub(crate) struct Known {
 }
 
 pub(crate) fn check(repo: &Path, findings: &mut Findings, known: &Known, ctx: &Context) {
+    findings.are_about(repo);
     let repository = match locate::repository(Some(repo), ctx) {
         Ok(repository) => repository,
         Err(error) => {
@@ -31,6 +32,7 @@ pub(crate) fn check(repo: &Path, findings: &mut Findings, known: &Known, ctx: &C
             return findings.error(&report::chain(&error), Some(hint));
         }
     };
+    findings.are_about(&repository.path());
     findings.ok(&format!("repository `{}`", repository.path().display()));
     let hooks = Hooks::of(&repository, ctx);
     findings.ok(&hooks.found_host());
