@@ -275,3 +275,62 @@ fn answers_are_fetched_with_a_token() {
         .unwrap()
         .fails(1, &told);
 }
+
+#[test]
+fn a_whole_instance_was_asked_for_one_by_one() {
+    let environment = Environment::new();
+    let names = ["test", "forks/foo/somenamespace/test3"];
+    for (name, file) in names.iter().zip(["project.json", "fork.json"]) {
+        fs::create_dir_all(environment.path(format!("srv/{name}.git"))).unwrap();
+        fs::create_dir_all(environment.path(format!("{file}.d"))).unwrap();
+        environment.write(format!("{file}.d/a.json"), fs::read(answer(file)).unwrap());
+        let token = fs::read(answer("token.json")).unwrap();
+        environment.write(format!("{file}.d/b.json"), token);
+    }
+    environment.write("list", "project.json.d\nnone.d\n\nfork.json.d\n");
+    let args = ["--list", "list", "--root", "srv"];
+    let Some(ran) = from_pagure(&environment, &args) else {
+        return;
+    };
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    assert!(
+        ran.stderr.ends_with("from-pagure: wrote 2 of 3\n")
+            && ran
+                .stderr
+                .contains("from-pagure: `none.d`: cannot read it: No such file"),
+        "{}",
+        ran.stderr
+    );
+    for name in names {
+        let file = environment.path(format!("srv/{name}.git/refpost.toml"));
+        let text: toml::Table = fs::read_to_string(&file).unwrap().parse().unwrap();
+        assert_eq!(text["project"]["fullname"].as_str(), Some(name));
+        assert_eq!(text["key"].as_str(), Some(KEY));
+    }
+    // Nothing is written over, and a name leads to its address.
+    let pagure = Receiver::start();
+    pagure.script(|request| {
+        let path = request.line.split(' ').nth(1).unwrap();
+        let is_fork = path == "/api/0/fork/foo/somenamespace/test3";
+        let (status, name) = if is_fork {
+            (200, "fork.json")
+        } else {
+            (404, "error.json")
+        };
+        Answer::Reply(status, Vec::new(), fs::read(answer(name)).unwrap())
+    });
+    environment.write("names", format!("{}\n", names[1]));
+    let url = pagure.url("/api/0");
+    let args = ["--list", "names", "--root", "srv", "--url", &url];
+    let ran = from_pagure(&environment, &args).unwrap();
+    assert_eq!(ran.status, 1);
+    assert!(
+        ran.stderr.contains("it is there already\n"),
+        "{}",
+        ran.stderr
+    );
+    let file = environment.path(format!("srv/{}.git/refpost.toml", names[1]));
+    fs::remove_file(&file).unwrap();
+    from_pagure(&environment, &args).unwrap();
+    assert!(file.exists());
+}
