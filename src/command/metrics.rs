@@ -171,7 +171,7 @@ fn carried(name: &str, there: BTreeMap<String, Vec<Counted>>, ctx: &Context) -> 
             .collect(),
         Err(error) => {
             ctx.tell_failure(error);
-            report::hint("counts fall when a spool is removed: name a folder in `XDG_STATE_HOME`");
+            report::hint("until then counts fall when a spool is removed");
             Vec::new()
         }
     }

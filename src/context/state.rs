@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use nix::unistd::{Uid, User};
 use super::Context;
 use super::written::write_whole;
 use crate::error::{Error, IoContext};
-use crate::plain_file;
+use crate::{plain_file, report};
 
 /// The folder of the service's account, or of root.
 const SYSTEM: &str = "/var/lib/refpost";
@@ -22,6 +22,22 @@ const LARGEST: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Interval at which the lock is tried again.
 const AGAIN: Duration = Duration::from_millis(10);
+
+fn cannot_lock(folder: &Path, source: io::Error) -> Error {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) {
+        let (folder, why) = (folder.display(), report::chain(&source));
+        return Error::Failed {
+            what: format!("cannot lock `{folder}`: {why}"),
+            hint: Some("name a folder that this account may write in `XDG_STATE_HOME`".to_owned()),
+        };
+    }
+    Error::Io {
+        operation: "lock",
+        path: folder.to_owned(),
+        source,
+    }
+}
 
 /// The state folder, locked against other processes until this is dropped.
 pub(crate) struct State {
@@ -33,7 +49,7 @@ impl State {
     /// Locks the folder, and makes it if need be.
     pub(crate) fn lock(ctx: &Context) -> Result<Self, Error> {
         let folder = Self::folder(ctx)?;
-        Self::lock_within(folder.clone(), PATIENCE).doing("lock", &folder)
+        Self::lock_within(folder.clone(), PATIENCE).map_err(|error| cannot_lock(&folder, error))
     }
 
     /// Locks a folder in it, and makes it if need be. Returns `None` if another process has it.
@@ -41,7 +57,9 @@ impl State {
         let folder = Self::folder(ctx)?.join(name);
         match Self::lock_within(folder.clone(), Duration::ZERO) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            locked => locked.map(Some).doing("lock", &folder),
+            locked => locked
+                .map(Some)
+                .map_err(|error| cannot_lock(&folder, error)),
         }
     }
 

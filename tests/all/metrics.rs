@@ -328,3 +328,22 @@ fn a_paused_endpoint_looked_as_if_nobody_flushed() {
     site.receiver.script(|_| Answer::status(503));
     assert_eq!(next("paused = false"), (true, 1));
 }
+
+#[test]
+fn a_state_folder_that_cannot_be_written_told_no_way_out() {
+    let site = Spooled::new();
+    served(&site);
+    // No account makes folders there.
+    let ran = site
+        .refpost(["metrics"])
+        .env("XDG_STATE_HOME", "/sys")
+        .run();
+    assert_eq!(ran.status, 1);
+    let told = "refpost: cannot lock `/sys/refpost`: ";
+    let hint = "hint: name a folder that this account may write in `XDG_STATE_HOME`\n";
+    assert!(
+        ran.stderr.contains(told) && ran.stderr.contains(hint),
+        "{}",
+        ran.stderr
+    );
+}
