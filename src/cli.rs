@@ -7,9 +7,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
 use crate::command::{
-    ENVIRONMENT, EXIT_CODES, FLUSH_EXIT_CODES, LEVELS, STATUS_EXIT_CODES, announce, as_account,
-    build, check, completions, demo, disable, emit, enable, flush, hook, key, keygen, listen, log,
-    man, metrics, page, ping, preview, queue, status, verify, work,
+    CHECK_EXIT_CODES, ENVIRONMENT, EXIT_CODES, FLUSH_EXIT_CODES, LEVELS, METRICS_EXIT_CODES,
+    PING_EXIT_CODES, STATUS_EXIT_CODES, VERIFY_EXIT_CODES, announce, as_account, build, check,
+    completions, demo, disable, emit, enable, flush, hook, key, keygen, listen, log, man, metrics,
+    page, ping, preview, queue, status, verify, work,
 };
 use crate::context::Context;
 use crate::error::{Error, Exit};
@@ -75,6 +76,7 @@ pub(crate) enum Command {
     ///
     /// Looks at the spools of the whole server, as a flush does. FILE is for a textfile
     /// collector, and replaced whole. docs/reference/metrics.md lists the metrics.
+    #[command(after_long_help = METRICS_EXIT_CODES)]
     Metrics(metrics::MetricsArgs),
     /// Write a page of endpoints and recent deliveries, as HTML
     ///
@@ -91,8 +93,10 @@ pub(crate) enum Command {
     /// Check configuration, hooks, keys, URLs and spool
     ///
     /// Of a folder or the server prints only problems, and a summary.
+    #[command(after_long_help = CHECK_EXIT_CODES)]
     Check(check::CheckArgs),
     /// Send a test message to each endpoint and print the response
+    #[command(after_long_help = PING_EXIT_CODES)]
     Ping(ping::PingArgs),
     /// Send a message of any topic, such as `issue.new`
     ///
@@ -122,6 +126,7 @@ pub(crate) enum Command {
     ///
     /// Takes the HMAC-SHA-1 or HMAC-SHA-256 of Pagure, GitHub and Gitea, or the signature of
     /// Standard Webhooks, as GitLab sends it. Exits with 0 if it is valid, else with 1.
+    #[command(after_long_help = VERIFY_EXIT_CODES)]
     Verify(verify::VerifyArgs),
     /// Run an end-to-end demo in a temporary directory
     Demo(demo::DemoArgs),

@@ -67,7 +67,9 @@ fn named<'a>(whole: &'a clap::Command, names: &[String]) -> Result<&'a clap::Com
 /// Returns the page of one subcommand.
 fn page_of(command: &clap::Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    Man::new(command.clone()).render(&mut page)?;
+    // By itself it names a subcommand without its version.
+    let source = concat!("refpost ", env!("CARGO_PKG_VERSION"));
+    Man::new(command.clone()).source(source).render(&mut page)?;
     let own = command
         .get_subcommands()
         .filter(|sub| sub.get_name() != "help");

@@ -80,6 +80,34 @@ Exit codes:
   75  with --strict: a message is still queued
   78  the server's configuration cannot be read";
 
+/// The exit codes of `check`, for its help.
+pub(crate) const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+   0  no error was found; warnings and notes count as none
+   1  an error was found, or something could not be examined
+  78  with --config FILE or for many repositories: the configuration cannot be read";
+
+/// The exit codes of `ping`, for its help.
+pub(crate) const PING_EXIT_CODES: &str = "\
+Exit codes:
+   0  every endpoint answered with 2xx
+   1  one did not, or nothing could be sent to it
+  78  a configuration or key cannot be read";
+
+/// The exit codes of `verify`, for its help.
+pub(crate) const VERIFY_EXIT_CODES: &str = "\
+Exit codes:
+   0  the signature is right
+   1  it is not
+  78  the key cannot be read";
+
+/// The exit codes of `metrics`, for its help.
+pub(crate) const METRICS_EXIT_CODES: &str = "\
+Exit codes:
+   0  written
+   1  something could not be examined, and the rest is written; or FILE cannot be written
+  78  the server's configuration cannot be read";
+
 /// The environment variables, for help and man page.
 pub(crate) const ENVIRONMENT: &str = "\
 Environment:
@@ -176,7 +204,7 @@ fn endpoints_named<'a>(
     Err(Error::Failed {
         what: match name {
             Some(name) => format!("cannot {verb} `{name}`: there is no such endpoint"),
-            None => format!("cannot {verb}: no endpoint is configured"),
+            None => format!("cannot {verb} any endpoint: none is configured"),
         },
         hint: Some("`refpost check` lists the endpoints".to_owned()),
     })

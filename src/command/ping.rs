@@ -15,7 +15,7 @@ use crate::command::completions::candidates;
 use crate::config::{Endpoint, Network, Settings};
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Repositories, Whose};
-use crate::context::{Context, locate};
+use crate::context::{Context, locate, named};
 use crate::delivery::{self, Answer, Client, Outcome, Request, Transport};
 use crate::error::{Error, Exit, IoContext};
 use crate::git::Repository;
@@ -69,6 +69,7 @@ pub(crate) fn run(args: &PingArgs, ctx: &Context) -> Result<Exit, Error> {
     } else {
         let here = [PathBuf::from(".")];
         let repos = match &args.repos[..] {
+            [] if is_nowhere(ctx)? => return Err(no_repository()),
             [] => &here,
             repos => repos,
         };
@@ -107,6 +108,18 @@ fn apart(found: ByOwner, args: &PingArgs, ctx: &Context) -> Result<Exit, Error> 
     match apart::run(found, &job, ctx)? {
         Exit::NotHere => Err(no_such_endpoint(args)),
         done => Ok(done),
+    }
+}
+
+/// Returns whether the current folder is no repository.
+fn is_nowhere(ctx: &Context) -> Result<bool, Error> {
+    Ok(named::here(ctx)?.is_none() && !named::is_repository(Path::new(".")))
+}
+
+fn no_repository() -> Error {
+    Error::Failed {
+        what: "cannot ping: this folder is no repository".to_owned(),
+        hint: Some("name repositories, or all of the server with --server".to_owned()),
     }
 }
 

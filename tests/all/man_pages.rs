@@ -55,7 +55,9 @@ fn subcommands_had_no_page_of_their_own() {
             .args(name.split(' '))
             .run()
             .well();
-        let title = format!(".TH refpost-{} 1", name.replace(' ', "-"));
+        let version = env!("CARGO_PKG_VERSION");
+        let title = name.replace(' ', "-");
+        let title = format!(".TH refpost-{title} 1  \"refpost {version}\"");
         assert!(page.stdout.contains(&title), "{name}: {}", page.stdout);
         assert!(
             page.stdout.contains(".SH \"SEE ALSO\"\nrefpost(1)"),

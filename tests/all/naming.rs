@@ -335,3 +335,20 @@ fn a_signature_has_its_prefix_and_an_address_its_name() {
     let shown = site.refpost(["check", "--show", "link.git"]).run();
     assert_eq!(shown.status, 0);
 }
+
+#[test]
+fn a_ping_outside_of_a_repository_told_no_way_out() {
+    let site = Site::new();
+    let told = "refpost: cannot ping: this folder is no repository\n\
+                hint: name repositories, or all of the server with --server\n";
+    let empty = site.path("empty");
+    fs::create_dir(&empty).unwrap();
+    site.refpost(["ping"]).dir(&empty).run().fails(1, told);
+    let url = site.receiver.url("/hook");
+    site.config_alone(&format!("urls = [\"{url}\"]\nkey = \"{KEY}\"\n"));
+    site.refpost(["ping"]).dir(&site.bare).run().well();
+    site.config_alone("urls = []\n");
+    let told = "refpost: cannot print a key of any endpoint: none is configured\n\
+                hint: `refpost check` lists the endpoints\n";
+    site.refpost(["key"]).dir(&site.bare).run().fails(1, told);
+}
