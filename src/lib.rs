@@ -39,6 +39,20 @@
 //! | [`receiver`] | an HTTP receiver for `listen` and `demo` |
 //! | [`report`] | the only writer to the terminal |
 //!
+//! | question | file |
+//! |---|---|
+//! | who is trusted with what | `context/trust` |
+//! | in which order pushes leave | `spool/claim`, `spool/distribute/{order, ahead}` |
+//! | which endpoints and queues get a message | `delivery/recipients` |
+//! | what an answer means, and what follows | `delivery/{outcome, retry}` |
+//! | which queue has its turn | `delivery/{scheduler, places, line, crowd}` |
+//! | which addresses may be dialled | `delivery/http/address` |
+//! | names and contents of entries | `spool/{names, entry, record, encoding}` |
+//! | which commits and files a change has | `git/{changes, history, tree_diff}` |
+//! | how objects are read | `git/objects/store` |
+//! | what the service takes in | `service/{asker, reach, desk}` |
+//! | how layers of the configuration merge | `config/{schema, load}` |
+//!
 //! Below `context`, nothing reads the clock, the environment, randomness or the place of the
 //! configuration: they are passed as values. docs/explanation/design.md has the promises and the reasons.
 
