@@ -40,6 +40,7 @@ fn cannot_lock(folder: &Path, source: io::Error) -> Error {
 }
 
 /// The state folder, locked against other processes until this is dropped.
+#[must_use = "dropping it frees the lock"]
 pub(crate) struct State {
     folder: PathBuf,
     _lock: File,

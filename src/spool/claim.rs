@@ -58,6 +58,7 @@ impl RepositoryHash {
 
 /// A place in the order. Dropping it frees the lock: then the claim becomes an entry.
 #[derive(Debug)]
+#[must_use = "dropping it frees the lock: then the claim becomes the entry"]
 pub struct Claim {
     pub(super) id: Id,
     name: Name,

@@ -83,6 +83,7 @@ pub(super) fn queues_in(
 /// `total` is the number of messages of the entry that this queue gets
 /// ([`messages_for`](super::Header::messages_for)).
 #[derive(Debug)]
+#[must_use = "dropping it frees the queue"]
 pub struct Lane {
     spool: Spool,
     queue: Queue,

@@ -18,7 +18,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 const ASK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The result of locking a directory.
-#[must_use]
+#[must_use = "dropping it frees the lock"]
 pub(in crate::spool) enum Locked {
     /// The lock, which is freed when this is dropped or its process dies.
     Held(File),
