@@ -66,10 +66,10 @@ A hook exits with 0, unless `require` refuses.";
 /// The exit codes of `status`, for its help.
 pub(crate) const STATUS_EXIT_CODES: &str = "\
 Exit codes:
-   0  shown; with --exit-code, no endpoint fails or refuses messages
+   0  shown; with --exit-code, no endpoint fails or refuses messages, and none were given up
    1  something could not be examined
-   3  with --exit-code: an endpoint fails or refuses messages, or a disk or `max_spool` has no
-      room for pushes
+   3  with --exit-code: an endpoint fails or refuses messages, messages lie in `failed/`, or a
+      disk or `max_spool` has no room for pushes
   78  the server's configuration cannot be read";
 
 /// The exit codes of `flush`, for its help.

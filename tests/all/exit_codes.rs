@@ -302,8 +302,8 @@ fn a_flush_that_reports_an_error_of_a_spool_fails_and_a_receiver_that_is_down_is
 }
 
 #[test]
-fn status_says_by_its_exit_code_whether_an_endpoint_fails_or_refuses() {
-    for (answer, says) in [(200, 0), (500, 3), (403, 3)] {
+fn status_says_by_its_exit_code_whether_an_endpoint_fails_or_refuses_or_gave_up() {
+    for (answer, says) in [(200, 0), (500, 3), (403, 3), (413, 3)] {
         let site = Site::new();
         let bare = site.bare.to_str().unwrap();
         site.receiver.script(move |_| Answer::status(answer));

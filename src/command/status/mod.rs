@@ -31,7 +31,8 @@ pub(crate) struct StatusArgs {
     /// Show the healthy endpoints too, a row each
     #[arg(long, conflicts_with = "json")]
     pub(crate) healthy: bool,
-    /// Exit with 3 if an endpoint fails or refuses messages now, or there is no room for pushes
+    /// Exit with 3 if an endpoint fails or refuses messages now, messages were given up, or there is no
+    /// room for pushes
     #[arg(long)]
     pub(crate) exit_code: bool,
 }
@@ -66,7 +67,8 @@ pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Exit, Error> {
 
 /// Prints the state of a spool, and adds its endpoints to the rows or prints them as JSON.
 ///
-/// Returns whether no endpoint fails or refuses messages, and there is room for pushes.
+/// Returns whether no endpoint fails or refuses messages, none are in `failed/`, and there is room
+/// for pushes.
 fn show(
     target: &Target,
     args: &StatusArgs,
@@ -142,6 +144,7 @@ fn show(
         let receiver = known.map_or("", |known| &known.receiver);
         let is_paused = known.is_some_and(|known| known.is_paused);
         is_healthy &= orphan.is_some() || is_paused || !State::of(&queue, false).is_bad();
+        is_healthy &= queue.failed == 0;
         let outage = failures
             .get(queue.queue.as_str())
             .filter(|it| it.by_transport);
