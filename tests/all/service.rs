@@ -74,6 +74,9 @@ fn what_the_service_does_not_take_waits_and_goes_before_what_is_newer() {
     let (second, said) = served.push(&served.alice, "alice/a");
     assert_eq!(said, SUBMITTED);
     assert_eq!(commits(&served.arrived(2)), [first, second]);
+    // Killed before that, it sends the last one again.
+    let queues = served.spool().join("retry");
+    eventually("it is crossed off", || files_below(&queues).is_empty());
     served.stop(service);
     let (third, _) = served.push(&served.alice, "alice/a");
     // The account's flush: of the shared file it looks at what is its own.
