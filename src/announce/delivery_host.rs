@@ -372,13 +372,9 @@ impl Surveyor for DeliveryHost<'_> {
             Err(error) => return self.tell_spool(error),
         };
         self.delivered.set(self.delivered.get() + report.delivered);
-        for notice in &report.notices {
+        for notice in report.notices.iter().filter(|notice| !notice.is_alert) {
             let (text, hint) = (&notice.admin.text, notice.admin.hint.as_deref());
-            if notice.is_alert && !self.held.is_of_alerts(queue) {
-                self.held.tell(text, hint, self.ctx);
-            } else {
-                self.ctx.tell_once(text, hint);
-            }
+            self.ctx.tell_once(text, hint);
         }
         if self.as_json {
             let line = json!({

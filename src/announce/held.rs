@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::context::Context;
-use crate::spool::{Queue, Spool};
+use crate::spool::Spool;
 
 /// Texts with their hints, and the reasons for which pushes wait.
 #[derive(Default)]
 pub(crate) struct Held {
     /// True if there are alerts.
     pub(crate) is_holding: Cell<bool>,
-    /// The queue of alerts: what fails there, no alert says.
-    pub(crate) alerts_queue: RefCell<Option<String>>,
     texts: RefCell<Vec<(String, Option<String>)>>,
     /// By the spool's folder.
     reasons: RefCell<BTreeMap<PathBuf, BTreeSet<String>>>,
@@ -28,11 +26,6 @@ impl Held {
         } else {
             ctx.tell_once(text, hint);
         }
-    }
-
-    /// Returns whether a queue is that of alerts.
-    pub(super) fn is_of_alerts(&self, queue: &Queue) -> bool {
-        self.alerts_queue.borrow().as_deref() == Some(queue.as_str())
     }
 
     /// Notes why pushes of a spool wait.

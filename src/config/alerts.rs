@@ -8,7 +8,7 @@ use super::values::text::{EndpointName, Period};
 use crate::payload::Format;
 
 /// Time for which a receiver is down before anyone is told, by default.
-const ALERT_AFTER: Duration = Duration::from_mins(15);
+pub const ALERT_AFTER: Duration = Duration::from_mins(15);
 
 /// `[alerts]`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

@@ -45,7 +45,7 @@ mod shown;
 mod values;
 mod web;
 
-pub use alerts::Alerts;
+pub use alerts::{ALERT_AFTER, Alerts};
 pub use bus::Bus;
 pub use defaults::IN_FLIGHT;
 pub use endpoint::{ClientCert, Endpoint, Signing};

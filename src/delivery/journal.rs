@@ -1,19 +1,16 @@
 //! The records of a delivery: lines of the log, and notices for a person.
 
 use super::http::answer::Answer;
-use super::origin::Origin;
 use super::outcome::{Outcome, Reason};
 use super::result::{Notice, Words};
-use super::retry::{Decision, PROBE_AFTER};
+use super::retry::Decision;
 use super::work::{Job, Work};
 use crate::payload::Message;
 use crate::report::chain;
 use crate::spool::{Attempt, Header, Item, Status};
 
 impl Work<'_> {
-    /// Adds a notice about a failure that a person must correct.
-    ///
-    /// An outage is reported once, not at each run.
+    /// Adds a notice about a message that the receiver did not take, for whoever waits for it.
     pub(super) fn tell(
         &mut self,
         decision: &Decision,
@@ -25,9 +22,6 @@ impl Work<'_> {
         let what = match decision {
             Decision::GiveUp => "given up, kept in `failed/`",
             Decision::StepAside { .. } if failures == 1 => "the others pass",
-            Decision::Hold { .. } if self.is_outage_news(job, answer, failures) => {
-                "its queue is held"
-            }
             _ => return,
         };
         let text = |name: &str, outcome: &str| {
@@ -56,18 +50,6 @@ impl Work<'_> {
             },
             is_alert: true,
         });
-    }
-
-    /// Returns whether this failure is the one at which a person is told of an outage.
-    fn is_outage_news(&self, job: &Job, answer: &Answer, failures: u32) -> bool {
-        // An endpoint that answers 410 is believed at once.
-        let is_gone = answer.outcome == Outcome::Gone;
-        let failures = if is_gone { PROBE_AFTER } else { failures };
-        let now = self.courier.outside.now();
-        let origin = Origin::of(&job.endpoint().url);
-        self.courier
-            .receivers
-            .is_news(&self.key(), &origin, failures, now)
     }
 
     /// Returns the log line and the notice for an item whose endpoint is no longer configured.

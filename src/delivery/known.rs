@@ -83,7 +83,6 @@ impl Known {
         let failure = match self.get(key) {
             Some(before) => Failure {
                 since: before.since,
-                told: before.told,
                 answers: before.answers.clone(),
                 ..failure
             },
@@ -141,7 +140,6 @@ impl Known {
             last,
             next: until,
             not_before: SystemTime::UNIX_EPOCH,
-            told: SystemTime::UNIX_EPOCH,
             answers: BTreeMap::new(),
         };
         self.fails(key, failure);

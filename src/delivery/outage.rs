@@ -4,8 +4,7 @@ use super::http::answer::Answer;
 use super::known::{Key, key};
 use super::origin::Origin;
 use super::outcome::{Outcome, Reason};
-use super::receivers::{Ended, Failed};
-use super::result::{Notice, Words};
+use super::receivers::Failed;
 use super::retry::Decision;
 use super::work::{Job, Work};
 use crate::spool::Item;
@@ -19,7 +18,7 @@ impl Work<'_> {
     ///
     /// A failed attempt that was made before its due time does not change the schedule.
     pub(super) fn learn(
-        &mut self,
+        &self,
         item: &Item,
         job: &Job,
         answer: &Answer,
@@ -29,9 +28,7 @@ impl Work<'_> {
         let now = self.courier.outside.now();
         let origin = Origin::of(&job.endpoint().url);
         if !answer.outcome.is_about_the_endpoint() {
-            if let Some(ended) = receivers.took(&key, &origin, now) {
-                self.tell_end(job, ended);
-            }
+            receivers.took(&key, &origin, now);
             return decision;
         }
         let next = match decision {
@@ -58,18 +55,5 @@ impl Work<'_> {
             Decision::Hold { .. } => Decision::Hold { due: next },
             other => other,
         }
-    }
-
-    fn tell_end(&mut self, job: &Job, ended: Ended) {
-        let after = std::time::Duration::from_secs(ended.after.as_secs());
-        let after = humantime::format_duration(after);
-        let text = |name: &str| format!("`{name}` takes messages again, after {after}");
-        let words = |text| Words { text, hint: None };
-        let endpoint = job.endpoint();
-        self.report.notices.push(Notice {
-            admin: words(text(&endpoint.name)),
-            pusher: words(text(&endpoint.name_for_pusher())),
-            is_alert: true,
-        });
     }
 }

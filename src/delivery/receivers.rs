@@ -19,17 +19,13 @@ use tokio::time::Instant;
 use super::known::{Key, Known, PROBED_AGAIN};
 use super::origin::Origin;
 use super::result::Left;
-use super::retry::{LONGEST_PROBE, PROBE_AFTER};
+use super::retry::LONGEST_PROBE;
 use crate::spool::{Failure, Lock, Queue, Sample, Spool, Stats};
 
-/// Age from which an outage is told even after few attempts.
-const LONG_OUTAGE: Duration = Duration::from_hours(1);
 /// Time in which another process has written a spool's `stats`.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(2);
 /// Longest time after an attempt in which the attempt is counted.
 const COUNTED_WITHIN: Duration = Duration::from_mins(1);
-/// Interval at which an outage is told again.
-const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
 /// A failed attempt.
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +46,6 @@ pub struct Receivers(Rc<RefCell<Known>>);
 pub struct Visit {
     receivers: Receivers,
     pub(super) origin: Origin,
-}
-
-/// A past outage, of which a person was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ended {
-    /// Its length.
-    pub(super) after: Duration,
 }
 
 impl Receivers {
@@ -245,21 +234,15 @@ impl Receivers {
     }
 
     /// Records that a receiver accepted or refused a message of a queue.
-    ///
-    /// Returns the outage that this ends, if a person was told of it.
-    pub(super) fn took(&self, key: &Key, origin: &Origin, now: SystemTime) -> Option<Ended> {
+    pub(super) fn took(&self, key: &Key, origin: &Origin, now: SystemTime) {
         let known = &mut *self.0.borrow_mut();
         known.up.insert(origin.clone(), now);
-        let own = known.get(key).cloned();
-        if own.is_some() {
+        if known.get(key).is_some() {
             known.set(key, None);
         }
         for other in known.down.get(origin).cloned().unwrap_or_default() {
             known.wake(other);
         }
-        let own = own.filter(|own| own.told != SystemTime::UNIX_EPOCH)?;
-        let after = now.duration_since(own.since).unwrap_or_default();
-        Some(Ended { after })
     }
 
     /// Records a failed attempt of a queue.
@@ -273,7 +256,6 @@ impl Receivers {
             last: failed.now,
             next: failed.next,
             not_before: failed.now + failed.retry_after.unwrap_or_default(),
-            told: SystemTime::UNIX_EPOCH,
             answers: BTreeMap::new(),
         };
         known.fails(key, failure);
@@ -288,42 +270,6 @@ impl Receivers {
         if changed != *own {
             known.set(key, Some(changed));
         }
-    }
-
-    /// Returns whether a person is to be told of an outage, after `failures` failures in a row of
-    /// one message.
-    ///
-    /// An outage is told once a day, and once for all queues that cannot reach the same receiver.
-    pub(super) fn is_news(
-        &self,
-        key: &Key,
-        origin: &Origin,
-        failures: u32,
-        now: SystemTime,
-    ) -> bool {
-        let known = &mut *self.0.borrow_mut();
-        let Some(own) = known.get(key) else {
-            return false;
-        };
-        let (told, since) = if own.by_transport {
-            let told = known.down(origin).map(|(_, it)| it.told).max();
-            let since = known.down(origin).map(|(_, it)| it.since).min();
-            (told.unwrap_or(own.told), since.unwrap_or(own.since))
-        } else {
-            (own.told, own.since)
-        };
-        let is_long = now.duration_since(since).is_ok_and(|it| it >= LONG_OUTAGE);
-        // One in the future was told by a clock that was wrong.
-        let told = now.duration_since(told);
-        if failures < PROBE_AFTER && !is_long || told.is_ok_and(|since| since < TOLD_AGAIN) {
-            return false;
-        }
-        let told = Failure {
-            told: now,
-            ..own.clone()
-        };
-        known.set(key, Some(told));
-        true
     }
 
     /// Removes and returns the queues whose receiver is back.

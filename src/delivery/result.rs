@@ -11,7 +11,7 @@ pub struct Notice {
     pub admin: Words,
     /// For the pusher: without addresses, and without names from a certificate.
     pub pusher: Words,
-    /// True if an alert says it too: the receiver fails, refuses, or takes messages again.
+    /// True if a flush says it by an alert, once for a receiver.
     pub is_alert: bool,
 }
 

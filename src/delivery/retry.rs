@@ -5,10 +5,6 @@ use std::time::{Duration, SystemTime};
 use super::outcome::{LONGEST_RETRY_AFTER, Outcome};
 use crate::config::Retry;
 
-/// Consecutive failures of one message after which a person is told of an outage.
-///
-/// A long outage is told earlier.
-pub(super) const PROBE_AFTER: u32 = 5;
 /// Longest time between two attempts of an endpoint while down.
 ///
 /// The longer steps of a schedule are for messages that are refused, and for endpoints that say

@@ -59,6 +59,16 @@ impl Alert {
         format!("{} {}", self.event.name(), printable(&self.about))
     }
 
+    /// Returns the alert and its facts in a line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "{}: {}",
+            self.subject(),
+            self.facts.trim_end().replace('\n', "; ")
+        )
+    }
+
     /// Returns the alert as a text of several lines.
     #[must_use]
     pub fn text(&self) -> String {

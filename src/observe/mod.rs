@@ -11,6 +11,7 @@
 //! page        the page
 //! alerts      alerts, and the texts that tell them
 //! told        what a person is to be told of, after what was told before (pure)
+//! news        what a flush prints of receivers, after what each spool remembers (pure)
 //! situation   the receivers and spools of an account, for alerts
 //! prometheus  the text that Prometheus reads
 //! ```
@@ -21,6 +22,7 @@ pub mod carried;
 pub mod gaze;
 pub mod labels;
 pub mod look;
+pub mod news;
 pub mod page;
 pub mod prometheus;
 pub mod scrape;

@@ -56,13 +56,13 @@ pub struct SpoolStanding {
 }
 
 impl Situation {
-    /// Adds a spool. Queues in `left_out` do not count, nor do attempts of the endpoint `alerts`.
+    /// Adds a spool. Queues that are paused do not count, nor does an endpoint unless it `counts`.
     pub fn add(
         &mut self,
         look: &Look,
         routes: &BTreeMap<Queue, Route>,
-        left_out: &BTreeSet<Queue>,
-        alerts: Option<&str>,
+        paused: &BTreeSet<Queue>,
+        counts: &dyn Fn(&str) -> bool,
         why: BTreeSet<String>,
     ) {
         let row = look.row(true);
@@ -74,8 +74,11 @@ impl Situation {
         self.spools.insert(row.spool, spool);
         self.is_partial |= !look.survey.unseen.is_empty();
         let queues = look.survey.queues.iter();
-        for queue in queues.filter(|one| !left_out.contains(&one.queue)) {
+        for queue in queues.filter(|one| !paused.contains(&one.queue)) {
             let route = look.route(&queue.queue, routes);
+            if !counts(&route.endpoint) {
+                continue;
+            }
             let own = self.receivers.entry(route.receiver).or_default();
             own.waiting += count(queue.waiting);
             own.refused += count(queue.refused);
@@ -87,8 +90,8 @@ impl Situation {
             let since = failure.map(|failure| seconds(failure.since));
             own.down_since = own.down_since.into_iter().chain(since).min();
         }
-        let counts = look.stats.counts.each();
-        for (receiver, _, tally) in counts.filter(|(_, name, _)| alerts != Some(*name)) {
+        let tallies = look.stats.counts.each();
+        for (receiver, _, tally) in tallies.filter(|(_, name, _)| counts(name)) {
             let own = self.receivers.entry(receiver.to_owned()).or_default();
             own.given_up = own.given_up.saturating_add(tally.totals.counts.given_up());
             let last = tally.last.as_ref();

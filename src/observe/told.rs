@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::alerts::{Alert, Event};
 use super::situation::{Situation, SpoolStanding, Standing};
 use crate::report::printable;
+use crate::spool::ToldReceiver;
 
 /// Seconds after which a person is told again of what goes on.
 const DAY: u64 = 24 * 60 * 60;
@@ -28,19 +29,8 @@ const LAST_SECOND: u64 = 253_402_300_799;
 pub struct Told {
     /// True once totals were looked at: those of before are no news.
     is_begun: bool,
-    receivers: BTreeMap<String, ToldReceiver>,
+    pub(super) receivers: BTreeMap<String, ToldReceiver>,
     spools: BTreeMap<String, ToldSpool>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct ToldReceiver {
-    /// Time at which a person was last told that it fails.
-    failing: Option<u64>,
-    /// Total of messages given up that a person knows of.
-    given_up: u64,
-    /// Time at which a person was last told of those.
-    given_up_told: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +79,7 @@ impl Told {
                 total: own.given_up,
                 facts: own.facts(),
             };
-            let failing = own.down_since.is_some() || own.refused > 0;
+            let failing = own.fails();
             let event = match told.failing {
                 None if own.is_failing(now, after) => Some(Event::Failing),
                 Some(told) if failing && has_passed(told, DAY, now) => Some(Event::StillFailing),
@@ -147,6 +137,11 @@ impl Told {
 }
 
 impl Standing {
+    /// Returns whether something waits because the receiver did not take it.
+    pub(super) fn fails(&self) -> bool {
+        self.down_since.is_some() || self.refused > 0
+    }
+
     fn is_failing(&self, now: u64, after: Duration) -> bool {
         self.refused > 0 || is_long(self.down_since, now, after)
     }

@@ -70,6 +70,7 @@ mod tally;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests;
+mod told;
 mod trial;
 mod waiting;
 
@@ -106,6 +107,7 @@ pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
 pub use taken::Taken;
 pub use tally::{Came, Counts, DELAYS, DURATIONS, Histogram, Last, Sample, Tallies, Tally, Totals};
+pub use told::ToldReceiver;
 pub use trial::Trial;
 pub use waiting::Waiting;
 

@@ -3,6 +3,7 @@
 //! ```text
 //! clock     time since which the clock has gone on evenly, as far as flushes saw
 //! failures  the queues whose endpoint failed at the last attempt
+//! told      what a person was told of each receiver
 //! deaths    the entries that killed the process that built their messages
 //! counts    the attempts of each endpoint, in all and by the hour
 //! ```
@@ -21,6 +22,7 @@ use super::error::IoError;
 use super::names::id::Id;
 use super::names::queue::Queue;
 use super::tally::Tallies;
+use super::told::ToldReceiver;
 use super::{Folder, Lock, Spool, disk, encoding};
 use crate::json;
 
@@ -47,6 +49,9 @@ pub struct Stats {
     pub clock: Option<Clock>,
     /// By the queue's name: endpoints that failed at their last attempt.
     pub failures: BTreeMap<String, Failure>,
+    /// By the receiver: what a person was told of it, as far as this spool goes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<String, ToldReceiver>,
     /// By the entry's id: entries that killed the process that built their messages.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub deaths: BTreeMap<String, Death>,
@@ -105,9 +110,6 @@ pub struct Failure {
     /// Time before which the receiver wants no attempt (`Retry-After`, RFC 9110, 10.2.3).
     #[serde(with = "encoding::time")]
     pub not_before: SystemTime,
-    /// Time at which a person was told; 1970 if no one was.
-    #[serde(with = "encoding::time")]
-    pub told: SystemTime,
     /// By the message (entry and number): number of answers that may be about it, not about the
     /// receiver.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -153,6 +155,7 @@ impl Stats {
         struct Whole {
             clock: Option<Clock>,
             failures: BTreeMap<String, Failure>,
+            told: BTreeMap<String, ToldReceiver>,
             deaths: BTreeMap<String, Death>,
             counts: Tallies,
         }
@@ -160,6 +163,7 @@ impl Stats {
         Self {
             clock: whole.clock,
             failures: whole.failures,
+            told: whole.told,
             deaths: whole.deaths,
             counts: whole.counts,
         }

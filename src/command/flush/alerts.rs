@@ -1,6 +1,7 @@
-//! Tells people, by the server's `[alerts]`, what fails and what has ended.
+//! Tells people what fails and what has ended: by the server's `[alerts]`, else on standard error.
 
 use super::alert_command;
+use super::printed::Printed;
 use crate::announce::alert;
 use crate::announce::held::Held;
 use crate::config::Alerts;
@@ -13,18 +14,36 @@ use crate::observe::alerts::{Letter, letters};
 use crate::observe::look::{self, Look};
 use crate::observe::situation::Situation;
 use crate::observe::told::Told;
-use crate::spool::{Queue, SpoolError};
+use crate::spool::SpoolError;
 
 /// Folder of the account's state that flushes lock, one after another, to tell alerts.
 const FOLDER: &str = "alerts";
 /// What was told by the command, and what by the endpoint.
 const TOLD: [&str; 2] = ["command.json", "endpoint.json"];
 
+/// Tells the alerts that are due: hands them over if there is a way, and prints those that have
+/// none.
+pub(super) fn tell(targets: &[Target], held: &Held, alerts: Option<&Alerts>, ctx: &Context) {
+    let handed_over = alerts.filter(|alerts| hand_over_all(targets, held, alerts, ctx));
+    if handed_over.is_some_and(|alerts| alerts.endpoint.is_none()) {
+        return;
+    }
+    // What fails at the endpoint for alerts raises none.
+    let counts = |endpoint: &str| {
+        handed_over.is_none_or(|alerts| alerts.endpoint.as_deref() == Some(endpoint))
+    };
+    let mut printed = Printed::default();
+    for target in targets {
+        printed.look_at(target, &counts, ctx);
+    }
+    printed.tell(ctx);
+}
+
 /// Hands over the alerts that are due. Where that fails, prints the texts that alerts were to
-/// replace; the alerts stay due.
+/// replace; the alerts stay due. Returns whether it did not fail.
 ///
 /// While another flush is at it, nothing is done.
-pub(super) fn tell(targets: &[Target], held: &Held, alerts: &Alerts, ctx: &Context) {
+fn hand_over_all(targets: &[Target], held: &Held, alerts: &Alerts, ctx: &Context) -> bool {
     let situation = situation(targets, held, alerts.endpoint.as_deref(), ctx);
     let told = || -> Result<(), Error> {
         let Some(state) = State::try_lock(FOLDER, ctx)? else {
@@ -44,23 +63,21 @@ pub(super) fn tell(targets: &[Target], held: &Held, alerts: &Alerts, ctx: &Conte
         });
         commanded.and(posted)
     };
-    if let Err(error) = told() {
-        held.tell_all(ctx);
-        ctx.tell_failure(error);
-    }
+    let Err(error) = told() else { return true };
+    held.tell_all(ctx);
+    ctx.tell_failure(error);
+    false
 }
 
 /// Looks at the spools of this account. What fails at the endpoint for alerts does not count.
 fn situation(targets: &[Target], held: &Held, endpoint: Option<&str>, ctx: &Context) -> Situation {
-    let queue = endpoint.and_then(|name| Queue::new(name.to_owned()).ok());
     let mut situation = Situation::default();
     for target in targets {
         match Look::at(&target.spool) {
             Ok(look) => {
                 let reasons = held.reasons(&target.spool);
-                let mut left_out = target.paused();
-                left_out.extend(queue.clone());
-                situation.add(&look, &target.routes(), &left_out, endpoint, reasons);
+                let counts = |name: &str| endpoint != Some(name);
+                situation.add(&look, &target.routes(), &target.paused(), &counts, reasons);
             }
             Err(error) => {
                 situation.is_partial = true;

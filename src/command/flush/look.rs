@@ -8,7 +8,6 @@ use crate::announce::delivery_host::DeliveryHost;
 use crate::context::Context;
 use crate::context::targets::{Gathering, Target};
 use crate::delivery::{STEP, Scheduler};
-use crate::spool::Spool;
 
 /// Factor by which the time between two looks is longer than a look.
 const REST: u32 = 9;
@@ -45,13 +44,13 @@ impl Look {
     }
 
     /// Loads configurations, then prepares spools and hands them to the flush, for one step or as
-    /// long as it has room. `found` is called for each spool.
+    /// long as it has room. `found` is called for each.
     pub(super) fn step(
         &mut self,
         flush: &mut Scheduler<'_>,
         host: &DeliveryHost<'_>,
         ctx: &Context,
-        mut found: impl FnMut(&Spool),
+        mut found: impl FnMut(&Target),
     ) {
         let begun = Instant::now();
         while begun.elapsed() < STEP && !self.is_over && flush.has_room() {
@@ -61,7 +60,7 @@ impl Look {
                     self.targets = all.unwrap_or_default().into_iter();
                 }
             } else if let Some(target) = self.targets.next() {
-                found(&target.spool);
+                found(&target);
                 prepare(&target, host, ctx);
                 flush.add(&target.spool);
             } else {

@@ -5,6 +5,7 @@ mod alerts;
 mod beside;
 mod look;
 mod prepare;
+mod printed;
 mod watch;
 
 use std::cell::Cell;
@@ -95,12 +96,10 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
     let is_all = searched.is_server && !args.detached;
     let server = is_all.then(|| ctx.server().ok()).flatten();
     let alerts = server.and_then(|server| server.alerts());
-    let queue = alerts.as_ref().and_then(|alerts| alerts.endpoint.clone());
-    host.held.alerts_queue.replace(queue);
     host.held.is_holding.set(alerts.is_some());
     if args.alerts {
-        if let Some(alerts) = &alerts {
-            alerts::tell(&searched.targets(ctx), &host.held, alerts, ctx);
+        if alerts.is_some() {
+            alerts::tell(&searched.targets(ctx), &host.held, alerts.as_ref(), ctx);
         }
         return Ok(ctx.outcome());
     }
@@ -141,8 +140,9 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
         "{} delivered, {left} waiting",
         report::count(host.delivered.get(), "message")
     ));
-    if let Some(alerts) = &alerts {
-        alerts::tell(&all, &host.held, alerts, ctx);
+    // Nobody reads what a hook's flush prints.
+    if !args.detached {
+        alerts::tell(&all, &host.held, alerts.as_ref(), ctx);
     }
     if let Some(file) = &args.page {
         page::keep_fresh(file, ctx);

@@ -14,6 +14,7 @@ use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
 use super::look::Look;
+use super::printed::Printed;
 use crate::announce::delivery_host::DeliveryHost;
 use crate::command::flush::FlushArgs;
 use crate::command::flush::beside::Beside;
@@ -61,6 +62,8 @@ pub(crate) fn run(
             host.is_service_down.set(false);
             let mut rest = None;
             let mut has_changed = false;
+            // Another process tells what it hands over.
+            let mut printed = (!(is_server && has_alerts(ctx))).then(Printed::default);
             // A look that has begun ends, so that each spool has its turn however often others come.
             while !look.is_over() || !has_changed {
                 host.submit_waiting();
@@ -72,14 +75,20 @@ pub(crate) fn run(
                     if let Some(page) = &mut page {
                         page.start(ctx);
                     }
-                    if is_server {
-                        alerts.start(ctx);
+                    match printed.take() {
+                        Some(printed) => printed.tell(ctx),
+                        None => alerts.start(ctx),
                     }
                 }
                 tokio::select! {
                     true = flush.step() => {}
                     () = yield_now(), if may_look => {
-                        look.step(flush, host, ctx, |spool| followed.follow(spool));
+                        look.step(flush, host, ctx, |target| {
+                            followed.follow(&target.spool);
+                            if let Some(printed) = &mut printed {
+                                printed.look_at(target, &|_| true, ctx);
+                            }
+                        });
                     }
                     changed = followed.next() => match changed {
                         Changed::Entries(spool) => {
@@ -114,17 +123,20 @@ pub(crate) fn run(
 struct Alerting(Option<(Instant, Beside)>);
 
 impl Alerting {
-    /// Has alerts told if the server's file asks for it.
     fn start(&mut self, ctx: &Context) {
-        let is_wanted = || ctx.server().is_ok_and(|server| server.alerts().is_some());
         let last = self.0.as_ref().map(|(last, _)| last.elapsed());
-        if last.is_none_or(|since| since >= ALERTS_AGAIN) && is_wanted() {
+        if last.is_none_or(|since| since >= ALERTS_AGAIN) {
             let before = self.0.take().map(|(_, process)| process);
             let mut process = before.unwrap_or_else(Beside::alerts);
             process.start(ctx);
             self.0 = Some((Instant::now(), process));
         }
     }
+}
+
+/// Returns whether the server's file has a way to hand over alerts.
+fn has_alerts(ctx: &Context) -> bool {
+    ctx.server().is_ok_and(|server| server.alerts().is_some())
 }
 
 /// Returns how deliveries stand, in a line.
