@@ -1,6 +1,7 @@
-//! Every system call of the hook and of a flush, failing: each call that can fail in a way that
-//! matters fails once with each of several errors (`strace -e inject`), in a fresh copy of a
-//! repository. What the push owes then arrives with a healthy flush, or the pusher was told.
+//! System calls of the hook and of a flush, failing: each call that can fail in a way that matters
+//! fails once with each of several errors (`strace -e inject`), in a fresh copy of a repository.
+//! Calls that are made very often fail every other time ([`MANY`]). What the push owes then arrives
+//! with a healthy flush, or the pusher was told.
 //!
 //! `.ci/run --long` runs them, with `REFPOST_TEST_LONG=1`. They need strace.
 
@@ -16,7 +17,7 @@ use serde_json::Value;
 use crate::support::{REFPOST, Ran, Request, Runner, Spooled, may_take_minutes};
 
 /// System calls, and the errors that each of them fails with.
-const ERRORS: [(&[&str], &[&str]); 10] = [
+const ERRORS: [(&[&str], &[&str]); 13] = [
     (
         &["open", "openat", "openat2"],
         &["EIO", "EMFILE", "EACCES", "ENOSPC", "EINTR"],
@@ -76,10 +77,16 @@ const ERRORS: [(&[&str], &[&str]); 10] = [
         &["EMFILE", "EACCES"],
     ),
     (
-        &["connect", "getsockopt", "ioctl", "epoll_wait"],
+        &["connect", "getsockopt", "ioctl"],
         &["EIO", "EACCES", "EINTR"],
     ),
+    (
+        &["epoll_wait"],
+        &["EIO", "EACCES", "EINTR", "EMFILE", "ENOSPC"],
+    ),
     (&["epoll_ctl"], &["ENOSPC", "EIO"]),
+    (&["close"], &["EIO", "EINTR"]),
+    (&["poll", "clone3"], &["EINTR", "ENOMEM"]),
 ];
 
 /// Of a call that would fail in more runs than these, every other number fails with every other error.
@@ -95,6 +102,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const AT_ONCE: usize = 2;
 
 /// A call that is to fail: the `number`th of this name, with this error.
+#[derive(PartialEq)]
 struct Failure {
     call: String,
     number: usize,
@@ -106,6 +114,8 @@ struct Failure {
 enum Victim {
     /// post-receive, of a push of one commit.
     Hook,
+    /// The same in mode `sync`, from where it delivers.
+    SyncHook,
     /// A flush, with one message waiting.
     Flush,
 }
@@ -133,18 +143,23 @@ struct Scene {
 impl Scene {
     fn new(victim: Victim) -> Self {
         let site = Spooled::new();
-        site.configure("mode = \"spool\"", "[retry]\nschedule = [\"1s\"]");
+        let mode = match victim {
+            Victim::SyncHook => "sync",
+            Victim::Hook | Victim::Flush => "spool",
+        };
+        let mode = format!("mode = \"{mode}\"");
+        site.configure(&mode, "[retry]\nschedule = [\"1s\"]");
         let old = site.bare_git(&["rev-parse", "main"]);
         let (hooks, aside) = (site.bare.join("hooks"), site.bare.join("aside"));
         let mut line = String::new();
-        if victim == Victim::Hook {
+        if victim == Victim::Flush {
+            site.announce();
+        } else {
             fs::rename(&hooks, &aside).unwrap();
             let new = site.commit("file");
             site.push(&["main"]);
             fs::rename(&aside, &hooks).unwrap();
             line = format!("{old} {new} refs/heads/main\n");
-        } else {
-            site.announce();
         }
         let prepared = site.path("prepared.git");
         fs::rename(&site.bare, &prepared).unwrap();
@@ -173,7 +188,9 @@ impl Scene {
         let run: Runner = self.site.run("timeout").args(strace).arg(self.trace());
         let run = run.args(options).arg(REFPOST).dir(&self.site.bare);
         let run = match self.victim {
-            Victim::Hook => run.args(["hook", "post-receive"]).env("GIT_DIR", "."),
+            Victim::Hook | Victim::SyncHook => {
+                run.args(["hook", "post-receive"]).env("GIT_DIR", ".")
+            }
             Victim::Flush => run.args(["flush", "--budget", "10s", "."]),
         };
         run.stdin(&self.line).run()
@@ -210,7 +227,7 @@ impl Scene {
     /// A message, without what another run makes differently.
     fn content(&self, request: &Request) -> Value {
         let mut body: Value = serde_json::from_slice(&request.body).unwrap();
-        if self.victim == Victim::Hook {
+        if self.victim != Victim::Flush {
             let fields = body.as_object_mut().unwrap();
             for field in ["msg_id", "timestamp"] {
                 fields.remove(field).unwrap();
@@ -262,8 +279,8 @@ impl Scene {
             (true, Victim::Flush) => Err("lost".to_owned()),
             _ if !is_started => Ok(Outcome::NotStarted),
             (false, _) => Ok(Outcome::Delivered),
-            (true, Victim::Hook) if is_told => Ok(Outcome::Told),
-            (true, Victim::Hook) => Err("lost in silence".to_owned()),
+            (true, _) if is_told => Ok(Outcome::Told),
+            (true, _) => Err("lost in silence".to_owned()),
         }
     }
 }
@@ -310,7 +327,12 @@ fn failures(trace: &str) -> Vec<Failure> {
 
 /// Runs the victim once for each call and error.
 fn sweep(victim: Victim) {
-    let (failures, _) = Scene::new(victim).healthy();
+    let (mut failures, _) = Scene::new(victim).healthy();
+    if victim == Victim::SyncHook {
+        // It begins as the other one does.
+        let (done, _) = Scene::new(Victim::Hook).healthy();
+        failures.retain(|failure| !done.contains(failure));
+    }
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -350,6 +372,13 @@ fn sweep(victim: Victim) {
 fn a_call_of_the_hook_that_fails_loses_no_push_in_silence() {
     if may_take_minutes() {
         sweep(Victim::Hook);
+    }
+}
+
+#[test]
+fn a_call_of_a_hook_that_delivers_fails_and_no_push_is_lost_in_silence() {
+    if may_take_minutes() {
+        sweep(Victim::SyncHook);
     }
 }
 
