@@ -18,9 +18,10 @@ const HOLD: Duration = Duration::from_millis(250);
 const GIVE_WAY: Duration = Duration::from_millis(3);
 /// Interval at which a lock on `new/` that another process holds is tried again.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
-/// Longest time for which an entry waits for an older push of its repository, since that claimed
-/// its place.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longest time for which an entry waits for an older push of its repository: less than the 55 s
+/// that root's flush lasts, or no such flush would ever pass a hook that hangs. It is time of this
+/// process, since the clock may be set while a hook composes.
+const PATIENCE: Duration = Duration::from_secs(45);
 /// Spools that are distributed side by side, at most, and the file descriptors that each takes:
 /// folders, locks and an entry.
 const SPOOLS: usize = 8;
@@ -48,6 +49,8 @@ struct Distributing<'a> {
     again: bool,
     /// True if messages are being built, or an older push composes: another run may do the rest.
     may_be_left: bool,
+    /// Time since which entries have waited for an older push, whose hook composes.
+    waits_since: Option<Instant>,
     shortage: Shortage,
 }
 
@@ -74,6 +77,7 @@ impl<'a> Distributor<'a> {
                 ready: Instant::now(),
                 again: false,
                 may_be_left: false,
+                waits_since: None,
                 shortage: Shortage::default(),
             }),
         }
@@ -164,6 +168,8 @@ impl<'a> Distributing<'a> {
         self.distribution = None;
         self.held_since = None;
         self.may_be_left = done.builds || done.waits;
+        let since = self.waits_since.unwrap_or(now);
+        self.waits_since = done.waits.then_some(since);
         // Reading many entries again and again must leave time for other work.
         let looked = now.duration_since(self.begun);
         self.ready = now + ASK_AGAIN.max(looked * 4);
@@ -180,8 +186,12 @@ impl<'a> Distributing<'a> {
             let spool = self.spool.clone();
             let build = move |id: &Id, header: &Header| host.build(&spool, id, header);
             let distribution = self.spool.distribution(Lock::Try, build)?;
-            let since = host.now() - PATIENCE;
-            self.distribution = distribution.map(|it| it.past_claims_before(since));
+            let waited = self.waits_since.map(|since| since.elapsed());
+            self.distribution = if waited.is_some_and(|waited| waited >= PATIENCE) {
+                distribution.map(Distribution::without_patience)
+            } else {
+                distribution
+            };
         }
         let now = Instant::now();
         let Some(distribution) = &mut self.distribution else {

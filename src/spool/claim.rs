@@ -19,7 +19,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
@@ -70,21 +69,19 @@ pub struct Claim {
     room: u64,
 }
 
-/// The claims whose hooks live.
+/// The claims whose hooks live: the oldest of each repository.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    live: HashMap<RepositoryHash, Vec<Id>>,
+    oldest: HashMap<RepositoryHash, Id>,
     /// The newest entry that a claim became in this look.
     pub(super) newest_moved: Option<Id>,
 }
 
 impl Claims {
-    /// Returns whether this entry must wait for an older push of its repository that claimed its
-    /// place at `since` or later.
-    pub(super) fn hold(&self, id: &Id, repository: &Path, since: SystemTime) -> bool {
-        let live = || self.live.get(&RepositoryHash::of(repository));
-        let holds = |claim: &Id| claim < id && claim.time() >= since;
-        !self.live.is_empty() && live().is_some_and(|claims| claims.iter().any(holds))
+    /// Returns whether this entry must wait for an older push of its repository.
+    pub(super) fn hold(&self, id: &Id, repository: &Path) -> bool {
+        let oldest = || self.oldest.get(&RepositoryHash::of(repository));
+        !self.oldest.is_empty() && oldest().is_some_and(|claim| claim < id)
     }
 }
 
@@ -222,7 +219,8 @@ impl Spool {
             };
             let name = folder.entry(&name);
             if disk::is_locked(&name) {
-                claims.live.entry(hash).or_default().push(id);
+                let oldest = claims.oldest.entry(hash).or_insert_with(|| id.clone());
+                *oldest = id.min(oldest.clone());
             } else if Entry::open(&name).is_err_and(|error| error.is_corrupt()) {
                 // Cut off by a power failure: git had not been told that the hook was done.
                 disk::unlink(&name)?;

@@ -1,7 +1,6 @@
 //! Listing `new/` by names alone.
 
 use std::path::Path;
-use std::time::SystemTime;
 use std::vec;
 
 use super::claim::Claims;
@@ -69,10 +68,9 @@ impl Listing {
         }
     }
 
-    /// Returns whether an entry waits for an older push of its repository, whose hook composes
-    /// since `since` or later.
-    pub(super) fn is_claimed(&self, id: &Id, repository: &Path, since: SystemTime) -> bool {
-        self.claims.hold(id, repository, since)
+    /// Returns whether an entry waits for an older push of its repository, whose hook composes.
+    pub(super) fn is_claimed(&self, id: &Id, repository: &Path) -> bool {
+        self.claims.hold(id, repository)
     }
 
     /// Returns whether an entry waits for one of its repository for which there is no room.

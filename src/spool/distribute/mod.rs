@@ -19,7 +19,6 @@ pub(super) mod waiting_refs;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::ahead::Ahead;
 use self::intake::{After, Build, Distributed, Intake};
@@ -43,8 +42,8 @@ pub struct Distribution<'a> {
     listing: Listing,
     ahead: Ahead,
     links: Links,
-    /// Entries wait for older pushes of their repository that claimed their places since then.
-    claimed_since: SystemTime,
+    /// True if entries wait for an older push of their repository.
+    patience: bool,
 }
 
 impl Spool {
@@ -63,7 +62,7 @@ impl Spool {
             listing: Listing::default(),
             ahead: Ahead::default(),
             links: Links::default(),
-            claimed_since: UNIX_EPOCH,
+            patience: true,
         };
         let mut is_empty = true;
         disk::each_name(&self.new_dir(), &mut |_| is_empty = false)?;
@@ -107,11 +106,11 @@ impl Spool {
 }
 
 impl Distribution<'_> {
-    /// Makes the distribution wait for no push that claimed its place before `since`.
+    /// Makes the distribution wait for no older push.
     #[must_use]
-    pub fn past_claims_before(self, since: SystemTime) -> Self {
+    pub fn without_patience(self) -> Self {
         Self {
-            claimed_since: since,
+            patience: false,
             ..self
         }
     }
@@ -183,12 +182,12 @@ impl Distribution<'_> {
             return Ok(());
         };
         let id = next.id.clone();
-        let (listing, since) = (&self.listing, self.claimed_since);
+        let (listing, waits) = (&self.listing, self.patience);
         let comes_after = |repository: &Path| {
             if listing.is_spare(&id, repository) {
                 Some(After::Spare)
             } else {
-                let is_claimed = listing.is_claimed(&id, repository, since);
+                let is_claimed = waits && listing.is_claimed(&id, repository);
                 is_claimed.then_some(After::Claim)
             }
         };

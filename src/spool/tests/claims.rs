@@ -33,25 +33,6 @@ fn a_later_push_waits_for_an_older_claim_of_its_repository_alone() {
     assert!(fixture.ls("claim").is_empty());
 }
 
-/// A flush that ended before it had waited for a minute began to wait anew each time.
-#[test]
-fn a_claim_that_is_too_old_holds_nothing_from_the_first_look_on() {
-    let fixture = Fixture::new();
-    let oldest = claim(&fixture, "1");
-    let older = claim(&fixture, "2");
-    fixture.push("/srv/a.git", &["3"], &["ci"]);
-    let past = |claim: &Claim| {
-        let distribution = fixture.spool.distribution(Lock::Try, cannot_build).unwrap();
-        let since = claim.id.time() + Duration::from_nanos(1);
-        let mut distribution = distribution.unwrap().past_claims_before(since);
-        while distribution.step(|| true).unwrap() == Some(true) {}
-        distribution.finish()
-    };
-    assert!(past(&oldest).waits, "the second is not too old");
-    assert!(!past(&older).waits);
-    assert_eq!(fixture.deliver_all("ci"), ["3"]);
-}
-
 #[test]
 fn the_claim_of_a_hook_that_died_becomes_the_entry() {
     let fixture = Fixture::new();

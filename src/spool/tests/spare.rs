@@ -239,9 +239,8 @@ fn without_room_only_later_pushes_of_the_repository_wait() {
     fixture.push("/srv/b.git", &["4"], &["ci"]);
     let report = without_room(&fixture, || {
         let distribution = fixture.spool.distribution(Lock::Try, cannot_build).unwrap();
-        // However old that push is.
-        let now = SystemTime::now();
-        let mut distribution = distribution.unwrap().past_claims_before(now);
+        // Impatience does not let it go first.
+        let mut distribution = distribution.unwrap().without_patience();
         while distribution.step(|| true).unwrap() == Some(true) {}
         distribution.finish()
     });
