@@ -224,6 +224,12 @@ pub(super) mod updates {
     }
 }
 
+/// Returns whether a number is zero, which is left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives the field")]
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// Ids, as text.
 pub(super) mod ids {
     use super::super::names::id::Id;

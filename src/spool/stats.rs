@@ -66,15 +66,10 @@ pub struct Death {
     /// Number of deaths.
     pub count: u32,
     /// Seconds for which it has done nothing since, in flushes that ended before they counted it.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "encoding::is_zero")]
     pub idle: u64,
     /// The way in which the last process died.
     pub why: String,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives the field")]
-pub(super) fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// The clock, as flushes saw it.

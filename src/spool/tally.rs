@@ -131,7 +131,7 @@ pub struct Totals {
     pub delays: Histogram,
     /// Requests that were repeated at once, since a kept connection broke before any answer. They
     /// are part of an attempt. An older version does not read them.
-    #[serde(default, skip_serializing_if = "super::stats::is_zero")]
+    #[serde(default, skip_serializing_if = "encoding::is_zero")]
     pub remade: u64,
 }
 
