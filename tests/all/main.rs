@@ -41,6 +41,7 @@ mod formats;
 mod formats_bounds;
 mod formats_commands;
 mod formats_random;
+mod formats_reads;
 mod formats_rules;
 mod from_pagure;
 mod fuzz;
