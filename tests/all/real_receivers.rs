@@ -47,7 +47,11 @@ fn an_answer_before_the_body_was_read_was_lost() {
         let message = json!({ "text": "x".repeat(size) }).to_string();
         let site = waiting(&url, count, &message);
         site.flush();
-        assert_eq!(statuses(&site), vec![json!(status); count], "{size}");
+        let mut statuses = statuses(&site);
+        // A body that the kernel took whole leaves a connection that may be used again, once.
+        statuses.retain(|one| one != "connection");
+        assert_eq!(statuses, vec![json!(status); count], "{size}");
+        assert!(site.attempts().iter().all(|line| line["attempt"] == 1));
     }
 }
 
