@@ -77,15 +77,13 @@ pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Exit, Error> {
 
     report::text("Alice pushes to a bare repository whose post-receive hook is refpost:\n\n");
     site.push("README")?;
-    let proof = if format.needs_no_key() {
-        "taken unsigned: a chat knows by the URL who may post"
+    let (proof, keys) = if format.needs_no_key() {
+        (
+            "taken unsigned: a chat knows by the URL who may post",
+            &[][..],
+        )
     } else {
-        "signature verified"
-    };
-    let keys = if format.needs_no_key() {
-        &[][..]
-    } else {
-        std::slice::from_ref(&key)
+        ("signature verified", std::slice::from_ref(&key))
     };
     let mut message = receiver.next(keys)?;
     for _ in 1..messages {

@@ -10,8 +10,7 @@
 //! - The lock, not a process id, shows that the hook lives. A claim whose lock is free becomes the
 //!   entry, so a hook that died while it composed has lost nothing.
 //! - A claim becomes an entry by rename alone: first of the composed entry over the claim, then of
-//!   the claim into `new/`. No crash leaves both, and any process can make
-//!   the last step.
+//!   the claim into `new/`. No crash leaves both, and any process can make the last step.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

@@ -14,8 +14,14 @@ use nix::dir::{Dir, Type};
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
+use super::announced::ANNOUNCED;
+use super::claim::CLAIM;
 use super::error::{IoContext, IoError};
 use super::names::id::Id;
+use super::sizes::SIZES;
+use super::spare::SPARE;
+use super::stats::STATS;
+use super::{FAILED, INTENT, NEW, RETRY};
 
 /// Largest depth of a search: deeper than any server keeps repositories. Links are not followed
 /// anyway.
@@ -33,7 +39,7 @@ const FOR_NAMES: OFlag = OFlag::O_PATH
     .union(OFlag::O_CLOEXEC);
 
 /// Names in a spool that few other folders have.
-const OWN: [&str; 6] = ["announced", "claim", "intent", "sizes", "spare", "stats"];
+const OWN: [&str; 6] = [ANNOUNCED, CLAIM, INTENT, SIZES, SPARE, STATS];
 
 /// A folder that may have waiting entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,11 +176,11 @@ impl Open {
     ///
     /// Other folders have a `new` or a `failed` too (maildir(5)), so one of a spool's is not enough.
     fn is_spool(&self) -> bool {
-        let folders = ["new", "retry", "failed"].map(|name| self.has(name));
+        let folders = [NEW, RETRY, FAILED].map(|name| self.has(name));
         let is_any = folders.contains(&true);
         !folders.contains(&false)
             || is_any && OWN.iter().any(|name| self.has(name))
-            || folders[0] && self.has_entries("new")
+            || folders[0] && self.has_entries(NEW)
     }
 
     /// Returns whether a folder in this one has a name that only an entry has.

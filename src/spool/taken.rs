@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Ids are kept for 5 days, 262,144 at most. Where there are more, the oldest one of the account
-//! that has most is forgotten, so that no account affects others. Nothing is flushed to disk: after a power
-//! failure an entry may be recorded twice, with the same `msg_id`. One process at a time uses the
-//! file.
+//! that has most is forgotten, so that no account affects others. Nothing is flushed to disk: after
+//! a power failure an entry may be recorded twice, with the same `msg_id`. One process at a time
+//! uses the file.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;

@@ -44,7 +44,6 @@ fn check_refs(
     findings: &mut Findings,
 ) {
     let is_for_forges = formats.into_iter().all(|format| format != Format::Pagure);
-
     for pattern in refs.texts() {
         let (not, glob) = match pattern.strip_prefix('!') {
             Some(glob) => ("!", glob),
