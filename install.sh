@@ -42,6 +42,7 @@ always 755 binary $prefix/bin/refpost
 always 644 man $prefix/share/man/man1/refpost.1
 always 644 refpost.toml.5 $prefix/share/man/man5/refpost.toml.5
 always 644 refpost.schema.json $prefix/share/refpost/refpost.schema.json
+always 644 rabbitmq-definitions.json $prefix/share/refpost/rabbitmq-definitions.json
 always 755 from-pagure $prefix/share/refpost/from-pagure
 always 644 completions-bash $prefix/share/bash-completion/completions/refpost
 always 644 completions-zsh $prefix/share/zsh/site-functions/_refpost

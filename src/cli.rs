@@ -162,6 +162,9 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<Exit, Error> {
     let ctx = Context::new(cli.config, cli.found);
     // A push goes on without it, and its hook tells why.
     if !matches!(cli.command, Command::Hook(_)) {
+        if ctx.is_journal() {
+            report::with_priorities();
+        }
         ctx.ensure_named_config()?;
     }
     dispatch(cli.command, &ctx)

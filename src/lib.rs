@@ -46,7 +46,11 @@
 //! | which endpoints and queues get a message | `delivery/recipients` |
 //! | what an answer means, and what follows | `delivery/{outcome, retry}` |
 //! | which queue has its turn | `delivery/{scheduler, places, line, crowd}` |
+//! | which texts are URLs, and which are refused | `config/values/text` |
 //! | which addresses may be dialled | `delivery/http/address` |
+//! | which links, FIFOs and devices are refused | `plain_file`; in place of objects `git/objects/irregular` |
+//! | texts and hints of errors | `error` of each module, `delivery/http/fault` |
+//! | texts for a pusher, findings of `check` | `announce/leave`, `command/check` |
 //! | names and contents of entries | `spool/{names, entry, record, encoding}` |
 //! | which commits and files a change has | `git/{changes, history, tree_diff}` |
 //! | how objects are read | `git/objects/store` |
@@ -54,7 +58,8 @@
 //! | how layers of the configuration merge | `config/{schema, load}` |
 //!
 //! Below `context`, nothing reads the clock, the environment, randomness or the place of the
-//! configuration: they are passed as values. docs/explanation/design.md has the promises and the reasons.
+//! configuration: they are passed as values. docs/explanation/design.md has the
+//! reasons, docs/explanation/promises.md the promises.
 
 pub mod announce;
 pub mod as_account;

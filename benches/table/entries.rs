@@ -69,7 +69,19 @@ impl Template {
 
     /// The bytes of an entry.
     pub(crate) fn entry(&self, n: usize, body: &[u8]) -> Vec<u8> {
+        Self::of_header(self.header.clone(), n, body)
+    }
+
+    /// The bytes of an entry of another repository.
+    pub(crate) fn entry_of(&self, n: usize, body: &[u8], repository: &Path) -> Vec<u8> {
         let mut header = self.header.clone();
+        header["repository"] = repository.to_str().unwrap().into();
+        let name = repository.file_name().unwrap().to_str().unwrap();
+        header["content"]["built"]["recipients"][0]["forward"]["path"] = name.into();
+        Self::of_header(header, n, body)
+    }
+
+    fn of_header(mut header: serde_json::Value, n: usize, body: &[u8]) -> Vec<u8> {
         let message = &mut header["content"]["built"]["messages"][0];
         message["length"] = body.len().into();
         message["sha256"] = hex::encode(Sha256::digest(body)).into();

@@ -10,6 +10,7 @@
 
 mod bounds;
 mod entries;
+mod fleet;
 mod flush;
 mod formats;
 mod hook;
@@ -27,11 +28,12 @@ mod walk;
 type Part = (&'static str, fn());
 
 /// In their order.
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("hook", hook::measure),
     ("walk", walk::measure),
     ("formats", formats::measure),
     ("flush", flush::measure),
+    ("fleet", fleet::measure),
     ("latency", latency::measure),
     ("spool", spool::measure),
     ("overview", overview::measure),

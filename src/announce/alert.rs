@@ -28,6 +28,7 @@ pub(crate) fn record(letter: &Letter<'_>, git_dir: &Path, ctx: &Context) -> Resu
         queue: delivery::queue_of(endpoint, &settings, git_dir),
         endpoint: endpoint.name.clone(),
         messages: Selection::All,
+        forward: None,
     };
     let built = Built {
         messages: vec![message(letter, endpoint.format, &push, ctx)?],

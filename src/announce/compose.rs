@@ -12,7 +12,7 @@ use crate::event::{RefChange, RefName, RefUpdate};
 use crate::git::{self, Changes, Repository, WantedDetails};
 use crate::payload::pagure::{self, Stamp};
 use crate::payload::{self, Addresses, Allowance, Format, Message, Project, forge, sent};
-use crate::spool::Built;
+use crate::spool::{BESIDE_BODY, Built};
 use crate::{delivery, host, report};
 
 /// Greatest sum of the bytes of an entry's bodies, if it has several updates: content that cannot
@@ -148,7 +148,8 @@ impl<'a> Composer<'a> {
 
     /// Makes the messages of a batch, in order, one at a time.
     ///
-    /// Fails with [`Error::TooLarge`] if those of several updates have more than `MOST_BYTES`.
+    /// Fails with [`Error::TooLarge`] if those of several updates have more than `MOST_BYTES`, or
+    /// than the broker takes.
     pub(crate) fn each(
         &mut self,
         updates: &[RefUpdate],
@@ -156,6 +157,8 @@ impl<'a> Composer<'a> {
     ) -> Result<(), Error> {
         let new = Allowance::new(self.settings.max_body);
         let mut allowances: Vec<_> = self.formats.iter().map(|&one| (one, new)).collect();
+        let broker = self.settings.broker.as_ref();
+        let most = broker.map_or(MOST_BYTES, |broker| broker.max_message);
         let mut bytes = 0;
         self.misfits.clear();
         for update in updates {
@@ -177,8 +180,8 @@ impl<'a> Composer<'a> {
                     let mut message = self.message(change.as_ref(), *format, &telling, longest)?;
                     message.ends = Some(ends.clone());
                     allowance.spend(message.body.len());
-                    bytes += message.body.len();
-                    if bytes > MOST_BYTES && updates.len() > 1 {
+                    bytes += message.body.len() + BESIDE_BODY;
+                    if bytes > most && updates.len() > 1 {
                         return Err(Error::TooLarge);
                     }
                     take(message)?;

@@ -12,12 +12,13 @@ use std::time::{Duration, SystemTime};
 
 use super::consumed::consumed;
 use super::git_process::{self, Caller, LazyCaller};
+use super::unannounced;
 use crate::context::{Context, locate};
 use crate::error::Error;
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::git::{Repository, Verdict, replay};
 use crate::report;
-use crate::spool::{Attempt, Draft, Id, Intent, Life, Spool, SpoolError, Status};
+use crate::spool::{Draft, Id, Intent, Life, Spool, SpoolError};
 
 /// Precision of the times in reflogs.
 const SECOND: Duration = Duration::from_secs(1);
@@ -281,19 +282,9 @@ fn log_settled(
         0 => format!("{moved} had moved"),
         _ => format!("{moved} had moved, for all that can be told; {unknown} of them uncertain"),
     };
-    spool.log().append(&Attempt {
-        time: now,
-        repository: intent.header.repository.clone(),
-        endpoint: String::new(),
-        msg_id: String::new(),
-        topic: String::new(),
-        reference: String::new(),
-        id: intent.id.to_string(),
-        attempt: 0,
-        status: Status::Error("settled".to_owned()),
-        ms: 0,
-        note: Some(note),
-    })?;
+    let (repository, id) = (&intent.header.repository, intent.id.to_string());
+    let line = unannounced::line(now, repository, id, ("settled", note));
+    spool.log().append(&line)?;
     Ok(())
 }
 

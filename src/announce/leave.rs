@@ -81,7 +81,8 @@ fn tell(
     let total = recorded.messages;
     // Most pushes attempt each endpoint, or find none that fails.
     let failures = LazyCell::new(|| spool.stats().failures);
-    let (mut sent, mut queued, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sent, mut handed) = (Vec::new(), Vec::new());
+    let (mut queued, mut failed) = (Vec::new(), Vec::new());
     let part_of = |count: usize| match count {
         count if count == total => String::new(),
         count => format!(" ({count} of them)"),
@@ -105,8 +106,16 @@ fn tell(
             queued.push(format!("`{name}`{part} (paused)"));
             continue;
         }
-        let attempt = attempted.iter().find(|one| one.endpoint == share.endpoint);
+        let attempt = attempted.iter().find(|one| one.queue == share.queue);
         match attempt {
+            Some(one) if share.queue.is_broker() => {
+                if one.report.left.is_none() {
+                    handed.push(format!("`{name}`{part}"));
+                } else {
+                    let state = one.state(now, verbose);
+                    queued.push(format!("`{name}`{part}{state}"));
+                }
+            }
             Some(one) => {
                 let given_up = one.given_up(share.wanted);
                 let rest = share.wanted - given_up;
@@ -125,19 +134,21 @@ fn tell(
             None => {
                 let failure = failures.get(share.queue.as_str());
                 let state = failure.map(|failure| {
-                    let standing = spool.standing(&share.queue).unwrap_or_default();
-                    sync::failing(failure.since, now, standing.waiting)
+                    let count = sync::count(spool, &share.queue);
+                    sync::failing(&share.queue, failure.since, now, count)
                 });
                 queued.push(format!("`{name}`{part}{}", state.unwrap_or_default()));
             }
         }
     }
     let tried = attempted.len() + usize::from(submitted.is_some());
-    if settings.quiet && failed.is_empty() && tried == sent.len() {
+    let well = sent.len() + usize::from(!handed.is_empty());
+    if settings.quiet && failed.is_empty() && tried == well {
         return;
     }
     let told = [
         ("sent to", sent),
+        ("handed over for", handed),
         ("queued for", queued),
         ("kept in `failed/` for", failed),
     ];

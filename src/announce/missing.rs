@@ -6,12 +6,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::by_hand;
-use super::compose::Composer;
-use super::push::Push;
+use super::by_hand::ByHand;
 use super::transaction::is_of_a_worktree;
 use crate::config::Settings;
-use crate::context::{Context, locate};
+use crate::context::locate;
 use crate::error::Error;
 use crate::event::{Oid, RefName, RefUpdate, namespace_prefix};
 use crate::git::Repository;
@@ -133,36 +131,22 @@ fn split(full: &RefName) -> (PathBuf, RefName) {
 }
 
 /// Announces moves in one namespace, as entries behind all older ones of the repository.
-pub(crate) fn send(
-    push: &Push,
-    repository: &Repository,
-    settings: &Settings,
-    updates: &[RefUpdate],
-    ctx: &Context,
-) -> Result<(), Error> {
+pub(crate) fn send(by_hand: ByHand<'_>, updates: &[RefUpdate]) -> Result<(), Error> {
     // Each entry lists its moves.
-    for some in updates.chunks(MOST_MOVED) {
-        send_some(push, repository, settings, some, ctx)?;
-    }
-    Ok(())
+    let mut entries = updates.chunks(MOST_MOVED);
+    entries.try_for_each(|some| send_some(by_hand, some))
 }
 
-fn send_some(
-    push: &Push,
-    repository: &Repository,
-    settings: &Settings,
-    updates: &[RefUpdate],
-    ctx: &Context,
-) -> Result<(), Error> {
-    let mut composer = Composer::new(repository, settings, ctx, &push.pusher, None, push.time);
+fn send_some(by_hand: ByHand<'_>, updates: &[RefUpdate]) -> Result<(), Error> {
+    let mut composer = by_hand.composer();
     match composer.built(updates) {
-        Ok(built) => by_hand::send(push, repository, settings, (built, updates), ctx),
-        Err(_) if updates.len() > 1 => updates.iter().try_for_each(|one| {
-            send_some(push, repository, settings, std::slice::from_ref(one), ctx)
-        }),
+        Ok(built) => by_hand.send(built, updates),
+        Err(_) if updates.len() > 1 => updates
+            .iter()
+            .try_for_each(|one| send_some(by_hand, std::slice::from_ref(one))),
         Err(error) => {
-            by_hand::defer(push, repository, settings, updates, ctx)?;
-            ctx.tell_failure(Error::Deferred(Box::new(error)));
+            by_hand.defer(updates)?;
+            by_hand.ctx.tell_failure(Error::Deferred(Box::new(error)));
             Ok(())
         }
     }

@@ -17,6 +17,7 @@ pub(crate) mod intend;
 pub(crate) mod intents;
 pub(crate) mod leave;
 pub(crate) mod missing;
+pub(crate) mod moved_out;
 pub(crate) mod push;
 pub(crate) mod push_options;
 pub(crate) mod recorder;

@@ -352,21 +352,20 @@ impl Recorded {
     fn add(&mut self, id: Id, recipients: Vec<Recipient>, messages: usize) {
         self.messages += messages;
         self.entries += 1;
-        for recipient in &recipients {
-            let wanted = match &recipient.messages {
+        let all = recipients.iter();
+        for (queue, one) in
+            all.flat_map(|it| it.endpoints().iter().map(move |one| (&it.queue, one)))
+        {
+            let wanted = match &one.messages {
                 Selection::All => messages,
                 Selection::Only(numbers) => numbers.len(),
             };
-            let endpoint = &recipient.endpoint;
-            match self
-                .shares
-                .iter_mut()
-                .find(|share| share.endpoint == *endpoint)
-            {
+            let mut shares = self.shares.iter_mut();
+            match shares.find(|share| share.endpoint == one.endpoint) {
                 Some(share) => share.wanted += wanted,
                 None => self.shares.push(Share {
-                    endpoint: endpoint.clone(),
-                    queue: recipient.queue.clone(),
+                    endpoint: one.endpoint.clone(),
+                    queue: queue.clone(),
                     wanted,
                 }),
             }

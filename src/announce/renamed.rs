@@ -26,8 +26,7 @@ impl DeliveryHost<'_> {
         };
         let is_wanted = |queue| {
             let name = header.endpoint(queue);
-            let mut endpoints = settings.endpoints.iter();
-            endpoints.any(|one| Some(one.name.as_str()) == name)
+            name.is_some_and(|name| settings.receiver(name).is_some())
         };
         let its_spool = locate::spool_of(&new, Some(&settings));
         if !targets::is_same(its_spool.root(), spool.root()) || !queue.is_none_or(is_wanted) {
@@ -111,8 +110,7 @@ pub(crate) fn rename(
     settings: &Settings,
 ) -> Result<HandedOver, SpoolError> {
     let queue_of = |name: &str| {
-        let mut endpoints = settings.endpoints.iter();
-        let endpoint = endpoints.find(|one| one.name == name)?;
+        let endpoint = settings.receiver(name)?;
         Some(delivery::queue_of(endpoint, settings, new))
     };
     spool.rename_repository(&Renaming {

@@ -4,29 +4,35 @@ use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 use super::delivery_host::DeliveryHost;
+use super::moved_out;
 use crate::config::Settings;
 use crate::context::{Context, signals};
 use crate::delivery::{
-    self, Client, Courier, Instant, LaneReport, Left, Limits, Receivers, Surveyor,
+    self, Client, DeliveryAgent, Instant, LaneReport, Left, Limits, Receivers, Surveyor,
 };
-use crate::spool::{Id, Lock, Queue, Recipient, Spool, Standing};
+use crate::spool::{Id, Lock, Queue, Recipient, Spool};
 use crate::{report, service};
 
 /// Time between two tries for a lock that another process holds, within the push budget.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Result of attempting the push's messages for one endpoint.
+/// Number of waiting entries from which on no more are counted.
+const MOST_COUNTED: usize = 1001;
+
+/// Result of attempting the push's messages in one queue.
 pub(crate) struct Attempted {
-    pub(crate) endpoint: String,
+    pub(crate) queue: Queue,
     pub(crate) report: LaneReport,
-    /// State of its queue after the attempt.
-    waiting: Standing,
+    /// Number of entries that wait in its queue after the attempt, up to [`MOST_COUNTED`].
+    waiting: usize,
+    /// Time since which its attempts failed before this one.
+    failing_since: Option<SystemTime>,
 }
 
 impl Attempted {
     /// Returns whether nothing waits, of this push or of another, in its queue or on the way there.
     pub(crate) fn is_empty_now(&self) -> bool {
-        self.waiting.waiting == 0 && self.report.left.is_none()
+        self.waiting == 0 && self.report.left.is_none()
     }
 
     /// Returns how many of the push's messages were given up, and wait no more.
@@ -41,15 +47,21 @@ impl Attempted {
     /// Returns the reason why messages wait, for the pusher: ` (failing for 3h, 14 waiting)`. With
     /// `verbose`, it has details that are the administrator's to know.
     pub(crate) fn state(&self, now: SystemTime, verbose: bool) -> String {
-        let count = self.waiting.waiting;
-        match (&self.report.left, &self.waiting.head) {
-            (Some(Left::NotDue | Left::Older), Some(head)) if head.attempts > 0 => {
-                failing(head.id.time(), now, count)
+        match (&self.report.left, self.failing_since) {
+            (Some(Left::NotDue | Left::Older | Left::Down { .. }), Some(since)) => {
+                failing(&self.queue, since, now, self.waiting)
             }
-            (Some(Left::Older), None) => " (behind older ones)".to_owned(),
-            (Some(Left::Older), _) => format!(" (behind older ones, {count} waiting)"),
+            (Some(Left::Older), _) if self.waiting == 0 => " (behind older ones)".to_owned(),
+            (Some(Left::Older), _) => {
+                format!(" (behind older ones, {})", waiting(self.waiting))
+            }
             (Some(Left::Failed { why, for_pusher }), _) => {
-                format!(" (it {})", if verbose { why } else { for_pusher })
+                let who = if self.queue.is_broker() {
+                    "the broker"
+                } else {
+                    "it"
+                };
+                format!(" ({who} {})", if verbose { why } else { for_pusher })
             }
             (Some(Left::OutOfTime | Left::Crowded), _) => " (no time left)".to_owned(),
             (None, _) if self.report.refused > 0 => {
@@ -60,11 +72,31 @@ impl Attempted {
     }
 }
 
-/// Says, for the pusher, since when an endpoint fails, and how many entries wait for it.
-pub(crate) fn failing(since: SystemTime, now: SystemTime, waiting: usize) -> String {
+/// Counts the entries that wait for an endpoint: those beyond [`MOST_COUNTED`] are not read, so that
+/// a push costs the same however many there are.
+pub(crate) fn count(spool: &Spool, queue: &Queue) -> usize {
+    spool
+        .count_in_order(queue, MOST_COUNTED)
+        .unwrap_or_default()
+}
+
+fn waiting(count: usize) -> String {
+    match count {
+        MOST_COUNTED.. => "over 1,000 waiting".to_owned(),
+        _ => format!("{count} waiting"),
+    }
+}
+
+/// Says, for the pusher, since when a queue's receiver fails, and how many entries wait for it.
+pub(crate) fn failing(queue: &Queue, since: SystemTime, now: SystemTime, count: usize) -> String {
     let since = now.duration_since(since).unwrap_or_default();
     let since = humantime::format_duration(Duration::from_secs(since.as_secs()));
-    format!(" (failing for {since}, {waiting} waiting)")
+    let who = if queue.is_broker() {
+        "the broker: "
+    } else {
+        ""
+    };
+    format!(" ({who}failing for {since}, {})", waiting(count))
 }
 
 /// Attempts the push's own entry at all endpoints at once, for as long as the push budget lasts.
@@ -83,12 +115,21 @@ pub(crate) fn deliver_now(
         begin_before: None,
         end_by: Some(end),
     };
+    // What waited for a broker is older.
+    moved_out::leave_broker(spool, &host, ctx);
     let receivers = Receivers::default();
-    receivers.learn(spool, spool.stats().failures);
-    let courier = Courier::of_push(spool, id, &client, &host, &receivers, limits, &stop);
+    let failures = spool.stats().failures;
+    receivers.learn(spool, failures.clone());
+    let attempted = |recipient: &Recipient, report| Attempted {
+        queue: recipient.queue.clone(),
+        report,
+        waiting: count(spool, &recipient.queue),
+        failing_since: failures.get(recipient.queue.as_str()).map(|it| it.since),
+    };
+    let agent = DeliveryAgent::of_push(spool, id, &client, &host, &receivers, limits, &stop);
     signals::panic_ends("cannot wait for answers", 0);
-    let attempted = delivery::run(async {
-        let ran = distribute(spool, &host, end).await;
+    let ran = delivery::run(async {
+        let ran = distribute(spool, &host, end, Some(id)).await;
         // An older push that cannot be announced yet holds this one in `new/`, or the backlog takes
         // longer than the pusher waits: no queue is worth waiting for.
         let held = (ran.is_some() && spool.open_new(id).is_ok()).then(|| {
@@ -104,26 +145,18 @@ pub(crate) fn deliver_now(
             let report = match (ran, &held) {
                 (None, _) => LaneReport::of(Left::OutOfTime),
                 (_, Some(left)) => LaneReport::of(left.clone()),
-                _ => attempt(&courier, spool, &recipient.queue, end).await,
+                _ => attempt(&agent, spool, &recipient.queue, end).await,
             };
-            let waiting = spool.standing(&recipient.queue).unwrap_or_default();
-            Attempted {
-                endpoint: recipient.endpoint.clone(),
-                report,
-                waiting,
-            }
+            attempted(recipient, report)
         });
         futures_util::future::join_all(attempts).await
     });
     receivers.save(|_| Some(spool), || true, true);
-    attempted.unwrap_or_else(|error| {
+    ran.unwrap_or_else(|error| {
         report::say(&format!("cannot wait for answers: {error}"));
-        let untried = |recipient: &Recipient| Attempted {
-            endpoint: recipient.endpoint.clone(),
-            report: LaneReport::of(Left::OutOfTime),
-            waiting: spool.standing(&recipient.queue).unwrap_or_default(),
-        };
-        recipients.iter().map(untried).collect()
+        let untried = LaneReport::of(Left::OutOfTime);
+        let all = recipients.iter();
+        all.map(|one| attempted(one, untried.clone())).collect()
     })
 }
 
@@ -141,7 +174,7 @@ pub(crate) fn submit_now(spool: &Spool, id: &Id, ctx: &Context) -> Submitted {
     let end = Instant::now() + service::PUSH_PATIENCE;
     let host = DeliveryHost::new(ctx, false);
     signals::panic_ends("cannot wait for answers", 0);
-    if let Err(error) = delivery::run(distribute(spool, &host, end)) {
+    if let Err(error) = delivery::run(distribute(spool, &host, end, None)) {
         return Submitted::Left(format!("cannot wait for answers: {error}"));
     }
     match service::submit(spool, &host.submitter(), &|| end.into_std()) {
@@ -152,14 +185,24 @@ pub(crate) fn submit_now(spool: &Spool, id: &Id, ctx: &Context) -> Submitted {
     }
 }
 
-/// Distributes recorded entries to their queues. Returns `None` if another process has `new/` for
-/// all of the time.
-async fn distribute(spool: &Spool, host: &DeliveryHost<'_>, end: Instant) -> Option<()> {
+/// Distributes recorded entries to their queues: those of all repositories, or those of the
+/// repository of `own`. Returns `None` if another process has `new/` for all of the time.
+async fn distribute(
+    spool: &Spool,
+    host: &DeliveryHost<'_>,
+    end: Instant,
+    own: Option<&Id>,
+) -> Option<()> {
     let mut has_run = false;
+    let own = own.and_then(|id| spool.open_new(id).ok());
+    let repository = own.map(|entry| entry.header().repository.clone());
     let ran = wait_until(end, || {
         let build = |id: &Id, header: &_| host.build(spool, id, header);
         let distribution = spool.distribution(Lock::Try, build);
         let mut distribution = distribution.ok().flatten()?;
+        if let Some(repository) = &repository {
+            distribution = distribution.of_repository(repository);
+        }
         // The pusher does not wait for a long backlog: a flush distributes the rest.
         while distribution.step(|| Instant::now() < end).ok()?? && Instant::now() < end {}
         has_run = true;
@@ -170,15 +213,15 @@ async fn distribute(spool: &Spool, host: &DeliveryHost<'_>, end: Instant) -> Opt
     ran.or(has_run.then_some(()))
 }
 
-async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Instant) -> LaneReport {
+async fn attempt(
+    agent: &DeliveryAgent<'_>,
+    spool: &Spool,
+    queue: &Queue,
+    end: Instant,
+) -> LaneReport {
     let ask = || match spool.lane(queue).ok().flatten() {
         // Nothing waits: another process has delivered it.
-        None if spool
-            .standing(queue)
-            .is_ok_and(|it| it.next_due().is_none()) =>
-        {
-            Some(None)
-        }
+        None if spool.count_in_order(queue, 1).is_ok_and(|count| count == 0) => Some(None),
         lane => lane.map(Some),
     };
     let lane = match wait_until(end, ask).await {
@@ -187,7 +230,7 @@ async fn attempt(courier: &Courier<'_>, spool: &Spool, queue: &Queue, end: Insta
         None => return LaneReport::of(Left::OutOfTime),
     };
     loop {
-        let ran = courier.run(&lane, None).await;
+        let ran = agent.run(&lane, None).await;
         let report = ran.unwrap_or_else(|error| {
             LaneReport::of(Left::Failed {
                 why: report::chain(&error),

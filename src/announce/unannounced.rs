@@ -1,6 +1,7 @@
 //! Logs pushes that are not announced, and why.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::compose::Composer;
 use crate::context::Context;
@@ -42,20 +43,30 @@ pub(crate) fn log_unannounced(
             format!("{refs} not announced: object ids with the length of another hash"),
         ),
     };
-    let attempt = Attempt {
-        time: ctx.now(),
-        repository: git_dir.to_owned(),
+    let line = line(ctx.now(), git_dir, String::new(), (word, note));
+    spool.log().append(&line).ok();
+}
+
+/// Returns a line of the log that is about no message.
+pub(super) fn line(
+    time: SystemTime,
+    repository: &Path,
+    id: String,
+    (word, note): (&str, String),
+) -> Attempt {
+    Attempt {
+        time,
+        repository: repository.to_owned(),
         endpoint: String::new(),
         msg_id: String::new(),
         topic: String::new(),
         reference: String::new(),
-        id: String::new(),
+        id,
         attempt: 0,
         status: Status::Error(word.to_owned()),
         ms: 0,
         note: Some(note),
-    };
-    spool.log().append(&attempt).ok();
+    }
 }
 
 /// Logs the number of malformed refs in a batch. No messages of them wait anywhere.

@@ -6,14 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::endpoints_named;
-use crate::announce::compose::{self, Composer};
-use crate::announce::push::Push;
-use crate::announce::push_options::PushOptions;
-use crate::announce::{by_hand, missing};
+use crate::announce::by_hand::{self, ByHand};
+use crate::announce::missing;
 use crate::context::{Context, locate};
 use crate::error::{Error, Exit};
 use crate::event::{RefName, RefUpdate, namespace_prefix};
-use crate::git::Repository;
 use crate::report;
 
 /// Arguments of `announce`.
@@ -82,25 +79,20 @@ pub(crate) fn run(args: &AnnounceArgs, ctx: &Context) -> Result<Exit, Error> {
             "cannot announce `{reference}`: its old and new value are the same"
         )));
     }
-    let push = push(&repository, args, ctx);
-    let mut composer = Composer::new(&repository, &settings, ctx, &push.pusher, None, push.time);
-    let built = composer.built(&[update])?;
+    let push = by_hand::push(&repository, args.pusher.as_ref(), ctx);
+    let by_hand = ByHand {
+        push: &push,
+        repository: &repository,
+        settings: &settings,
+        ctx,
+    };
+    let built = by_hand.composer().built(&[update])?;
     if built.recipients.is_empty() {
         report::line(&format!("nothing sent: no endpoint wants `{reference}`"));
         return Ok(Exit::Well);
     }
-    by_hand::send(&push, &repository, &settings, (built, &[]), ctx)?;
+    by_hand.send(built, &[])?;
     Ok(Exit::Well)
-}
-
-fn push(repository: &Repository, args: &AnnounceArgs, ctx: &Context) -> Push {
-    Push {
-        namespace: repository.namespace().to_owned(),
-        git_dir: repository.path(),
-        pusher: args.pusher.clone().unwrap_or_else(|| compose::pusher(ctx)),
-        time: ctx.now(),
-        options: PushOptions::default(),
-    }
 }
 
 /// Shows moves that were not announced, or sends them.
@@ -117,8 +109,13 @@ fn run_missing(named: &Path, args: &AnnounceArgs, ctx: &Context) -> Result<Exit,
     for (namespace, updates) in &missing {
         if args.send {
             let within = locate::repository(Some(&git_dir), ctx)?.in_namespace(namespace);
-            let push = push(&within, args, ctx);
-            missing::send(&push, &within, &settings, updates, ctx)?;
+            let by_hand = ByHand {
+                push: &by_hand::push(&within, args.pusher.as_ref(), ctx),
+                repository: &within,
+                settings: &settings,
+                ctx,
+            };
+            missing::send(by_hand, updates)?;
             continue;
         }
         let prefix = RefName::new(namespace_prefix(namespace)).full();

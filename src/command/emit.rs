@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::announce::by_hand::{self, ByHand};
+use crate::announce::compose;
 use crate::announce::push::Push;
-use crate::announce::push_options::PushOptions;
-use crate::announce::{by_hand, compose};
 use crate::config::Settings;
 use crate::context::{Context, locate};
 use crate::error::{Error, Exit, IoContext};
@@ -46,18 +46,8 @@ const MOST_LAYOUT: usize = 8;
 
 pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Exit, Error> {
     let repository = locate::repository_in_hook(args.repo.as_deref(), ctx)?;
-    let git_dir = repository.path();
-    let settings = ctx.load_to_send(&git_dir)?.settings;
-    let push = Push {
-        namespace: repository.namespace().to_owned(),
-        git_dir,
-        pusher: match &args.pusher {
-            Some(name) => name.clone(),
-            None => compose::pusher(ctx),
-        },
-        time: ctx.now(),
-        options: PushOptions::default(),
-    };
+    let settings = ctx.load_to_send(&repository.path())?.settings;
+    let push = by_hand::push(&repository, args.pusher.as_ref(), ctx);
     let msg = read_object(args.msg.as_deref(), &settings)?;
     let message = compose(&args.topic, msg, &push, &repository, &settings, ctx)?;
     let recipients = delivery::recipients(std::slice::from_ref(&message), &settings, &push.git_dir);
@@ -78,7 +68,13 @@ pub(crate) fn run(args: &EmitArgs, ctx: &Context) -> Result<Exit, Error> {
         messages: vec![message],
         recipients,
     };
-    by_hand::send(&push, &repository, &settings, (built, &[]), ctx)?;
+    let by_hand = ByHand {
+        push: &push,
+        repository: &repository,
+        settings: &settings,
+        ctx,
+    };
+    by_hand.send(built, &[])?;
     Ok(Exit::Well)
 }
 

@@ -1,4 +1,4 @@
-//! The subcommands, one file each: its arguments beside `run`, which wires the rooms below.
+//! The subcommands, one file each: its arguments beside `run`, which wires the modules below.
 //!
 //! Here is what several of them share in the command line.
 

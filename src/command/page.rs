@@ -15,8 +15,8 @@ use crate::context::targets::{self, Searched, Target};
 use crate::context::{Context, written};
 use crate::error::{Error, Exit};
 use crate::observe::board::{Board, RECENT};
-use crate::observe::gaze::{self, Active, Shown};
 use crate::observe::look::{self, Look};
+use crate::observe::page_rows::{self, Active, Shown};
 use crate::observe::{State, page};
 use crate::report;
 use crate::spool::{IoError, SpoolError};
@@ -112,7 +112,7 @@ fn of_spools(targets: &[Target], ctx: &Context) -> Board {
     active.sort_by_key(|(one, _)| Reverse(one.last));
     for (one, target) in active.into_iter().take(RECENT) {
         let is_shown = |repository: &Path| shows(target, repository, &by_service, ctx);
-        match gaze::recent(&target.spool, &one, &shown(target, &is_shown)) {
+        match page_rows::recent(&target.spool, &one, &shown(target, &is_shown)) {
             Ok(recent) => all.recent.extend(recent),
             Err(error) => ctx.tell_failure(SpoolError::from(error)),
         }
@@ -134,7 +134,7 @@ fn look(
             shown.marked.insert(queue.clone(), State::Unconfigured);
         }
     }
-    let found = gaze::endpoints(&target.spool, &look, shown, ctx.now())?;
+    let found = page_rows::endpoints(&target.spool, &look, shown, ctx.now())?;
     for error in look.survey.unseen {
         ctx.tell_failure(SpoolError::from(error));
     }
@@ -154,7 +154,7 @@ fn shown<'a>(target: &Target, shows: &'a dyn Fn(&Path) -> bool) -> Shown<'a> {
     };
     Shown {
         routes,
-        marked: target.marked(),
+        marked: target.paused(),
         is_open,
         shows,
     }

@@ -12,7 +12,7 @@ use crate::announce::compose;
 use crate::announce::templates::Templates;
 use crate::as_account::apart::{self, Job};
 use crate::command::completions::candidates;
-use crate::config::{Endpoint, Network, Settings};
+use crate::config::{Endpoint, Network, Settings, Via};
 use crate::context::found::ByOwner;
 use crate::context::repositories::{self, Repositories, Whose};
 use crate::context::{Context, locate, named};
@@ -143,6 +143,12 @@ fn add(repo: &Path, args: &PingArgs, tests: &mut Vec<Test>, ctx: &Context) -> Re
             .as_ref()
             .is_some_and(|name| *name != endpoint.name)
         {
+            continue;
+        }
+        if endpoint.via == Via::Broker {
+            let name = &endpoint.name;
+            let text = format!("not tested from here: workers deliver to `{name}`");
+            ctx.tell_once(&text, Some("`refpost check` tests the broker"));
             continue;
         }
         let is_same = |test: &&mut Test| test.endpoint == *endpoint;

@@ -15,6 +15,8 @@ pub struct Bus {
     pub require_route: bool,
     /// The other nodes of the broker, tried in this order.
     pub fallbacks: Vec<EndpointUrl>,
+    /// True if it gets whole entries of the spool, for workers, instead of messages.
+    pub takes_entries: bool,
 }
 
 impl Bus {
@@ -26,6 +28,7 @@ impl Bus {
             topic_prefix: layer.topic_prefix.as_ref().map(|own| own.0.clone()),
             require_route: layer.require_route == Some(true),
             fallbacks: layer.urls_fallback.iter().flatten().cloned().collect(),
+            takes_entries: false,
         })
     }
 }

@@ -11,6 +11,9 @@ use super::values::text::{Instance, Period};
 /// Number of requests that a flush has under way at once, by default.
 pub const IN_FLIGHT: usize = 64;
 
+/// The longest body of a message, by default, in bytes.
+pub(super) const MAX_BODY: usize = 1 << 20;
+
 /// The layer below all files. `host` is the machine's name.
 pub(super) fn defaults(host: &str) -> Layer {
     let retry = Retry::default();
@@ -25,7 +28,7 @@ pub(super) fn defaults(host: &str) -> Layer {
         // A fetch moves these; they are what another server has.
         refs: Some(Patterns::without("refs/remotes/*")),
         max_changed_files: Some(3000),
-        max_body: Some(BodySize(1 << 20)),
+        max_body: Some(BodySize(MAX_BODY)),
         max_spool: Some(SpoolSize(Some(256 << 20))),
         retry: RetryLayer {
             schedule: Some(retry.schedule.into_iter().map(Period).collect()),

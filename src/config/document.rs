@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::schema::{EndpointLayer, Layer, Origin};
 use super::sections::{self, Section, Wrong};
 use super::values::text::EndpointName;
-use super::{bus, node};
+use super::{bus, defaults, node};
 use crate::payload::Format;
 
 /// The longest timeout of an attempt. A run ends this long after its budget at the latest.
@@ -181,6 +181,7 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
         let way = [Some("alerts"), key].into_iter().flatten();
         (way.map(Step::Key).collect(), why)
     })?;
+    check_fleet(layer)?;
     let exclude = layer.page.exclude.as_ref();
     if layer.root.is_none() && exclude.is_some_and(|it| it.first_relative().is_some()) {
         return Err((
@@ -195,6 +196,19 @@ fn check_layer(layer: &Layer) -> Result<(), Fault> {
         ));
     }
     Ok(())
+}
+
+/// Checks `[broker]` and `[worker]`.
+fn check_fleet(layer: &Layer) -> Result<(), Fault> {
+    let fault = |table, (key, why): (Option<&'static str>, String)| {
+        let way = [Some(table), key].into_iter().flatten();
+        (way.map(Step::Key).collect(), why)
+    };
+    let max_body = layer.max_body.map_or(defaults::MAX_BODY, |own| own.0);
+    let broker = layer.broker.check(max_body, layer.root.as_ref());
+    broker.map_err(|wrong| fault("broker", wrong))?;
+    let worker = layer.worker.check(&layer.broker, layer.spool.as_ref());
+    worker.map_err(|wrong| fault("worker", wrong))
 }
 
 /// Checks that keys which name something are not empty.

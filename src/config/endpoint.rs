@@ -50,10 +50,22 @@ pub struct Endpoint {
     pub client_cert: Option<ClientCert>,
     /// Settings of a bus. `None` if messages are posted over HTTP.
     pub bus: Option<Bus>,
-    /// True if the service behind `socket` delivers to it.
-    pub is_served: bool,
+    /// The process that delivers to it.
+    pub via: Via,
     /// True if it gets alerts, and no message of a push (`[alerts] endpoint`).
     pub is_for_alerts: bool,
+}
+
+/// The process that delivers an endpoint's messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Via {
+    /// A process of the account that has the message.
+    #[default]
+    Here,
+    /// The service behind `socket`.
+    Service,
+    /// A worker behind the broker.
+    Broker,
 }
 
 /// A certificate of our own, and its key.
@@ -66,6 +78,30 @@ pub struct ClientCert {
 }
 
 impl Endpoint {
+    /// Makes an endpoint of the server's that has nothing set.
+    pub(super) fn new(name: String, url: EndpointUrl, format: Format, signing: Signing) -> Self {
+        Self {
+            name,
+            origin: Origin::Server,
+            url,
+            format,
+            topics: Patterns::of(format.default_topics()),
+            refs: Patterns::default(),
+            timeout: TIMEOUT,
+            signing,
+            standard_webhooks: false,
+            paused: false,
+            token: None,
+            template: None,
+            headers: Vec::new(),
+            ca_file: None,
+            client_cert: None,
+            bus: None,
+            via: Via::Here,
+            is_for_alerts: false,
+        }
+    }
+
     /// Returns whether it gets a message.
     #[must_use]
     pub fn gets(&self, about: About<'_>) -> bool {
@@ -73,6 +109,12 @@ impl Endpoint {
             && self.format == about.format
             && about.endpoint.is_none_or(|name| name == self.name)
             && self.wants(about.topic, about.reference)
+    }
+
+    /// Returns whether it is the broker, which gets whole entries instead of messages.
+    #[must_use]
+    pub fn takes_entries(&self) -> bool {
+        self.bus.as_ref().is_some_and(|bus| bus.takes_entries)
     }
 
     /// Reads the endpoint's template, if it has one.
@@ -178,7 +220,7 @@ pub(super) fn own_endpoint(
             },
         ),
         bus,
-        is_served: false,
+        via: Via::Here,
         is_for_alerts: false,
     })
 }

@@ -8,6 +8,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
 use super::alerts::AlertsLayer;
+use super::broker::{BrokerLayer, WorkerLayer};
 use super::schema::{
     DeliveryLayer, EndpointLayer, Layer, NetworkLayer, PageLayer, ProjectLayer, RetryLayer,
     UserLayer,
@@ -74,6 +75,8 @@ fn the_schema_has_the_keys_that_the_parser_knows() {
         ("/definitions/delivery", keys::<DeliveryLayer>()),
         ("/definitions/page", keys::<PageLayer>()),
         ("/definitions/alerts", keys::<AlertsLayer>()),
+        ("/definitions/broker", keys::<BrokerLayer>()),
+        ("/definitions/worker", keys::<WorkerLayer>()),
         ("/definitions/project", keys::<ProjectLayer>()),
         ("/definitions/user", keys::<UserLayer>()),
         ("/definitions/web", keys::<WebLayer>()),

@@ -1,14 +1,14 @@
-//! Reading the layers' files.
+//! The layers' files, laid on each other.
 
 use std::collections::BTreeMap;
-use std::iter;
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::alerts::Alerts;
 use super::defaults;
-use super::document::{self, Document, Whose};
+use super::document::Document;
 use super::error::Error;
-use super::file::{self, Unread};
+use super::fleet::{Broker, Worker};
+use super::read::{Read, read};
 use super::schema::Layer;
 use super::sections::Section;
 use super::settings::{self, Settings};
@@ -86,47 +86,71 @@ impl Server {
         })
     }
 
+    /// Its keys for all repositories.
+    fn layer(&self) -> Option<&Layer> {
+        self.document.as_ref().map(|document| &document.layer)
+    }
+
     /// The folder that repositories are in.
     #[must_use]
     pub fn root(&self) -> Option<&Path> {
-        self.document.as_ref()?.layer.root.as_deref()
+        self.layer()?.root.as_deref()
     }
 
     /// Returns how many requests a flush may have under way at once.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        let own = self.document.as_ref();
-        let own = own.and_then(|document| document.layer.delivery.in_flight);
+        let own = self.layer().and_then(|layer| layer.delivery.in_flight);
         own.unwrap_or(defaults::IN_FLIGHT)
     }
 
     /// Returns who is told that receivers fail (`[alerts]`), if anyone is.
     #[must_use]
     pub fn alerts(&self) -> Option<Alerts> {
-        self.document.as_ref()?.layer.alerts.settled()
+        self.layer()?.alerts.settled()
     }
 
     /// Returns whether a repository is left out of the page (`[page] exclude`).
     #[must_use]
     pub fn leaves_out(&self, repository: &Path) -> bool {
-        let own = self.document.as_ref();
-        let exclude = own.and_then(|document| document.layer.page.exclude.as_ref());
+        let exclude = self.layer().and_then(|layer| layer.page.exclude.as_ref());
         exclude.is_some_and(|all| all.choose(&Names::new(repository, self.root())))
     }
 
     /// The spools that it names, for all repositories or for some.
     pub fn spools(&self) -> impl Iterator<Item = &Path> {
-        let layers = self.document.iter().flat_map(|document| {
-            let sections = document.sections.iter().map(|section| &section.layer);
-            iter::once(&document.layer).chain(sections)
-        });
+        let sections = self.document.iter().flat_map(|one| &one.sections);
+        let sections = sections.map(|section| &section.layer);
+        let layers = self.layer().into_iter().chain(sections);
         layers.filter_map(|layer| layer.spool.as_deref())
+    }
+
+    /// Returns the spools that a service delivers from: a worker's, or else those for repositories.
+    #[must_use]
+    pub fn spools_of_service(&self) -> Vec<PathBuf> {
+        match self.worker() {
+            Some(worker) => vec![worker.spool],
+            None => self.spools().map(Path::to_owned).collect(),
+        }
+    }
+
+    /// Returns the broker that entries are handed to, or taken from.
+    #[must_use]
+    pub fn broker(&self) -> Option<Broker> {
+        Broker::of(&self.layer()?.broker)
+    }
+
+    /// Returns how this machine takes entries from the broker, if it may.
+    #[must_use]
+    pub fn worker(&self) -> Option<Worker> {
+        let layer = self.layer()?;
+        Worker::of(&layer.worker, &layer.broker)
     }
 
     /// Returns the socket where hooks submit entries to a service.
     #[must_use]
     pub fn socket(&self) -> Option<&Path> {
-        self.document.as_ref()?.layer.socket.as_deref()
+        self.layer()?.socket.as_deref()
     }
 
     /// Returns the names of its sections: of all, or of those about a repository.
@@ -163,12 +187,34 @@ impl Server {
         let layers = self.layers(Some(repository), host);
         let mut settings = self.settings_of(&layers)?;
         settings.socket = None;
+        if let Some(worker) = self.worker() {
+            settings.broker = None;
+            settings.spool = Some(worker.spool);
+            settings.spool_is_shared = true;
+        } else {
+            let served = settings.endpoints.clone();
+            settings.leave(&served, Some(repository));
+        }
         Ok(Loaded {
             settings,
             files: vec![self.path.clone()],
             sections: sections_in(&layers),
             layers,
         })
+    }
+
+    /// Returns the settings of the file by itself, and those with each of its sections, by name.
+    #[must_use]
+    pub fn alone(&self, host: &str) -> Vec<Alone> {
+        let base = self.layers(None, host);
+        let mut all = vec![(self.path.display().to_string(), self.settings_of(&base))];
+        for section in self.document.iter().flat_map(|one| &one.sections) {
+            let name = section.name(&self.path);
+            let mut layers = base.clone();
+            layers.push((name.clone(), section.layer.clone()));
+            all.push((name, self.settings_of(&layers)));
+        }
+        all
     }
 
     /// The layers that this file has for a repository, and the defaults below them.
@@ -201,8 +247,9 @@ impl Server {
         let is_there = self.document.is_some();
         let mut files: Vec<PathBuf> = is_there.then(|| self.path.clone()).into_iter().collect();
         let sections = sections_in(&layers);
-        // Where the server's file alone is incomplete, none of its endpoints is the service's.
-        let served = self.socket().map(|_| self.settings_of(&layers));
+        // Where the server's file alone is incomplete, none of its endpoints is left to others.
+        let leaves = self.socket().is_some() || self.broker().is_some();
+        let served = leaves.then(|| self.settings_of(&layers));
         let mut empty = self.is_blank.then(|| self.path.clone());
         if let Some((path, own)) = own {
             empty = own.says_nothing.then(|| path.clone()).or(empty);
@@ -216,7 +263,7 @@ impl Server {
             })?;
         if let Some(served) = served {
             let endpoints = served.map_or_else(|_| Vec::new(), |served| served.endpoints);
-            settings.submit(&endpoints);
+            settings.leave(&endpoints, repository);
         }
         if let (Some(_), Some(empty), []) = (repository, empty, &settings.endpoints[..]) {
             return Err(Error::Empty(empty));
@@ -272,15 +319,7 @@ pub fn load_alone(path: &Path, host: &str) -> Result<Vec<Alone>, Error> {
         is_blank: read.is_blank,
         document: Some(read.document),
     };
-    let base = server.layers(None, host);
-    let mut all = vec![(path.display().to_string(), server.settings_of(&base))];
-    for section in server.document.iter().flat_map(|one| &one.sections) {
-        let name = section.name(path);
-        let mut layers = base.clone();
-        layers.push((name.clone(), section.layer.clone()));
-        all.push((name, server.settings_of(&layers)));
-    }
-    Ok(all)
+    Ok(server.alone(host))
 }
 
 /// A file or a section by its name, and its settings.
@@ -298,76 +337,4 @@ fn merged(layers: &[(String, Layer)]) -> Layer {
         merged.update(layer.clone());
     }
     merged
-}
-
-/// A file that was read.
-struct Read {
-    document: Document,
-    /// Whether it has no character.
-    is_blank: bool,
-    /// Whether it has no key, but comments at the most.
-    says_nothing: bool,
-}
-
-/// Reads one file, the server's or that of a `repository`.
-fn read(path: &Path, repository: Option<&Path>) -> Result<Read, Error> {
-    let failed = |source| Error::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let file = file::read(path, repository).map_err(|unread| match unread {
-        Unread::Io(error) => failed(error),
-        Unread::Refused(why) => Error::Refused {
-            path: path.to_owned(),
-            why,
-        },
-    })?;
-    let text = file.as_str().map_err(failed)?;
-    let whose = match repository {
-        Some(_) => Whose::Repository,
-        None => Whose::Server,
-    };
-    let invalid = |(line, why)| Error::Invalid {
-        path: path.to_owned(),
-        line,
-        why,
-    };
-    let says_nothing = text.lines().all(|line| {
-        let line = line.trim();
-        line.is_empty() || line.starts_with('#')
-    });
-    let is_blank = text.trim().is_empty();
-    let mut document = document::parse(text, whose).map_err(invalid)?;
-    refuse_rootless(&document, path)?;
-    if document.holds_secret() && file.mode & 0o007 != 0 {
-        return Err(Error::Exposed {
-            path: path.to_owned(),
-            mode: file.mode,
-        });
-    }
-    let path = path::absolute(path).map_err(failed)?;
-    document.rebase(path.parent().unwrap_or(&path), file.owner);
-    Ok(Read {
-        document,
-        is_blank,
-        says_nothing,
-    })
-}
-
-/// A path below the root is nowhere while there is none.
-fn refuse_rootless(document: &Document, path: &Path) -> Result<(), Error> {
-    if document.layer.root.is_some() {
-        return Ok(());
-    }
-    let rootless = document.sections.iter().find_map(|section| {
-        let pattern = section.patterns.first_relative()?;
-        Some((section.line, pattern.to_string()))
-    });
-    rootless.map_or(Ok(()), |(line, pattern)| {
-        Err(Error::NoRoot {
-            path: path.to_owned(),
-            line,
-            pattern,
-        })
-    })
 }

@@ -8,10 +8,13 @@
 //! sections   [[repository]]: what the server's file says of some repositories
 //! document   one file's text → its layer, errors with line and key
 //! error      why a configuration cannot be loaded
-//! load       reading the layers' files, and laying them on each other
+//! read       reading one file
+//! load       the layers' files, laid on each other
 //! shown      what is in force, and which layer says so
 //! defaults   the layer below all files
 //! alerts     [alerts]
+//! broker     [broker], [worker]
+//! fleet      the broker that entries are handed to, and its workers
 //! bus        endpoints that are a message bus
 //! endpoint   one receiver of messages
 //! settings   the merged layers made whole
@@ -25,17 +28,20 @@
 //! docs/reference/configuration.md has every key.
 
 mod alerts;
+mod broker;
 mod bus;
 mod defaults;
 mod document;
 mod endpoint;
 mod error;
 mod file;
+mod fleet;
 #[cfg(test)]
 mod known_keys;
 mod load;
 mod node;
 mod project;
+mod read;
 mod require;
 mod schema;
 mod secrets;
@@ -48,9 +54,10 @@ mod web;
 pub use alerts::{ALERT_AFTER, Alerts};
 pub use bus::Bus;
 pub use defaults::IN_FLIGHT;
-pub use endpoint::{ClientCert, Endpoint, Signing};
+pub use endpoint::{ClientCert, Endpoint, Signing, Via};
 pub use error::Error;
 pub use file::Refusal;
+pub use fleet::{Broker, Worker};
 pub use load::{Alone, Loaded, Server, load, load_alone};
 pub use project::{addresses, project};
 pub use require::asks_to_require;
@@ -62,7 +69,7 @@ pub use settings::{Allow, Network, Retry, Settings};
 pub use shown::Shown;
 pub use values::matching::{Names, RepositoryPattern, RepositoryPatterns, below};
 pub use values::patterns::Patterns;
-pub use values::text::{EndpointUrl, parse_period};
+pub use values::text::{EndpointUrl, is_endpoint_name, parse_period};
 
 /// The server's file, unless another is named.
 pub const SYSTEM_FILE: &str = "/etc/refpost/config.toml";

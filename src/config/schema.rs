@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::alerts::AlertsLayer;
+use super::broker::{BrokerLayer, WorkerLayer};
 use super::secrets::sources::{PreviousKey, SecretFile, SecretSource};
 use super::secrets::templates::ContentType;
 use super::values::bus::{Exchange, TopicPrefix};
@@ -86,6 +87,8 @@ pub(super) struct Layer {
     pub(super) delivery: DeliveryLayer,
     pub(super) page: PageLayer,
     pub(super) alerts: AlertsLayer,
+    pub(super) broker: BrokerLayer,
+    pub(super) worker: WorkerLayer,
     /// Repositories that a section is about; in sections only.
     #[serde(rename = "match", skip_serializing)]
     pub(super) matched: Option<RepositoryPatterns>,
@@ -253,6 +256,9 @@ impl Layer {
         override_fields!(self.delivery, upper.delivery; in_flight);
         override_fields!(self.page, upper.page; exclude);
         override_fields!(self.alerts, upper.alerts; command, endpoint, alert_after);
+        override_fields!(self.broker, upper.broker; url, ca_file, client_cert_file, client_key_file,
+            shards, timeout, max_message);
+        override_fields!(self.worker, upper.worker; spool, shards, stop_at, publishers);
     }
 
     /// Returns whether a secret's text stands in the file itself: a key, a header's value, the
@@ -264,6 +270,7 @@ impl Layer {
         let mut urls = urls
             .chain(self.endpoint.iter().map(|endpoint| &endpoint.url))
             .chain((self.endpoint.iter()).flat_map(|own| own.urls_fallback.iter().flatten()))
+            .chain(self.broker.url.iter().flatten())
             .chain(proxy);
         let keys = self
             .endpoint
@@ -301,6 +308,9 @@ impl Layer {
         rebase(&mut self.root);
         rebase(&mut self.spool);
         rebase(&mut self.socket);
+        rebase(&mut self.broker.ca_file);
+        rebase(&mut self.broker.client_cert_file);
+        rebase(&mut self.worker.spool);
         for endpoint in &mut self.endpoint {
             rebase(&mut endpoint.ca_file);
             rebase(&mut endpoint.client_cert_file);
@@ -315,6 +325,7 @@ impl Layer {
         let mut files: Vec<&mut SecretFile> = self.key_file.iter_mut().collect();
         let mut sources: Vec<&mut SecretSource> = self.key.iter_mut().collect();
         sources.extend(self.previous_key.iter_mut().map(|own| &mut own.source));
+        files.extend(&mut self.broker.client_key_file);
         for endpoint in &mut self.endpoint {
             files.extend(&mut endpoint.key_file);
             files.extend(&mut endpoint.client_key_file);
@@ -352,6 +363,10 @@ impl Layer {
             Some("page")
         } else if self.alerts.is_set() {
             Some("alerts")
+        } else if self.broker.is_set() {
+            Some("broker")
+        } else if self.worker.is_set() {
+            Some("worker")
         } else if !self.repository.is_empty() {
             Some("repository")
         } else {

@@ -8,8 +8,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::endpoint::{Endpoint, Signing, TIMEOUT, own_endpoint, signing};
+use super::endpoint::{Endpoint, Signing, Via, own_endpoint, signing};
+use super::fleet::Broker;
 use super::schema::{Layer, Mode, Origin, ProjectLayer};
+use super::values::matching::below;
 use super::values::patterns::Patterns;
 use super::values::text::{EndpointUrl, Urls};
 use super::web;
@@ -31,6 +33,8 @@ pub struct Settings {
     pub spool_is_shared: bool,
     /// Socket of the service that entries are submitted to; `None`: refpost delivers here.
     pub socket: Option<PathBuf>,
+    /// The broker that entries are handed to; `None`: refpost delivers here.
+    pub broker: Option<Broker>,
     /// The longest that a push waits for receivers.
     pub push_budget: Duration,
     /// True if a push that cannot be recorded is refused.
@@ -71,30 +75,60 @@ impl Settings {
         self.project.private == Some(true)
     }
 
-    /// Leaves to the service the endpoints that the server's file alone asks for, which are
-    /// `served`.
+    /// Leaves the endpoints that the server's file alone asks for, which are `served`, to the
+    /// service behind `socket`, or else to workers behind the broker.
     ///
     /// An endpoint that the repository's file adds or changes stays with the account that pushes.
-    /// Entries for it, or for the service, lie in the repository's own spool.
-    pub(super) fn submit(&mut self, served: &[Endpoint]) {
+    /// With a broker, so does one for alerts, since the broker may be what they tell of, and all of a
+    /// repository that is not below `root`, where workers would find its settings. Entries for
+    /// the service lie in the repository's own spool.
+    pub(super) fn leave(&mut self, served: &[Endpoint], repository: Option<&Path>) {
+        let is_by_service = self.socket.is_some();
+        let root = self.root.as_deref();
+        let is_known = repository
+            .zip(root)
+            .is_some_and(|(own, root)| below(root, own).is_some());
+        let is_by_broker = self.broker.is_some() && (is_known || repository.is_none());
         for endpoint in &mut self.endpoints {
-            endpoint.is_served = served.contains(endpoint);
+            endpoint.via = match is_by_service {
+                _ if !served.contains(endpoint) => Via::Here,
+                true => Via::Service,
+                false if is_by_broker && !endpoint.is_for_alerts => Via::Broker,
+                false => Via::Here,
+            };
         }
-        if self.spool_is_shared {
+        if is_by_service && self.spool_is_shared {
             self.spool = None;
             self.spool_is_shared = false;
         }
     }
 
-    /// The names of the endpoints that the service delivers to.
+    /// Returns the endpoints that this process delivers to.
+    pub fn here(&self) -> impl Iterator<Item = &Endpoint> {
+        self.via(Via::Here)
+    }
+
+    /// Returns the endpoints whose messages leave in one way.
+    pub fn via(&self, via: Via) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().filter(move |one| one.via == via)
+    }
+
+    /// Returns the names of the endpoints that the service delivers to.
     #[must_use]
     pub fn served(&self) -> Vec<String> {
-        let served = self.endpoints.iter().filter(|one| one.is_served);
-        served.map(|one| one.name.clone()).collect()
+        self.via(Via::Service).map(|one| one.name.clone()).collect()
     }
-}
 
-impl Settings {
+    /// Returns the receiver with a name: an endpoint, or the broker.
+    #[must_use]
+    pub fn receiver(&self, name: &str) -> Option<&Endpoint> {
+        let broker = self.broker.as_ref().map(|broker| &broker.endpoint);
+        self.endpoints
+            .iter()
+            .chain(broker)
+            .find(|one| one.name == name)
+    }
+
     /// Returns the formats that endpoints understand, each once; without endpoints, Pagure's.
     #[must_use]
     pub fn formats(&self) -> BTreeSet<Format> {
@@ -185,26 +219,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
             let unsigned = format.needs_no_key().then_some(Signing::Unsigned);
             let signing = default.clone().or(unsigned);
             let signing = signing.ok_or_else(|| name.clone())?;
-            endpoints.push(Endpoint {
-                name,
-                origin: Origin::Server,
-                url,
-                format,
-                topics: Patterns::of(format.default_topics()),
-                refs: Patterns::default(),
-                timeout: TIMEOUT,
-                signing,
-                standard_webhooks: false,
-                paused: false,
-                token: None,
-                template: None,
-                headers: Vec::new(),
-                ca_file: None,
-                client_cert: None,
-                bus: None,
-                is_served: false,
-                is_for_alerts: false,
-            });
+            endpoints.push(Endpoint::new(name, url, format, signing));
         }
     }
     for layered in layer.endpoint {
@@ -221,6 +236,7 @@ pub(super) fn settle(layer: Layer, system: &Path) -> Result<Settings, String> {
         spool_is_shared: layer.spool.is_some() && !layer.spool_is_own,
         spool: layer.spool,
         socket: layer.socket,
+        broker: Broker::of(&layer.broker),
         push_budget: layer.push_budget.expect(DEFAULTED).0,
         require: layer.require.expect(DEFAULTED),
         quiet: layer.quiet.expect(DEFAULTED),

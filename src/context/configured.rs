@@ -58,9 +58,8 @@ impl<'a> Configured<'a> {
     fn orphan_of(&self, header: &Header, queue: &Queue) -> Option<Orphan> {
         let endpoint = header.endpoint(queue)?;
         let settings = self.settings(&header.repository)?;
-        let mut endpoints = settings.endpoints.iter();
         let is_for_service = queue.is_service() && !settings.served().is_empty();
-        if is_for_service || endpoints.any(|one| one.name == endpoint) {
+        if is_for_service || settings.receiver(endpoint).is_some() {
             return None;
         }
         Some(Orphan {
@@ -95,8 +94,8 @@ impl<'a> Configured<'a> {
         }
     }
 
-    /// Returns the settings of a repository, if they tell where its messages go.
-    /// Returns the settings of a repository, if they can be loaded and this account may.
+    /// Returns the settings of a repository, if they can be loaded, this account may, and they tell
+    /// where its messages go.
     pub(crate) fn settings(&self, repository: &Path) -> Option<Rc<Settings>> {
         if let Some(known) = self.settings.borrow().get(repository) {
             return known.clone();

@@ -17,7 +17,7 @@ use crate::spool::{self, Found, SpoolError};
 pub(crate) const MOST_BYTES: u64 = 16 << 20;
 
 /// Repositories and spools, by the number of the account that owns them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ByOwner(pub(crate) BTreeMap<u32, Vec<Found>>);
 
 impl ByOwner {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Server, Settings};
+use super::Context;
+use crate::config::{Endpoint, Server, Settings};
 use crate::delivery;
 use crate::observe::Route;
 use crate::spool::Queue;
@@ -26,10 +27,31 @@ pub(crate) struct Configured {
     pub(crate) is_paused: bool,
 }
 
+/// Returns the settings that the server's file has for repositories with this spool: those without
+/// a file of their own are not looked for. Returns none if other files complete some of them.
+pub(super) fn settings_of_server(is_spool: impl Fn(&Path) -> bool, ctx: &Context) -> Vec<Settings> {
+    let Ok(server) = ctx.server() else {
+        return Vec::new();
+    };
+    let worker = server.worker();
+    let is_workers = worker.is_some_and(|worker| is_spool(&worker.spool));
+    let all = server.alone(ctx.host()).into_iter();
+    let all: Result<Vec<Settings>, _> = all.map(|(_, settings)| settings).collect();
+    let mut all = all.unwrap_or_default();
+    if is_workers {
+        for settings in &mut all {
+            (settings.broker, settings.spool_is_shared) = (None, true);
+        }
+        return all;
+    }
+    // A queue to the broker is one repository's.
+    all.retain(|own| own.broker.is_none() && own.spool.as_deref().is_some_and(&is_spool));
+    all
+}
+
 /// Returns a repository with these settings.
 pub(super) fn home(settings: &Settings, server: Option<&Server>, git_dir: &Path) -> Home {
-    let own = settings.endpoints.iter().filter(|one| !one.is_served);
-    let routes = own.map(|endpoint| {
+    let routes = queued(settings).map(|endpoint| {
         let route = Route {
             endpoint: endpoint.name.clone(),
             receiver: delivery::Origin::of(&endpoint.url).to_string(),
@@ -44,16 +66,22 @@ pub(super) fn home(settings: &Settings, server: Option<&Server>, git_dir: &Path)
     }
 }
 
-/// Returns the names of all endpoints, and that of the queue to the service.
-pub(super) fn endpoint_names(settings: &Settings) -> Vec<String> {
-    let all = settings.endpoints.iter().map(|one| one.name.clone());
-    all.chain([Queue::service().to_string()]).collect()
+/// Returns the endpoints that have queues here: those that this account delivers to, and the broker.
+fn queued(settings: &Settings) -> impl Iterator<Item = &Endpoint> {
+    let broker = settings.broker.as_ref().map(|broker| &broker.endpoint);
+    settings.here().chain(broker)
 }
 
-/// Returns the endpoints that this account delivers to, and the service, by their queues.
+/// Returns the names of all endpoints, and those of the queues to the service and to the broker.
+pub(super) fn endpoint_names(settings: &Settings) -> Vec<String> {
+    let all = settings.endpoints.iter().map(|one| one.name.clone());
+    let others = [Queue::service(), Queue::broker(None)];
+    all.chain(others.map(|queue| queue.to_string())).collect()
+}
+
+/// Returns the endpoints that this account delivers to, the broker and the service, by their queues.
 pub(super) fn endpoints(settings: &Settings, git_dir: &Path) -> BTreeMap<Queue, Configured> {
-    let own = settings.endpoints.iter().filter(|one| !one.is_served);
-    let own = own.map(|endpoint| {
+    let own = queued(settings).map(|endpoint| {
         let queue = delivery::queue_of(endpoint, settings, git_dir);
         let receiver = endpoint.url.to_string();
         let configured = Configured {

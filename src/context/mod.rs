@@ -171,7 +171,7 @@ impl Context {
     }
 
     /// Returns the server's file, and whether it was asked for by name.
-    fn server_file(&self) -> (PathBuf, bool) {
+    pub(crate) fn server_file(&self) -> (PathBuf, bool) {
         let named = self.config.clone().or_else(|| {
             // An empty variable counts as not set.
             let variable = std::env::var_os("REFPOST_CONFIG");

@@ -14,8 +14,13 @@ use super::written::write_whole;
 use crate::error::{Error, IoContext};
 use crate::{plain_file, report};
 
+/// Folder in the state folder that flushes lock, one after another, to tell alerts.
+pub(crate) const ALERTS: &str = "alerts";
+
 /// The folder of the service's account, or of root.
 const SYSTEM: &str = "/var/lib/refpost";
+/// The file that is written to try the folder out.
+const TRIAL: &str = "trial";
 /// Size of the largest file read, in bytes.
 const LARGEST: u64 = 64 << 20;
 /// Longest time that another process is waited for.
@@ -62,6 +67,17 @@ impl State {
                 .map(Some)
                 .map_err(|error| cannot_lock(&folder, error)),
         }
+    }
+
+    /// Locks a folder in it and writes a file there, which is removed again. One that another
+    /// process has is written by that.
+    pub(crate) fn try_out(name: &str, ctx: &Context) -> Result<(), Error> {
+        let Some(state) = Self::try_lock(name, ctx)? else {
+            return Ok(());
+        };
+        let path = state.folder.join(TRIAL);
+        write_whole(&path, b"", 0o600)?;
+        fs::remove_file(&path).doing("remove", &path)
     }
 
     fn lock_within(folder: PathBuf, patience: Duration) -> io::Result<Self> {

@@ -2,12 +2,13 @@
 //! server's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use std::vec;
 
 use super::found::{self, ByOwner};
-use super::homes::{Configured, Home, endpoint_names, endpoints, home};
+use super::homes::{Configured, Home, endpoint_names, endpoints, home, settings_of_server};
 use super::named::{Named, here};
 use super::{Context, locate, repositories};
 use crate::config::{self, Loaded, REPOSITORY_FILE, Server};
@@ -59,16 +60,11 @@ impl Target {
             .collect()
     }
 
-    /// Returns the queues whose endpoints are paused.
-    pub(crate) fn paused(&self) -> BTreeSet<Queue> {
+    /// Returns the queues whose endpoints are paused, with that state.
+    pub(crate) fn paused(&self) -> BTreeMap<Queue, State> {
         let paused = self.endpoints.iter().filter(|(_, one)| one.is_paused);
-        paused.map(|(queue, _)| queue.clone()).collect()
-    }
-
-    /// Returns the queues that are paused, with that state.
-    pub(crate) fn marked(&self) -> BTreeMap<Queue, State> {
-        let paused = self.paused().into_iter();
-        paused.map(|queue| (queue, State::Paused)).collect()
+        let paused = paused.map(|(queue, _)| (queue.clone(), State::Paused));
+        paused.collect()
     }
 
     /// Makes entries due that wait for endpoints which are no longer configured: their turn gives
@@ -81,7 +77,10 @@ impl Target {
             return Ok(());
         }
         for queue in self.spool.queues()? {
-            if !queue.is_service() && !self.endpoints.contains_key(&queue) {
+            // Where others deliver to an endpoint, what waits here is delivered from here.
+            let name = queue.as_str().split('@').next().unwrap_or_default();
+            let is_known = self.endpoints.contains_key(&queue) || self.names.contains(name);
+            if !queue.is_service() && !queue.is_broker() && !is_known {
                 let waiting = self.spool.peek(&queue)?;
                 let items: Vec<_> = waiting
                     .in_order
@@ -96,7 +95,7 @@ impl Target {
 
     /// Returns whether messages may be here for an endpoint of this name, as far as is known.
     pub(crate) fn may_have(&self, endpoint: &str) -> bool {
-        // Who uses a spool that was found by itself is not known.
+        // Who uses a spool that was found by itself, and is not the server's, is not known.
         let is_known = !self.repositories.is_empty() || !self.names.is_empty();
         !is_known || self.is_broken || self.names.contains(endpoint)
     }
@@ -178,8 +177,19 @@ pub(crate) fn search(named: Named<'_>, ctx: &Context) -> Result<Searched, Error>
     };
     if is_server {
         let server = ctx.server()?;
-        let mut spools = server.spools().peekable();
-        if spools.peek().is_none() && server.root().is_none() {
+        let is_service = ctx.is_service()?;
+        let spools = if is_service {
+            server.spools_of_service()
+        } else {
+            let workers = server.worker().map(|worker| worker.spool);
+            // On a machine that is no worker, it is not there, or none of this account's.
+            let is_ours = |owner: u32| ctx.own_uid() == 0 || owner == ctx.own_uid();
+            let owner = |root: &PathBuf| std::fs::metadata(root).ok().map(|meta| meta.uid());
+            let workers = workers.filter(|root| owner(root).is_some_and(is_ours));
+            let others = server.spools().map(Path::to_owned);
+            others.chain(workers).collect()
+        };
+        if spools.is_empty() && server.root().is_none() {
             return Err(Error::Failed {
                 what: "cannot tell which spools are meant".to_owned(),
                 hint: Some(
@@ -189,16 +199,15 @@ pub(crate) fn search(named: Named<'_>, ctx: &Context) -> Result<Searched, Error>
                 ),
             });
         }
-        let is_service = ctx.is_service()?;
         for root in spools {
-            let found = spool::what_is(root);
+            let found = spool::what_is(&root);
             // The service alone looks into a spool of submitted entries.
             if server.socket().is_some() && !is_service && ctx.own_uid() != 0 {
                 continue;
             }
             let owner = found.map_or(ctx.own_uid(), |(_, owner)| owner);
             let all = by_owner.0.entry(owner).or_default();
-            all.push(Found::Spool(root.to_owned()));
+            all.push(Found::Spool(root));
         }
         if let Some(root) = server.root().filter(|_| !is_service) {
             look_into(root, &mut by_owner);
@@ -292,6 +301,8 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
             if !is_for_us(&spool, ctx) {
                 return None;
             }
+            let known = settings_of_server(|own| is_same(own, &root), ctx);
+            let here = |settings| endpoints(settings, &root);
             return Some(Target {
                 spool,
                 repositories: BTreeSet::new(),
@@ -299,8 +310,8 @@ fn target(found: Found, server: Option<&Server>, ctx: &Context) -> Option<Target
                 is_alone: false,
                 is_decided: false,
                 is_broken: false,
-                endpoints: BTreeMap::new(),
-                names: BTreeSet::new(),
+                endpoints: known.iter().flat_map(here).collect(),
+                names: known.iter().flat_map(endpoint_names).collect(),
                 homes: Vec::new(),
                 bounds: Vec::new(),
                 former: Vec::new(),
@@ -354,7 +365,10 @@ fn is_for_us(spool: &Spool, ctx: &Context) -> bool {
     if !ctx.is_service().unwrap_or(false) {
         return true;
     }
-    let is_served = |server: &Server| server.spools().any(|root| is_same(root, spool.root()));
+    let is_served = |server: &Server| {
+        let all = server.spools_of_service();
+        all.iter().any(|root| is_same(root, spool.root()))
+    };
     if ctx.server().as_ref().is_ok_and(is_served) {
         return true;
     }

@@ -34,13 +34,14 @@
 //! | who pushed | the host's variables (`GL_USER` and others), else the account | `host/pusher` |
 //! | an entry in a spool | whoever may write the spool | `spool/entry`, `spool/folder` |
 //! | an account that submits over `socket` | the kernel (`SO_PEERCRED`, `SO_PEERGROUPS`); what it may announce for, `fstat` of the repository's folder, opened from `root` down through no link | `service/asker`, `service/reach`, `service/desk` |
+//! | an entry from the broker | the broker, which verifies the user who sent it; what that user may send for, `[worker] publishers` | `service/intake` |
 //! | a process that a push hangs on | the kernel: number, start time, boot and namespace | `announce/git_process` |
 //! | the environment | the administrator's, in `flush`, `ping` and `check`; see "The environment" | `context/environment` |
 //! | whom to trust in TLS | the system's authorities, `ca_file` | `delivery/http/tls` |
 //! | the clock | itself, once flushes have seen it go on evenly for an hour | `spool/stats` |
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
@@ -140,8 +141,8 @@ impl Context {
         Ok(self.load(Some(git_dir))?)
     }
 
-    /// Returns whether this account is the service behind `socket`: it owns a spool of the
-    /// server's.
+    /// Returns whether this account is the service behind `socket`, or a worker: it owns the spool
+    /// of that.
     ///
     /// The service sends for accounts of which it trusts none with the files that it may read, so
     /// that nothing of theirs counts but the entries that they submit.
@@ -149,16 +150,17 @@ impl Context {
         if let Some(known) = self.is_service.get() {
             return Ok(known);
         }
-        let found = self.own_uid() != 0 && self.owns_spool_behind_socket(&self.server()?);
+        let found = self.own_uid() != 0 && self.owns_spool_of_service(&self.server()?);
         self.is_service.set(Some(found));
         Ok(found)
     }
 
-    fn owns_spool_behind_socket(&self, server: &Server) -> bool {
-        let owns = |root: &Path| {
+    fn owns_spool_of_service(&self, server: &Server) -> bool {
+        let owns = |root: &PathBuf| {
             let owner = std::fs::metadata(root).map(|meta| meta.uid());
             owner.is_ok_and(|owner| owner == self.own_uid())
         };
-        server.socket().is_some() && server.spools().any(owns)
+        let is_service = server.socket().is_some() || server.worker().is_some();
+        is_service && server.spools_of_service().iter().any(owns)
     }
 }

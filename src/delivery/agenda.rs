@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::known::Key;
-use super::receivers::{Receivers, has_come};
+use super::known::{Key, has_come};
+use super::receivers::Receivers;
 use crate::config::Retry;
 use crate::spool::{Spool, Standing};
 
@@ -92,13 +92,15 @@ impl Agenda {
             receivers.forget(key);
             return Verdict::Waits;
         };
-        if Self::is_due(standing, now) {
-            return Verdict::Due;
-        }
+        let is_due = Self::is_due(standing, now);
         // A refused message waits for itself, even if entries come or its receiver is back.
-        if standing.head.is_none() {
+        if standing.head.is_none() && !is_due {
             self.wait(spool, key, due, None);
             return Verdict::Waits;
+        }
+        let held = receivers.held(key).filter(|_| standing.head.is_some());
+        if is_due && !held.is_some_and(|(_, from)| is_fresh && has_come(from, now)) {
+            return Verdict::Due;
         }
         let (next, probe_from) = receivers.held(key).unwrap_or((due, due));
         if has_come(probe_from, now) && (receivers.take_wake(key) || is_fresh) {

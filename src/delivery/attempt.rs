@@ -1,7 +1,7 @@
 //! One attempt of a lane, and the work for its neighbours meanwhile: the message before it is
 //! logged and crossed off, the entry after it is opened.
 
-use super::courier::Courier;
+use super::agent::DeliveryAgent;
 use super::http::answer::Answer;
 use super::http::fault::Fault;
 use super::http::request::Request;
@@ -23,7 +23,7 @@ impl Work<'_> {
         job: &Job,
         message: &Message,
     ) -> (Result<Answer, Unsent>, Result<(), SpoolError>) {
-        let sent = Self::send(self.courier, job, message);
+        let sent = Self::send(self.agent, job, message);
         let meanwhile = async {
             // Lets the request go out first.
             tokio::task::yield_now().await;
@@ -64,13 +64,17 @@ impl Work<'_> {
         self.ready = Some((item, entry));
     }
 
-    async fn send(courier: &Courier<'_>, job: &Job, message: &Message) -> Result<Answer, Unsent> {
-        let Courier {
+    async fn send(
+        agent: &DeliveryAgent<'_>,
+        job: &Job,
+        message: &Message,
+    ) -> Result<Answer, Unsent> {
+        let DeliveryAgent {
             outside,
             client,
             limits,
             ..
-        } = courier;
+        } = agent;
         let variable = |name: &str| outside.variable(name);
         let credentials = job.endpoint().credentials(&variable, outside.now())?;
         let request = Request::new(message, &job.settings.instance, credentials);

@@ -43,7 +43,7 @@ impl Crowd {
         let Some(origin) = self.origins.get(&key) else {
             return Admitted::Turn(None);
         };
-        if let Some(counted) = receivers.count(origin) {
+        if let Some(counted) = receivers.count(origin, queue) {
             self.origins.remove(&key);
             return Admitted::Turn(Some(counted));
         }
@@ -56,7 +56,10 @@ impl Crowd {
     pub(super) fn take_free(&mut self, receivers: &Receivers) -> Vec<(Spool, Queue)> {
         let mut free = vec![];
         for (origin, waiting) in &mut self.waiting {
-            let count = receivers.room(origin).min(waiting.len());
+            let room = waiting
+                .front()
+                .map(|(_, queue)| receivers.room(origin, queue));
+            let count = room.unwrap_or_default().min(waiting.len());
             free.extend(waiting.drain(..count));
         }
         self.waiting.retain(|_, waiting| !waiting.is_empty());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::courier::Surveyor;
+use super::agent::Surveyor;
 use super::shortage::Shortage;
 use crate::spool::{Distributed, Distribution, Header, Id, IoError, Lock, Queue, Spool};
 

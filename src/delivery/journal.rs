@@ -57,7 +57,7 @@ impl Work<'_> {
         let queue = self.lane.queue();
         let endpoint = header.endpoint(queue).unwrap_or(queue.as_str());
         let line = Attempt {
-            time: self.courier.outside.now(),
+            time: self.agent.outside.now(),
             repository: header.repository.clone(),
             endpoint: endpoint.to_owned(),
             msg_id: String::new(),
@@ -89,7 +89,7 @@ impl Work<'_> {
     ) -> (Attempt, Notice) {
         let (endpoint, fault) = (job.endpoint(), message.fault().unwrap_or_default());
         let line = Attempt {
-            time: self.courier.outside.now(),
+            time: self.agent.outside.now(),
             repository: job.entry.header().repository.clone(),
             endpoint: endpoint.name.clone(),
             msg_id: message.msg_id.clone(),
@@ -140,7 +140,7 @@ impl Work<'_> {
         let cause = answer.broken.as_ref().map(|broken| broken.cause.clone());
         let words = (answer.words.clone()).filter(|_| !status.is_success());
         Attempt {
-            time: self.courier.outside.now(),
+            time: self.agent.outside.now(),
             repository: job.entry.header().repository.clone(),
             endpoint: job.endpoint().name.clone(),
             msg_id: message.msg_id.clone(),

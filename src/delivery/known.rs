@@ -8,10 +8,12 @@ use tokio::time::Instant;
 
 use super::origin::Origin;
 use super::retry::LONGEST_PROBE;
-use crate::spool::{Failure, Queue, Spool, Tallies};
+use crate::spool::{Extent, Failure, Queue, Spool, Tallies};
 
 /// Limit of requests at once to one receiver, over all its endpoints and queues.
 pub(super) const MOST: usize = 4;
+/// Number of entries that are handed to the broker at once, one of each repository.
+pub(super) const MOST_ENTRIES: usize = 64;
 /// Delay after an attempt before one outside the schedule.
 pub(super) const PROBED_AGAIN: Duration = Duration::from_mins(1);
 
@@ -33,7 +35,7 @@ pub(super) struct Known {
     pub(super) up: BTreeMap<Origin, SystemTime>,
     /// Queues whose failures are not yet in the spools' `stats`.
     pub(super) changed: BTreeMap<PathBuf, BTreeSet<Queue>>,
-    /// Attempts that are not yet counted there.
+    /// Attempts that are not yet in their `counts`.
     pub(super) counted: BTreeMap<PathBuf, Tallies>,
     /// Time of the first of them.
     pub(super) counted_since: Option<Instant>,
@@ -97,10 +99,14 @@ impl Known {
         keys.filter_map(|key| Some((key, self.get(key)?)))
     }
 
-    pub(super) fn room(&self, origin: &Origin) -> usize {
+    /// Returns the number of further requests that a queue's receiver may get at once.
+    pub(super) fn room(&self, origin: &Origin, queue: &Queue) -> usize {
         let under_way = self.under_way.get(origin).copied().unwrap_or_default();
-        let is_down = self.down.contains_key(origin);
-        let most = if is_down { 1 } else { MOST };
+        let most = match self.down.contains_key(origin) {
+            true => 1,
+            false if queue.is_broker() => MOST_ENTRIES,
+            false => MOST,
+        };
         most - under_way.min(most)
     }
 
@@ -119,30 +125,79 @@ impl Known {
 }
 
 impl Known {
-    /// Puts a queue off, because another one could not reach the same receiver within the last
-    /// minute. Returns the time of its next attempt: the longer the outage, the later.
-    pub(super) fn stay(
+    /// Puts a queue off if its receiver is down, as another one found.
+    ///
+    /// With `waits`, until a minute after the probe of the probing queue; otherwise only within a
+    /// minute after an attempt of another one. Returns the time of its next attempt.
+    pub(super) fn put_off(
         &mut self,
         origin: &Origin,
         key: &Key,
-        last: SystemTime,
         now: SystemTime,
-    ) -> SystemTime {
-        let since = self.down(origin).map(|(_, it)| it.since).min();
-        let since = since.unwrap_or(now);
-        let age = now.duration_since(since).unwrap_or_default();
-        let until = now + age.clamp(PROBED_AGAIN, LONGEST_PROBE);
-        let failure = Failure {
-            receiver: origin.to_string(),
-            by_transport: true,
-            is_woken: false,
-            since,
-            last,
-            next: until,
-            not_before: SystemTime::UNIX_EPOCH,
-            answers: BTreeMap::new(),
+        waits: bool,
+    ) -> Option<SystemTime> {
+        let until = self.awaited(origin, key).filter(|_| waits);
+        let until = until.filter(|until| !has_come(*until, now));
+        let others = self.down(origin).filter(|(other, _)| *other != key);
+        let (last, since) = others
+            .map(|(_, it)| (it.last, it.since))
+            .reduce(|one, other| (one.0.max(other.0), one.1.min(other.1)))?;
+        let until = match until {
+            Some(until) => until,
+            None if has_come(last + PROBED_AGAIN, now) => return None,
+            // The longer the outage, the later.
+            None => {
+                let age = now.duration_since(since).unwrap_or_default();
+                now + age.clamp(PROBED_AGAIN, LONGEST_PROBE)
+            }
+        };
+        let own = self.get(key).filter(|own| own.by_transport);
+        let failure = match own {
+            Some(own) => Failure {
+                next: until,
+                // A failure by transport has no `Retry-After`, and the clock may have been ahead.
+                not_before: SystemTime::UNIX_EPOCH,
+                last: if own.extent == Extent::Untried {
+                    last
+                } else {
+                    own.last
+                },
+                ..own.clone()
+            },
+            None => Failure {
+                receiver: origin.to_string(),
+                by_transport: true,
+                is_woken: false,
+                extent: Extent::Untried,
+                since,
+                last,
+                next: until,
+                not_before: SystemTime::UNIX_EPOCH,
+                answers: BTreeMap::new(),
+            },
         };
         self.fails(key, failure);
-        until
+        Some(until)
     }
+
+    /// Returns the time at which a queue makes the probe in place of the probing one: the one whose
+    /// own attempt was the last.
+    fn awaited(&self, origin: &Origin, key: &Key) -> Option<SystemTime> {
+        let own = self.get(key).filter(|own| own.by_transport)?;
+        let tried = self
+            .down(origin)
+            .filter(|(_, it)| it.extent != Extent::Untried);
+        let (probing, failure) = tried.max_by_key(|(key, it)| (it.last, *key))?;
+        // One path can hang where others answer.
+        let is_for_this = failure.extent == Extent::Receiver || own.extent != Extent::Untried;
+        (probing != key && is_for_this).then_some(failure.next + PROBED_AGAIN)
+    }
+}
+
+/// Returns whether a time has come.
+///
+/// A time further ahead than any probe was written by a clock that was wrong, and counts as come.
+pub(super) fn has_come(time: SystemTime, now: SystemTime) -> bool {
+    let ahead = time.duration_since(now).unwrap_or_default();
+    ahead.is_zero() || ahead > LONGEST_PROBE * 2
 }

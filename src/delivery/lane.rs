@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use tokio::time::Instant;
 
-use super::courier::Courier;
+use super::agent::DeliveryAgent;
 use super::http::answer::Answer;
 use super::origin::Origin;
 use super::outcome::Outcome;
@@ -21,7 +21,7 @@ use crate::config::Retry;
 use crate::payload::Message;
 use crate::spool::{Item, Lane, Part, SpoolError};
 
-impl Courier<'_> {
+impl DeliveryAgent<'_> {
     /// Delivers the due messages of a queue, until the queue is empty or held, or time is up.
     ///
     /// `counted` is a request that was counted before, for the case that its receiver is the queue's.
@@ -46,32 +46,38 @@ impl Courier<'_> {
 impl Work<'_> {
     /// Returns whether no further attempt begins in this turn.
     fn is_over(&self) -> bool {
-        let has_turn = self.courier.only.is_none();
+        let has_turn = self.agent.only.is_none();
         let is_turn_over = self.began.is_some_and(|began| began.elapsed() >= TURN);
         has_turn && is_turn_over || self.is_ending()
     }
 
     /// Returns whether the run is to end.
     pub(super) fn is_ending(&self) -> bool {
-        self.courier.stop.get() || self.courier.limits.is_over()
+        self.agent.stop.get() || self.agent.limits.is_over()
     }
 
     /// Delivers in push order. Entries that arrive meanwhile are delivered too.
     async fn deliver_in_order(&mut self) -> Result<(), SpoolError> {
         let mut settled = false;
         let mut after = None;
+        if let Some(only) = self.agent.only
+            && self.lane.has_older(only)?
+        {
+            self.report.left = Some(Left::Older);
+            return Ok(());
+        }
         loop {
             self.cross_off()?;
             let mut waiting = self.lane.waiting_after(after.as_ref())?;
             let mut in_order = waiting.in_order.into_iter().peekable();
             while let Some(item) = in_order.next() {
-                if self.courier.only.is_some_and(|only| *only != item.id) {
+                if self.agent.only.is_some_and(|only| *only != item.id) {
                     self.report.left = Some(Left::Older);
                     return Ok(());
                 }
                 self.next = in_order
                     .peek()
-                    .filter(|_| self.courier.only.is_none())
+                    .filter(|_| self.agent.only.is_none())
                     .cloned();
                 match self.item(item).await? {
                     ItemOutcome::Settled => settled = true,
@@ -87,7 +93,7 @@ impl Work<'_> {
                         return Ok(());
                     }
                 }
-                if self.courier.only.is_some() {
+                if self.agent.only.is_some() {
                     return Ok(());
                 }
             }
@@ -142,8 +148,8 @@ impl Work<'_> {
             return Ok(ItemOutcome::Held(Left::Older));
         }
         let longest = Retry::default().longest_delay();
-        let now = self.courier.outside.now();
-        let is_probe = self.courier.is_probe && matches!(item.part, Part::From(_));
+        let now = self.agent.outside.now();
+        let is_probe = self.agent.is_probe && matches!(item.part, Part::From(_));
         let far_ahead = !is_probe && item.due > now + longest;
         if !is_probe && !far_ahead && !item.is_due(now, longest) {
             return Ok(ItemOutcome::Held(Left::NotDue));
@@ -153,7 +159,7 @@ impl Work<'_> {
             ControlFlow::Break(next) => return Ok(next),
         };
         // Only the repository's own schedule can tell a long delay from a clock that was wrong.
-        if far_ahead && !item.is_due(now, job.settings.retry.longest_delay()) {
+        if far_ahead && !item.is_due(now, job.retry().longest_delay()) {
             return Ok(ItemOutcome::Held(Left::NotDue));
         }
         self.lane.ensure_room(&item)?;
@@ -169,9 +175,14 @@ impl Work<'_> {
         }
         self.visit = None;
         self.report.receiver = Some(origin.clone());
-        let (key, now) = (self.key(), self.courier.outside.now());
+        let (key, now) = (self.key(), self.agent.outside.now());
         let counted = self.counted.take();
-        match self.courier.receivers.visit(&origin, &key, now, counted) {
+        // A message is given up after an attempt alone, however long its receiver is down.
+        let age = now.duration_since(job.entry.header().time);
+        let is_old = age.is_ok_and(|age| age > job.settings.retry.give_up_after);
+        let waits = !(self.agent.is_probe || is_old && self.agent.may_expire);
+        let receivers = &self.agent.receivers;
+        match receivers.visit(&origin, &key, (now, waits), counted) {
             Ok(visit) => {
                 self.visit = Some(visit);
                 None
@@ -182,23 +193,22 @@ impl Work<'_> {
 
     /// Sends an item's messages, one after another.
     async fn messages(&mut self, mut item: Item, job: &Job) -> Result<ItemOutcome, SpoolError> {
-        let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
+        let total = job.total();
         loop {
             if self.is_over() {
                 return Ok(ItemOutcome::Held(Left::OutOfTime));
             }
-            let at = item.part.first() as usize;
-            let Some(&number) = job.numbers.get(at) else {
-                self.lane.remove(&item)?;
-                return Ok(ItemOutcome::Settled);
-            };
-            let message = match job.entry.message(number) {
-                Ok(message) => message,
-                Err(error) if error.is_corrupt() => {
+            let message = match job.message(&item.id, item.part.first()) {
+                Some(Ok(message)) => message,
+                None => {
+                    self.lane.remove(&item)?;
+                    return Ok(ItemOutcome::Settled);
+                }
+                Some(Err(error)) if error.is_corrupt() => {
                     self.set_aside(&item, &error)?;
                     return Ok(ItemOutcome::Settled);
                 }
-                Err(error) => return Err(error.into()),
+                Some(Err(error)) => return Err(error.into()),
             };
             if message.fault().is_some() {
                 self.cross_off()?;
@@ -222,9 +232,9 @@ impl Work<'_> {
                     return Ok(ItemOutcome::Blocked);
                 }
             };
-            if answer.is_timeout() && self.courier.limits.has_cut_off() {
+            if answer.is_timeout() && self.agent.limits.has_cut_off() {
+                self.record_cut_off(&item, job, &message, answer, total);
                 crossed_off?;
-                // The run's own limit cut it off: the receiver is not at fault.
                 return Ok(ItemOutcome::Held(Left::OutOfTime));
             }
             let answer = answer.for_item(&item);
@@ -244,6 +254,24 @@ impl Work<'_> {
                 }
             }
         }
+    }
+
+    /// Logs and counts an attempt that the run's own limit cut off.
+    ///
+    /// The receiver is not at fault, and its schedule stays.
+    fn record_cut_off(
+        &mut self,
+        item: &Item,
+        job: &Job,
+        message: &Message,
+        answer: Answer,
+        total: u32,
+    ) {
+        let answer = answer.cut_off();
+        let attempt = self.attempt_line(item, job, message, &answer);
+        let decision = Decision::Hold { due: item.due };
+        self.count_attempt(item, job, &answer, &attempt, (&decision, total));
+        self.log(&attempt);
     }
 
     /// Moves a message whose template could not be rendered to `failed/`. Returns the rest of the
@@ -273,7 +301,7 @@ impl Work<'_> {
         answer: &Answer,
         total: u32,
     ) -> Result<ControlFlow<(), Option<Item>>, SpoolError> {
-        let outside = self.courier.outside;
+        let outside = self.agent.outside;
         let situation = Situation {
             attempts: item.attempts,
             // Not the time of the id, which runs ahead after a clock that did.
@@ -284,11 +312,11 @@ impl Work<'_> {
                 Outcome::Delivered { .. } => 0.0,
                 _ => outside.jitter(),
             },
-            may_expire: self.courier.may_expire,
+            may_expire: self.agent.may_expire,
         };
         let failures = item.attempts.saturating_add(1);
         let attempt = self.attempt_line(item, job, message, answer);
-        let decision = decide(&answer.outcome, &situation, &job.settings.retry);
+        let decision = decide(&answer.outcome, &situation, &job.retry());
         let decision = self.learn(item, job, answer, decision);
         self.count_attempt(item, job, answer, &attempt, (&decision, total));
         if let Decision::Done = decision {

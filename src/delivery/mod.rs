@@ -7,7 +7,7 @@
 //! outage    the state of a receiver after an answer, for all queues that lead to it
 //! outcome   the meaning of an answer, and whose fault a failure is (pure)
 //! retry     the decision after an outcome: done, later, aside, given up (pure)
-//! courier   delivering a queue: inputs, time limits
+//! agent     delivering a queue: inputs, time limits
 //! result    the result of work on a queue, and the texts for people in it
 //! work      the state of work on one queue
 //! lane      one endpoint's queue: attempt after attempt, in order
@@ -31,9 +31,9 @@
 //! ```
 
 mod agenda;
+mod agent;
 mod attempt;
 mod bus;
-mod courier;
 mod crowd;
 mod distributor;
 mod http;
@@ -61,8 +61,11 @@ mod trial;
 mod turn;
 mod work;
 
+pub use agent::{DeliveryAgent, Limits, Outside, Surveyor, Unavailable};
+#[cfg(feature = "amqp")]
+pub use bus::consumer::{Consumed, Intake, Source, consume};
+pub use bus::probe::find;
 pub use bus::publication::{Header, Publication};
-pub use courier::{Courier, Limits, Outside, Surveyor, Unavailable};
 pub use http::address::{Forbidden, permit_url};
 pub use http::answer::{Answer, Broken};
 pub use http::fault::Fault;
@@ -74,7 +77,7 @@ pub use origin::Origin;
 pub use outcome::{Outcome, Reason, retry_after};
 pub use receivers::Receivers;
 pub use recipients::{queue_of, recipients, recipients_of, why_unwanted};
-pub use result::{LaneReport, Left, Notice, Words};
+pub use result::{Drained, LaneReport, Left, Notice, Words};
 pub use scheduler::{STEP, Scheduler};
 pub use transport::{Client, Transport};
 

@@ -7,11 +7,11 @@ use super::outcome::{Outcome, Reason};
 use super::receivers::Failed;
 use super::retry::Decision;
 use super::work::{Job, Work};
-use crate::spool::Item;
+use crate::spool::{Extent, Item};
 
 impl Work<'_> {
     pub(super) fn key(&self) -> Key {
-        key(&self.courier.spool, self.lane.queue())
+        key(&self.agent.spool, self.lane.queue())
     }
 
     /// Records the state of the receiver after an answer. Returns the decision.
@@ -24,15 +24,15 @@ impl Work<'_> {
         answer: &Answer,
         decision: Decision,
     ) -> Decision {
-        let (receivers, key) = (&self.courier.receivers, self.key());
-        let now = self.courier.outside.now();
+        let (receivers, key) = (&self.agent.receivers, self.key());
+        let now = self.agent.outside.now();
         let origin = Origin::of(&job.endpoint().url);
         if !answer.outcome.is_about_the_endpoint() {
             receivers.took(&key, &origin, now);
             return decision;
         }
         let next = match decision {
-            Decision::Hold { due } if item.is_due(now, job.settings.retry.longest_delay()) => due,
+            Decision::Hold { due } if item.is_due(now, job.retry().longest_delay()) => due,
             Decision::Hold { .. } => item.due,
             // Given up: the message after it is due.
             _ => now,
@@ -44,8 +44,13 @@ impl Work<'_> {
             } => (matches!(reason, Reason::Transport(_)), *retry_after),
             _ => (false, None),
         };
+        let broken = answer.broken.as_ref();
         let failed = Failed {
             by_transport,
+            extent: match broken {
+                Some(broken) if broken.is_of_all_paths() => Extent::Receiver,
+                _ => Extent::Path,
+            },
             now,
             next,
             retry_after,

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use super::courier::Unavailable;
+use super::agent::Unavailable;
 use super::result::Notice;
 use super::work::Job;
 use super::work::{ItemOutcome, Work};
@@ -36,7 +36,7 @@ impl Work<'_> {
         if self.blocked.contains(repository) {
             return Ok(ControlFlow::Break(ItemOutcome::Blocked));
         }
-        let outside = self.courier.outside;
+        let outside = self.agent.outside;
         if outside.will_move(self.lane.spool(), header, self.lane.queue()) {
             self.blocked.insert(repository.clone());
             return Ok(ControlFlow::Break(ItemOutcome::Blocked));
@@ -46,9 +46,12 @@ impl Work<'_> {
             Err(why) => return self.unavailable(item, header, &why).map(ControlFlow::Break),
         };
         let name = header.endpoint(self.lane.queue());
-        let mut endpoints = settings.endpoints.iter();
-        let at = endpoints.position(|endpoint| Some(endpoint.name.as_str()) == name);
-        let Some(at) = at else {
+        if self.lane.queue().is_broker() && settings.broker.is_none() {
+            // Each endpoint gets its own, once the queue is distributed to them.
+            self.blocked.insert(repository.clone());
+            return Ok(ControlFlow::Break(ItemOutcome::Blocked));
+        }
+        let Some(endpoint) = name.and_then(|name| settings.receiver(name)).cloned() else {
             // Clearing a URL stops its notifications, those that wait too. They are kept:
             // the URL may have been mistyped, and corrected since.
             let (line, notice) = self.not_configured(item, header);
@@ -58,7 +61,7 @@ impl Work<'_> {
             self.report.failed += 1;
             return Ok(ControlFlow::Break(ItemOutcome::Settled));
         };
-        if settings.endpoints[at].paused {
+        if endpoint.paused {
             self.blocked.insert(repository.clone());
             return Ok(ControlFlow::Break(ItemOutcome::Blocked));
         }
@@ -66,7 +69,7 @@ impl Work<'_> {
         Ok(ControlFlow::Continue(Job {
             entry,
             settings,
-            at,
+            endpoint,
             numbers,
         }))
     }
@@ -78,9 +81,9 @@ impl Work<'_> {
         unavailable: &Unavailable,
     ) -> Result<ItemOutcome, SpoolError> {
         let repository = header.repository.clone();
-        let age = self.courier.outside.now().duration_since(item.id.time());
+        let age = self.agent.outside.now().duration_since(item.id.time());
         let is_old = age.is_ok_and(|age| age > Retry::default().give_up_after);
-        let is_old = is_old && self.courier.may_expire;
+        let is_old = is_old && self.agent.may_expire;
         if is_old && matches!(unavailable, Unavailable::Gone(_)) {
             self.lane.fail_rest(item)?;
             self.report.failed += 1;

@@ -1,14 +1,17 @@
 //! The requests under way to each receiver (a scheme, a host and a port), and the receivers
 //! that cannot be reached.
 //!
-//! - While a receiver cannot be reached, all queues that lead to it have one attempt a minute
-//!   between them. A queue makes it that is due or got entries.
+//! - While a receiver cannot be reached, one of the queues that lead to it probes it, as its own
+//!   schedule says: the one that was tried last. Another one is tried if it got entries, if its
+//!   head is to be given up, or if it was not tried yet and its path may be another matter; they
+//!   have one attempt a minute between them.
+//! - If the probing queue is late by a minute, the next one that is due takes its place.
 //! - When the receiver takes or refuses a message, the queues that could not reach it are tried.
 //!
 //! Flushes hand this on to each other in the spool's `stats` file.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::thread;
@@ -19,8 +22,7 @@ use tokio::time::Instant;
 use super::known::{Key, Known, PROBED_AGAIN};
 use super::origin::Origin;
 use super::result::Left;
-use super::retry::LONGEST_PROBE;
-use crate::spool::{Failure, Lock, Queue, Sample, Spool, Stats};
+use crate::spool::{Extent, Failure, Lock, Queue, Sample, Spool, Stats};
 
 /// Time in which another process has written a spool's `stats`.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(2);
@@ -31,6 +33,7 @@ const COUNTED_WITHIN: Duration = Duration::from_mins(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
     pub(super) by_transport: bool,
+    pub(super) extent: Extent,
     pub(super) now: SystemTime,
     /// Time of the next attempt in the schedule.
     pub(super) next: SystemTime,
@@ -46,6 +49,15 @@ pub struct Receivers(Rc<RefCell<Known>>);
 pub struct Visit {
     receivers: Receivers,
     pub(super) origin: Origin,
+}
+
+/// Saves, a second time if the spool is locked: the process that has the lock only writes a small
+/// file.
+fn twice(save: impl Fn() -> bool) -> bool {
+    save() || {
+        thread::sleep(WRITTEN_WITHIN);
+        save()
+    }
 }
 
 impl Receivers {
@@ -82,7 +94,8 @@ impl Receivers {
 
     /// Saves changed failures and counts, spool by spool, while `goes_on`.
     ///
-    /// Counts alone are saved once a minute, and when a run ends (`ends`).
+    /// Counts are saved before failures, of which an alert tells the last answer; else once a minute,
+    /// and when a run ends (`ends`).
     /// A locked spool is tried twice. One still locked, or full, is saved the next time.
     pub fn save<'a>(
         &self,
@@ -90,47 +103,36 @@ impl Receivers {
         mut goes_on: impl FnMut() -> bool,
         ends: bool,
     ) {
-        let since = self.0.borrow().counted_since;
+        let known = &mut *self.0.borrow_mut();
+        let since = known.counted_since;
         let is_time = ends || since.is_some_and(|since| since.elapsed() >= COUNTED_WITHIN);
-        let mut changed = std::mem::take(&mut self.0.borrow_mut().changed);
-        let mut counted = std::mem::take(&mut self.0.borrow_mut().counted);
-        let counts = counted.keys().filter(|_| is_time);
-        let roots: BTreeSet<_> = changed.keys().chain(counts).cloned().collect();
-        for root in roots {
-            let known = self.0.borrow();
-            let Some(spool) = spool_at(&root) else {
-                changed.remove(&root);
-                counted.remove(&root);
-                continue;
+        known.counted.retain(|root, newer| {
+            if !is_time && !known.changed.contains_key(root) {
+                return true;
+            }
+            let spool = spool_at(root);
+            spool.is_some_and(|spool| !(goes_on() && twice(|| spool.add_counts(Lock::Try, newer))))
+        });
+        if is_time || known.counted.is_empty() {
+            known.counted_since = None;
+        }
+        let mut changed = std::mem::take(&mut known.changed);
+        changed.retain(|root, queues| {
+            let Some(spool) = spool_at(root) else {
+                return false;
             };
             let change = |stats: &mut Stats| {
-                for queue in changed.get(&root).into_iter().flatten() {
+                for queue in queues.iter() {
                     let key = (root.clone(), queue.clone());
                     match known.get(&key) {
                         Some(it) => drop(stats.failures.insert(queue.to_string(), it.clone())),
                         None => drop(stats.failures.remove(queue.as_str())),
                     }
                 }
-                if let Some(newer) = counted.get(&root) {
-                    stats.count(newer);
-                }
             };
-            let save = || spool.update_stats(Lock::Try, change);
-            // The process that has the lock only writes a small file.
-            let again = || {
-                thread::sleep(WRITTEN_WITHIN);
-                save()
-            };
-            if goes_on() && (save() || again()) {
-                changed.remove(&root);
-                counted.remove(&root);
-            }
-        }
-        let known = &mut *self.0.borrow_mut();
-        if counted.is_empty() || is_time {
-            known.counted_since = None;
-        }
-        (known.changed, known.counted) = (changed, counted);
+            !(goes_on() && twice(|| spool.update_stats(Lock::Try, change)))
+        });
+        known.changed = changed;
     }
 
     /// Counts an attempt of an endpoint.
@@ -142,27 +144,29 @@ impl Receivers {
     }
 
     /// Counts a request of a queue to its receiver. `counted` is that request if it was counted
-    /// before the turn began.
+    /// before the turn began. `waits` is true if the queue leaves probing to another one.
     ///
     /// Returns an error if no request is to be made now.
     pub(super) fn visit(
         &self,
         origin: &Origin,
         key: &Key,
-        now: SystemTime,
+        (now, waits): (SystemTime, bool),
         counted: Option<Visit>,
     ) -> Result<Visit, Left> {
         let counted = counted.filter(|visit| visit.origin == *origin);
-        if let Some(until) = self.stays(origin, key, now) {
+        let until = self.0.borrow_mut().put_off(origin, key, now, waits);
+        if let Some(until) = until {
             return Err(Left::Down { until });
         }
-        counted.or_else(|| self.count(origin)).ok_or(Left::Crowded)
+        let counted = counted.or_else(|| self.count(origin, &key.1));
+        counted.ok_or(Left::Crowded)
     }
 
     /// Counts a request. Returns `None` if the receiver has as many as allowed.
-    pub(super) fn count(&self, origin: &Origin) -> Option<Visit> {
+    pub(super) fn count(&self, origin: &Origin, queue: &Queue) -> Option<Visit> {
         let known = &mut *self.0.borrow_mut();
-        if known.room(origin) == 0 {
+        if known.room(origin, queue) == 0 {
             return None;
         }
         *known.under_way.entry(origin.clone()).or_default() += 1;
@@ -172,20 +176,9 @@ impl Receivers {
         })
     }
 
-    /// Puts a queue off if another one found its receiver down within the last minute.
-    ///
-    /// Returns the time of its next attempt.
-    fn stays(&self, origin: &Origin, key: &Key, now: SystemTime) -> Option<SystemTime> {
-        let known = &mut *self.0.borrow_mut();
-        let others = known.down(origin).filter(|(other, _)| *other != key);
-        let last = others.map(|(_, it)| it.last).max();
-        let last = last.filter(|last| !has_come(*last + PROBED_AGAIN, now))?;
-        Some(known.stay(origin, key, last, now))
-    }
-
-    /// Returns the number of further requests that a receiver may get at once.
-    pub(super) fn room(&self, origin: &Origin) -> usize {
-        self.0.borrow().room(origin)
+    /// Returns the number of further requests that a queue's receiver may get at once.
+    pub(super) fn room(&self, origin: &Origin, queue: &Queue) -> usize {
+        self.0.borrow().room(origin, queue)
     }
 
     /// Returns the number of queues whose last attempt failed.
@@ -252,6 +245,7 @@ impl Receivers {
             receiver: origin.to_string(),
             by_transport: failed.by_transport,
             is_woken: false,
+            extent: failed.extent,
             since: failed.now,
             last: failed.now,
             next: failed.next,
@@ -278,14 +272,6 @@ impl Receivers {
     }
 }
 
-/// Returns whether a time has come.
-///
-/// A time further ahead than any probe was written by a clock that was wrong, and counts as come.
-pub(super) fn has_come(time: SystemTime, now: SystemTime) -> bool {
-    let ahead = time.duration_since(now).unwrap_or_default();
-    ahead.is_zero() || ahead > LONGEST_PROBE * 2
-}
-
 impl Drop for Visit {
     fn drop(&mut self) {
         let mut known = self.receivers.0.borrow_mut();
@@ -295,5 +281,117 @@ impl Drop for Visit {
                 known.under_way.remove(&self.origin);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::Access;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn at(minutes: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_hours(300_000) + MINUTE * minutes
+    }
+
+    /// Queues whose attempts fail at once, the next one after an hour.
+    struct Host {
+        receivers: Receivers,
+        origin: Origin,
+        extent: Extent,
+    }
+
+    impl Host {
+        fn new(extent: Extent) -> Self {
+            Self {
+                receivers: Receivers::default(),
+                origin: Origin::named("http://ci.example:80"),
+                extent,
+            }
+        }
+
+        fn key(name: &str) -> Key {
+            let spool = Spool::new("/srv/one", Access::Owner);
+            (
+                spool.root().to_owned(),
+                Queue::new(name).expect("a queue's name"),
+            )
+        }
+
+        /// Has a due queue tried. Returns the minute at which it is due again if it is put off.
+        fn is_put_off(&self, name: &str, minute: u32, waits: bool) -> Option<u32> {
+            let (key, now) = (Self::key(name), at(minute));
+            match self.receivers.visit(&self.origin, &key, (now, waits), None) {
+                Ok(_) => {}
+                Err(Left::Down { until }) => {
+                    let after = until.duration_since(at(0)).expect("it is later");
+                    return u32::try_from(after.as_secs() / 60).ok();
+                }
+                Err(left) => panic!("{left:?}"),
+            }
+            let failed = Failed {
+                by_transport: true,
+                extent: self.extent,
+                now,
+                next: at(minute + 60),
+                retry_after: None,
+            };
+            self.receivers.failed(&key, &self.origin, failed);
+            None
+        }
+    }
+
+    #[test]
+    fn each_queue_of_an_unreachable_host_probed_it_hourly() {
+        let host = Host::new(Extent::Receiver);
+        assert_eq!(host.is_put_off("a", 0, true), None);
+        // It was not tried yet.
+        assert_eq!(host.is_put_off("b", 0, true), Some(1));
+        assert_eq!(host.is_put_off("b", 1, true), Some(61));
+        assert_eq!(host.is_put_off("b", 59, true), Some(61));
+        assert_eq!(host.is_put_off("a", 60, true), None);
+        assert_eq!(host.is_put_off("b", 61, true), Some(121));
+        // A push probes, and its queue goes on with it.
+        assert_eq!(host.is_put_off("b", 70, false), None);
+        assert_eq!(host.is_put_off("c", 70, false), Some(130));
+        assert_eq!(host.is_put_off("a", 120, true), Some(131));
+        assert_eq!(host.is_put_off("b", 130, true), None);
+        // Its queue is gone.
+        host.receivers.forget(&Host::key("b"));
+        assert_eq!(host.is_put_off("a", 191, true), None);
+    }
+
+    #[test]
+    fn a_probe_that_does_not_come_is_made_by_another_queue() {
+        let host = Host::new(Extent::Receiver);
+        assert_eq!(host.is_put_off("a", 0, true), None);
+        assert_eq!(host.is_put_off("b", 0, true), Some(1));
+        assert_eq!(host.is_put_off("b", 1, true), Some(61));
+        assert_eq!(host.is_put_off("b", 61, true), None);
+        assert_eq!(host.is_put_off("a", 62, true), Some(122));
+    }
+
+    #[test]
+    fn a_queue_that_failed_while_the_clock_was_ahead_was_woken_an_hour_late() {
+        let host = Host::new(Extent::Path);
+        assert_eq!(host.is_put_off("b", 31 * 24 * 60, true), None);
+        // A person dropped a message of another queue.
+        let forget = |failure: &mut Failure| failure.last = SystemTime::UNIX_EPOCH;
+        host.receivers.change(&Host::key("b"), forget);
+        assert_eq!(host.is_put_off("a", 0, true), None);
+        assert_eq!(host.is_put_off("b", 1, true), Some(61));
+        host.receivers.took(&Host::key("a"), &host.origin, at(30));
+        let next = host.receivers.held(&Host::key("b")).map(|(next, _)| next);
+        assert!(next.is_some_and(|next| next <= at(30)), "{next:?}");
+    }
+
+    #[test]
+    fn a_path_that_hangs_leaves_each_other_one_an_attempt_of_its_own() {
+        let host = Host::new(Extent::Path);
+        assert_eq!(host.is_put_off("a", 0, true), None);
+        assert_eq!(host.is_put_off("b", 0, true), Some(1));
+        assert_eq!(host.is_put_off("b", 1, true), None);
+        assert_eq!(host.is_put_off("a", 60, true), Some(62));
     }
 }

@@ -1,16 +1,16 @@
 //! Decides who gets which messages, and by which queue (pure).
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{Endpoint, Origin, Settings};
+use crate::config::{self, Endpoint, Origin, Settings, Via};
 use crate::payload::{About, Message};
-use crate::spool::{Queue, Recipient, Selection};
+use crate::spool::{Forward, Queue, Recipient, Selection};
 
-/// Returns who gets which of these messages: endpoints, and the service for all endpoints that it
-/// delivers to.
+/// Returns who gets which of these messages: endpoints, the service for all endpoints that it
+/// delivers to, and the broker for those that workers deliver to.
 #[must_use]
 pub fn recipients(messages: &[Message], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
     let about: Vec<About<'_>> = messages.iter().map(Message::about).collect();
@@ -39,25 +39,47 @@ pub fn why_unwanted(endpoint: &Endpoint, message: About<'_>) -> Option<String> {
 /// Returns who gets which of the messages with these properties.
 #[must_use]
 pub fn recipients_of(about: &[About<'_>], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
-    let mut all = Vec::new();
-    for endpoint in settings.endpoints.iter().filter(|one| !one.is_served) {
-        let wanted = selection(about, |message| endpoint.gets(message));
-        all.extend(wanted.map(|messages| Recipient {
-            queue: queue_of(endpoint, settings, git_dir),
-            endpoint: endpoint.name.clone(),
-            messages,
-        }));
-    }
-    let by_service = selection(about, |message| {
-        let mut served = settings.endpoints.iter().filter(|one| one.is_served);
-        served.any(|endpoint| endpoint.gets(message))
-    });
-    all.extend(by_service.map(|messages| Recipient {
+    let of = |via| {
+        let each = settings.via(via).filter_map(|endpoint| {
+            Some(Recipient {
+                queue: queue_of(endpoint, settings, git_dir),
+                endpoint: endpoint.name.clone(),
+                messages: selection(about, |message| endpoint.gets(message))?,
+                forward: None,
+            })
+        });
+        each.collect::<Vec<_>>()
+    };
+    let by_any = |via| {
+        selection(about, |message| {
+            settings.via(via).any(|endpoint| endpoint.gets(message))
+        })
+    };
+    let mut all = of(Via::Here);
+    all.extend(by_any(Via::Service).map(|messages| Recipient {
         queue: Queue::service(),
         endpoint: Queue::service().to_string(),
         messages,
+        forward: None,
+    }));
+    let broker = settings.broker.as_ref().zip(by_any(Via::Broker));
+    all.extend(broker.map(|(broker, messages)| Recipient {
+        queue: queue_of(&broker.endpoint, settings, git_dir),
+        endpoint: broker.endpoint.name.clone(),
+        messages,
+        forward: Some(Forward {
+            path: path_below(settings, git_dir),
+            to: of(Via::Broker),
+        }),
     }));
     all
+}
+
+/// Returns the path by which workers know a repository. None other is left to them.
+fn path_below(settings: &Settings, git_dir: &Path) -> PathBuf {
+    let root = settings.root.as_deref();
+    let below = root.and_then(|root| config::below(root, git_dir));
+    below.unwrap_or_default()
 }
 
 /// Returns the messages that are wanted, or `None` if there are none.
@@ -83,15 +105,19 @@ fn selection<'a>(about: &[About<'a>], wants: impl Fn(About<'a>) -> bool) -> Opti
 #[must_use]
 pub fn queue_of(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
     let owner = match &endpoint.origin {
+        // Entries of each repository leave one by one.
+        _ if endpoint.takes_entries() => Some(git_dir.as_os_str().as_bytes()),
         Origin::Repository => Some(git_dir.as_os_str().as_bytes()),
         Origin::Section(patterns) => Some(patterns.as_bytes()),
         Origin::Server => None,
     };
-    let name = match owner.filter(|_| settings.spool_is_shared) {
-        Some(owner) => {
-            let digest = hex::encode(Sha256::digest(owner));
-            format!("{}@{}", endpoint.name, &digest[..6])
-        }
+    let owner = owner.filter(|_| settings.spool_is_shared);
+    let digits = owner.map(|owner| hex::encode(&Sha256::digest(owner)[..3]));
+    if endpoint.takes_entries() {
+        return Queue::broker(digits.as_deref());
+    }
+    let name = match digits {
+        Some(digits) => format!("{}@{digits}", endpoint.name),
         None => endpoint.name.clone(),
     };
     Queue::new(name).expect("the config lets no other names through")

@@ -110,3 +110,14 @@ pub enum Left {
         until: SystemTime,
     },
 }
+
+/// The end of taking entries from a queue of the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drained {
+    /// The queue is empty, or this process was told to end.
+    All,
+    /// There is no room for the rest.
+    Full,
+    /// The queue could not be reached.
+    Failed,
+}

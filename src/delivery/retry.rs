@@ -76,20 +76,22 @@ pub(super) enum Decision {
 /// because the network came up a second late.
 #[must_use]
 pub(super) fn decide(outcome: &Outcome, situation: &Situation, policy: &Retry) -> Decision {
-    let (delay, retry_after, aside) = match outcome {
+    let (delay, most, retry_after, aside) = match outcome {
         Outcome::Delivered { .. } => return Decision::Done,
         Outcome::TooLarge => return Decision::GiveUp,
         Outcome::Down { retry_after, .. } => {
-            let delay = policy.delay(situation.attempts).min(LONGEST_PROBE);
-            (delay, *retry_after, false)
+            let delay = policy.delay(situation.attempts);
+            (delay, LONGEST_PROBE, *retry_after, false)
         }
         Outcome::Refused { retry_after, .. } => {
-            (policy.delay(situation.attempts), *retry_after, true)
+            let delay = policy.delay(situation.attempts);
+            (delay, Duration::MAX, *retry_after, true)
         }
-        Outcome::Gone => (policy.last_resort(), None, false),
+        Outcome::Gone => (policy.last_resort(), Duration::MAX, None, false),
     };
     let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-    let delay = jittered(delay, situation.jitter).max(asked);
+    let delay = jittered(delay.min(most), situation.jitter).min(most);
+    let delay = delay.max(asked);
     let Some(due) = situation.now.checked_add(delay) else {
         return Decision::GiveUp;
     };
@@ -170,6 +172,8 @@ mod tests {
             (down(None), 2, 0, 0.0, hold(HOUR)),
             (down(None), 3, 0, 0.0, hold(HOUR)),
             (down(None), u32::MAX, 0, 0.0, hold(HOUR)),
+            (down(None), 3, 0, 1.0, hold(HOUR)),
+            (down(None), 3, 0, -1.0, hold(HOUR * 4 / 5)),
             (refused(None), 3, 0, 0.0, aside(DAY)),
             (refused(None), u32::MAX, 0, 0.0, aside(DAY)),
             (refused(None), 0, 0, 0.0, aside(MINUTE)),

@@ -21,7 +21,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Verdict};
-use super::courier::{Courier, Limits, Surveyor};
+use super::agent::{DeliveryAgent, Limits, Surveyor};
 use super::crowd::{Admitted, Crowd};
 use super::distributor::Distributor;
 use super::known::{Key, key};
@@ -315,7 +315,7 @@ impl<'a> Scheduler<'a> {
     fn start_one(&mut self, spool: Spool, queue: Queue, counted: Option<Visit>) {
         let key = key(&spool, &queue);
         let known = self.spools.get(&key.0);
-        let courier = Courier {
+        let agent = DeliveryAgent {
             spool,
             client: self.client,
             outside: self.host,
@@ -326,7 +326,7 @@ impl<'a> Scheduler<'a> {
             stop: self.stop,
             only: None,
         };
-        let turn = take_turn(courier, queue, counted);
+        let turn = take_turn(agent, queue, counted);
         self.running.push(Box::pin(turn));
     }
 

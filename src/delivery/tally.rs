@@ -5,7 +5,7 @@ use super::origin::Origin;
 use super::outcome::{Outcome, Reason};
 use super::retry::Decision;
 use super::work::{Job, Work};
-use crate::spool::{Attempt, Came, Item, Sample, Status};
+use crate::spool::{Attempt, CountedOutcome, Item, Sample, Status};
 
 impl Work<'_> {
     /// Counts an attempt. The count is saved with the state of receivers.
@@ -28,7 +28,7 @@ impl Work<'_> {
         let delay = attempt.time.duration_since(job.entry.header().time);
         let sample = Sample {
             time: attempt.time,
-            came: came(&answer.outcome),
+            outcome: counted(&answer.outcome),
             answer: match &attempt.status {
                 Status::Http(status) => status.to_string(),
                 Status::Error(word) => word.clone(),
@@ -40,20 +40,20 @@ impl Work<'_> {
         };
         let endpoint = job.endpoint();
         let receiver = Origin::of(&endpoint.url).to_string();
-        let receivers = &self.courier.receivers;
+        let receivers = &self.agent.receivers;
         receivers.count_attempt(&self.key(), &receiver, &endpoint.name, &sample);
     }
 }
 
-fn came(outcome: &Outcome) -> Came {
+fn counted(outcome: &Outcome) -> CountedOutcome {
     match outcome {
-        Outcome::Delivered { .. } => Came::Delivered,
-        Outcome::Refused { .. } | Outcome::TooLarge => Came::Refused,
+        Outcome::Delivered { .. } => CountedOutcome::Delivered,
+        Outcome::Refused { .. } | Outcome::TooLarge => CountedOutcome::Refused,
         Outcome::Gone
         | Outcome::Down {
             reason: Reason::Status(_),
             ..
-        } => Came::Unavailable,
-        Outcome::Down { .. } => Came::Unreachable,
+        } => CountedOutcome::Unavailable,
+        Outcome::Down { .. } => CountedOutcome::Unreachable,
     }
 }

@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use super::courier::Outside;
+use super::agent::Outside;
 use super::http::answer::Answer;
 use super::outcome::{Outcome, Reason};
 use super::retry::{Decision, Situation, decide};
@@ -87,7 +87,7 @@ impl Work<'_> {
         let Some(refusal) = answer.as_refusal() else {
             return Ok(false);
         };
-        if self.courier.only.is_some() || matches!(item.part, Part::Only(_)) {
+        if self.agent.only.is_some() || matches!(item.part, Part::Only(_)) {
             return Ok(false);
         }
         let head = name(&item.id, item.part.first());
@@ -106,7 +106,7 @@ impl Work<'_> {
 
     fn count(&self, message: String, answers: u32) -> u32 {
         let mut count = 0;
-        self.courier.receivers.change(&self.key(), |failure| {
+        self.agent.receivers.change(&self.key(), |failure| {
             let known = failure.answers.entry(message).or_default();
             *known = known.saturating_add(answers);
             count = *known;
@@ -116,7 +116,7 @@ impl Work<'_> {
 
     fn answers(&self, message: &str) -> u32 {
         let mut count = 0;
-        self.courier.receivers.change(&self.key(), |failure| {
+        self.agent.receivers.change(&self.key(), |failure| {
             count = failure.answers.get(message).copied().unwrap_or_default();
         });
         count
@@ -145,7 +145,7 @@ impl Work<'_> {
                 break;
             }
             let job = Rc::new(job);
-            let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
+            let total = job.total();
             for n in item.part.first()..total {
                 on_trial += 1;
                 if on_trial == 1 {
@@ -179,9 +179,6 @@ impl Work<'_> {
         let Ok(answer) = answer else {
             return Ok(false);
         };
-        if answer.is_timeout() && self.courier.limits.has_cut_off() {
-            return Ok(false);
-        }
         let line = self.attempt_line(item, job, &message, &answer);
         self.log(&line);
         let counted = match &answer.outcome {
@@ -227,17 +224,17 @@ impl Work<'_> {
         job: &Job,
         refusal: &Answer,
     ) -> Result<Option<Item>, SpoolError> {
-        let total = u32::try_from(job.numbers.len()).unwrap_or(u32::MAX);
-        let outside: &dyn Outside = self.courier.outside;
+        let total = job.total();
+        let outside: &dyn Outside = self.agent.outside;
         let failures = item.attempts.max(ENOUGH);
         let situation = Situation {
             attempts: failures,
             enqueued: job.entry.header().time,
             now: outside.now(),
             jitter: outside.jitter(),
-            may_expire: self.courier.may_expire,
+            may_expire: self.agent.may_expire,
         };
-        let decision = decide(&refusal.outcome, &situation, &job.settings.retry);
+        let decision = decide(&refusal.outcome, &situation, &job.retry());
         let number = job.numbers[item.part.first() as usize];
         if let Ok(message) = job.entry.message(number) {
             self.tell(&decision, job, &message, refusal, 1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::courier::Courier;
+use super::agent::DeliveryAgent;
 use super::receivers::Visit;
 use super::result::LaneReport;
 use crate::spool::{IoError, Queue, Spool, SpoolError, Standing};
@@ -16,7 +16,7 @@ pub(super) struct Finished {
     pub(super) queue: Queue,
     /// `None`: another process has the queue.
     pub(super) result: Option<Result<LaneReport, SpoolError>>,
-    /// As in [`Courier`].
+    /// As in [`DeliveryAgent`].
     pub(super) is_probe: bool,
 }
 
@@ -30,20 +30,20 @@ impl Finished {
 
 /// Works on a queue for a turn. `counted` is a request to its receiver, if that is known.
 pub(super) async fn take_turn(
-    courier: Courier<'_>,
+    agent: DeliveryAgent<'_>,
     queue: Queue,
     counted: Option<Visit>,
 ) -> Finished {
-    let result = match courier.spool.lane(&queue) {
+    let result = match agent.spool.lane(&queue) {
         Ok(None) => None,
         Err(error) => Some(Err(error.into())),
-        Ok(Some(lane)) => Some(courier.run(&lane, counted).await),
+        Ok(Some(lane)) => Some(agent.run(&lane, counted).await),
     };
     Finished {
-        spool: courier.spool,
+        spool: agent.spool,
         queue,
         result,
-        is_probe: courier.is_probe,
+        is_probe: agent.is_probe,
     }
 }
 

@@ -1,4 +1,4 @@
-//! A spool as it stands: its queues, and the counts in its `stats`.
+//! A spool as it stands: its queues, and its counts.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -9,7 +9,7 @@ use super::carried::Counted;
 use super::labels::{Labels, Route, SERVICE, UNKNOWN};
 use super::scrape::{Receiver, SpoolRow};
 use super::state::State;
-use crate::spool::{Failure, IoError, Queue, QueueSurvey, Spool, Stats, Survey};
+use crate::spool::{Failure, IoError, Queue, QueueSurvey, Spool, Stats, Survey, Tallies};
 
 /// A spool as it stands.
 pub struct Look {
@@ -17,6 +17,8 @@ pub struct Look {
     pub survey: Survey,
     /// The notes of flushes.
     pub stats: Stats,
+    /// The attempts of its endpoints.
+    pub counts: Tallies,
     /// Number of pushes under way.
     intents: usize,
     /// The name of its folder.
@@ -32,7 +34,8 @@ impl Look {
         let free = disk.map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
         Ok(Self {
             survey: spool.survey()?,
-            stats: spool.stats_with_counts(),
+            stats: spool.stats(),
+            counts: spool.counts(),
             intents: spool.intents()?.len(),
             folder: spool.root().display().to_string(),
             free,
@@ -97,7 +100,7 @@ impl Look {
                 row.next = earlier(row.next, next(spool, queue, failure).map(seconds));
             }
         }
-        for (receiver, endpoint, tally) in self.stats.counts.each() {
+        for (receiver, endpoint, tally) in self.counts.each() {
             let route = Route {
                 endpoint: endpoint.to_owned(),
                 receiver: receiver.to_owned(),
@@ -113,7 +116,7 @@ impl Look {
     /// Returns the counts of its endpoints.
     #[must_use]
     pub fn counted(&self) -> Vec<Counted> {
-        let each = self.stats.counts.each();
+        let each = self.counts.each();
         each.map(|(receiver, endpoint, tally)| Counted {
             receiver: receiver.to_owned(),
             endpoint: endpoint.to_owned(),
@@ -145,7 +148,7 @@ impl Look {
         let failure = self.stats.failures.get(queue.as_str());
         let failed = failure.map(|failure| failure.receiver.clone());
         let tried = || {
-            let own = self.stats.counts.each().filter(|(_, own, _)| *own == name);
+            let own = self.counts.each().filter(|(_, own, _)| *own == name);
             let newest = own.max_by_key(|(_, _, tally)| tally.last.as_ref().map(|it| it.time));
             newest.map(|(receiver, _, _)| receiver.to_owned())
         };

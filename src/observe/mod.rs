@@ -7,7 +7,7 @@
 //! scrape      states of many spools, added up
 //! carried     counts of spools that are gone: totals never fall
 //! board       endpoints and recent deliveries, as the page shows them
-//! gaze        the endpoints and deliveries of one spool
+//! page_rows   the endpoints and deliveries of one spool
 //! page        the page
 //! alerts      alerts, and the texts that tell them
 //! told        what a person is to be told of, after what was told before (pure)
@@ -19,11 +19,11 @@
 pub mod alerts;
 pub mod board;
 pub mod carried;
-pub mod gaze;
 pub mod labels;
 pub mod look;
 pub mod news;
 pub mod page;
+pub mod page_rows;
 pub mod prometheus;
 pub mod scrape;
 pub mod situation;

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::board::{AGES, Board, Delivery, EndpointRow, MOST_WELL, age};
 use super::state::State;
 use crate::report::printable;
-use crate::spool::{Came, Counts};
+use crate::spool::{CountedOutcome, Counts};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -139,7 +139,7 @@ fn state(row: &EndpointRow, now: u64) -> Markup {
 
 fn attempts(counts: &Counts) -> Markup {
     html! {
-        (counts.of(Came::Delivered))
+        (counts.of(CountedOutcome::Delivered))
         @if counts.failed() > 0 { div.bad { (counts.failed()) " failed" } }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::labels::Labels;
 use super::scrape::{Receiver, Scrape, SpoolRow};
-use crate::spool::{Came, DELAYS, DURATIONS, Histogram};
+use crate::spool::{CountedOutcome, DELAYS, DURATIONS, Histogram};
 
 /// A metric whose samples are written one after another.
 struct Family<'a> {
@@ -210,7 +210,8 @@ fn counters(rows: &[Receiver], text: &mut String) {
     );
     for row in rows {
         let (labels, totals) = (names(&row.labels), &row.totals);
-        let outcomes = Came::ALL.map(|came| (came.word(), totals.counts.of(came)));
+        let outcomes =
+            CountedOutcome::ALL.map(|outcome| (outcome.word(), totals.counts.of(outcome)));
         for (outcome, count) in outcomes.into_iter().chain([("remade", totals.remade)]) {
             let labels = [&labels[..], &[("outcome", outcome)]].concat();
             attempts.sample("", &labels, &count.to_string());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::labels::Route;
 use super::look::{Look, seconds};
+use super::state::State;
 use crate::spool::Queue;
 
 /// The receivers and spools of an account, as they stand. Times are in seconds since 1970.
@@ -61,7 +62,7 @@ impl Situation {
         &mut self,
         look: &Look,
         routes: &BTreeMap<Queue, Route>,
-        paused: &BTreeSet<Queue>,
+        paused: &BTreeMap<Queue, State>,
         counts: &dyn Fn(&str) -> bool,
         why: BTreeSet<String>,
     ) {
@@ -74,7 +75,7 @@ impl Situation {
         self.spools.insert(row.spool, spool);
         self.is_partial |= !look.survey.unseen.is_empty();
         let queues = look.survey.queues.iter();
-        for queue in queues.filter(|one| !paused.contains(&one.queue)) {
+        for queue in queues.filter(|one| !paused.contains_key(&one.queue)) {
             let route = look.route(&queue.queue, routes);
             if !counts(&route.endpoint) {
                 continue;
@@ -90,7 +91,7 @@ impl Situation {
             let since = failure.map(|failure| seconds(failure.since));
             own.down_since = own.down_since.into_iter().chain(since).min();
         }
-        let tallies = look.stats.counts.each();
+        let tallies = look.counts.each();
         for (receiver, _, tally) in tallies.filter(|(_, name, _)| counts(name)) {
             let own = self.receivers.entry(receiver.to_owned()).or_default();
             own.given_up = own.given_up.saturating_add(tally.totals.counts.given_up());

@@ -99,6 +99,8 @@ impl<const N: usize> Table<N> {
             // Rows that come later stand below these.
             let padded = cells.map(|cell| {
                 let width = widths.next().copied().unwrap_or_default();
+                // No formatted text is wider than 65,535.
+                let width = width.min(usize::from(u16::MAX));
                 format!("{cell:width$}")
             });
             drawn.add_row(padded);

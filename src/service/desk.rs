@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::asker::Asker;
 use super::protocol::{Answer, Request};
@@ -18,7 +18,7 @@ use crate::context::told::Told;
 use crate::context::{Context, locate, max_spool};
 use crate::error::Error;
 use crate::payload::About;
-use crate::spool::{Content, Frozen, Header, Id, Recipient, Spool, Taken, Unusable};
+use crate::spool::{Content, Frozen, Header, Id, IoError, Recipient, Spool, Taken, Unusable};
 use crate::{delivery, report};
 
 /// Greatest size of an entry in bytes. No hook makes a larger one.
@@ -46,6 +46,42 @@ pub(crate) struct Shared {
     /// Entries that are being taken in.
     busy: Mutex<HashSet<(PathBuf, Id)>>,
     told: Mutex<Told>,
+}
+
+impl Shared {
+    /// Returns whether this entry of this repository was taken in before.
+    pub(super) fn was_taken(
+        &self,
+        spool: &Spool,
+        repository: &Path,
+        id: &Id,
+        now: SystemTime,
+    ) -> bool {
+        let mut taken = lock(&self.taken);
+        taken_of(&mut taken, spool, now).has(repository, id)
+    }
+
+    /// Notes that this entry of this repository was taken in from an account.
+    pub(super) fn note(
+        &self,
+        account: u32,
+        spool: &Spool,
+        repository: &Path,
+        id: &Id,
+        now: SystemTime,
+    ) -> Result<(), IoError> {
+        let mut taken = lock(&self.taken);
+        taken_of(&mut taken, spool, now).note(account, repository, id, now)
+    }
+}
+
+fn taken_of<'t>(
+    taken: &'t mut HashMap<PathBuf, Taken>,
+    spool: &Spool,
+    now: SystemTime,
+) -> &'t mut Taken {
+    let known = taken.entry(spool.root().to_owned());
+    known.or_insert_with(|| Taken::of(spool, now))
 }
 
 /// Locks a mutex, even a poisoned one.
@@ -214,6 +250,7 @@ impl<'a> Desk<'a> {
         if !recipients.is_empty() {
             let id = spool
                 .take_in(&arrival, recipients, repository, &self.ctx.id_parts())
+                .and_then(|id| Ok(spool.flush_new().map(|()| id)?))
                 .map_err(|error| later(error.into()))?;
             spool.count_size(repository, &id, request.length);
             spool.count_size(&account(asker), &id, request.length);
@@ -223,22 +260,16 @@ impl<'a> Desk<'a> {
     }
 
     fn was_taken(&self, spool: &Spool, repository: &Path, id: &Id) -> bool {
-        let mut taken = lock(&self.shared.taken);
-        self.taken_of(&mut taken, spool).has(repository, id)
+        self.shared.was_taken(spool, repository, id, self.ctx.now())
     }
 
     fn note(&self, asker: &Asker, spool: &Spool, repository: &Path, id: &Id) {
-        let mut taken = lock(&self.shared.taken);
-        let taken = self.taken_of(&mut taken, spool);
+        let now = self.ctx.now();
+        let noted = self.shared.note(asker.uid, spool, repository, id, now);
         // If this cannot be written, it is known until this process ends.
-        if let Err(error) = taken.note(asker.uid, repository, id, self.ctx.now()) {
+        if let Err(error) = noted {
             self.ctx.tell_error(crate::spool::SpoolError::from(error));
         }
-    }
-
-    fn taken_of<'t>(&self, taken: &'t mut HashMap<PathBuf, Taken>, spool: &Spool) -> &'t mut Taken {
-        let known = taken.entry(spool.root().to_owned());
-        known.or_insert_with(|| Taken::of(spool, self.ctx.now()))
     }
 }
 
@@ -267,7 +298,13 @@ fn recipients(header: &Header, welcome: &Welcome, meant: &[String]) -> Vec<Recip
     let about: Vec<About<'_>> = built.messages.iter().map(Frozen::about).collect();
     let settings = &welcome.settings;
     let mut all = delivery::recipients_of(&about, settings, &welcome.repository);
-    all.retain(|one| meant.contains(&one.endpoint));
+    for one in &mut all {
+        if let Some(forward) = &mut one.forward {
+            forward.to.retain(|one| meant.contains(&one.endpoint));
+        }
+    }
+    let is_meant = |one: &Recipient| meant.contains(&one.endpoint);
+    all.retain(|one| one.endpoints().iter().any(is_meant));
     all
 }
 

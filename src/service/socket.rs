@@ -37,19 +37,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Mode of the socket. Every account may connect, since the kernel identifies it.
 const MODE: u32 = 0o666;
 
-/// Takes over the socket that systemd listens on (`sd_listen_fds(3)`), or makes one.
-pub(crate) fn listener(path: &Path) -> Result<UnixListener, Error> {
+/// Takes over the socket that systemd listens on (`sd_listen_fds(3)`), if it has handed one over.
+pub(crate) fn handed() -> Result<Option<UnixListener>, Error> {
     let mut handed = ListenFd::from_env();
-    if handed.len() > 0 {
-        let listener = handed.take_unix_listener(0).doing("take over", path)?;
-        let listener = listener.ok_or_else(|| Error::failed("the socket is taken over already"))?;
-        // Processes that this one starts have no use for it.
-        let flags = FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC);
-        fcntl(&listener, flags)
-            .map_err(io::Error::from)
-            .doing("take over", path)?;
-        return Ok(listener);
+    if handed.len() == 0 {
+        return Ok(None);
     }
+    let what = Path::new("the socket");
+    let listener = handed.take_unix_listener(0).doing("take over", what)?;
+    let listener = listener.ok_or_else(|| Error::failed("the socket is taken over already"))?;
+    // Processes that this one starts have no use for it.
+    let flags = FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC);
+    fcntl(&listener, flags)
+        .map_err(io::Error::from)
+        .doing("take over", what)?;
+    Ok(Some(listener))
+}
+
+/// Makes a socket and listens on it.
+pub(crate) fn listener(path: &Path) -> Result<UnixListener, Error> {
     let is_left = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     if UnixStream::connect(path).is_err_and(|error| is_left(&error)) {
         // A service that was killed has left it.
@@ -100,8 +106,12 @@ impl Drop for Slot {
 /// Answers accounts that connect, each on a thread, as long as this process lives.
 ///
 /// `config` is the server's file, if the command line names it.
-pub(crate) fn serve(listener: UnixListener, config: Option<PathBuf>) -> Result<(), Error> {
-    let (shared, inside) = (Arc::new(Shared::default()), Arc::new(Inside::default()));
+pub(crate) fn serve(
+    listener: UnixListener,
+    shared: Arc<Shared>,
+    config: Option<PathBuf>,
+) -> Result<(), Error> {
+    let inside = Arc::new(Inside::default());
     let accept = move || {
         for stream in listener.incoming() {
             let Ok(stream) = stream else {

@@ -9,7 +9,8 @@ use super::enqueue::IdParts;
 use super::entry::{self, Entry};
 use super::error::{EntryFault, IoError, SpoolError};
 use super::names::id::Id;
-use super::record::{Content, Header, Recipient};
+use super::recipient::Recipient;
+use super::record::{Content, Header};
 use super::{Name, Spool, disk};
 
 /// A reason for which received bytes cannot be recorded as an entry.
@@ -107,10 +108,37 @@ impl Spool {
         Ok(())
     }
 
-    /// Makes an arrival durable under an id of this spool.
+    /// Makes the names in `new/` durable.
+    pub fn flush_new(&self) -> Result<(), IoError> {
+        disk::flush_dir(&self.new_dir())
+    }
+
+    /// Fails if there is no room for so many bytes, or nothing can be written.
+    pub fn probe_room(&self, bytes: usize, parts: &IdParts<'_>) -> Result<(), IoError> {
+        let id = Id::new(parts.now, parts.host, parts.random);
+        let name = self.work_dir()?.entry(format!("{id}.probe"));
+        let file = disk::create(&name, self.access)?;
+        let written = disk::write(&file, &name, &[&vec![0; bytes]]);
+        written.and(disk::unlink(&name))
+    }
+
+    /// Keeps bytes that are not an entry in `failed/unreadable/`, durably.
+    pub fn keep_unreadable(&self, bytes: &[u8], parts: &IdParts<'_>) -> Result<Id, SpoolError> {
+        let id = Id::new(parts.now, parts.host, parts.random);
+        let name = self.work_dir()?.entry(id.as_str());
+        let file = disk::create(&name, self.access)?;
+        let kept = disk::write(&file, &name, &[bytes])
+            .and_then(|()| disk::flush(&file, &name))
+            .map_err(SpoolError::from)
+            .and_then(|()| self.set_aside(&name, &id));
+        let _ = disk::unlink(&name);
+        kept.map(|()| id)
+    }
+
+    /// Gives an arrival an id of this spool, durable once [`Spool::flush_new`] has been called.
     ///
     /// `repository` and `recipients` replace those that the sender names. The sender's process,
-    /// intents and push options are left out.
+    /// intents, push options and moved refs are left out.
     pub fn take_in(
         &self,
         arrival: &Arrival,
@@ -125,6 +153,8 @@ impl Spool {
         header.process = None;
         header.confirms = Vec::new();
         header.missing_since = None;
+        // They came in their order. Of an entry that came twice, moves would tell another.
+        header.moved = Vec::new();
         if let Content::Built(built) = &mut header.content {
             built.recipients = recipients;
         }
@@ -136,7 +166,7 @@ impl Spool {
         disk::set_modified(&root, id.time());
         let recorded = entry::write_again(&header, &arrival.entry, &file, &tmp)
             .map_err(SpoolError::from)
-            .and_then(|()| self.publish(&file, &tmp, &new));
+            .and_then(|()| self.publish_later(&file, &tmp, &new));
         let _ = disk::unlink(&tmp);
         recorded.map(|()| id)
     }

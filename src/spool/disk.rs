@@ -31,7 +31,7 @@ use super::folder::{Folder, Name};
 
 pub(super) use lacking::{is_scarce, rename_open};
 pub(super) use locks::{Locked, is_at_its_path, is_locked, is_named, lock, lock_file, open_locked};
-pub(super) use names::{each_folder, each_name, names};
+pub(super) use names::{each_folder, each_name, each_name_until, names};
 
 /// Flags with which opening a planted symbolic link fails, and opening a planted fifo does not
 /// hang.

@@ -71,8 +71,21 @@ impl Spool {
         self.publish(file, tmp, new)
     }
 
-    /// Makes a written file durable and gives it its name.
+    /// Makes a written file durable and gives it its name, durably.
     pub(super) fn publish(&self, file: &File, tmp: &Name, new: &Name) -> Result<(), SpoolError> {
+        self.publish_later(file, tmp, new)?;
+        // Crash here: the entry is in `new/` whole, since its bytes were flushed
+        // before it had that name; and in `tmp/`, for the sweep.
+        Ok(disk::flush_dir(new.folder())?)
+    }
+
+    /// Makes a written file durable and gives it its name, which is not durable yet.
+    pub(super) fn publish_later(
+        &self,
+        file: &File,
+        tmp: &Name,
+        new: &Name,
+    ) -> Result<(), SpoolError> {
         disk::flush(file, tmp)?;
         // A link never overwrites, a rename would.
         let linked = match disk::link(tmp, new) {
@@ -88,9 +101,7 @@ impl Spool {
                 .context("link", || new.path())
                 .map_err(SpoolError::from);
         }
-        // Crash here: the entry is in `new/` whole, since its bytes were flushed
-        // before it had that name; and in `tmp/`, for the sweep.
-        Ok(disk::flush_dir(new.folder())?)
+        Ok(())
     }
 
     /// Returns an id later than all before it, even if the clock was set back.

@@ -252,6 +252,29 @@ impl Entry {
         Ok(file.take(self.size))
     }
 
+    /// Reads and verifies the whole file.
+    pub fn whole(&self) -> Result<Vec<u8>, EntryError> {
+        self.read_whole().map_err(|fault| EntryError {
+            path: self.path.clone(),
+            fault,
+        })
+    }
+
+    fn read_whole(&self) -> Result<Vec<u8>, EntryFault> {
+        let bytes = read_at(&self.file, 0, self.size)?;
+        let head = usize::try_from(self.bodies).map_err(io::Error::other)?;
+        let mut bodies = &bytes[head..];
+        for (number, frozen) in self.header.frozen().iter().enumerate() {
+            let length = usize::try_from(frozen.length).map_err(io::Error::other)?;
+            let (body, rest) = bodies.split_at(length);
+            if checksum(body) != frozen.sha256 {
+                return Err(EntryFault::BodyChecksum(number));
+            }
+            bodies = rest;
+        }
+        Ok(bytes)
+    }
+
     /// Verifies every body, reading it in parts.
     pub(super) fn verify(&self) -> Result<(), EntryFault> {
         let mut at = self.bodies;

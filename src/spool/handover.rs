@@ -5,9 +5,14 @@
 //! of its own, which sorts at the place of the old one: messages that the new endpoint got of the
 //! same push by itself stay another entry.
 //!
+//! An entry of which the new endpoint has all messages by itself is not sent there twice. What is
+//! left of it in the new queue is written anew too, for the new endpoint alone: no entry names a
+//! queue that it was moved out of, so that it can be moved back.
+//!
 //! Crash at any point: an entry is in its old place, in its new one, or in both. The next run makes
 //! the same names and finds those that exist; the worst result is a repeat.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::entry::{self, Entry};
@@ -17,7 +22,8 @@ use super::names::id::Id;
 use super::names::item::{Failed, Item, Part};
 use super::names::queue::Queue;
 use super::names::times;
-use super::record::{Built, Content, Header, Recipient, Selection};
+use super::recipient::{Recipient, Selection};
+use super::record::{Built, Content, Header};
 use super::{Lock, Spool, disk};
 use crate::payload::Message;
 
@@ -33,7 +39,7 @@ pub struct HandedOver {
     pub unread: Vec<EntryError>,
 }
 
-/// An item of the old queue.
+/// An item of one of the queues.
 enum Source {
     Waiting(Item),
     Failed(Failed),
@@ -46,7 +52,31 @@ impl Source {
             Self::Failed(failed) => (&failed.id, failed.part),
         }
     }
+
+    /// Returns the item at the same place, of an entry with another id.
+    fn with_id(&self, id: &Id) -> Self {
+        let id = id.clone();
+        match self {
+            Self::Waiting(item) => Self::Waiting(Item { id, ..item.clone() }),
+            Self::Failed(failed) => Self::Failed(Failed {
+                id,
+                ..failed.clone()
+            }),
+        }
+    }
+
+    /// Removes the item from its queue.
+    fn let_go(&self, spool: &Spool, lane: Option<&Lane>) -> Result<(), IoError> {
+        match (self, lane) {
+            (Self::Waiting(item), Some(lane)) => lane.remove(item),
+            (Self::Waiting(_), None) => Ok(()),
+            (Self::Failed(failed), _) => spool.drop_failed(failed).map(drop),
+        }
+    }
 }
+
+/// The items of the new queue, by their entries.
+type Known = BTreeMap<Id, Vec<Source>>;
 
 impl Spool {
     /// Hands the waiting and failed items of `from`, of the entries that are wanted, over to the
@@ -62,20 +92,29 @@ impl Spool {
     ) -> Result<HandedOver, SpoolError> {
         let lane = self.lane_within(from, Lock::Wait)?;
         let dir = self.retry_dir(to);
-        let _held = self.lane_made(to)?;
+        let new_lane = self.lane_made(to)?;
+        let mut known = Known::new();
+        for source in self.sources(to, Some(&new_lane))? {
+            let of_entry = known.entry(source.place().0.clone()).or_default();
+            of_entry.push(source);
+        }
         let recipient = Recipient {
             queue: to.clone(),
             endpoint: endpoint.to_owned(),
             messages: Selection::All,
+            forward: None,
         };
         let mut done = HandedOver::default();
         for sources in self.sources(from, lane.as_ref())?.chunks(BATCH) {
-            let mut handed = vec![];
+            let (mut handed, mut replaced) = (vec![], vec![]);
             let mut stopped = None;
             for source in sources {
-                match self.hand(from, source, &recipient, is_wanted) {
-                    Ok(true) => handed.push(source),
-                    Ok(false) => {}
+                match self.hand(from, source, (&recipient, &known), is_wanted) {
+                    Ok(Some(own)) => {
+                        handed.push(source);
+                        replaced.extend(own);
+                    }
+                    Ok(None) => {}
                     // A person has dropped it meanwhile.
                     Err(error @ SpoolError::Entry(_)) if error.is_gone() => {}
                     Err(SpoolError::Entry(error)) => done.unread.push(error),
@@ -88,9 +127,12 @@ impl Spool {
                 }
             }
             Self::flush_queue_dir(&dir)?;
-            // Crash here: these are in both queues.
+            // Crash here: these are in both queues, or twice in the new one.
+            for source in replaced {
+                source.let_go(self, Some(&new_lane))?;
+            }
             for source in handed {
-                self.let_go(source, lane.as_ref())?;
+                source.let_go(self, lane.as_ref())?;
                 done.entries += 1;
             }
             if let Some(error) = stopped {
@@ -110,15 +152,15 @@ impl Spool {
         Ok(sources)
     }
 
-    /// Gives an item of the old queue its name in the new one. Returns whether the old name
-    /// can go.
-    fn hand(
+    /// Gives an item of the old queue its name in the new one. Returns the items of the new queue
+    /// that were written anew, or `None` if the item stays.
+    fn hand<'a>(
         &self,
         from: &Queue,
         source: &Source,
-        to: &Recipient,
+        (to, known): (&Recipient, &'a Known),
         is_wanted: &dyn Fn(&Id, &Header) -> bool,
-    ) -> Result<bool, SpoolError> {
+    ) -> Result<Option<&'a [Source]>, SpoolError> {
         let entry = match source {
             Source::Waiting(item) => self.open_item(from, item)?,
             Source::Failed(failed) => self.open_failed(failed)?,
@@ -126,7 +168,7 @@ impl Spool {
         let header = entry.header();
         let numbers = header.messages_for(from);
         if numbers.is_empty() || !is_wanted(source.place().0, header) {
-            return Ok(false);
+            return Ok(None);
         }
         let (id, part) = source.place();
         let theirs = header.messages_for(&to.queue);
@@ -135,19 +177,22 @@ impl Spool {
             Part::Only(n) => (n as usize, n as usize + 1),
         };
         let left = numbers.get(first..last).unwrap_or_default();
+        let new_id = id.handed_over(from.as_str());
         // It has them by itself: delivered, waiting or failed.
         if left.iter().all(|number| theirs.contains(number)) {
-            return Ok(true);
+            let own = known.get(id).map_or(&[][..], Vec::as_slice);
+            for own in own {
+                let messages = messages_of(&entry, &theirs)?;
+                self.write_anew(&entry, messages, to, &own.with_id(&new_id))?;
+            }
+            return Ok(Some(own));
         }
-        let messages = numbers.iter().map(|&number| entry.message(number));
-        let messages = messages.collect::<Result<_, _>>()?;
-        let id = id.handed_over(from.as_str());
-        let item = Item {
+        let item = Source::Waiting(Item {
             part,
-            ..Item::first(&id)
-        };
-        self.write_anew(&entry, messages, to, &item)?;
-        Ok(true)
+            ..Item::first(&new_id)
+        });
+        self.write_anew(&entry, messages_of(&entry, &numbers)?, to, &item)?;
+        Ok(Some(&[]))
     }
 
     /// Puts a failed item back into its queue, due at once, with these messages in place of those
@@ -171,46 +216,51 @@ impl Spool {
                 .unwrap_or_default()
                 .to_owned(),
             messages: Selection::All,
+            forward: None,
         };
         let id = failed.id.handed_over(queue.as_str());
-        let item = Item::due_at(&id, failed.part, times::round_down(now));
+        let item = Source::Waiting(Item::due_at(&id, failed.part, times::round_down(now)));
         self.write_anew(&entry, messages, &recipient, &item)?;
         Self::flush_queue_dir(&self.retry_dir(queue))?;
         self.drop_failed(failed)?;
         Ok(())
     }
 
+    /// Writes an entry for one endpoint alone, with these messages, and gives it an item's name.
     fn write_anew(
         &self,
         entry: &Entry,
         messages: Vec<Message>,
         to: &Recipient,
-        item: &Item,
+        item: &Source,
     ) -> Result<(), SpoolError> {
         let draft = entry.header().with(Content::Built(Built {
             messages,
             recipients: vec![to.clone()],
         }));
-        let tmp = self.work_dir()?.entry(format!("{}.moved", item.id));
+        let tmp = self.work_dir()?.entry(format!("{}.moved", item.place().0));
         // A crash may have left this name in an earlier try.
         disk::unlink(&tmp)?;
         let file = disk::create(&tmp, self.access)?;
         // Crash before the link: it is in its old place alone.
         entry::write(&draft, &file, &tmp)?;
         disk::flush(&file, &tmp)?;
-        let name = item.to_string();
-        self.link_into(&self.retry_dir(&to.queue), |dir| {
-            disk::link(&tmp, &dir.entry(&name))
-        })?;
+        match item {
+            Source::Waiting(item) => {
+                let name = item.to_string();
+                self.link_into(&self.retry_dir(&to.queue), |dir| {
+                    disk::link(&tmp, &dir.entry(&name))
+                })?;
+            }
+            Source::Failed(failed) => self.link_to_failed(&tmp, failed)?,
+        }
         Ok(disk::unlink(&tmp)?)
     }
+}
 
-    /// Removes an item from its old place.
-    fn let_go(&self, source: &Source, lane: Option<&Lane>) -> Result<(), IoError> {
-        match (source, lane) {
-            (Source::Waiting(item), Some(lane)) => lane.remove(item),
-            (Source::Waiting(_), None) => Ok(()),
-            (Source::Failed(failed), _) => self.drop_failed(failed).map(drop),
-        }
-    }
+fn messages_of(entry: &Entry, numbers: &[usize]) -> Result<Vec<Message>, EntryError> {
+    numbers
+        .iter()
+        .map(|&number| entry.message(number))
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! The queue of one endpoint, locked for delivery.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::time::SystemTime;
 
 use super::entry::Entry;
@@ -130,6 +131,22 @@ impl Lane {
             disk::unlink(&self.name(&item))?;
         }
         Ok(waiting)
+    }
+
+    /// Returns whether an entry before this one waits in order. Of a long queue little is read.
+    pub fn has_older(&self, id: &Id) -> Result<bool, IoError> {
+        let mut has_older = false;
+        disk::each_name_until(&self.dir, &mut |name| {
+            let item = name.to_str().and_then(Item::parse);
+            let is_older = |item: Item| matches!(item.part, Part::From(_)) && item.id < *id;
+            has_older = item.is_some_and(is_older);
+            if has_older {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        Ok(has_older)
     }
 
     /// Returns whether the entry of a waiting item is still in `new/`.

@@ -47,6 +47,7 @@ mod enqueue;
 mod entry;
 mod error;
 mod failed;
+mod failure;
 mod first;
 mod folder;
 mod folder_id;
@@ -56,7 +57,9 @@ mod lane;
 mod listing;
 mod log;
 mod manage;
+mod moved_out;
 mod names;
+mod recipient;
 mod record;
 mod renamed;
 mod search;
@@ -88,6 +91,7 @@ pub use distribute::waiting_refs::WaitingRefs;
 pub use enqueue::IdParts;
 pub use entry::Entry;
 pub use error::{EntryError, EntryFault, IoError, Refused, SpoolError, is_want_of_files};
+pub use failure::{Extent, Failure};
 pub use folder_id::FolderId;
 pub use handover::HandedOver;
 pub use intent::{Intent, Life};
@@ -96,17 +100,18 @@ pub use log::{Attempt, Log, Status};
 pub use names::id::Id;
 pub use names::item::{Failed, Item, Part};
 pub use names::queue::{Queue, QueueNameError};
-pub use record::{
-    Built, Content, Draft, Frozen, Header, MOST_MOVED, Process, Recipient, Record, Selection,
-};
+pub use recipient::{Forward, Recipient, Selection};
+pub use record::{BESIDE_BODY, Built, Content, Draft, Frozen, Header, MOST_MOVED, Process, Record};
 pub use renamed::Renaming;
 pub use search::{Found, repositories, search, what_is};
 pub use spare::{Lost, Spare};
-pub use stats::{Death, Failure, Stats};
+pub use stats::{Death, Stats};
 pub use survey::{QueueSurvey, Standing, Survey};
 pub use sweep::Swept;
 pub use taken::Taken;
-pub use tally::{Came, Counts, DELAYS, DURATIONS, Histogram, Last, Sample, Tallies, Tally, Totals};
+pub use tally::{
+    CountedOutcome, Counts, DELAYS, DURATIONS, Histogram, Last, Sample, Tallies, Tally, Totals,
+};
 pub use told::ToldReceiver;
 pub use trial::Trial;
 pub use waiting::Waiting;
@@ -331,6 +336,12 @@ impl Spool {
     fn failed_name(&self, failed: &Failed) -> Name {
         self.failed_dir(&failed.queue).entry(failed.name())
     }
+}
+
+/// Makes the disk full for this thread, or gives it room again.
+#[cfg(test)]
+pub(crate) fn fill_disk(is_full: bool) {
+    disk::fault::fill(is_full);
 }
 
 fn is_gone(path: &Path) -> bool {

@@ -10,6 +10,7 @@ use super::folder_id::FolderId;
 use super::names::id::Id;
 use super::names::item::Part;
 use super::names::queue::Queue;
+use super::recipient::{Forward, Recipient, Selection};
 use crate::event::RefUpdate;
 use crate::payload::{About, Format, Message, Templated};
 
@@ -86,7 +87,7 @@ fn is_empty(path: &Path) -> bool {
 pub const MOST_MOVED: usize = 100;
 
 /// Approximate number of bytes that an entry takes for a message besides the body.
-const BESIDE_BODY: u64 = 512;
+pub const BESIDE_BODY: usize = 512;
 
 /// An entry to be written: its messages with their bodies.
 pub type Draft = Record<Message>;
@@ -132,27 +133,6 @@ pub struct Built<M> {
     /// The endpoints that get at least one of them.
     #[serde(deserialize_with = "encoding::list")]
     pub recipients: Vec<Recipient>,
-}
-
-/// An endpoint and its messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recipient {
-    /// The name of the queue's directory.
-    pub queue: Queue,
-    /// The endpoint's name in the configuration.
-    pub endpoint: String,
-    /// The messages that it gets.
-    pub messages: Selection,
-}
-
-/// Some of an entry's messages, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Selection {
-    /// Every message.
-    All,
-    /// The messages with these numbers.
-    Only(#[serde(deserialize_with = "encoding::list")] Vec<usize>),
 }
 
 /// A message without its body.
@@ -257,7 +237,7 @@ impl Built<Message> {
             .messages
             .iter()
             .map(|message| message.body.len() as u64);
-        bodies.map(|length| length + BESIDE_BODY).sum()
+        bodies.map(|length| length + BESIDE_BODY as u64).sum()
     }
 }
 
@@ -328,7 +308,21 @@ impl Header {
     }
 
     fn recipient(&self, queue: &Queue) -> Option<&Recipient> {
-        self.recipients().iter().find(|one| one.queue == *queue)
+        let mut all = self.recipients().iter().chain(self.forwarded());
+        all.find(|one| one.queue == *queue)
+    }
+
+    /// Returns the broker's part of the entry.
+    #[must_use]
+    pub fn forward(&self) -> Option<&Forward> {
+        self.recipients()
+            .iter()
+            .find_map(|one| one.forward.as_ref())
+    }
+
+    /// Returns the endpoints that workers deliver to.
+    pub(super) fn forwarded(&self) -> &[Recipient] {
+        self.forward().map_or(&[], |forward| &forward.to)
     }
 
     /// Returns the full names, as text, of the refs that the entry is about.
@@ -356,7 +350,8 @@ impl Header {
         let Content::Built(built) = &self.content else {
             return None;
         };
-        let mut numbers = built.recipients.iter().flat_map(|one| match &one.messages {
+        let all = built.recipients.iter().chain(self.forwarded());
+        let mut numbers = all.flat_map(|one| match &one.messages {
             Selection::All => [].iter(),
             Selection::Only(numbers) => numbers.iter(),
         });

@@ -14,7 +14,8 @@ use super::error::SpoolError;
 use super::handover::HandedOver;
 use super::names::item::{Failed, Item};
 use super::names::queue::Queue;
-use super::record::{Built, Content, Draft, Recipient};
+use super::recipient::Selection;
+use super::record::{Built, Content, Draft};
 use super::{Folder, Lock, Name, Spool, disk};
 
 /// The old and new path of a repository, and the present queue of each of its endpoints.
@@ -149,24 +150,26 @@ fn renamed(
             let messages = numbers.iter().map(|&number| entry.message(number));
             let messages = messages.collect::<Result<_, _>>()?;
             let mut recipients = vec![];
-            for one in built
-                .recipients
-                .iter()
+            let all = built.recipients.iter();
+            // What waited for a broker that is not configured any more is in endpoints' queues.
+            let forwarded = header.forwarded().iter().filter(|_| of.is_some());
+            for one in all
+                .chain(forwarded)
                 .filter(|one| of.is_none_or(|it| *it == one.queue))
             {
                 let Some(queue) = (renaming.queue)(&one.endpoint) else {
                     return Ok(None);
                 };
-                let messages = match of {
-                    None => one.messages.clone(),
-                    Some(_) => super::Selection::All,
-                };
-                let endpoint = one.endpoint.clone();
-                recipients.push(Recipient {
-                    queue,
-                    endpoint,
-                    messages,
-                });
+                let mut own = one.clone();
+                own.queue = queue;
+                if of.is_some() {
+                    own.messages = Selection::All;
+                    let forward = own.forward.iter_mut();
+                    for to in forward.flat_map(|forward| &mut forward.to) {
+                        to.messages = renumbered(&to.messages, &numbers);
+                    }
+                }
+                recipients.push(own);
             }
             header.with(Content::Built(Built {
                 messages,
@@ -176,4 +179,16 @@ fn renamed(
     };
     renaming.new.clone_into(&mut draft.repository);
     Ok(Some(draft))
+}
+
+/// Returns the same messages, by their places among those that are left.
+fn renumbered(messages: &Selection, left: &[usize]) -> Selection {
+    match messages {
+        Selection::All => Selection::All,
+        Selection::Only(numbers) => {
+            let places = numbers.iter();
+            let places = places.filter_map(|number| left.iter().position(|own| own == number));
+            Selection::Only(places.collect())
+        }
+    }
 }

@@ -5,20 +5,25 @@
 //! failures  the queues whose endpoint failed at the last attempt
 //! told      what a person was told of each receiver
 //! deaths    the entries that killed the process that built their messages
-//! counts    the attempts of each endpoint, in all and by the hour
 //! ```
 //!
-//! The file can be deleted. Then an outage is told once more, nothing is given up or swept away for
-//! an hour, and counts begin at zero. So it is not flushed to disk, and one that cannot be read counts as empty.
+//! Beside it, `counts` has the attempts of each endpoint, in all and by the hour. It is larger,
+//! and written once a minute at most.
+//!
+//! Both can be deleted. Then an outage is told once more, nothing is given up or swept away for an
+//! hour, and counts begin at zero. So they are not flushed to disk, and one that cannot be read
+//! counts as empty.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Locked;
 use super::error::IoError;
+use super::failure::Failure;
 use super::names::id::Id;
 use super::names::queue::Queue;
 use super::tally::Tallies;
@@ -27,6 +32,7 @@ use super::{Folder, Lock, Spool, disk, encoding};
 use crate::json;
 
 pub(super) const STATS: &str = "stats";
+pub(super) const COUNTS: &str = "counts";
 /// Size of the largest file read, in bytes.
 const LARGEST: u64 = 16 << 20;
 /// Number of deaths that are kept.
@@ -55,9 +61,6 @@ pub struct Stats {
     /// By the entry's id: entries that killed the process that built their messages.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub deaths: BTreeMap<String, Death>,
-    /// Attempts, counted. They are read by [`Spool::stats_with_counts`] alone.
-    #[serde(skip_deserializing, skip_serializing_if = "Tallies::is_empty")]
-    pub counts: Tallies,
 }
 
 /// An entry that killed the process that built its messages.
@@ -81,34 +84,6 @@ pub struct Clock {
     /// Time at which it was last seen.
     #[serde(with = "encoding::time")]
     last: SystemTime,
-}
-
-/// An endpoint that failed at its last attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Its scheme, host and port: `https://ci.example.org:443`.
-    pub receiver: String,
-    /// True if the receiver could not be reached, or gave no answer.
-    pub by_transport: bool,
-    /// True if the receiver answered another queue since: this one is tried soon.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_woken: bool,
-    /// Time of the first of the failures.
-    #[serde(with = "encoding::time")]
-    pub since: SystemTime,
-    /// Time of the last attempt.
-    #[serde(with = "encoding::time")]
-    pub last: SystemTime,
-    /// Time of the next attempt in the schedule.
-    #[serde(with = "encoding::time")]
-    pub next: SystemTime,
-    /// Time before which the receiver wants no attempt (`Retry-After`, RFC 9110, 10.2.3).
-    #[serde(with = "encoding::time")]
-    pub not_before: SystemTime,
-    /// By the message (entry and number): number of answers that may be about it, not about the
-    /// receiver.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub answers: BTreeMap<String, u32>,
 }
 
 impl Clock {
@@ -144,31 +119,6 @@ impl Death {
 }
 
 impl Stats {
-    fn with_counts(bytes: &[u8]) -> Self {
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Whole {
-            clock: Option<Clock>,
-            failures: BTreeMap<String, Failure>,
-            told: BTreeMap<String, ToldReceiver>,
-            deaths: BTreeMap<String, Death>,
-            counts: Tallies,
-        }
-        let whole: Whole = serde_json::from_slice(bytes).unwrap_or_default();
-        Self {
-            clock: whole.clock,
-            failures: whole.failures,
-            told: whole.told,
-            deaths: whole.deaths,
-            counts: whole.counts,
-        }
-    }
-
-    /// Adds attempts that were made since.
-    pub fn count(&mut self, newer: &Tallies) {
-        self.counts.add(newer);
-    }
-
     /// Returns the time at which a flush last wrote down that it was here, every ten minutes.
     #[must_use]
     pub fn flushed(&self) -> Option<SystemTime> {
@@ -183,49 +133,62 @@ impl Stats {
 }
 
 impl Spool {
-    /// Reads the `stats` file but for its counts, which are most of it. A missing or unreadable one
-    /// counts as empty.
+    /// Reads the `stats` file. A missing or unreadable one counts as empty.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        serde_json::from_slice(&self.read_stats()).unwrap_or_default()
+        self.read_json(STATS)
     }
 
-    /// Reads the `stats` file with its counts.
+    /// Reads the `counts` file. A missing or unreadable one counts as empty.
     #[must_use]
-    pub fn stats_with_counts(&self) -> Stats {
-        Stats::with_counts(&self.read_stats())
-    }
-
-    fn read_stats(&self) -> Vec<u8> {
-        let name = self.root_dir().entry(STATS);
-        let mut bytes = vec![];
-        match disk::open(&name).map(|file| file.take(LARGEST).read_to_end(&mut bytes)) {
-            Ok(Ok(_)) => bytes,
-            _ => vec![],
-        }
+    pub fn counts(&self) -> Tallies {
+        self.read_json(COUNTS)
     }
 
     /// Changes the `stats` file. Returns false if that was not possible: another process holds
     /// the lock, the disk is full, or there is no spool.
     pub fn update_stats(&self, lock: Lock, change: impl FnOnce(&mut Stats)) -> bool {
+        self.update_json(STATS, lock, change)
+    }
+
+    /// Adds attempts to the `counts` file. Returns false if that was not possible, as
+    /// [`Spool::update_stats`] does.
+    #[must_use]
+    pub fn add_counts(&self, lock: Lock, newer: &Tallies) -> bool {
+        self.update_json(COUNTS, lock, |counts: &mut Tallies| counts.add(newer))
+    }
+
+    fn read_json<T: DeserializeOwned + Default>(&self, name: &str) -> T {
+        let name = self.root_dir().entry(name);
+        let mut bytes = vec![];
+        match disk::open(&name).map(|file| file.take(LARGEST).read_to_end(&mut bytes)) {
+            Ok(Ok(_)) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            _ => T::default(),
+        }
+    }
+
+    fn update_json<T>(&self, name: &str, lock: Lock, change: impl FnOnce(&mut T)) -> bool
+    where
+        T: Clone + Default + DeserializeOwned + PartialEq + Serialize,
+    {
         let root = self.root_dir();
         let Ok(Locked::Held(_lock)) = disk::lock(&root, lock) else {
             return false;
         };
-        let known = self.stats_with_counts();
-        let mut stats = known.clone();
-        change(&mut stats);
-        stats == known || self.write_stats(&root, &stats).is_ok()
+        let known: T = self.read_json(name);
+        let mut changed = known.clone();
+        change(&mut changed);
+        changed == known || self.write_json(&root, name, &changed).is_ok()
     }
 
-    fn write_stats(&self, root: &Folder, stats: &Stats) -> Result<(), IoError> {
+    fn write_json(&self, root: &Folder, name: &str, value: &impl Serialize) -> Result<(), IoError> {
         // Under the lock no other process has this name.
-        let tmp = self.work_dir()?.entry(STATS);
+        let tmp = self.work_dir()?.entry(name);
         disk::unlink(&tmp)?;
         let file = disk::create(&tmp, self.access)?;
-        let written = disk::write(&file, &tmp, &[&json::to_bytes(stats), b"\n"]);
+        let written = disk::write(&file, &tmp, &[&json::to_bytes(value), b"\n"]);
         let named = written
-            .and_then(|()| disk::keeping_mark(root, || disk::rename(&tmp, &root.entry(STATS))));
+            .and_then(|()| disk::keeping_mark(root, || disk::rename(&tmp, &root.entry(name))));
         if named.is_err() {
             let _ = disk::unlink(&tmp);
         }
@@ -320,36 +283,6 @@ impl Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::{Came, Sample};
-
-    #[test]
-    fn a_file_without_counts_is_read_and_keeps_all_it_has() {
-        let before =
-            br#"{"clock": {"last": "2026-11-29T12:00:00Z", "since": "2026-11-29T10:00:00Z"},
-            "deaths": {}, "failures": {"ci": {"by_transport": true, "last": "2026-11-29T12:00:00Z",
-            "next": "2026-11-29T12:00:00Z", "not_before": "1970-01-01T00:00:00Z",
-            "receiver": "https://ci:443", "since": "2026-11-29T12:00:00Z",
-            "told": "1970-01-01T00:00:00Z"}}}"#;
-        let mut stats = Stats::with_counts(before);
-        assert!(stats.failures.contains_key("ci"));
-        let mut counts = Tallies::default();
-        let sample = Sample {
-            time: at(0),
-            came: Came::Delivered,
-            answer: "200".to_owned(),
-            took: Duration::ZERO,
-            is_remade: true,
-            given_up: 0,
-            delay: Duration::ZERO,
-        };
-        counts.count("https://ci:443", "ci", &sample);
-        stats.count(&counts);
-        let bytes = json::to_bytes(&stats);
-        let again = Stats::with_counts(&bytes);
-        assert_eq!(stats, again);
-        assert!(again.failures.contains_key("ci") && again.counts == counts);
-        assert!(again.is_clock_settled(again.clock.expect("it is there").last));
-    }
 
     fn at(minutes: i64) -> SystemTime {
         let base = SystemTime::UNIX_EPOCH + Duration::from_hours(1_000_000);

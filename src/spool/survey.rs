@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,14 +15,14 @@ use super::names::item::{Failed, Item, Part, has_come};
 use super::names::queue::Queue;
 use super::sizes::SIZES;
 use super::spare::{SPARE, Spare};
-use super::stats::STATS;
+use super::stats::{COUNTS, STATS};
 use super::taken::TAKEN;
 use super::waiting::is_further;
 use super::{Access, FAILED, Folder, INTENT, NEW, RETRY, Spool, TMP, disk};
 
 /// Names in the root of a spool: its own, and the folder that fsck(8) makes where a file system is
 /// mounted.
-const IN_ROOT: [&str; 14] = [
+const IN_ROOT: [&str; 15] = [
     TMP,
     CLAIM,
     INTENT,
@@ -33,6 +34,7 @@ const IN_ROOT: [&str; 14] = [
     SIZES,
     ANNOUNCED,
     STATS,
+    COUNTS,
     LOG,
     OLD_LOG,
     "lost+found",
@@ -272,6 +274,21 @@ impl Spool {
             let standing = self.standing(&queue).unwrap_or_default();
             count += standing.waiting + standing.refused;
         }
+        Ok(count)
+    }
+
+    /// Counts the entries that wait in order in a queue, up to `most`. The rest is not read.
+    pub fn count_in_order(&self, queue: &Queue, most: usize) -> Result<usize, IoError> {
+        let mut count = 0;
+        disk::each_name_until(&self.retry_dir(queue), &mut |name| {
+            let item = name.to_str().and_then(Item::parse);
+            count += usize::from(item.is_some_and(|item| matches!(item.part, Part::From(_))));
+            if count < most {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
         Ok(count)
     }
 

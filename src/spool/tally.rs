@@ -1,4 +1,4 @@
-//! Counts of attempts in the `stats` file, by receiver and endpoint: what the log forgets.
+//! Counts of attempts in the `counts` file, by receiver and endpoint: what the log forgets.
 //!
 //! Totals only grow. Beside them are the counts of each hour of the last eight days. A spool has
 //! places for [`MOST`] endpoints; those that come later are counted for their receiver, and past
@@ -29,7 +29,7 @@ pub const DELAYS: [u64; 8] = [
 
 /// The result of an attempt, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Came {
+pub enum CountedOutcome {
     /// The receiver took the message.
     Delivered,
     /// The receiver does not want this message.
@@ -40,7 +40,7 @@ pub enum Came {
     Unreachable,
 }
 
-impl Came {
+impl CountedOutcome {
     /// Every result, in the order of [`Counts`].
     pub const ALL: [Self; 4] = [
         Self::Delivered,
@@ -68,8 +68,8 @@ pub struct Counts(pub [u64; 5]);
 impl Counts {
     /// Returns the number of attempts with a result.
     #[must_use]
-    pub fn of(&self, came: Came) -> u64 {
-        self.0[came as usize]
+    pub fn of(&self, outcome: CountedOutcome) -> u64 {
+        self.0[outcome as usize]
     }
 
     /// Returns the number of messages that were given up.
@@ -197,7 +197,7 @@ pub struct Sample {
     /// Its time.
     pub time: SystemTime,
     /// Its result.
-    pub came: Came,
+    pub outcome: CountedOutcome,
     /// The status, or the log's word for its absence.
     pub answer: String,
     /// Its duration.
@@ -213,7 +213,7 @@ pub struct Sample {
 impl Tally {
     fn count(&mut self, sample: &Sample) {
         let mut counts = Counts::default();
-        counts.0[sample.came as usize] = 1;
+        counts.0[sample.outcome as usize] = 1;
         counts.0[4] = sample.given_up;
         self.totals.counts.add(&counts);
         self.totals.remade += u64::from(sample.is_remade);
@@ -226,7 +226,7 @@ impl Tally {
             time: sample.time,
             answer: sample.answer.chars().take(LONGEST_ANSWER).collect(),
         };
-        if sample.came == Came::Delivered {
+        if sample.outcome == CountedOutcome::Delivered {
             self.totals.delays.count(sample.delay, &DELAYS);
             self.delivered = Some(last.clone());
         }
@@ -327,12 +327,13 @@ fn hour(time: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::CountedOutcome::{Delivered, Refused};
     use super::*;
 
-    fn sample(hours: u64, came: Came) -> Sample {
+    fn sample(hours: u64, outcome: CountedOutcome) -> Sample {
         Sample {
             time: SystemTime::UNIX_EPOCH + Duration::from_hours(hours),
-            came,
+            outcome,
             answer: "200".to_owned(),
             took: Duration::from_millis(60),
             is_remade: false,
@@ -342,7 +343,7 @@ mod tests {
     }
 
     fn at(hours: u64) -> SystemTime {
-        sample(hours, Came::Delivered).time
+        sample(hours, Delivered).time
     }
 
     #[test]
@@ -350,17 +351,14 @@ mod tests {
         let mut kept = Tally::default();
         for hours in 1000..1000 + 20 * 24 {
             let mut newer = Tally::default();
-            newer.count(&sample(hours, Came::Delivered));
-            newer.count(&sample(hours, Came::Refused));
+            newer.count(&sample(hours, Delivered));
+            newer.count(&sample(hours, Refused));
             kept.add(&newer);
         }
         let now = at(1000 + 20 * 24 - 1);
         for hours in [1, 24, 168] {
             let counts = kept.within(hours, now);
-            assert_eq!(
-                (counts.of(Came::Delivered), counts.failed()),
-                (hours, hours)
-            );
+            assert_eq!((counts.of(Delivered), counts.failed()), (hours, hours));
         }
         assert_eq!(kept.hours.len(), 192);
         assert_eq!(kept.totals.counts.0, [480, 480, 0, 0, 0]);
@@ -374,11 +372,11 @@ mod tests {
         let mut kept = Tally::default();
         for hours in [1000, 900_000, 1001] {
             let mut newer = Tally::default();
-            newer.count(&sample(hours, Came::Delivered));
+            newer.count(&sample(hours, Delivered));
             kept.add(&newer);
         }
         assert_eq!(kept.hours.keys().collect::<Vec<_>>(), [&1001]);
-        assert_eq!(kept.totals.counts.of(Came::Delivered), 3);
+        assert_eq!(kept.totals.counts.of(Delivered), 3);
     }
 
     #[test]
@@ -387,14 +385,14 @@ mod tests {
         for number in 0..1000 {
             let mut newer = Tallies::default();
             let receiver = format!("https://{}:443", number % 400);
-            newer.count(&receiver, &number.to_string(), &sample(1, Came::Delivered));
+            newer.count(&receiver, &number.to_string(), &sample(1, Delivered));
             kept.add(&newer);
         }
         assert!(kept.each().count() <= 2 * MOST + 1);
         let sum: u64 = kept.each().map(|it| it.2.totals.counts.0[0]).sum();
         assert_eq!(sum, 1000);
         // Those that have a place keep it.
-        kept.count("https://0:443", "0", &sample(1, Came::Delivered));
+        kept.count("https://0:443", "0", &sample(1, Delivered));
         assert_eq!(kept.0["https://0:443"]["0"].totals.counts.0[0], 2);
     }
 }

@@ -133,8 +133,8 @@ fn a_value_of_another_kind_is_told_in_words_of_toml() {
             "line 2: `project.id`: invalid type: text, expected a whole number, 0 or more",
         ),
         (
-            "[project]\nuser = \"x\"",
-            "line 2: `project.user`: invalid type: text, expected a table",
+            "retry = [[\"1m\"], \"5d\"]",
+            "line 1: `retry`: invalid type: array, expected a table",
         ),
         (
             "[project]\ntags = true",

@@ -96,7 +96,7 @@ fn files() -> Vec<PathBuf> {
     found
 }
 
-fn pages() -> Vec<PathBuf> {
+pub(crate) fn pages() -> Vec<PathBuf> {
     let mut found = files();
     found.retain(|file| file.extension().is_some_and(|it| it == "md"));
     found

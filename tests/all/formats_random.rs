@@ -5,88 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::support::random_pushes::{Move, RandomPushes};
 use crate::support::{Request, Site};
-
-/// A number after the other, the same ones for a seed.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) % most
-    }
-
-    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        let at = self.below(of.len() as u64);
-        &of[usize::try_from(at).unwrap()]
-    }
-}
-
-const MESSAGES: [&str; 6] = [
-    "One line",
-    "A subject\n\nAnd a body,\nof two lines.\n\n",
-    "\n  ünïcode \u{1f600} \u{2028} \"quoted\" \\ and a tab\t",
-    "word word word word word word word word word word word word word word word word word word wo",
-    "long: a title that goes on for more than a hundred characters, so that GitLab cuts it at a space, which is here",
-    "",
-];
-
-const AUTHORS: [(&str, &str); 4] = [
-    ("Ada", "ada@example.org"),
-    ("Bob \"Bé\" Böhm", "bob@example.net"),
-    ("<none>", "x y@z"),
-    ("日本", "日@本"),
-];
-
-const ZONES: [&str; 5] = ["+0000", "+0200", "-0530", "+1400", "-0001"];
-
-/// A commit on this one with other files; gives its id.
-fn commit(site: &Site, chance: &mut Chance, parents: &[&str]) -> String {
-    for _ in 0..=chance.below(3) {
-        let name = format!("{}/f{}", chance.one(&["a", "b", "ö x"]), chance.below(5));
-        match chance.below(5) {
-            0 => drop(std::fs::remove_file(site.work.join(&name))),
-            1 => {
-                std::fs::remove_file(site.work.join(&name)).ok();
-                std::fs::create_dir_all(site.work.join(&name).parent().unwrap()).unwrap();
-                std::os::unix::fs::symlink("target", site.work.join(&name)).unwrap();
-            }
-            _ => {
-                std::fs::remove_file(site.work.join(&name)).ok();
-                site.file(&name, format!("{}\n", chance.below(1 << 30)));
-            }
-        }
-    }
-    site.git(&["add", "-A"]);
-    let tree = site.git(&["write-tree"]);
-    let (name, email) = chance.one(&AUTHORS);
-    let date = |chance: &mut Chance| {
-        format!(
-            "{} {}",
-            1_600_000_000 + chance.below(100_000_000),
-            chance.one(&ZONES)
-        )
-    };
-    let mut args = vec!["commit-tree", &tree];
-    for parent in parents {
-        args.extend(["-p", parent]);
-    }
-    let message = format!("{}{}", chance.one(&MESSAGES), chance.below(100));
-    let (authored, committed) = (date(chance), date(chance));
-    let run = site.git_run(&args).stdin(message.as_bytes());
-    let run = run
-        .env("GIT_AUTHOR_NAME", *name)
-        .env("GIT_AUTHOR_EMAIL", *email);
-    let ran = run
-        .env("GIT_AUTHOR_DATE", authored)
-        .env("GIT_COMMITTER_DATE", committed)
-        .run();
-    assert_eq!(ran.status, 0, "{}", ran.stderr);
-    ran.stdout.trim().to_owned()
-}
 
 /// A commit as git tells of it.
 fn told(site: &Site, id: &str) -> Value {
@@ -168,13 +88,6 @@ fn in_words_of(format: &str, told: &Value) -> Value {
             "added": told["added"], "removed": told["removed"], "modified": told["modified"],
         }),
     }
-}
-
-/// A ref that moved.
-struct Move {
-    name: String,
-    old: Option<String>,
-    new: Option<String>,
 }
 
 fn git_ok(site: &Site, args: &[&str]) -> bool {
@@ -309,7 +222,6 @@ fn pushes_of_any_kind_are_what_git_says() {
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(24);
-    let mut chance = Chance(seed);
     let site = Site::new();
     let mut config = "key = \"a key of sixteen bytes or more\"\n\
                       instance = \"https://git.example.org/\"\nmax_body = \"8MiB\"\n"
@@ -323,43 +235,13 @@ fn pushes_of_any_kind_are_what_git_says() {
         .unwrap();
     }
     site.config_alone(&config);
-    let mut known = vec![commit(&site, &mut chance, &[])];
+    let mut all = RandomPushes::new(&site, seed);
     for number in 0..pushes {
-        for _ in 0..chance.below(4) {
-            let one = chance.one(&known).clone();
-            let other = chance.one(&known).clone();
-            let parents: &[&str] = match chance.below(6) {
-                0 if one != other => &[&one, &other],
-                1 => &[],
-                _ => &[&one],
-            };
-            known.push(commit(&site, &mut chance, parents));
-        }
-        let names = ["heads/main", "heads/a", "heads/b ö/c", "tags/v1", "tags/v2"];
-        let name = format!("refs/{}", chance.one(&names).replace(' ', "-"));
-        let old = site
-            .run("git")
-            .dir(&site.bare)
-            .args(["rev-parse", "-q", "--verify", &name])
-            .run();
-        let old = Some(old.stdout.trim().to_owned()).filter(|old| !old.is_empty());
-        let mut new = Some(chance.one(&known).clone());
-        if name.starts_with("refs/tags/") && chance.below(2) == 0 {
-            let target = new.clone().unwrap();
-            let tag = format!("t{number}");
-            site.git(&["tag", "-a", "-m", &format!("Tag {number}"), &tag, &target]);
-            new = Some(site.git(&["rev-parse", &tag]));
-        }
-        if old.is_some() && name != "refs/heads/main" && chance.below(4) == 0 {
-            new = None;
-        }
-        if old == new {
+        let Some(moved) = all.next(&site) else {
             continue;
-        }
-        let refspec = format!("+{}:{name}", new.as_deref().unwrap_or_default());
-        let ran = site.git_run(&["push", "-q", "origin", &refspec]).run();
+        };
+        let ran = moved.push(&site);
         assert_eq!(ran.status, 0, "{}", ran.stderr);
-        let moved = Move { name, old, new };
         let requests = site.receiver.take();
         let is_branch_gone = moved.new.is_none() && moved.name.starts_with("refs/heads/");
         // Gitea has no push for it, and `delete` is not asked for.

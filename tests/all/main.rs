@@ -25,6 +25,8 @@ mod completions;
 mod config;
 mod config_errors;
 mod config_filters;
+#[cfg(feature = "amqp")]
+mod config_schema;
 mod config_trust;
 mod cron_mail;
 mod damage;
@@ -36,6 +38,16 @@ mod enable;
 mod enable_config;
 mod exit_codes;
 mod failing_calls;
+#[cfg(feature = "amqp")]
+mod fleet;
+#[cfg(feature = "amqp")]
+mod fleet_answers;
+#[cfg(feature = "amqp")]
+mod fleet_config;
+#[cfg(feature = "amqp")]
+mod fleet_moved;
+#[cfg(feature = "amqp")]
+mod fleet_worker;
 mod forgotten;
 mod formats;
 mod formats_bounds;
@@ -46,6 +58,7 @@ mod formats_rules;
 mod from_pagure;
 mod fuzz;
 mod host_gitolite;
+mod host_gitolite_page;
 mod host_hooks_path;
 mod host_layouts;
 mod host_shown;
@@ -84,6 +97,7 @@ mod one_opener;
 mod outages;
 mod ownership;
 mod page;
+mod page_browser;
 mod poison;
 mod power_cuts;
 mod promises;
@@ -94,6 +108,16 @@ mod real_receivers;
 mod receivers_real;
 #[cfg(feature = "amqp")]
 mod receivers_real_bus;
+#[cfg(feature = "amqp")]
+mod receivers_real_fleet;
+#[cfg(feature = "amqp")]
+mod receivers_real_fleet_broker;
+#[cfg(feature = "amqp")]
+mod receivers_real_fleet_chaos;
+#[cfg(feature = "amqp")]
+mod receivers_real_fleet_wires;
+#[cfg(feature = "amqp")]
+mod receivers_real_fleet_worker;
 mod repositories;
 mod repositories_all;
 mod repositories_errors;
@@ -102,6 +126,7 @@ mod root_asks;
 mod root_bounds;
 mod root_elsewhere;
 mod root_hooks;
+mod root_interrupted;
 mod scenarios;
 mod secrets;
 mod service;

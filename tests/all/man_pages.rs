@@ -133,6 +133,14 @@ fn the_page_of_the_configuration_is_its_reference() {
     rendered(&Environment::new(), page.as_bytes());
 }
 
+/// Returns whether a link's text is words, or code as a whole.
+fn is_word(text: &str) -> bool {
+    let code = text
+        .strip_prefix('`')
+        .and_then(|rest| rest.strip_suffix('`'));
+    !code.unwrap_or(text).contains('`')
+}
+
 /// Markdown of a table's cell as roff: code is bold, links are their text.
 fn roff(text: &str) -> String {
     let mut plain = String::new();
@@ -142,7 +150,7 @@ fn roff(text: &str) -> String {
             .split_once("](")
             .and_then(|(name, rest)| Some((name, rest.split_once(')')?.1)));
         match linked {
-            Some((name, after)) if !before.ends_with('`') && !name.contains('`') => {
+            Some((name, after)) if !before.ends_with('`') && is_word(name) => {
                 plain += before;
                 plain += name;
                 rest = after;

@@ -258,17 +258,17 @@ fn a_queue_that_nobody_flushes_is_seen() {
     assert_eq!(broken.get("refpost_spool_scrape_success", &[]), Some(0.0));
 }
 
-/// Writes counts into the `stats` of a spool, as its account can.
+/// Writes counts into a spool, as its account can.
 fn count(site: &Several, spool: &str, endpoint: &str, number: u64) {
-    let path = site.path(spool).join("refpost/spool/stats");
-    let mut stats: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    let counts = stats["counts"].as_object_mut().unwrap();
+    let path = site.path(spool).join("refpost/spool/counts");
+    let mut all: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let counts = all.as_object_mut().unwrap();
     let mut own = counts.values().next().unwrap().clone();
     own["one"]["totals"]["counts"][0] = number.into();
     let one = own.as_object_mut().unwrap().remove("one").unwrap();
     own[endpoint] = one;
     *counts.values_mut().next().unwrap() = own;
-    fs::write(path, stats.to_string()).unwrap();
+    fs::write(path, all.to_string()).unwrap();
 }
 
 #[test]

@@ -102,9 +102,31 @@ fn a_repository_in_a_shared_spool_is_named_like_any_other_and_after_it_is_gone()
     let queue = |args: &[&str]| fleet.refpost(["queue"]).args(args).arg(&a).run();
     let dropped = queue(&["drop", "--all", "--repo"]).well().stdout;
     assert_eq!(dropped, "1 entry dropped\n");
-    let again = "refpost: nothing of that kind waits or has failed\n\
-                 hint: `refpost queue list` shows what does\n";
-    queue(&["retry", "--older-than", "0s", "--repo"]).fails(1, again);
+    let again = format!(
+        "refpost: cannot find `{}`: it does not exist, and nothing waits for it\n",
+        a.display()
+    );
+    queue(&["retry", "--older-than", "0s", "--repo"]).fails(1, &again);
+}
+
+#[test]
+fn a_misspelt_repository_beside_a_shared_spool_had_0_entries() {
+    let fleet = two(true);
+    let typo = fleet.bare_path("typo");
+    let told = format!(
+        "refpost: cannot find `{}`: it does not exist, and nothing waits for it\n",
+        typo.display()
+    );
+    for args in [
+        &["list"][..],
+        &["drop", "--all", "--repo"],
+        &["drop", "-n", "--all", "--repo"],
+        &["retry", "--endpoint", "one", "--repo"],
+    ] {
+        let ran = fleet.refpost(["queue"]).args(args).arg(&typo).run();
+        assert_eq!(ran.stdout, "", "{args:?}");
+        ran.fails(1, &told);
+    }
 }
 
 #[test]
@@ -150,6 +172,20 @@ fn the_beginning_of_an_id_was_no_id() {
     let left = objects(&site.queue(&["list", "--json"]).well().stdout);
     assert_eq!(left.len(), 1);
     assert_eq!(left[0]["id"], second);
+}
+
+#[test]
+fn ids_of_which_none_was_found_stood_for_every_entry() {
+    let site = Spooled::new();
+    site.receiver.script(|_| Answer::status(503));
+    site.announce_many(2);
+    let told = "refpost: cannot find entry `20010203T`\nrefpost: cannot find entry `20010204T`\n";
+    for verb in [&["drop"][..], &["drop", "-n"], &["retry"], &["show"]] {
+        let ran = site.queue(&[verb, &["20010203T", "20010204T"]].concat());
+        assert_eq!(ran.stdout, "", "{verb:?}");
+        ran.fails(1, told);
+    }
+    assert_eq!(objects(&site.queue(&["list", "--json"]).stdout).len(), 2);
 }
 
 #[test]

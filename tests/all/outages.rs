@@ -69,6 +69,42 @@ fn a_host_that_cannot_be_reached_is_tried_by_few_of_its_queues() {
     assert_eq!(site.attempts().len(), first + 1);
 }
 
+/// Makes each queue due that would be within ten minutes.
+fn fall_due(site: &Spooled) {
+    let now = SystemTime::now();
+    let text = |time| Value::String(humantime::format_rfc3339_nanos(time).to_string());
+    site.change_stats(|stats| {
+        for failure in stats["failures"].as_object_mut().unwrap().values_mut() {
+            let next = humantime::parse_rfc3339(failure["next"].as_str().unwrap()).unwrap();
+            if next < now + Duration::from_mins(10) {
+                failure["next"] = text(now);
+            }
+        }
+    });
+}
+
+#[test]
+fn each_queue_of_an_unreachable_host_probed_it_in_its_turn() {
+    let names: Vec<String> = (0..12).map(|n| format!("e{n}")).collect();
+    let endpoints: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let (site, mut receiver) = unreachable(&endpoints);
+    site.announce();
+    site.flush();
+    let first = site.attempts().len();
+    for _ in 0..5 {
+        age(&site, TWO_MINUTES);
+        fall_due(&site);
+        site.flush();
+    }
+    assert_eq!(site.attempts().len(), first);
+    // Once it is back, a push to one of them wakes all.
+    receiver.restart();
+    age(&site, TWO_MINUTES);
+    site.announce();
+    site.flush();
+    assert_eq!(receiver.take().len(), 24);
+}
+
 #[test]
 fn a_receiver_that_is_back_wakes_the_other_queues_that_could_not_reach_it() {
     let (site, mut receiver) =
@@ -258,6 +294,28 @@ fn a_pusher_was_not_told_that_an_endpoint_fails() {
 }
 
 #[test]
+fn a_push_read_the_whole_queue_of_an_endpoint_that_fails() {
+    let (site, _receiver) = unreachable(&[("one", "")]);
+    site.announce();
+    site.flush();
+    let queue = site.spool().join("retry/one");
+    let first = site.names("retry/one").remove(0);
+    for n in 0..1200 {
+        let older = format!("20200101T000000Z.0.0.20200101T000000.000000000Z-git1-{n:016x}");
+        fs::hard_link(queue.join(&first), queue.join(older)).unwrap();
+    }
+    let text = fs::read_to_string(site.bare.join("refpost.toml")).unwrap();
+    for mode in ["spool", "sync"] {
+        site.settings(&text.replace("\"spool\"", &format!("{mode:?}")));
+        let (_, push) = site.announce();
+        let said = push.remote().join("\n");
+        let begin = "refpost: 1 message queued for `one` (failing for ";
+        let is_right = said.starts_with(begin) && said.ends_with("s, over 1,000 waiting)");
+        assert!(is_right, "{mode}: {said}");
+    }
+}
+
+#[test]
 fn an_endpoint_could_not_be_paused() {
     let site = Spooled::new();
     for mode in ["spool", "sync"] {
@@ -289,4 +347,38 @@ fn an_endpoint_could_not_be_paused() {
     assert!(check.contains(note), "{check}");
     site.configure("mode = \"spool\"", "paused = false");
     assert_eq!(site.flush_well().len(), 2);
+}
+
+/// Repositories without a file of their own are not looked for.
+#[test]
+fn an_endpoint_of_the_servers_file_was_unknown_in_a_shared_spool() {
+    let site = Spooled::new();
+    fs::remove_file(site.bare.join("refpost.toml")).unwrap();
+    let configure = |more: &str| {
+        let text = format!(
+            "root = \"{}\"\nspool = \"{}\"\nmode = \"spool\"\nunsigned = true\n{}{more}",
+            site.bare.parent().unwrap().display(),
+            site.path("shared").display(),
+            site.endpoint("one"),
+        );
+        site.write("system.toml", text);
+    };
+    let status = |wanted: &[&str]| {
+        let text = site.refpost(["status", "--server"]).run().well().stdout;
+        let mut words = text.lines().nth(1).unwrap().split_whitespace();
+        assert!(wanted.iter().all(|it| words.next() == Some(it)), "{text}");
+    };
+    configure("paused = true\n");
+    site.announce();
+    site.refpost(["flush", "--server"]).run().well();
+    let receiver = site.receiver.url("");
+    status(&["paused", "one", &receiver]);
+    configure("");
+    site.receiver.script(|_| Answer::status(503));
+    site.refpost(["flush", "--server"]).run().well();
+    status(&["failing", "one", &receiver]);
+    for args in [["queue", "list"], ["log", "--server"]] {
+        let typo = site.refpost(args).args(["--endpoint", "typo"]).run();
+        assert_eq!(typo.status, 1, "{args:?}");
+    }
 }

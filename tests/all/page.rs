@@ -159,7 +159,7 @@ fn names_of_accounts_on_the_page_of_root_are_text() {
         !page.contains("<script") && !page.contains('\u{202e}'),
         "{page}"
     );
-    fs::write(bare.join("refpost/spool/stats"), stats(&bare)).unwrap();
+    fs::write(bare.join("refpost/spool/counts"), counts(&bare)).unwrap();
     let ran = server.root(&["page"]);
     assert_eq!(ran.status, 1, "{}", ran.stderr);
     let account = format!("Account {} could not be examined.", server.alice.name);
@@ -167,17 +167,17 @@ fn names_of_accounts_on_the_page_of_root_are_text() {
     assert!(ran.stdout.contains("bob/b.git"), "{}", ran.stdout);
 }
 
-/// The `stats` of a repository's spool with a number that is no count.
-fn stats(bare: &std::path::Path) -> String {
-    let text = fs::read_to_string(bare.join("refpost/spool/stats")).unwrap();
-    let mut stats: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let counts = stats["counts"].as_object_mut().unwrap().values_mut();
+/// The counts of a repository's spool, with a number that is no count.
+fn counts(bare: &std::path::Path) -> String {
+    let text = fs::read_to_string(bare.join("refpost/spool/counts")).unwrap();
+    let mut all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let counts = all.as_object_mut().unwrap().values_mut();
     for own in counts.flat_map(|own| own.as_object_mut().unwrap().values_mut()) {
         for hour in own["hours"].as_object_mut().unwrap().values_mut() {
             hour[0] = u64::MAX.into();
         }
     }
-    stats.to_string()
+    all.to_string()
 }
 
 #[test]
@@ -196,6 +196,14 @@ fn a_paused_endpoint_waited_and_took_messages() {
     site.announce();
     site.flush();
     shows("The endpoint is paused", "paused");
+    let list = |args: &[&str]| site.queue(&[&["list"], args].concat()).well().stdout;
+    let listed = list(&[]);
+    assert!(
+        listed.contains("  paused  ") && !listed.contains("now"),
+        "{listed}"
+    );
+    let object: serde_json::Value = serde_json::from_str(&list(&["--json"])).unwrap();
+    assert_eq!(object["reason"], "paused");
     let down = "name = \"one\"\nurl = \"http://127.0.0.1:9/\"";
     site.settings(&format!("unsigned = true\n[[endpoint]]\n{down}\n"));
     site.flush();

@@ -7,41 +7,24 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Request, Site};
+use crate::support::running::{Running, is_missing, wait_for_port};
+use crate::support::{Request, Site, free_port};
 
 const KEY: &str = "a key of more than sixteen bytes";
 
 /// What does not happen in this time never will.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A process that ends with the test.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
 pub(crate) fn data(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/receivers");
     fs::read_to_string(folder.join(name)).unwrap()
-}
-
-/// Says that a receiver is not there.
-pub(crate) fn is_missing(what: &str) -> bool {
-    let must = std::env::var_os("REFPOST_TEST_RECEIVERS").is_some();
-    assert!(!must, "{what} is not there");
-    eprintln!("left out: {what} is not there");
-    true
 }
 
 pub(crate) fn folder(variable: &str) -> Option<PathBuf> {
@@ -50,11 +33,6 @@ pub(crate) fn folder(variable: &str) -> Option<PathBuf> {
         is_missing(variable);
     }
     folder
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Sends bytes that are not refpost's, and gives the answer.
@@ -71,15 +49,6 @@ fn exchange(port: u16, path: &str, headers: &[(String, String)], body: &[u8]) ->
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-pub(crate) fn wait_for_port(port: u16, running: &mut Running) {
-    let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(running.0.try_wait().unwrap().is_none(), "it has ended");
-        assert!(Instant::now() < deadline, "it does not listen");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// What is sent of a first push of this branch, kept and not passed on.

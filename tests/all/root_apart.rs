@@ -221,6 +221,54 @@ fn status_queue_and_check_as_root_are_each_accounts_own() {
     server.root(&["queue", "drop", id]).fails(1, nothing);
 }
 
+/// One whole id among others was passed over, and the beginning of one was refused.
+#[test]
+fn an_id_that_no_account_has_was_passed_over_in_silence() {
+    let Some(server) = Several::new() else { return };
+    server.receiver.script(|_| Answer::status(503));
+    server.repository(server.alice.uid, "alice/a.git", "");
+    server.repository(server.bob.uid, "bob/b.git", "");
+    server.root(&["flush"]);
+    let listed = server.root(&["queue", "list", "--json"]).well().stdout;
+    let objects = listed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let mut ids: Vec<String> = objects
+        .map(|one: serde_json::Value| one["id"].as_str().unwrap().to_owned())
+        .collect();
+    ids.sort();
+    let [first, second] = &ids[..] else {
+        panic!("{listed}");
+    };
+    let pairs = first.bytes().zip(second.bytes());
+    let common = pairs.take_while(|(a, b)| a == b).count();
+    let nowhere = "20010203T224804.571260618Z-git1-2c38aee6bf6736ce";
+    let told = format!("refpost: cannot find entry `{nowhere}`\n");
+    let ran = server.root(&["queue", "retry", first, nowhere]);
+    assert!(ran.stdout.ends_with(": 1 entry to be tried again now\n"));
+    ran.fails(1, &told);
+    let unclear = format!(
+        "refpost: cannot tell which entry `{}` is: 2 ids begin with it\n\
+         hint: one of: {first}, {second}\n",
+        &first[..common]
+    );
+    for verb in ["show", "retry", "drop"] {
+        let ran = server.root(&["queue", verb, &first[..common]]);
+        assert_eq!(ran.stdout, "", "{verb}");
+        ran.fails(1, &unclear);
+        let ran = server.root(&["queue", verb, "20010203T", "20010204T"]);
+        assert_eq!((ran.status, &*ran.stdout), (1, ""), "{verb}");
+    }
+    // The beginning of an id leads to the account that has it.
+    let shown = server.root(&["queue", "show", &first[..=common]]).well();
+    assert!(shown.stdout.contains(first.as_str()), "{}", shown.stdout);
+    let ran = server.root(&["queue", "drop", &second[..=common]]).well();
+    assert!(ran.stdout.ends_with(": 1 entry dropped\n"));
+    let left = server.root(&["queue", "list", "--json"]).well().stdout;
+    assert_eq!(left.lines().count(), 1);
+    assert!(left.contains(first.as_str()));
+}
+
 #[test]
 fn the_servers_spool_is_flushed_by_the_account_that_owns_it() {
     let Some(server) = Several::new() else { return };

@@ -347,5 +347,6 @@ fn the_service_runs_only_where_its_spool_is_its_own() {
     assert!(ran.stderr.ends_with(&hint), "{}", ran.stderr);
     served.accounts.public("system.toml", "root = \"/srv\"\n");
     let ran = Accounts::run(&mut served.as_service(&["work"]));
-    assert!(ran.stderr.contains("`socket` is not set"), "{}", ran.stderr);
+    let why = "neither `socket` nor `[worker]` is set";
+    assert!(ran.stderr.contains(why), "{}", ran.stderr);
 }

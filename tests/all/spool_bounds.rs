@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::support::spooled::{commits, eventually, late, names, odd_receiver};
+use crate::support::spooled::{
+    announce_to, commits, eventually, late, names, odd_receiver, sibling,
+};
 use crate::support::{Background, REFPOST, Receiver, Site, Spooled};
 
 /// Leaves an intent of a push that was refused, which the next push settles.
@@ -202,6 +204,29 @@ fn a_sync_push_does_not_wait_for_a_backlog() {
     );
     let queued = "queued for `down` (no time left)";
     assert!(push.said.contains(queued), "{}", push.said);
+}
+
+#[test]
+fn a_sync_push_distributed_and_waited_behind_the_pushes_of_other_repositories() {
+    let site = Spooled::new();
+    let other = sibling(&site, "other.git");
+    let spool = site.path("shared");
+    let mut text = format!("spool = {spool:?}\nunsigned = true\n");
+    writeln!(text, "urls = [{:?}]", site.receiver.url("/one")).unwrap();
+    let with = |mode: &str| format!("mode = \"{mode}\"\n{text}");
+    site.write("other.git/refpost.toml", with("spool"));
+    announce_to(&site, &other);
+    let waits = || names(&spool.join("new"));
+    let before = waits();
+    assert_eq!(before.len(), 1);
+    site.settings(&with("sync"));
+    let (commit, push) = site.announce();
+    assert!(push.said.contains("1 message sent to"), "{}", push.said);
+    assert_eq!(commits(&push.requests), [commit]);
+    assert_eq!(waits(), before);
+    // A flush delivers it.
+    assert_eq!(site.flush_well().len(), 1);
+    assert!(waits().is_empty());
 }
 
 #[test]

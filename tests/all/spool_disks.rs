@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::disks::{Mount, fill};
+use crate::support::disks::{Mount, fill, make_room};
 use crate::support::spooled::{commits, eventually, files_below, names, to};
 use crate::support::{Answer, Push, REFPOST, Spooled};
 
@@ -51,7 +51,7 @@ fn no_space_left_is_told_and_leaves_nothing_behind() {
     let ran = site.flush();
     assert_eq!(ran.status, 0);
     assert_eq!(commits(&site.receiver.take()), [first]);
-    fs::remove_file(ballast).unwrap();
+    make_room(&ballast);
     let (third, push) = site.announce();
     assert_eq!(push.remote(), ["refpost: 1 message queued for `one`"]);
     assert_eq!(commits(&site.flush_well()), [third]);

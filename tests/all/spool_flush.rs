@@ -208,7 +208,8 @@ fn a_new_spool_adopts_what_waits_in_the_old_one() {
         eventually("the new spool is empty", || {
             let mut files = files_below(&moved).into_iter();
             files.all(|file| {
-                file.starts_with("sizes/") || ["log", "spare", "stats"].contains(&file.as_str())
+                file.starts_with("sizes/")
+                    || ["log", "spare", "stats", "counts"].contains(&file.as_str())
             })
         });
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::disks::{Mount, fill};
+use crate::support::disks::{Mount, fill, make_room};
 use crate::support::spooled::{commits, eventually};
 use crate::support::{Background, Push, Request, Spooled, ZEROS};
 
@@ -48,7 +48,7 @@ impl Full {
     }
 
     fn make_room(&self) {
-        fs::remove_file(&self.ballast).unwrap();
+        make_room(&self.ballast);
     }
 
     fn said_by(&self, command: &str) -> String {
@@ -107,7 +107,7 @@ fn pushes_on_a_full_disk_are_announced_in_order_once_there_is_room() {
         // And once more: the room is there again.
         let ballast = fill(full.disk.path());
         let again = full.announce(2);
-        fs::remove_file(ballast).unwrap();
+        make_room(&ballast);
         assert_eq!(commits(&full.site.flush_well()), again, "{kind}");
     }
 }
@@ -120,7 +120,7 @@ fn a_flush_that_is_killed_loses_no_push_of_a_full_disk() {
     let mut ballast = full.ballast.clone();
     for kill_after in (0..30).step_by(3) {
         let mut pushed = full.announce(3);
-        fs::remove_file(&ballast).unwrap();
+        make_room(&ballast);
         pushed.push(full.site.announce().0);
         let mut flush = Background::start(full.site.refpost(["flush"]).arg(&full.site.bare));
         thread::sleep(Duration::from_millis(kill_after));
@@ -214,7 +214,7 @@ fn what_is_in_spare_is_listed_shown_and_dropped() {
     let dropped = full.site.queue(&["drop", "--all"]).well().stdout;
     assert_eq!(dropped, "2 entries dropped\n");
     assert!(!full.said_by("status").contains("spare"));
-    fs::remove_file(ballast).unwrap();
+    make_room(&ballast);
     assert!(full.site.flush_well().is_empty());
 }
 

@@ -246,6 +246,12 @@ fn the_budget_bounds_what_a_push_waits() {
     assert_eq!(waiting.len(), 1);
     // To be cut off by our own budget is not to fail.
     assert!(waiting[0].contains(".0.0."), "{waiting:?}");
+    // It was begun, so it is logged and counted.
+    let attempts = site.attempts();
+    let statuses: Vec<_> = attempts.iter().map(|one| one["status"].clone()).collect();
+    assert_eq!(statuses, ["budget"]);
+    let counts = fs::read_to_string(site.spool().join("counts")).unwrap();
+    assert!(counts.contains("\"budget\""), "{counts}");
 }
 
 #[test]

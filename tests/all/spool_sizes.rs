@@ -184,6 +184,9 @@ fn an_account_may_let_a_gibibyte_wait_and_no_more() {
     served.receiver.script(|_| Answer::status(200));
     let retry = ["queue", "retry", "--all", "--server"];
     Accounts::run(&mut served.as_service(&retry)).well();
+    eventually("there is room", || {
+        files_below(&served.spool().join("retry")).is_empty()
+    });
     let bare = served.bare("alice/a");
     let flush = ["flush", bare.to_str().unwrap()];
     served.accounts.refpost(served.alice.uid, &flush).well();

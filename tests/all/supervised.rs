@@ -47,16 +47,19 @@ fn lines_in_the_journal_had_no_priority() {
     let stderr = site.write("stderr", "");
     let file = fs::metadata(&stderr).unwrap();
     let stream = format!("{}:{}", file.dev(), file.ino());
-    let said = |stream: &str| {
-        let script = "exec \"$0\" flush /nowhere 2>stderr";
-        let flush = site
+    let said = |arguments: &str, stream: &str| {
+        let script = &format!("exec \"$0\" {arguments} 2>stderr");
+        let run = site
             .run("sh")
             .args(["-c", script])
             .arg(crate::support::REFPOST);
-        flush.dir(site.path("")).env("JOURNAL_STREAM", stream).run();
+        run.dir(site.path("")).env("JOURNAL_STREAM", stream).run();
         fs::read_to_string(&stderr).unwrap()
     };
-    let plain = said("1:2");
-    assert!(plain.starts_with("refpost: "), "{plain}");
-    assert_eq!(said(&stream), format!("<3>{plain}"));
+    // The service also ends before it delivers anything.
+    for arguments in ["flush /nowhere", "--config /nowhere work"] {
+        let plain = said(arguments, "1:2");
+        assert!(plain.starts_with("refpost: "), "{plain}");
+        assert_eq!(said(arguments, &stream), format!("<3>{plain}"));
+    }
 }

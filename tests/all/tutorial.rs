@@ -20,7 +20,7 @@ wait_for() {
 "#;
 
 /// A text in which paths, durations and words with several digits are `#`.
-fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let varies = |word: &str| {
         let digits = word.chars().filter(char::is_ascii_digit).count();
         let is_time = word.starts_with(|c: char| c.is_ascii_digit()) && word.len() > digits;

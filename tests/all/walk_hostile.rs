@@ -5,6 +5,7 @@
 //! made (`REFPOST_PUSHES`), from this seed on (`REFPOST_SEED`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use refpost::event::{Author, ChangedFiles, RefKind, RefUpdate};
 use refpost::git::{Repository, WantedDetails, Wants};
@@ -263,13 +264,18 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-#[test]
-fn hostile_pushes_mean_what_they_mean_to_git() {
-    let pushes = number("REFPOST_PUSHES").unwrap_or(256);
-    let first = number("REFPOST_SEED").unwrap_or(1);
-    let (mut told, mut wrong) = (0, Vec::new());
-    let mut judged: BTreeMap<&str, u64> = BTreeMap::new();
-    for seed in first..first + pushes.div_ceil(OF_EACH) {
+/// The results of pushes.
+#[derive(Default)]
+struct Judged {
+    told: u64,
+    wrong: Vec<String>,
+    /// Number of pushes of each kind.
+    kinds: BTreeMap<&'static str, u64>,
+}
+
+impl Judged {
+    /// Judges pushes to a repository that is drawn from a seed.
+    fn add_pushes_of(&mut self, seed: u64) {
         let mut made = Hostile::new(seed);
         let mut commits = Commits::default();
         for _ in 0..OF_EACH {
@@ -282,19 +288,55 @@ fn hostile_pushes_mean_what_they_mean_to_git() {
             let is_told = match judge.judge(&update) {
                 Ok(is_told) => is_told,
                 Err(why) => {
-                    wrong.push(format!("{}: {update:?}\n{why}", made.story));
+                    self.wrong
+                        .push(format!("{}: {update:?}\n{why}", made.story));
                     continue;
                 }
             };
-            told += u64::from(is_told);
+            self.told += u64::from(is_told);
             // Of a flaw for which git reads nothing, it is judged that we read nothing either.
             let flaws: BTreeSet<_> = judge.seen.iter().flat_map(|id| made.flaws(id)).collect();
             let kinds = made.kinds.iter().copied().filter(|_| is_told);
             for kind in kinds.chain(flaws) {
-                *judged.entry(kind).or_default() += 1;
+                *self.kinds.entry(kind).or_default() += 1;
             }
         }
     }
+
+    fn add(&mut self, other: Self) {
+        self.told += other.told;
+        self.wrong.extend(other.wrong);
+        for (kind, count) in other.kinds {
+            *self.kinds.entry(kind).or_default() += count;
+        }
+    }
+}
+
+#[test]
+fn hostile_pushes_mean_what_they_mean_to_git() {
+    let pushes = number("REFPOST_PUSHES").unwrap_or(256);
+    let first = number("REFPOST_SEED").unwrap_or(1);
+    let seeds = first..first + pushes.div_ceil(OF_EACH);
+    let next = AtomicU64::new(first);
+    let work = || {
+        let mut judged = Judged::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !seeds.contains(&seed) {
+                return judged;
+            }
+            judged.add_pushes_of(seed);
+        }
+    };
+    let mut judged = Judged::default();
+    std::thread::scope(|scope| {
+        let many = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers: Vec<_> = (0..many).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            judged.add(worker.join().unwrap());
+        }
+    });
+    let Judged { told, wrong, kinds } = judged;
     assert!(
         wrong.is_empty(),
         "{} wrong:\n{}",
@@ -303,15 +345,15 @@ fn hostile_pushes_mean_what_they_mean_to_git() {
     );
     assert!(told * 4 > pushes, "only {told} of {pushes} were told");
     let known: Vec<_> = FLAWS.concat().into_iter().chain(KINDS).collect();
-    let unknown: Vec<_> = judged.keys().filter(|kind| !known.contains(kind)).collect();
+    let unknown: Vec<_> = kinds.keys().filter(|kind| !known.contains(kind)).collect();
     assert!(unknown.is_empty(), "not in the list of kinds: {unknown:?}");
     let missing: Vec<_> = known
         .iter()
-        .filter(|kind| !judged.contains_key(*kind))
+        .filter(|kind| !kinds.contains_key(*kind))
         .collect();
     let is_ordinary = pushes >= ORDINARY;
     assert!(
         !is_ordinary || missing.is_empty(),
-        "never judged: {missing:?} of {judged:#?}"
+        "never judged: {missing:?} of {kinds:#?}"
     );
 }

@@ -1,7 +1,9 @@
 //! `check`: finds the faults of a repository's set-up, and tells how to correct them.
 
+mod alerts;
 mod all;
 mod alone;
+mod broker;
 pub(super) mod disk;
 mod endpoint;
 mod filters;
@@ -11,6 +13,7 @@ mod routes;
 mod service;
 mod spool;
 mod template;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -71,12 +74,18 @@ pub(crate) fn run(args: &CheckArgs, ctx: &Context) -> Result<Exit, Error> {
     {
         return alone::run(&file, args.json, ctx);
     }
+    let is_server = matches!(args.repos.named(), Named::Nothing | Named::Server);
+    if is_server
+        && !ctx.is_given
+        && let Some(exit) = worker::run(args.json, &ctx.server()?, ctx)?
+    {
+        return Ok(exit);
+    }
     if let Some(folders) = many(args, ctx)? {
-        let is_all = matches!(args.repos.named(), Named::Nothing | Named::Server);
         if args.routes {
             return routes::of_many(&folders, args, ctx);
         }
-        return all::run(&folders, args, is_all, ctx);
+        return all::run(&folders, args, is_server, ctx);
     }
     let here = [PathBuf::from(".")];
     let repos = match args.repos.named() {

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use super::alerts::Remembers;
+use super::broker::Brokers;
 use super::endpoint::Trusts;
 use super::findings::Findings;
 use super::spool::Spools;
-use super::{endpoint, filters, service, spool, template};
+use super::{alerts, broker, endpoint, filters, service, spool, template};
 use crate::announce::compose;
-use crate::config::Loaded;
+use crate::config::{Loaded, Via};
 use crate::context::{Context, locate};
 use crate::git::Repository;
 use crate::hooks::file::HookState;
@@ -19,6 +21,8 @@ use crate::report;
 pub(crate) struct Known {
     spools: Spools,
     trusts: Trusts,
+    brokers: Brokers,
+    remembers: Remembers,
 }
 
 pub(crate) fn check(repo: &Path, findings: &mut Findings, known: &Known, ctx: &Context) {
@@ -203,11 +207,13 @@ fn check_config(
         }
         filters::check_endpoint(endpoint, findings);
         template::check(endpoint, settings, repository, findings, ctx);
-        if !endpoint.is_served {
+        if endpoint.via == Via::Here {
             endpoint::check(endpoint, settings, &known.trusts, findings, ctx);
         }
     }
     let git_dir = repository.path();
     service::check(settings, &git_dir, findings, ctx);
+    broker::check(settings, &known.brokers, findings, ctx);
+    alerts::check(settings, &known.remembers, findings, ctx);
     spool::check(settings, &git_dir, &known.spools, findings, ctx);
 }

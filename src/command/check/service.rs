@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::findings::Findings;
-use crate::config::Settings;
+use crate::config::{Settings, Via};
 use crate::context::Context;
 use crate::report;
 use crate::service::{self, Answer};
@@ -20,7 +20,7 @@ pub(crate) fn check(settings: &Settings, git_dir: &Path, findings: &mut Findings
     };
     for endpoint in &settings.endpoints {
         let (name, url) = (&endpoint.name, &endpoint.url);
-        findings.ok(&if endpoint.is_served {
+        findings.ok(&if endpoint.via == Via::Service {
             format!("endpoint `{name}` at {url}, by the service, which has its key")
         } else {
             format!(

@@ -6,7 +6,7 @@ use crate::announce::alert;
 use crate::announce::held::Held;
 use crate::config::Alerts;
 use crate::context::Context;
-use crate::context::state::State;
+use crate::context::state::{ALERTS, State};
 use crate::context::targets::Target;
 use crate::error::Error;
 use crate::json;
@@ -16,8 +16,6 @@ use crate::observe::situation::Situation;
 use crate::observe::told::Told;
 use crate::spool::SpoolError;
 
-/// Folder of the account's state that flushes lock, one after another, to tell alerts.
-const FOLDER: &str = "alerts";
 /// What was told by the command, and what by the endpoint.
 const TOLD: [&str; 2] = ["command.json", "endpoint.json"];
 
@@ -46,7 +44,7 @@ pub(super) fn tell(targets: &[Target], held: &Held, alerts: Option<&Alerts>, ctx
 fn hand_over_all(targets: &[Target], held: &Held, alerts: &Alerts, ctx: &Context) -> bool {
     let situation = situation(targets, held, alerts.endpoint.as_deref(), ctx);
     let told = || -> Result<(), Error> {
-        let Some(state) = State::try_lock(FOLDER, ctx)? else {
+        let Some(state) = State::try_lock(ALERTS, ctx)? else {
             return Ok(());
         };
         let [by_command, by_endpoint] = TOLD;

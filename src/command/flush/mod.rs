@@ -18,6 +18,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::announce::delivery_host::DeliveryHost;
+use crate::announce::moved_out::leave_broker;
 use crate::as_account::apart::{self, Job};
 use crate::as_account::become_account;
 use crate::command::flush::prepare::prepare;
@@ -68,9 +69,6 @@ const ROOTS_BUDGET: Duration = Duration::from_secs(55);
 pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
     if args.detached {
         become_account::detach();
-    }
-    if ctx.is_journal() {
-        report::with_priorities();
     }
     signals::panic_ends("cannot go on", i32::from(Exit::Deferred.exit_code()));
     let budget = args.budget.map(Into::into);
@@ -129,8 +127,11 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
             host.submit_waiting();
         };
         until_told(flush.drain(prepared, &mut worked), &stop).await?;
-        let moved = host.move_renamed();
-        until_told(flush.drain(moved, &mut worked), &stop).await
+        // Entries for a broker of before come out of `new/` only now.
+        let spools = all.iter().map(|target| &target.spool);
+        let left = spools.filter(|spool| leave_broker(spool, &host, ctx));
+        let again = left.cloned().chain(host.move_renamed());
+        until_told(flush.drain(again, &mut worked), &stop).await
     })
     .doing("wait for", Path::new("answers"))??;
     host.submit_waiting();

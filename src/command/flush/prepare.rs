@@ -1,7 +1,7 @@
 //! Brings spools up to date before they are delivered.
 
 use crate::announce::delivery_host::DeliveryHost;
-use crate::announce::intents;
+use crate::announce::{intents, moved_out};
 use crate::context::Context;
 use crate::context::targets::Target;
 use crate::delivery::Surveyor;
@@ -9,8 +9,9 @@ use crate::error::Error;
 
 /// Brings a spool up to date.
 ///
-/// Takes over former spools, makes entries due whose endpoints are not configured any more, removes
-/// remains, reserves space, and settles intents. Errors are told.
+/// Takes over former spools, gives what waits for a broker that is not configured any more to its
+/// endpoints, makes entries due whose endpoints are not configured any more, removes remains,
+/// reserves space, and settles intents. Errors are told.
 pub(crate) fn prepare(target: &Target, host: &DeliveryHost<'_>, ctx: &Context) {
     let done = target
         .adopt()
@@ -19,6 +20,7 @@ pub(crate) fn prepare(target: &Target, host: &DeliveryHost<'_>, ctx: &Context) {
     if let Err(error) = done {
         host.distributed(&target.spool, Err(error));
     }
+    moved_out::leave_broker(&target.spool, host, ctx);
     // `check` tells why no space can be reserved.
     target.spool.keep_spare().ok();
     match intents::settle_all(&target.spool, ctx) {

@@ -16,6 +16,7 @@ use tokio::time::{Sleep, sleep};
 use super::look::Look;
 use super::printed::Printed;
 use crate::announce::delivery_host::DeliveryHost;
+use crate::announce::moved_out;
 use crate::command::flush::FlushArgs;
 use crate::command::flush::beside::Beside;
 use crate::context::found::ByOwner;
@@ -48,12 +49,24 @@ pub(crate) fn run(
         Supervisor::ready();
         let mut page = args.page.as_deref().map(Beside::page);
         let mut alerts = Alerting::default();
+        let mut has_begun = false;
         loop {
             host.forget();
             // Their spools are looked into below, with all others.
             host.move_renamed();
             let begun = Instant::now();
-            let searched = targets::search(args.repos.named(), ctx)?;
+            let searched = match targets::search(args.repos.named(), ctx) {
+                // While the server's file is broken, what falls due waits, as pushes do.
+                Err(error) if has_begun => {
+                    ctx.tell_error(error);
+                    targets::Searched {
+                        by_owner: ByOwner::default(),
+                        is_server: false,
+                    }
+                }
+                searched => searched?,
+            };
+            has_begun = true;
             if ctx.own_uid() == 0 {
                 tell_others(&searched.by_owner, ctx);
             }
@@ -93,6 +106,8 @@ pub(crate) fn run(
                     changed = followed.next() => match changed {
                         Changed::Entries(spool) => {
                             host.forget();
+                            // What waited for a broker is older.
+                            moved_out::leave_broker(&spool, host, ctx);
                             flush.add(&spool);
                         }
                         Changed::Spools => has_changed = true,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use clap_complete::engine::ArgValueCompleter;
@@ -66,13 +67,49 @@ pub(in crate::command) fn nowhere(ctx: &Context, error: impl Fn() -> Error) -> R
     Err(error())
 }
 
+/// Returns the outcome where ids are named and none of them was found.
+pub(super) fn none_found(ctx: &Context) -> Result<Exit, Error> {
+    match ctx.outcome() {
+        Exit::Well => nowhere(ctx, nothing_chosen),
+        // Each was told.
+        outcome => Ok(outcome),
+    }
+}
+
+/// Tells of repositories that are named, do not exist, and have no entries either. Returns the
+/// outcome if no others are named.
+pub(super) fn tell_strangers(targets: &[Target], choice: &Choice, ctx: &Context) -> Option<Exit> {
+    let is_stranger = |path: &&PathBuf| {
+        let its = Choice {
+            ids: None,
+            filter: FilterArgs::default(),
+            gone: vec![(*path).clone()],
+            is_server: choice.is_server,
+        };
+        let mut all = targets.iter();
+        all.all(|target| select(target, &its, ctx).is_ok_and(|its| its.is_empty()))
+    };
+    let strangers: Vec<&PathBuf> = choice.gone.iter().filter(is_stranger).collect();
+    let is_all = !choice.gone.is_empty() && strangers.len() == choice.gone.len();
+    // Another account may have entries of it.
+    if ctx.is_given {
+        return is_all.then_some(Exit::NotHere);
+    }
+    for path in strangers {
+        let path = path.display();
+        let why = format!("cannot find `{path}`: it does not exist, and nothing waits for it");
+        ctx.tell_failure(Error::failed(why));
+    }
+    is_all.then(|| ctx.outcome())
+}
+
 /// Returns whether an endpoint is named that nothing configures, and nothing is here for it.
 pub(super) fn is_typo(targets: &[Target], choice: &Choice, ctx: &Context) -> bool {
     let Some(name) = &choice.filter.endpoint else {
         return false;
     };
     let all_of_it = Choice {
-        ids: Vec::new(),
+        ids: None,
         filter: FilterArgs {
             endpoint: Some(name.clone()),
             older_than: None,
@@ -119,8 +156,11 @@ fn chosen(
         return apart(searched, line, ctx).map(ControlFlow::Break);
     }
     let targets = searched.targets(ctx);
-    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
-        return nowhere(ctx, nothing_chosen).map(ControlFlow::Break);
+    if !asked.resolve(&mut choice, &targets, ctx)? {
+        return none_found(ctx).map(ControlFlow::Break);
+    }
+    if let Some(outcome) = tell_strangers(&targets, &choice, ctx) {
+        return Ok(ControlFlow::Break(outcome));
     }
     Ok(ControlFlow::Continue((targets, choice)))
 }

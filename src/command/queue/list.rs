@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::act::{is_typo, no_such_endpoint, nowhere};
+use super::act::{is_typo, no_such_endpoint, nothing_chosen, nowhere, tell_strangers};
 use super::rows::Rows;
 use super::scope::{Asked, FilterArgs};
 use super::selection::{Listed, Location, select};
@@ -11,8 +11,9 @@ use crate::as_account::apart::{self, Job};
 use crate::command::ReposArgs;
 use crate::context::Context;
 use crate::context::configured::{Configured, NOT_CONFIGURED};
-use crate::context::targets;
+use crate::context::targets::{self, Target};
 use crate::error::{Error, Exit};
+use crate::observe::State;
 use crate::report;
 use crate::spool::{Spool, SpoolError};
 
@@ -42,11 +43,15 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
         line.extend(args.json.then(|| "--json".into()));
         let job = Job::looking(line, args.json);
         return match apart::run(searched.by_owner, &job, ctx)? {
-            Exit::NotHere => Err(no_such_endpoint(&choice)),
+            Exit::NotHere if choice.filter.endpoint.is_some() => Err(no_such_endpoint(&choice)),
+            Exit::NotHere => Err(nothing_chosen()),
             done => Ok(done),
         };
     }
     let targets = searched.targets(ctx);
+    if let Some(outcome) = tell_strangers(&targets, &choice, ctx) {
+        return Ok(outcome);
+    }
     let configured = Configured::new(ctx);
     let mut rows = Rows::new(ctx);
     let done = targets::each(&targets, ctx, |target| {
@@ -57,7 +62,9 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
                 .map(|_| NOT_CONFIGURED);
             let kills = killers.iter().find(|(id, _)| id == listed.location.id());
             let kills = kills.map(|(_, why)| why.as_str());
-            let reason = orphan.or(kills.filter(|_| listed.location.is_aside()));
+            let reason = orphan
+                .or(is_paused(&listed.location, target).then(|| State::Paused.word()))
+                .or(kills.filter(|_| listed.location.is_aside()));
             if args.json {
                 report::json(&object(&target.spool, &listed, reason));
             } else {
@@ -71,6 +78,15 @@ pub(super) fn run(args: &QueueListArgs, ctx: &Context) -> Result<Exit, Error> {
         return nowhere(ctx, || no_such_endpoint(&choice));
     }
     Ok(done)
+}
+
+/// Returns whether what is there is not tried because its endpoint is paused.
+fn is_paused(location: &Location, target: &Target) -> bool {
+    let Location::Waiting(queue, _) = location else {
+        return false;
+    };
+    let endpoint = target.endpoints.get(queue);
+    endpoint.is_some_and(|endpoint| endpoint.is_paused)
 }
 
 pub(super) fn object(spool: &Spool, listed: &Listed, reason: Option<&str>) -> serde_json::Value {

@@ -3,6 +3,7 @@
 pub(super) mod act;
 mod describe;
 mod drop;
+mod ids;
 mod list;
 mod r#move;
 mod resolve;
@@ -16,6 +17,7 @@ use clap::Subcommand;
 
 use crate::command::queue::act::QueueChooseArgs;
 use crate::command::queue::drop::QueueDropArgs;
+use crate::command::queue::ids::QueueIdsArgs;
 use crate::command::queue::list::QueueListArgs;
 use crate::command::queue::r#move::QueueMoveArgs;
 use crate::command::queue::show::QueueShowArgs;
@@ -41,6 +43,9 @@ pub(crate) enum QueueCommand {
     ///
     /// They do not come back: without ids, --repo or --server says where, and -n shows first.
     Drop(QueueDropArgs),
+    /// Print the ids that begin like this, for root's refpost
+    #[command(hide = true)]
+    Ids(QueueIdsArgs),
 }
 
 pub(crate) fn run(command: &QueueCommand, ctx: &Context) -> Result<Exit, Error> {
@@ -50,5 +55,6 @@ pub(crate) fn run(command: &QueueCommand, ctx: &Context) -> Result<Exit, Error> 
         QueueCommand::Retry(args) => retry::run(args, ctx),
         QueueCommand::Move(args) => r#move::run(args, ctx),
         QueueCommand::Drop(args) => drop::run(args, ctx),
+        QueueCommand::Ids(args) => ids::run(args, ctx),
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
-use super::act::{apart, nothing_chosen, nowhere};
+use super::act::{apart, none_found, nowhere};
 use super::scope::{Asked, Choice, FilterArgs, IdPrefix, ScopeArgs, absolute};
 use super::selection::select;
 use crate::announce::delivery_host::DeliveryHost;
@@ -58,6 +58,17 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
     if old == new {
         return Err(Error::failed(format!("cannot move `{old}` to itself")));
     }
+    if Queue::new(old.clone()).is_ok_and(|queue| queue.is_broker()) {
+        return Err(Error::Failed {
+            what: format!(
+                "cannot move `{old}` to one endpoint: its entries are for all that workers serve"
+            ),
+            hint: Some(
+                "without `[broker]`, a flush gives them to their endpoints: docs/guides/fleet.md"
+                    .to_owned(),
+            ),
+        });
+    }
     let asked = Asked {
         ids: &args.ids,
         filter: FilterArgs {
@@ -75,8 +86,8 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
         return apart(searched, line, ctx);
     }
     let targets = searched.targets(ctx);
-    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
-        return nowhere(ctx, nothing_chosen);
+    if !asked.resolve(&mut choice, &targets, ctx)? {
+        return none_found(ctx);
     }
     let host = DeliveryHost::new(ctx, false);
     let (mut count, mut is_any) = (0, false);
@@ -89,7 +100,7 @@ pub(crate) fn run(args: &QueueMoveArgs, ctx: &Context) -> Result<Exit, Error> {
         is_any = true;
         for ((from, to), repositories) in &plan {
             let is_wanted = |id: &Id, header: &Header| {
-                let is_chosen = choice.ids.is_empty() || choice.ids.contains(id);
+                let is_chosen = choice.has(id);
                 is_chosen && repositories.contains(&header.repository)
             };
             let handed = target.spool.hand_over(from, (to, new), &is_wanted);

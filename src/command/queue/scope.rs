@@ -1,5 +1,6 @@
 //! What a command line of `queue` is about: which spools, and which of their entries.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -76,13 +77,20 @@ pub(super) struct Asked<'a> {
 
 /// The selected entries of the spools that were found.
 pub(super) struct Choice {
-    /// Their ids; all if there are none.
-    pub(super) ids: Vec<Id>,
+    /// Their ids. `None`: entries of every id.
+    pub(super) ids: Option<BTreeSet<Id>>,
     pub(super) filter: FilterArgs,
     /// Repositories that were named and are gone: only what waits for them is meant.
     pub(super) gone: Vec<PathBuf>,
     /// True if entries of all repositories are meant, in all spools.
     pub(super) is_server: bool,
+}
+
+impl Choice {
+    /// Returns whether entries of this id are selected.
+    pub(super) fn has(&self, id: &Id) -> bool {
+        self.ids.as_ref().is_none_or(|ids| ids.contains(id))
+    }
 }
 
 impl Asked<'_> {
@@ -97,22 +105,16 @@ impl Asked<'_> {
             Named::Server
         };
         let searched = targets::search(named, ctx)?;
-        let is_whole = |prefix: &IdPrefix| Id::parse(&prefix.0).is_some();
-        if searched.is_of_others(ctx)
-            && searched.by_owner.0.len() > 1
-            && let Some(short) = self.ids.iter().find(|prefix| !is_whole(prefix))
-        {
-            return Err(Error::Failed {
-                what: format!(
-                    "cannot look for `{}` among the entries of several accounts: it is the \
-                     beginning of an id",
-                    short.0
-                ),
-                hint: Some("name the whole id, or a repository with --repo".to_owned()),
-            });
-        }
+        let is_one_whole = matches!(self.ids, [one] if Id::parse(&one.0).is_some());
+        let is_shared = searched.is_of_others(ctx) && searched.by_owner.0.len() > 1;
+        // What none of them has is told once, and no beginning of an id means one of each.
+        let ids = if is_shared && !self.ids.is_empty() && !is_one_whole {
+            Some(self.ids_of_accounts(&searched.by_owner, ctx)?)
+        } else {
+            None
+        };
         let choice = Choice {
-            ids: Vec::new(),
+            ids,
             filter: self.filter.clone(),
             gone,
             is_server: searched.is_server,
@@ -141,7 +143,10 @@ impl Asked<'_> {
     /// Returns the command line that asks for the same of another account's entries.
     pub(super) fn line(&self, verb: &str, choice: &Choice) -> Vec<OsString> {
         let mut line: Vec<OsString> = vec!["queue".into(), verb.into()];
-        line.extend(self.ids.iter().map(|id| OsString::from(&id.0)));
+        match &choice.ids {
+            Some(ids) => line.extend(ids.iter().map(|id| OsString::from(id.as_str()))),
+            None => line.extend(self.ids.iter().map(|id| OsString::from(&id.0))),
+        }
         if let Some(endpoint) = &self.filter.endpoint {
             line.extend(["--endpoint".into(), endpoint.into()]);
         }

@@ -150,7 +150,7 @@ pub(super) fn select(
     let mut locations = locations(spool, ctx)?;
     // An error was told above.
     let spare: BTreeMap<Id, Header> = spool.in_spare().into_iter().flatten().collect();
-    locations.retain(|location| choice.ids.is_empty() || choice.ids.contains(location.id()));
+    locations.retain(|location| choice.has(location.id()));
     locations.sort_by(|a, b| (a.id(), a.queue()).cmp(&(b.id(), b.queue())));
     let repositories: Option<BTreeSet<PathBuf>> = if choice.gone.is_empty() {
         // Everything in a spool inside a repository is that repository's, by any path it had.

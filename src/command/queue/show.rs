@@ -6,7 +6,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Map, Value, json};
 
-use super::act::{nothing_chosen, nowhere};
+use super::act::{none_found, nothing_chosen, nowhere};
 use super::describe::describe;
 use super::list::object;
 use super::scope::{Asked, FilterArgs, IdPrefix, ScopeArgs};
@@ -53,8 +53,8 @@ pub(super) fn run(args: &QueueShowArgs, ctx: &Context) -> Result<Exit, Error> {
         };
     }
     let targets = searched.targets(ctx);
-    if !asked.resolve(&mut choice, &targets, ctx)? && ctx.outcome() == Exit::Well {
-        return nowhere(ctx, nothing_chosen);
+    if !asked.resolve(&mut choice, &targets, ctx)? {
+        return none_found(ctx);
     }
     let mut shown: BTreeMap<Id, (Header, Option<Entry>)> = BTreeMap::new();
     let mut places: BTreeMap<Id, Vec<(String, Value)>> = BTreeMap::new();

@@ -175,7 +175,10 @@ fn credential_name<E: serde::de::Error>(name: String) -> Result<String, E> {
 impl<'de> Deserialize<'de> for PreviousKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
+        #[serde(
+            deny_unknown_fields,
+            expecting = "a table, `{ file = \"…\", until = 2027-01-31 }`"
+        )]
         struct Form {
             text: Option<String>,
             file: Option<SecretFile>,

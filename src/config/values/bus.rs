@@ -128,15 +128,40 @@ pub(in crate::config) fn urls<'de, D>(deserializer: D) -> Result<Option<Vec<Endp
 where
     D: Deserializer<'de>,
 {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    if texts.len() > MOST_FALLBACKS {
-        let why = format_args!("there can be {MOST_FALLBACKS} further brokers at most");
-        return Err(D::Error::custom(why));
-    }
-    let urls = texts.iter().map(|text| EndpointUrl::parse_any(text));
-    urls.collect::<Result<_, _>>()
+    parse_all(&Vec::deserialize(deserializer)?)
         .map(Some)
         .map_err(D::Error::custom)
+}
+
+fn parse_all(texts: &[String]) -> Result<Vec<EndpointUrl>, String> {
+    if texts.len() > MOST_FALLBACKS {
+        return Err(format!(
+            "there can be {MOST_FALLBACKS} further brokers at most"
+        ));
+    }
+    let urls = texts.iter().map(|text| EndpointUrl::parse_any(text));
+    urls.collect()
+}
+
+/// Reads `url` of `[broker]`: one node, or an array of them.
+pub(in crate::config) fn nodes<'de, D>(
+    deserializer: D,
+) -> Result<Option<Vec<EndpointUrl>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        One(String),
+        Nodes(Vec<String>),
+    }
+    let all = match Said::deserialize(deserializer) {
+        Ok(Said::One(url)) => vec![url],
+        Ok(Said::Nodes(urls)) if !urls.is_empty() => urls,
+        _ => return Err(D::Error::custom("expected a URL, or an array of them")),
+    };
+    parse_all(&all).map(Some).map_err(D::Error::custom)
 }
 
 /// Name of an exchange.

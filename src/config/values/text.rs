@@ -344,19 +344,23 @@ pub(in crate::config) struct EndpointName(pub(in crate::config) String);
 impl<'de> Deserialize<'de> for EndpointName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
         if name == "unreadable" {
-            return Err(D::Error::custom(
-                "`unreadable` is where the spool keeps what it cannot read",
-            ));
+            let why = "`unreadable` is where the spool keeps what it cannot read";
+            return Err(D::Error::custom(why));
         }
-        if !starts_well || name.len() > LONGEST_NAME || !name.chars().all(is_name_char) {
-            return Err(D::Error::custom(
-                "an endpoint's name is at most 64 letters, digits, `.`, `_` and `-`, a letter or digit first",
-            ));
+        if !is_endpoint_name(&name) {
+            let why = "an endpoint's name is at most 64 letters, digits, `.`, `_` and `-`, a letter or digit first";
+            return Err(D::Error::custom(why));
         }
         Ok(Self(name))
     }
+}
+
+/// Returns whether an endpoint can have a name.
+#[must_use]
+pub fn is_endpoint_name(name: &str) -> bool {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    starts_well && name.len() <= LONGEST_NAME && name.chars().all(is_name_char)
 }
 
 fn is_name_char(c: char) -> bool {

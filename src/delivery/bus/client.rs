@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::link::Outgoing;
 use super::publication::Publication;
+use super::route::Route;
 use super::said;
-use super::worker::{Route, Told, Worker};
+use super::worker::{Told, Worker};
 use crate::config::{Bus, Endpoint, EndpointUrl, Network};
-use crate::delivery::http::address::in_network;
 use crate::delivery::http::answer::{Answer, Broken, Unanswered};
 use crate::delivery::http::fault::Fault;
-use crate::delivery::http::proxy;
 use crate::delivery::http::tls::Trust;
 use crate::payload::Message;
 
@@ -26,13 +26,16 @@ const LEAVE: Duration = Duration::from_secs(1);
 
 /// Publishes messages, and keeps connections open between them.
 ///
-/// Each connection carries one message at a time.
+/// Each connection carries one message at a time, but that to the broker which gets whole entries.
 pub(in crate::delivery) struct Client {
     /// Connections that are not in use, and since when.
-    kept: RefCell<HashMap<Key, Vec<(Worker, Instant)>>>,
+    kept: RefCell<HashMap<Key, Vec<Kept>>>,
     /// Name of this machine.
     host: String,
 }
+
+/// A connection, and since when it is kept.
+type Kept = (Rc<Worker>, Instant);
 
 /// The settings that a connection depends on.
 type Key = (Arc<Network>, EndpointUrl, Vec<EndpointUrl>, Trust);
@@ -55,11 +58,14 @@ impl Client {
         limit: Duration,
     ) -> Result<Answer, Fault> {
         let started = Instant::now();
-        permit(endpoint, bus, network)?;
-        let Some(publication) = Publication::new(message, bus) else {
+        let outgoing = if bus.takes_entries {
+            let user = endpoint.url.has_userinfo().then(|| endpoint.url.login().0);
+            Outgoing::of_entry(message, bus, user)
+        } else if let Some(publication) = Publication::new(message, bus) {
+            Outgoing::new(publication, bus.require_route)
+        } else {
             return Ok(said::not_pagures(started.elapsed()));
         };
-        let outgoing = Outgoing::new(publication, bus.require_route);
         let urls = bus.fallbacks.clone();
         let key = (
             Arc::clone(network),
@@ -68,21 +74,39 @@ impl Client {
             Trust::of(endpoint),
         );
         let worker = self.worker(&key, endpoint, network)?;
-        let told = timeout_at(started + limit, worker.publish(outgoing)).await;
+        if bus.takes_entries {
+            // Others publish on it meanwhile.
+            self.keep(key.clone(), Rc::clone(&worker));
+        }
+        let end = started + limit;
+        let told = timeout_at(end, worker.publish(outgoing, end)).await;
         let took = started.elapsed();
         let Told { said, is_retried } = match told {
             Ok(Some(Ok(told))) => told,
             Ok(Some(Err(Unanswered::Fault(fault)))) => return Err(fault),
             Ok(Some(Err(Unanswered::Broken(broken)))) => return Ok(Answer::broken(broken, took)),
-            Ok(None) => return Ok(Answer::broken(said::garbled(), took)),
+            // The thread may be the first to see that it is late.
+            Ok(None) if Instant::now() >= end => {
+                return Ok(Answer::broken(Broken::timeout(), took));
+            }
+            Ok(None) => {
+                self.forget(&key, &worker);
+                return Ok(Answer::broken(said::garbled(), took));
+            }
             Err(_) => return Ok(Answer::broken(Broken::timeout(), took)),
         };
-        if said.keeps() {
+        if said.keeps() && !bus.takes_entries {
             self.keep(key, worker);
         }
+        let answer = said.answer(&endpoint.url, took);
+        let answer = if bus.takes_entries {
+            said::about_the_broker(answer)
+        } else {
+            answer
+        };
         Ok(Answer {
             retried: is_retried.then(said::lost),
-            ..said.answer(&endpoint.url, took)
+            ..answer
         })
     }
 
@@ -92,20 +116,24 @@ impl Client {
         key: &Key,
         endpoint: &Endpoint,
         network: &Arc<Network>,
-    ) -> Result<Worker, Fault> {
+    ) -> Result<Rc<Worker>, Fault> {
         let kept = self.kept.borrow_mut().get_mut(key).and_then(Vec::pop);
         if let Some((worker, _)) = kept {
             return Ok(worker);
         }
-        let route = Route {
-            endpoint: endpoint.clone(),
-            network: Arc::clone(network),
-            host: self.host.clone(),
-        };
-        Worker::start(route).map_err(Fault::Files)
+        let route = Route::new(endpoint, network, &self.host);
+        let worker = Worker::start(route).map_err(Fault::Files)?;
+        Ok(Rc::new(worker))
     }
 
-    fn keep(&self, key: Key, worker: Worker) {
+    /// Forgets a connection whose thread has ended.
+    fn forget(&self, key: &Key, worker: &Rc<Worker>) {
+        if let Some(kept) = self.kept.borrow_mut().get_mut(key) {
+            kept.retain(|(own, _)| !Rc::ptr_eq(own, worker));
+        }
+    }
+
+    fn keep(&self, key: Key, worker: Rc<Worker>) {
         let mut kept = self.kept.borrow_mut();
         kept.retain(|_, workers| {
             workers.retain(|(_, since)| since.elapsed() < IDLE);
@@ -118,24 +146,13 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         let kept = self.kept.take().into_values().flatten();
-        let mut workers: Vec<Worker> = kept.map(|(worker, _)| worker).collect();
+        // Those that an attempt still uses end with it.
+        let workers = kept.filter_map(|(worker, _)| Rc::into_inner(worker));
+        let mut workers: Vec<Worker> = workers.collect();
         workers.iter_mut().for_each(Worker::dismiss);
         let end = Instant::now() + LEAVE;
         for worker in workers {
             worker.wait(end.saturating_duration_since(Instant::now()));
         }
     }
-}
-
-/// Fails if the configuration forbids to dial a bus, as far as that shows before.
-fn permit(endpoint: &Endpoint, bus: &Bus, network: &Network) -> Result<(), Fault> {
-    for url in [&endpoint.url].into_iter().chain(&bus.fallbacks) {
-        if network.https_only && !url.is_encrypted() {
-            return Err(Fault::NotEncrypted {
-                scheme: url.expose().scheme().to_owned(),
-                allowed: in_network(network, "https_only = false"),
-            });
-        }
-    }
-    Ok(proxy::permit_bus(endpoint, network)?)
 }

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amqprs::callbacks::{ChannelCallback, ConnectionCallback};
-use amqprs::channel::{BasicPublishArguments, Channel, ConfirmSelectArguments};
+use amqprs::channel::{
+    BasicAckArguments, BasicCancelArguments, BasicConsumeArguments, BasicPublishArguments,
+    BasicQosArguments, Channel, ConfirmSelectArguments, ConsumerMessage, ExchangeDeclareArguments,
+    QueueDeclareArguments,
+};
 use amqprs::connection::{Connection, OpenConnectionArguments};
 use amqprs::security::SecurityCredentials;
 use amqprs::tls::TlsAdaptor;
@@ -23,16 +27,18 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::publication::{Header, Publication};
-use super::said::Said;
+use crate::config::Bus;
+use crate::payload::Message;
 
-/// Time between two signs of life on a connection, in seconds, unless the broker asks for less.
-const HEARTBEAT: u16 = 30;
 /// Shortest such time. amqprs halves it, and does nothing else at zero.
 const SHORTEST_HEARTBEAT: u16 = 2;
 /// Size of the smallest frames (AMQP 0-9-1, `frame-min-size`). amqprs panics at less.
 const SMALLEST_FRAMES: u32 = 4096;
 /// Time for taking leave of a broker.
 const LEAVE: Duration = Duration::from_millis(500);
+/// Media type and version of an entry of the spool.
+const ENTRY: &str = "application/vnd.refpost.entry";
+const ENTRY_VERSION: &str = "1";
 /// Length of the longest name of a table's field and of other short texts, in bytes.
 const SHORT: usize = 255;
 
@@ -51,10 +57,12 @@ pub(super) struct Target<'a> {
     pub(super) virtual_host: String,
     /// Name of the connection, for people at the broker.
     pub(super) connection: String,
+    /// Time between two signs of life, in seconds, unless the broker asks for less.
+    pub(super) heartbeat: u16,
 }
 
 /// An event on a connection or its channel.
-enum Heard {
+pub(super) enum Heard {
     Ack {
         tag: u64,
         is_multiple: bool,
@@ -63,10 +71,11 @@ enum Heard {
         tag: u64,
         is_multiple: bool,
     },
-    Return,
+    /// A message that no queue is bound for, with its id.
+    Return(Option<String>),
     ClosedChannel(u16, String),
     ClosedConnection(u16, String),
-    /// A task that listened has ended.
+    /// A task that listened has ended, or the broker has cancelled what it listened to.
     Gone,
 }
 
@@ -96,7 +105,7 @@ impl Link {
         arguments
             .virtual_host(&target.virtual_host)
             .connection_name(&target.connection)
-            .heartbeat(HEARTBEAT)
+            .heartbeat(target.heartbeat)
             .credentials(match &target.login {
                 Some((name, password)) => SecurityCredentials::new_plain(name, password),
                 None => SecurityCredentials::new_external(),
@@ -130,45 +139,67 @@ impl Link {
         is_silent && self.connection.is_open() && self.channel.is_open()
     }
 
-    /// Publishes a message, and waits for what the broker says to it.
-    pub(super) async fn publish(&mut self, message: &Outgoing) -> Said {
+    /// Publishes a message. Returns its number on the channel, or `None` if the connection broke.
+    pub(super) async fn publish(&mut self, message: &Outgoing) -> Option<u64> {
         let mut arguments = BasicPublishArguments::new(&message.exchange, &message.routing_key);
         arguments.mandatory(message.is_mandatory);
-        let properties = properties(message);
-        let body = message.body.clone();
-        let sent = self
-            .channel
-            .basic_publish(properties, body, arguments)
-            .await;
-        if sent.is_err() {
-            return Said::Lost;
-        }
+        let (properties, body) = (properties(message), message.body.clone());
+        let sent = self.channel.basic_publish(properties, body, arguments);
+        sent.await.ok()?;
         self.published += 1;
-        let mut is_returned = false;
-        // Its own number, or one that covers it; zero is all of them.
-        let own = self.published;
-        let is_meant = |tag, is_multiple| tag == own || is_multiple && (tag == 0 || tag > own);
-        loop {
-            match self.heard.recv().await {
-                Some(Heard::Return) => is_returned = true,
-                Some(Heard::Ack { tag, is_multiple }) if is_meant(tag, is_multiple) => {
-                    return if is_returned {
-                        Said::Returned
-                    } else {
-                        Said::Confirmed
-                    };
-                }
-                Some(Heard::Nack { tag, is_multiple }) if is_meant(tag, is_multiple) => {
-                    return Said::Nacked;
-                }
-                Some(Heard::Ack { .. } | Heard::Nack { .. }) => {}
-                Some(Heard::ClosedChannel(code, text)) => return Said::ClosedChannel(code, text),
-                Some(Heard::ClosedConnection(code, text)) => {
-                    return Said::ClosedConnection(code, text);
-                }
-                Some(Heard::Gone) | None => return Said::Lost,
-            }
+        Some(self.published)
+    }
+
+    /// Waits for the next event.
+    pub(super) async fn hear(&mut self) -> Heard {
+        self.heard.recv().await.unwrap_or(Heard::Gone)
+    }
+
+    /// Fails unless the exchange and these queues are there. Needs no rights to them. The error is
+    /// the library's text.
+    pub(super) async fn find(&self, exchange: &str, queues: &[String]) -> Result<(), String> {
+        let mut arguments = ExchangeDeclareArguments::new(exchange, "direct");
+        arguments.passive(true);
+        let declared = self.channel.exchange_declare(arguments).await;
+        declared.map_err(|error| error.to_string())?;
+        for queue in queues {
+            let mut arguments = QueueDeclareArguments::new(queue);
+            arguments.passive(true);
+            let declared = self.channel.queue_declare(arguments).await;
+            declared.map_err(|error| error.to_string())?;
         }
+        Ok(())
+    }
+
+    /// Has the messages of a queue sent here, `most` at once without an answer. The error is the
+    /// library's text.
+    pub(super) async fn consume(
+        &self,
+        queue: &str,
+        most: u16,
+    ) -> Result<(String, UnboundedReceiver<ConsumerMessage>), String> {
+        let consumed = async {
+            self.channel
+                .basic_qos(BasicQosArguments::new(0, most, false))
+                .await?;
+            let arguments = BasicConsumeArguments::new(queue, "");
+            self.channel.basic_consume_rx(arguments).await
+        };
+        consumed.await.map_err(|error| error.to_string())
+    }
+
+    /// Acknowledges all messages up to this one. Returns false if the connection broke.
+    pub(super) async fn acknowledge(&self, tag: u64) -> bool {
+        let arguments = BasicAckArguments::new(tag, true);
+        self.channel.basic_ack(arguments).await.is_ok()
+    }
+
+    /// Has no more messages sent here.
+    pub(super) async fn cancel(&self, consumer: &str) {
+        let cancelled = self
+            .channel
+            .basic_cancel(BasicCancelArguments::new(consumer));
+        timeout(LEAVE, cancelled).await.ok();
     }
 
     /// Takes leave of the broker, which would note a lost connection otherwise.
@@ -186,7 +217,12 @@ pub(super) struct Outgoing {
     pub(super) body: Vec<u8>,
     /// True if the broker must say so when no queue is bound for it.
     pub(super) is_mandatory: bool,
+    /// Of an entry of the spool: its sender.
+    pub(super) entry: Option<Sender>,
 }
+
+/// The user who sends an entry, if the URL says so. The broker refuses a false one.
+pub(super) struct Sender(pub(super) Option<String>);
 
 impl Outgoing {
     pub(super) fn new(publication: Publication<'_>, is_mandatory: bool) -> Self {
@@ -197,6 +233,20 @@ impl Outgoing {
             headers: publication.headers,
             body: publication.body.to_vec(),
             is_mandatory,
+            entry: None,
+        }
+    }
+
+    /// Makes the message that carries an entry of the spool.
+    pub(super) fn of_entry(message: &Message, bus: &Bus, user: Option<String>) -> Self {
+        Self {
+            exchange: bus.exchange.clone(),
+            routing_key: message.topic.clone(),
+            message_id: message.msg_id.clone(),
+            headers: BTreeMap::new(),
+            body: message.body.clone(),
+            is_mandatory: bus.require_route,
+            entry: Some(Sender(user)),
         }
     }
 }
@@ -204,6 +254,20 @@ impl Outgoing {
 /// Makes the properties of a message. Texts that are too long for the wire are left out: amqprs
 /// panics at them.
 fn properties(message: &Outgoing) -> BasicProperties {
+    let mut properties = BasicProperties::default();
+    properties.with_delivery_mode(DELIVERY_MODE_PERSISTENT);
+    if message.message_id.len() <= SHORT {
+        properties.with_message_id(&message.message_id);
+    }
+    if let Some(Sender(user)) = &message.entry {
+        properties
+            .with_content_type(ENTRY)
+            .with_message_type(ENTRY_VERSION);
+        if let Some(user) = user {
+            properties.with_user_id(user);
+        }
+        return properties;
+    }
     let mut headers = FieldTable::new();
     for (name, value) in &message.headers {
         let value = match value {
@@ -216,15 +280,10 @@ fn properties(message: &Outgoing) -> BasicProperties {
             headers.insert(name, value);
         }
     }
-    let mut properties = BasicProperties::default();
     properties
         .with_content_type("application/json")
         .with_content_encoding("utf-8")
-        .with_headers(headers)
-        .with_delivery_mode(DELIVERY_MODE_PERSISTENT);
-    if message.message_id.len() <= SHORT {
-        properties.with_message_id(&message.message_id);
-    }
+        .with_headers(headers);
     properties
 }
 
@@ -268,6 +327,7 @@ impl ChannelCallback for Ears {
     }
 
     async fn cancel(&mut self, _: &Channel, _: Cancel) -> AnyResult<()> {
+        self.tell(Heard::Gone);
         Ok(())
     }
 
@@ -289,7 +349,7 @@ impl ChannelCallback for Ears {
         });
     }
 
-    async fn publish_return(&mut self, _: &Channel, _: Return, _: BasicProperties, _: Vec<u8>) {
-        self.tell(Heard::Return);
+    async fn publish_return(&mut self, _: &Channel, _: Return, own: BasicProperties, _: Vec<u8>) {
+        self.tell(Heard::Return(own.message_id().cloned()));
     }
 }

@@ -1,11 +1,15 @@
-//! One attempt over AMQP 0-9-1. The only user of amqprs.
+//! AMQP 0-9-1: publishes messages, and takes entries from queues. The only user of amqprs.
 //!
 //! ```text
 //! publication  message + endpoint → key, properties, headers, body (pure)
 //! said         the words of a broker, and their meaning (pure)
 //! client       publication → Answer; connections that are kept
+//! consumer     messages of a queue → a place where they are durable
+//! probe        whether a broker has all that entries need
 //! worker       a thread of its own for each connection
+//! route        the way to a broker: nodes, and addresses that may be dialled
 //! link         a connection and its channel
+//! stop         the signals that end a process
 //! ```
 //!
 //! amqprs panics on what a broker should not send, and its tasks outlive an attempt that is given
@@ -15,9 +19,17 @@
 #[cfg(feature = "amqp")]
 pub(super) mod client;
 #[cfg(feature = "amqp")]
+pub(super) mod consumer;
+#[cfg(feature = "amqp")]
 mod link;
+#[cfg_attr(not(feature = "amqp"), path = "no_probe.rs")]
+pub(super) mod probe;
 pub(super) mod publication;
 #[cfg(feature = "amqp")]
+mod route;
+#[cfg(feature = "amqp")]
 mod said;
+#[cfg(feature = "amqp")]
+mod stop;
 #[cfg(feature = "amqp")]
 mod worker;

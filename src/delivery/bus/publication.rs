@@ -229,6 +229,7 @@ mod tests {
 
     fn bus(prefix: Option<&str>) -> Bus {
         Bus {
+            takes_entries: false,
             exchange: "amq.topic".into(),
             topic_prefix: prefix.map(str::to_owned),
             require_route: false,

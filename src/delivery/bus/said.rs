@@ -101,6 +101,21 @@ impl Said {
     }
 }
 
+/// Returns the same answer as one about the broker: of a whole entry nothing is refused for what
+/// it is.
+pub(super) fn about_the_broker(answer: Answer) -> Answer {
+    match answer.outcome {
+        Outcome::Delivered { .. } | Outcome::Down { .. } => answer,
+        _ => Answer {
+            outcome: Outcome::Down {
+                reason: Reason::Answer("channel"),
+                retry_after: None,
+            },
+            ..answer
+        },
+    }
+}
+
 /// Returns the answer in place of one to a message whose body cannot be published.
 pub(super) fn not_pagures(took: Duration) -> Answer {
     let cause = "its body is not one of format `pagure`".to_owned();

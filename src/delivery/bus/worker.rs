@@ -1,28 +1,24 @@
 //! A thread of its own for each connection to a broker.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic;
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Once};
 use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::link::{Link, Outgoing, Target};
-use super::said::{Said, unopened};
-use crate::config::{Endpoint, EndpointUrl, Network};
-use crate::delivery::http::address::{Unresolved, permit_url, permitted};
-use crate::delivery::http::answer::{Broken, Unanswered};
-use crate::delivery::http::fault::Fault;
-use crate::delivery::http::{address, tls};
-
-/// Longest time for connecting to one address, within the attempt's own limit.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use super::link::{Heard, Link, Outgoing};
+use super::route::{Route, connect};
+use super::said::Said;
+use crate::delivery::http::answer::Unanswered;
 
 /// Name of the threads, by which a panic on one is told from others.
-const THREAD: &str = "bus";
+pub(super) const THREAD: &str = "bus";
 
 /// Result of an attempt.
 pub(super) struct Told {
@@ -33,17 +29,12 @@ pub(super) struct Told {
 
 struct Job {
     message: Outgoing,
+    /// Time after which nobody waits for the answer.
+    end: Instant,
     reply: oneshot::Sender<Result<Told, Unanswered>>,
 }
 
-/// The data that a connection depends on.
-#[derive(Clone)]
-pub(super) struct Route {
-    pub(super) endpoint: Endpoint,
-    pub(super) network: Arc<Network>,
-    /// Name of this machine.
-    pub(super) host: String,
-}
+type Jobs = mpsc::UnboundedReceiver<Job>;
 
 /// A thread with a connection. Once this is dropped, the connection ends.
 pub(super) struct Worker {
@@ -55,10 +46,7 @@ impl Worker {
     /// Starts a thread. It connects for the first message.
     pub(super) fn start(route: Route) -> io::Result<Self> {
         silence_panics();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()?;
+        let runtime = runtime()?;
         let (jobs, taken) = mpsc::unbounded_channel();
         let (ending, ended) = channel();
         thread::Builder::new()
@@ -76,10 +64,19 @@ impl Worker {
         })
     }
 
-    /// Publishes a message. Returns `None` if the thread panicked.
-    pub(super) async fn publish(&self, message: Outgoing) -> Option<Result<Told, Unanswered>> {
+    /// Publishes a message before `end`. Returns `None` if the thread panicked.
+    pub(super) async fn publish(
+        &self,
+        message: Outgoing,
+        end: Instant,
+    ) -> Option<Result<Told, Unanswered>> {
         let (reply, told) = oneshot::channel();
-        self.jobs.as_ref()?.send(Job { message, reply }).ok()?;
+        let job = Job {
+            message,
+            end,
+            reply,
+        };
+        self.jobs.as_ref()?.send(job).ok()?;
         told.await.ok()
     }
 
@@ -99,9 +96,15 @@ impl Worker {
     }
 }
 
+/// Makes the runtime of a thread with a connection.
+pub(super) fn runtime() -> io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_io().enable_time().build()
+}
+
 /// Keeps panics of these threads from ending the process and from the terminal: each is a failed
 /// attempt, which is told.
-fn silence_panics() {
+pub(super) fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let others = panic::take_hook();
@@ -113,116 +116,171 @@ fn silence_panics() {
     });
 }
 
-async fn work(route: &Route, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let mut link = None;
-    while let Some(Job { message, mut reply }) = jobs.recv().await {
-        let told = tokio::select! {
-            told = attempt(&mut link, route, &message) => told,
-            // Given up: whatever the connection is doing, it ends.
-            () = reply.closed() => return,
-        };
-        reply.send(told).ok();
+async fn work(route: &Route, mut jobs: Jobs) {
+    let mut kept: Option<Link> = None;
+    while let Some(job) = jobs.recv().await {
+        let mut todo = vec![job];
+        let mut is_retried = false;
+        while !todo.is_empty() {
+            let known = kept
+                .take()
+                .and_then(|mut link| link.is_alive().then_some(link));
+            let was_kept = known.is_some();
+            let opened = match known {
+                Some(link) => Ok(Ok(link)),
+                None => timeout_at(todo[0].end, connect(route)).await,
+            };
+            let link = match opened {
+                Ok(Ok(link)) => link,
+                Ok(Err(why)) => {
+                    let first = todo.remove(0);
+                    first.reply.send(Err(why)).ok();
+                    todo.extend(std::iter::from_fn(|| jobs.try_recv().ok()));
+                    tell(todo.drain(..), &Said::Lost, is_retried);
+                    break;
+                }
+                // Nobody waits for the first of them any more.
+                Err(_) => {
+                    tell(todo.drain(1..), &Said::Lost, is_retried);
+                    break;
+                }
+            };
+            let ended = converse(link, todo, is_retried, &mut jobs, route.window()).await;
+            todo = match ended {
+                Ended::Idle(link) => {
+                    kept = Some(link);
+                    break;
+                }
+                // The broker may have closed a kept connection meanwhile.
+                Ended::Broken(Said::Lost, left) if was_kept && !is_retried => {
+                    is_retried = true;
+                    left
+                }
+                Ended::Broken(said, left) => {
+                    tell(left, &said, is_retried);
+                    break;
+                }
+            };
+        }
     }
-    if let Some(link) = link {
+    if let Some(link) = kept {
         link.close().await;
     }
 }
 
-/// Publishes a message on the connection that was kept, or on a fresh one.
-///
-/// The broker may have closed a kept connection meanwhile. If one breaks before any word, the
-/// message is published once more, on a fresh one.
-async fn attempt(
-    link: &mut Option<Link>,
-    route: &Route,
-    message: &Outgoing,
-) -> Result<Told, Unanswered> {
-    let mut is_retried = false;
-    if let Some(mut kept) = link.take()
-        && kept.is_alive()
-    {
-        let said = kept.publish(message).await;
-        is_retried = said == Said::Lost;
-        if !is_retried {
-            *link = said.keeps().then_some(kept);
-            return Ok(Told { said, is_retried });
-        }
-    }
-    let mut fresh = connect(route).await?;
-    let said = fresh.publish(message).await;
-    *link = said.keeps().then_some(fresh);
-    Ok(Told { said, is_retried })
+/// The end of a conversation with the broker.
+enum Ended {
+    /// All messages have their answers.
+    Idle(Link),
+    /// The connection is of no more use; these messages have no answer of their own.
+    Broken(Said, Vec<Job>),
 }
 
-/// Connects to the first node of the broker that can be reached.
-async fn connect(route: &Route) -> Result<Link, Unanswered> {
-    let fallbacks = route.endpoint.bus.iter().flat_map(|bus| &bus.fallbacks);
-    let mut failed = None;
-    for url in [&route.endpoint.url].into_iter().chain(fallbacks) {
-        match connect_to(url, route).await {
-            Ok(link) => return Ok(link),
-            Err(why) => {
-                // The first node's failure, unless a later one's is to be corrected here.
-                let is_fault = matches!(why, Unanswered::Fault(_));
-                if is_fault || failed.is_none() {
-                    failed = Some(why);
-                }
+/// Publishes messages, and those that come meanwhile, and tells their answers.
+async fn converse(
+    mut link: Link,
+    todo: Vec<Job>,
+    is_retried: bool,
+    jobs: &mut Jobs,
+    window: usize,
+) -> Ended {
+    let mut todo = VecDeque::from(todo);
+    let mut sent = Sent::default();
+    loop {
+        while sent.jobs.len() < window
+            && let Some(job) = todo.pop_front()
+        {
+            let published = timeout_at(job.end, link.publish(&job.message)).await;
+            let tag = published.unwrap_or_default();
+            sent.jobs.push_back((tag.unwrap_or_default(), job));
+            if tag.is_none() {
+                return Ended::Broken(Said::Lost, sent.rest(todo));
             }
         }
+        let Some(end) = sent.jobs.iter().map(|(_, job)| job.end).min() else {
+            return Ended::Idle(link);
+        };
+        let has_room = todo.is_empty() && sent.jobs.len() < window;
+        let said = tokio::select! {
+            heard = link.hear() => match heard {
+                Heard::Return(id) => {
+                    sent.returned.push(id);
+                    continue;
+                }
+                Heard::Ack { tag, is_multiple } => {
+                    sent.settle(tag, is_multiple, &Said::Confirmed, is_retried);
+                    continue;
+                }
+                Heard::Nack { tag, is_multiple } => {
+                    sent.settle(tag, is_multiple, &Said::Nacked, is_retried);
+                    continue;
+                }
+                Heard::ClosedChannel(code, text) => Said::ClosedChannel(code, text),
+                Heard::ClosedConnection(code, text) => Said::ClosedConnection(code, text),
+                Heard::Gone => Said::Lost,
+            },
+            Some(job) = jobs.recv(), if has_room => {
+                todo.push_back(job);
+                continue;
+            }
+            // Nobody waits for that one any more: whatever the connection is doing, it ends.
+            () = sleep_until(end) => {
+                let now = Instant::now();
+                sent.jobs.retain(|(_, job)| job.end > now);
+                tell(sent.rest(todo), &Said::Lost, is_retried);
+                return Ended::Broken(Said::Lost, Vec::new());
+            }
+        };
+        return Ended::Broken(said, sent.rest(todo));
     }
-    Err(failed.unwrap_or_else(|| Unanswered::Broken(Broken::timeout())))
 }
 
-/// Connects to one node, at the addresses that may be dialled, in their order.
-async fn connect_to(url: &EndpointUrl, route: &Route) -> Result<Link, Unanswered> {
-    let Route {
-        endpoint, network, ..
-    } = route;
-    permit_url(network, url)?;
-    let noted = tls::Noted::default();
-    let tls = url.is_encrypted();
-    let tls = tls.then(|| tls::config_noting(Some(endpoint), &noted));
-    let tls = tls.transpose()?.map(Arc::new);
-    let name = url.expose().host_str().unwrap_or_default();
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let is_by_certificate = tls.is_some() && endpoint.client_cert.is_some();
-    let mut failed = None;
-    for mut address in addresses(network, name).await? {
-        address.set_port(url.port());
-        let target = Target {
-            address,
-            name: bare,
-            tls: tls.clone(),
-            login: (!is_by_certificate).then(|| url.login()),
-            virtual_host: url.virtual_host(),
-            connection: connection_name(&route.host),
-        };
-        let why = match timeout(CONNECT_TIMEOUT, Link::open(target)).await {
-            Ok(Ok(link)) => return Ok(link),
-            Ok(Err(text)) => unopened(&text, noted.take(), url),
-            Err(_) => Unanswered::Broken(Broken::timeout()),
-        };
-        failed.get_or_insert(why);
+/// Messages that are on their way, in the order of their numbers.
+#[derive(Default)]
+struct Sent {
+    jobs: VecDeque<(u64, Job)>,
+    /// Ids of messages that no queue is bound for, as far as the broker says. Their
+    /// acknowledgements follow.
+    returned: Vec<Option<String>>,
+}
+
+impl Sent {
+    /// Tells the answer to the message with this number, or to all up to it; zero is all of them.
+    fn settle(&mut self, tag: u64, is_multiple: bool, said: &Said, is_retried: bool) {
+        let is_meant = |own: u64| own == tag || is_multiple && (tag == 0 || own < tag);
+        let all = std::mem::take(&mut self.jobs);
+        let (meant, others) = all.into_iter().partition(|(own, _)| is_meant(*own));
+        self.jobs = others;
+        let meant: VecDeque<(u64, Job)> = meant;
+        for (_, job) in meant {
+            let own = &job.message.message_id;
+            let mut returned = self.returned.iter();
+            let id = returned.position(|id| id.as_ref().is_none_or(|id| id == own));
+            let said = match id {
+                Some(at) => {
+                    self.returned.swap_remove(at);
+                    &Said::Returned
+                }
+                None => said,
+            };
+            tell([job], said, is_retried);
+        }
     }
-    let none = || Broken::new("dns", "its name has no address".to_owned(), None);
-    Err(failed.unwrap_or_else(|| Unanswered::Broken(none())))
+
+    /// Returns all messages without an answer, with those that were not sent.
+    fn rest(&mut self, todo: VecDeque<Job>) -> Vec<Job> {
+        let sent = self.jobs.drain(..).map(|(_, job)| job);
+        sent.chain(todo).collect()
+    }
 }
 
-async fn addresses(network: &Network, host: &str) -> Result<address::Permitted, Unanswered> {
-    permitted(network, host).await.map_err(|error| {
-        let error = match error.downcast::<address::Forbidden>() {
-            Ok(forbidden) => return Unanswered::Fault(Fault::Forbidden(*forbidden)),
-            Err(other) => other,
+fn tell(jobs: impl IntoIterator<Item = Job>, said: &Said, is_retried: bool) {
+    for job in jobs {
+        let told = Told {
+            said: said.clone(),
+            is_retried,
         };
-        let cause = match error.downcast_ref::<Unresolved>() {
-            Some(error) => crate::report::chain(error),
-            None => error.to_string(),
-        };
-        Unanswered::Broken(Broken::new("dns", cause, None))
-    })
-}
-
-/// Returns the name of this program's connections, which people at the broker see.
-fn connection_name(host: &str) -> String {
-    format!("refpost {}", host.chars().take(200).collect::<String>())
+        // Whoever asked may have given up.
+        job.reply.send(Ok(told)).ok();
+    }
 }

@@ -16,8 +16,14 @@ use crate::spool::is_want_of_files;
 
 /// The log's word for an attempt that took too long.
 const TIMEOUT: &str = "timeout";
+/// The log's word for an attempt whose answer a push waited for no longer.
+const BUDGET: &str = "budget";
 /// The log's word for a handshake that failed.
 const TLS: &str = "tls";
+/// The log's word for a name that has no address.
+const DNS: &str = "dns";
+/// The log's word for a connection that was not made.
+const CONNECT: &str = "connect";
 
 /// The log's words for an end that a broker gave its reasons for.
 const WITH_REASONS: [&str; 2] = ["channel", "closed"];
@@ -42,6 +48,8 @@ pub struct Answer {
 pub struct Broken {
     /// One word, for the log.
     word: &'static str,
+    /// True if no connection was made.
+    is_unconnected: bool,
     /// The cause, in the words of the system or in clearer ones.
     pub cause: String,
     /// The advice.
@@ -73,6 +81,19 @@ impl Answer {
             words: None,
             retried: None,
             took,
+        }
+    }
+
+    /// Returns the same answer as one that the push budget ended the wait for.
+    pub(in crate::delivery) fn cut_off(self) -> Self {
+        let broken = Broken {
+            word: BUDGET,
+            cause: "no answer before the end of `push_budget`".to_owned(),
+            ..Broken::timeout()
+        };
+        Self {
+            retried: self.retried,
+            ..Self::broken(broken, self.took)
         }
     }
 
@@ -128,22 +149,37 @@ impl Answer {
 }
 
 impl Broken {
-    #[cfg(feature = "amqp")]
+    #[cfg(any(test, feature = "amqp"))]
     pub(in crate::delivery) fn new(
         word: &'static str,
         cause: String,
         hint: Option<String>,
     ) -> Self {
-        Self { word, cause, hint }
+        Self {
+            word,
+            is_unconnected: is_unconnected(word),
+            cause,
+            hint,
+        }
     }
 
     pub(in crate::delivery) fn timeout() -> Self {
         Self {
             word: TIMEOUT,
+            is_unconnected: false,
             cause: "timed out".to_owned(),
             hint: None,
         }
     }
+
+    /// Returns whether the failure is the receiver's for all its paths: no connection was made.
+    pub(in crate::delivery) fn is_of_all_paths(&self) -> bool {
+        self.is_unconnected
+    }
+}
+
+fn is_unconnected(word: &str) -> bool {
+    [DNS, CONNECT, TLS].contains(&word)
 }
 
 impl Unanswered {
@@ -161,7 +197,10 @@ impl Unanswered {
         let is_timeout = |cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut;
         let mut systems = causes.iter().filter_map(|cause| cause.downcast_ref());
         if systems.any(is_timeout) {
-            return Self::Broken(Broken::timeout());
+            return Self::Broken(Broken {
+                is_unconnected: error.is_connect(),
+                ..Broken::timeout()
+            });
         }
         let forbidden = causes
             .iter()
@@ -174,16 +213,21 @@ impl Unanswered {
             .find_map(|cause| cause.downcast_ref::<rustls::Error>());
         let is_unresolved = causes.iter().any(|cause| cause.is::<Unresolved>());
         let word = match tls {
-            _ if is_unresolved => "dns",
+            _ if is_unresolved => DNS,
             Some(_) => TLS,
-            None if error.is_connect() => "connect",
+            None if error.is_connect() => CONNECT,
             None => "connection",
         };
         let host = url.expose().host_str().unwrap_or_default();
         let explained = tls.and_then(|tls| tls::explain(tls, host));
         let last = *causes.last().expect("an error is its own first cause");
         let (cause, hint) = explained.unwrap_or_else(|| (chain(last), None));
-        Self::Broken(Broken { word, cause, hint })
+        Self::Broken(Broken {
+            word,
+            is_unconnected: is_unconnected(word),
+            cause,
+            hint,
+        })
     }
 }
 

@@ -4,27 +4,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::courier::Outside;
+use super::super::agent::Outside;
 use super::messages::{config, host, message, recipient};
 use super::script::{Composing, Push, Script};
-use super::world::{ENDPOINTS, Manner, REPOSITORIES};
+use super::simulated::{ENDPOINTS, Manner, REPOSITORIES};
 use crate::event::{Oid, RefName, RefUpdate};
 use crate::spool::{Built, Content, Draft, IdParts, Queue};
 
 impl Script {
     /// Makes an event happen. Returns whether the kernel tells the engine.
     pub(super) fn happen(&mut self) -> bool {
-        if self.world.chance.borrow_mut().one_in(4) {
+        if self.simulated.chance.borrow_mut().one_in(4) {
             self.look_in();
         }
-        let kind = self.world.chance.borrow_mut().below(20);
+        if self.simulated.is_full.get() {
+            self.live_with_a_full_disk();
+            return false;
+        }
+        let kind = self.simulated.chance.borrow_mut().below(24);
         match kind {
             0..=9 => return self.push(),
             10..=14 => self.change_a_receiver(),
             15 | 16 => self.change_a_config(),
             17 => self.jump(),
             18 => self.retry(),
-            _ => self.defer(),
+            19 => self.defer(),
+            20 => self.drop_one(),
+            21 => self.hand_over(),
+            _ => self.fill_the_disk(),
         }
         false
     }
@@ -32,15 +39,17 @@ impl Script {
     /// Makes another process lock each free queue, and remove the empty ones.
     fn look_in(&self) {
         for name in ENDPOINTS {
-            self.world.spool.remove_if_empty(&Queue::new(name).unwrap());
+            self.simulated
+                .spool
+                .remove_if_empty(&Queue::new(name).unwrap());
         }
     }
 
     /// Leaves folders as a process does that was killed before it removed the ones it had emptied.
     pub(super) fn leave_empty_folders(&self) {
-        let retry = self.world.spool.root().join("retry");
+        let retry = self.simulated.spool.root().join("retry");
         for name in ENDPOINTS {
-            if retry.exists() && self.world.chance.borrow_mut().one_in(2) {
+            if retry.exists() && self.simulated.chance.borrow_mut().one_in(2) {
                 let _ = std::fs::create_dir(retry.join(name));
             }
         }
@@ -48,17 +57,17 @@ impl Script {
 
     fn id_parts(&self) -> IdParts<'static> {
         IdParts {
-            now: self.world.now(),
+            now: self.simulated.now(),
             host: "host",
-            random: self.world.chance.borrow_mut().below(1 << 31),
+            random: self.simulated.chance.borrow_mut().below(1 << 31),
         }
     }
 
     fn draft(&self, repository: usize, content: Content<crate::payload::Message>) -> Draft {
         Draft {
             namespace: std::path::PathBuf::new(),
-            repository: self.world.repository(repository),
-            time: self.world.now(),
+            repository: self.simulated.repository(repository),
+            time: self.simulated.now(),
             pusher: None,
             push_options: vec![],
             process: None,
@@ -73,16 +82,19 @@ impl Script {
 
     /// Ends a hook that composes, or kills it.
     pub(super) fn compose(&mut self) -> bool {
+        if self.simulated.is_full.get() {
+            return false;
+        }
         let Some(mut one) = self.composing.pop() else {
             return false;
         };
         one.events += 1;
-        if one.events < 4 && self.world.chance.borrow_mut().one_in(2) {
+        if one.events < 4 && self.simulated.chance.borrow_mut().one_in(2) {
             self.composing.push(one);
             return false;
         }
         let Composing { claim, draft, .. } = one;
-        if self.world.chance.borrow_mut().one_in(4) {
+        if self.simulated.chance.borrow_mut().one_in(4) {
             // The claim's messages go to the endpoints that are configured when they are built.
             let updates = match &draft.content {
                 Content::Built(built) => &built.messages[0].body,
@@ -91,33 +103,36 @@ impl Script {
             let number: usize = std::str::from_utf8(updates).unwrap().parse().unwrap();
             self.pushes[number - 1].endpoints = None;
         } else {
-            self.world.spool.enqueue_claimed(&draft, &claim).unwrap();
+            self.simulated
+                .spool
+                .enqueue_claimed(&draft, &claim)
+                .unwrap();
         }
         true
     }
 
     pub(super) fn push(&mut self) -> bool {
-        let repository = self.world.chance.borrow_mut().index(REPOSITORIES);
-        let endpoints = self.world.endpoints(repository);
+        let repository = self.simulated.chance.borrow_mut().index(REPOSITORIES);
+        let endpoints = self.simulated.endpoints(repository);
         if endpoints.is_empty() {
             self.defer();
             return false;
         }
-        if self.world.chance.borrow_mut().one_in(8) {
+        if self.simulated.chance.borrow_mut().one_in(8) {
             self.push_in_other_order(repository, &endpoints);
             return false;
         }
         let number = self.pushes.len() as u64 + 1;
         let quick = self.quick(&endpoints);
         let draft = self.composed(repository, number, &endpoints);
-        let is_slow = self.composing.is_empty() && self.world.chance.borrow_mut().one_in(5);
+        let is_slow = self.composing.is_empty() && self.simulated.chance.borrow_mut().one_in(5);
         if is_slow {
             let deferred = Draft {
                 content: Self::deferred(number),
                 ..self.draft(repository, Content::Deferred(vec![]))
             };
             let claim = self
-                .world
+                .simulated
                 .spool
                 .claim(&deferred, &self.id_parts(), None)
                 .unwrap();
@@ -127,9 +142,16 @@ impl Script {
                 events: 0,
             });
         } else {
-            self.world.spool.enqueue(&draft, &self.id_parts()).unwrap();
+            let id = self
+                .simulated
+                .spool
+                .enqueue(&draft, &self.id_parts())
+                .unwrap();
+            if self.simulated.chance.borrow_mut().one_in(5) {
+                self.in_sync = Some((id, draft.repository.clone(), endpoints.clone()));
+            }
         }
-        let is_watched = !is_slow && !self.world.chance.borrow_mut().one_in(4);
+        let is_watched = !is_slow && !self.simulated.chance.borrow_mut().one_in(4);
         let quick = if is_watched { quick } else { vec![] };
         self.pushes.push(Push {
             repository,
@@ -163,7 +185,10 @@ impl Script {
         let first = self.composed(repository, number, endpoints);
         let second = self.composed(repository, number + 1, endpoints);
         for draft in [second, first] {
-            self.world.spool.enqueue(&draft, &self.id_parts()).unwrap();
+            self.simulated
+                .spool
+                .enqueue(&draft, &self.id_parts())
+                .unwrap();
             self.pushes.push(Push {
                 repository,
                 endpoints: Some(endpoints.to_owned()),
@@ -175,15 +200,15 @@ impl Script {
 
     /// Returns the endpoints that answer at once, have before, and have no waiting message.
     fn quick(&self, endpoints: &[String]) -> Vec<String> {
-        let spool = &self.world.spool;
+        let spool = &self.simulated.spool;
         if !self.composing.is_empty() || !spool.ids_in_new().unwrap().is_empty() {
             return vec![];
         }
         let is_quick = |name: &&String| {
             let standing = spool.standing(&Queue::new(name.as_str()).unwrap()).unwrap();
-            let sent = self.world.sent.borrow();
+            let sent = self.simulated.sent.borrow();
             let last = sent.iter().rfind(|one| one.endpoint == **name);
-            let manner = self.world.manners.borrow()[*name];
+            let manner = self.simulated.manners.borrow()[*name];
             matches!(manner, Manner::Takes(after) if after < Duration::from_millis(50))
                 && standing.next_due().is_none()
                 && last.is_some_and(|last| last.taken)
@@ -202,10 +227,13 @@ impl Script {
 
     /// Makes a push that could only be recorded.
     fn defer(&mut self) {
-        let repository = self.world.chance.borrow_mut().index(REPOSITORIES);
+        let repository = self.simulated.chance.borrow_mut().index(REPOSITORIES);
         let number = self.pushes.len() as u64 + 1;
         let draft = self.draft(repository, Self::deferred(number));
-        self.world.spool.enqueue(&draft, &self.id_parts()).unwrap();
+        self.simulated
+            .spool
+            .enqueue(&draft, &self.id_parts())
+            .unwrap();
         self.pushes.push(Push {
             repository,
             endpoints: None,
@@ -214,36 +242,37 @@ impl Script {
         });
     }
 
-    fn change_a_receiver(&mut self) {
-        let mut chance = self.world.chance.borrow_mut();
+    pub(super) fn change_a_receiver(&mut self) {
+        let mut chance = self.simulated.chance.borrow_mut();
         let name = ENDPOINTS[chance.index(ENDPOINTS.len())];
         let others = ENDPOINTS
             .into_iter()
             .filter(|other| host(other) == host(name));
         let delay = chance.span(Duration::from_secs(20));
-        let manner = match chance.below(9) {
+        let manner = match chance.below(11) {
             0..=2 => Manner::Takes(Duration::from_millis(chance.below(50))),
             3 => Manner::Takes(delay),
             4 => Manner::Answers([503, 429, 404, 410, 413, 500][chance.index(6)], delay),
             5 => Manner::Refuses(chance.below(3) + 1),
             6 => Manner::Hangs,
             7 => Manner::Chokes(chance.below(4) + 2),
+            8 => Manner::Halves(delay),
+            9 => Manner::Absent,
             _ => Manner::Breaks(delay),
         };
         drop(chance);
-        let mut manners = self.world.manners.borrow_mut();
+        let mut manners = self.simulated.manners.borrow_mut();
         manners.insert(name.to_owned(), manner);
         // A host that is down is down for all of its endpoints.
-        let breaks = |manner| matches!(manner, Manner::Hangs | Manner::Breaks(_));
         for other in others {
-            if breaks(manner) || breaks(manners[other]) {
+            if manner.is_down() || manners[other].is_down() {
                 manners.insert(other.to_owned(), manner);
             }
         }
     }
 
     fn change_a_config(&mut self) {
-        let mut chance = self.world.chance.borrow_mut();
+        let mut chance = self.simulated.chance.borrow_mut();
         let repository = chance.index(REPOSITORIES);
         let text = match chance.below(5) {
             0 => String::new(),
@@ -261,36 +290,15 @@ impl Script {
             _ => config(&ENDPOINTS),
         };
         drop(chance);
-        self.world.configure(repository, &text);
+        self.simulated.configure(repository, &text);
     }
 
     /// Sets the clock, for good or until the next jump.
     fn jump(&mut self) {
-        let days = self.world.chance.borrow_mut().below(80);
+        let days = self.simulated.chance.borrow_mut().below(80);
         let days = i64::try_from(days).unwrap() - 40;
-        let before = self.world.ahead.replace(days * 24 * 3600);
-        let by = before.abs_diff(self.world.ahead.get());
+        let before = self.simulated.ahead.replace(days * 24 * 3600);
+        let by = before.abs_diff(self.simulated.ahead.get());
         self.jumps.push((Instant::now(), Duration::from_secs(by)));
-    }
-
-    /// Retries everything, as an operator does.
-    fn retry(&mut self) {
-        let spool = &self.world.spool;
-        let now = self.world.now();
-        for queue in spool.queues().unwrap() {
-            let waiting = spool.peek(&queue).unwrap();
-            let items: Vec<_> = waiting
-                .in_order
-                .into_iter()
-                .chain(waiting.refused)
-                .collect();
-            spool.retry_waiting(&queue, &items, now).unwrap();
-        }
-        for queue in spool.failed_queues().unwrap() {
-            for failed in spool.failed(&queue).unwrap() {
-                self.disturbed.insert(queue.to_string());
-                spool.retry_failed(&failed, now).unwrap();
-            }
-        }
     }
 }

@@ -1,10 +1,13 @@
 //! The invariants after a run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
+
 use super::script::{CHOKES, Script};
-use super::world::ENDPOINTS;
+use super::simulated::ENDPOINTS;
 use crate::config::Retry;
 use crate::spool::Queue;
 
@@ -17,13 +20,13 @@ const SETTLED: Duration = Duration::from_hours(1);
 
 impl Script {
     pub(super) fn judge(&self) {
-        let waiting = self.world.spool.count_waiting().unwrap();
-        let survey = self.world.spool.survey().unwrap();
+        let waiting = self.simulated.spool.count_waiting().unwrap();
+        let survey = self.simulated.spool.survey().unwrap();
         assert_eq!(
             waiting, 0,
             "something waits for healthy receivers: {survey:#?}"
         );
-        let folders = self.world.spool.queues().unwrap();
+        let folders = self.simulated.spool.queues().unwrap();
         assert!(folders.is_empty(), "empty folders stay: {folders:?}");
         self.judge_losses();
         self.judge_order();
@@ -31,24 +34,28 @@ impl Script {
         self.judge_delays();
         self.judge_expiry();
         for name in ENDPOINTS {
-            let lane = self.world.spool.lane(&Queue::new(name).unwrap());
+            let lane = self.simulated.spool.lane(&Queue::new(name).unwrap());
             drop(lane.expect("no lock is left"));
         }
+        let new = File::open(self.simulated.spool.arrivals()).unwrap();
+        let lock = Flock::lock(new, FlockArg::LockExclusiveNonblock);
+        assert!(lock.is_ok(), "`new/` is locked");
     }
 
     /// Asserts that every message was accepted, or is in `failed/`.
     fn judge_losses(&self) {
-        let sent = self.world.sent.borrow();
+        let sent = self.simulated.sent.borrow();
         let mut had: BTreeSet<(String, u64)> = sent
             .iter()
             .filter(|one| one.taken)
             .map(|one| (one.endpoint.clone(), one.number))
             .collect();
         had.extend(self.failed());
+        had.extend(self.dropped.iter().cloned());
         for (n, push) in self.pushes.iter().enumerate() {
             let number = n as u64 + 1;
             for name in push.endpoints.iter().flatten() {
-                let is_there = had.contains(&(name.clone(), number));
+                let is_there = self.is_among(&had, name, number);
                 assert!(is_there, "message {number} for {name} is lost");
             }
             let of_this = had.iter().filter(|(_, one)| *one == number);
@@ -56,11 +63,27 @@ impl Script {
         }
     }
 
+    /// Returns whether an endpoint, or the one that it was handed over to, had a message.
+    fn is_among(&self, had: &BTreeSet<(String, u64)>, name: &str, number: u64) -> bool {
+        let mut at = (name.to_owned(), number);
+        // Queues can be handed over in a circle.
+        for _ in ENDPOINTS {
+            if had.contains(&at) {
+                return true;
+            }
+            match self.moved.get(&at) {
+                Some(to) => at.0.clone_from(to),
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// Asserts that no process gives a message up because it sees a clock that has jumped.
     fn judge_expiry(&self) {
         let give_up_after = Retry::default().give_up_after;
-        let sent = self.world.sent.borrow();
-        let refused = self.world.refused.borrow();
+        let sent = self.simulated.sent.borrow();
+        let refused = self.simulated.refused.borrow();
         for (name, number) in self.failed() {
             let attempts = sent
                 .iter()
@@ -94,7 +117,7 @@ impl Script {
 
     /// Returns the messages in `failed/`, by the name of their endpoint and their number.
     fn failed(&self) -> BTreeSet<(String, u64)> {
-        let spool = &self.world.spool;
+        let spool = &self.simulated.spool;
         let mut all = BTreeSet::new();
         for queue in spool.failed_queues().unwrap() {
             for failed in spool.failed(&queue).unwrap() {
@@ -112,8 +135,8 @@ impl Script {
     fn judge_order(&self) {
         let mut last: BTreeMap<(String, usize), u64> = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        let refused = self.world.refused.borrow();
-        for one in self.world.sent.borrow().iter().filter(|one| one.taken) {
+        let refused = self.simulated.refused.borrow();
+        for one in self.simulated.sent.borrow().iter().filter(|one| one.taken) {
             let key = (one.endpoint.clone(), one.number);
             let is_odd = refused.contains(&key) || self.disturbed.contains(&one.endpoint);
             if !seen.insert(key) || is_odd {
@@ -130,7 +153,7 @@ impl Script {
 
     /// Asserts that a message that a receiver chokes at delays no other.
     pub(super) fn judge_choking(&self) {
-        let spool = &self.world.spool;
+        let spool = &self.simulated.spool;
         for name in ENDPOINTS.iter().filter(|_| self.jumps.is_empty()) {
             let waiting = spool.peek(&Queue::new(*name).unwrap()).unwrap();
             for item in &waiting.in_order {
@@ -148,7 +171,7 @@ impl Script {
 
     /// Asserts that each attempt on the wire has a line in the log, except for those of kills.
     fn judge_counts(&self) {
-        let (sent, logged) = (self.world.sent.borrow().len(), self.logged());
+        let (sent, logged) = (self.simulated.sent.borrow().len(), self.logged());
         assert!(logged <= sent, "{logged} lines of {sent} attempts");
         let most = self.unlogged;
         assert!(
@@ -159,14 +182,14 @@ impl Script {
 
     /// Returns the number of attempts with a line in the log.
     pub(super) fn logged(&self) -> usize {
-        let log = self.world.spool.log();
+        let log = self.simulated.spool.log();
         let lines = log.last(usize::MAX / 2, |line| !line.msg_id.is_empty());
         lines.unwrap().len()
     }
 
     /// Asserts that a quick receiver is served quickly, whatever the others do.
     fn judge_delays(&self) {
-        let sent = self.world.sent.borrow();
+        let sent = self.simulated.sent.borrow();
         for (n, push) in self.pushes.iter().enumerate() {
             let number = n as u64 + 1;
             let end = push.at + QUICK;

@@ -19,6 +19,7 @@ pub(super) fn recipient(name: &str) -> Recipient {
         queue: Queue::new(name).unwrap(),
         endpoint: name.to_owned(),
         messages: Selection::All,
+        forward: None,
     }
 }
 

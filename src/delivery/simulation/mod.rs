@@ -1,5 +1,6 @@
 //! The engine under a simulated clock, with simulated receivers and a script drawn from a
-//! seed: pushes, kills, ends, changes of the configuration, jumps of the clock, commands.
+//! seed: pushes, kills, ends, changes of the configuration, jumps of the clock, commands, a full
+//! disk.
 //!
 //! The spool is a real one, in memory where there is such a file system. All else is one
 //! thread and one seed: a seed that fails fails again. `REFPOST_SEEDS` says how many are run,
@@ -9,9 +10,11 @@ mod chance;
 mod events;
 mod judge;
 mod messages;
+mod operator;
 mod outage;
 mod script;
-mod world;
+mod simulated;
+mod sync;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -62,6 +65,9 @@ fn every_seed_keeps_the_promises() {
         work();
     });
 }
+
+/// Time for which a pusher waits.
+const BUDGET: Duration = Duration::from_secs(3);
 
 /// Longest time that a fault lasts, or that nothing happens.
 const LONG: Duration = Duration::from_hours(6);

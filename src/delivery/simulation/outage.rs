@@ -1,19 +1,22 @@
 //! The end of an outage: each receiver answers again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::agent::Outside;
 use super::super::scheduler::Scheduler;
 use super::LONG;
 use super::messages::host;
 use super::script::Script;
-use super::world::ENDPOINTS;
+use super::simulated::ENDPOINTS;
 use crate::spool::Queue;
 
 /// Delay after which a queue is tried again: more than a minute after its last attempt.
 const MINUTE: Duration = Duration::from_secs(61);
+/// Time within which a receiver is probed: an hour, and the minute in which another queue does it.
+const PROBED: Duration = Duration::from_mins(62);
 /// Time within which a queue is tried then.
 const SOON: Duration = Duration::from_mins(2);
 
@@ -24,8 +27,8 @@ impl Script {
     /// one that was down.
     pub(super) async fn come_back(&mut self, engine: &mut Scheduler<'_>) {
         let down = self.down();
-        let began = self.world.sent.borrow().len();
-        if self.world.chance.borrow_mut().one_in(2) {
+        let began = self.simulated.sent.borrow().len();
+        if self.simulated.chance.borrow_mut().one_in(2) {
             self.drive(engine, Instant::now() + MINUTE).await;
             let pushed = Instant::now();
             while self.pushes.last().is_some_and(|push| push.at < pushed) {
@@ -34,7 +37,7 @@ impl Script {
             while !self.composing.is_empty() {
                 self.compose();
             }
-            engine.add(&self.world.spool);
+            engine.add(&self.simulated.spool);
             self.drive(engine, pushed + SOON).await;
             let went_to = self.pushes.last().and_then(|push| push.endpoints.clone());
             for name in down
@@ -45,7 +48,8 @@ impl Script {
                 assert!(first.is_some(), "a push did not probe {name}");
             }
         } else {
-            self.drive(engine, Instant::now() + LONG).await;
+            let (healed, are_probed) = (Instant::now(), self.probed(&down));
+            self.drive(engine, healed + LONG).await;
             let mut by_host: BTreeMap<&str, Vec<Option<Instant>>> = BTreeMap::new();
             for name in &down {
                 let firsts = by_host.entry(host(name)).or_default();
@@ -53,8 +57,11 @@ impl Script {
             }
             for (host, firsts) in by_host {
                 let Some(first) = firsts.iter().flatten().min() else {
+                    assert!(!are_probed.contains(host), "{host} is not probed");
                     continue;
                 };
+                let is_in_time = *first < healed + PROBED || !are_probed.contains(host);
+                assert!(is_in_time, "{host} is probed late");
                 let are_soon = firsts
                     .iter()
                     .all(|it| it.is_some_and(|it| it < *first + SOON));
@@ -69,7 +76,7 @@ impl Script {
 
     /// Returns the endpoints that could not be reached when last tried, and have messages in order.
     fn down(&self) -> Vec<&'static str> {
-        let spool = &self.world.spool;
+        let spool = &self.simulated.spool;
         let failures = spool.stats().failures;
         let is_down = |name: &&str| {
             let standing = spool.standing(&Queue::new(*name).unwrap()).unwrap();
@@ -78,9 +85,22 @@ impl Script {
         ENDPOINTS.into_iter().filter(is_down).collect()
     }
 
+    /// Returns the hosts of endpoints whose schedule has an attempt within the hour.
+    ///
+    /// A jump of the clock, or an endpoint that said it was gone, leaves longer ones.
+    fn probed(&self, down: &[&'static str]) -> BTreeSet<&'static str> {
+        let failures = self.simulated.spool.stats().failures;
+        let soon = self.simulated.now() + PROBED;
+        let are_soon = |name: &&&str| failures.get(**name).is_some_and(|it| it.next < soon);
+        down.iter()
+            .filter(are_soon)
+            .map(|name| host(name))
+            .collect()
+    }
+
     /// Returns the time at which an endpoint first accepted a message, of those sent since.
     fn first_taken(&self, name: &str, since: usize) -> Option<Instant> {
-        let sent = self.world.sent.borrow();
+        let sent = self.simulated.sent.borrow();
         let mut later = sent[since..].iter();
         let first = later.find(|one| one.endpoint == name && one.taken);
         first.map(|one| one.began)

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::dir::{Dir, Type};
@@ -24,6 +25,17 @@ pub(in crate::spool) fn each_name(
     folder: &Folder,
     take: &mut dyn FnMut(&OsStr),
 ) -> Result<(), IoError> {
+    each_of(folder, &|_| true, &mut |name| {
+        take(name);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The same, until `take` breaks: the rest of a long folder is not read.
+pub(in crate::spool) fn each_name_until(
+    folder: &Folder,
+    take: &mut dyn FnMut(&OsStr) -> ControlFlow<()>,
+) -> Result<(), IoError> {
     each_of(folder, &|_| true, take)
 }
 
@@ -34,13 +46,16 @@ pub(in crate::spool) fn each_folder(
 ) -> Result<(), IoError> {
     // A link is not followed: what opens it refuses it, and says so.
     let may_be_one = |kind| matches!(kind, None | Some(Type::Directory | Type::Symlink));
-    each_of(folder, &may_be_one, take)
+    each_of(folder, &may_be_one, &mut |name| {
+        take(name);
+        ControlFlow::Continue(())
+    })
 }
 
 fn each_of(
     folder: &Folder,
     is_meant: &dyn Fn(Option<Type>) -> bool,
-    take: &mut dyn FnMut(&OsStr),
+    take: &mut dyn FnMut(&OsStr) -> ControlFlow<()>,
 ) -> Result<(), IoError> {
     match list(folder, is_meant, take) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -51,14 +66,15 @@ fn each_of(
 fn list(
     folder: &Folder,
     is_meant: &dyn Fn(Option<Type>) -> bool,
-    take: &mut dyn FnMut(&OsStr),
+    take: &mut dyn FnMut(&OsStr) -> ControlFlow<()>,
 ) -> io::Result<()> {
     let mut dir = Dir::from_fd(folder.reopen()?.into())?;
     for entry in dir.iter() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." && is_meant(entry.file_type()) {
-            take(OsStr::from_bytes(name));
+        let is_one = name != b"." && name != b".." && is_meant(entry.file_type());
+        if is_one && take(OsStr::from_bytes(name)).is_break() {
+            break;
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ mod rewrite;
 pub(super) mod waiting_refs;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use self::ahead::Ahead;
 use self::intake::{After, Build, Distributed, Intake};
@@ -44,6 +44,8 @@ pub struct Distribution<'a> {
     links: Links,
     /// True if entries wait for an older push of their repository.
     patience: bool,
+    /// The repository whose entries are distributed. `None`: those of all.
+    only: Option<PathBuf>,
 }
 
 impl Spool {
@@ -63,6 +65,7 @@ impl Spool {
             ahead: Ahead::default(),
             links: Links::default(),
             patience: true,
+            only: None,
         };
         let mut is_empty = true;
         disk::each_name(&self.new_dir(), &mut |_| is_empty = false)?;
@@ -111,6 +114,17 @@ impl Distribution<'_> {
     pub fn without_patience(self) -> Self {
         Self {
             patience: false,
+            ..self
+        }
+    }
+
+    /// Makes the distribution leave the entries of other repositories in `new/`.
+    ///
+    /// Names in `new/` do not tell the repository, so headers of others are read all the same.
+    #[must_use]
+    pub fn of_repository(self, repository: &Path) -> Self {
+        Self {
+            only: Some(repository.to_owned()),
             ..self
         }
     }
@@ -181,6 +195,12 @@ impl Distribution<'_> {
         let Some(next) = self.ahead.next(spool, &mut self.listing)? else {
             return Ok(());
         };
+        // Order is kept within a repository alone.
+        if let (Some(only), Some(header)) = (&self.only, &next.header)
+            && header.repository != *only
+        {
+            return Ok(());
+        }
         let id = next.id.clone();
         let (listing, waits) = (&self.listing, self.patience);
         let comes_after = |repository: &Path| {

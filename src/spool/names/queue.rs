@@ -11,6 +11,8 @@ const UNREADABLE: &str = "unreadable";
 /// Name of the directories in `retry/` and `failed/` for entries to the service. No endpoint has
 /// it.
 const SERVICE: &str = "@service";
+/// Name of the directories for entries to the broker. No endpoint has it.
+const BROKER: &str = "@broker";
 /// Longest name, in bytes. It leaves room below `NAME_MAX`, which is 255.
 const LONGEST: usize = 200;
 
@@ -59,6 +61,26 @@ impl Queue {
     #[must_use]
     pub fn is_service(&self) -> bool {
         self.0 == SERVICE
+    }
+
+    /// Returns the queue of entries that are handed whole to the broker.
+    ///
+    /// Where repositories share a spool, each has its own, named by these `digits` of a hash: a
+    /// repository's entries leave one by one, and several repositories' side by side.
+    #[must_use]
+    pub fn broker(digits: Option<&str>) -> Self {
+        match digits {
+            Some(digits) => Self(format!("{BROKER}@{digits}")),
+            None => Self(BROKER.to_owned()),
+        }
+    }
+
+    /// Returns whether this is a [`Queue::broker`].
+    #[must_use]
+    pub fn is_broker(&self) -> bool {
+        self.0
+            .strip_prefix(BROKER)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
     }
 
     /// Returns whether this is [`Queue::unreadable`].

@@ -77,6 +77,42 @@ fn what_the_other_endpoint_got_of_the_same_push_is_not_sent_twice() {
 }
 
 #[test]
+fn what_both_endpoints_got_was_lost_once_it_had_been_moved_there_and_back() {
+    let fixture = || {
+        let fixture = Fixture::new();
+        fixture.push("/srv/a.git", &["1", "2"], &["old", "new"]);
+        fixture.push("/srv/a.git", &["3", "4"], &["old", "new", "deploy"]);
+        fixture.distribute();
+        let lane = fixture.lane("new");
+        let in_order = lane.waiting().unwrap().in_order;
+        lane.advance(&in_order[0], 2).unwrap();
+        lane.fail_one(&in_order[1], 2).unwrap();
+        drop(lane);
+        fixture
+    };
+    let there = |fixture: &Fixture| {
+        let _ = hand_over(fixture);
+    };
+    let back = |fixture: &Fixture| {
+        let (old, new) = (queue("old"), queue("new"));
+        let handed = fixture.spool.hand_over(&new, (&old, "old"), &|_, _| true);
+        assert_eq!(handed.unwrap().unread.len(), 0);
+        assert!(fixture.ls("retry/new").is_empty() && fixture.ls("failed/new").is_empty());
+    };
+    let states = at_every_crash(fixture, there, |fixture, ()| {
+        there(fixture);
+        let deploy: &[&str] = &["3", "4"];
+        let expected = kept(&[("new", &["2", "3", "4"]), ("deploy", deploy)]);
+        assert_eq!(fixture.kept(), expected);
+        back(fixture);
+        assert_eq!(fixture.deliver_all("old"), ["2", "4", "3"]);
+        assert_eq!(fixture.deliver_all("deploy"), ["3", "4"]);
+        assert!(fixture.spool.is_empty().unwrap());
+    });
+    assert!(states > 20, "{states}");
+}
+
+#[test]
 fn two_queues_handed_over_to_one_lose_nothing() {
     let fixture = Fixture::new();
     let mut built = built(&["1", "2"], &["old", "older"]);

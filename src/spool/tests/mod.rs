@@ -226,6 +226,7 @@ fn built(ids: &[&str], queues: &[&str]) -> Built<Message> {
         queue: queue(name),
         endpoint: (*name).to_owned(),
         messages: Selection::All,
+        forward: None,
     };
     Built {
         messages: ids.iter().map(|id| message(id)).collect(),

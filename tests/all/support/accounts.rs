@@ -1,10 +1,13 @@
 //! Accounts beside root, by their numbers: what they run, and what they own.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use super::{Environment, REFPOST, Ran, set_mode};
 
@@ -77,7 +80,15 @@ impl Accounts {
 
     /// Runs it to its end.
     pub(crate) fn run(command: &mut Command) -> Ran {
-        let output = command.output().unwrap();
+        let output = loop {
+            match command.output() {
+                // Another test has started a process while this one's copy of the binary was written.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                output => break output.unwrap(),
+            }
+        };
         Ran {
             status: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

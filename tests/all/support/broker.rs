@@ -1,6 +1,6 @@
 //! A broker of AMQP 0-9-1 that says what a test wants: confirms, refusals, and what no broker says.
+//! Whoever takes from a queue gets what was published.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -8,66 +8,10 @@ use std::thread;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::broker_wire::{PROPERTIES, Reader, closing, field, long, short};
+use super::broker_wire::{PROPERTIES, Reader, closing, content, field, long, short};
+use super::broker_words::{Opened, Opening, Published, Word};
 
-/// A message as it came.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Published {
-    pub(crate) exchange: String,
-    pub(crate) routing_key: String,
-    pub(crate) is_mandatory: bool,
-    /// Properties but headers, by their names in AMQP.
-    pub(crate) properties: BTreeMap<&'static str, String>,
-    /// Headers: type and value, `S:text`.
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: Vec<u8>,
-    /// Number of the connection that it came on.
-    pub(crate) connection: usize,
-}
-
-/// A connection as it was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Opened {
-    pub(crate) name: String,
-    pub(crate) mechanism: String,
-    pub(crate) response: String,
-    pub(crate) virtual_host: String,
-    /// Whether the client took leave.
-    pub(crate) is_closed_well: bool,
-}
-
-/// What a broker says to a message.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Word {
-    Ack,
-    Nack,
-    Return,
-    CloseChannel(u16, &'static str),
-    CloseConnection(u16, &'static str),
-    /// A method that nobody asked for.
-    Unexpected,
-    /// Bytes that are no frame.
-    Garbage,
-    /// Nothing, until the client goes.
-    Nothing,
-    Reset,
-}
-
-/// What a broker says to a client that connects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    Well,
-    /// A text where a table belongs.
-    BadProperties,
-    Garbage,
-    Nothing,
-    /// The connection is closed, as with a wrong password.
-    CloseAtLogin,
-    /// There is no such virtual host.
-    NoHost,
-}
-
-type Script = dyn Fn(usize) -> Word + Send + Sync;
+type Script = dyn Fn(usize, &Published) -> Word + Send + Sync;
 
 #[derive(Default)]
 struct Seen {
@@ -98,22 +42,48 @@ impl Broker {
         opening: Opening,
         script: impl Fn(usize) -> Word + Send + Sync + 'static,
     ) -> Self {
-        Self::serve(opening, Arc::new(script), None)
+        Self::opening(move |_| opening, script)
+    }
+
+    /// One that says this to the first client, to the second, …, and that to messages.
+    pub(crate) fn opening(
+        openings: impl Fn(usize) -> Opening + Send + 'static,
+        script: impl Fn(usize) -> Word + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(openings, Arc::new(move |n, _: &Published| script(n)), None)
+    }
+
+    /// One that says this to each message.
+    pub(crate) fn judging(script: impl Fn(&Published) -> Word + Send + Sync + 'static) -> Self {
+        Self::serve(
+            |_| Opening::Well,
+            Arc::new(move |_, own: &Published| script(own)),
+            None,
+        )
     }
 
     /// One that speaks TLS, and confirms everything.
     pub(crate) fn with_tls(config: ServerConfig) -> Self {
-        Self::serve(Opening::Well, Arc::new(|_| Word::Ack), Some(config.into()))
+        Self::serve(
+            |_| Opening::Well,
+            Arc::new(|_, _: &Published| Word::Ack),
+            Some(config.into()),
+        )
     }
 
-    fn serve(opening: Opening, script: Arc<Script>, tls: Option<Arc<ServerConfig>>) -> Self {
+    fn serve(
+        openings: impl Fn(usize) -> Opening + Send + 'static,
+        script: Arc<Script>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
         let all = Arc::clone(&seen);
         thread::spawn(move || {
-            for stream in listener.incoming() {
+            for (number, stream) in listener.incoming().enumerate() {
                 let Ok(stream) = stream else { return };
+                let opening = openings(number);
                 let (script, seen, tls) = (Arc::clone(&script), Arc::clone(&all), tls.clone());
                 thread::spawn(move || {
                     stream.set_nodelay(true).unwrap();
@@ -226,6 +196,8 @@ impl Conversation {
 
     fn serve(&mut self, connection: usize) -> io::Result<()> {
         let mut tag = 0_u64;
+        // Channel and name, if it takes from a queue.
+        let mut consumer = None;
         loop {
             let (kind, channel, payload) = self.frame()?;
             match (kind, payload.get(..4)) {
@@ -236,6 +208,20 @@ impl Conversation {
                 (1, Some([0, 20, 0, 10])) => self.method(channel, 20, 11, &long(b""))?,
                 (1, Some([0, 20, 0, 40])) => self.method(channel, 20, 41, &[])?,
                 (1, Some([0, 85, 0, 10])) => self.method(channel, 85, 11, &[])?,
+                (1, Some([0, 60, 0, 10])) => self.method(channel, 60, 11, &[])?,
+                (1, Some([0, 60, 0, 20])) => {
+                    let mut reader = Reader(&payload[6..]);
+                    reader.short();
+                    let name = short(&reader.short());
+                    self.method(channel, 60, 21, &name)?;
+                    consumer = Some((channel, name));
+                }
+                (1, Some([0, 60, 0, 30])) => {
+                    let name = short(&Reader(&payload[4..]).short());
+                    self.method(channel, 60, 31, &name)?;
+                    consumer = None;
+                }
+                (8, _) => self.send(8, 0, &[])?,
                 (1, Some([0, 60, 0, 40])) => {
                     let published = self.message(&payload, connection)?;
                     let number = {
@@ -246,14 +232,37 @@ impl Conversation {
                     };
                     tag += 1;
                     let script = Arc::clone(&self.script);
-                    if !self.say(script(number), channel, tag, &published)? {
+                    if !self.say(script(number, &published), channel, tag, &published)? {
                         return Ok(());
                     }
                 }
-                // Heartbeats, and answers to what was closed.
+                // Acknowledgements, and answers to what was closed.
                 _ => {}
             }
+            // A sign of life comes each two seconds.
+            if let Some((channel, name)) = &consumer {
+                let all = std::mem::take(&mut self.seen.lock().unwrap().published);
+                for one in all {
+                    tag += 1;
+                    self.deliver(*channel, name, tag, &one)?;
+                }
+            }
         }
+    }
+
+    fn deliver(
+        &mut self,
+        channel: u16,
+        to: &[u8],
+        tag: u64,
+        message: &Published,
+    ) -> io::Result<()> {
+        let names = [&message.exchange, &message.routing_key].map(|text| short(text));
+        let rest = [to, &tag.to_be_bytes(), &[0], &names.concat()].concat();
+        self.method(channel, 60, 60, &rest)?;
+        let header = content(message.body.len(), &message.properties);
+        self.send(2, channel, &header)?;
+        self.send(3, channel, &message.body)
     }
 
     /// Says something. Returns whether the conversation goes on.
@@ -261,6 +270,10 @@ impl Conversation {
         let confirm = [&tag.to_be_bytes()[..], &[0]].concat();
         match word {
             Word::Ack => self.method(channel, 60, 80, &confirm)?,
+            Word::AckAll => {
+                let multiple = [&tag.to_be_bytes()[..], &[1]].concat();
+                self.method(channel, 60, 80, &multiple)?;
+            }
             Word::Nack => self.method(channel, 60, 120, &confirm)?,
             Word::Return => {
                 let texts = ["NO_ROUTE", &to.exchange, &to.routing_key]

@@ -36,6 +36,24 @@ pub(super) fn closing(code: u16, text: &str) -> Vec<u8> {
     [&code.to_be_bytes()[..], &short(text), &[0; 4]].concat()
 }
 
+/// A content header of `basic`: these properties, but headers.
+pub(super) fn content(length: usize, properties: &BTreeMap<&'static str, String>) -> Vec<u8> {
+    let mut flags = 0_u16;
+    let mut values = Vec::new();
+    for (bit, name) in PROPERTIES.iter().enumerate() {
+        let Some(value) = properties.get(name) else {
+            continue;
+        };
+        flags |= 0x8000 >> bit;
+        match *name {
+            "delivery-mode" | "priority" => values.push(value.parse().unwrap()),
+            _ => values.extend(short(value)),
+        }
+    }
+    let length = (length as u64).to_be_bytes();
+    [&[0, 60, 0, 0][..], &length, &flags.to_be_bytes(), &values].concat()
+}
+
 /// Takes values from the front of bytes.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 

@@ -75,3 +75,11 @@ pub(crate) fn fill(folder: &Path) -> PathBuf {
     }
     path
 }
+
+/// Removes what takes the room. What it took is free once the disk has it, not before.
+pub(crate) fn make_room(ballast: &Path) {
+    fs::remove_file(ballast).unwrap();
+    let folder = ballast.parent().unwrap();
+    let synced = Command::new("sync").arg("-f").arg(folder).status();
+    assert!(synced.unwrap().success());
+}

@@ -237,14 +237,21 @@ impl Sshd {
         folder: &Path,
         args: &[&str],
     ) -> Runner {
-        let ssh = format!(
-            "ssh -F none -i {} -o IdentitiesOnly=yes -o BatchMode=yes \
-             -o UserKnownHostsFile={} -o StrictHostKeyChecking=accept-new -o LogLevel=ERROR",
-            self.folder.join(key).display(),
-            self.folder.join("known_hosts").display(),
-        );
         let runner = accounts.environment.run("git");
-        runner.dir(folder).args(args).env("GIT_SSH_COMMAND", ssh)
+        let runner = runner.dir(folder).args(args);
+        runner.env("GIT_SSH_COMMAND", self.ssh(key))
+    }
+
+    /// ssh with the key of this name, which connects here whatever the host is called.
+    pub(crate) fn ssh(&self, key: &str) -> String {
+        format!(
+            "ssh -F none -i {} -o IdentitiesOnly=yes -o BatchMode=yes -o HostName=127.0.0.1 \
+             -o Port={} -o UserKnownHostsFile={} -o StrictHostKeyChecking=accept-new \
+             -o LogLevel=ERROR",
+            self.folder.join(key).display(),
+            self.port,
+            self.folder.join("known_hosts").display(),
+        )
     }
 }
 

@@ -5,10 +5,14 @@ mod accounts;
 mod broker;
 #[cfg(feature = "amqp")]
 mod broker_wire;
+#[cfg(feature = "amqp")]
+mod broker_words;
 pub(crate) mod disks;
 mod environment;
 mod fleet;
 mod golden;
+#[cfg(feature = "amqp")]
+pub(crate) mod handed;
 mod hostile;
 mod hostile_commits;
 mod hostile_store;
@@ -21,17 +25,25 @@ mod oracle;
 mod outside;
 mod preload;
 mod python;
+#[cfg(feature = "amqp")]
+mod rabbitmq;
+pub(crate) mod random_pushes;
 mod receiver;
+pub(crate) mod running;
 pub(crate) mod served;
 mod several;
 mod site;
 pub(crate) mod spooled;
 mod tls;
 mod ways;
+#[cfg(feature = "amqp")]
+mod wire;
 
 pub(crate) use accounts::Accounts;
 #[cfg(feature = "amqp")]
-pub(crate) use broker::{Broker, Opening, Word};
+pub(crate) use broker::Broker;
+#[cfg(feature = "amqp")]
+pub(crate) use broker_words::{Opening, Word};
 pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
 pub(crate) use fleet::Fleet;
 pub(crate) use golden::{golden, golden_at};
@@ -50,6 +62,8 @@ pub(crate) use oracle::Received;
 pub(crate) use outside::{Place, everywhere};
 pub(crate) use preload::preload;
 pub(crate) use python::{Python, canonical};
+#[cfg(feature = "amqp")]
+pub(crate) use rabbitmq::RabbitMq;
 pub(crate) use receiver::{Answer, Receiver, Request};
 pub(crate) use served::Served;
 pub(crate) use several::Several;
@@ -57,6 +71,8 @@ pub(crate) use site::{KEY, Push, Site};
 pub(crate) use spooled::Spooled;
 pub(crate) use tls::{Authority, Identity, TlsReceiver, server_config};
 pub(crate) use ways::{libgit2_opens, only_git_opens};
+#[cfg(feature = "amqp")]
+pub(crate) use wire::Wire;
 
 /// The binary under test.
 pub(crate) const REFPOST: &str = env!("CARGO_BIN_EXE_refpost");

@@ -139,11 +139,11 @@ impl Spooled {
         names(&self.spool().join(folder))
     }
 
-    /// Every file of the spool but `log`, `stats`, `spare` and those of `sizes` and `announced`, by its
-    /// path.
+    /// Every file of the spool but `log`, `stats`, `counts`, `spare` and those of `sizes` and
+    /// `announced`, by its path.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut files = files_below(&self.spool());
-        files.retain(|file| !["log", "stats", "spare"].contains(&file.as_str()));
+        files.retain(|file| !["log", "stats", "counts", "spare"].contains(&file.as_str()));
         files.retain(|file| !file.starts_with("sizes/") && !file.starts_with("announced/"));
         files
     }

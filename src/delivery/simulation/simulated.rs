@@ -1,4 +1,4 @@
-//! The surroundings of the engine: receivers, repositories and configurations.
+//! The inputs of the engine from outside: receivers, repositories and configurations.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use futures_util::future::LocalBoxFuture;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::super::courier::{Outside, Surveyor, Unavailable};
+use super::super::agent::{Outside, Surveyor, Unavailable};
 use super::super::http::answer::{Answer, Broken};
 use super::super::http::fault::Fault;
 use super::super::http::request::Request;
@@ -44,6 +44,20 @@ pub(super) enum Manner {
     Hangs,
     /// Breaks the connection, after this time.
     Breaks(Duration),
+    /// Takes every other message, and breaks the connection before the answer is whole.
+    Halves(Duration),
+    /// Takes no connection.
+    Absent,
+}
+
+impl Manner {
+    /// Returns whether the receiver cannot be reached, or gives no answer.
+    pub(super) fn is_down(self) -> bool {
+        matches!(
+            self,
+            Self::Hangs | Self::Breaks(_) | Self::Halves(_) | Self::Absent
+        )
+    }
 }
 
 /// A request that was sent.
@@ -56,7 +70,7 @@ pub(super) struct Sent {
     pub(super) taken: bool,
 }
 
-pub(super) struct World {
+pub(super) struct Simulated {
     pub(super) dir: TempDir,
     pub(super) spool: Spool,
     pub(super) chance: RefCell<Chance>,
@@ -66,6 +80,8 @@ pub(super) struct World {
     pub(super) refused: RefCell<BTreeSet<(String, u64)>>,
     pub(super) under_way: Cell<usize>,
     pub(super) reports: Cell<usize>,
+    /// True while the disk is full.
+    pub(super) is_full: Cell<bool>,
     /// Seconds by which the clock is ahead of true time.
     pub(super) ahead: Cell<i64>,
     start: Instant,
@@ -73,7 +89,7 @@ pub(super) struct World {
     settings: RefCell<BTreeMap<PathBuf, Result<Rc<Settings>, Unavailable>>>,
 }
 
-impl World {
+impl Simulated {
     pub(super) fn new(seed: u64) -> Self {
         let memory = Path::new("/dev/shm");
         let dir = match tempfile::Builder::new().tempdir_in(memory) {
@@ -85,7 +101,7 @@ impl World {
         }
         let manner = |name: &&str| ((*name).to_owned(), Manner::Takes(Duration::from_millis(10)));
         Self {
-            spool: Spool::new(dir.path().join("spool"), Access::Owner),
+            spool: Spool::new(dir.path().join("spool"), Access::Owner).held_open(),
             dir,
             chance: RefCell::new(Chance::new(seed)),
             manners: RefCell::new(ENDPOINTS.iter().map(manner).collect()),
@@ -93,6 +109,7 @@ impl World {
             refused: RefCell::default(),
             under_way: Cell::new(0),
             reports: Cell::new(0),
+            is_full: Cell::new(false),
             ahead: Cell::new(0),
             start: Instant::now(),
             // Ids sort after what the real clock gives the spool's folder.
@@ -179,7 +196,20 @@ impl World {
                 sleep(after).await;
                 (Answer::broken(Broken::timeout(), after), false)
             }
-            Manner::Takes(_) | Manner::Answers(..) | Manner::Hangs | Manner::Breaks(_) => {
+            Manner::Halves(after) if after < limit => {
+                sleep(after).await;
+                let reset = Broken::new("connection", "reset".to_owned(), None);
+                (Answer::broken(reset, after), number.is_multiple_of(2))
+            }
+            Manner::Absent => {
+                let absent = Broken::new("connect", "refused".to_owned(), None);
+                (Answer::broken(absent, Duration::ZERO), false)
+            }
+            Manner::Takes(_)
+            | Manner::Answers(..)
+            | Manner::Hangs
+            | Manner::Breaks(_)
+            | Manner::Halves(_) => {
                 sleep(limit).await;
                 (Answer::broken(Broken::timeout(), limit), true)
             }
@@ -187,7 +217,7 @@ impl World {
     }
 }
 
-impl Transport for World {
+impl Transport for Simulated {
     fn post<'a>(
         &'a self,
         endpoint: &'a Endpoint,
@@ -214,7 +244,7 @@ impl Transport for World {
     }
 }
 
-impl Outside for World {
+impl Outside for Simulated {
     fn now(&self) -> SystemTime {
         let now = self.epoch + self.start.elapsed();
         let jump = Duration::from_secs(self.ahead.get().unsigned_abs());
@@ -245,7 +275,7 @@ impl Outside for World {
     }
 }
 
-impl Surveyor for World {
+impl Surveyor for Simulated {
     /// Builds the message whose number is the name of the branch.
     fn build(&self, _: &Spool, _: &Id, header: &Header) -> Build {
         let settings = match self.settings(&header.repository) {
@@ -260,11 +290,12 @@ impl Surveyor for World {
     }
 
     fn distributed(&self, _: &Spool, result: Result<Distributed, IoError>) {
-        assert!(result.unwrap().stopped.is_none());
+        let is_done = result.is_ok_and(|done| done.stopped.is_none());
+        assert!(is_done || self.is_full.get());
     }
 
     fn worked(&self, _: &Spool, _: &Queue, result: &Result<LaneReport, SpoolError>) {
         self.reports.set(self.reports.get() + 1);
-        assert!(result.is_ok(), "{result:?}");
+        assert!(result.is_ok() || self.is_full.get(), "{result:?}");
     }
 }

@@ -65,7 +65,7 @@ pub fn endpoints(
         }
     }
     let mut newest = None;
-    for (receiver, endpoint, tally) in look.stats.counts.each() {
+    for (receiver, endpoint, tally) in look.counts.each() {
         let time = tally.last.as_ref().map(|last| last.time);
         newest = newest.max(time);
         let labels = labels(receiver, endpoint);

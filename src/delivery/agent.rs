@@ -81,7 +81,8 @@ impl Unavailable {
 pub struct Limits {
     /// No attempt begins after this.
     pub begin_before: Option<Instant>,
-    /// No attempt lasts longer than this. One cut off by it does not count.
+    /// No attempt lasts longer than this. One that it cuts off is logged and counted, and changes
+    /// no schedule.
     pub end_by: Option<Instant>,
 }
 
@@ -105,7 +106,7 @@ impl Limits {
 }
 
 /// Delivers from the queues of one spool.
-pub struct Courier<'a> {
+pub struct DeliveryAgent<'a> {
     /// The spool.
     pub(super) spool: Spool,
     /// The client that sends requests.
@@ -128,7 +129,7 @@ pub struct Courier<'a> {
     pub(super) only: Option<&'a Id>,
 }
 
-impl<'a> Courier<'a> {
+impl<'a> DeliveryAgent<'a> {
     /// Delivers one entry alone while a pusher waits.
     #[must_use]
     pub fn of_push(
