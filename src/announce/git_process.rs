@@ -3,6 +3,10 @@
 use std::cell::LazyCell;
 use std::fs;
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
 use crate::spool::{Life, Process};
 
 /// Number of ancestors to search; a hook never has as many between itself and git.
@@ -70,8 +74,15 @@ pub(crate) fn life(process: Option<&Process>) -> Life {
     }
     match Stat::of(process.pid) {
         Some(stat) if stat.started == process.started && !stat.is_dead => Life::Alive,
+        None if is_hidden(process.pid) => Life::Unknown,
         _ => Life::Gone,
     }
+}
+
+/// Returns whether a process that `/proc` does not show exists all the same: mount option
+/// `hidepid` hides those of other accounts.
+fn is_hidden(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
 }
 
 /// Returns a text that changes while a process reads, writes or touches new memory.

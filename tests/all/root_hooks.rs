@@ -129,3 +129,44 @@ fn a_hook_that_root_runs_in_anothers_repository_gets_all_refs_and_may_refuse_the
     let said = ran.stderr.contains(why) && ran.stderr.contains(&format!("refpost: {name}: "));
     assert!(said, "{}", ran.stderr);
 }
+
+/// `ProtectProc=invisible` of the unit hides root's git from the account's flush.
+#[test]
+fn a_push_whose_git_was_hidden_counted_as_dead_and_was_lost() {
+    let Some(server) = Several::new() else { return };
+    let bare = guaranteed(&server, "\"spool\"");
+    let (waiting, go) = (server.accounts.path("waiting"), server.accounts.path("go"));
+    let held = format!(
+        "touch {}; until test -e {}; do sleep 0.01; done",
+        waiting.display(),
+        go.display()
+    );
+    // It dies once the ref has moved.
+    for (name, text) in [("update", &*held), ("post-receive", "kill -9 $PPID")] {
+        let hook = bare.join("hooks").join(name);
+        fs::remove_file(&hook).ok();
+        server
+            .accounts
+            .environment
+            .script(&hook, &format!("#!/bin/sh\n{text}\n"));
+    }
+    let line = format!(
+        "w=$(mktemp -d) && cd $w && git init -q -b main && git commit -q --allow-empty -m x \
+         && git push -q {} main; rm -rf $w",
+        bare.display()
+    );
+    let mut push = server.accounts.command(0, "sh");
+    let mut push = Background(push.args(["-c", &line]).spawn().unwrap());
+    eventually("it is under way", || waiting.exists());
+    let hidden = "mount -t proc -o hidepid=2 proc /proc && exec \"$@\"";
+    let mut flush = server.accounts.command(0, "unshare");
+    flush.args(["-m", "sh", "-c", hidden, "sh", "setpriv", "--init-groups"]);
+    let alice = &*server.alice.name;
+    flush.args(["--reuid", alice, "--regid", alice]);
+    flush.arg(&server.accounts.binary).arg("flush").arg(&bare);
+    Accounts::run(&mut flush).well();
+    fs::write(&go, "").unwrap();
+    push.0.wait().unwrap();
+    server.root(&["flush"]).well();
+    assert_eq!(server.arrived(), ["/alice/a.git"]);
+}
