@@ -12,6 +12,7 @@ mod announce_missing;
 mod bad_inputs;
 mod bad_inputs_tried;
 mod body;
+mod booted;
 mod bounds_effort;
 mod bounds_messages;
 mod bounds_refs;

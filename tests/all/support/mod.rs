@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 mod accounts;
+pub(crate) mod booted;
 #[cfg(feature = "amqp")]
 mod broker;
 #[cfg(feature = "amqp")]
