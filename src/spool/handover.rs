@@ -2,12 +2,11 @@
 //!
 //! An entry names its recipients, and its bytes never change. So each entry of the old queue is
 //! written anew, for the new endpoint alone, with the same messages in it. The new entry has an id
-//! of its own, which sorts at the place of the old one: messages that the new endpoint got of the
-//! same push by itself stay another entry.
+//! of its own, which sorts at the place of the old one.
 //!
-//! An entry of which the new endpoint has all messages by itself is not sent there twice. What is
-//! left of it in the new queue is written anew too, for the new endpoint alone: no entry names a
-//! queue that it was moved out of, so that it can be moved back.
+//! Messages that the new endpoint has by itself are not sent there twice. What is left of them in
+//! the new queue is written anew too, for the new endpoint alone, under an id of its own: no entry
+//! names a queue that it was moved out of, so that it can be moved back.
 //!
 //! Crash at any point: an entry is in its old place, in its new one, or in both. The next run makes
 //! the same names and finds those that exist; the worst result is a repeat.
@@ -167,32 +166,37 @@ impl Spool {
         };
         let header = entry.header();
         let numbers = header.messages_for(from);
-        if numbers.is_empty() || !is_wanted(source.place().0, header) {
+        let (id, part) = source.place();
+        if numbers.is_empty() || !is_wanted(id, header) {
             return Ok(None);
         }
-        let (id, part) = source.place();
         let theirs = header.messages_for(&to.queue);
-        let (first, last) = match part {
-            Part::From(n) => (n as usize, numbers.len()),
-            Part::Only(n) => (n as usize, n as usize + 1),
-        };
-        let left = numbers.get(first..last).unwrap_or_default();
-        let new_id = id.handed_over(from.as_str());
-        // It has them by itself: delivered, waiting or failed.
-        if left.iter().all(|number| theirs.contains(number)) {
-            let own = known.get(id).map_or(&[][..], Vec::as_slice);
-            for own in own {
-                let messages = messages_of(&entry, &theirs)?;
-                self.write_anew(&entry, messages, to, &own.with_id(&new_id))?;
-            }
-            return Ok(Some(own));
+        let own = known.get(id).map_or(&[][..], Vec::as_slice);
+        // An id for each list of messages: parts are numbers in it.
+        let own_id = id.handed_over(to.queue.as_str());
+        for one in own {
+            let messages = messages_of(&entry, &theirs)?;
+            self.write_anew(&entry, messages, to, &one.with_id(&own_id))?;
         }
-        let item = Source::Waiting(Item {
-            part,
-            ..Item::first(&new_id)
-        });
-        self.write_anew(&entry, messages_of(&entry, &numbers)?, to, &item)?;
-        Ok(Some(&[]))
+        // The others it has by itself: delivered, waiting or failed.
+        let fresh = |numbers: &[usize]| -> Vec<usize> {
+            let all = numbers.iter().copied();
+            all.filter(|number| !theirs.contains(number)).collect()
+        };
+        let first = (part.first() as usize).min(numbers.len());
+        let (before, left) = numbers.split_at(first);
+        let before = u32::try_from(fresh(before).len()).unwrap_or(u32::MAX);
+        let (left, part) = match part {
+            Part::From(_) => (left, Part::From(before)),
+            Part::Only(_) => (&left[..left.len().min(1)], Part::Only(before)),
+        };
+        if !fresh(left).is_empty() {
+            let messages = messages_of(&entry, &fresh(&numbers))?;
+            let first = Item::first(&id.handed_over(from.as_str()));
+            let item = Source::Waiting(Item { part, ..first });
+            self.write_anew(&entry, messages, to, &item)?;
+        }
+        Ok(Some(own))
     }
 
     /// Puts a failed item back into its queue, due at once, with these messages in place of those

@@ -1,6 +1,9 @@
 //! Handing a queue over to another endpoint.
 
+use proptest::prelude::*;
+
 use super::crashes::at_every_crash;
+use super::disk::fault::killed_after;
 use super::*;
 use crate::report;
 
@@ -208,5 +211,105 @@ fn an_id_that_was_handed_over_keeps_its_place() {
         }
         assert_ne!(first, id(host, 1).handed_over("other"));
         assert_ne!(first.handed_over("b"), id(host, 1).handed_over("b"));
+    }
+}
+
+/// What has become of the messages of one push for one endpoint.
+#[derive(Clone, Debug)]
+struct Past {
+    gets: Vec<usize>,
+    /// What each of its first messages met, by number: sent, failed, stepped aside, all given up.
+    met: Vec<u8>,
+}
+
+fn past() -> impl Strategy<Value = Past> {
+    let gets = prop::sample::subsequence(vec![0, 1, 2], 1..=3);
+    let met = prop::collection::vec(0..4u8, 0..4);
+    (gets, met).prop_map(|(gets, met)| Past { gets, met })
+}
+
+/// Makes a push of three messages with these pasts for `old` and `new`.
+fn with_pasts(old: &Past, new: &Past) -> Fixture {
+    let fixture = Fixture::new();
+    let mut built = built(&["0", "1", "2"], &["old", "new"]);
+    built.recipients[0].messages = Selection::Only(old.gets.clone());
+    built.recipients[1].messages = Selection::Only(new.gets.clone());
+    let draft = Draft {
+        content: Content::Built(built),
+        ..draft("/srv/a.git", &[], &[])
+    };
+    fixture.enqueue(&draft).unwrap();
+    fixture.distribute();
+    for (name, past) in [("old", old), ("new", new)] {
+        let lane = fixture.lane(name);
+        let total = u32::try_from(past.gets.len()).unwrap();
+        let mut left = lane.waiting().unwrap().in_order.pop();
+        for met in &past.met {
+            let Some(item) = left else { break };
+            left = match met {
+                0 => lane.advance(&item, total).unwrap(),
+                1 => lane.fail_one(&item, total).unwrap(),
+                2 => lane.step_aside(&item, total, noon(), 1).unwrap(),
+                _ => {
+                    lane.fail_rest(&item).unwrap();
+                    None
+                }
+            };
+        }
+    }
+    fixture
+}
+
+fn waiting_or_failed(fixture: &Fixture, name: &str) -> BTreeSet<String> {
+    fixture.kept().remove(name).unwrap_or_default()
+}
+
+fn retry_and_deliver(fixture: &Fixture, name: &str) -> Vec<String> {
+    for failed in fixture.spool.failed(&queue(name)).unwrap() {
+        fixture.spool.retry_failed(&failed, noon()).unwrap();
+    }
+    let mut arrived = fixture.deliver_all(name);
+    arrived.sort();
+    arrived
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Two parts of one entry, with other messages each, had one id in the new queue. One of them
+    /// was taken for what a crash had left, and removed.
+    #[test]
+    fn queues_that_get_other_messages_of_a_push_lost_some(
+        old in past(),
+        new in past(),
+        killed in 0..120usize,
+    ) {
+        let expected = |fixture: &Fixture| {
+            let mut all = waiting_or_failed(fixture, "old");
+            all.retain(|one| !new.gets.contains(&one.parse().unwrap()));
+            all.extend(waiting_or_failed(fixture, "new"));
+            all
+        };
+        let fixture = with_pasts(&old, &new);
+        let (all, moves) = (expected(&fixture), !waiting_or_failed(&fixture, "old").is_empty());
+        hand_over(&fixture).unwrap();
+        prop_assert_eq!(waiting_or_failed(&fixture, "old"), BTreeSet::new());
+        prop_assert_eq!(&waiting_or_failed(&fixture, "new"), &all);
+        let once: Vec<String> = all.iter().cloned().collect();
+        if moves {
+            // And back.
+            let (from, to) = (queue("new"), queue("old"));
+            fixture.spool.hand_over(&from, (&to, "old"), &|_, _| true).unwrap();
+            prop_assert_eq!(retry_and_deliver(&fixture, "old"), once);
+        } else {
+            prop_assert_eq!(retry_and_deliver(&fixture, "new"), once);
+        }
+        prop_assert!(fixture.spool.is_empty().unwrap());
+
+        let fixture = with_pasts(&old, &new);
+        let _ = killed_after(killed, || hand_over(&fixture));
+        hand_over(&fixture).unwrap();
+        let arrived: BTreeSet<String> = retry_and_deliver(&fixture, "new").into_iter().collect();
+        prop_assert_eq!(arrived, all);
     }
 }
