@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::enqueue::IdParts;
 use super::entry::{self, Entry};
-use super::error::{EntryFault, IoError, SpoolError};
+use super::error::{EntryError, EntryFault, IoError, SpoolError};
 use super::names::id::Id;
 use super::recipient::Recipient;
 use super::record::{Content, Header};
@@ -28,6 +28,19 @@ pub enum Unusable {
     /// A system call failed on the receiver's disk.
     #[error(transparent)]
     Io(#[from] IoError),
+}
+
+impl From<EntryError> for Unusable {
+    fn from(error: EntryError) -> Self {
+        match error.fault {
+            EntryFault::Io(source) => Self::Io(IoError {
+                operation: "read",
+                path: error.path,
+                source,
+            }),
+            fault => Self::Fault(fault),
+        }
+    }
 }
 
 /// An entry that was received into `tmp/`, whole and checked. Dropping it removes the file.
@@ -73,7 +86,9 @@ impl Spool {
         match Entry::open(&name) {
             Ok(entry) => {
                 let arrival = Arrival { name, entry };
-                arrival.entry.verify().map_err(Unusable::Fault)?;
+                let path = arrival.name.path();
+                let verified = arrival.entry.verify();
+                verified.map_err(|fault| EntryError { path, fault })?;
                 match arrival.header().content {
                     Content::Built(_) => Ok(arrival),
                     Content::Deferred(_) => Err(Unusable::Deferred),
@@ -81,7 +96,7 @@ impl Spool {
             }
             Err(error) => {
                 let _ = disk::unlink(&name);
-                Err(Unusable::Fault(error.fault))
+                Err(error.into())
             }
         }
     }
@@ -169,5 +184,24 @@ impl Spool {
             .and_then(|()| self.publish_later(&file, &tmp, &new));
         let _ = disk::unlink(&tmp);
         recorded.map(|()| id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A receiver without free descriptors let the sender give the entry up.
+    #[test]
+    fn a_fault_of_the_receivers_disk_was_taken_for_one_of_the_entry() {
+        let error = |fault| EntryError {
+            path: Path::new("tmp/x.sent").to_owned(),
+            fault,
+        };
+        let own = io::Error::from(nix::errno::Errno::EMFILE);
+        let unusable = Unusable::from(error(EntryFault::Io(own)));
+        assert!(matches!(unusable, Unusable::Io(error) if error.is_want_of_files()));
+        let unusable = Unusable::from(error(EntryFault::NotAnEntry));
+        assert!(matches!(unusable, Unusable::Fault(EntryFault::NotAnEntry)));
     }
 }
