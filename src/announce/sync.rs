@@ -116,7 +116,12 @@ pub(crate) fn deliver_now(
         end_by: Some(end),
     };
     // What waited for a broker is older.
-    moved_out::leave_broker(spool, &host, ctx);
+    if settings.broker.is_none()
+        && let Ok(entry) = spool.open_new(id)
+    {
+        let queue = delivery::broker_queue(settings, &entry.header().repository);
+        moved_out::leave_queue(spool, &queue, &host, &|| Instant::now() < end);
+    }
     let receivers = Receivers::default();
     let failures = spool.stats().failures;
     receivers.learn(spool, failures.clone());

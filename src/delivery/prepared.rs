@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::agent::Unavailable;
+use super::recipients::is_left;
 use super::result::Notice;
 use super::work::Job;
 use super::work::{ItemOutcome, Work};
@@ -46,7 +47,7 @@ impl Work<'_> {
             Err(why) => return self.unavailable(item, header, &why).map(ControlFlow::Break),
         };
         let name = header.endpoint(self.lane.queue());
-        if self.lane.queue().is_broker() && settings.broker.is_none() {
+        if self.lane.queue().is_broker() && is_left(header, &settings) {
             // Each endpoint gets its own, once the queue is distributed to them.
             self.blocked.insert(repository.clone());
             return Ok(ControlFlow::Break(ItemOutcome::Blocked));

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{self, Endpoint, Origin, Settings, Via};
 use crate::payload::{About, Message};
-use crate::spool::{Forward, Queue, Recipient, Selection};
+use crate::spool::{Forward, Header, Queue, Recipient, Selection};
 
 /// Returns who gets which of these messages: endpoints, the service for all endpoints that it
 /// delivers to, and the broker for those that workers deliver to.
@@ -75,6 +75,15 @@ pub fn recipients_of(about: &[About<'_>], settings: &Settings, git_dir: &Path) -
     all
 }
 
+/// Returns whether an entry for a broker is this machine's to deliver: no broker is configured for
+/// its repository, and some of its endpoints are.
+#[must_use]
+pub fn is_left(header: &Header, settings: &Settings) -> bool {
+    let to = header.forward().map_or(&[][..], |forward| &forward.to);
+    let is_known = |one: &Recipient| settings.receiver(&one.endpoint).is_some();
+    settings.broker.is_none() && to.iter().any(is_known)
+}
+
 /// Returns the path by which workers know a repository. None other is left to them.
 fn path_below(settings: &Settings, git_dir: &Path) -> PathBuf {
     let root = settings.root.as_deref();
@@ -105,20 +114,27 @@ fn selection<'a>(about: &[About<'a>], wants: impl Fn(About<'a>) -> bool) -> Opti
 #[must_use]
 pub fn queue_of(endpoint: &Endpoint, settings: &Settings, git_dir: &Path) -> Queue {
     let owner = match &endpoint.origin {
-        // Entries of each repository leave one by one.
-        _ if endpoint.takes_entries() => Some(git_dir.as_os_str().as_bytes()),
+        _ if endpoint.takes_entries() => return broker_queue(settings, git_dir),
         Origin::Repository => Some(git_dir.as_os_str().as_bytes()),
         Origin::Section(patterns) => Some(patterns.as_bytes()),
         Origin::Server => None,
     };
-    let owner = owner.filter(|_| settings.spool_is_shared);
-    let digits = owner.map(|owner| hex::encode(&Sha256::digest(owner)[..3]));
-    if endpoint.takes_entries() {
-        return Queue::broker(digits.as_deref());
-    }
-    let name = match digits {
+    let name = match digits(owner, settings) {
         Some(digits) => format!("{}@{digits}", endpoint.name),
         None => endpoint.name.clone(),
     };
     Queue::new(name).expect("the config lets no other names through")
+}
+
+/// Returns the queue of a repository's entries for a broker: those of each leave one by one.
+#[must_use]
+pub fn broker_queue(settings: &Settings, git_dir: &Path) -> Queue {
+    let owner = Some(git_dir.as_os_str().as_bytes());
+    Queue::broker(digits(owner, settings).as_deref())
+}
+
+/// Returns digits that tell owners of queues apart, where they share a spool.
+fn digits(owner: Option<&[u8]>, settings: &Settings) -> Option<String> {
+    let owner = owner.filter(|_| settings.spool_is_shared);
+    owner.map(|owner| hex::encode(&Sha256::digest(owner)[..3]))
 }

@@ -6,6 +6,7 @@ use super::error::SpoolError;
 use super::lane::Lane;
 use super::names::item::Item;
 use super::names::queue::Queue;
+use super::record::Header;
 use super::{Spool, disk};
 
 /// Entries that share the flushes of the queues that they go to.
@@ -19,54 +20,85 @@ impl Spool {
         Ok(queues)
     }
 
-    /// Gives the entries of a queue for the broker to the endpoints that workers would deliver to.
+    /// Gives the entries of a queue for the broker that are left to this machine to the endpoints
+    /// that workers would deliver to, as long as it goes on. Returns whether there were any.
     ///
     /// A queue that another process has is left for the next run. Crash at any point: an entry is in
     /// its old queue, perhaps in some of the new ones too. The next run makes the same names.
-    pub fn deliver_here(&self, queue: &Queue) -> Result<(), SpoolError> {
+    pub fn deliver_here(
+        &self,
+        queue: &Queue,
+        is_left: &dyn Fn(&Header) -> bool,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<bool, SpoolError> {
         let Some(lane) = self.lane(queue)? else {
-            return Ok(());
+            return Ok(false);
         };
         let waiting = lane.all()?;
-        let items: Vec<Item> = waiting
-            .in_order
-            .into_iter()
-            .chain(waiting.refused)
-            .collect();
-        for items in items.chunks(BATCH) {
-            let mut touched = BTreeSet::new();
+        let items = waiting.in_order.into_iter().chain(waiting.refused);
+        let items: Vec<Item> = items.collect();
+        let mut is_any = false;
+        for items in items.chunks(BATCH).take_while(|_| goes_on()) {
+            let (mut given, mut touched) = (vec![], BTreeSet::new());
+            let mut stopped = Ok(());
             for item in items {
-                self.link_forward(&lane, item, &mut touched)?;
+                match self.link_forward(&lane, item, is_left, &mut touched) {
+                    Ok(true) => given.push(item),
+                    Ok(false) => {}
+                    // The disk may be full. Items that have their new names leave their old place
+                    // all the same: they would be delivered again.
+                    Err(error) => {
+                        stopped = Err(error);
+                        break;
+                    }
+                }
             }
             let retry = self.retry_root();
             for queue in &touched {
                 Self::flush_queue_dir(&retry.child(queue.as_str()))?;
             }
-            for item in items {
+            for item in given {
                 lane.remove(item)?;
+                is_any = true;
             }
+            stopped?;
         }
-        Ok(())
+        Ok(is_any)
     }
 
+    /// Gives an item its names in the queues of its endpoints: in all of them or in none. Returns
+    /// whether it is left to this machine.
     fn link_forward(
         &self,
         lane: &Lane,
         item: &Item,
+        is_left: &dyn Fn(&Header) -> bool,
         touched: &mut BTreeSet<Queue>,
-    ) -> Result<(), SpoolError> {
+    ) -> Result<bool, SpoolError> {
         let entry = match lane.open(item) {
             Ok(entry) => entry,
-            Err(error) if error.is_corrupt() => return lane.set_aside(item),
+            Err(error) if error.is_corrupt() => return lane.set_aside(item).map(|()| false),
             Err(error) => return Err(error.into()),
         };
+        let header = entry.header();
+        if !is_left(header) {
+            return Ok(false);
+        }
         let name = Item::first(&item.id).to_string();
         let from = self.retry_dir(lane.queue()).entry(item.to_string());
-        for one in entry.header().forwarded() {
+        let mut made = vec![];
+        for one in header.forwarded() {
             let dir = self.retry_dir(&one.queue);
-            self.link_into(&dir, |dir| disk::link(&from, &dir.entry(&name)))?;
+            let linked = self.link_into(&dir, |dir| disk::link(&from, &dir.entry(&name)));
+            if let Err(error) = linked {
+                for name in made {
+                    disk::unlink(&name)?;
+                }
+                return Err(error.into());
+            }
+            made.push(dir.entry(&name));
             touched.insert(one.queue.clone());
         }
-        Ok(())
+        Ok(true)
     }
 }

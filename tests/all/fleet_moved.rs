@@ -89,6 +89,37 @@ fn with_a_broker_what_waits_for_an_endpoint_is_delivered_from_here() {
     assert_eq!(broker.take().len(), 1);
 }
 
+/// They went to their endpoints' queues, for which a git server has no keys.
+#[test]
+fn what_waits_for_the_broker_stays_while_the_servers_file_is_empty_or_gone() {
+    let own = "[[endpoint]]\nname = \"own\"\nurl = \"URL/own\"\ntopics = [\"other.*\"]\nunsigned = true\n";
+    for has_own in [false, true] {
+        let fleet = handing(&["a"], DOWN, "mode = \"spool\"", "");
+        if has_own {
+            fleet.own("a", own);
+        }
+        emit(&fleet, "a", "x.y");
+        flush(&fleet, "a");
+        let file = fleet.path("system.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, "").unwrap();
+        flush(&fleet, "a");
+        fs::write(&file, &text).unwrap();
+        let waiting = waits(&fleet, "a", "retry");
+        assert!(!waiting.contains(&"ci".to_owned()), "{waiting:?}");
+        let broker = Broker::start();
+        fs::write(&file, text.replace(DOWN, &url(&broker))).unwrap();
+        eventually("it is handed over", || {
+            let retry = fleet.refpost(["queue", "retry", "--all", "--repo"]);
+            retry.arg(fleet.bare_path("a")).run();
+            flush(&fleet, "a");
+            is_empty(&fleet.bare_path("a").join("refpost/spool"))
+        });
+        assert_eq!(broker.take().len(), 1);
+        assert!(fleet.receiver.take().is_empty());
+    }
+}
+
 /// The one entry was said to be moved, and was nowhere.
 #[test]
 fn queue_move_of_what_waits_for_the_broker_lost_it() {

@@ -5,6 +5,7 @@ use std::vec;
 
 use super::prepare::prepare;
 use crate::announce::delivery_host::DeliveryHost;
+use crate::announce::moved_out::MOMENT;
 use crate::context::Context;
 use crate::context::targets::{Gathering, Target};
 use crate::delivery::{STEP, Scheduler};
@@ -61,7 +62,8 @@ impl Look {
                 }
             } else if let Some(target) = self.targets.next() {
                 found(&target);
-                prepare(&target, host, ctx);
+                let begun = Instant::now();
+                prepare(&target, host, ctx, &|| begun.elapsed() < MOMENT);
                 flush.add(&target.spool);
             } else {
                 self.is_over = true;

@@ -117,9 +117,13 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
     }
     let all = searched.targets(ctx);
     let progress = Progress::new(|| waiting(&all));
+    let goes_on = || {
+        let end = limits.begin_before;
+        end.is_none_or(|end| Instant::now() < end) && !stop.get()
+    };
     delivery::run(async {
         let prepared = all.iter().map(|target| {
-            prepare(target, &host, ctx);
+            prepare(target, &host, ctx, &goes_on);
             target.spool.clone()
         });
         let mut worked = || {
@@ -129,7 +133,7 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
         until_told(flush.drain(prepared, &mut worked), &stop).await?;
         // Entries for a broker of before come out of `new/` only now.
         let spools = all.iter().map(|target| &target.spool);
-        let left = spools.filter(|spool| leave_broker(spool, &host, ctx));
+        let left = spools.filter(|spool| leave_broker(spool, &host, ctx, &goes_on));
         let again = left.cloned().chain(host.move_renamed());
         until_told(flush.drain(again, &mut worked), &stop).await
     })

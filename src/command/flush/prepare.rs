@@ -11,8 +11,14 @@ use crate::error::Error;
 ///
 /// Takes over former spools, gives what waits for a broker that is not configured any more to its
 /// endpoints, makes entries due whose endpoints are not configured any more, removes remains,
-/// reserves space, and settles intents. Errors are told.
-pub(crate) fn prepare(target: &Target, host: &DeliveryHost<'_>, ctx: &Context) {
+/// reserves space, and settles intents. Errors are told. What waits for a broker is given away for
+/// as long as that goes on.
+pub(crate) fn prepare(
+    target: &Target,
+    host: &DeliveryHost<'_>,
+    ctx: &Context,
+    goes_on: &dyn Fn() -> bool,
+) {
     let done = target
         .adopt()
         .and_then(|()| target.unconfigured_are_due(ctx.now()))
@@ -20,7 +26,7 @@ pub(crate) fn prepare(target: &Target, host: &DeliveryHost<'_>, ctx: &Context) {
     if let Err(error) = done {
         host.distributed(&target.spool, Err(error));
     }
-    moved_out::leave_broker(&target.spool, host, ctx);
+    moved_out::leave_broker(&target.spool, host, ctx, goes_on);
     // `check` tells why no space can be reserved.
     target.spool.keep_spare().ok();
     match intents::settle_all(&target.spool, ctx) {

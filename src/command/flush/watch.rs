@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 use super::look::Look;
 use super::printed::Printed;
 use crate::announce::delivery_host::DeliveryHost;
-use crate::announce::moved_out;
+use crate::announce::moved_out::{MOMENT, leave_broker};
 use crate::command::flush::FlushArgs;
 use crate::command::flush::beside::Beside;
 use crate::context::found::ByOwner;
@@ -107,7 +107,9 @@ pub(crate) fn run(
                         Changed::Entries(spool) => {
                             host.forget();
                             // What waited for a broker is older.
-                            moved_out::leave_broker(&spool, host, ctx);
+                            let begun = Instant::now();
+                            let goes_on = || begun.elapsed() < MOMENT;
+                            leave_broker(&spool, host, ctx, &goes_on);
                             flush.add(&spool);
                         }
                         Changed::Spools => has_changed = true,

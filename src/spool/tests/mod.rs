@@ -14,6 +14,7 @@ mod lane;
 mod log;
 mod manage;
 mod model;
+mod moved_out;
 mod names;
 mod order;
 mod planted;
@@ -88,6 +89,12 @@ impl Fixture {
         let report = built.unwrap().expect("nobody else distributes");
         assert!(report.stopped.is_none(), "{:?}", report.stopped);
         report
+    }
+
+    /// Gives what waits for the broker to its endpoints.
+    fn deliver_here(&self, goes_on: &dyn Fn() -> bool) -> Result<bool, SpoolError> {
+        let broker = queue("@broker");
+        self.spool.deliver_here(&broker, &|_| true, goes_on)
     }
 
     fn lane(&self, name: &str) -> Lane {
