@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::delivery_host::DeliveryHost;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::context::{locate, targets};
 use crate::delivery::Outside;
 use crate::spool::{self, FolderId, HandedOver, Header, Queue, Renaming, Spool, SpoolError};
@@ -113,9 +113,12 @@ pub(crate) fn rename(
         let endpoint = settings.receiver(name)?;
         Some(delivery::queue_of(endpoint, settings, new))
     };
+    let root = settings.root.as_deref();
+    let below_root = root.and_then(|root| config::below(root, new));
     spool.rename_repository(&Renaming {
         old,
         new,
+        below_root: &below_root.unwrap_or_default(),
         queue: &queue_of,
     })
 }

@@ -24,6 +24,8 @@ pub struct Renaming<'a> {
     pub old: &'a Path,
     /// The present path.
     pub new: &'a Path,
+    /// The present path below `root`, by which workers know the repository.
+    pub below_root: &'a Path,
     /// Returns the queue of the endpoint of this name, or `None` if there is no such endpoint.
     pub queue: &'a dyn Fn(&str) -> Option<Queue>,
 }
@@ -113,7 +115,10 @@ impl Spool {
         let Content::Built(Built { recipients, .. }) = &draft.content else {
             return Ok(());
         };
-        let to = &recipients[0].queue;
+        // A planted item may be of an entry that does not name its queue.
+        let Some(to) = recipients.first().map(|one| &one.queue) else {
+            return Ok(());
+        };
         let old: Name = folder(from).entry(name);
         let tmp = self.tmp_dir().entry(format!("{name}.renamed"));
         done.entries += 1;
@@ -164,8 +169,10 @@ fn renamed(
                 own.queue = queue;
                 if of.is_some() {
                     own.messages = Selection::All;
-                    let forward = own.forward.iter_mut();
-                    for to in forward.flat_map(|forward| &mut forward.to) {
+                }
+                if let Some(forward) = &mut own.forward {
+                    renaming.below_root.clone_into(&mut forward.path);
+                    for to in &mut forward.to {
                         to.messages = renumbered(&to.messages, &numbers);
                     }
                 }

@@ -191,6 +191,8 @@ fn what_waited_for_the_broker_in_a_renamed_repository_arrives() {
         .map(|message| message["topic"].as_str().unwrap())
         .collect();
     assert_eq!(topics, ["git.receive"]);
+    // Workers find its settings by this.
+    assert_eq!(built["recipients"][0]["forward"]["path"], "c.git");
     let to = &built["recipients"][0]["forward"]["to"][0];
     assert_eq!(to["endpoint"], "ci");
     assert!(

@@ -91,6 +91,15 @@ impl Fixture {
         report
     }
 
+    fn rename(&self, old: &Path, new: &Path) -> Result<HandedOver, SpoolError> {
+        self.spool.rename_repository(&Renaming {
+            old,
+            new,
+            below_root: new,
+            queue: &|name| Some(queue(name)),
+        })
+    }
+
     /// Gives what waits for the broker to its endpoints.
     fn deliver_here(&self, goes_on: &dyn Fn() -> bool) -> Result<bool, SpoolError> {
         let broker = queue("@broker");

@@ -333,3 +333,20 @@ fn a_folder_that_others_may_write_is_not_used() {
         fixture.push_result_of("7").unwrap();
     }
 }
+
+/// The flush panicked.
+#[test]
+fn an_item_in_a_queue_that_its_entry_does_not_name_stays_as_its_repository_is_renamed() {
+    let fixture = Fixture::new();
+    fixture.push("/srv/a.git", &["1"], &["ci"]);
+    fixture.distribute();
+    let [item] = &fixture.ls("retry/ci")[..] else {
+        panic!("one item");
+    };
+    fs::create_dir(fixture.path("retry/other")).unwrap();
+    let place = fixture.path("retry");
+    fs::copy(place.join("ci").join(item), place.join("other").join(item)).unwrap();
+    let renamed = fixture.rename(Path::new("/srv/a.git"), Path::new("/srv/b.git"));
+    assert_eq!(renamed.unwrap().entries, 1);
+    assert_eq!(fixture.ls("retry/other").len(), 1);
+}
