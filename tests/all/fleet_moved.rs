@@ -120,6 +120,22 @@ fn what_waits_for_the_broker_stays_while_the_servers_file_is_empty_or_gone() {
     }
 }
 
+/// A git server has no key for it.
+#[test]
+fn queue_move_to_an_endpoint_that_workers_serve_is_refused() {
+    let fleet = handing(&["a"], DOWN, "mode = \"spool\"", "");
+    let own = "[[endpoint]]\nname = \"own\"\nurl = \"http://127.0.0.1:1/own\"\nunsigned = true\n";
+    fleet.own("a", own);
+    emit(&fleet, "a", "x.y");
+    flush(&fleet, "a");
+    let run = fleet.refpost(["queue", "move", "own", "ci", "--repo"]);
+    let ran = run.arg(fleet.bare_path("a")).run();
+    assert_eq!(ran.status, 1, "{}", ran.stdout);
+    let why = "cannot move `own` to `ci`, which is delivered to from elsewhere";
+    assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    assert_eq!(waits(&fleet, "a", "retry/own").len(), 1);
+}
+
 /// The one entry was said to be moved, and was nowhere.
 #[test]
 fn queue_move_of_what_waits_for_the_broker_lost_it() {

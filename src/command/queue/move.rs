@@ -15,6 +15,7 @@ use super::selection::select;
 use crate::announce::delivery_host::DeliveryHost;
 use crate::announce::renamed::rename;
 use crate::command::completions::candidates;
+use crate::config::Via;
 use crate::context::named::Named;
 use crate::context::targets::{self, Target};
 use crate::context::{Context, locate};
@@ -274,7 +275,7 @@ fn plan(
 }
 
 /// Returns the queue and the format of the endpoint that gets the entries of this repository.
-/// Fails if the endpoint is not configured for it.
+/// Fails if the endpoint is not configured for it, or workers or the service deliver to it.
 fn destination(
     repository: &Path,
     args: &QueueMoveArgs,
@@ -296,6 +297,11 @@ fn destination(
             report::shell(repository)
         )),
     })?;
+    if endpoint.via != Via::Here {
+        let (from, to) = (&args.from, &args.to);
+        let why = format!("cannot move `{from}` to `{to}`, which is delivered to from elsewhere");
+        return Err(Error::failed(why));
+    }
     let queue = delivery::queue_of(endpoint, &settings, repository);
     Ok((queue, endpoint.format))
 }
