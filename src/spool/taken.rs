@@ -8,8 +8,8 @@
 //!
 //! Ids are kept for 5 days, 262,144 at most. Where there are more, the oldest one of the account
 //! that has most is forgotten, so that no account affects others. Nothing is flushed to disk: after
-//! a power failure an entry may be recorded twice, with the same `msg_id`. One process at a time
-//! uses the file.
+//! a power failure an entry may be recorded twice, with the same `msg_id`. A process knows what was
+//! in the file when it began, and what it noted since.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
@@ -48,35 +48,38 @@ pub struct Taken {
     most: usize,
     /// Number of lines in the file.
     lines: usize,
-    file: Option<File>,
 }
 
 impl Taken {
     /// Reads the ids of a spool. Lines that cannot be read are skipped.
     #[must_use]
     pub fn of(spool: &Spool, now: SystemTime) -> Self {
-        let name = spool.root_dir().entry(TAKEN);
-        let mut text = Vec::new();
-        if let Ok(file) = disk::open(&name) {
-            let _ = file.take(LONGEST).read_to_end(&mut text);
-        }
         let mut taken = Self {
             spool: spool.clone(),
-            name,
+            name: spool.root_dir().entry(TAKEN),
             all: HashMap::new(),
             known: HashSet::new(),
             most: MOST,
             lines: 0,
-            file: None,
         };
-        for line in text.split(|&byte| byte == b'\n') {
-            taken.lines += 1;
-            if let Some((account, time, hash)) = parse(line) {
-                taken.put(account, time, hash);
-            }
-        }
+        taken.read();
         taken.forget_old(now);
         taken
+    }
+
+    /// Reads what the file has.
+    fn read(&mut self) {
+        let mut text = Vec::new();
+        if let Ok(file) = disk::open(&self.name) {
+            let _ = file.take(LONGEST).read_to_end(&mut text);
+        }
+        self.lines = 0;
+        for line in text.split(|&byte| byte == b'\n') {
+            self.lines += 1;
+            if let Some((account, time, hash)) = parse(line) {
+                self.put(account, time, hash);
+            }
+        }
     }
 
     /// Returns whether this entry of this repository was received before.
@@ -97,16 +100,23 @@ impl Taken {
         let (time, hash) = (since.as_secs(), hash(repository, id));
         self.put(account, time, hash);
         self.forget_old(now);
+        // Another process may write it anew.
+        let file = disk::open_locked(&self.name, || self.open())?;
         if self.lines >= 2 * self.most.min(self.known.len().max(1024)) {
+            let own = std::mem::take(&mut self.all);
+            self.known.clear();
+            self.read();
+            // What the file does not have is newer, or could not be written.
+            for (account, ids) in own {
+                ids.into_iter()
+                    .for_each(|(time, hash)| self.put(account, time, hash));
+            }
+            self.forget_old(now);
             return self.write_all();
         }
         self.lines += 1;
         let line = line(account, time, hash);
-        let file = match &self.file {
-            Some(file) => file,
-            None => self.file.insert(self.open()?),
-        };
-        disk::write(file, &self.name, &[line.as_bytes()])
+        disk::write(&file, &self.name, &[line.as_bytes()])
     }
 
     fn put(&mut self, account: u32, time: u64, hash: Hash) {
@@ -142,7 +152,7 @@ impl Taken {
         }
     }
 
-    /// Writes the file anew, without expired lines.
+    /// Writes the file, whose lock is held, anew, without expired lines.
     fn write_all(&mut self) -> Result<(), IoError> {
         let mut text = String::new();
         for (&account, ids) in &self.all {
@@ -156,7 +166,7 @@ impl Taken {
         disk::write(&file, &tmp, &[text.as_bytes()])?;
         // Crash before: the old file stands.
         disk::rename(&tmp, &self.name)?;
-        (self.file, self.lines) = (Some(file), self.known.len());
+        self.lines = self.known.len();
         Ok(())
     }
 }
@@ -259,5 +269,29 @@ mod tests {
         // Lines that cannot be parsed are skipped.
         std::fs::write(folder.path().join(TAKEN), "x\n1 zz\n\n").expect("it is written");
         assert!(!Taken::of(&spool, at(5000)).has(one, &id(4999)));
+    }
+
+    /// One wrote it anew; what the other noted after that was in a file without a name.
+    #[test]
+    fn a_second_process_notes_ids_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::new(folder.path(), Access::Owner);
+        let one = Path::new("/srv/one.git");
+        let now = UNIX_EPOCH + Duration::from_hours(24 * 365);
+        let mut all = [Taken::of(&spool, now), Taken::of(&spool, now)];
+        all[0].most = 100;
+        for n in 0..500 {
+            let (taken, account) = match n % 50 {
+                49 => (&mut all[1], BOB),
+                _ => (&mut all[0], ALICE),
+            };
+            taken
+                .note(account, one, &id(n), now)
+                .expect("it is written");
+        }
+        let later = Taken::of(&spool, now);
+        assert!((0..500).all(|n| n % 50 != 49 || later.has(one, &id(n))));
+        let text = std::fs::read_to_string(folder.path().join(TAKEN)).expect("it is there");
+        assert!(text.lines().count() < 250, "{}", text.lines().count());
     }
 }
