@@ -25,6 +25,18 @@ impl Told {
     }
 }
 
+/// Returns the kind of a text: bounded, and without what differs each time.
+pub(crate) fn kind(text: &str) -> String {
+    let (start, _) = text.split_once('`').unwrap_or((text, ""));
+    let start = start.chars().filter(|c| !c.is_ascii_digit());
+    start.take(200).collect()
+}
+
+/// Returns the beginning of a text that may be long.
+pub(crate) fn cut(text: &str) -> String {
+    text.chars().take(300).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

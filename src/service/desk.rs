@@ -14,7 +14,7 @@ use super::asker::Asker;
 use super::protocol::{Answer, Request};
 use super::reach;
 use crate::config::Settings;
-use crate::context::told::Told;
+use crate::context::told::{self, Told};
 use crate::context::{Context, locate, max_spool};
 use crate::error::Error;
 use crate::payload::About;
@@ -140,15 +140,11 @@ impl<'a> Desk<'a> {
     }
 
     /// Reports a refusal in bounded words, once for each account and kind of cause.
-    ///
-    /// The kind is the text before the first value.
     fn tell(&self, asker: &Asker, why: &str) {
-        let (kind, _) = why.split_once('`').unwrap_or((why, ""));
-        let kind: String = kind.chars().filter(|c| !c.is_ascii_digit()).collect();
         let name = self.ctx.account(asker.uid).0;
-        let key = format!("{name} {}", kind.chars().take(200).collect::<String>());
+        let key = format!("{name} {}", told::kind(why));
         if lock(&self.shared.told).is_news(&key, Instant::now()) {
-            let why: String = why.chars().take(300).collect();
+            let why = told::cut(why);
             report::say(&format!("cannot take an entry of account `{name}`: {why}"));
         }
     }

@@ -1,29 +1,30 @@
 //! Takes in entries that git servers handed to the broker.
 //!
-//! The broker tells which of its users sent an entry; of the entry itself, only the messages, the
-//! path and the endpoints' names are believed. The server's file tells who gets it.
+//! The broker tells which of its users sent an entry, and the server's file, which repositories this
+//! user may send for. Of the entry the messages, the path, the endpoints with the messages that each
+//! gets, the pusher, the time and the namespace are believed. What cannot be taken is kept with its
+//! sender, and is judged again on `queue retry`.
 //!
 //! Crash before the acknowledgement: the broker sends the entry again, and its id is known, unless
 //! the crash came between the entry and the note of its id: then it is delivered twice, whole. The
 //! id is noted after the entry is durable: a power cut may leave a note that is not flushed, and an
 //! entry that is known is acknowledged.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::desk::Shared;
-use crate::config::{self, Names, Server, Settings, Worker};
-use crate::context::told::Told;
-use crate::context::{Context, locate};
-use crate::delivery::{self, Consumed, Intake};
+use super::rules::{Rules, recipients};
+use crate::config::{Names, Worker};
+use crate::context::told::{self, Told};
+use crate::context::{Context, locate, targets};
+use crate::delivery::{Consumed, Intake};
 use crate::error::Error;
-use crate::payload::About;
-use crate::report;
-use crate::spool::{
-    Arrival, Content, Frozen, Header, Id, Queue, Recipient, Spool, SpoolError, Unusable,
-};
+use crate::report::{self, chain};
+use crate::spool::{Arrival, Failed, Id, Recipient, Spool, SpoolError, Unusable};
 
 /// Key under which entries from the broker are counted. No repository's path is like this.
 const COUNTED_AS: &str = "broker";
@@ -32,8 +33,6 @@ const COUNTED_AS: &str = "broker";
 const ACCOUNT: u32 = u32::MAX;
 /// Number of bytes for which there must be room before entries are taken.
 const PROBE: usize = 1 << 20;
-/// Greatest number of endpoints of an entry that are not configured here.
-const MOST_UNKNOWN: usize = 16;
 
 /// The place of entries from one queue.
 pub(crate) struct FromBroker {
@@ -56,38 +55,6 @@ struct Fresh {
     recipients: Vec<Recipient>,
 }
 
-/// The server's file, read once for some entries.
-struct Rules {
-    server: Server,
-    worker: Worker,
-    root: PathBuf,
-    /// Settings by repository.
-    settings: HashMap<PathBuf, Settings>,
-}
-
-impl Rules {
-    fn read(ctx: &Context) -> Result<Self, Error> {
-        let server = ctx.server()?;
-        match (server.worker(), server.root().map(Path::to_owned)) {
-            (Some(worker), Some(root)) => Ok(Self {
-                server,
-                worker,
-                root,
-                settings: HashMap::new(),
-            }),
-            _ => Err(Error::failed("`[worker]` is not set any more".to_owned())),
-        }
-    }
-
-    fn settings(&mut self, repository: &Path, host: &str) -> Result<&Settings, Error> {
-        if !self.settings.contains_key(repository) {
-            let loaded = self.server.load_served(repository, host)?;
-            self.settings.insert(repository.to_owned(), loaded.settings);
-        }
-        Ok(&self.settings[repository])
-    }
-}
-
 /// The reason for which an entry is not recorded.
 enum Unfit {
     /// It never will be.
@@ -96,10 +63,11 @@ enum Unfit {
     Later(Error),
 }
 
-impl From<Error> for Unfit {
-    fn from(error: Error) -> Self {
-        Self::Later(error)
-    }
+/// Where an entry that was kept came from.
+#[derive(Serialize, Deserialize)]
+struct Origin {
+    id: Option<String>,
+    user: Option<String>,
 }
 
 impl FromBroker {
@@ -148,7 +116,7 @@ impl FromBroker {
 
     /// Tells why entries that have come are not taken.
     fn tell_untaken(&mut self, kind: &str, error: &Error) {
-        let error = report::chain(error);
+        let error = chain(error);
         let text = format!("cannot take entries from the broker: {error}");
         self.tell(kind, &text);
     }
@@ -201,7 +169,7 @@ impl FromBroker {
             .receive(&mut &message.body[..], length, &parts)
             .map_err(|error| match error {
                 Unusable::Fault(_) | Unusable::Deferred | Unusable::Unread(_) => {
-                    Unfit::Never(report::chain(&error))
+                    Unfit::Never(chain(&error))
                 }
                 Unusable::Io(error) => Unfit::Later(SpoolError::from(error).into()),
             })?;
@@ -227,11 +195,8 @@ impl FromBroker {
         if self.has_come(&repository, &id) {
             return Ok(None);
         }
-        let settings = rules.settings(&repository, self.ctx.host())?;
-        let recipients = recipients(arrival.header(), settings, &repository);
-        if recipients.is_empty() {
-            return Ok(None);
-        }
+        let settings = rules.settings(&repository, self.ctx.host());
+        let recipients = recipients(forward, settings, &repository).map_err(Unfit::Never)?;
         Ok(Some(Fresh {
             id,
             arrival,
@@ -244,7 +209,7 @@ impl FromBroker {
     fn record_all(&mut self, messages: &[Consumed], rules: &mut Rules) -> usize {
         for (at, message) in messages.iter().enumerate() {
             let done = match self.record(message, rules) {
-                Err(Unfit::Never(why)) => self.keep_unreadable(message, &why),
+                Err(Unfit::Never(why)) => self.keep(message, &why),
                 Err(Unfit::Later(error)) => Err(error),
                 Ok(()) => Ok(()),
             };
@@ -256,16 +221,61 @@ impl FromBroker {
         messages.len()
     }
 
-    fn keep_unreadable(&mut self, message: &Consumed, why: &str) -> Result<(), Error> {
+    fn keep(&mut self, message: &Consumed, why: &str) -> Result<(), Error> {
+        let (id, user) = (message.id.clone(), message.user.clone());
+        let origin = serde_json::json!(Origin { id, user }).to_string();
         let parts = self.ctx.id_parts();
-        let id = self.spool.keep_unreadable(&message.body, &parts)?;
+        let id = self.spool.keep_untaken(&origin, &message.body, &parts)?;
         let text = format!(
-            "cannot take an entry from `{}`: {why}: it lies in `failed/unreadable/{id}` now",
-            self.queue
+            "cannot take an entry from `{}`: {}: it lies in `failed/unreadable/{id}` now",
+            self.queue,
+            told::cut(why)
         );
-        self.tell(why, &text);
+        let user = message.user.as_deref().unwrap_or_default();
+        self.tell(&format!("{user} {}", told::kind(why)), &text);
         Ok(())
     }
+
+    /// Takes in an entry that was kept, if it fits by now.
+    fn take_again(&mut self, message: &Consumed) -> Result<(), Error> {
+        let mut rules = Rules::read(&self.ctx)?;
+        let held = self.spool.hold_new().map_err(SpoolError::from)?;
+        match self.record(message, &mut rules) {
+            Ok(()) => {}
+            Err(Unfit::Never(why)) => return Err(Error::failed(told::cut(&why))),
+            Err(Unfit::Later(error)) => return Err(error),
+        }
+        self.spool.flush_new().map_err(SpoolError::from)?;
+        drop(held);
+        self.note_recorded();
+        Ok(())
+    }
+}
+
+/// Takes in an entry that the worker of this spool kept, as if it came from the broker now. Returns
+/// whether `failed` is one. Crash before it is removed: its id is known.
+pub(crate) fn take_again(spool: &Spool, failed: &Failed, ctx: &Context) -> Result<bool, Error> {
+    let kept = spool.untaken(failed).map_err(SpoolError::from)?;
+    let Some((origin, body)) = kept else {
+        return Ok(false);
+    };
+    let cannot = |why: &str| Error::failed(format!("cannot take entry `{}`: {why}", failed.id));
+    let origin: Origin = serde_json::from_str(&origin).map_err(|error| cannot(&chain(&error)))?;
+    let worker = ctx.server()?.worker();
+    let worker = worker.filter(|worker| targets::is_same(&worker.spool, spool.root()));
+    let worker = worker.ok_or_else(|| cannot("`[worker]` is not set for this spool"))?;
+    let own = Context::new(ctx.named_config(), false);
+    let message = Consumed {
+        id: origin.id,
+        user: origin.user,
+        is_repeated: true,
+        body,
+    };
+    let mut intake = FromBroker::new(&worker, "", Arc::default(), own);
+    let taken = intake.take_again(&message);
+    taken.map_err(|error| cannot(&chain(&error)))?;
+    spool.drop_failed(failed).map_err(SpoolError::from)?;
+    Ok(true)
 }
 
 impl Intake for FromBroker {
@@ -298,7 +308,7 @@ impl Intake for FromBroker {
         let flushed = self.spool.flush_new();
         drop(held);
         if let Err(error) = flushed {
-            self.recorded.clear();
+            // They are known when they are offered again.
             self.tell_untaken("cannot make names durable", &SpoolError::from(error).into());
             return 0;
         }
@@ -317,36 +327,4 @@ impl Intake for FromBroker {
         let text = format!("cannot take from `{}`: {why}", self.queue);
         self.tell(&text, &text);
     }
-}
-
-/// Returns who gets an entry by the server's file, among the endpoints that the git server meant.
-///
-/// Each gets the messages that it wants. Of one that is not configured here the messages are kept in
-/// `failed/`, under its own name.
-fn recipients(header: &Header, settings: &Settings, repository: &Path) -> Vec<Recipient> {
-    let Content::Built(built) = &header.content else {
-        return Vec::new();
-    };
-    let about: Vec<About<'_>> = built.messages.iter().map(Frozen::about).collect();
-    let meant = header.forward().map_or(&[][..], |forward| &forward.to);
-    let mut all = delivery::recipients_of(&about, settings, repository);
-    all.retain(|one| meant.iter().any(|own| own.endpoint == one.endpoint));
-    let is_known = |name: &str| settings.endpoints.iter().any(|own| own.name == name);
-    let unknown = meant.iter().filter(|one| !is_known(&one.endpoint));
-    let unknown = unknown.filter(|one| config::is_endpoint_name(&one.endpoint));
-    let unknown: BTreeMap<&str, &Recipient> =
-        unknown.map(|one| (one.endpoint.as_str(), one)).collect();
-    all.extend(
-        unknown
-            .into_iter()
-            .take(MOST_UNKNOWN)
-            .filter_map(|(name, one)| {
-                Some(Recipient {
-                    queue: Queue::new(name).ok()?,
-                    forward: None,
-                    ..one.clone()
-                })
-            }),
-    );
-    all
 }

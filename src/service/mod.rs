@@ -19,6 +19,7 @@
 //! | `desk` | taking an entry in, from any source (`desk::Offered`) |
 //! | `submit` | the other side: sending the entries of a repository's spool to the service |
 //! | `intake` | taking entries from the broker |
+//! | `rules` | who gets an entry from the broker |
 //! | `drain` | taking in the mail drop of an earlier refpost |
 
 mod asker;
@@ -28,12 +29,16 @@ mod drain;
 mod intake;
 mod protocol;
 mod reach;
+#[cfg(feature = "amqp")]
+mod rules;
 mod socket;
 mod stream;
 mod submit;
 
 pub(crate) use desk::Shared;
 pub(crate) use drain::drain;
+#[cfg(feature = "amqp")]
+pub(crate) use intake::take_again;
 pub(crate) use protocol::Answer;
 pub(crate) use socket::{handed, listener};
 pub(crate) use submit::{PUSH_PATIENCE, Submitter, probe, submit, submit_all};
@@ -52,6 +57,8 @@ use crate::delivery::Drained;
 use crate::error::Error;
 #[cfg(feature = "amqp")]
 use crate::error::IoContext;
+#[cfg(not(feature = "amqp"))]
+use crate::spool::{Failed, Spool};
 
 /// Makes the spools of the service, if there are none. Fails if they are not this account's alone.
 pub(crate) fn ensure_spools(server: &Server, ctx: &Context) -> Result<(), Error> {
@@ -107,4 +114,11 @@ pub(crate) fn take_from_broker(
         return queues.iter().map(start).collect();
     }
     Ok(Vec::new())
+}
+
+/// Takes in nothing: without a broker nothing was kept.
+#[cfg(not(feature = "amqp"))]
+#[expect(clippy::unnecessary_wraps, reason = "no broker can be configured")]
+pub(crate) fn take_again(_: &Spool, _: &Failed, _: &Context) -> Result<bool, Error> {
+    Ok(false)
 }

@@ -3,15 +3,22 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::enqueue::IdParts;
 use super::entry::{self, Entry};
-use super::error::{EntryError, EntryFault, IoError, SpoolError};
+use super::error::{EntryError, EntryFault, IoContext, IoError, SpoolError};
 use super::names::id::Id;
+use super::names::item::Failed;
 use super::recipient::Recipient;
 use super::record::{Content, Header};
 use super::{Name, Spool, disk};
+
+/// Start of a file of what could not be taken.
+const UNTAKEN: &str = "refpost-untaken ";
+/// Number of bytes of such a file that are read: more than any broker takes.
+const LONGEST_UNTAKEN: u64 = 512 << 20;
 
 /// A reason for which received bytes cannot be recorded as an entry.
 #[derive(Debug, thiserror::Error)]
@@ -137,17 +144,47 @@ impl Spool {
         written.and(disk::unlink(&name))
     }
 
-    /// Keeps bytes that are not an entry in `failed/unreadable/`, durably.
-    pub fn keep_unreadable(&self, bytes: &[u8], parts: &IdParts<'_>) -> Result<Id, SpoolError> {
+    /// Keeps what cannot be taken in `failed/unreadable/`, durably, behind a line that says where it
+    /// came from.
+    ///
+    /// By that line it is no entry: nobody distributes it as its sender would have it.
+    pub fn keep_untaken(
+        &self,
+        origin: &str,
+        bytes: &[u8],
+        parts: &IdParts<'_>,
+    ) -> Result<Id, SpoolError> {
         let id = Id::new(parts.now, parts.host, parts.random);
         let name = self.work_dir()?.entry(id.as_str());
         let file = disk::create(&name, self.access)?;
-        let kept = disk::write(&file, &name, &[bytes])
+        let head = format!("{UNTAKEN}{origin}\n");
+        let kept = disk::write(&file, &name, &[head.as_bytes(), bytes])
             .and_then(|()| disk::flush(&file, &name))
             .map_err(SpoolError::from)
             .and_then(|()| self.set_aside(&name, &id));
         let _ = disk::unlink(&name);
         kept.map(|()| id)
+    }
+
+    /// Returns what was kept by [`Spool::keep_untaken`]: where it came from, and its bytes. `None`:
+    /// it is another file.
+    pub fn untaken(&self, failed: &Failed) -> Result<Option<(String, Vec<u8>)>, IoError> {
+        let name = self.failed_name(failed);
+        let mut bytes = Vec::new();
+        let read = disk::open(&name).and_then(|file| {
+            let mut start = [0; UNTAKEN.len()];
+            let begins = file.read_at(&mut start, 0)? == start.len();
+            let is_untaken = begins && start == *UNTAKEN.as_bytes();
+            let most = if is_untaken { LONGEST_UNTAKEN } else { 0 };
+            file.take(most).read_to_end(&mut bytes)
+        });
+        read.context("read", || name.path())?;
+        let end = bytes.iter().position(|&byte| byte == b'\n');
+        Ok(end.map(|end| {
+            let body = bytes.split_off(end + 1);
+            let origin = bytes.get(UNTAKEN.len()..end).unwrap_or_default();
+            (String::from_utf8_lossy(origin).into_owned(), body)
+        }))
     }
 
     /// Gives an arrival an id of this spool, durable once [`Spool::flush_new`] has been called.

@@ -48,6 +48,8 @@ mod fleet_config;
 #[cfg(feature = "amqp")]
 mod fleet_moved;
 #[cfg(feature = "amqp")]
+mod fleet_taken;
+#[cfg(feature = "amqp")]
 mod fleet_worker;
 mod forgotten;
 mod formats;

@@ -13,6 +13,7 @@ use crate::context::configured::{Configured, Orphan};
 use crate::error::{Error, Exit};
 use crate::payload::Message;
 use crate::report;
+use crate::service;
 use crate::spool::{Failed, Header, Part, Spool, SpoolError};
 
 pub(super) fn run(args: &QueueChooseArgs, ctx: &Context) -> Result<Exit, Error> {
@@ -65,6 +66,16 @@ fn retry(
     now: SystemTime,
     ctx: &Context,
 ) -> Result<bool, SpoolError> {
+    if failed.queue.is_unreadable() {
+        match service::take_again(spool, failed, ctx) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => {
+                ctx.tell_failure(error);
+                return Ok(false);
+            }
+        }
+    }
     // An entry that cannot be read is told of once it is tried.
     let entry = spool.open_failed(failed).ok();
     let entry = entry.filter(|entry| entry.header().is_unrendered(&failed.queue, failed.part));
