@@ -262,7 +262,7 @@ impl Layer {
     }
 
     /// Returns whether a secret's text stands in the file itself: a key, a header's value, the
-    /// userinfo of a URL.
+    /// userinfo of a URL, but for a name alone at a broker.
     pub(super) fn holds_secret(&self) -> bool {
         let is_text = |source: &SecretSource| matches!(source, SecretSource::Text(_));
         let urls = self.urls.iter().flat_map(|urls| &urls.0);
@@ -286,7 +286,7 @@ impl Layer {
             .chain(keys)
             .chain(headers)
             .chain(previous.map(|previous| &previous.source));
-        sources.any(is_text) || urls.any(EndpointUrl::has_userinfo)
+        sources.any(is_text) || urls.any(EndpointUrl::holds_secret)
     }
 
     /// Marks the endpoints and the spool with the owner that defines them.

@@ -16,7 +16,12 @@ fn what_is_wrong_in_broker_and_worker_is_said() {
     let root = format!("root = \"{}\"\n", fleet.path("srv").display());
     let ok = "[broker]\nurl = \"amqps://h/v\"\n";
     let worker = "[worker]\nspool = \"w\"\n";
+    let nodes = |n| format!("{root}[broker]\nurl = {:?}\n", vec!["amqps://h/v"; n]);
+    fleet.write("system.toml", nodes(8));
+    let check = fleet.refpost(["check"]).arg(fleet.bare_path("a")).run();
+    assert!(!check.stderr.contains("system.toml"), "{}", check.stderr);
     let table = [
+        (nodes(9), "there can be 8 nodes at most"),
         (format!("{root}[broker]\nshards = 2\n"), "needs a `url`"),
         (
             format!("{root}[broker]\nurl = \"https://h/\"\n"),

@@ -89,10 +89,7 @@ fn both_ends_log_in_to_a_broker_by_certificate() {
             fleet.receiver.url("/ci"),
             folder.join("w").display()
         );
-        // A name in a URL is taken for a secret.
-        let file = accounts.environment.write("system.toml", &text);
-        chown(&file, Some(0), Some(WORKER)).unwrap();
-        set_mode(&file, 0o640);
+        accounts.public("system.toml", &text);
         accounts.refpost(WORKER, &["work", "--once"])
     };
     for (trusted, own, cause) in [

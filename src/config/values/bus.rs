@@ -11,6 +11,8 @@ const LONGEST: usize = 255;
 const LONGEST_PREFIX: usize = 100;
 /// Number of further brokers that an endpoint can name.
 const MOST_FALLBACKS: usize = 7;
+/// Greatest number of nodes of a broker.
+const MOST_NODES: usize = 1 + MOST_FALLBACKS;
 
 impl EndpointUrl {
     /// Parses the URL of an endpoint: `https`, `http`, `amqps` or `amqp`.
@@ -95,6 +97,12 @@ impl EndpointUrl {
         }
     }
 
+    /// Returns whether its userinfo is a secret: a name alone is none at a bus.
+    #[must_use]
+    pub fn holds_secret(&self) -> bool {
+        self.has_userinfo() && !(self.is_bus() && self.expose().password().is_none())
+    }
+
     /// Returns the name and the password for a bus: `guest`, which a new broker has, if the URL has none.
     #[must_use]
     pub fn login(&self) -> (String, String) {
@@ -128,17 +136,15 @@ pub(in crate::config) fn urls<'de, D>(deserializer: D) -> Result<Option<Vec<Endp
 where
     D: Deserializer<'de>,
 {
-    parse_all(&Vec::deserialize(deserializer)?)
-        .map(Some)
-        .map_err(D::Error::custom)
+    let texts: Vec<String> = Vec::deserialize(deserializer)?;
+    if texts.len() > MOST_FALLBACKS {
+        let why = format_args!("there can be {MOST_FALLBACKS} further brokers at most");
+        return Err(D::Error::custom(why));
+    }
+    parse_all(&texts).map(Some).map_err(D::Error::custom)
 }
 
 fn parse_all(texts: &[String]) -> Result<Vec<EndpointUrl>, String> {
-    if texts.len() > MOST_FALLBACKS {
-        return Err(format!(
-            "there can be {MOST_FALLBACKS} further brokers at most"
-        ));
-    }
     let urls = texts.iter().map(|text| EndpointUrl::parse_any(text));
     urls.collect()
 }
@@ -161,6 +167,10 @@ where
         Ok(Said::Nodes(urls)) if !urls.is_empty() => urls,
         _ => return Err(D::Error::custom("expected a URL, or an array of them")),
     };
+    if all.len() > MOST_NODES {
+        let why = format_args!("there can be {MOST_NODES} nodes at most");
+        return Err(D::Error::custom(why));
+    }
     parse_all(&all).map(Some).map_err(D::Error::custom)
 }
 
