@@ -179,7 +179,7 @@ impl Work<'_> {
         let counted = self.counted.take();
         // A message is given up after an attempt alone, however long its receiver is down.
         let age = now.duration_since(job.entry.header().time);
-        let is_old = age.is_ok_and(|age| age > job.settings.retry.give_up_after);
+        let is_old = age.is_ok_and(|age| age > job.retry().give_up_after);
         let waits = !(self.agent.is_probe || is_old && self.agent.may_expire);
         let receivers = &self.agent.receivers;
         match receivers.visit(&origin, &key, (now, waits), counted) {
