@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     NotHere,
     /// Everything was done.
     Well,
-    /// An endpoint fails or refuses messages (`status --exit-code`).
+    /// An endpoint fails or refuses messages, or messages are late (`status --exit-code`).
     Failing,
     /// Something is left for later.
     Deferred,

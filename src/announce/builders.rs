@@ -268,10 +268,12 @@ impl Builder {
             (Some(signal), _) if FATAL.contains(&signal) => {
                 Fate::Died(format!("it ended by {signal}"))
             }
-            (Some(signal), _) => {
-                Fate::Failed(format!("whoever built the messages was ended by {signal}"))
-            }
-            (None, _) => Fate::Failed(format!("whoever built the messages ended with {status}")),
+            (Some(signal), _) => Fate::Failed(format!(
+                "the process that builds messages was ended by {signal}"
+            )),
+            (None, _) => Fate::Failed(format!(
+                "the process that builds messages ended with {status}"
+            )),
         }
     }
 

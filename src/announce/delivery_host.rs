@@ -16,7 +16,7 @@ use super::push_options::PushOptions;
 use super::unannounced::{Unannounced, log_misfits, log_unannounced};
 use crate::config::Settings;
 use crate::context::{Context, locate, max_spool};
-use crate::delivery::{LaneReport, Outside, Surveyor, Unavailable};
+use crate::delivery::{About, LaneReport, Outside, Surveyor, Unavailable};
 use crate::error::Error;
 use crate::git::Repository;
 use crate::payload::Message;
@@ -341,6 +341,9 @@ impl Surveyor for DeliveryHost<'_> {
             if self.is_to_be_moved(spool, repository) {
                 continue;
             }
+            if blocked.is_failure {
+                self.ctx.note_failure();
+            }
             self.held.blocks(spool, &blocked.error);
             self.held.tell(&blocked.error, None, self.ctx);
             // Before the distribution is over, the number may still grow.
@@ -372,9 +375,16 @@ impl Surveyor for DeliveryHost<'_> {
             Err(error) => return self.tell_spool(error),
         };
         self.delivered.set(self.delivered.get() + report.delivered);
-        for notice in report.notices.iter().filter(|notice| !notice.is_alert) {
+        for notice in &report.notices {
             let (text, hint) = (&notice.admin.text, notice.admin.hint.as_deref());
-            self.ctx.tell_once(text, hint);
+            match notice.about {
+                About::Receiver => {}
+                About::Message => self.ctx.tell_once(text, hint),
+                About::Blocked => {
+                    self.held.blocks(spool, text);
+                    self.held.tell(text, hint, self.ctx);
+                }
+            }
         }
         if self.as_json {
             let line = json!({

@@ -67,7 +67,10 @@ pub(crate) fn run(args: &BuildArgs, ctx: &Context) -> Result<Exit, Error> {
         report::line(id.as_str());
         match host.build_within(&spool, &id, header) {
             Ok(built) => {
-                spool.put_built(&id, header, built)?;
+                if let Err(error) = spool.put_built(&id, header, built) {
+                    report::json(&Unbuilt::Unwritten(report::chain(&error)));
+                    return Ok(Exit::Deferred);
+                }
                 spool.forget_deaths(&id);
             }
             Err(why) => {

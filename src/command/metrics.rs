@@ -92,7 +92,7 @@ fn of_spools(targets: &[Target], ctx: &Context) -> Scrape {
         scrape.spools.push(look.row(is_read));
         scrape
             .receivers
-            .extend(look.receivers(&target.spool, &routes, &target.paused()));
+            .extend(look.receivers(ctx.now(), &routes, &target.paused()));
         there.insert(target.spool.root().display().to_string(), look.counted());
         for error in look.survey.unseen {
             ctx.tell_failure(SpoolError::from(error));

@@ -58,7 +58,7 @@ Exit codes:
    0  done; queued counts as done
    1  failed or not examined, in part at least, or the answer is no
    2  wrong command line
-   3  an endpoint fails or refuses messages (status --exit-code)
+   3  an endpoint fails or refuses messages, or messages are late (status --exit-code)
   75  something is left for later (flush --strict)
   78  a configuration or key cannot be read
 A hook exits with 0, unless `require` refuses.";
@@ -66,9 +66,9 @@ A hook exits with 0, unless `require` refuses.";
 /// The exit codes of `status`, for its help.
 pub(crate) const STATUS_EXIT_CODES: &str = "\
 Exit codes:
-   0  shown; with --exit-code, no endpoint fails or refuses messages, and none were given up
+   0  shown; with --exit-code, no endpoint fails or refuses messages, and none are late or given up
    1  something could not be examined
-   3  with --exit-code: an endpoint fails or refuses messages, messages lie in `failed/`, or a
+   3  with --exit-code: an endpoint fails or refuses messages, messages are late or given up, or a
       disk or `max_spool` has no room for pushes
   78  the server's configuration cannot be read";
 

@@ -5,7 +5,7 @@ use super::agent::DeliveryAgent;
 use super::http::answer::Answer;
 use super::http::fault::Fault;
 use super::http::request::Request;
-use super::result::{Notice, Words};
+use super::result::{About, Notice, Words};
 use super::work::{Delivered, Job, Work};
 use crate::config::{Endpoint, KeyError};
 use crate::payload::Message;
@@ -106,7 +106,7 @@ impl Unsent {
         Notice {
             admin: to(&endpoint.name, self.admin),
             pusher: to(&endpoint.name_for_pusher(), self.pusher),
-            is_alert: false,
+            about: About::Blocked,
         }
     }
 }

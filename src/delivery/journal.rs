@@ -2,7 +2,7 @@
 
 use super::http::answer::Answer;
 use super::outcome::{Outcome, Reason};
-use super::result::{Notice, Words};
+use super::result::{About, Notice, Words};
 use super::retry::Decision;
 use super::work::{Job, Work};
 use crate::payload::Message;
@@ -48,7 +48,7 @@ impl Work<'_> {
                 text: text(&endpoint.name_for_pusher(), &answer.outcome_for_pusher()),
                 hint: None,
             },
-            is_alert: true,
+            about: About::Receiver,
         });
     }
 
@@ -111,7 +111,7 @@ impl Work<'_> {
                 text: unrendered(&endpoint.name_for_pusher(), fault),
                 hint: None,
             },
-            is_alert: false,
+            about: About::Message,
         };
         (line, notice)
     }

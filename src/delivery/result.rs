@@ -11,8 +11,19 @@ pub struct Notice {
     pub admin: Words,
     /// For the pusher: without addresses, and without names from a certificate.
     pub pusher: Words,
-    /// True if a flush says it by an alert, once for a receiver.
-    pub is_alert: bool,
+    /// The subject, by which a flush decides how it is told.
+    pub about: About,
+}
+
+/// The subject of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A receiver, of which an alert tells.
+    Receiver,
+    /// A message that was given up.
+    Message,
+    /// The reason for which messages wait, which an alert repeats.
+    Blocked,
 }
 
 /// A text for a person, with advice.
@@ -31,7 +42,7 @@ impl Notice {
         Self {
             admin: words.clone(),
             pusher: words,
-            is_alert: false,
+            about: About::Message,
         }
     }
 }

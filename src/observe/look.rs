@@ -62,14 +62,11 @@ impl Look {
     }
 
     /// Returns a row for each endpoint: those that are configured, those that have a queue, and
-    /// those that messages were sent to.
-    ///
-    /// `spool` is asked for the times of queues in which only refused messages wait. `marked` has
-    /// the queues that are paused or of no endpoint.
+    /// those that messages were sent to. `marked` has the queues that are paused or of no endpoint.
     #[must_use]
     pub fn receivers(
         &self,
-        spool: &Spool,
+        now: SystemTime,
         routes: &BTreeMap<Queue, Route>,
         marked: &BTreeMap<Queue, State>,
     ) -> Vec<Receiver> {
@@ -86,7 +83,7 @@ impl Look {
             let row = self.row_of(&mut rows, &route);
             let mark = marked.get(&queue.queue).copied();
             let is_down = failure.is_some_and(|failure| failure.by_transport);
-            let state = mark.unwrap_or_else(|| State::of(queue, is_down));
+            let state = mark.unwrap_or_else(|| State::of(queue, is_down, now));
             row.state = row.state.max(state);
             row.waiting += number(queue.waiting);
             row.refused += number(queue.refused);
@@ -97,7 +94,7 @@ impl Look {
             row.oldest = earlier(row.oldest, queue.oldest.map(seconds));
             // A queue that is paused has no next attempt, which nobody is late with.
             if mark != Some(State::Paused) {
-                row.next = earlier(row.next, next(spool, queue, failure).map(seconds));
+                row.next = earlier(row.next, next(queue, failure).map(seconds));
             }
         }
         for (receiver, endpoint, tally) in self.counts.each() {
@@ -164,14 +161,11 @@ impl Look {
 
 /// Returns the time of a queue's next attempt. While its receiver is down, no earlier than
 /// flushes agreed.
-fn next(spool: &Spool, queue: &QueueSurvey, failure: Option<&Failure>) -> Option<SystemTime> {
-    let due = match &queue.head {
-        Some(head) => Some(head.due),
-        None if queue.refused > 0 => spool.standing(&queue.queue).ok()?.next_due(),
-        None => None,
-    };
+fn next(queue: &QueueSurvey, failure: Option<&Failure>) -> Option<SystemTime> {
     let held = failure.filter(|failure| !failure.is_woken);
-    due.map(|due| held.map_or(due, |failure| failure.next.max(due)))
+    queue
+        .due
+        .map(|due| held.map_or(due, |failure| failure.next.max(due)))
 }
 
 /// Returns a time in seconds since 1970.

@@ -48,7 +48,7 @@ pub fn endpoints(
     };
     let routes: BTreeSet<&Route> = shown.routes.values().collect();
     let labels = |receiver: &str, endpoint: &str| Labels::new(receiver, endpoint, "");
-    for row in look.receivers(spool, &shown.routes, &shown.marked) {
+    for row in look.receivers(now, &shown.routes, &shown.marked) {
         let route = Route {
             endpoint: row.labels.endpoint.clone(),
             receiver: row.labels.receiver.clone(),

@@ -48,8 +48,8 @@ impl Standing {
 /// A spool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpoolStanding {
-    /// Time of the oldest push that is in no queue yet.
-    pub oldest_new: Option<u64>,
+    /// Time since which a push waits that is in no queue yet, or that is not tried for a reason.
+    pub waits_since: Option<u64>,
     /// The reasons for that, as far as they are known.
     pub why: BTreeSet<String>,
     /// Number of pushes that could not be recorded.
@@ -67,12 +67,11 @@ impl Situation {
         why: BTreeSet<String>,
     ) {
         let row = look.row(true);
-        let spool = SpoolStanding {
-            oldest_new: row.oldest_new,
+        let mut spool = SpoolStanding {
+            waits_since: row.oldest_new,
             why,
             unrecorded: row.unrecorded,
         };
-        self.spools.insert(row.spool, spool);
         self.is_partial |= !look.survey.unseen.is_empty();
         let queues = look.survey.queues.iter();
         for queue in queues.filter(|one| !paused.contains_key(&one.queue)) {
@@ -86,11 +85,22 @@ impl Situation {
             if queue.waiting + queue.refused > 0 {
                 own.endpoints.insert(route.endpoint);
             }
+            if let Some(head) = &queue.head
+                && head.attempts == 0
+                && !spool.why.is_empty()
+            {
+                spool.waits_since = spool
+                    .waits_since
+                    .into_iter()
+                    .chain([seconds(head.due)])
+                    .min();
+            }
             let failure = look.stats.failures.get(queue.queue.as_str());
             let failure = failure.filter(|_| queue.waiting > 0);
             let since = failure.map(|failure| seconds(failure.since));
             own.down_since = own.down_since.into_iter().chain(since).min();
         }
+        self.spools.insert(row.spool, spool);
         let tallies = look.counts.each();
         for (receiver, _, tally) in tallies.filter(|(_, name, _)| counts(name)) {
             let own = self.receivers.entry(receiver.to_owned()).or_default();

@@ -172,12 +172,12 @@ impl Standing {
 
 impl SpoolStanding {
     fn is_blocked(&self, now: u64, after: Duration) -> bool {
-        is_long(self.oldest_new, now, after)
+        is_long(self.waits_since, now, after)
     }
 
     fn facts(&self) -> String {
         let mut facts = String::new();
-        if let Some(oldest) = self.oldest_new {
+        if let Some(oldest) = self.waits_since {
             facts = format!("oldest push that waits: {}\n", time(oldest));
         }
         for why in self.why.iter().take(MOST_REASONS) {
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn a_spool_that_is_blocked_or_lost_pushes_is_told() {
         let blocked = with(|_, own| {
-            own.oldest_new = Some(NOON);
+            own.waits_since = Some(NOON);
             own.why.insert("a \u{1b}[31m reason".to_owned());
         });
         let lost = |count| with(|_, own| own.unrecorded = count);

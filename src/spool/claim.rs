@@ -186,16 +186,21 @@ impl Spool {
         Ok(disk::flush_dir(new.folder())?)
     }
 
-    /// Makes a claim durable, if it holds as many ref updates as `deferred`. Returns whether
-    /// it does.
+    /// Makes a claim the entry, durably, if it holds as many ref updates as `deferred`. Returns
+    /// whether it does.
     ///
-    /// `deferred` is of the same push.
-    pub(super) fn keep_claim(claim: &Claim, deferred: &Draft) -> Result<bool, IoError> {
+    /// `deferred` is of the same push. Where `new/` has no room for a name, the claim is made durable
+    /// in its place.
+    pub(super) fn keep_claim(&self, claim: &Claim, deferred: &Draft) -> Result<bool, IoError> {
         if claim.refs != deferred.updates().len() {
             return Ok(false);
         }
         disk::flush(&claim.file, &claim.name)?;
-        Self::flush_queue_dir(claim.name.folder())?;
+        let new = self.new_name(&claim.id);
+        match disk::rename(&claim.name, &new) {
+            Ok(()) => disk::flush_dir(new.folder())?,
+            Err(_) => Self::flush_queue_dir(claim.name.folder())?,
+        }
         Ok(true)
     }
 
@@ -232,6 +237,18 @@ impl Spool {
             disk::flush_dir(&self.new_dir())?;
         }
         Ok(claims)
+    }
+
+    /// Passes the ids of claims whose hooks are gone to `take`: they are entries in all but name.
+    pub(super) fn each_left_claim(&self, take: &mut dyn FnMut(Id)) -> Result<(), IoError> {
+        let folder = self.claim_dir();
+        disk::each_name(&folder, &mut |name| {
+            if let Some((id, _)) = parse(name)
+                && !disk::is_locked(&folder.entry(name))
+            {
+                take(id);
+            }
+        })
     }
 
     /// Returns whether there are claims, of hooks that live or not.

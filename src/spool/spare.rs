@@ -117,8 +117,8 @@ impl Spool {
 
     /// Records ref updates for which there is no other room.
     ///
-    /// Their claim stays and becomes the entry, if it holds them all; else slots are used. If there
-    /// is no room there either, the claim is given up.
+    /// Their claim becomes the entry, if it holds them all; else slots are used. If there is no room
+    /// there either, the claim is given up.
     pub fn enqueue_spare(
         &self,
         deferred: &Draft,
@@ -126,7 +126,7 @@ impl Spool {
         claim: Option<&Claim>,
     ) -> Result<Id, SpoolError> {
         if let Some(claim) = claim
-            && matches!(Self::keep_claim(claim, deferred), Ok(true))
+            && matches!(self.keep_claim(claim, deferred), Ok(true))
         {
             return Ok(claim.id.clone());
         }

@@ -43,7 +43,7 @@ const IN_ROOT: [&str; 15] = [
 /// The state of a spool.
 #[derive(Debug)]
 pub struct Survey {
-    /// Number of entries in `new/`.
+    /// Number of entries in `new/`, and of claims whose hooks are gone.
     pub new: usize,
     /// Time at which the oldest of them was enqueued.
     pub oldest_new: Option<SystemTime>,
@@ -72,6 +72,8 @@ pub struct QueueSurvey {
     pub head: Option<Item>,
     /// Time of the oldest waiting entry, in order or refused.
     pub oldest: Option<SystemTime>,
+    /// Time of the next attempt ([`Standing::next_due`]).
+    pub due: Option<SystemTime>,
 }
 
 /// The waiting items of a queue, counted.
@@ -142,15 +144,18 @@ impl Standing {
 }
 
 impl Spool {
-    /// Counts the contents of the spool. Takes no lock and opens no entry.
+    /// Counts the contents of the spool. Opens no entry, and takes no lock but those of claims.
     pub fn survey(&self) -> Result<Survey, IoError> {
         let (mut new, mut oldest_new) = (0, None::<Id>);
-        self.each_in_new(&mut |id| {
+        let mut count = |id| {
             new += 1;
             if oldest_new.as_ref().is_none_or(|oldest| id < *oldest) {
                 oldest_new = Some(id);
             }
-        })?;
+        };
+        // Before `new/`, where a claim may be by then: none is missed.
+        self.each_left_claim(&mut count)?;
+        self.each_in_new(&mut count)?;
         let mut names: BTreeSet<Queue> = self.queues()?.into_iter().collect();
         names.extend(self.failed_queues()?);
         names.remove(&Queue::unreadable());
@@ -183,6 +188,7 @@ impl Spool {
             refused: standing.refused,
             failed: self.count_failed(&queue)?,
             oldest: standing.oldest,
+            due: standing.next_due(),
             head: standing.head,
             queue,
         })

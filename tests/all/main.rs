@@ -81,6 +81,7 @@ mod intents_trial;
 mod intents_update;
 mod intents_work;
 mod keys;
+mod late;
 mod limits;
 mod lost_objects;
 mod man_pages;

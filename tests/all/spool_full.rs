@@ -78,6 +78,30 @@ fn assert_recorded(push: &Push, what: &str) {
 }
 
 #[test]
+fn pushes_whose_claims_alone_had_room_were_invisible() {
+    let Some(full) = Full::new("tmpfs") else {
+        return;
+    };
+    // Room for a claim, and none for the messages.
+    let length = fs::metadata(&full.ballast).unwrap().len();
+    let ballast = fs::File::options().write(true).open(&full.ballast);
+    ballast.unwrap().set_len(length - 4096).unwrap();
+    let pushed = full.announce(1);
+    let listed = full.said_by("status");
+    assert!(listed.contains(": 1 in `new/`"), "{listed}");
+    let list = full.site.queue(&["list"]).well().stdout;
+    assert!(list.contains("new "), "{list}");
+    // The flush fails, and says once what is wrong.
+    let ran = full.site.flush();
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    let count = |text: &str| ran.stderr.matches(text).count();
+    assert_eq!(count("no space left on device"), 1, "{}", ran.stderr);
+    assert_eq!(count("the process"), 0, "{}", ran.stderr);
+    full.make_room();
+    assert_eq!(commits(&full.site.flush_well()), pushed);
+}
+
+#[test]
 fn pushes_on_a_full_disk_are_announced_in_order_once_there_is_room() {
     for kind in ["tmpfs", "ext4"] {
         let Some(full) = Full::new(kind) else {

@@ -291,6 +291,7 @@ fn status_has_a_word_for_each_endpoint() {
     assert_eq!(counts("three"), json!([0, 2, 0, 0]));
     assert_eq!(of("two")["failing_since"], of("two")["oldest"]);
     assert_eq!(of("one")["next_try"], Value::Null);
+    assert_ne!(of("three")["next_try"], Value::Null);
     let text = site.refpost(["status"]).arg(&site.bare).run().well().stdout;
     // Those that fail come first, healthy ones are counted alone.
     let lines: Vec<Vec<&str>> = text

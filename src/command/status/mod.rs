@@ -16,6 +16,7 @@ use crate::context::targets::{self, Target};
 use crate::context::{Context, max_spool};
 use crate::error::{Error, Exit};
 use crate::observe::State;
+use crate::observe::state::is_late;
 use crate::report;
 use crate::spool::{Failure, Queue, QueueSurvey, SpoolError};
 
@@ -31,8 +32,8 @@ pub(crate) struct StatusArgs {
     /// Show the healthy endpoints too, a row each
     #[arg(long, conflicts_with = "json")]
     pub(crate) healthy: bool,
-    /// Exit with 3 if an endpoint fails or refuses messages now, messages were given up, or there is no
-    /// room for pushes
+    /// Exit with 3 if an endpoint fails or refuses messages now, messages are late or were given up, or
+    /// there is no room for pushes
     #[arg(long)]
     pub(crate) exit_code: bool,
 }
@@ -67,8 +68,8 @@ pub(crate) fn run(args: &StatusArgs, ctx: &Context) -> Result<Exit, Error> {
 
 /// Prints the state of a spool, and adds its endpoints to the rows or prints them as JSON.
 ///
-/// Returns whether no endpoint fails or refuses messages, none are in `failed/`, and there is room
-/// for pushes.
+/// Returns whether no endpoint fails or refuses messages, none are late or in `failed/`, and there is
+/// room for pushes.
 fn show(
     target: &Target,
     args: &StatusArgs,
@@ -84,6 +85,7 @@ fn show(
     }
     let spool = target.spool.root().display().to_string();
     rows.arriving += survey.new + survey.spare.map_or(0, |spare| spare.used);
+    is_healthy &= !is_late(survey.oldest_new, ctx.now());
     if survey.new + survey.unreadable > 0 {
         let (new, unreadable) = (survey.new, survey.unreadable);
         if as_json {
@@ -97,15 +99,7 @@ fn show(
         }
     }
     if survey.unreadable > 0 {
-        for (id, why) in target.spool.killers().map_err(SpoolError::from)? {
-            if as_json {
-                report::json(
-                    &json!({ "spool": spool, "state": "kills", "id": id.as_str(), "reason": why }),
-                );
-            } else {
-                report::line(&format!("{spool}: entry `{id}` given up: {why}"));
-            }
-        }
+        show_killers(target, as_json, &spool)?;
     }
     if let Some(spare) = survey.spare.filter(|it| it.used > 0 || it.lost.is_some()) {
         is_healthy &= spare.used == 0;
@@ -143,7 +137,8 @@ fn show(
         let name = name.map_or(queue.queue.as_str(), String::as_str);
         let receiver = known.map_or("", |known| &known.receiver);
         let is_paused = known.is_some_and(|known| known.is_paused);
-        is_healthy &= orphan.is_some() || is_paused || !State::of(&queue, false).is_bad();
+        is_healthy &=
+            orphan.is_some() || is_paused || !State::of(&queue, false, ctx.now()).is_bad();
         is_healthy &= queue.failed == 0;
         let outage = failures
             .get(queue.queue.as_str())
@@ -151,7 +146,7 @@ fn show(
         let state = match orphan {
             Some(_) => State::Unconfigured,
             None if is_paused => State::Paused,
-            None => State::of(&queue, false),
+            None => State::of(&queue, false, ctx.now()),
         };
         let is_shown = as_json || args.healthy || state != State::Healthy || queue.failed > 0;
         let last = is_shown.then(|| Last::of(&target.spool, name));
@@ -177,6 +172,20 @@ fn show(
         rows.add((name, receiver), &queue, state_since, last);
     }
     Ok(is_healthy)
+}
+
+/// Prints which entries killed the process that built their messages.
+fn show_killers(target: &Target, as_json: bool, spool: &str) -> Result<(), Error> {
+    for (id, why) in target.spool.killers().map_err(SpoolError::from)? {
+        if as_json {
+            report::json(
+                &json!({ "spool": spool, "state": "kills", "id": id.as_str(), "reason": why }),
+            );
+        } else {
+            report::line(&format!("{spool}: entry `{id}` given up: {why}"));
+        }
+    }
+    Ok(())
 }
 
 /// Prints which repositories have reached `max_spool`. Returns whether none has.
@@ -213,6 +222,7 @@ fn empty(queue: &Queue) -> QueueSurvey {
         failed: 0,
         head: None,
         oldest: None,
+        due: None,
     }
 }
 
@@ -224,7 +234,7 @@ fn object(
     last: &Last,
 ) -> serde_json::Value {
     let failing = queue.head.as_ref().filter(|head| head.attempts > 0);
-    let next = queue.head.as_ref().filter(|_| state != State::Paused);
+    let next = queue.due.filter(|_| state != State::Paused);
     json!({
         "spool": spool,
         "endpoint": endpoint,
@@ -241,6 +251,6 @@ fn object(
         "last_answer": last.answer.as_ref().map(|(_, answer)| answer),
         "last_attempt": last.answer.as_ref().map(|(time, _)| rfc3339(*time)),
         "last_success": last.success.map(rfc3339),
-        "next_try": next.map(|head| rfc3339(head.due)),
+        "next_try": next.map(rfc3339),
     })
 }

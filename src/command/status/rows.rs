@@ -14,7 +14,7 @@ fn tone(state: State) -> Tone {
         State::Healthy => Tone::Good,
         State::Waiting => Tone::Plain,
         State::Paused | State::Unconfigured => Tone::Doubtful,
-        State::Refusing | State::Failing | State::Down => Tone::Bad,
+        State::Late | State::Refusing | State::Failing | State::Down => Tone::Bad,
     }
 }
 
@@ -122,8 +122,8 @@ impl Rows {
         row.failed += queue.failed;
         row.oldest = earliest(row.oldest, queue.oldest);
         // What is paused has no next attempt.
-        let head = head.filter(|_| state != State::Paused);
-        row.next = earliest(row.next, head.map(|head| head.due));
+        let due = queue.due.filter(|_| state != State::Paused);
+        row.next = earliest(row.next, due);
         row.last.merge(last);
     }
 

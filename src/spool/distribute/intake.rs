@@ -78,6 +78,8 @@ pub struct Blocked {
     pub entries: usize,
     /// True if only entries of the same refs stay behind it.
     pub others_pass: bool,
+    /// True if the spool could not be written.
+    pub is_failure: bool,
 }
 
 /// The reason for which the messages of an entry cannot be built now.
@@ -88,6 +90,8 @@ pub struct Blocked {
 pub enum Unbuilt {
     /// A reason that holds for every entry of the repository, such as its configuration.
     All(String),
+    /// The spool cannot be written. The run fails.
+    Unwritten(String),
     /// An object of this push is missing. Only later entries of the same refs stay.
     Missing {
         /// The missing object, as text.
@@ -215,8 +219,9 @@ impl<'a> Intake<'a> {
     ) -> Result<(), SpoolError> {
         let repository = &header.repository;
         let others_pass = matches!(why, Unbuilt::Missing { .. });
+        let is_failure = matches!(why, Unbuilt::Unwritten(_));
         let error = match why {
-            Unbuilt::All(error) => {
+            Unbuilt::All(error) | Unbuilt::Unwritten(error) => {
                 self.held.insert(repository.clone());
                 error
             }
@@ -233,6 +238,7 @@ impl<'a> Intake<'a> {
             error,
             entries: 0,
             others_pass,
+            is_failure,
         });
         blocked.entries += 1;
         blocked.others_pass &= others_pass;

@@ -194,6 +194,7 @@ fn a_survey_needs_names_only() {
         waiting: 2,
         refused: 1,
         failed: 1,
+        due: Some(head.due),
         head: Some(head),
         oldest: Some(oldest),
     };
