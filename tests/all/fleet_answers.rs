@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fleet::{emit, flush, handing, header, url, waits};
 use crate::support::spooled::eventually;
-use crate::support::{Broker, Fleet, Opening, Ran, Word};
+use crate::support::{Background, Broker, Fleet, Opening, Ran, Word};
 
 /// The log of attempts of a repository.
 fn attempts(fleet: &Fleet, name: &str) -> Vec<Value> {
@@ -257,4 +257,23 @@ fn an_entry_that_the_broker_finds_too_large_waits_and_holds_back_its_repository_
     let status = fleet.refpost(["status", "--server"]).run().stdout;
     assert!(status.contains("failing  @broker "), "{status}");
     assert_eq!(waits(&fleet, "r0", "retry/@broker").len(), 4);
+}
+
+/// A broker in alarm reads nothing and shows signs of life: it never heard that they were given up.
+#[test]
+fn a_connection_to_a_broker_in_alarm_stayed_open_for_each_attempt() {
+    let broker = Broker::saying(Opening::Well, |_| Word::Alarm);
+    let top = "mode = \"spool\"";
+    let fleet = handing(&["a"], &url(&broker), top, "timeout = \"500ms\"");
+    emit(&fleet, "a", "x.y");
+    let watch = fleet
+        .refpost(["flush", "--watch"])
+        .arg(fleet.bare_path("a"));
+    let watch = Background::start(watch);
+    eventually("it has tried three times", || broker.opened().len() > 2);
+    eventually("all but the last one are closed", || {
+        let opened = broker.opened();
+        opened.iter().filter(|one| !one.is_gone).count() <= 1
+    });
+    drop(watch);
 }

@@ -81,6 +81,13 @@ impl Client {
         let end = started + limit;
         let told = timeout_at(end, worker.publish(outgoing, end)).await;
         let took = started.elapsed();
+        let keeps = matches!(&told, Ok(Some(Ok(told))) if told.said.keeps());
+        match (keeps, bus.takes_entries) {
+            (true, false) => self.keep(key, worker),
+            // Its thread ends, and with it what is left of the connection.
+            (false, true) => self.forget(&key, &worker),
+            _ => {}
+        }
         let Told { said, is_retried } = match told {
             Ok(Some(Ok(told))) => told,
             Ok(Some(Err(Unanswered::Fault(fault)))) => return Err(fault),
@@ -89,15 +96,9 @@ impl Client {
             Ok(None) if Instant::now() >= end => {
                 return Ok(Answer::broken(Broken::timeout(), took));
             }
-            Ok(None) => {
-                self.forget(&key, &worker);
-                return Ok(Answer::broken(said::garbled(), took));
-            }
+            Ok(None) => return Ok(Answer::broken(said::garbled(), took)),
             Err(_) => return Ok(Answer::broken(Broken::timeout(), took)),
         };
-        if said.keeps() && !bus.takes_entries {
-            self.keep(key, worker);
-        }
         let answer = said.answer(&endpoint.url, took);
         let answer = if bus.takes_entries {
             said::about_the_broker(answer)
@@ -126,7 +127,7 @@ impl Client {
         Ok(Rc::new(worker))
     }
 
-    /// Forgets a connection whose thread has ended.
+    /// Forgets a connection. Its thread ends once no attempt uses it.
     fn forget(&self, key: &Key, worker: &Rc<Worker>) {
         if let Some(kept) = self.kept.borrow_mut().get_mut(key) {
             kept.retain(|(own, _)| !Rc::ptr_eq(own, worker));

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -191,10 +192,12 @@ impl Conversation {
             seen.opened.len() - 1
         };
         self.method(0, 10, 41, &[0])?;
-        self.serve(number)
+        let served = self.serve(number, opening);
+        self.seen.lock().unwrap().opened[number].is_gone = true;
+        served
     }
 
-    fn serve(&mut self, connection: usize) -> io::Result<()> {
+    fn serve(&mut self, connection: usize, opening: Opening) -> io::Result<()> {
         let mut tag = 0_u64;
         // Channel and name, if it takes from a queue.
         let mut consumer = None;
@@ -208,7 +211,15 @@ impl Conversation {
                 (1, Some([0, 20, 0, 10])) => self.method(channel, 20, 11, &long(b""))?,
                 (1, Some([0, 20, 0, 40])) => self.method(channel, 20, 41, &[])?,
                 (1, Some([0, 85, 0, 10])) => self.method(channel, 85, 11, &[])?,
+                (1, Some([0, 60, 0, 10])) if opening == Opening::NoConsumers => {}
                 (1, Some([0, 60, 0, 10])) => self.method(channel, 60, 11, &[])?,
+                (1, Some([0, 50, 0, 10])) => {
+                    let name = Reader(&payload[6..]).short();
+                    let waiting = self.seen.lock().unwrap().published.len();
+                    let waiting = u32::try_from(waiting).unwrap().to_be_bytes();
+                    let told = [&short(&name)[..], &waiting, &[0; 4]].concat();
+                    self.method(channel, 50, 11, &told)?;
+                }
                 (1, Some([0, 60, 0, 20])) => {
                     let mut reader = Reader(&payload[6..]);
                     reader.short();
@@ -240,7 +251,9 @@ impl Conversation {
                 _ => {}
             }
             // A sign of life comes each two seconds.
-            if let Some((channel, name)) = &consumer {
+            if let Some((channel, name)) = &consumer
+                && opening != Opening::Standby
+            {
                 let all = std::mem::take(&mut self.seen.lock().unwrap().published);
                 for one in all {
                     tag += 1;
@@ -296,6 +309,10 @@ impl Conversation {
             // A frame without its end.
             Word::Garbage => self.stream.write_all(&[7, 0, 1, 0, 0, 0, 1, 7, 7])?,
             Word::Nothing => {}
+            Word::Alarm => loop {
+                thread::sleep(Duration::from_millis(100));
+                self.send(8, 0, &[])?;
+            },
             Word::Reset => return Ok(false),
         }
         Ok(true)

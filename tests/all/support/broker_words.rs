@@ -26,6 +26,8 @@ pub(crate) struct Opened {
     pub(crate) virtual_host: String,
     /// Whether the client took leave.
     pub(crate) is_closed_well: bool,
+    /// Whether the client is gone, well or not.
+    pub(crate) is_gone: bool,
 }
 
 /// What a broker says to a message.
@@ -44,6 +46,8 @@ pub(crate) enum Word {
     Garbage,
     /// Nothing, until the client goes.
     Nothing,
+    /// Signs of life and nothing else, and nothing is read any more: an alarm.
+    Alarm,
     Reset,
 }
 
@@ -59,4 +63,8 @@ pub(crate) enum Opening {
     CloseAtLogin,
     /// There is no such virtual host.
     NoHost,
+    /// Whoever wants to take from a queue gets no answer.
+    NoConsumers,
+    /// Whoever takes from a queue stands by: another is the active consumer.
+    Standby,
 }
