@@ -278,3 +278,16 @@ fn the_next_node_of_a_broker_is_tried() {
     site.flush().well();
     assert_eq!(broker.take().len(), 1);
 }
+
+#[test]
+fn a_node_behind_two_that_hang_was_never_tried() {
+    let hanging = [(); 2].map(|()| Broker::saying(Opening::Nothing, |_| Word::Ack));
+    let broker = Broker::start();
+    let [first, second] = hanging.each_ref().map(|own| own.url("amqp", "/v"));
+    let third = broker.url("amqp", "/v");
+    let fallback = format!("urls_fallback = [\"{second}\", \"{third}\"]\ntimeout = \"6s\"");
+    let site = site(&first, &fallback);
+    emit(&site, "x.y");
+    site.flush().well();
+    assert_eq!(broker.take().len(), 1);
+}

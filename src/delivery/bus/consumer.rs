@@ -196,10 +196,9 @@ async fn session(
     stop: &mut Stop,
     has_come: &mut bool,
 ) -> Ended {
-    let mut link = match timeout(PATIENCE, connect(route)).await {
-        Ok(Ok(link)) => link,
-        Ok(Err(why)) => return Ended::Failed(words(why)),
-        Err(_) => return Ended::Failed(LATE.to_owned()),
+    let mut link = match connect(route, Instant::now() + PATIENCE).await {
+        Ok(link) => link,
+        Err(why) => return Ended::Failed(words(why)),
     };
     let answered = timeout(PATIENCE, link.consume(&source.queue, PREFETCH)).await;
     let (consumer, messages) = match answered {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::consumer::{LATE, PATIENCE, refusal, words};
 use super::route::{Route, connect};
@@ -18,7 +18,9 @@ pub async fn find(
     let endpoint = &broker.endpoint;
     let route = Route::new(endpoint, network, host);
     let found = timeout(PATIENCE, async {
-        let mut link = connect(&route).await.map_err(words)?;
+        let mut link = connect(&route, Instant::now() + PATIENCE)
+            .await
+            .map_err(words)?;
         let exchange = endpoint.bus.as_ref().map_or("", |bus| &bus.exchange);
         let found = link.find(exchange, queues).await;
         let found = match found {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::link::{Link, Target};
 use super::said::unopened;
@@ -54,24 +54,32 @@ impl Route {
     }
 }
 
-/// Connects to the first node of the broker that can be reached.
-pub(super) async fn connect(route: &Route) -> Result<Link, Unanswered> {
+/// Connects before `end` to the first node of the broker that can be reached.
+pub(super) async fn connect(route: &Route, end: Instant) -> Result<Link, Unanswered> {
     permit(&route.endpoint, &route.network)?;
     let fallbacks = route.endpoint.bus.iter().flat_map(|bus| &bus.fallbacks);
+    let urls: Vec<&EndpointUrl> = [&route.endpoint.url].into_iter().chain(fallbacks).collect();
     let mut failed = None;
-    for url in [&route.endpoint.url].into_iter().chain(fallbacks) {
-        match connect_to(url, route).await {
-            Ok(link) => return Ok(link),
-            Err(why) => {
-                // The first node's failure, unless a later one's is to be corrected here.
-                let is_fault = matches!(why, Unanswered::Fault(_));
-                if is_fault || failed.is_none() {
-                    failed = Some(why);
-                }
-            }
+    for (at, url) in urls.iter().enumerate() {
+        let end = part(end, urls.len() - at);
+        let why = match timeout_at(end, connect_to(url, route, end)).await {
+            Ok(Ok(link)) => return Ok(link),
+            Ok(Err(why)) => why,
+            Err(_) => Unanswered::Broken(Broken::timeout()),
+        };
+        // The first node's failure, unless a later one's is to be corrected here.
+        if failed.is_none() || matches!(why, Unanswered::Fault(_)) {
+            failed = Some(why);
         }
     }
     Err(failed.unwrap_or_else(|| Unanswered::Broken(Broken::timeout())))
+}
+
+/// Returns the end of the first of `count` equal parts of the time that is left.
+fn part(end: Instant, count: usize) -> Instant {
+    let now = Instant::now();
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    now + end.saturating_duration_since(now) / count
 }
 
 /// Fails if the configuration forbids to dial a bus, as far as that shows before.
@@ -89,7 +97,7 @@ fn permit(endpoint: &Endpoint, network: &Network) -> Result<(), Fault> {
 }
 
 /// Connects to one node, at the addresses that may be dialled, in their order.
-async fn connect_to(url: &EndpointUrl, route: &Route) -> Result<Link, Unanswered> {
+async fn connect_to(url: &EndpointUrl, route: &Route, end: Instant) -> Result<Link, Unanswered> {
     let Route {
         endpoint, network, ..
     } = route;
@@ -102,7 +110,8 @@ async fn connect_to(url: &EndpointUrl, route: &Route) -> Result<Link, Unanswered
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     let is_by_certificate = tls.is_some() && endpoint.client_cert.is_some();
     let mut failed = None;
-    for mut address in addresses(network, name).await? {
+    let mut addresses = addresses(network, name).await?;
+    while let Some(mut address) = addresses.next() {
         address.set_port(url.port());
         let target = Target {
             address,
@@ -113,7 +122,8 @@ async fn connect_to(url: &EndpointUrl, route: &Route) -> Result<Link, Unanswered
             connection: connection_name(&route.host),
             heartbeat: route.heartbeat,
         };
-        let why = match timeout(CONNECT_TIMEOUT, Link::open(target)).await {
+        let end = part(end, addresses.len() + 1).min(Instant::now() + CONNECT_TIMEOUT);
+        let why = match timeout_at(end, Link::open(target)).await {
             Ok(Ok(link)) => return Ok(link),
             Ok(Err(text)) => unopened(&text, noted.take(), url),
             Err(_) => Unanswered::Broken(Broken::timeout()),

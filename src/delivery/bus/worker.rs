@@ -127,21 +127,16 @@ async fn work(route: &Route, mut jobs: Jobs) {
                 .and_then(|mut link| link.is_alive().then_some(link));
             let was_kept = known.is_some();
             let opened = match known {
-                Some(link) => Ok(Ok(link)),
-                None => timeout_at(todo[0].end, connect(route)).await,
+                Some(link) => Ok(link),
+                None => connect(route, todo[0].end).await,
             };
             let link = match opened {
-                Ok(Ok(link)) => link,
-                Ok(Err(why)) => {
+                Ok(link) => link,
+                Err(why) => {
                     let first = todo.remove(0);
                     first.reply.send(Err(why)).ok();
                     todo.extend(std::iter::from_fn(|| jobs.try_recv().ok()));
                     tell(todo.drain(..), &Said::Lost, is_retried);
-                    break;
-                }
-                // Nobody waits for the first of them any more.
-                Err(_) => {
-                    tell(todo.drain(1..), &Said::Lost, is_retried);
                     break;
                 }
             };
