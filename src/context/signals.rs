@@ -7,10 +7,12 @@ use std::panic;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use nix::libc;
 use nix::sys::signal::Signal;
 
+use crate::delivery::BUS_THREAD;
 use crate::report;
 
 /// Signals that end no command. A file that may not grow (`ulimit -f`) is an error of the call
@@ -59,9 +61,12 @@ fn outlive(signals: impl IntoIterator<Item = i32>) {
 }
 
 /// Makes a panic end this process with this exit code, and print that `what` is not done. tokio
-/// panics where `epoll_wait(2)` fails.
+/// panics where `epoll_wait(2)` fails. Threads with a connection to a broker are spared.
 pub(crate) fn panic_ends(what: &'static str, code: i32) {
     panic::set_hook(Box::new(move |info| {
+        if thread::current().name() == Some(BUS_THREAD) {
+            return;
+        }
         report::say(&format!(
             "{what}: {}",
             info.payload_as_str().unwrap_or("panic")

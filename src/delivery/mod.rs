@@ -62,6 +62,7 @@ mod turn;
 mod work;
 
 pub use agent::{DeliveryAgent, Limits, Outside, Surveyor, Unavailable};
+pub use bus::THREAD as BUS_THREAD;
 #[cfg(feature = "amqp")]
 pub use bus::consumer::{Consumed, Intake, Source, consume};
 pub use bus::probe::find;

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// An account without a name.
-const WORKER: u32 = 61_236;
+pub(crate) const WORKER: u32 = 61_236;
 
 #[test]
 fn a_worker_that_is_handed_a_socket_serves_both() {
@@ -127,7 +127,7 @@ fn both_ends_log_in_to_a_broker_by_certificate() {
 }
 
 /// The configuration of a worker whose spool is below `folder`, and what follows `root`.
-fn worker(broker: &Broker, folder: &Path, text: &str) -> String {
+pub(crate) fn worker(broker: &Broker, folder: &Path, text: &str) -> String {
     format!(
         "root = \"/srv/git\"\ninstance = \"{INSTANCE}\"\n{text}\n\
          [broker]\nurl = \"{}\"\n[worker]\nspool = \"{}\"\n",

@@ -48,8 +48,9 @@ mod fleet_config;
 #[cfg(feature = "amqp")]
 mod fleet_moved;
 #[cfg(feature = "amqp")]
-mod fleet_taken;
 #[cfg(feature = "amqp")]
+mod fleet_taken;
+mod fleet_taking;
 mod fleet_worker;
 mod forgotten;
 mod formats;

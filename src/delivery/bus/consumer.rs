@@ -17,11 +17,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::THREAD;
 use super::link::{Heard, Link};
 use super::route::{Route, connect};
 use super::said::{Said, unopened};
 use super::stop::Stop;
-use super::worker::{THREAD, runtime, silence_panics};
+use super::worker::{runtime, silence_panics};
 use crate::config::{Broker, Network};
 use crate::delivery::http::answer::Unanswered;
 use crate::delivery::result::Drained;

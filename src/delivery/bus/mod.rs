@@ -16,6 +16,10 @@
 //! up. So each connection has a thread and a runtime of its own: a panic ends that connection, and
 //! giving one up ends all that belongs to it. Its own logic for connecting again is not used.
 
+/// Name of the threads with a connection to a broker. A panic on one is a failed attempt, which is
+/// told.
+pub const THREAD: &str = "bus";
+
 #[cfg(feature = "amqp")]
 pub(super) mod client;
 #[cfg(feature = "amqp")]

@@ -12,13 +12,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::THREAD;
 use super::link::{Heard, Link, Outgoing};
 use super::route::{Route, connect};
 use super::said::Said;
 use crate::delivery::http::answer::Unanswered;
-
-/// Name of the threads, by which a panic on one is told from others.
-pub(super) const THREAD: &str = "bus";
 
 /// Result of an attempt.
 pub(super) struct Told {
@@ -102,8 +100,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     builder.enable_io().enable_time().build()
 }
 
-/// Keeps panics of these threads from ending the process and from the terminal: each is a failed
-/// attempt, which is told.
+/// Keeps panics of these threads from the terminal.
 pub(super) fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
