@@ -1,17 +1,18 @@
 //! `work`: the service, and a watch that delivers what it takes in.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use clap::Args;
+use nix::sys::signal::Signal;
 
 use super::{ReposArgs, flush};
 use crate::config::{Broker, Server};
-use crate::context::Context;
+use crate::context::{Context, signals};
 use crate::delivery::Drained;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, IoContext};
 use crate::service::{self, Shared};
 
 /// Arguments of `work`.
@@ -72,7 +73,6 @@ pub(crate) fn run(args: &WorkArgs, ctx: &Context) -> Result<Exit, Error> {
         };
         listener.map_or(Ok(()), |listener| service::serve(listener, &shared, ctx))?;
     }
-    let taking = service::take_from_broker(&queues, args.once, &shared, &server, ctx)?;
     let watch = flush::FlushArgs {
         repos: ReposArgs {
             repos: Vec::new(),
@@ -86,8 +86,19 @@ pub(crate) fn run(args: &WorkArgs, ctx: &Context) -> Result<Exit, Error> {
         alerts: false,
         detached: false,
     };
+    if queues.is_empty() {
+        return flush::run(&watch, ctx);
+    }
+    // SIGINT ends `--once` at once, as it ends a flush.
+    let ending = [Signal::SIGTERM, Signal::SIGINT];
+    let ending = &ending[..if args.once { 1 } else { 2 }];
+    let stop = signals::heard(ending).doing("wait for", Path::new("signals"))?;
+    let taking = service::take_from_broker(&queues, args.once, &stop, &shared, &server, ctx)?;
     if args.once {
         let drained = ended(taking);
+        if *stop.borrow() {
+            return Ok(Exit::Deferred);
+        }
         return flush::run(&watch, ctx).map(|exit| exit.max(drained));
     }
     let exit = flush::run(&watch, ctx)?;

@@ -3,6 +3,8 @@
 //! Each signal gets a handler that does nothing, rather than being ignored: programs that this one
 //! starts begin without the handler (execve(2)), so nothing needs to be reset.
 
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
 use std::panic;
 use std::process;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use std::thread;
 
 use nix::libc;
 use nix::sys::signal::Signal;
+use signal_hook::low_level::pipe;
+use tokio::sync::watch;
 
 use crate::delivery::BUS_THREAD;
 use crate::report;
@@ -58,6 +62,20 @@ fn outlive(signals: impl IntoIterator<Item = i32>) {
         // Registering fails for none of these signals; if it did, the default would stay.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).ok();
     }
+}
+
+/// Hears of these signals from now on, on a thread of its own. The value becomes true with the first.
+pub(crate) fn heard(signals: &[Signal]) -> io::Result<watch::Receiver<bool>> {
+    let (tell, told) = watch::channel(false);
+    let (mut hearing, speaking) = UnixStream::pair()?;
+    for signal in signals {
+        pipe::register(*signal as i32, speaking.try_clone()?)?;
+    }
+    thread::Builder::new().spawn(move || {
+        hearing.read_exact(&mut [0]).ok();
+        tell.send_replace(true);
+    })?;
+    Ok(told)
 }
 
 /// Makes a panic end this process with this exit code, and print that `what` is not done. tokio

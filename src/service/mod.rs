@@ -49,6 +49,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use tokio::sync::watch;
+
 use crate::config::Server;
 use crate::context::Context;
 #[cfg(feature = "amqp")]
@@ -88,6 +90,7 @@ pub(crate) fn serve(
 pub(crate) fn take_from_broker(
     queues: &[String],
     once: bool,
+    stop: &watch::Receiver<bool>,
     shared: &Arc<Shared>,
     server: &Server,
     ctx: &Context,
@@ -102,6 +105,7 @@ pub(crate) fn take_from_broker(
                 host: ctx.host().to_owned(),
                 queue: queue.clone(),
                 once,
+                stop: stop.clone(),
             };
             let (worker, queue, shared) = (worker.clone(), queue.clone(), Arc::clone(shared));
             let config = ctx.named_config();

@@ -1,14 +1,15 @@
 //! `refpost work` at a broker that gives it nothing, and when it is told to end.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fleet::{emit, flush, handing, url};
 use crate::fleet_worker::{WORKER, worker};
-use crate::support::spooled::{eventually, signal};
-use crate::support::{Accounts, Background, Broker, Fleet, Opening, Word};
+use crate::support::spooled::{eventually, late, names, processes, signal};
+use crate::support::{Accounts, Answer, Background, Broker, Fleet, Opening, Word, leave_out};
 
 /// A git server, and the account of a worker for the same receiver.
 struct Taking {
@@ -56,6 +57,10 @@ impl Taking {
     fn said(&self) -> String {
         fs::read_to_string(self.accounts.path("said")).unwrap()
     }
+
+    fn waiting(&self) -> usize {
+        names(&self.folder.join("w/retry/ci")).len()
+    }
 }
 
 /// Sends a signal, and gives the exit code, or none if the signal ended it. That takes a moment.
@@ -89,4 +94,90 @@ fn a_broker_that_sent_garbage_ended_a_worker() {
     assert_eq!(requests[0].message().topic(), "x.y");
     assert_eq!(end(&mut running, "TERM"), Some(0));
     assert!(!taking.said().contains("panic"), "{}", taking.said());
+}
+
+#[test]
+fn a_worker_that_was_told_to_end_while_a_broker_was_silent_took_half_a_minute() {
+    let broker = Broker::saying(Opening::NoConsumers, |_| Word::Ack);
+    let Some(taking) = Taking::new(&broker) else {
+        return;
+    };
+    let mut running = taking.start(&[]);
+    eventually("it asks for entries", || broker.opened().len() == 1);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(end(&mut running, "TERM"), Some(0));
+}
+
+#[test]
+fn a_worker_that_was_told_to_end_while_it_took_began_to_deliver() {
+    let broker = Broker::start();
+    let Some(taking) = Taking::new(&broker) else {
+        return;
+    };
+    taking.send("x.y");
+    taking.fleet.receiver.script(|_| Answer::status(503));
+    taking.start(&["--once"]).0.wait().unwrap();
+    let arrived = taking.fleet.receiver.take().len();
+    assert_eq!((arrived, taking.waiting()), (1, 1));
+    let silent = Broker::saying(Opening::NoConsumers, |_| Word::Ack);
+    taking.configure(&silent);
+    let mut running = taking.start(&["--once"]);
+    eventually("it asks for entries", || silent.opened().len() == 1);
+    thread::sleep(Duration::from_secs(2));
+    // Not all was taken.
+    assert_eq!(end(&mut running, "TERM"), Some(75), "{}", taking.said());
+    assert!(taking.fleet.receiver.take().is_empty());
+}
+
+/// A handler from before stayed, so that nothing happened.
+#[test]
+fn a_worker_could_not_be_interrupted_while_it_delivered() {
+    let broker = Broker::start();
+    let Some(taking) = Taking::new(&broker) else {
+        return;
+    };
+    taking.send("x.y");
+    let receiver = &taking.fleet.receiver;
+    receiver.script(|_| late(Duration::from_secs(9), 200));
+    let mut running = taking.start(&["--once"]);
+    receiver.wait_for(1);
+    assert_eq!(end(&mut running, "INT"), None);
+}
+
+/// It lived on, and took nothing any more.
+#[test]
+fn a_worker_that_lacked_file_descriptors_for_a_moment_gave_up_its_queue() {
+    if !Path::new("/usr/bin/strace").exists() {
+        leave_out("strace is not there: a want of file descriptors is not tested");
+        return;
+    }
+    let broker = Broker::opening(
+        |n| match n {
+            0..2 => Opening::CloseAtLogin,
+            _ => Opening::Well,
+        },
+        |_| Word::Ack,
+    );
+    let Some(taking) = Taking::new(&broker) else {
+        return;
+    };
+    let said = fs::File::create(taking.accounts.path("said")).unwrap();
+    let mut command = taking.accounts.command(WORKER, "strace");
+    // The third on each thread; the main one has two.
+    command.args(["-f", "-qq", "-o", "/dev/null"]);
+    command.args(["-e", "inject=epoll_create1:error=EMFILE:when=3"]);
+    command.arg(&taking.accounts.binary).arg("work");
+    let running = command.stdout(Stdio::null()).stderr(said).spawn();
+    let mut running = Background(running.unwrap());
+    eventually("it lacks them", || {
+        taking.said().contains("Too many open files")
+    });
+    taking.send("x.y");
+    eventually("it takes again", || {
+        !taking.fleet.receiver.take().is_empty()
+    });
+    let of_it = processes(&[taking.accounts.binary.to_str().unwrap(), "work"]);
+    let traced = of_it.iter().find(|own| **own != running.0.id()).unwrap();
+    signal("TERM", *traced);
+    assert!(running.0.wait().unwrap().success());
 }

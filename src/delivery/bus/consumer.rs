@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use amqprs::channel::ConsumerMessage;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -21,7 +22,6 @@ use super::THREAD;
 use super::link::{Heard, Link};
 use super::route::{Route, connect};
 use super::said::{Said, unopened};
-use super::stop::Stop;
 use super::worker::{runtime, silence_panics};
 use crate::config::{Broker, Network};
 use crate::delivery::http::answer::Unanswered;
@@ -55,6 +55,7 @@ const AGAIN: [Duration; 4] = [
 const SOON: Duration = Duration::from_millis(200);
 pub(super) const LATE: &str = "it did not answer in time";
 const BROKE: &str = "the connection to the broker broke";
+const GARBLED: &str = "what the broker sent is not AMQP 0-9-1";
 
 /// A message of a queue.
 #[derive(Debug)]
@@ -95,50 +96,20 @@ pub struct Source {
     pub queue: String,
     /// True if it ends once the queue is empty.
     pub once: bool,
+    /// Becomes true once this process is told to end.
+    pub stop: watch::Receiver<bool>,
 }
 
-/// Takes messages on a thread of its own, into an intake that is made there, until this process is
-/// told to end by SIGTERM or SIGINT.
+/// Takes messages on a thread of its own, into an intake that is made there, until it is told to
+/// end.
 pub fn consume<I: Intake>(
     source: Source,
-    intake: impl Fn() -> I + Send + 'static,
+    intake: impl FnOnce() -> I + Send + 'static,
 ) -> io::Result<JoinHandle<Drained>> {
     silence_panics();
     thread::Builder::new()
         .name(THREAD.to_owned())
-        .spawn(move || {
-            let mut pause = Duration::ZERO;
-            loop {
-                match ran(&source, &intake, pause) {
-                    Ok(drained) => return drained,
-                    // A panic in the library ended one connection.
-                    Err(_) => intake().fails("what the broker sent is not AMQP 0-9-1"),
-                }
-                if source.once {
-                    return Drained::Failed;
-                }
-                pause = AGAIN[1];
-            }
-        })
-}
-
-fn ran<I: Intake>(
-    source: &Source,
-    intake: &impl Fn() -> I,
-    pause: Duration,
-) -> thread::Result<Drained> {
-    catch_unwind(AssertUnwindSafe(|| {
-        let mut intake = intake();
-        let ended = runtime().and_then(|runtime| {
-            let ended = runtime.block_on(take(source, &mut intake, pause));
-            runtime.shutdown_background();
-            ended
-        });
-        ended.unwrap_or_else(|error| {
-            intake.fails(&error.to_string());
-            Drained::Failed
-        })
-    }))
+        .spawn(move || take(source, &mut intake()))
 }
 
 /// The end of a connection.
@@ -150,62 +121,90 @@ enum Ended {
     Failed(String),
 }
 
-async fn take(source: &Source, intake: &mut dyn Intake, pause: Duration) -> io::Result<Drained> {
-    let mut stop = Stop::new()?;
-    if stop.comes_within(pause).await {
-        return Ok(Drained::All);
-    }
+fn take(mut source: Source, intake: &mut dyn Intake) -> Drained {
     let route = Route {
         heartbeat: HEARTBEAT,
         ..Route::new(&source.broker.endpoint, &source.network, &source.host)
     };
-    let mut failures = 0;
+    let (mut pause, mut failures) = (Duration::ZERO, 0);
     loop {
         let mut has_come = false;
-        let ended = if intake.has_room() {
-            session(&route, source, intake, &mut stop, &mut has_come).await
-        } else {
-            Ended::Full
-        };
+        let ended = ran(&route, &mut source, intake, pause, &mut has_come);
         if has_come {
             failures = 0;
         }
-        let pause = match ended {
-            Ended::Done => return Ok(Drained::All),
-            Ended::Full if source.once => return Ok(Drained::Full),
+        pause = match ended {
+            Ended::Done => return Drained::All,
+            Ended::Full if source.once => return Drained::Full,
             Ended::Full => FULL,
             Ended::Failed(why) => {
                 intake.fails(&why);
                 if source.once {
-                    return Ok(Drained::Failed);
+                    return Drained::Failed;
                 }
                 failures += 1;
                 AGAIN[failures.min(AGAIN.len()) - 1]
             }
         };
-        if stop.comes_within(pause).await {
-            return Ok(Drained::All);
-        }
     }
+}
+
+/// Takes messages over one connection, after a pause, in a runtime that ends with it.
+fn ran(
+    route: &Route,
+    source: &mut Source,
+    intake: &mut dyn Intake,
+    pause: Duration,
+    has_come: &mut bool,
+) -> Ended {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            // Nothing can be waited for without one.
+            thread::sleep(AGAIN[0]);
+            if *source.stop.borrow() {
+                return Ended::Done;
+            }
+            return Ended::Failed(format!("cannot wait for the broker: {error}"));
+        }
+    };
+    let taken = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            if timeout(pause, told(&mut source.stop)).await.is_ok() {
+                Ended::Done
+            } else if intake.has_room() {
+                session(route, source, intake, has_come).await
+            } else {
+                Ended::Full
+            }
+        })
+    }));
+    runtime.shutdown_background();
+    // A panic in the library.
+    taken.unwrap_or_else(|_| Ended::Failed(GARBLED.to_owned()))
+}
+
+/// Waits until this process is told to end.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    // An error: whoever would tell it has ended.
+    stop.wait_for(|told| *told).await.ok();
 }
 
 /// Takes messages over one connection.
 async fn session(
     route: &Route,
-    source: &Source,
+    source: &mut Source,
     intake: &mut dyn Intake,
-    stop: &mut Stop,
     has_come: &mut bool,
 ) -> Ended {
-    let mut link = match connect(route, Instant::now() + PATIENCE).await {
-        Ok(link) => link,
-        Err(why) => return Ended::Failed(words(why)),
+    let opened = tokio::select! {
+        biased;
+        () = told(&mut source.stop) => return Ended::Done,
+        opened = open(route, &source.queue) => opened,
     };
-    let answered = timeout(PATIENCE, link.consume(&source.queue, PREFETCH)).await;
-    let (consumer, messages) = match answered {
-        Ok(Ok(own)) => own,
-        Ok(Err(text)) => return Ended::Failed(refusal(&mut link, route, &text).await),
-        Err(_) => return Ended::Failed(LATE.to_owned()),
+    let (mut link, consumer, messages) = match opened {
+        Ok(opened) => opened,
+        Err(why) => return Ended::Failed(why),
     };
     intake.is_well();
     let mut flow = Flow {
@@ -213,13 +212,11 @@ async fn session(
         messages,
         held: Held::default(),
         has_come,
-        once: source.once,
     };
-    let ended = flow.run(&mut link, intake, stop).await;
-    if matches!(ended, Ended::Failed(_)) {
-        return ended;
+    let ended = flow.run(&mut link, source, intake).await;
+    if !matches!(ended, Ended::Failed(_)) {
+        link.cancel(&consumer).await;
     }
-    link.cancel(&consumer).await;
     if matches!(ended, Ended::Done) {
         // What has come is taken; the rest is the next one's.
         flow.gather();
@@ -227,6 +224,20 @@ async fn session(
     }
     link.close().await;
     ended
+}
+
+/// Connects, and has the messages of a queue sent here.
+async fn open(
+    route: &Route,
+    queue: &str,
+) -> Result<(Link, String, UnboundedReceiver<ConsumerMessage>), String> {
+    let connected = connect(route, Instant::now() + PATIENCE).await;
+    let mut link = connected.map_err(words)?;
+    match timeout(PATIENCE, link.consume(queue, PREFETCH)).await {
+        Ok(Ok((consumer, messages))) => Ok((link, consumer, messages)),
+        Ok(Err(text)) => Err(refusal(&mut link, route, &text).await),
+        Err(_) => Err(LATE.to_owned()),
+    }
 }
 
 /// Messages that have come and are not durable yet, in order.
@@ -293,17 +304,21 @@ struct Flow<'a> {
     messages: UnboundedReceiver<ConsumerMessage>,
     held: Held,
     has_come: &'a mut bool,
-    once: bool,
 }
 
 impl Flow<'_> {
     /// Takes messages, until there is a reason to end.
-    async fn run(&mut self, link: &mut Link, intake: &mut dyn Intake, stop: &mut Stop) -> Ended {
+    async fn run(
+        &mut self,
+        link: &mut Link,
+        source: &mut Source,
+        intake: &mut dyn Intake,
+    ) -> Ended {
         loop {
             let is_held = self.held.since.is_some();
             tokio::select! {
                 biased;
-                () = stop.come() => return Ended::Done,
+                () = told(&mut source.stop) => return Ended::Done,
                 heard = link.hear() => match failure(heard, self.route) {
                     Some(why) => return Ended::Failed(why),
                     None => continue,
@@ -313,7 +328,7 @@ impl Flow<'_> {
                     None => return Ended::Failed(BROKE.to_owned()),
                 },
                 () = sleep(FULL), if is_held => {}
-                () = sleep(IDLE), if self.once && !is_held => return Ended::Done,
+                () = sleep(IDLE), if source.once && !is_held => return Ended::Done,
             }
             *self.has_come = true;
             self.gather();
@@ -321,7 +336,7 @@ impl Flow<'_> {
                 return Ended::Failed(BROKE.to_owned());
             }
             let since = self.held.since;
-            if since.is_some_and(|since| self.once || since.elapsed() >= HELD) {
+            if since.is_some_and(|since| source.once || since.elapsed() >= HELD) {
                 return Ended::Full;
             }
         }

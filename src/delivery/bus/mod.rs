@@ -9,7 +9,6 @@
 //! worker       a thread of its own for each connection
 //! route        the way to a broker: nodes, and addresses that may be dialled
 //! link         a connection and its channel
-//! stop         the signals that end a process
 //! ```
 //!
 //! amqprs panics on what a broker should not send, and its tasks outlive an attempt that is given
@@ -33,7 +32,5 @@ pub(super) mod publication;
 mod route;
 #[cfg(feature = "amqp")]
 mod said;
-#[cfg(feature = "amqp")]
-mod stop;
 #[cfg(feature = "amqp")]
 mod worker;
