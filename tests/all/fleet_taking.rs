@@ -181,3 +181,24 @@ fn a_worker_that_lacked_file_descriptors_for_a_moment_gave_up_its_queue() {
     signal("TERM", *traced);
     assert!(running.0.wait().unwrap().success());
 }
+
+#[test]
+fn a_queue_that_another_worker_takes_from_was_said_to_be_empty() {
+    let broker = Broker::opening(
+        |n| match n {
+            0 => Opening::Well,
+            _ => Opening::Standby,
+        },
+        |_| Word::Ack,
+    );
+    let Some(taking) = Taking::new(&broker) else {
+        return;
+    };
+    taking.send("x.y");
+    let ran = taking.accounts.refpost(WORKER, &["work", "--once"]);
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    let expected = "refpost: cannot take from `refpost.0`: another worker takes from it, with 1 \
+                    message waiting\n";
+    assert_eq!(ran.stderr, expected);
+    assert!(broker.opened().iter().all(|one| one.is_closed_well));
+}

@@ -26,7 +26,7 @@ use super::worker::{runtime, silence_panics};
 use crate::config::{Broker, Network};
 use crate::delivery::http::answer::Unanswered;
 use crate::delivery::result::Drained;
-use crate::report::chain;
+use crate::report::{self, chain};
 
 /// Time between two signs of life, in seconds: a worker that is cut off is replaced soon.
 const HEARTBEAT: u16 = 5;
@@ -328,7 +328,7 @@ impl Flow<'_> {
                     None => return Ended::Failed(BROKE.to_owned()),
                 },
                 () = sleep(FULL), if is_held => {}
-                () = sleep(IDLE), if source.once && !is_held => return Ended::Done,
+                () = sleep(IDLE), if source.once && !is_held => return self.idle(link, source).await,
             }
             *self.has_come = true;
             self.gather();
@@ -339,6 +339,22 @@ impl Flow<'_> {
             if since.is_some_and(|since| source.once || since.elapsed() >= HELD) {
                 return Ended::Full;
             }
+        }
+    }
+
+    /// Ends where nothing comes: the queue is empty, or all goes to another worker.
+    async fn idle(&self, link: &mut Link, source: &Source) -> Ended {
+        if *self.has_come {
+            return Ended::Done;
+        }
+        match timeout(PATIENCE, link.waiting(&source.queue)).await {
+            Ok(Ok(0)) => Ended::Done,
+            Ok(Ok(count)) => Ended::Failed(format!(
+                "another worker takes from it, with {} waiting",
+                report::count(count, "message")
+            )),
+            Ok(Err(text)) => Ended::Failed(refusal(link, self.route, &text).await),
+            Err(_) => Ended::Failed(LATE.to_owned()),
         }
     }
 

@@ -163,12 +163,19 @@ impl Link {
         let declared = self.channel.exchange_declare(arguments).await;
         declared.map_err(|error| error.to_string())?;
         for queue in queues {
-            let mut arguments = QueueDeclareArguments::new(queue);
-            arguments.passive(true);
-            let declared = self.channel.queue_declare(arguments).await;
-            declared.map_err(|error| error.to_string())?;
+            self.waiting(queue).await?;
         }
         Ok(())
+    }
+
+    /// Returns how many messages of a queue nobody has been sent. The error is the library's text.
+    pub(super) async fn waiting(&self, queue: &str) -> Result<usize, String> {
+        let mut arguments = QueueDeclareArguments::new(queue);
+        arguments.passive(true);
+        let declared = self.channel.queue_declare(arguments).await;
+        let declared = declared.map_err(|error| error.to_string())?;
+        let waiting = declared.map_or(0, |(_, waiting, _)| waiting);
+        Ok(usize::try_from(waiting).unwrap_or(usize::MAX))
     }
 
     /// Has the messages of a queue sent here, `most` at once without an answer. The error is the
