@@ -254,6 +254,8 @@ fn an_entry_that_the_broker_finds_too_large_waits_and_holds_back_its_repository_
     });
     let log = format!("{:?}", attempts(&fleet, "r0"));
     assert!(log.contains("message size is larger"), "{log}");
+    // What to do was nowhere.
+    assert!(log.contains("raise its `max_message_size`"), "{log}");
     let status = fleet.refpost(["status", "--server"]).run().stdout;
     assert!(status.contains("failing  @broker "), "{status}");
     assert_eq!(waits(&fleet, "r0", "retry/@broker").len(), 4);

@@ -22,6 +22,9 @@ const CONTENT_TOO_LARGE: u16 = 311;
 /// Status of a message whose body is not of this format.
 const BAD_REQUEST: u16 = 400;
 
+/// Part of `RabbitMQ`'s text about a message that is too large.
+const TOO_LARGE: &str = "message size";
+
 /// Number of characters of a broker's text that are kept.
 const KEPT: usize = 200;
 
@@ -102,8 +105,13 @@ impl Said {
 }
 
 /// Returns the same answer as one about the broker: of a whole entry nothing is refused for what
-/// it is.
-pub(super) fn about_the_broker(answer: Answer) -> Answer {
+/// it is. One that is too large waits until the broker takes it.
+pub(super) fn about_the_broker(mut answer: Answer) -> Answer {
+    if let Some(broken) = &mut answer.broken
+        && broken.cause.contains(TOO_LARGE)
+    {
+        broken.cause += ": raise its `max_message_size`, or `refpost queue drop` the entry";
+    }
     match answer.outcome {
         Outcome::Delivered { .. } | Outcome::Down { .. } => answer,
         _ => Answer {
