@@ -48,9 +48,10 @@ mod fleet_config;
 #[cfg(feature = "amqp")]
 mod fleet_moved;
 #[cfg(feature = "amqp")]
-#[cfg(feature = "amqp")]
 mod fleet_taken;
+#[cfg(feature = "amqp")]
 mod fleet_taking;
+#[cfg(feature = "amqp")]
 mod fleet_worker;
 mod forgotten;
 mod formats;
