@@ -12,7 +12,7 @@ use super::link::Outgoing;
 use super::publication::Publication;
 use super::route::Route;
 use super::said;
-use super::worker::{Told, Worker};
+use super::thread::{Thread, Told};
 use crate::config::{Bus, Endpoint, EndpointUrl, Network};
 use crate::delivery::http::answer::{Answer, Broken, Unanswered};
 use crate::delivery::http::fault::Fault;
@@ -35,7 +35,7 @@ pub(in crate::delivery) struct Client {
 }
 
 /// A connection, and since when it is kept.
-type Kept = (Rc<Worker>, Instant);
+type Kept = (Rc<Thread>, Instant);
 
 /// The settings that a connection depends on.
 type Key = (Arc<Network>, EndpointUrl, Vec<EndpointUrl>, Trust);
@@ -73,19 +73,19 @@ impl Client {
             urls,
             Trust::of(endpoint),
         );
-        let worker = self.worker(&key, endpoint, network)?;
+        let thread = self.thread(&key, endpoint, network)?;
         if bus.takes_entries {
             // Others publish on it meanwhile.
-            self.keep(key.clone(), Rc::clone(&worker));
+            self.keep(key.clone(), Rc::clone(&thread));
         }
         let end = started + limit;
-        let told = timeout_at(end, worker.publish(outgoing, end)).await;
+        let told = timeout_at(end, thread.publish(outgoing, end)).await;
         let took = started.elapsed();
         let keeps = matches!(&told, Ok(Some(Ok(told))) if told.said.keeps());
         match (keeps, bus.takes_entries) {
-            (true, false) => self.keep(key, worker),
+            (true, false) => self.keep(key, thread),
             // Its thread ends, and with it what is left of the connection.
-            (false, true) => self.forget(&key, &worker),
+            (false, true) => self.forget(&key, &thread),
             _ => {}
         }
         let Told { said, is_retried } = match told {
@@ -112,35 +112,35 @@ impl Client {
     }
 
     /// Returns a connection that was kept, or a new one that is not open yet.
-    fn worker(
+    fn thread(
         &self,
         key: &Key,
         endpoint: &Endpoint,
         network: &Arc<Network>,
-    ) -> Result<Rc<Worker>, Fault> {
+    ) -> Result<Rc<Thread>, Fault> {
         let kept = self.kept.borrow_mut().get_mut(key).and_then(Vec::pop);
-        if let Some((worker, _)) = kept {
-            return Ok(worker);
+        if let Some((thread, _)) = kept {
+            return Ok(thread);
         }
         let route = Route::new(endpoint, network, &self.host);
-        let worker = Worker::start(route).map_err(Fault::Files)?;
-        Ok(Rc::new(worker))
+        let thread = Thread::start(route).map_err(Fault::Files)?;
+        Ok(Rc::new(thread))
     }
 
     /// Forgets a connection. Its thread ends once no attempt uses it.
-    fn forget(&self, key: &Key, worker: &Rc<Worker>) {
+    fn forget(&self, key: &Key, thread: &Rc<Thread>) {
         if let Some(kept) = self.kept.borrow_mut().get_mut(key) {
-            kept.retain(|(own, _)| !Rc::ptr_eq(own, worker));
+            kept.retain(|(own, _)| !Rc::ptr_eq(own, thread));
         }
     }
 
-    fn keep(&self, key: Key, worker: Rc<Worker>) {
+    fn keep(&self, key: Key, thread: Rc<Thread>) {
         let mut kept = self.kept.borrow_mut();
-        kept.retain(|_, workers| {
-            workers.retain(|(_, since)| since.elapsed() < IDLE);
-            !workers.is_empty()
+        kept.retain(|_, threads| {
+            threads.retain(|(_, since)| since.elapsed() < IDLE);
+            !threads.is_empty()
         });
-        kept.entry(key).or_default().push((worker, Instant::now()));
+        kept.entry(key).or_default().push((thread, Instant::now()));
     }
 }
 
@@ -148,12 +148,12 @@ impl Drop for Client {
     fn drop(&mut self) {
         let kept = self.kept.take().into_values().flatten();
         // Those that an attempt still uses end with it.
-        let workers = kept.filter_map(|(worker, _)| Rc::into_inner(worker));
-        let mut workers: Vec<Worker> = workers.collect();
-        workers.iter_mut().for_each(Worker::dismiss);
+        let threads = kept.filter_map(|(thread, _)| Rc::into_inner(thread));
+        let mut threads: Vec<Thread> = threads.collect();
+        threads.iter_mut().for_each(Thread::dismiss);
         let end = Instant::now() + LEAVE;
-        for worker in workers {
-            worker.wait(end.saturating_duration_since(Instant::now()));
+        for thread in threads {
+            thread.wait(end.saturating_duration_since(Instant::now()));
         }
     }
 }

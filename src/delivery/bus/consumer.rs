@@ -22,7 +22,7 @@ use super::THREAD;
 use super::link::{Heard, Link};
 use super::route::{Route, connect};
 use super::said::{Said, unopened};
-use super::worker::{runtime, silence_panics};
+use super::thread::{runtime, silence_panics};
 use crate::config::{Broker, Network};
 use crate::delivery::http::answer::Unanswered;
 use crate::delivery::result::Drained;

@@ -6,7 +6,7 @@
 //! client       publication → Answer; connections that are kept
 //! consumer     messages of a queue → a place where they are durable
 //! probe        whether a broker has all that entries need
-//! worker       a thread of its own for each connection
+//! thread       a thread of its own for each connection
 //! route        the way to a broker: nodes, and addresses that may be dialled
 //! link         a connection and its channel
 //! ```
@@ -33,4 +33,4 @@ mod route;
 #[cfg(feature = "amqp")]
 mod said;
 #[cfg(feature = "amqp")]
-mod worker;
+mod thread;

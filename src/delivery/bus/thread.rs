@@ -35,12 +35,12 @@ struct Job {
 type Jobs = mpsc::UnboundedReceiver<Job>;
 
 /// A thread with a connection. Once this is dropped, the connection ends.
-pub(super) struct Worker {
+pub(super) struct Thread {
     jobs: Option<mpsc::UnboundedSender<Job>>,
     ended: Receiver<()>,
 }
 
-impl Worker {
+impl Thread {
     /// Starts a thread. It connects for the first message.
     pub(super) fn start(route: Route) -> io::Result<Self> {
         silence_panics();
