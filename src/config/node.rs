@@ -24,6 +24,10 @@ pub(super) struct Wrong {
     tells_key: bool,
     /// True if there is one table in the place of several.
     is_one: bool,
+    /// The unknown key that the error is about.
+    unknown: Option<String>,
+    /// Length of the end of `key` that lies below the outermost table that has the unknown key.
+    misplaced: Option<usize>,
 }
 
 /// Reads a document.
@@ -99,12 +103,14 @@ impl<'de> Deserializer<'de> for Node<'_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        keys: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
         match self.0 {
             DeValue::Array(_) => Err(de::Error::invalid_type(Unexpected::Seq, &visitor)),
-            _ => self.deserialize_any(visitor),
+            _ => self
+                .deserialize_any(visitor)
+                .map_err(|wrong| wrong.in_table_of(keys)),
         }
     }
 
@@ -149,6 +155,47 @@ impl Wrong {
         self.at.get_or_insert(at);
         self
     }
+
+    /// Returns the error as one in a table that has these keys.
+    fn in_table_of(mut self, keys: &[&str]) -> Self {
+        let unknown = self.unknown.as_deref();
+        if unknown.is_some_and(|unknown| keys.contains(&unknown)) {
+            self.misplaced = Some(self.key.len());
+        }
+        self
+    }
+
+    /// Returns where the unknown key belongs, if a table around has it.
+    fn remedy(&self) -> Option<String> {
+        let owner = &self.key[..self.key.len() - self.misplaced?];
+        let (below, _) = self.key.rsplit_once(self.unknown.as_deref()?)?;
+        let below = header(below);
+        Some(if !owner.is_empty() {
+            format!("a key of `{}` goes above `{below}`", header(owner))
+        } else if self.key.starts_with("repository[") {
+            format!(
+                "a key of the whole file goes above the first header, and one of a section above \
+                 its `{below}`"
+            )
+        } else {
+            format!("a key of the whole file goes above the first header, such as `{below}`")
+        })
+    }
+}
+
+/// Returns the header of a table: `repository[0].endpoint[1].` → `[[repository.endpoint]]`.
+fn header(path: &str) -> String {
+    let path = path.trim_end_matches('.');
+    let names = path.split('.').map(|part| match part.split_once('[') {
+        Some((name, _)) => name,
+        None => part,
+    });
+    let names = names.collect::<Vec<_>>().join(".");
+    if path.ends_with(']') {
+        format!("[[{names}]]")
+    } else {
+        format!("[{names}]")
+    }
 }
 
 impl de::Error for Wrong {
@@ -159,6 +206,8 @@ impl de::Error for Wrong {
             why: why.to_string(),
             tells_key: true,
             is_one: false,
+            unknown: None,
+            misplaced: None,
         }
     }
 
@@ -205,6 +254,7 @@ impl de::Error for Wrong {
         };
         Self {
             tells_key: false,
+            unknown: Some(unknown.to_owned()),
             ..Self::custom(why)
         }
     }
@@ -217,6 +267,9 @@ impl fmt::Display for Wrong {
         if self.tells_key && !self.key.is_empty() {
             write!(f, "`{}`: ", self.key)?;
         }
-        f.write_str(&self.why)
+        match (&self.unknown, self.remedy()) {
+            (Some(unknown), Some(remedy)) => write!(f, "unknown key `{unknown}`: {remedy}"),
+            _ => f.write_str(&self.why),
+        }
     }
 }

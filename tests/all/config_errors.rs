@@ -120,6 +120,53 @@ fn an_error_names_file_line_and_key() {
 }
 
 #[test]
+fn a_key_that_is_appended_below_a_table_is_told_where_it_belongs() {
+    let endpoint = "key = \"k\"\n[[endpoint]]\nname = \"ci\"\nurl = \"https://ci.example.org/\"\n";
+    for line in [
+        "instance = \"https://git.example.org/\"",
+        "mode = \"sync\"",
+        "quiet = true",
+        "max_body = \"1MiB\"",
+        "require = true",
+        "urls = [\"https://a.example.org/\"]",
+        "root = \"/srv/git\"",
+    ] {
+        let key = line.split(' ').next().unwrap();
+        let told = |table: &str| {
+            format!(
+                "unknown key `{key}`: a key of the whole file goes above the first header, such as \
+                 `{table}`"
+            )
+        };
+        each_says(&[
+            (
+                &format!("{endpoint}{line}"),
+                &format!("line 5: {}", told("[[endpoint]]")),
+            ),
+            (
+                &format!("{endpoint}[retry]\n{line}"),
+                &format!("line 6: {}", told("[retry]")),
+            ),
+        ]);
+    }
+    each_says(&[
+        (
+            "[[repository]]\nmatch = [\"a\"]\n[[repository.endpoint]]\nmode = \"sync\"",
+            "line 4: unknown key `mode`: a key of the whole file goes above the first header, and \
+             one of a section above its `[[repository.endpoint]]`",
+        ),
+        (
+            "[project.user]\ndescription = \"x\"",
+            "line 2: unknown key `description`: a key of `[project]` goes above `[project.user]`",
+        ),
+        (
+            "[retry]\nshedule = []",
+            "line 2: unknown key `shedule`, did you mean `schedule`?",
+        ),
+    ]);
+}
+
+#[test]
 fn a_value_of_another_kind_is_told_in_words_of_toml() {
     each_says(&[
         ("mode = 1", "line 1: `mode`: expected a string"),
