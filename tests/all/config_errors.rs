@@ -110,8 +110,7 @@ fn an_error_names_file_line_and_key() {
         ),
         (
             "instance = \"https://a b/\"",
-            "line 1: `instance`: it is no URL (invalid international \
-          domain name), expected `https://host/path`",
+            "line 1: `instance`: it has a blank or a control character: one URL in each string",
         ),
         ("urls = [", "line 1: unclosed array, expected `]`"),
     ];
@@ -164,6 +163,26 @@ fn a_key_that_is_appended_below_a_table_is_told_where_it_belongs() {
             "line 2: unknown key `shedule`, did you mean `schedule`?",
         ),
     ]);
+}
+
+#[test]
+fn two_urls_in_one_string_were_one() {
+    let told = "it has a blank or a control character: one URL in each string";
+    for two in [
+        "https://a.example.org/x, https://b.example.org/y",
+        "https://a.example.org/x https://b.example.org/y",
+        "https://a.example.org/x\\thttps://b.example.org/y",
+        "https://a.example.org/x\\u0000y",
+    ] {
+        let urls = format!("urls = [\"{two}\"]");
+        let endpoint = format!("[[endpoint]]\nname = \"ci\"\nurl = \"{two}\"");
+        each_says(&[
+            (&urls, &format!("line 1: `urls`: URL number 1: {told}")),
+            (&endpoint, &format!("line 3: `endpoint[0].url`: {told}")),
+        ]);
+    }
+    let fine = "unsigned = true\nurls = [\" https://a.example.org/my%20job?q=a+b,{ref}&ü#x \"]";
+    load(fine).1.well();
 }
 
 #[test]

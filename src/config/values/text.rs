@@ -45,7 +45,11 @@ impl EndpointUrl {
 
     fn of_scheme(text: &str, schemes: [&str; 2]) -> Result<Self, String> {
         let [first, second] = schemes;
-        let url = url::Url::parse(text.trim())
+        let text = text.trim();
+        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err("it has a blank or a control character: one URL in each string".to_owned());
+        }
+        let url = url::Url::parse(text)
             .map_err(|error| format!("it is no URL ({error}), expected `{first}://host/path`"))?;
         if schemes.contains(&url.scheme()) {
             Ok(Self(url))
@@ -210,7 +214,6 @@ impl<'de> Deserialize<'de> for EndpointUrl {
     }
 }
 
-/// `%41` → `A`.
 /// Decodes `%41` and the like.
 pub(super) fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
@@ -283,14 +286,11 @@ impl<'de> Deserialize<'de> for Instance {
         EndpointUrl::parse(&text).map_err(D::Error::custom)?;
         let text = text.trim();
         let slash = if text.ends_with('/') { "" } else { "/" };
-        // It travels as a header: printable ASCII, as a URL is anyway.
-        if text.chars().all(|c| c.is_ascii_graphic()) {
-            Ok(Self(format!("{text}{slash}")))
-        } else {
-            Err(D::Error::custom(
-                "a URL has no spaces and nothing beyond ASCII",
-            ))
+        // It travels as a header.
+        if !text.is_ascii() {
+            return Err(D::Error::custom("a URL has nothing beyond ASCII"));
         }
+        Ok(Self(format!("{text}{slash}")))
     }
 }
 
