@@ -284,10 +284,12 @@ fn a_redirect_is_not_followed() {
         let push = site.try_push(&["origin", &format!("HEAD:refs/tags/v{status}")]);
         assert_eq!(push.status, 0);
         assert!(
-            push.said.contains(&format!("refused it with {status}")),
+            push.said
+                .contains(&format!("refused it with {status}: it redirects;")),
             "{}",
             push.said
         );
+        assert!(!push.said.contains("stolen"), "{}", push.said);
     }
     assert!(elsewhere.take().is_empty());
 }

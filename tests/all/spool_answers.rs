@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::support::spooled::{commits, eventually, refuse, to};
+use crate::support::spooled::{commits, eventually, objects, refuse, to};
 use crate::support::{Answer, Background, KEY, Receiver, Spooled};
 
 fn seconds(field: &Value) -> u64 {
@@ -72,8 +72,49 @@ fn a_redirect_is_not_followed() {
         );
         assert_eq!(site.receiver.take().len(), 1);
         assert_eq!(site.names("retry/one").len(), 1);
+        // Where to was not told.
+        let to = format!("it redirects to `{}`", elsewhere.url("/elsewhere"));
+        assert_eq!(site.attempts()[0]["note"], *to);
+        let ping = site.refpost(["ping", "test.git"]).run();
+        let told = format!("`one` refused it with {status}: {to} in ");
+        assert!(ping.stdout.starts_with(&told), "{}", ping.stdout);
+        let hint =
+            "\nhint: redirects are not followed: configure that URL, if it is the receiver's\n";
+        assert!(ping.stdout.ends_with(hint), "{}", ping.stdout);
+        let ping = site.refpost(["ping", "test.git", "--json"]).run();
+        let json = &objects(&ping.stdout)[0];
+        assert_eq!(json["answer"], format!("refused it with {status}: {to}"));
     }
     assert!(elsewhere.take().is_empty());
+}
+
+#[test]
+fn a_redirect_shows_no_secret_and_reaches_no_terminal_raw() {
+    let site = Spooled::new();
+    for (location, shown) in [
+        ("https://ci.example.org/one", "https://ci.example.org…"),
+        ("/one/", "…/"),
+        ("/\u{9b}31m\u{e9}", "/\\u{9b}31m\u{e9}"),
+        (&*"x".repeat(500), &*"x".repeat(200)),
+    ] {
+        let location = location.to_owned();
+        site.receiver
+            .script(move |_| Answer::Reply(302, vec![("Location", location.clone())], vec![]));
+        let ping = site.refpost(["ping", "test.git"]).run();
+        let told = format!("it redirects to `{shown}` in ");
+        assert!(ping.stdout.contains(&told), "{}", ping.stdout);
+    }
+    for (status, headers) in [
+        (302, vec![]),
+        (302, vec![("Location", String::new())]),
+        (404, vec![("Location", "/x".to_owned())]),
+    ] {
+        site.receiver
+            .script(move |_| Answer::Reply(status, headers.clone(), vec![]));
+        let ping = site.refpost(["ping", "test.git"]).run();
+        let told = format!("refused it with {status} in ");
+        assert!(ping.stdout.contains(&told), "{}", ping.stdout);
+    }
 }
 
 #[test]

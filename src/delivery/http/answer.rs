@@ -24,6 +24,8 @@ const TLS: &str = "tls";
 const DNS: &str = "dns";
 /// The log's word for a connection that was not made.
 const CONNECT: &str = "connect";
+/// The word for an answer that names another URL.
+const REDIRECT: &str = "redirect";
 
 /// The log's words for an end that a broker gave its reasons for.
 const WITH_REASONS: [&str; 2] = ["channel", "closed"];
@@ -33,7 +35,7 @@ const WITH_REASONS: [&str; 2] = ["channel", "closed"];
 pub struct Answer {
     /// The meaning of the result.
     pub outcome: Outcome,
-    /// The failure, if there was no answer.
+    /// The failure, if there was no answer, or what an answer says beyond its status.
     pub broken: Option<Broken>,
     /// The first line of the answer's body, without secrets; not yet made printable.
     pub words: Option<String>,
@@ -43,7 +45,7 @@ pub struct Answer {
     pub took: Duration,
 }
 
-/// A failure below HTTP, or the reason that a broker gave.
+/// A failure below HTTP, the reason that a broker gave, or a redirect.
 #[derive(Clone, Debug)]
 pub struct Broken {
     /// One word, for the log.
@@ -111,11 +113,12 @@ impl Answer {
         self.text(|broken| &broken.cause)
     }
 
-    /// Describes the result for the pusher, without the contents of a certificate.
+    /// Describes the result for the pusher, without the contents of a certificate and URLs.
     #[must_use]
     pub fn outcome_for_pusher(&self) -> String {
         self.text(|broken| match broken.word {
             TLS => "TLS fails",
+            REDIRECT => "it redirects",
             word if WITH_REASONS.contains(&word) => "the broker closed",
             _ => &broken.cause,
         })
@@ -160,6 +163,19 @@ impl Broken {
             is_unconnected: is_unconnected(word),
             cause,
             hint,
+        }
+    }
+
+    /// Makes the description of a redirect to a place, which has no secrets any more.
+    pub(super) fn redirect(to: &str) -> Self {
+        Self {
+            word: REDIRECT,
+            is_unconnected: false,
+            cause: format!("it redirects to `{to}`"),
+            hint: Some(
+                "redirects are not followed: configure that URL, if it is the receiver's"
+                    .to_owned(),
+            ),
         }
     }
 

@@ -67,6 +67,8 @@ struct Connections {
 struct Answered {
     status: u16,
     retry_after: Option<Duration>,
+    /// The place that a redirect names.
+    location: Option<header::HeaderValue>,
     /// The body. `None` if no more can be read.
     body: Option<Incoming>,
 }
@@ -115,7 +117,10 @@ impl Client {
         let answer = match sent.await {
             Ok(answered) => Answer {
                 outcome: Outcome::of_status(answered.status, answered.retry_after),
-                broken: None,
+                broken: answered.location.and_then(|location| {
+                    let location = request.words(location.as_bytes(), &endpoint.url)?;
+                    Some(Broken::redirect(&location))
+                }),
                 // The status has decided: a body that breaks off, or never ends, changes
                 // nothing.
                 words: {
@@ -325,10 +330,13 @@ async fn exchange(
         if seen.is_some_and(|seen| seen.is_broken()) {
             connected.as_ref().inspect(|connected| connected.poison());
         }
-        let wait = response.headers().get(header::RETRY_AFTER);
+        let (status, headers) = (response.status(), response.headers());
+        let wait = headers.get(header::RETRY_AFTER);
+        let location = headers.get(header::LOCATION);
         return Ok(Answered {
-            status: response.status().as_u16(),
+            status: status.as_u16(),
             retry_after: wait.and_then(|value| retry_after(value.to_str().ok()?, now)),
+            location: location.filter(|_| status.is_redirection()).cloned(),
             body: Some(response.into_body()),
         });
     }
@@ -336,6 +344,7 @@ async fn exchange(
         return Ok(Answered {
             status,
             retry_after: None,
+            location: None,
             body: None,
         });
     }
