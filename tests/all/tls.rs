@@ -248,18 +248,22 @@ fn unusable(site: &Site, url: &str, both: &str, key: &Path) {
 #[test]
 fn what_answers_plain_http_is_no_tls() {
     let (site, ..) = started();
-    let url = odd_receiver(|mut stream| {
-        let mut hello = [0; 100];
-        stream.read_exact(&mut hello).ok();
-        say(&mut stream, "HTTP/1.1 400 Bad Request\r\n\r\n");
-    });
-    let url = url.replace("http:", "https:");
-    let ran = ping(&site, &url, "");
-    fails(
-        &ran,
-        "what answers there does not speak TLS",
-        "is the port right, or the URL `http://`?",
-    );
+    for (answer, cause) in [
+        (
+            "HTTP/1.1 400 Bad Request\r\n\r\n",
+            "what answers there does not speak TLS",
+        ),
+        ("", "it hung up during the TLS handshake"),
+    ] {
+        let url = odd_receiver(move |mut stream| {
+            let mut hello = [0; 100];
+            stream.read_exact(&mut hello).ok();
+            say(&mut stream, answer);
+        });
+        let url = url.replace("http:", "https:");
+        let ran = ping(&site, &url, "");
+        fails(&ran, cause, "is the port right, or the URL `http://`?");
+    }
 }
 
 #[test]
@@ -317,13 +321,17 @@ fn the_environment_of_a_push_decided_whom_refpost_trusts() {
 fn what_a_certificate_says_is_not_for_pushers() {
     let (site, private, _) = started();
     let receiver = TlsReceiver::start(&private.sign("secret.example.org", |_| {}), None);
-    let url = receiver.url("localhost");
-    for (more, expected) in [
-        ("", "(it is down: TLS fails)"),
+    let url = &receiver.url("localhost");
+    let plain = &odd_receiver(drop).replace("http:", "https:");
+    for (url, more, expected) in [
+        (url, "", "(it is down: TLS fails)"),
         (
+            url,
             "verbose_to_pusher = true\n",
             "(it is down: its certificate is not for `localhost` but for",
         ),
+        // One that hangs up during the handshake was no matter of TLS.
+        (plain, "", "(it is down: TLS fails)"),
     ] {
         let endpoint = "[[endpoint]]\nname = \"one\"";
         let ca = ca_file(&site, "ca.pem");
@@ -335,6 +343,12 @@ fn what_a_certificate_says_is_not_for_pushers() {
         let push = site.push_by(push.env("SSL_CERT_FILE", site.path("system.pem")));
         let said = push.remote().join("\n");
         assert!(said.contains(expected), "{said}");
+        let log = site.refpost(["log", "--json", "test.git"]).run().well();
+        assert!(
+            log.stdout.lines().all(|line| line.contains("\"tls\"")),
+            "{}",
+            log.stdout
+        );
         let retry = ["queue", "drop", "--all", "--repo", "test.git"];
         site.refpost(retry).run();
     }

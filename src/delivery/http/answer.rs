@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper_util::client::legacy;
 
 use super::address::{Forbidden, Unresolved};
+use super::connect::Handshake;
 use super::fault::Fault;
 use super::tls;
 use crate::config::EndpointUrl;
@@ -227,15 +228,25 @@ impl Unanswered {
         let tls = causes
             .iter()
             .find_map(|cause| cause.downcast_ref::<rustls::Error>());
-        let is_unresolved = causes.iter().any(|cause| cause.is::<Unresolved>());
-        let word = match tls {
-            _ if is_unresolved => DNS,
-            Some(_) => TLS,
-            None if error.is_connect() => CONNECT,
-            None => "connection",
+        let is = |word: fn(&(dyn Error + 'static)) -> bool| causes.iter().any(|cause| word(*cause));
+        let word = if is(|cause| cause.is::<Unresolved>()) {
+            DNS
+        } else if tls.is_some() || is(|cause| cause.is::<Handshake>()) {
+            TLS
+        } else if error.is_connect() {
+            CONNECT
+        } else {
+            "connection"
         };
         let host = url.expose().host_str().unwrap_or_default();
-        let explained = tls.and_then(|tls| tls::explain(tls, host));
+        let explained = match tls {
+            Some(tls) => tls::explain(tls, host),
+            None if word == TLS && is(is_end) => Some((
+                "it hung up during the TLS handshake".to_owned(),
+                Some("is the port right, or the URL `http://`?".to_owned()),
+            )),
+            None => None,
+        };
         let last = *causes.last().expect("an error is its own first cause");
         let (cause, hint) = explained.unwrap_or_else(|| (chain(last), None));
         Self::Broken(Broken {
@@ -245,6 +256,19 @@ impl Unanswered {
             hint,
         })
     }
+}
+
+/// Returns whether a cause is the end of a connection.
+fn is_end(cause: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let ends = [
+        BrokenPipe,
+        ConnectionAborted,
+        ConnectionReset,
+        UnexpectedEof,
+    ];
+    let error = cause.downcast_ref::<io::Error>();
+    error.is_some_and(|error| ends.contains(&error.kind()))
 }
 
 /// Returns the error and all its causes.

@@ -27,6 +27,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
+/// A handshake that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the TLS handshake failed")]
+pub(super) struct Handshake(#[source] io::Error);
+
 /// Makes connections of one route.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -95,11 +100,8 @@ impl Connector {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned())?;
         let tls = TlsConnector::from(Arc::clone(&self.tls));
-        Ok(Wire::new(
-            tls.connect(name, stream).await?,
-            false,
-            &self.open,
-        ))
+        let stream = tls.connect(name, stream).await.map_err(Handshake)?;
+        Ok(Wire::new(stream, false, &self.open))
     }
 
     /// Connects through a SOCKS proxy.
