@@ -74,17 +74,23 @@ fn answers_that_never_come_to_a_status_time_out() {
 
 #[test]
 fn what_is_no_http_is_down() {
-    for text in [
-        "",
-        "220 mail.example.org ESMTP\r\n",
-        "\u{0}\u{1}\u{2}\r\n\r\n",
-        "HTTP/1.1 20 x\r\n\r\n",
+    let no_http = "what answers there does not speak HTTP";
+    for (text, cause) in [
+        ("", "connection closed before message completed"),
+        ("220 mail.example.org ESMTP\r\n", no_http),
+        ("SSH-2.0-OpenSSH_9.2\r\n", no_http),
+        ("\u{0}\u{1}\u{2}\r\n\r\n", no_http),
+        // An alert of TLS.
+        ("\u{15}\u{3}\u{1}\u{0}\u{2}\u{2}F", no_http),
+        ("HTTP/1.1 20 x\r\n\r\n", "invalid HTTP status-code parsed"),
     ] {
         let ran = ping(move |stream| drop(stream.write_all(text.as_bytes())));
-        assert_eq!(ran.status, 1, "{text:?}");
-        assert!(
-            ran.stdout.starts_with("`odd` is down: "),
-            "{text:?}: {}",
+        is_down(&ran, cause);
+        let hint = "hint: is the port right, or the URL `https://`?\n";
+        assert_eq!(
+            ran.stdout.ends_with(hint),
+            cause == no_http,
+            "{}",
             ran.stdout
         );
     }

@@ -25,6 +25,8 @@ const TLS: &str = "tls";
 const DNS: &str = "dns";
 /// The log's word for a connection that was not made.
 const CONNECT: &str = "connect";
+/// The log's word for a connection that broke, or had no answer of HTTP.
+const CONNECTION: &str = "connection";
 /// The word for an answer that names another URL.
 const REDIRECT: &str = "redirect";
 
@@ -180,6 +182,21 @@ impl Broken {
         }
     }
 
+    /// Makes the description of an answer that is no HTTP.
+    pub(super) fn no_http(url: &EndpointUrl) -> Self {
+        let hint = if url.is_encrypted() {
+            "is the port right?"
+        } else {
+            "is the port right, or the URL `https://`?"
+        };
+        Self {
+            word: CONNECTION,
+            is_unconnected: false,
+            cause: "what answers there does not speak HTTP".to_owned(),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
     pub(in crate::delivery) fn timeout() -> Self {
         Self {
             word: TIMEOUT,
@@ -236,7 +253,7 @@ impl Unanswered {
         } else if error.is_connect() {
             CONNECT
         } else {
-            "connection"
+            CONNECTION
         };
         let host = url.expose().host_str().unwrap_or_default();
         let explained = match tls {

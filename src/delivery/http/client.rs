@@ -350,7 +350,10 @@ async fn exchange(
     }
     match sent {
         Ok(Err(error)) => Err(Lost {
-            why: Unanswered::of(&error, url),
+            why: match &seen {
+                Some(seen) if seen.is_no_http() => Unanswered::Broken(Broken::no_http(url)),
+                _ => Unanswered::of(&error, url),
+            },
             is_stale: seen.is_some_and(|seen| seen.is_stale()),
         }),
         _ => Err(Lost::timeout()),

@@ -90,6 +90,14 @@ impl Seen {
         final_status(&self.known().beginning)
     }
 
+    /// Returns whether what was read does not begin as an answer of HTTP does.
+    pub(super) fn is_no_http(&self) -> bool {
+        const START: &[u8] = b"HTTP/";
+        let known = self.known();
+        let mut start = known.beginning.iter().zip(START);
+        start.any(|(byte, expected)| byte != expected)
+    }
+
     /// Returns whether a write has failed, after which nothing more can be sent.
     pub(super) fn is_broken(&self) -> bool {
         self.known().is_broken
