@@ -43,6 +43,14 @@ pub enum Error {
         /// The first line of what it said.
         why: String,
     },
+    /// A revision leads to no object.
+    #[error("`{name}` names no object in `{}`", path.display())]
+    NoObject {
+        /// As it was given.
+        name: String,
+        /// The repository.
+        path: PathBuf,
+    },
     /// An object is missing or damaged, or a ref cannot be resolved.
     #[error("cannot read {what}")]
     Read {

@@ -108,11 +108,18 @@ impl Repository {
         if !name.is_empty() && name.bytes().all(|byte| byte == b'0') {
             return Ok(None);
         }
-        let digits = self.ask_git(&["rev-parse", "--verify", "--end-of-options", name])?;
-        let digits = digits.trim_ascii_end();
-        let id = self.hash().id_of_digits(digits);
-        let id = id.ok_or_else(|| Cause::from("git names no object"));
-        id.map(|id| Some(id.into())).reading(|| format!("`{name}`"))
+        let none = || Error::NoObject {
+            name: name.to_owned(),
+            path: self.path(),
+        };
+        let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", name];
+        let digits = self.ask_git(&args).map_err(|error| match error {
+            // Then git is silent.
+            Error::Git { why, .. } if why.is_empty() => none(),
+            error => error,
+        })?;
+        let id = self.hash().id_of_digits(digits.trim_ascii_end());
+        id.map(|id| Some(id.into())).ok_or_else(none)
     }
 
     /// Returns the lines of a ref's log (git-reflog(1)), the newest first. Returns none if there is

@@ -55,6 +55,30 @@ fn a_receiver_that_lost_a_message_could_not_get_it_again() {
 }
 
 #[test]
+fn a_revision_that_names_nothing_was_gits_to_explain() {
+    let site = Site::new();
+    site.commit("one");
+    site.push(&["main"]);
+    let bare = site.bare.canonicalize().unwrap();
+    for nosuch in ["nosuch", "main~9", "main:nosuch", "-x", ""] {
+        let args = [
+            "--repo",
+            "test.git",
+            "--",
+            nosuch,
+            "main",
+            "refs/heads/main",
+        ];
+        let ran = site.refpost(["announce"]).args(args).run();
+        let told = format!(
+            "refpost: `{nosuch}` names no object in `{}`\n",
+            bare.display()
+        );
+        assert_eq!((ran.status, ran.stderr), (1, told), "{nosuch}");
+    }
+}
+
+#[test]
 fn one_endpoint_of_several_is_named() {
     let site = Site::new();
     let (one, two) = (site.receiver.url("/one"), site.receiver.url("/two"));
