@@ -27,13 +27,16 @@ pub fn is_full(batch: &[RefUpdate]) -> bool {
 /// Most malformed lines that are remembered; the rest are counted.
 const MALFORMED_KEPT: usize = 20;
 
+/// Most characters of a word that an error shows.
+const LONGEST_WORD: usize = 80;
+
 /// A malformed line. The lines around it still count.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read line {line} of the ref updates: {why}")]
 pub struct Malformed {
     /// Counted from 1.
     pub line: usize,
-    why: &'static str,
+    why: String,
 }
 
 /// The ref updates of a hook's standard input, one a line (githooks(5)).
@@ -104,7 +107,7 @@ impl<R: BufRead> RefLines<R> {
         self.malformed_count
     }
 
-    fn next(&mut self) -> io::Result<Option<Result<RefUpdate, &'static str>>> {
+    fn next(&mut self) -> io::Result<Option<Result<RefUpdate, String>>> {
         self.line.clear();
         let mut start = Read::take(&mut self.input, LONGEST_LINE);
         if self.has_ended || start.read_until(b'\n', &mut self.line)? == 0 {
@@ -116,12 +119,12 @@ impl<R: BufRead> RefLines<R> {
         if !ended && self.line.len() as u64 == LONGEST_LINE {
             // The rest of it is part of the same line, whatever it looks like.
             self.input.skip_until(b'\n')?;
-            return Ok(Some(Err("it is longer than 64 KiB")));
+            return Ok(Some(Err("it is longer than 64 KiB".to_owned())));
         }
         Ok(Some(parse(&self.line)))
     }
 
-    fn complain(&mut self, why: &'static str) {
+    fn complain(&mut self, why: String) {
         self.malformed_count += 1;
         if self.malformed.len() < MALFORMED_KEPT {
             self.malformed.push(Malformed {
@@ -132,31 +135,36 @@ impl<R: BufRead> RefLines<R> {
     }
 }
 
-fn parse(line: &[u8]) -> Result<RefUpdate, &'static str> {
+fn parse(line: &[u8]) -> Result<RefUpdate, String> {
     let mut fields = line.splitn(3, |&byte| byte == b' ');
     let (Some(old), Some(new), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
-        return Err("expected `old new ref`");
+        return Err("expected `old new ref`".to_owned());
     };
-    if old.len() != new.len() {
-        return Err("the two object ids differ in length");
-    }
-    if !name.starts_with(b"refs/") || name.contains(&0) {
-        return Err("the ref name does not start with `refs/`");
-    }
-    Ok(RefUpdate {
+    let update = RefUpdate {
         old: parse_oid(old)?,
         new: parse_oid(new)?,
         name: RefName::new(name),
-    })
+    };
+    if old.len() != new.len() {
+        return Err("the two object ids differ in length".to_owned());
+    }
+    if !name.starts_with(b"refs/") || name.contains(&0) {
+        return Err("the ref name does not start with `refs/`".to_owned());
+    }
+    Ok(update)
 }
 
 /// `None` for zeros: no object.
-fn parse_oid(digits: &[u8]) -> Result<Option<Oid>, &'static str> {
-    const WHY: &str = "an object id is not 40 or 64 hex digits";
-    if !matches!(digits.len(), 40 | 64) {
-        return Err(WHY);
-    }
-    let bytes = hex::decode(digits).map_err(|_| WHY)?;
+fn parse_oid(digits: &[u8]) -> Result<Option<Oid>, String> {
+    let bytes = match digits.len() {
+        40 | 64 => hex::decode(digits).ok(),
+        _ => None,
+    };
+    let bytes = bytes.ok_or_else(|| {
+        let word = String::from_utf8_lossy(digits);
+        let word: String = word.chars().take(LONGEST_WORD).collect();
+        format!("`{word}` is no object id: 40 or 64 hex digits are expected")
+    })?;
     Ok(Oid::from_bytes(&bytes))
 }
 

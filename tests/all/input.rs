@@ -39,6 +39,7 @@ fn arrived(site: &Site, ran: &Ran) -> Vec<Message> {
 fn a_malformed_line_is_named_and_the_good_ones_are_announced() {
     let (site, tip) = started();
     let half = &tip[..39];
+    let no_id = "is no object id: 40 or 64 hex digits are expected";
     let input = format!(
         "{ZEROS} {tip} refs/tags/one\n\
          nonsense\n\
@@ -48,15 +49,24 @@ fn a_malformed_line_is_named_and_the_good_ones_are_announced() {
          {ZEROS} {tip}\n\
          \n\
          {ZEROS} {tip} HEAD\n\
-         {ZEROS} {tip} refs/tags/three"
+         {ZEROS} {tip}{zeros} refs/tags/x\n\
+         {ZEROS} main~1 refs/tags/x\n\
+         {ZEROS} {tip} refs/tags/three",
+        zeros = &ZEROS[..24],
     );
-    let complaints = "\
+    let complaints = format!(
+        "\
         refpost: cannot read line 2 of the ref updates: expected `old new ref`\n\
-        refpost: cannot read line 4 of the ref updates: the two object ids differ in length\n\
-        refpost: cannot read line 5 of the ref updates: an object id is not 40 or 64 hex digits\n\
+        refpost: cannot read line 4 of the ref updates: `{half}` {no_id}\n\
+        refpost: cannot read line 5 of the ref updates: `{half}z` {no_id}\n\
         refpost: cannot read line 6 of the ref updates: expected `old new ref`\n\
-        refpost: cannot read line 7 of the ref updates: expected `old new ref`\n";
-    let last = "refpost: cannot read line 8 of the ref updates: the ref name does not start with `refs/`\n";
+        refpost: cannot read line 7 of the ref updates: expected `old new ref`\n"
+    );
+    let last = format!(
+        "refpost: cannot read line 8 of the ref updates: the ref name does not start with `refs/`\n\
+        refpost: cannot read line 9 of the ref updates: the two object ids differ in length\n\
+        refpost: cannot read line 10 of the ref updates: `main~1` {no_id}\n"
+    );
 
     let preview = site.refpost(["preview", "test.git"]).stdin(&input).run();
     assert_eq!(preview.status, 1);
@@ -72,7 +82,7 @@ fn a_malformed_line_is_named_and_the_good_ones_are_announced() {
     let ran = hook(&site, &site.bare.join("hooks/post-receive"), &input).run();
     assert!(
         ran.stderr
-            .starts_with(&format!("{complaints}refpost: 1 line more like that\n")),
+            .starts_with(&format!("{complaints}refpost: 3 lines more like that\n")),
         "{}",
         ran.stderr
     );
