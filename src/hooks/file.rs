@@ -74,6 +74,12 @@ impl Hook {
         &self.path
     }
 
+    /// Returns where the hook leads, if it is a link that leads nowhere: git runs nothing.
+    pub(crate) fn nowhere(&self) -> Option<PathBuf> {
+        let target = fs::read_link(&self.path).ok()?;
+        (!self.path.exists()).then_some(target)
+    }
+
     /// Returns the path that `enable` made, or would make: an entry beside a dispatcher, or the
     /// hook.
     pub(crate) fn ours(&self) -> PathBuf {
@@ -103,8 +109,12 @@ impl Hook {
         if metadata.is_symlink() {
             let target = fs::read_link(&self.path).doing("read link", &self.path)?;
             // Through another link too: some hosts keep all hooks in one folder.
-            let end = self.path.canonicalize().unwrap_or_else(|_| target.clone());
-            if end.file_name().is_some_and(|name| name == "refpost") {
+            let end = self.path.canonicalize();
+            let is_gone = end.is_err();
+            let end = end.unwrap_or_else(|_| target.clone());
+            let name = end.file_name().unwrap_or_default();
+            // A binary that was removed had any name of ours, such as `refpost-1.2`.
+            if name == "refpost" || is_gone && name.as_encoded_bytes().starts_with(b"refpost") {
                 return Ok(HookState::Linked(target));
             }
         }

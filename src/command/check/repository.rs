@@ -72,16 +72,18 @@ fn check_hooks(hooks: &Hooks, repo: &Path, findings: &mut Findings) {
                 &format!("no hook `{shown}`: pushes are not seen"),
                 Some(enable.clone()),
             ),
+            Ok(HookState::Linked(_) | HookState::Foreign) if let Some(target) = hook.nowhere() => {
+                findings.error(
+                    &format!(
+                        "hook `{shown}` leads to `{}`, which is gone",
+                        target.display()
+                    ),
+                    Some(enable.clone()),
+                );
+            }
             Ok(HookState::Foreign) => findings.error(
                 &format!("hook `{shown}` is another's: pushes are not seen"),
                 Some(format!("{enable} (the other one keeps running)")),
-            ),
-            Ok(HookState::Linked(target)) if !hook.path().exists() => findings.error(
-                &format!(
-                    "hook `{shown}` leads to `{}`, which is gone",
-                    target.display()
-                ),
-                Some(enable.clone()),
             ),
             Ok(place) => {
                 if let Some(fault) = hook.ignored(&place) {
