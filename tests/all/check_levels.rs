@@ -88,6 +88,18 @@ fn a_configuration_was_checked_only_where_it_was_in_force() {
         "{}",
         ran.stdout
     );
+    // A `root` that does not exist was approved.
+    let ran = check(
+        "new.toml",
+        &format!("root = \"/no/such\"\nunsigned = true\n{urls}"),
+    )
+    .well();
+    assert!(
+        ran.stdout
+            .contains("warning: `root`, `/no/such`, is no folder\nhint: "),
+        "{}",
+        ran.stdout
+    );
     let ran = check(
         "new.toml",
         "unsigned = true\nurls = [\"http://127.0.0.1/x\"]\nnetwork.https_only = true\n",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::findings::{Finding, Findings};
 use super::{endpoint, filters};
-use crate::config;
+use crate::config::{self, Settings};
 use crate::context::Context;
 use crate::error::{Error, Exit};
 use crate::report;
@@ -19,6 +19,7 @@ pub(crate) fn run(file: &Path, as_json: bool, ctx: &Context) -> Result<Exit, Err
         let mut own = Findings::kept();
         match settings {
             Ok(settings) => {
+                check_root(&settings, &mut own);
                 filters::check(&settings, &mut own);
                 for one in &settings.endpoints {
                     filters::check_endpoint(one, &mut own);
@@ -42,4 +43,14 @@ pub(crate) fn run(file: &Path, as_json: bool, ctx: &Context) -> Result<Exit, Err
         }
     }
     Ok(findings.summary())
+}
+
+fn check_root(settings: &Settings, findings: &mut Findings) {
+    let root = settings.root.as_ref().filter(|root| !root.is_dir());
+    if let Some(root) = root {
+        findings.warning(
+            &format!("`root`, `{}`, is no folder", root.display()),
+            "unless it is on the server alone",
+        );
+    }
 }
