@@ -108,8 +108,9 @@ impl Taken {
             self.read();
             // What the file does not have is newer, or could not be written.
             for (account, ids) in own {
-                ids.into_iter()
-                    .for_each(|(time, hash)| self.put(account, time, hash));
+                for (time, hash) in ids {
+                    self.put(account, time, hash);
+                }
             }
             self.forget_old(now);
             return self.write_all();

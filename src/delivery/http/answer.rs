@@ -246,9 +246,9 @@ impl Unanswered {
             .iter()
             .find_map(|cause| cause.downcast_ref::<rustls::Error>());
         let is = |word: fn(&(dyn Error + 'static)) -> bool| causes.iter().any(|cause| word(*cause));
-        let word = if is(|cause| cause.is::<Unresolved>()) {
+        let word = if is(<dyn Error>::is::<Unresolved>) {
             DNS
-        } else if tls.is_some() || is(|cause| cause.is::<Handshake>()) {
+        } else if tls.is_some() || is(<dyn Error>::is::<Handshake>) {
             TLS
         } else if error.is_connect() {
             CONNECT
