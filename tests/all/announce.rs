@@ -164,7 +164,8 @@ fn what_is_no_update_is_an_error() {
     );
     let (status, said) = announce(&["nowhere", &only, "refs/heads/main"]);
     assert_eq!(status, 1);
-    assert!(said.contains("rev-parse"), "{said}");
+    let names_nothing = "`nowhere` names no object in `";
+    assert!(said.contains(names_nothing), "{said}");
     let (status, said) = announce(&["--", "--help", &only, "refs/heads/main"]);
     assert_eq!(status, 1, "{said}");
     let (status, said) = announce(&[&only, "HEAD", "main"]);
