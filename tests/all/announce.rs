@@ -164,8 +164,7 @@ fn what_is_no_update_is_an_error() {
     );
     let (status, said) = announce(&["nowhere", &only, "refs/heads/main"]);
     assert_eq!(status, 1);
-    let names_nothing = "`nowhere` names no object in `";
-    assert!(said.contains(names_nothing), "{said}");
+    assert!(said.contains("`nowhere` names no object in `"), "{said}");
     let (status, said) = announce(&["--", "--help", &only, "refs/heads/main"]);
     assert_eq!(status, 1, "{said}");
     let (status, said) = announce(&[&only, "HEAD", "main"]);

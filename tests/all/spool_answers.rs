@@ -79,8 +79,8 @@ fn a_redirect_is_not_followed() {
         let told = format!("`one` refused it with {status}: {to} in ");
         assert!(ping.stdout.starts_with(&told), "{}", ping.stdout);
         let hint =
-            "\nhint: redirects are not followed: configure that URL, if it is the receiver's\n";
-        assert!(ping.stdout.ends_with(hint), "{}", ping.stdout);
+            "hint: redirects are not followed: configure that URL, if it is the receiver's\n";
+        assert_eq!(ping.stderr, hint);
         let ping = site.refpost(["ping", "test.git", "--json"]).run();
         let json = &objects(&ping.stdout)[0];
         assert_eq!(json["answer"], format!("refused it with {status}: {to}"));

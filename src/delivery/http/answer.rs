@@ -245,20 +245,19 @@ impl Unanswered {
         let tls = causes
             .iter()
             .find_map(|cause| cause.downcast_ref::<rustls::Error>());
-        let is = |word: fn(&(dyn Error + 'static)) -> bool| causes.iter().any(|cause| word(*cause));
-        let word = if is(<dyn Error>::is::<Unresolved>) {
-            DNS
-        } else if tls.is_some() || is(<dyn Error>::is::<Handshake>) {
-            TLS
-        } else if error.is_connect() {
-            CONNECT
-        } else {
-            CONNECTION
+        let is_unresolved = causes.iter().any(|cause| cause.is::<Unresolved>());
+        let is_handshake = causes.iter().any(|cause| cause.is::<Handshake>());
+        let word = match tls {
+            _ if is_unresolved => DNS,
+            Some(_) => TLS,
+            None if is_handshake => TLS,
+            None if error.is_connect() => CONNECT,
+            None => CONNECTION,
         };
         let host = url.expose().host_str().unwrap_or_default();
         let explained = match tls {
             Some(tls) => tls::explain(tls, host),
-            None if word == TLS && is(is_end) => Some((
+            None if is_handshake && causes.iter().any(|cause| is_end(*cause)) => Some((
                 "it hung up during the TLS handshake".to_owned(),
                 Some("is the port right, or the URL `http://`?".to_owned()),
             )),
