@@ -51,7 +51,9 @@ impl Taking {
         let said = fs::File::create(self.accounts.path("said")).unwrap();
         // A shell that runs tests in the background has it ignored.
         let mut command = self.accounts.command(WORKER, "env");
-        command.arg("--default-signal=INT").arg(&self.accounts.binary);
+        command
+            .arg("--default-signal=INT")
+            .arg(&self.accounts.binary);
         command.arg("work").args(args).stdout(Stdio::null());
         Background(command.stderr(said).spawn().unwrap())
     }
