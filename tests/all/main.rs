@@ -25,6 +25,7 @@ mod commands;
 mod completions;
 mod config;
 mod config_errors;
+mod config_errors_endpoints;
 mod config_filters;
 #[cfg(feature = "amqp")]
 mod config_schema;
