@@ -1,7 +1,7 @@
 //! The first way of reading: libgit2 opens the repository, and reads what lies in packs.
 //! Where it errs, git is asked.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ pub(in crate::git) struct ByLibgit2 {
     others: OnceCell<Vec<PathBuf>>,
     /// Opened at its first use: an ordinary push does not need it.
     packs: OnceCell<Odb<'static>>,
+    /// Whether the last object that was found is in a pack.
+    was_packed: Cell<bool>,
     /// For objects that libgit2 cannot read.
     git_objects: CatFile,
     loose: Loose,
@@ -64,6 +66,7 @@ pub(in crate::git) fn open(path: &Path, is_in_hook: bool) -> Result<ByLibgit2, g
         own: alternates::own(&git, &common_dir),
         others: OnceCell::new(),
         packs: OnceCell::new(),
+        was_packed: Cell::new(false),
         git_objects: CatFile::new(&git, hash),
         loose: Loose::default(),
         common_dir,
@@ -112,38 +115,55 @@ impl ByLibgit2 {
     /// Reads an object: one that lies by itself, as what was pushed just now does, one in a
     /// pack, or what git finds.
     pub(in crate::git) fn read(&self, id: Id) -> Result<(Kind, Bytes<'_>), Cause> {
-        if let Some((kind, bytes)) = self.loose.read(&self.own, id) {
-            return Ok((kind, bytes));
+        let loose = |folder: &Path| self.loose.read(folder, id);
+        let found = self.find(id, loose, |packs| {
+            let object = packs.read(to_git2(id)).ok()?;
+            Some((kind(object.kind())?, Bytes::Libgit2(object)))
+        });
+        if let Some(found) = found? {
+            return Ok(found);
         }
-        if let Ok(object) = self.packs()?.read(to_git2(id))
-            && let Some(kind) = kind(object.kind())
-        {
-            return Ok((kind, Bytes::Libgit2(object)));
-        }
-        let mut others = self.object_folders().skip(1);
-        if let Some((kind, bytes)) = others.find_map(|folder| self.loose.read(folder, id)) {
-            return Ok((kind, bytes));
-        }
-        self.ensure_loose_is_plain(id)?;
         let (kind, bytes) = self.git_objects.read(id)?;
         Ok((kind, Bytes::Owned(bytes)))
     }
 
     /// Returns the kind of an object without reading all of it.
     pub(in crate::git) fn kind(&self, id: Id) -> Result<Kind, Cause> {
-        if let Some(kind) = loose::kind(&self.own, id) {
-            return Ok(kind);
+        let loose = |folder: &Path| loose::kind(folder, id);
+        let found = self.find(id, loose, |packs| {
+            kind(packs.read_header(to_git2(id)).ok()?.1)
+        });
+        match found? {
+            Some(found) => Ok(found),
+            None => self.git_objects.kind(id),
         }
-        let header = self.packs()?.read_header(to_git2(id));
-        if let Some(kind) = header.ok().and_then(|(_, found)| kind(found)) {
-            return Ok(kind);
+    }
+
+    /// Finds an object, first where the last one was: a walk comes from new objects to packs.
+    ///
+    /// `None`: only git may find it.
+    fn find<'a, T>(
+        &'a self,
+        id: Id,
+        loose: impl Fn(&Path) -> Option<T>,
+        packed: impl Fn(&'a Odb<'static>) -> Option<T>,
+    ) -> Result<Option<T>, Cause> {
+        let was_packed = self.was_packed.get();
+        for is_packed in [was_packed, !was_packed] {
+            let found = match is_packed {
+                true => packed(self.packs()?),
+                false => loose(&self.own),
+            };
+            if found.is_some() {
+                self.was_packed.set(is_packed);
+                return Ok(found);
+            }
         }
-        let mut others = self.object_folders().skip(1);
-        if let Some(kind) = others.find_map(|folder| loose::kind(folder, id)) {
-            return Ok(kind);
+        let found = self.object_folders().skip(1).find_map(|it| loose(it));
+        if found.is_none() {
+            self.ensure_loose_is_plain(id)?;
         }
-        self.ensure_loose_is_plain(id)?;
-        self.git_objects.kind(id)
+        Ok(found)
     }
 
     /// Fails if the file of a loose object is no regular file: git would open it.
