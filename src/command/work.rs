@@ -99,9 +99,9 @@ pub(crate) fn run(args: &WorkArgs, ctx: &Context) -> Result<Exit, Error> {
         if *stop.borrow() {
             return Ok(Exit::Deferred);
         }
-        return flush::run(&watch, ctx).map(|exit| exit.max(drained));
+        return flush::run_until(Some(stop), &watch, ctx).map(|exit| exit.max(drained));
     }
-    let exit = flush::run(&watch, ctx)?;
+    let exit = flush::run_until(Some(stop), &watch, ctx)?;
     ended(taking);
     Ok(exit)
 }

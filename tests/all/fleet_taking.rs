@@ -6,6 +6,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::fleet::{emit, flush, handing, url};
 use crate::fleet_worker::{WORKER, worker};
 use crate::support::spooled::{eventually, late, names, processes, signal};
@@ -131,6 +133,31 @@ fn a_worker_that_was_told_to_end_while_it_took_began_to_deliver() {
     // Not all was taken.
     assert_eq!(end(&mut running, "TERM"), Some(75), "{}", taking.said());
     assert!(taking.fleet.receiver.take().is_empty());
+}
+
+/// It came while a long file was read, before there was anything to deliver: nobody heard it.
+#[test]
+fn a_worker_that_was_told_to_end_before_it_delivered_lived_on() {
+    let broker = Broker::start();
+    let Some(taking) = Taking::new(&broker) else {
+        return;
+    };
+    let short = fs::read_to_string(taking.accounts.path("system.toml")).unwrap();
+    let one =
+        |n| format!("[[endpoint]]\nname = \"e{n}\"\nurl = \"https://h/{n}\"\nunsigned = true\n");
+    let many: String = (0..4000).map(one).collect();
+    let long = short.replacen("[broker]", &format!("{many}[broker]"), 1);
+    taking.accounts.public("system.toml", &long);
+    let mut running = taking.start(&[]);
+    let status = format!("/proc/{}/status", running.0.id());
+    let term = 1 << (Signal::SIGTERM as u64 - 1);
+    eventually("it catches the signal", || {
+        let text = fs::read_to_string(&status).unwrap();
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        u64::from_str_radix(caught.unwrap().trim(), 16).unwrap() & term != 0
+    });
+    signal("TERM", running.0.id());
+    eventually("it ends", || running.0.try_wait().unwrap().is_some());
 }
 
 /// A handler from before stayed, so that nothing happened.

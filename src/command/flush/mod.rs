@@ -15,7 +15,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use nix::sys::signal::Signal;
+use tokio::sync::watch::Receiver;
 
 use crate::announce::delivery_host::DeliveryHost;
 use crate::announce::moved_out::leave_broker;
@@ -67,6 +68,19 @@ pub(crate) struct FlushArgs {
 const ROOTS_BUDGET: Duration = Duration::from_secs(55);
 
 pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
+    run_until(None, args, ctx)
+}
+
+/// Flushes until the end, or until `told` becomes true. `None`: until a signal says so.
+pub(crate) fn run_until(
+    told: Option<Receiver<bool>>,
+    args: &FlushArgs,
+    ctx: &Context,
+) -> Result<Exit, Error> {
+    let hear = |signals: &[Signal]| {
+        let told = told.map_or_else(|| signals::heard(signals), Ok);
+        told.doing("wait for", Path::new("signals"))
+    };
     if args.detached {
         become_account::detach();
     }
@@ -86,7 +100,8 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
     let in_flight = ctx.server().map_or(IN_FLIGHT, |server| server.in_flight());
     let mut flush = Scheduler::new(&client, &host, limits, &stop, in_flight, descriptors);
     if args.watch {
-        watch::run(&mut flush, &host, args, ctx, &stop)?;
+        let told = hear(&[Signal::SIGTERM, Signal::SIGINT])?;
+        watch::run(&mut flush, &host, args, ctx, (&stop, told))?;
         return Ok(Exit::Well);
     }
     let searched = targets::search(args.repos.named(), ctx)?;
@@ -121,6 +136,7 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
         let end = limits.begin_before;
         end.is_none_or(|end| Instant::now() < end) && !stop.get()
     };
+    let mut told = hear(&[Signal::SIGTERM])?;
     delivery::run(async {
         let prepared = all.iter().map(|target| {
             prepare(target, &host, ctx, &goes_on);
@@ -130,14 +146,14 @@ pub(crate) fn run(args: &FlushArgs, ctx: &Context) -> Result<Exit, Error> {
             progress.set(host.delivered.get());
             host.submit_waiting();
         };
-        until_told(flush.drain(prepared, &mut worked), &stop).await?;
+        until_told(flush.drain(prepared, &mut worked), &mut told, &stop).await;
         // Entries for a broker of before come out of `new/` only now.
         let spools = all.iter().map(|target| &target.spool);
         let left = spools.filter(|spool| leave_broker(spool, &host, ctx, &goes_on));
         let again = left.cloned().chain(host.move_renamed());
-        until_told(flush.drain(again, &mut worked), &stop).await
+        until_told(flush.drain(again, &mut worked), &mut told, &stop).await;
     })
-    .doing("wait for", Path::new("answers"))??;
+    .doing("wait for", Path::new("answers"))?;
     host.submit_waiting();
     progress.finish();
     let left = waiting(&all);
@@ -171,19 +187,18 @@ fn job(args: &FlushArgs, is_server: bool, deadline: Instant) -> Job {
     }
 }
 
-/// Works until the end, or until the process that started this one sends SIGTERM.
+/// Works until the end, or until the process that started this one sends SIGTERM, which may have
+/// come before.
 ///
 /// After that, attempts under way end by themselves, within their timeouts.
-async fn until_told(work: impl Future<Output = ()>, stop: &Cell<bool>) -> Result<(), Error> {
-    let terminate = signal(SignalKind::terminate());
-    let mut terminate = terminate.doing("wait for", Path::new("signals"))?;
+async fn until_told(work: impl Future<Output = ()>, told: &mut Receiver<bool>, stop: &Cell<bool>) {
     let mut work = pin!(work);
-    loop {
-        tokio::select! {
-            () = &mut work => return Ok(()),
-            _ = terminate.recv() => stop.set(true),
-        }
+    tokio::select! {
+        biased;
+        _ = told.wait_for(|told| *told) => stop.set(true),
+        () = &mut work => return,
     }
+    work.await;
 }
 
 /// Returns the number of entries that wait, in all queues.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::{ModifyKind, RemoveKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::watch::Receiver;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
@@ -38,12 +38,9 @@ pub(crate) fn run(
     host: &DeliveryHost<'_>,
     args: &FlushArgs,
     ctx: &Context,
-    stop: &Cell<bool>,
+    (stop, mut told): (&Cell<bool>, Receiver<bool>),
 ) -> Result<(), Error> {
     delivery::run(async {
-        let what = Path::new("signals");
-        let mut terminate = signal(SignalKind::terminate()).doing("wait for", what)?;
-        let mut interrupt = signal(SignalKind::interrupt()).doing("wait for", what)?;
         let mut followed = Followed::new()?;
         let mut supervisor = Supervisor::find();
         Supervisor::ready();
@@ -117,8 +114,7 @@ pub(crate) fn run(
                     () = until(due, ctx.now()) => {}
                     () = sleep(supervisor.interval()) => {}
                     () = ended(&mut rest) => has_changed = true,
-                    _ = terminate.recv() => stop.set(true),
-                    _ = interrupt.recv() => stop.set(true),
+                    _ = told.wait_for(|told| *told) => stop.set(true),
                 }
                 if stop.get() {
                     Supervisor::ends();
