@@ -109,7 +109,7 @@ fn tell(
         let attempt = attempted.iter().find(|one| one.queue == share.queue);
         match attempt {
             Some(one) if share.queue.is_broker() => {
-                if one.report.left.is_none() {
+                if one.report.left.is_none() && one.report.refused == 0 {
                     handed.push(format!("`{name}`{part}"));
                 } else {
                     let state = one.state(now, verbose);

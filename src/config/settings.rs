@@ -140,6 +140,17 @@ impl Settings {
         }
         formats
     }
+
+    /// Returns how many long bodies a change of one ref has at most: one of each format, but of
+    /// templates one for each endpoint.
+    #[must_use]
+    pub fn bodies(&self) -> usize {
+        let endpoints = self.endpoints.iter().filter(|one| !one.is_for_alerts);
+        let templates = endpoints.filter(|one| one.format == Format::Template);
+        let others = self.formats().into_iter();
+        let others = others.filter(|one| *one != Format::Template);
+        templates.count() + others.count()
+    }
 }
 
 /// Schedule of attempts, and its end.

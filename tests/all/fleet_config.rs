@@ -167,3 +167,36 @@ fn work_once_that_reached_no_broker_was_a_success() {
         assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     }
 }
+
+/// `check` was silent, and the broker refused such an entry.
+#[test]
+fn bodies_of_all_formats_can_be_more_than_the_broker_takes() {
+    let fleet = Fleet::new(&["a"]);
+    let said = |formats: &[&str], broker: &str| {
+        let each = formats.iter().enumerate();
+        let each = each.map(|(n, format)| {
+            format!("[[endpoint]]\nname = \"e{n}\"\nurl = \"https://h/\"\nformat = \"{format}\"\n")
+        });
+        let endpoints: String = each.collect();
+        fleet.system(&format!(
+            "key_file = \"absent\"\nmax_body = \"2MiB\"\n{endpoints}\
+             [broker]\nurl = \"amqp://127.0.0.1:1/v\"\n{broker}"
+        ));
+        let ran = fleet.refpost(["check"]).arg(fleet.bare_path("a")).run();
+        let warned = ran.stdout + &ran.stderr;
+        warned
+            .lines()
+            .find(|line| line.contains("max_message"))
+            .map(str::to_owned)
+    };
+    let many = ["pagure", "github", "gitlab", "gitea"];
+    let warning = said(&many, "").expect("a warning");
+    assert!(
+        warning.contains("4 of 2097152 bytes (`max_body`)")
+            && warning.contains("`broker.max_message` is 8388608"),
+        "{warning}"
+    );
+    assert_eq!(said(&many, "max_message = \"9MiB\"\n"), None);
+    assert_eq!(said(&many[..3], ""), None);
+    assert_eq!(said(&["pagure"; 8], ""), None);
+}

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::findings::{Finding, Findings};
-use super::{endpoint, filters};
+use super::{broker, endpoint, filters};
 use crate::config::{self, Settings};
 use crate::context::Context;
 use crate::error::{Error, Exit};
@@ -21,6 +21,7 @@ pub(crate) fn run(file: &Path, as_json: bool, ctx: &Context) -> Result<Exit, Err
             Ok(settings) => {
                 check_root(&settings, &mut own);
                 filters::check(&settings, &mut own);
+                broker::fits(&settings, &mut own);
                 for one in &settings.endpoints {
                     filters::check_endpoint(one, &mut own);
                     endpoint::check_url(one, &settings, &mut own);

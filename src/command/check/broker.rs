@@ -36,7 +36,25 @@ pub(crate) fn check(settings: &Settings, known: &Brokers, findings: &mut Finding
             "its key is needed on this machine; `check` of a worker does not see it",
         );
     }
+    fits(settings, findings);
     reach(broker, settings, known, findings, ctx);
+}
+
+/// Warns if the messages about one ref, which stay in one entry, can be more than the broker takes.
+pub(super) fn fits(settings: &Settings, findings: &mut Findings) {
+    let most = settings.broker.as_ref().map(|broker| broker.max_message);
+    let (bodies, each) = (settings.bodies(), settings.max_body);
+    let all = bodies.saturating_mul(each);
+    if let Some(most) = most.filter(|&most| all >= most) {
+        findings.warning(
+            &format!(
+                "the messages about one ref can be {bodies} of {each} bytes (`max_body`), and \
+                 `broker.max_message` is {most}"
+            ),
+            "lower `max_body`, or raise `broker.max_message`, below what the broker takes \
+             (`max_message_size`)",
+        );
+    }
 }
 
 /// Shows whether the broker has all that it needs.

@@ -34,6 +34,7 @@ pub(super) fn run(as_json: bool, server: &Server, ctx: &Context) -> Result<Optio
         }
     }
     alerts::check_state(server, &Remembers::default(), &mut findings, ctx);
+    broker::fits(&whole, &mut findings);
     broker::reach(&broker, &whole, &Brokers::default(), &mut findings, ctx);
     Ok(Some(findings.summary()))
 }

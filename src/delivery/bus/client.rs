@@ -101,7 +101,7 @@ impl Client {
         };
         let answer = said.answer(&endpoint.url, took);
         let answer = if bus.takes_entries {
-            said::about_the_broker(answer)
+            said::about_the_broker(answer, message.body.len())
         } else {
             answer
         };

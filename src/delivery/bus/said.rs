@@ -105,12 +105,19 @@ impl Said {
 }
 
 /// Returns the same answer as one about the broker: of a whole entry nothing is refused for what
-/// it is. One that is too large waits until the broker takes it.
-pub(super) fn about_the_broker(mut answer: Answer) -> Answer {
-    if let Some(broken) = &mut answer.broken
-        && broken.cause.contains(TOO_LARGE)
-    {
+/// it is. One that is too large steps aside until the broker takes it.
+///
+/// All entries on their way have the answer to it, and `RabbitMQ`'s text has its length.
+pub(super) fn about_the_broker(mut answer: Answer, length: usize) -> Answer {
+    let own = format!("{TOO_LARGE} {length} ");
+    let too_large = answer.broken.as_mut();
+    if let Some(broken) = too_large.filter(|broken| broken.cause.contains(&own)) {
         broken.cause += ": raise its `max_message_size`, or `refpost queue drop` the entry";
+        answer.outcome = Outcome::Refused {
+            status: CONTENT_TOO_LARGE,
+            retry_after: None,
+        };
+        return answer;
     }
     match answer.outcome {
         Outcome::Delivered { .. } | Outcome::Down { .. } => answer,
