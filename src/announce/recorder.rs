@@ -352,10 +352,8 @@ impl Recorded {
     fn add(&mut self, id: Id, recipients: Vec<Recipient>, messages: usize) {
         self.messages += messages;
         self.entries += 1;
-        let all = recipients.iter();
-        for (queue, one) in
-            all.flat_map(|it| it.endpoints().iter().map(move |one| (&it.queue, one)))
-        {
+        let shares = recipients.iter().flat_map(Recipient::shares);
+        for (queue, one) in shares {
             let wanted = match &one.messages {
                 Selection::All => messages,
                 Selection::Only(numbers) => numbers.len(),

@@ -77,7 +77,7 @@ pub use journal::unrendered;
 pub use origin::Origin;
 pub use outcome::{Outcome, Reason, retry_after};
 pub use receivers::Receivers;
-pub use recipients::{broker_queue, is_left, queue_of, recipients, recipients_of, why_unwanted};
+pub use recipients::{broker_queue, is_left, queue_of, recipients, recipients_meant, why_unwanted};
 pub use result::{About, Drained, LaneReport, Left, Notice, Words};
 pub use scheduler::{STEP, Scheduler};
 pub use transport::{Client, Transport};

@@ -1,5 +1,6 @@
 //! Decides who gets which messages, and by which queue (pure).
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,26 @@ use crate::spool::{Forward, Header, Queue, Recipient, Selection};
 #[must_use]
 pub fn recipients(messages: &[Message], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
     let about: Vec<About<'_>> = messages.iter().map(Message::about).collect();
-    recipients_of(&about, settings, git_dir)
+    let gets = |endpoint: &Endpoint| selection(&about, |message| endpoint.gets(message));
+    recipients_of(gets, settings, git_dir)
+}
+
+/// Returns who gets an entry that another machine or account has made: the endpoints that it means,
+/// with the messages that each had then, as from a queue there, whatever their filters say now.
+///
+/// Those that are not configured here are left out, and those for alerts.
+#[must_use]
+pub fn recipients_meant(
+    meant: &[Recipient],
+    settings: &Settings,
+    git_dir: &Path,
+) -> Vec<Recipient> {
+    let gets = |endpoint: &Endpoint| {
+        let mut meant = meant.iter().filter(|_| !endpoint.is_for_alerts);
+        let own = meant.find(|one| one.endpoint == endpoint.name)?;
+        Some(own.messages.clone())
+    };
+    recipients_of(gets, settings, git_dir)
 }
 
 /// Returns the reason for which an endpoint does not get a message. `None`: it gets it.
@@ -36,41 +56,41 @@ pub fn why_unwanted(endpoint: &Endpoint, message: About<'_>) -> Option<String> {
     }
 }
 
-/// Returns who gets which of the messages with these properties.
-#[must_use]
-pub fn recipients_of(about: &[About<'_>], settings: &Settings, git_dir: &Path) -> Vec<Recipient> {
+/// Returns who gets an entry, where an endpoint gets those of its messages.
+fn recipients_of(
+    gets: impl Fn(&Endpoint) -> Option<Selection>,
+    settings: &Settings,
+    git_dir: &Path,
+) -> Vec<Recipient> {
     let of = |via| {
         let each = settings.via(via).filter_map(|endpoint| {
             Some(Recipient {
                 queue: queue_of(endpoint, settings, git_dir),
                 endpoint: endpoint.name.clone(),
-                messages: selection(about, |message| endpoint.gets(message))?,
+                messages: gets(endpoint)?,
                 forward: None,
             })
         });
         each.collect::<Vec<_>>()
     };
-    let by_any = |via| {
-        selection(about, |message| {
-            settings.via(via).any(|endpoint| endpoint.gets(message))
+    let whole = |queue: Queue, endpoint: String, to: Vec<Recipient>| {
+        Some(Recipient {
+            queue,
+            endpoint,
+            messages: union(&to)?,
+            forward: Some(Forward {
+                path: path_below(settings, git_dir),
+                to,
+            }),
         })
     };
     let mut all = of(Via::Here);
-    all.extend(by_any(Via::Service).map(|messages| Recipient {
-        queue: Queue::service(),
-        endpoint: Queue::service().to_string(),
-        messages,
-        forward: None,
-    }));
-    let broker = settings.broker.as_ref().zip(by_any(Via::Broker));
-    all.extend(broker.map(|(broker, messages)| Recipient {
-        queue: queue_of(&broker.endpoint, settings, git_dir),
-        endpoint: broker.endpoint.name.clone(),
-        messages,
-        forward: Some(Forward {
-            path: path_below(settings, git_dir),
-            to: of(Via::Broker),
-        }),
+    let service = Queue::service();
+    let name = service.to_string();
+    all.extend(whole(service, name, of(Via::Service)));
+    all.extend(settings.broker.as_ref().and_then(|broker| {
+        let queue = queue_of(&broker.endpoint, settings, git_dir);
+        whole(queue, broker.endpoint.name.clone(), of(Via::Broker))
     }));
     all
 }
@@ -104,6 +124,18 @@ fn selection<'a>(about: &[About<'a>], wants: impl Fn(About<'a>) -> bool) -> Opti
     } else {
         Selection::Only(wanted)
     })
+}
+
+/// Returns the messages that any of these gets, or `None` if there are none of these.
+fn union(all: &[Recipient]) -> Option<Selection> {
+    let mut numbers = BTreeSet::new();
+    for one in all {
+        match &one.messages {
+            Selection::All => return Some(Selection::All),
+            Selection::Only(own) => numbers.extend(own),
+        }
+    }
+    (!all.is_empty()).then(|| Selection::Only(numbers.into_iter().collect()))
 }
 
 /// Returns the name of an endpoint's queue, which is the endpoint's own name.

@@ -1,8 +1,9 @@
 //! Takes entries in, from the socket or from a mail drop.
 //!
-//! Decides who may submit what, by the server's settings, and how much of it. Nothing in an entry
-//! is believed but its messages. Owner, group and mode of the repository's folders tell who may
-//! submit for it; the server's file, who gets the entry; the service sets its queue and its id.
+//! Decides who may submit what, by the server's settings, and how much of it. Of an entry its
+//! messages are believed, and which of them each endpoint gets. Owner, group and mode of the
+//! repository's folders tell who may submit for it; the server's file, which endpoints there are;
+//! the service sets its queue and its id.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
@@ -17,8 +18,7 @@ use crate::config::Settings;
 use crate::context::told::{self, Told};
 use crate::context::{Context, locate, max_spool};
 use crate::error::Error;
-use crate::payload::About;
-use crate::spool::{Content, Frozen, Header, Id, IoError, Recipient, Spool, Taken, Unusable};
+use crate::spool::{Content, Header, Id, IoError, Recipient, Spool, Taken, Unusable};
 use crate::{delivery, report};
 
 /// Greatest size of an entry in bytes. No hook makes a larger one.
@@ -243,15 +243,17 @@ impl<'a> Desk<'a> {
                 Unusable::Unread(_) | Unusable::Io(_) => Answer::Later(report::chain(&error)),
             })?;
         let recipients = recipients(arrival.header(), welcome, &request.endpoints);
-        if !recipients.is_empty() {
-            let id = spool
-                .take_in(&arrival, recipients, repository, &self.ctx.id_parts())
-                .and_then(|id| Ok(spool.flush_new().map(|()| id)?))
-                .map_err(|error| later(error.into()))?;
-            spool.count_size(repository, &id, request.length);
-            spool.count_size(&account(asker), &id, request.length);
-            self.note(asker, spool, repository, &request.id);
+        if recipients.is_empty() {
+            let why = "it is for no endpoint that the service's configuration has";
+            return Err(Answer::Never(why.to_owned()));
         }
+        let id = spool
+            .take_in(&arrival, recipients, repository, &self.ctx.id_parts())
+            .and_then(|id| Ok(spool.flush_new().map(|()| id)?))
+            .map_err(|error| later(error.into()))?;
+        spool.count_size(repository, &id, request.length);
+        spool.count_size(&account(asker), &id, request.length);
+        self.note(asker, spool, repository, &request.id);
         Ok(())
     }
 
@@ -284,24 +286,16 @@ fn ensure_room(welcome: &Welcome, asker: &Asker) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns who gets an entry by the server's file, among the endpoints that the asker means.
-///
-/// Each gets the messages that it wants.
-fn recipients(header: &Header, welcome: &Welcome, meant: &[String]) -> Vec<Recipient> {
+/// Returns who gets an entry, among the endpoints that the asker names, with the messages that the
+/// entry means for each.
+fn recipients(header: &Header, welcome: &Welcome, named: &[String]) -> Vec<Recipient> {
     let Content::Built(built) = &header.content else {
         return Vec::new();
     };
-    let about: Vec<About<'_>> = built.messages.iter().map(Frozen::about).collect();
-    let settings = &welcome.settings;
-    let mut all = delivery::recipients_of(&about, settings, &welcome.repository);
-    for one in &mut all {
-        if let Some(forward) = &mut one.forward {
-            forward.to.retain(|one| meant.contains(&one.endpoint));
-        }
-    }
-    let is_meant = |one: &Recipient| meant.contains(&one.endpoint);
-    all.retain(|one| one.endpoints().iter().any(is_meant));
-    all
+    let meant = built.recipients.iter().flat_map(Recipient::endpoints);
+    let meant = meant.filter(|one| named.contains(&one.endpoint));
+    let meant: Vec<Recipient> = meant.cloned().collect();
+    delivery::recipients_meant(&meant, &welcome.settings, &welcome.repository)
 }
 
 /// Returns the key under which an account's entries are counted. No repository's path begins like

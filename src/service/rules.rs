@@ -47,8 +47,8 @@ impl Rules {
     }
 }
 
-/// Returns who gets an entry: the endpoints that the git server meant, with the messages that each
-/// had then, as from a queue of its own. The error is the reason for which nobody does.
+/// Returns who gets an entry: the endpoints that the git server meant. The error is the reason for
+/// which nobody does.
 ///
 /// Of an endpoint that is not configured here the messages are kept in `failed/`, under its own
 /// name. Without settings they wait in queues until they can be loaded.
@@ -57,26 +57,22 @@ pub(super) fn recipients(
     settings: Option<&Settings>,
     repository: &Path,
 ) -> Result<Vec<Recipient>, String> {
+    let meant = |settings| delivery::recipients_meant(&forward.to, settings, repository);
+    let mut all = settings.map_or_else(Vec::new, meant);
+    let endpoint = |name: &str| settings?.endpoints.iter().find(|own| own.name == name);
     let by_name = forward.to.iter().map(|one| (one.endpoint.as_str(), one));
-    let mut unknown = 0;
-    let mut all = Vec::new();
-    for (name, one) in by_name.collect::<BTreeMap<_, _>>() {
-        let known = settings.and_then(|settings| {
-            let mut endpoints = settings.endpoints.iter();
-            let endpoint = endpoints.find(|own| own.name == name)?;
-            Some((endpoint, delivery::queue_of(endpoint, settings, repository)))
-        });
-        unknown += usize::from(known.is_none());
-        let is_wrong = known.as_ref().is_some_and(|(own, _)| own.is_for_alerts);
-        if is_wrong || unknown > MOST_UNKNOWN || !config::is_endpoint_name(name) {
+    let is_left = |name| endpoint(name).is_none_or(|own| own.is_for_alerts);
+    let left: BTreeMap<_, _> = by_name.filter(|(name, _)| is_left(name)).collect();
+    for (at, (name, one)) in left.into_iter().enumerate() {
+        let is_for_alerts = endpoint(name).is_some();
+        if is_for_alerts || at >= MOST_UNKNOWN || !config::is_endpoint_name(name) {
             let name = told::cut(name);
             return Err(format!(
                 "it is for `{name}`, which is no endpoint for it here"
             ));
         }
-        let queue = known.map_or_else(|| Queue::new(name), |(_, queue)| Ok(queue));
         all.push(Recipient {
-            queue: queue.map_err(|error| chain(&error))?,
+            queue: Queue::new(name).map_err(|error| chain(&error))?,
             forward: None,
             ..one.clone()
         });

@@ -31,6 +31,16 @@ impl Recipient {
             None => std::slice::from_ref(self),
         }
     }
+
+    /// Returns those whom a pusher knows, with the queue: the service, or else the endpoints.
+    pub fn shares(&self) -> impl Iterator<Item = (&Queue, &Self)> {
+        let each = if self.queue.is_service() {
+            std::slice::from_ref(self)
+        } else {
+            self.endpoints()
+        };
+        each.iter().map(|one| (&self.queue, one))
+    }
 }
 
 /// The endpoints that workers deliver an entry to.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use crate::service_refuses::forged;
 use crate::support::served::ask;
 use crate::support::spooled::{commits, eventually, files_below, to};
 use crate::support::{Answer, Served, set_mode};
@@ -338,30 +339,40 @@ fn a_member_of_the_repositorys_group_may_submit() {
     assert_eq!(submit(), "later the account may not write the repository\n");
 }
 
+/// Asks the service, as alice, to take an entry of alice's for `ci`, with a header that she wrote.
+fn submit(served: &Served, change: impl Fn(String) -> String) -> String {
+    let entry = forged(served, change);
+    let path = served.bare("alice/a").display().to_string();
+    ask(served, served.alice.uid, &path, &entry, "ci")
+}
+
 /// An account could displace the ids of all others by entries that cost it nothing.
 #[test]
-fn an_entry_that_no_endpoint_wants_was_remembered() {
+fn an_entry_that_is_for_no_endpoint_was_remembered() {
     let Some(served) = Served::new() else { return };
     served.configure("mode = \"spool\"", "");
     served.push(&served.alice, "alice/a");
-    served.configure("", "refs = [\"refs/tags/*\"]\n");
     let _service = served.start();
-    let own = served.own_spool("alice/a").join("retry/@service");
-    let entry = fs::read_dir(own).unwrap().next().unwrap().unwrap().path();
-    let entry = fs::read(entry).unwrap();
-    let entry = served.accounts.environment.write("entry", entry);
-    set_mode(&entry, 0o644);
-    let bare = served.bare("alice/a");
-    let submit = || {
-        let paths = [&bare, &entry].map(|path| path.to_str().unwrap());
-        ask(&served, served.alice.uid, paths[0], paths[1], "ci")
-    };
-    assert_eq!(submit(), "durable\n");
+    // It was acknowledged, and gone.
+    let answer = submit(&served, |header| header.replace("\"ci\"", "\"other\""));
+    let never = "never it is for no endpoint that the service's configuration has\n";
+    assert_eq!(answer, never);
     assert!(!served.spool().join("taken").exists());
-    served.configure("", "");
-    assert_eq!(submit(), "durable\n");
+    assert_eq!(submit(&served, |header| header), "durable\n");
     assert_eq!(served.arrived(1).len(), 1);
     assert!(served.spool().join("taken").exists());
+}
+
+/// They were acknowledged and gone.
+#[test]
+fn messages_that_the_services_endpoint_does_not_choose_any_more_arrive() {
+    let Some(served) = Served::new() else { return };
+    served.configure("mode = \"spool\"", "");
+    let (commit, _) = served.push(&served.alice, "alice/a");
+    served.configure("", "refs = [\"refs/tags/*\"]\n");
+    let _service = served.start();
+    assert_eq!(submit(&served, |header| header), "durable\n");
+    assert_eq!(commits(&served.arrived(1)), [commit]);
 }
 
 /// What was to be submitted can be delivered by the repository's owner instead.

@@ -13,7 +13,7 @@ use crate::support::spooled::{commits, eventually, files_below};
 use crate::support::{Accounts, Served, set_mode};
 
 /// An entry of alice's, with a header that she wrote.
-fn forged(served: &Served, change: impl Fn(String) -> String) -> String {
+pub(crate) fn forged(served: &Served, change: impl Fn(String) -> String) -> String {
     let own = served.own_spool("alice/a").join("retry/@service");
     let entry = fs::read_dir(own).unwrap().next().unwrap().unwrap().path();
     let bytes = fs::read(entry).unwrap();
@@ -56,7 +56,9 @@ fn a_path_that_leads_elsewhere_got_the_keys_of_another_section() {
         chown(&folder, Some(alice), None).unwrap();
     }
     served.push(&served.alice, "alice/a");
-    let entry = forged(&served, |header| header.replace("\"ci\"", "\"infra\""));
+    let entry = forged(&served, |header| {
+        header.replace("\"queue\":\"ci\"", "\"queue\":\"infra\"")
+    });
     let _service = served.start();
     let srv = srv.display();
     let ask = |path: &str, endpoint: &str| ask(&served, alice, path, &entry, endpoint);
