@@ -66,7 +66,7 @@ impl Agenda {
         receivers: &Receivers,
         now: SystemTime,
     ) -> bool {
-        let Some((next, probe_from)) = receivers.held(key) else {
+        let Some((next, probe_from)) = receivers.held(key, now) else {
             return false;
         };
         let is_probed = self.fresh.contains(key) && has_come(probe_from, now);
@@ -98,11 +98,11 @@ impl Agenda {
             self.wait(spool, key, due, None);
             return Verdict::Waits;
         }
-        let held = receivers.held(key).filter(|_| standing.head.is_some());
+        let held = receivers.held(key, now).filter(|_| standing.head.is_some());
         if is_due && !held.is_some_and(|(_, from)| is_fresh && has_come(from, now)) {
             return Verdict::Due;
         }
-        let (next, probe_from) = receivers.held(key).unwrap_or((due, due));
+        let (next, probe_from) = receivers.held(key, now).unwrap_or((due, due));
         if has_come(probe_from, now) && (receivers.take_wake(key) || is_fresh) {
             return Verdict::Probe;
         }

@@ -24,6 +24,17 @@ pub(super) fn key(spool: &Spool, queue: &Queue) -> Key {
     (spool.root().to_owned(), queue.clone())
 }
 
+/// A failed attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed {
+    pub(super) by_transport: bool,
+    pub(super) extent: Extent,
+    pub(super) now: SystemTime,
+    /// Time of the next attempt in the schedule.
+    pub(super) next: SystemTime,
+    pub(super) retry_after: Option<Duration>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) under_way: BTreeMap<Origin, usize>,
@@ -144,7 +155,7 @@ impl Known {
             .reduce(|one, other| (one.0.max(other.0), one.1.min(other.1)))?;
         let until = match until {
             Some(until) => until,
-            None if has_come(last + PROBED_AGAIN, now) => return None,
+            None if has_come(tried_again(last, now), now) => return None,
             // The longer the outage, the later.
             None => {
                 let age = now.duration_since(since).unwrap_or_default();
@@ -192,6 +203,13 @@ impl Known {
         let is_for_this = failure.extent == Extent::Receiver || own.extent != Extent::Untried;
         (probing != key && is_for_this).then_some(failure.next + PROBED_AGAIN)
     }
+}
+
+/// Returns the time from which a queue may be tried again whose last attempt was at `last`.
+///
+/// One that is yet to come was recorded by a clock that was ahead.
+pub(super) fn tried_again(last: SystemTime, now: SystemTime) -> SystemTime {
+    if last > now { now } else { last + PROBED_AGAIN }
 }
 
 /// Returns whether a time has come.

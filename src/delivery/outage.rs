@@ -1,10 +1,10 @@
 //! The state of a receiver after an answer: up, or down, and since when.
 
 use super::http::answer::Answer;
+use super::known::Failed;
 use super::known::{Key, key};
 use super::origin::Origin;
 use super::outcome::{Outcome, Reason};
-use super::receivers::Failed;
 use super::retry::Decision;
 use super::work::{Job, Work};
 use crate::spool::{Extent, Item};

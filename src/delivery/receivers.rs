@@ -19,26 +19,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::known::{Key, Known, PROBED_AGAIN};
+use super::known::{Failed, Key, Known, tried_again};
 use super::origin::Origin;
 use super::result::Left;
-use crate::spool::{Extent, Failure, Lock, Queue, Sample, Spool, Stats};
+use crate::spool::{Failure, Lock, Queue, Sample, Spool, Stats};
 
 /// Time in which another process has written a spool's `stats`.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(2);
 /// Longest time after an attempt in which the attempt is counted.
 const COUNTED_WITHIN: Duration = Duration::from_mins(1);
-
-/// A failed attempt.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Failed {
-    pub(super) by_transport: bool,
-    pub(super) extent: Extent,
-    pub(super) now: SystemTime,
-    /// Time of the next attempt in the schedule.
-    pub(super) next: SystemTime,
-    pub(super) retry_after: Option<Duration>,
-}
 
 /// The receivers, and the queues that lead to them. Clones share their state.
 #[derive(Clone, Debug, Default)]
@@ -190,10 +179,10 @@ impl Receivers {
     /// one earlier.
     ///
     /// Returns `None` if its last attempt did not fail.
-    pub(super) fn held(&self, key: &Key) -> Option<(SystemTime, SystemTime)> {
+    pub(super) fn held(&self, key: &Key, now: SystemTime) -> Option<(SystemTime, SystemTime)> {
         let known = self.0.borrow();
         let failure = known.get(key)?;
-        let probe_from = failure.not_before.max(failure.last + PROBED_AGAIN);
+        let probe_from = failure.not_before.max(tried_again(failure.last, now));
         let next = if failure.is_woken {
             failure.next.min(probe_from)
         } else {
@@ -249,7 +238,9 @@ impl Receivers {
             since: failed.now,
             last: failed.now,
             next: failed.next,
-            not_before: failed.now + failed.retry_after.unwrap_or_default(),
+            not_before: failed
+                .retry_after
+                .map_or(SystemTime::UNIX_EPOCH, |it| failed.now + it),
             answers: BTreeMap::new(),
         };
         known.fails(key, failure);
@@ -287,7 +278,7 @@ impl Drop for Visit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::Access;
+    use crate::spool::{Access, Extent};
 
     const MINUTE: Duration = Duration::from_mins(1);
 
@@ -382,8 +373,18 @@ mod tests {
         assert_eq!(host.is_put_off("a", 0, true), None);
         assert_eq!(host.is_put_off("b", 1, true), Some(61));
         host.receivers.took(&Host::key("a"), &host.origin, at(30));
-        let next = host.receivers.held(&Host::key("b")).map(|(next, _)| next);
+        let held = host.receivers.held(&Host::key("b"), at(30));
+        let next = held.map(|(next, _)| next);
         assert!(next.is_some_and(|next| next <= at(30)), "{next:?}");
+    }
+
+    #[test]
+    fn a_push_did_not_probe_after_the_clock_was_half_an_hour_ahead() {
+        let host = Host::new(Extent::Receiver);
+        assert_eq!(host.is_put_off("a", 30, true), None);
+        let probe_from = |name| host.receivers.held(&Host::key(name), at(0));
+        assert_eq!(probe_from("a").map(|(_, from)| from), Some(at(0)));
+        assert_eq!(host.is_put_off("b", 0, false), None);
     }
 
     #[test]

@@ -350,7 +350,8 @@ impl<'a> Scheduler<'a> {
         let report = result.unwrap_or_else(|_| LaneReport::of(Left::Fault));
         if let Some(Left::Down { until }) = report.left {
             self.busy.remove(&key);
-            let from = self.receivers.held(&key).map(|(_, from)| from);
+            let held = self.receivers.held(&key, self.host.now());
+            let from = held.map(|(_, from)| from);
             return self.agenda.wait(&spool, &key, until, from);
         }
         if report.is_more_due() {
