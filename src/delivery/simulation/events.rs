@@ -55,7 +55,7 @@ impl Script {
         }
     }
 
-    fn id_parts(&self) -> IdParts<'static> {
+    pub(super) fn id_parts(&self) -> IdParts<'static> {
         IdParts {
             now: self.simulated.now(),
             host: "host",
@@ -163,7 +163,12 @@ impl Script {
     }
 
     /// Makes a push of this number, which moves the repository's branch from the one before it.
-    fn composed(&mut self, repository: usize, number: u64, endpoints: &[String]) -> Draft {
+    pub(super) fn composed(
+        &mut self,
+        repository: usize,
+        number: u64,
+        endpoints: &[String],
+    ) -> Draft {
         let recipients = endpoints.iter().map(|name| recipient(name)).collect();
         let content = Content::Built(Built {
             messages: vec![message(number)],
@@ -274,7 +279,12 @@ impl Script {
     fn change_a_config(&mut self) {
         let mut chance = self.simulated.chance.borrow_mut();
         let repository = chance.index(REPOSITORIES);
-        let text = match chance.below(5) {
+        let text = match chance.below(6) {
+            5 => {
+                self.gone.insert(repository);
+                drop(chance);
+                return self.simulated.remove(repository);
+            }
             0 => String::new(),
             1 => "[broken".to_owned(),
             2 => {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
+use tokio::time::Instant;
 
 use super::script::{CHOKES, Script};
 use super::simulated::ENDPOINTS;
@@ -26,11 +27,10 @@ impl Script {
             waiting, 0,
             "something waits for healthy receivers: {survey:#?}"
         );
-        let folders = self.simulated.spool.queues().unwrap();
-        assert!(folders.is_empty(), "empty folders stay: {folders:?}");
         self.judge_losses();
         self.judge_order();
         self.judge_counts();
+        self.judge_repeats();
         self.judge_delays();
         self.judge_expiry();
         for name in ENDPOINTS {
@@ -101,7 +101,12 @@ impl Script {
             let jumps = self.jumps.iter().filter(|(_, by)| *by > DAY);
             let jump = jumps.map(|(at, _)| *at).rfind(|at| *at <= last);
             let begun = self.begun.iter().rfind(|at| **at <= last).copied();
-            let pushed = self.pushes[usize::try_from(number).unwrap() - 1].at;
+            let push = &self.pushes[usize::try_from(number).unwrap() - 1];
+            // One whose repository is gone is given up without an attempt.
+            if self.gone.contains(&push.repository) {
+                continue;
+            }
+            let pushed = push.at;
             if let Some((jump, begun)) = jump.zip(begun)
                 && begun > jump
                 && last - pushed < give_up_after
@@ -180,11 +185,56 @@ impl Script {
         );
     }
 
+    /// Asserts that queues in which nothing waits have no folder.
+    pub(super) fn judge_folders(&self) {
+        let folders = self.simulated.spool.queues().unwrap();
+        assert!(folders.is_empty(), "empty folders stay: {folders:?}");
+    }
+
     /// Returns the number of attempts with a line in the log.
     pub(super) fn logged(&self) -> usize {
+        self.lines(|_| true)
+    }
+
+    /// Returns the number of such attempts of these endpoints.
+    pub(super) fn lines(&self, is_of: impl Fn(&str) -> bool) -> usize {
         let log = self.simulated.spool.log();
-        let lines = log.last(usize::MAX / 2, |line| !line.msg_id.is_empty());
+        let lines = log.last(usize::MAX / 2, |line| {
+            !line.msg_id.is_empty() && is_of(&line.endpoint)
+        });
         lines.unwrap().len()
+    }
+
+    /// Asserts that a message that is known to be accepted is not sent again, except after kills
+    /// and on a full disk.
+    fn judge_repeats(&self) {
+        let mut known: BTreeMap<(&str, u64), Instant> = BTreeMap::new();
+        for one in self.simulated.sent.borrow().iter() {
+            let name = ENDPOINTS.into_iter().find(|name| *name == one.endpoint);
+            let key = (name.unwrap(), one.number);
+            if let Some(first) = known.get(&key).copied() {
+                let is_odd = |(from, to): &(Instant, Option<Instant>)| {
+                    *from <= one.began && to.is_none_or(|to| to >= first)
+                };
+                let is_excused =
+                    self.disturbed.contains(&one.endpoint) || self.lapses.iter().any(is_odd);
+                assert!(is_excused, "{key:?} is sent again, though accepted");
+            }
+            if one.is_known {
+                known.insert(key, one.began);
+            }
+        }
+    }
+
+    /// Asserts that no outage is remembered of an endpoint that accepted its last message.
+    pub(super) fn judge_outages(&self, since: Instant) {
+        let failures = self.simulated.spool.stats().failures;
+        let sent = self.simulated.sent.borrow();
+        for name in failures.keys() {
+            let last = sent.iter().rfind(|one| one.endpoint == *name);
+            let is_over = last.is_some_and(|last| last.began >= since && last.is_known);
+            assert!(!is_over, "{name} is back, and called down: {failures:#?}");
+        }
     }
 
     /// Asserts that a quick receiver is served quickly, whatever the others do.

@@ -8,6 +8,7 @@
 
 mod chance;
 mod events;
+mod fairness;
 mod judge;
 mod messages;
 mod operator;

@@ -1,5 +1,7 @@
 //! Acts of an operator, and of the disk.
 
+use tokio::time::Instant;
+
 use super::super::agent::Outside;
 use super::script::Script;
 use super::simulated::ENDPOINTS;
@@ -57,13 +59,17 @@ impl Script {
 
     pub(super) fn fill_the_disk(&mut self) {
         self.simulated.is_full.set(true);
+        self.lapses.push((Instant::now(), None));
         fill_disk(true);
         // Those under way, and those that are not crossed off.
         self.unlogged += 2 * ENDPOINTS.len();
     }
 
-    pub(super) fn make_room(&self) {
+    pub(super) fn make_room(&mut self) {
         self.simulated.is_full.set(false);
+        for (_, end) in &mut self.lapses {
+            end.get_or_insert_with(Instant::now);
+        }
         fill_disk(false);
     }
 

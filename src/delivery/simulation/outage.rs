@@ -9,8 +9,8 @@ use super::super::agent::Outside;
 use super::super::scheduler::Scheduler;
 use super::LONG;
 use super::messages::host;
-use super::script::Script;
-use super::simulated::ENDPOINTS;
+use super::script::{Push, Script};
+use super::simulated::{ENDPOINTS, Manner};
 use crate::spool::Queue;
 
 /// Delay after which a queue is tried again: more than a minute after its last attempt.
@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_mins(2);
 impl Script {
     /// Asserts that the end of an outage is noticed.
     ///
-    /// A receiver that accepts a message gets those of its other queues; and a push gets through to
+    /// A receiver that accepts a message gets those of its other queues, and a push gets through to
     /// one that was down.
     pub(super) async fn come_back(&mut self, engine: &mut Scheduler<'_>) {
         let down = self.down();
@@ -31,21 +31,21 @@ impl Script {
         if self.simulated.chance.borrow_mut().one_in(2) {
             self.drive(engine, Instant::now() + MINUTE).await;
             let pushed = Instant::now();
-            while self.pushes.last().is_some_and(|push| push.at < pushed) {
-                self.push();
-            }
-            while !self.composing.is_empty() {
-                self.compose();
+            if self.simulated.chance.borrow_mut().one_in(2) {
+                self.push_to_all();
+            } else {
+                self.push_to_one_of_each_host();
             }
             engine.add(&self.simulated.spool);
             self.drive(engine, pushed + SOON).await;
             let went_to = self.pushes.last().and_then(|push| push.endpoints.clone());
-            for name in down
-                .iter()
-                .filter(|name| went_to.iter().flatten().any(|it| it == *name))
-            {
-                let first = self.first_taken(name, began);
-                assert!(first.is_some(), "a push did not probe {name}");
+            for name in &down {
+                let is_taken = self.first_taken(name, began).is_some();
+                if went_to.iter().flatten().any(|it| it == name) {
+                    assert!(is_taken, "a push did not probe {name}");
+                } else if went_to.iter().flatten().any(|it| host(it) == host(name)) {
+                    assert!(is_taken, "{name} is back, and a push wakes no other queue");
+                }
             }
         } else {
             let (healed, are_probed) = (Instant::now(), self.probed(&down));
@@ -85,13 +85,58 @@ impl Script {
         ENDPOINTS.into_iter().filter(is_down).collect()
     }
 
+    /// Has no receiver reachable for some hours, with a message for each endpoint.
+    pub(super) async fn go_down(&mut self, engine: &mut Scheduler<'_>) {
+        self.all_are([Manner::Absent, Manner::Hangs][self.simulated.chance.borrow_mut().index(2)]);
+        self.push_to_all();
+        engine.add(&self.simulated.spool);
+        let hours = self.simulated.chance.borrow_mut().below(30);
+        self.drive(engine, Instant::now() + Duration::from_hours(hours))
+            .await;
+    }
+
+    fn push_to_one_of_each_host(&mut self) {
+        let names = ENDPOINTS.into_iter().filter(|name| host(name) == *name);
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let number = self.pushes.len() as u64 + 1;
+        let draft = self.composed(0, number, &names);
+        let id = self.id_parts();
+        self.simulated.spool.enqueue(&draft, &id).unwrap();
+        self.pushes.push(Push {
+            repository: 0,
+            endpoints: Some(names),
+            at: Instant::now(),
+            quick: vec![],
+        });
+    }
+
+    pub(super) fn push_to_all(&mut self) {
+        let pushed = self.pushes.len();
+        while self.pushes.len() == pushed {
+            self.push();
+        }
+        while !self.composing.is_empty() {
+            self.compose();
+        }
+    }
+
     /// Returns the hosts of endpoints whose schedule has an attempt within the hour.
     ///
     /// A jump of the clock, or an endpoint that said it was gone, leaves longer ones.
     fn probed(&self, down: &[&'static str]) -> BTreeSet<&'static str> {
         let failures = self.simulated.spool.stats().failures;
         let soon = self.simulated.now() + PROBED;
-        let are_soon = |name: &&&str| failures.get(**name).is_some_and(|it| it.next < soon);
+        let refused = self.simulated.refused.borrow();
+        let is_odd = |name: &str| {
+            !self.jumps.is_empty() || refused.iter().any(|(endpoint, _)| endpoint == name)
+        };
+        let are_soon = |name: &&&str| {
+            let queue = Queue::new(**name).unwrap();
+            let head = self.simulated.spool.standing(&queue).unwrap().head;
+            let is_soon = failures.get(**name).is_some_and(|it| it.next < soon)
+                && head.is_some_and(|it| it.due < soon);
+            is_soon || !is_odd(name)
+        };
         down.iter()
             .filter(are_soon)
             .map(|name| host(name))
@@ -99,7 +144,7 @@ impl Script {
     }
 
     /// Returns the time at which an endpoint first accepted a message, of those sent since.
-    fn first_taken(&self, name: &str, since: usize) -> Option<Instant> {
+    pub(super) fn first_taken(&self, name: &str, since: usize) -> Option<Instant> {
         let sent = self.simulated.sent.borrow();
         let mut later = sent[since..].iter();
         let first = later.find(|one| one.endpoint == name && one.taken);

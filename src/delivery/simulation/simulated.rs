@@ -68,6 +68,8 @@ pub(super) struct Sent {
     pub(super) began: Instant,
     /// True if the receiver accepted it, though it may not have been able to say so.
     pub(super) taken: bool,
+    /// True if the engine was told so.
+    pub(super) is_known: bool,
 }
 
 pub(super) struct Simulated {
@@ -79,7 +81,8 @@ pub(super) struct Simulated {
     /// Messages that were refused or broke once: they may arrive out of order.
     pub(super) refused: RefCell<BTreeSet<(String, u64)>>,
     pub(super) under_way: Cell<usize>,
-    pub(super) reports: Cell<usize>,
+    /// Number of turns that were reported.
+    pub(super) turns: Cell<usize>,
     /// True while the disk is full.
     pub(super) is_full: Cell<bool>,
     /// Seconds by which the clock is ahead of true time.
@@ -108,7 +111,7 @@ impl Simulated {
             sent: RefCell::default(),
             refused: RefCell::default(),
             under_way: Cell::new(0),
-            reports: Cell::new(0),
+            turns: Cell::new(0),
             is_full: Cell::new(false),
             ahead: Cell::new(0),
             start: Instant::now(),
@@ -124,7 +127,15 @@ impl Simulated {
 
     /// Writes a repository's configuration, which may be broken.
     pub(super) fn configure(&self, n: usize, text: &str) {
-        fs::write(self.repository(n).join(config::REPOSITORY_FILE), text).unwrap();
+        let repository = self.repository(n);
+        fs::create_dir_all(&repository).unwrap();
+        fs::write(repository.join(config::REPOSITORY_FILE), text).unwrap();
+        self.forget();
+    }
+
+    /// Removes a repository, until it is configured.
+    pub(super) fn remove(&self, n: usize) {
+        let _ = fs::remove_dir_all(self.repository(n));
         self.forget();
     }
 
@@ -234,11 +245,14 @@ impl Transport for Simulated {
                 number,
                 began: Instant::now(),
                 taken: false,
+                is_known: false,
             });
             self.under_way.set(self.under_way.get() + 1);
             let (answer, taken) = self.meet(&endpoint.name, number, limit).await;
             self.under_way.set(self.under_way.get() - 1);
-            self.sent.borrow_mut()[at].taken = taken;
+            let one = &mut self.sent.borrow_mut()[at];
+            one.taken = taken;
+            one.is_known = matches!(answer.outcome, Outcome::Delivered { .. });
             Ok(answer)
         })
     }
@@ -268,7 +282,11 @@ impl Outside for Simulated {
         if let Some(known) = self.settings.borrow().get(repository) {
             return known.clone();
         }
-        let found = self.load(repository).map_err(Unavailable::Broken);
+        let found = if repository.is_dir() {
+            self.load(repository).map_err(Unavailable::Broken)
+        } else {
+            Err(Unavailable::Gone(repository.to_owned()))
+        };
         let mut settings = self.settings.borrow_mut();
         settings.insert(repository.to_owned(), found.clone());
         found
@@ -295,7 +313,7 @@ impl Surveyor for Simulated {
     }
 
     fn worked(&self, _: &Spool, _: &Queue, result: &Result<LaneReport, SpoolError>) {
-        self.reports.set(self.reports.get() + 1);
+        self.turns.set(self.turns.get() + 1);
         assert!(result.is_ok() || self.is_full.get(), "{result:?}");
     }
 }
