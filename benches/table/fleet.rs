@@ -63,7 +63,8 @@ impl Fleet {
         let text = format!(
             "root = \"{}\"\nmode = \"spool\"\nunsigned = true\nmax_spool = 0\n[[endpoint]]\nname = \"ci\"\n\
              url = \"http://127.0.0.1:9/\"\npaused = true\n[broker]\nurl = \"{url}\"\n[worker]\nspool = \"{}\"\n",
-            root.display(),
+            // The repository of the template lies there, too.
+            site.folder().display(),
             site.folder().join("worker").display()
         );
         let config = site.folder().join("server.toml");
@@ -116,10 +117,10 @@ fn hand_over(url: &str, repositories: usize, entries: usize, bar: f64) {
     for _ in 0..ROUNDS {
         fleet.fill(&bodies);
         flushes.push(time(|| assert!(fleet.flush().status().unwrap().success())));
-        purge(url);
+        assert_eq!(purge(url), entries);
         let window = repositories.min(WINDOW);
         clients.push(time(|| publish(url, &bodies, window)));
-        purge(url);
+        assert_eq!(purge(url), entries);
     }
     table::row(&Row {
         what: format!("{entries} entries of {repositories} repositories"),
@@ -246,21 +247,23 @@ fn publish(url: &str, bodies: &[Vec<u8>], window: usize) {
     });
 }
 
-fn purge(url: &str) {
+/// Empties the broker's queue. Returns the number of entries in it.
+fn purge(url: &str) -> usize {
     on_channel(url, async |channel| {
         channel
             .register_callback(DefaultChannelCallback)
             .await
             .unwrap();
         let queue = QueuePurgeArguments::new("refpost.0");
-        channel.queue_purge(queue).await.unwrap();
-    });
+        let count = channel.queue_purge(queue).await.unwrap();
+        usize::try_from(count.unwrap()).unwrap()
+    })
 }
 
-fn on_channel(url: &str, act: impl AsyncFnOnce(&Channel)) {
+fn on_channel<T>(url: &str, act: impl AsyncFnOnce(&Channel) -> T) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().unwrap();
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let url = url::Url::parse(url).unwrap();
         let (user, password) = (url.username(), url.password().unwrap());
         let (host, port) = (url.host_str().unwrap(), url.port().unwrap_or(5672));
@@ -268,8 +271,10 @@ fn on_channel(url: &str, act: impl AsyncFnOnce(&Channel)) {
         arguments.virtual_host(url.path().trim_start_matches('/'));
         let connection = Connection::open(&arguments).await.unwrap();
         let channel = connection.open_channel(None).await.unwrap();
-        act(&channel).await;
+        let done = act(&channel).await;
         connection.close().await.ok();
+        done
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
+    done
 }
