@@ -32,9 +32,7 @@ impl Script {
         engine.add(&simulated.spool);
         self.drive(&mut engine, Instant::now() + MINUTE).await;
         self.all_are(Manner::Hangs);
-        let mut manners = simulated.manners.borrow_mut();
-        manners.insert(quick.to_owned(), takes);
-        drop(manners);
+        self.is(quick, takes);
         let (began, pushed) = (simulated.sent.borrow().len(), self.pushes.len());
         self.push_to_all();
         for push in &mut self.pushes[pushed..] {

@@ -289,6 +289,11 @@ impl Script {
         assert_eq!(self.simulated.under_way.get(), 0);
     }
 
+    pub(super) fn is(&self, name: &str, manner: Manner) {
+        let mut manners = self.simulated.manners.borrow_mut();
+        manners.insert(name.to_owned(), manner);
+    }
+
     pub(super) fn all_are(&self, manner: Manner) {
         let mut manners = self.simulated.manners.borrow_mut();
         manners.extend(ENDPOINTS.map(|name| (name.to_owned(), manner)));

@@ -150,9 +150,10 @@ impl ByLibgit2 {
     ) -> Result<Option<T>, Cause> {
         let was_packed = self.was_packed.get();
         for is_packed in [was_packed, !was_packed] {
-            let found = match is_packed {
-                true => packed(self.packs()?),
-                false => loose(&self.own),
+            let found = if is_packed {
+                packed(self.packs()?)
+            } else {
+                loose(&self.own)
             };
             if found.is_some() {
                 self.was_packed.set(is_packed);
