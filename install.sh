@@ -58,7 +58,9 @@ always 644 templates/zulip.j2 $prefix/share/refpost/templates/zulip.j2
 cron 644 refpost.cron /etc/cron.d/refpost
 systemd 644 refpost-flush.service /etc/systemd/system/refpost-flush.service
 systemd 644 refpost-flush.timer /etc/systemd/system/refpost-flush.timer
-systemd 644 refpost-flush.path /etc/systemd/system/refpost-flush.path
+systemd 644 refpost-flush@.service /etc/systemd/system/refpost-flush@.service
+systemd 644 refpost-flush@.timer /etc/systemd/system/refpost-flush@.timer
+systemd 644 refpost-flush@.path /etc/systemd/system/refpost-flush@.path
 service 644 refpost.sysusers /etc/sysusers.d/refpost.conf
 service 644 refpost.socket /etc/systemd/system/refpost.socket
 service 644 refpost-work.service /etc/systemd/system/refpost-work.service
@@ -247,7 +249,7 @@ start_units() {
     else
         echo 'then run `systemctl daemon-reload` and `systemctl enable --now refpost-flush.timer`'
     fi
-    echo 'with `spool = "/var/spool/refpost"` also `systemctl enable --now refpost-flush.path`'
+    echo 'if one account owns all repositories, docs/guides/running.md has a timer with fewer rights'
 }
 
 # The account first, then what runs as it, which wants a configuration.
@@ -313,7 +315,10 @@ uninstall() {
             fail "cannot disable \`$repo\`: \`refpost disable\` failed, and nothing was removed"
     done
     if [ "$systemd" = yes ] && systemd_runs; then
-        run systemctl disable --now refpost-flush.timer refpost-flush.path
+        run systemctl disable --now refpost-flush.timer
+        # A template stands for all of its instances, but for their being stopped.
+        run systemctl disable refpost-flush@.timer refpost-flush@.path
+        run systemctl stop 'refpost-flush@*.timer' 'refpost-flush@*.path'
     fi
     if [ "$service" = yes ] && systemd_runs; then
         run systemctl disable --now refpost.socket refpost-work.service

@@ -217,14 +217,49 @@ fn one_accounts_flush_is_started_by_a_push_and_is_no_more_than_that_account() {
         "accounts.md",
         "spool = \"/var/spool/refpost\"\n```\n",
     ));
-    let drop_in = documented("running.md", "neither they nor its home are below");
-    debian.edit("refpost-flush.service", &drop_in);
-    let text =
-        "systemctl disable --now refpost-flush.timer; systemctl enable --now refpost-flush.path";
-    debian.root(text);
+    debian.root(&documented("running.md", "a timer in place of root's:"));
+    debian.root("systemctl disable --now refpost-flush@git.timer");
+    debian.root("systemctl enable --now refpost-flush@git.path");
     debian.repository("git", "/srv/git/a.git");
     let pushed = [debian.push("git", "/srv/git/a.git")];
     assert!(have_arrived(&pushed, &debian.receiver.wait_for(2)));
-    let rated = debian.root("systemd-analyze security --no-pager refpost-flush.service");
-    assert!(rated.contains("refpost-flush.service: 1.4 OK"), "{rated}");
+    let rated = debian.root("systemd-analyze security --no-pager refpost-flush@git.service");
+    let said = "refpost-flush@git.service: 1.5 OK";
+    assert!(rated.contains(said), "{rated}");
+    debian.root("/src/install.sh --uninstall");
+    let left = "find /etc/systemd -name 'refpost*'; systemctl list-units --plain -q 'refpost*'";
+    assert_eq!(debian.root(left), "");
+}
+
+/// Of two accounts that have a timer each, one's repositories are in its home.
+#[test]
+fn an_accounts_own_timer_reaches_its_home_and_takes_nothing_of_its_other_processes() {
+    let Some(debian) = Booted::new() else { return };
+    let url = debian.receiver.url("/each");
+    let config =
+        format!("root = \"/home\"\nmode = \"spool\"\nunsigned = true\nurls = [\"{url}\"]\n");
+    debian.write("/etc/refpost/config.toml", config);
+    debian.install("./install.sh --systemd; systemctl disable --now refpost-flush.timer");
+    let repositories = [
+        ("alice", "/home/alice/git/a.git"),
+        ("bob", "/home/bob/git/b.git"),
+    ];
+    let push = |(account, path)| {
+        debian.repository(account, path);
+        debian.push(account, path)
+    };
+    let [alices, bobs] = repositories.map(|it| [push(it)]);
+    debian.root("chmod 0700 /home/alice /home/bob; runuser -u alice touch /dev/shm/alices");
+    debian.root("systemctl start refpost-flush@alice");
+    let arrived = debian.receiver.take();
+    assert!(have_arrived(&alices, &arrived));
+    assert_eq!(arrived.len(), 2);
+    debian.root("ls /dev/shm/alices; systemctl enable --now refpost-flush@bob.timer; sleep 60");
+    let mut arrived = Vec::new();
+    eventually("the timer starts it", || {
+        arrived.extend(debian.receiver.take());
+        have_arrived(&bobs, &arrived)
+    });
+    let said = debian.journal("'refpost-flush@*'");
+    assert!(!said.contains("refpost: "), "{said}");
 }
