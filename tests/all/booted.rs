@@ -140,12 +140,19 @@ fn roots_flush_can_do_under_its_unit_what_the_docs_promise() {
     let alices = "/home/alice/git/a.git";
     let (bobs, carols) = ("/home/bob/git/b.git", "/home/carol/git/c.git");
     let urls = debian.receiver.url("/flush");
-    let alerts = documented("monitoring.md", "## Alerts\n");
+    let alerts = documented("monitoring.md", "## Alerts\n")
+        .replace("smtp://localhost", "smtp://localhost:2525");
     let config = format!(
         "root = \"/home\"\nmode = \"spool\"\nunsigned = true\nurls = [\"{urls}\"]\n\
          {alerts}alert_after = \"0s\"\n"
     );
     debian.write("/etc/refpost/config.toml", config);
+    // The machine, whose network this is, may have a mail server of its own.
+    debian.root(
+        "postconf -e inet_interfaces=loopback-only mydestination=localhost
+         postconf -MX smtp/inet; postconf -M 2525/inet='2525 inet n - y - - smtpd'
+         systemctl start postfix",
+    );
     debian.install("./install.sh --systemd; systemctl stop refpost-flush.timer");
     let repositories = [("alice", alices), ("bob", bobs), ("carol", carols)];
     for (account, path) in repositories {
@@ -176,18 +183,34 @@ fn roots_flush_can_do_under_its_unit_what_the_docs_promise() {
     assert_eq!(owner, "bob\n");
     debian.root("rm -r /home/carol/git; systemctl stop refpost-flush.timer");
 
-    // Postfix takes the alerts of each account, which the unit alone prevents.
+    // Root has the alerts of each account in its mailbox.
     debian.receiver.script(|_| Answer::status(503));
     let pushed = push();
+    debian.root("systemctl start refpost-flush");
+    let letters =
+        || debian.try_root("grep -c '^Subject: refpost: endpoint.failing' /var/mail/root");
+    eventually("Postfix delivers them", || letters().stdout == "3\n");
+
+    // Metrics that a node_exporter can read, of a flush that fails too.
+    let metrics = "/var/lib/prometheus/node-exporter";
+    debian.root(&format!("install -d {metrics}"));
+    let stopped = documented(
+        "monitoring.md",
+        "or, after each flush, with `systemctl edit",
+    );
+    debian.edit("refpost-flush.service", &stopped);
+    debian.root("systemctl stop postfix");
+    let pushed_more = push();
+    debian.root("rm -r /home/*/.local/state/refpost /root/.local/state/refpost");
     assert_eq!(debian.try_root("systemctl start refpost-flush").status, 1);
     let said = debian.journal("refpost-flush");
-    let why = "<3>refpost: alice: cannot tell an alert by `mail` of `alerts.command`: ";
+    let why = "<3>refpost: alice: cannot tell an alert by `s-nail` of `alerts.command`: ";
     assert!(said.contains(why), "{said}");
-    let postfix = documented("monitoring.md", "or list network interfaces");
-    debian.edit("refpost-flush.service", &postfix);
-    debian.root("systemctl start refpost-flush");
-    let letters = debian.root("grep -rlaF 'refpost: endpoint.failing' /var/spool/postfix/maildrop");
-    assert_eq!(letters.lines().count(), 3, "{letters}");
+    let said = debian.root(&format!("runuser -u www-data cat {metrics}/refpost.prom"));
+    for account in ["alice", "bob", "root"] {
+        let read = format!("refpost_spool_scrape_success{{account=\"{account}\"}} 1\n");
+        assert!(said.contains(&read), "{said}");
+    }
 
     // A page that the web server can read, and what waited.
     debian.receiver.script(|_| Answer::status(200));
@@ -197,9 +220,10 @@ fn roots_flush_can_do_under_its_unit_what_the_docs_promise() {
         "or with `systemctl edit refpost-flush.service`:\n",
     );
     debian.root("install -d -g www-data -m 2755 /var/www; refpost queue retry --server --all");
-    debian.edit("refpost-flush.service", &(postfix + &page));
-    debian.root("systemctl start refpost-flush");
-    assert!(have_arrived(&pushed, &debian.receiver.take()));
+    debian.edit("refpost-flush.service", &(stopped + &page));
+    debian.root("systemctl start postfix; systemctl start refpost-flush");
+    let arrived = debian.receiver.take();
+    assert!(have_arrived(&pushed, &arrived) && have_arrived(&pushed_more, &arrived));
     let page = debian.root("stat --format '%U %G %a' /var/www/refpost.html");
     assert_eq!(page, "root www-data 640\n");
 }
