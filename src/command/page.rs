@@ -14,9 +14,10 @@ use crate::context::named::Named;
 use crate::context::targets::{self, Searched, Target};
 use crate::context::{Context, written};
 use crate::error::{Error, Exit};
-use crate::observe::board::{Board, RECENT};
+use crate::observe::board::Board;
 use crate::observe::look::{self, Look};
 use crate::observe::page_rows::{self, Active, Shown};
+use crate::observe::recent::RECENT;
 use crate::observe::{State, page};
 use crate::report;
 use crate::spool::{IoError, SpoolError};
@@ -75,7 +76,12 @@ fn of_accounts(searched: Searched, ctx: &Context) -> Result<Board, Error> {
     let is_valid = |board: &Board| board.is_valid(now);
     for one in gathered::gather(searched.by_owner, args, is_valid, ctx)? {
         match one.found {
-            Some(board) => all.add(board),
+            Some(mut board) => {
+                for delivery in &mut board.recent {
+                    delivery.account.clone_from(&one.account);
+                }
+                all.add(board);
+            }
             None => all.unread.push(one.account),
         }
     }

@@ -6,20 +6,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::labels::Labels;
+use super::recent::{Delivery, LONGEST, RECENT, last};
 use super::scrape::{MOST, Receiver};
 use super::state::State;
-use crate::spool::{Counts, Id};
+use crate::spool::Counts;
 
 /// Upper bounds of the ages of waiting messages, in minutes; qshape(1) has the same.
 pub const AGES: [u64; 9] = [5, 10, 20, 40, 80, 160, 320, 640, 1280];
 /// Number of endpoints that take messages, of those that are shown.
 pub const MOST_WELL: usize = 200;
-/// Number of the last deliveries that are shown, and of the last failures.
-pub const RECENT: usize = 40;
 /// Number of rows that another account's refpost may say.
 const MOST_ROWS: usize = 20_000;
-/// Length of the longest text in bytes.
-const LONGEST: usize = 4096;
 
 /// All that the page shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,34 +52,6 @@ pub struct EndpointRow {
     pub ages: [u64; 10],
 }
 
-/// An attempt. Its time is in seconds since 1970.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Delivery {
-    /// Its time.
-    pub time: u64,
-    /// The repository's path.
-    pub repository: String,
-    /// The endpoint's name.
-    pub endpoint: String,
-    /// The ref.
-    pub reference: String,
-    /// The kind of event.
-    pub topic: String,
-    /// The entry's id, if it still waits or was given up.
-    pub id: Option<String>,
-    /// The number of this attempt.
-    pub attempt: u64,
-    /// The status, or the log's word for its absence.
-    pub answer: String,
-    /// True if it delivered.
-    pub is_delivered: bool,
-    /// Its duration in milliseconds.
-    pub ms: u64,
-    /// The log's remark.
-    pub note: String,
-}
-
 impl EndpointRow {
     /// Returns whether the endpoint does not take messages.
     #[must_use]
@@ -109,24 +78,6 @@ impl EndpointRow {
                 .last
                 .as_ref()
                 .is_none_or(|(time, answer)| *time <= MOST && answer.len() <= LONGEST)
-    }
-}
-
-impl Delivery {
-    fn is_valid(&self) -> bool {
-        let texts = [
-            &self.repository,
-            &self.endpoint,
-            &self.reference,
-            &self.topic,
-            &self.answer,
-            &self.note,
-        ];
-        texts.iter().all(|text| text.len() <= LONGEST)
-            && [self.time, self.attempt, self.ms]
-                .iter()
-                .all(|it| *it <= MOST)
-            && self.id.as_ref().is_none_or(|id| Id::parse(id).is_some())
     }
 }
 
@@ -176,18 +127,9 @@ impl Board {
                 Reverse(own.failed),
             )
         });
-        let mut recent = self.recent;
-        recent.sort_by_key(|one| Reverse(one.time));
-        let (mut all, mut failures) = (0, 0);
-        recent.retain(|one| {
-            let is_kept = all < RECENT || !one.is_delivered && failures < RECENT;
-            all += 1;
-            failures += usize::from(!one.is_delivered);
-            is_kept
-        });
         Self {
             endpoints,
-            recent,
+            recent: last(self.recent),
             ..self
         }
     }

@@ -7,6 +7,7 @@
 //! scrape      states of many spools, added up
 //! carried     counts of spools that are gone: totals never fall
 //! board       endpoints and recent deliveries, as the page shows them
+//! recent      the last deliveries among them, of all accounts
 //! page_rows   the endpoints and deliveries of one spool
 //! page        the page
 //! alerts      alerts, and the texts that tell them
@@ -25,6 +26,7 @@ pub mod news;
 pub mod page;
 pub mod page_rows;
 pub mod prometheus;
+pub mod recent;
 pub mod scrape;
 pub mod situation;
 pub mod state;

@@ -11,7 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::board::{AGES, Board, Delivery, EndpointRow, MOST_WELL, age};
+use super::board::{AGES, Board, EndpointRow, MOST_WELL, age};
+use super::recent::Delivery;
 use super::state::State;
 use crate::report::printable;
 use crate::spool::{CountedOutcome, Counts};
@@ -181,7 +182,10 @@ fn recent(rows: &[Delivery], now: u64) -> Markup {
                 } }
                 tbody { @for row in rows { tr {
                     td.t { (time(row.time)) div.dim { (since(row.time, now)) } }
-                    td.x { (text(&row.repository)) div.dim { (text(&row.reference)) } }
+                    td.x {
+                        @if !row.account.is_empty() { (text(&row.account)) ": " }
+                        (text(&row.repository)) div.dim { (text(&row.reference)) }
+                    }
                     td.x { (text(&row.topic)) }
                     td.x { (text(&row.endpoint)) div.dim { "attempt " (row.attempt) } }
                     td.t { span class=(if row.is_delivered { "good" } else { "bad" }) {
@@ -237,6 +241,7 @@ mod tests {
             ..EndpointRow::default()
         };
         let delivery = Delivery {
+            account: hostile.to_owned(),
             time: u64::MAX,
             repository: hostile.to_owned(),
             endpoint: hostile.to_owned(),

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::board::{Board, Delivery, EndpointRow, RECENT, place};
+use super::board::{Board, EndpointRow, place};
 use super::labels::{Labels, Route};
 use super::look::{Look, seconds};
+use super::recent::{Delivery, RECENT};
 use super::scrape::Receiver;
 use super::state::State;
 use crate::spool::{Attempt, IoError, Queue, Spool, Status, Totals};
@@ -116,6 +117,7 @@ pub fn recent(spool: &Spool, active: &Active, shown: &Shown<'_>) -> Result<Vec<D
     let delivery = |attempt: Attempt| {
         let is_delivered = is_delivered(&attempt);
         Delivery {
+            account: String::new(),
             time: seconds(attempt.time),
             repository: attempt.repository.display().to_string(),
             is_delivered,
