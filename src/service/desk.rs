@@ -121,6 +121,16 @@ impl<'a> Desk<'a> {
         Self { ctx, shared }
     }
 
+    /// Returns the answer to an account that has no name, before it is listened to.
+    ///
+    /// An account of the server can have thousands of such numbers (subuid(5)), and would take all
+    /// places with them.
+    pub(crate) fn turn_away(&self, asker: &Asker) -> Option<Answer> {
+        let answer = self.know(asker).err()?;
+        self.tell(asker, &answer);
+        Some(answer)
+    }
+
     /// Answers a request, and records the entry offered with it.
     pub(crate) fn take(
         &self,
@@ -133,20 +143,39 @@ impl<'a> Desk<'a> {
             Ok(welcome) => self.take_in(&welcome, asker, request, offered),
             Err(answer) => answer,
         };
-        if let Answer::Later(why) | Answer::Never(why) = &answer {
-            self.tell(asker, why);
-        }
+        self.tell(asker, &answer);
         answer
     }
 
     /// Reports a refusal in bounded words, once for each account and kind of cause.
-    fn tell(&self, asker: &Asker, why: &str) {
+    ///
+    /// Those without a name are one account.
+    fn tell(&self, asker: &Asker, answer: &Answer) {
+        let (Answer::Later(why) | Answer::Never(why)) = answer else {
+            return;
+        };
         let name = self.ctx.account(asker.uid).0;
-        let key = format!("{name} {}", told::kind(why));
+        let whose = if self.know(asker).is_ok() { &name } else { "" };
+        let key = format!("{whose} {}", told::kind(why));
         if lock(&self.shared.told).is_news(&key, Instant::now()) {
             let why = told::cut(why);
             report::say(&format!("cannot take an entry of account `{name}`: {why}"));
         }
+    }
+
+    /// Fails for an account without a name. The error is the answer.
+    fn know(&self, asker: &Asker) -> Result<(), Answer> {
+        let later = |why: &str| Err(Answer::Later(why.to_owned()));
+        if asker.uid == OVERFLOW {
+            return later(
+                "its account is that of another user namespace, or of nobody: the service cannot \
+                 tell who it is",
+            );
+        }
+        if self.ctx.has_no_name(asker.uid) {
+            return later("its account has no name on this server");
+        }
+        Ok(())
     }
 
     /// Finds the repository, the settings and the spool for a request.
@@ -154,15 +183,7 @@ impl<'a> Desk<'a> {
     /// The error is the answer, if the account may not submit for the repository.
     fn welcome(&self, asker: &Asker, request: &Request) -> Result<Welcome, Answer> {
         let later = |why: &str| Answer::Later(why.to_owned());
-        if asker.uid == OVERFLOW {
-            return Err(later(
-                "its account is that of another user namespace, or of nobody: the service cannot \
-                 tell who it is",
-            ));
-        }
-        if self.ctx.has_no_name(asker.uid) {
-            return Err(later("its account has no name on this server"));
-        }
+        self.know(asker)?;
         let cannot = |error: Error| Answer::Later(report::chain(&error));
         let server = self.ctx.server();
         let server = server.map_err(|error| cannot(error.into()))?;

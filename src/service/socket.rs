@@ -155,9 +155,12 @@ fn turn_away(stream: UnixStream) {
 /// Reads a request and answers it.
 fn converse(desk: &Desk<'_>, asker: &Asker, stream: UnixStream) -> io::Result<()> {
     let mut stream = Stream::until(stream, Instant::now() + PATIENCE);
-    let answer = match Request::read(&mut stream)? {
-        Ok(request) => desk.take(asker, &request, &mut Sender(&mut stream)),
-        Err(why) => Answer::Never(why.to_owned()),
+    let answer = match desk.turn_away(asker) {
+        Some(answer) => answer,
+        None => match Request::read(&mut stream)? {
+            Ok(request) => desk.take(asker, &request, &mut Sender(&mut stream)),
+            Err(why) => Answer::Never(why.to_owned()),
+        },
     };
     stream.write_all(answer.line().as_bytes())
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use sha2::Digest;
 
@@ -175,7 +176,7 @@ fn an_account_that_says_nothing_keeps_its_own_places_alone() {
     );
     let script = served.accounts.public("silent.py", &line);
     let mut python = served.accounts.command(served.bob.uid, "python3");
-    python.arg(script).stdout(std::process::Stdio::piped());
+    python.arg(script).stdout(Stdio::piped());
     let mut silent = python.spawn().unwrap();
     let mut said = [0; 5];
     silent.stdout.take().unwrap().read_exact(&mut said).unwrap();
@@ -190,6 +191,32 @@ fn an_account_that_says_nothing_keeps_its_own_places_alone() {
     let (_, said) = served.push(&served.bob, "bob/b");
     assert_eq!(said, ["refpost: 1 message sent to the service"]);
     assert_eq!(served.arrived(2).len(), 2);
+}
+
+/// Numbers that an account has beside its own (subuid(5)), eight places for each.
+#[test]
+fn numbers_without_a_name_took_the_places_of_all() {
+    let Some(served) = Served::new() else { return };
+    let _service = served.start();
+    let script = format!(
+        "import os, socket\nfor uid in range(64000, 64040):\n    if os.fork() == 0:\n        \
+         os.setgroups([])\n        os.setuid(uid)\n        all = []\n        for _ in range(8):\n            \
+         s = socket.socket(socket.AF_UNIX)\n            s.connect('{}')\n            all.append(s)\n        \
+         print('open', flush=True)\n        os.read(0, 1)\n        os._exit(0)\n",
+        served.accounts.path("run/submit").display()
+    );
+    let mut python = Command::new("python3");
+    python.args(["-c", &script]).stdin(Stdio::piped());
+    let mut silent = python.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = silent.stdout.take().unwrap();
+    said.read_exact(&mut [0; 5 * 40]).unwrap();
+    let (_, said) = served.push(&served.alice, "alice/a");
+    assert_eq!(said, ["refpost: 1 message sent to the service"]);
+    assert_eq!(served.arrived(1).len(), 1);
+    let told = "its account has no name on this server";
+    assert_eq!(served.said().matches(told).count(), 1);
+    drop(silent.stdin.take());
+    silent.wait().unwrap();
 }
 
 /// A home that the service cannot enter, and whoever is nobody: told, and kept where it is.

@@ -20,7 +20,10 @@ s = socket.socket(socket.AF_UNIX)
 s.settimeout(20)
 s.connect(path)
 request = {'refpost': 1, 'id': sys.argv[4], 'repository': repository, 'endpoints': sys.argv[5:], 'length': len(data)}
-s.sendall((json.dumps(request) + '\\n').encode())
+try:
+    s.sendall((json.dumps(request) + '\\n').encode())
+except BrokenPipeError:
+    pass
 answer = s.recv(2000).decode()
 if answer == 'send\\n' and data:
     s.sendall(data)
