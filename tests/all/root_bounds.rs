@@ -148,6 +148,23 @@ fn slow_receivers_of_three_accounts_took_three_times_the_budget() {
     assert!(server.arrived().contains(&"/r.git".to_owned()));
 }
 
+/// A search of folders that takes longer than the budget, as that of a million does.
+#[test]
+fn the_folders_of_one_account_used_up_the_time_of_all() {
+    let Some(server) = Several::new() else { return };
+    server.repository(server.alice.uid, "alice/a.git", "");
+    server.repository(server.bob.uid, "bob/b.git", "");
+    let mut slow = server.accounts.command(0, "strace");
+    slow.args(["-qq", "-o"]).arg(server.accounts.path("trace"));
+    slow.args(["-e", "inject=getdents64:delay_enter=1000000"]);
+    slow.arg(&server.accounts.binary);
+    let ran = Accounts::run(slow.args(["flush", "--budget", "2s"]));
+    assert_eq!((ran.status, &*ran.stderr), (0, ""));
+    let mut arrived = server.arrived();
+    arrived.sort();
+    assert_eq!(arrived, ["/alice/a.git", "/bob/b.git"]);
+}
+
 #[test]
 fn an_account_that_there_is_not_is_told_and_the_others_go_on() {
     let Some(server) = Several::new() else { return };

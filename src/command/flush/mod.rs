@@ -117,8 +117,8 @@ pub(crate) fn run_until(
         return Ok(ctx.outcome());
     }
     if searched.is_of_others(ctx) {
-        let deadline = limits.begin_before;
-        let deadline = deadline.unwrap_or_else(|| Instant::now() + ROOTS_BUDGET);
+        // From here on: with many folders, one account would use up the time of all.
+        let deadline = Instant::now() + budget.unwrap_or(ROOTS_BUDGET);
         let job = job(args, is_all, deadline);
         let mut ended = apart::run(searched.by_owner, &job, ctx)?;
         if let Some(file) = &args.page {
