@@ -61,7 +61,7 @@ impl Trial {
         if format != "files" {
             args.push(&ref_format);
         }
-        let init = site.run("git").env("PATH", &git.path).args(args);
+        let init = site.run(&git.program).env("PATH", &git.path).args(args);
         init.run().well();
         let url = site.receiver.url("/");
         site.write(
@@ -94,7 +94,7 @@ impl Trial {
     }
 
     pub(super) fn bare_git(&self, args: &[&str]) -> String {
-        let ran = self.site.run("git").env("PATH", &self.git.path);
+        let ran = self.site.run(&self.git.program).env("PATH", &self.git.path);
         let ran = ran.dir(&self.site.bare).args(args).run();
         assert_eq!(ran.status, 0, "git {args:?}: {}", ran.stderr);
         ran.stdout
@@ -194,7 +194,8 @@ impl Trial {
     pub(super) fn run(&mut self, args: &[String], before: &Refs) -> Refs {
         let push = self
             .site
-            .git_run(&[])
+            .run(&self.git.program)
+            .dir(&self.site.work)
             .args(args)
             .without("GIT_COMMITTER_DATE");
         push.env("PATH", &self.git.path).run();

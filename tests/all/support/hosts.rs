@@ -13,17 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::User;
 
-use super::{Accounts, Ran, Runner, left_out};
-
-/// Where a program is, Debian's folders outside of `PATH` included.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders =
-        std::env::split_paths(&path).chain(["/usr/sbin", "/usr/lib/cgit"].map(PathBuf::from));
-    folders
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
-}
+use super::{Accounts, Ran, Runner, find, left_out};
 
 /// Whether these programs are there, by Debian's packages. If not, the test is left out.
 pub(crate) fn has_host(needed: &[(&str, &str)]) -> bool {

@@ -14,6 +14,8 @@ use super::{Environment, Message, REFPOST, Request, Site};
 pub(crate) struct Git {
     /// What `git --version` says.
     pub(crate) version: String,
+    /// The program.
+    pub(crate) program: PathBuf,
     /// A `PATH` on which it is found first.
     pub(crate) path: OsString,
 }
@@ -26,14 +28,19 @@ impl Git {
         let mut versions = BTreeSet::new();
         let mut found = Vec::new();
         for folder in &folders {
-            let Ok(output) = Command::new(folder.join("git")).arg("--version").output() else {
+            let program = folder.join("git");
+            let Ok(output) = Command::new(&program).arg("--version").output() else {
                 continue;
             };
             let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
             if output.status.success() && versions.insert(version.clone()) {
                 let path = [folder].into_iter().chain(&folders);
                 let path = std::env::join_paths(path).unwrap();
-                found.push(Self { version, path });
+                found.push(Self {
+                    version,
+                    program,
+                    path,
+                });
             }
         }
         assert!(!found.is_empty(), "no git is on the PATH");
@@ -44,7 +51,7 @@ impl Git {
     pub(crate) fn has_reftable(&self, environment: &Environment) -> bool {
         let probe = environment.path("probe");
         let init = ["init", "-q", "--bare", "--ref-format=reftable"];
-        let ran = environment.run("git").env("PATH", &self.path);
+        let ran = environment.run(&self.program).env("PATH", &self.path);
         let has = ran.args(init).arg(&probe).run().status == 0;
         if !has {
             eprintln!("{} has no reftable: nothing to test there", self.version);

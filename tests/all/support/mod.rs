@@ -45,14 +45,12 @@ pub(crate) use accounts::Accounts;
 pub(crate) use broker::Broker;
 #[cfg(feature = "amqp")]
 pub(crate) use broker_words::{Opening, Word};
-pub(crate) use environment::{Background, Environment, Ran, Runner, set_mode};
+pub(crate) use environment::{Background, Environment, Ran, Runner, find, set_mode};
 pub(crate) use fleet::Fleet;
 pub(crate) use golden::{golden, golden_at};
 pub(crate) use hostile::{FLAWS, Hostile};
 pub(crate) use hostile_store::KINDS;
-pub(crate) use hosts::{
-    Server, Sshd, SystemAccount, find, free_port, has_host, has_host_and_accounts,
-};
+pub(crate) use hosts::{Server, Sshd, SystemAccount, free_port, has_host, has_host_and_accounts};
 pub(crate) use left_out::{
     is_long, leave_out, leave_out_anyway, leave_out_mount, may_take_minutes,
 };

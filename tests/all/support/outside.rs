@@ -23,7 +23,10 @@ impl Outside<'_> {
     }
 
     pub(crate) fn try_run(&self, folder: &Path, args: &[&str], stdin: &str) -> Ran {
-        let runner = self.environment.run("git").env("PATH", &self.git.path);
+        let runner = self
+            .environment
+            .run(&self.git.program)
+            .env("PATH", &self.git.path);
         let runner = runner.without("GIT_COMMITTER_DATE");
         runner.dir(folder).args(args).stdin(stdin).run()
     }
