@@ -282,7 +282,8 @@ fn the_service_opened_files_of_those_who_push() {
     let mut strace = served.accounts.command(served.service.uid, "strace");
     let calls = "trace=open,openat,openat2,execve";
     // With the path of the folder in which a name is opened.
-    strace.args(["-f", "-y", "-qq", "-e", calls, "-o"]);
+    // As the service's grandchild: the process that is ended is the service itself.
+    strace.args(["-D", "-f", "-y", "-qq", "-e", calls, "-o"]);
     strace.arg(&trace).arg(&served.accounts.binary).arg("work");
     let _traced = crate::support::Background(strace.spawn().unwrap());
     let socket = served.accounts.path("run/submit");
