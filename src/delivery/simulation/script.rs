@@ -330,6 +330,8 @@ impl Script {
             let hour = Instant::now() + Duration::from_hours(1);
             self.drive(&mut engine, hour).await;
         }
+        self.leave_empty_folders();
+        engine.add(&simulated.spool);
         self.run_out(&mut engine).await;
         sleep(Duration::from_millis(1)).await;
         drop(engine);
