@@ -205,9 +205,9 @@ impl Known {
     }
 }
 
-/// Returns the time from which a queue may be tried again whose last attempt was at `last`.
+/// Returns the time from which a queue whose last attempt was at `last` may be tried again.
 ///
-/// One that is yet to come was recorded by a clock that was ahead.
+/// An attempt that is yet to come was recorded by a clock that was ahead.
 pub(super) fn tried_again(last: SystemTime, now: SystemTime) -> SystemTime {
     if last > now { now } else { last + PROBED_AGAIN }
 }

@@ -295,8 +295,9 @@ impl Script {
     }
 
     pub(super) fn all_are(&self, manner: Manner) {
-        let mut manners = self.simulated.manners.borrow_mut();
-        manners.extend(ENDPOINTS.map(|name| (name.to_owned(), manner)));
+        for name in ENDPOINTS {
+            self.is(name, manner);
+        }
     }
 
     /// Makes all receivers accept everything, and the configuration whole.

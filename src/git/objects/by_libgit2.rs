@@ -35,7 +35,7 @@ pub(in crate::git) struct ByLibgit2 {
     others: OnceCell<Vec<PathBuf>>,
     /// Opened at its first use: an ordinary push does not need it.
     packs: OnceCell<Odb<'static>>,
-    /// Whether the last object that was found is in a pack.
+    /// True if the last object that was found is in a pack.
     was_packed: Cell<bool>,
     /// For objects that libgit2 cannot read.
     git_objects: CatFile,
